@@ -1,0 +1,153 @@
+//! The policy model: the only meaning of policy in Outrigger.
+//!
+//! Every value here has been checked: references are resolved, limits hold, patterns compile. A front (YAML today,
+//! xDS later) builds it inside this crate; outside it can only be read. Nothing in the data plane validates again.
+
+mod cluster;
+pub mod defaults;
+mod headers;
+mod http;
+mod listener;
+mod route;
+
+pub use cluster::*;
+pub use headers::*;
+pub use http::*;
+pub use listener::*;
+pub use route::*;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Declares a model struct with private fields and one getter a field, so that a field's documentation stands once.
+/// `copy` getters return the value, `by_ref` getters borrow it.
+macro_rules! model {
+    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $kind:ident $field:ident: $ty:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $name { $(pub(crate) $field: $ty,)* }
+        impl $name { $(model!(@getter $kind $(#[$field_meta])* $field $ty);)* }
+    };
+    (@getter copy $(#[$m:meta])* $field:ident $ty:ty) => {
+        $(#[$m])* pub fn $field(&self) -> $ty { self.$field }
+    };
+    (@getter by_ref $(#[$m:meta])* $field:ident $ty:ty) => {
+        $(#[$m])* pub fn $field(&self) -> &$ty { &self.$field }
+    };
+}
+pub(crate) use model;
+
+/// A name that policy refers to: a listener's, a cluster's, a virtual host's, a route's. 1 to 253 characters of
+/// `A-Z a-z 0-9 . _ : / -`; cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(pub(crate) Arc<str>);
+
+impl Name {
+    /// The name's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a piece of policy was written: shown by `outrigger explain`; it takes no part in comparisons, so that moving
+/// a line changes nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    pub(crate) file: Option<Arc<str>>,
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+}
+
+impl Origin {
+    /// The file, if the policy came from one.
+    pub fn file(&self) -> Option<&str> {
+        self.file.as_deref()
+    }
+    /// The line, counted from 1; 0 when unknown.
+    pub fn line(&self) -> u32 {
+        self.line
+    }
+    /// The column, counted from 1; 0 when unknown.
+    pub fn column(&self) -> u32 {
+        self.column
+    }
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, _: &Origin) -> bool {
+        true
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some(file) => write!(f, "{file}:{}:{}", self.line, self.column),
+            None => write!(f, "line {}, column {}", self.line, self.column),
+        }
+    }
+}
+
+model! {
+    /// One complete, valid configuration. Listeners, route configurations and clusters are shared by `Arc`, so that
+    /// the difference of two configurations can compare pointers before values.
+    pub struct MeshConfig {
+        /// The admin endpoint.
+        by_ref admin: Admin,
+        /// Process-wide settings that are read once, at start.
+        by_ref runtime: Runtime,
+        /// How the process ends.
+        by_ref drain: Drain,
+        /// All listeners, in the order of the document; names are unique.
+        by_ref listeners: Vec<Arc<Listener>>,
+        /// All route configurations, in the order of the document; names are unique.
+        by_ref route_configurations: Vec<Arc<RouteConfiguration>>,
+        /// All clusters, in the order of the document; names are unique.
+        by_ref clusters: Vec<Arc<Cluster>>,
+    }
+}
+
+impl MeshConfig {
+    /// The index of the cluster with this name.
+    pub fn cluster_index(&self, name: &Name) -> Option<usize> {
+        self.clusters.iter().position(|cluster| &cluster.name == name)
+    }
+    /// The index of the route configuration with this name.
+    pub fn route_configuration_index(&self, name: &Name) -> Option<usize> {
+        self.route_configurations.iter().position(|routes| &routes.name == name)
+    }
+}
+
+model! {
+    /// The admin endpoint: readiness, metrics, dumps.
+    pub struct Admin {
+        /// Where it listens: [`defaults::ADMIN_ADDRESS`].
+        copy address: SocketAddr,
+    }
+}
+
+model! {
+    /// Settings read once, at start; changing them needs a restart, and a reload that changes them says so.
+    pub struct Runtime {
+        /// Number of worker threads; none means one per available core.
+        copy workers: Option<usize>,
+    }
+}
+
+model! {
+    /// How the process ends after SIGTERM.
+    pub struct Drain {
+        /// How long connections are still accepted after readiness has turned false: [`defaults::DRAIN_GRACE`].
+        copy grace: Duration,
+        /// How long requests in flight may take after that: [`defaults::DRAIN_TIMEOUT`].
+        copy timeout: Duration,
+    }
+}

@@ -1,0 +1,97 @@
+//! Clusters and their endpoints.
+
+use super::{CertificateFiles, Http2Options, Name, Origin, TcpKeepalive, model};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+model! {
+    /// A group of endpoints that serve the same thing.
+    pub struct Cluster {
+        /// Unique among clusters.
+        by_ref name: Name,
+        /// Endpoints; addresses are unique. May be empty (503, flag `UH`).
+        by_ref endpoints: Vec<Endpoint>,
+        /// How an endpoint is picked.
+        copy load_balancing: LoadBalancing,
+        /// Which HTTP version is spoken.
+        copy protocol: UpstreamProtocol,
+        /// TLS to the endpoints; none: plain text.
+        by_ref tls: Option<UpstreamTls>,
+        /// From the first SYN to a connection that is ready, TLS included.
+        copy connect_timeout: Duration,
+        /// Pool limits.
+        by_ref pool: PoolOptions,
+        /// HTTP/2 settings.
+        by_ref http2: Http2Options,
+        /// TCP keep-alive; none: off.
+        by_ref tcp_keepalive: Option<TcpKeepalive>,
+        /// `TCP_USER_TIMEOUT`; none: the kernel's.
+        copy tcp_user_timeout: Option<Duration>,
+        /// Bytes of a response head at most (502).
+        copy response_headers_bytes_max: usize,
+        /// Fields of a response head at most (502).
+        copy response_headers_count_max: usize,
+        /// Where it was written.
+        by_ref origin: Origin,
+    }
+}
+
+model! {
+    /// One address that serves.
+    pub struct Endpoint {
+        /// Where.
+        copy address: SocketAddr,
+        /// Its share; at least 1.
+        copy weight: u32,
+        /// Free key-value pairs; shown by `/clusters`.
+        by_ref metadata: BTreeMap<String, String>,
+    }
+}
+
+/// How an endpoint is picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadBalancing {
+    /// In turn, by weight.
+    RoundRobin,
+    /// At random, by weight.
+    Random,
+    /// Two at random (by weight); the one with fewer active requests (Envoy's `LEAST_REQUEST`, two choices).
+    LeastRequest,
+}
+
+/// Which HTTP version is spoken to a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2; without TLS by prior knowledge.
+    Http2,
+    /// What ALPN settles; needs TLS.
+    Auto,
+}
+
+model! {
+    /// TLS to endpoints, from files.
+    pub struct UpstreamTls {
+        /// Roots (PEM) that the server's certificate must chain to.
+        by_ref ca_file: PathBuf,
+        /// SNI and the name that the certificate must hold: a DNS name or an IP address.
+        by_ref server_name: String,
+        /// Our certificate, if the server asks.
+        by_ref certificate: Option<CertificateFiles>,
+    }
+}
+
+model! {
+    /// Limits of upstream connections.
+    pub struct PoolOptions {
+        /// An unused connection is closed after this: 3 s for HTTP/1, 1 h for HTTP/2 if not given.
+        copy idle_timeout: Option<Duration>,
+        /// A connection takes no new request after this age; none: no limit.
+        copy connection_age_max: Option<Duration>,
+        /// A connection takes no more than this many requests; none: no limit.
+        copy requests_per_connection_max: Option<u32>,
+    }
+}

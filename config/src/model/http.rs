@@ -1,0 +1,128 @@
+//! How a filter chain speaks HTTP: limits, timeouts, normalization, identity headers, access log.
+
+use super::{Name, model};
+use std::path::PathBuf;
+use std::time::Duration;
+
+model! {
+    /// The HTTP side of a filter chain (Envoy's HTTP connection manager).
+    pub struct HttpOptions {
+        /// The route configuration's name; it exists.
+        by_ref route_configuration: Name,
+        /// HTTP/1.0 requests are accepted (else 505).
+        copy accept_http_10: bool,
+        /// HTTP/2 settings.
+        by_ref http2: Http2Options,
+        /// Bytes of a request head at most (431): [`super::defaults::HEADERS_BYTES_MAX`].
+        copy request_headers_bytes_max: usize,
+        /// Fields of a request head at most (431): [`super::defaults::HEADERS_COUNT_MAX`].
+        copy request_headers_count_max: usize,
+        /// From the first byte of a request to the end of its head (408).
+        copy request_headers_timeout: Duration,
+        /// A connection without a request is closed after this.
+        copy idle_timeout: Duration,
+        /// A stream on which nothing moves is ended after this; none: never. A route may say otherwise.
+        copy stream_idle_timeout: Option<Duration>,
+        /// A connection is drained after this age; none: never.
+        copy connection_age_max: Option<Duration>,
+        /// A connection is drained after this many requests; none: never.
+        copy requests_per_connection_max: Option<u32>,
+        /// What is done with `%2F` and `%5C` in paths.
+        copy escaped_slashes: EscapedSlashes,
+        /// What is done with repeated slashes in paths.
+        copy repeated_slashes: RepeatedSlashes,
+        /// Proxies in front of this one whose `x-forwarded-*` headers are trusted (Envoy's `xff_num_trusted_hops`);
+        /// 0: the downstream is not trusted, and those headers are replaced.
+        copy xff_num_trusted_hops: u32,
+        /// What is done with the `server` header of responses.
+        by_ref server_header: ProxyHeader,
+        /// What is done with the `via` header of requests and responses.
+        by_ref via_header: ProxyHeader,
+        /// Where requests are logged.
+        by_ref access_logs: Vec<AccessLog>,
+    }
+}
+
+model! {
+    /// HTTP/2 settings of one side of a connection.
+    pub struct Http2Options {
+        /// Streams that the peer may have open at once; upstream: streams opened at once, if the peer allows as many.
+        copy concurrent_streams_max: u32,
+        /// Bytes that the peer may send on a stream before they are read.
+        copy stream_window_bytes: u32,
+        /// Bytes that the peer may send on a connection before they are read.
+        copy connection_window_bytes: u32,
+        /// A PING is sent after this long without a frame; none: never.
+        copy keepalive_interval: Option<Duration>,
+        /// A connection whose PING is not answered within this is closed.
+        copy keepalive_timeout: Duration,
+    }
+}
+
+/// What is done with `%2F` and `%5C` in paths (Envoy's `path_with_escaped_slashes_action`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EscapedSlashes {
+    /// Left as they are; they separate nothing.
+    Keep,
+    /// Decoded to `/` and `\` before matching and forwarding.
+    Unescape,
+    /// The request is answered 400.
+    Refuse,
+}
+
+/// What is done with `//` in paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RepeatedSlashes {
+    /// Left as they are.
+    Keep,
+    /// Merged into one before matching and forwarding.
+    Merge,
+    /// The request is answered 400.
+    Refuse,
+}
+
+/// What is done with a header that names proxies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProxyHeader {
+    /// Passed as it came.
+    Pass,
+    /// Replaced by this value.
+    Set(String),
+    /// This value is appended to what came.
+    Append(String),
+}
+
+model! {
+    /// One access log.
+    pub struct AccessLog {
+        /// Where lines go.
+        by_ref sink: AccessLogSink,
+        /// What a line holds.
+        by_ref format: AccessLogFormat,
+    }
+}
+
+/// Where access log lines go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum AccessLogSink {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// A file, appended to.
+    File(PathBuf),
+}
+
+/// What an access log line holds. Operators are Envoy's (`%RESPONSE_CODE%` …), checked by the telemetry crate's
+/// parser when the configuration is read by the proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLogFormat {
+    /// Envoy's default text line.
+    DefaultText,
+    /// A JSON object of the usual fields.
+    DefaultJson,
+    /// A text line with operators.
+    Text(String),
+    /// A JSON object, keys to texts with operators, in order.
+    Json(Vec<(String, String)>),
+}

@@ -1,0 +1,234 @@
+//! Virtual hosts, routes and their actions.
+
+use super::{HeaderEdits, HeaderMatch, Name, Origin, Pattern, QueryMatch, model};
+use std::sync::Arc;
+use std::time::Duration;
+
+model! {
+    /// A named set of virtual hosts.
+    pub struct RouteConfiguration {
+        /// Unique among route configurations.
+        by_ref name: Name,
+        /// Virtual hosts; no domain stands twice.
+        by_ref virtual_hosts: Vec<Arc<VirtualHost>>,
+        /// Where it was written.
+        by_ref origin: Origin,
+    }
+}
+
+model! {
+    /// Routes for a set of domains.
+    pub struct VirtualHost {
+        /// Unique in its route configuration.
+        by_ref name: Name,
+        /// Which hosts; never empty. Ports are ignored when matching.
+        by_ref domains: Vec<Domain>,
+        /// Routes; the first that matches is taken.
+        by_ref routes: Vec<Route>,
+        /// Edits of requests to upstreams, after the route's.
+        by_ref request_headers: HeaderEdits,
+        /// Edits of responses, after the route's.
+        by_ref response_headers: HeaderEdits,
+        /// Where it was written.
+        by_ref origin: Origin,
+    }
+}
+
+/// Which hosts a virtual host takes: exact before the longest suffix before the longest prefix before any. Lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Domain {
+    /// This host.
+    Exact(String),
+    /// Ends with this (`*.example.com` is `.example.com`, `*-x.com` is `-x.com`), with at least one character before.
+    Suffix(String),
+    /// Begins with this (`api.*` is `api.`), with at least one character after.
+    Prefix(String),
+    /// Every host.
+    Any,
+}
+
+model! {
+    /// One route.
+    pub struct Route {
+        /// Unique in its virtual host; if not given, `VIRTUALHOST/INDEX`.
+        by_ref name: Name,
+        /// Which requests.
+        by_ref matches: RouteMatch,
+        /// What is done with them.
+        by_ref action: RouteAction,
+        /// Edits of the request to the upstream.
+        by_ref request_headers: HeaderEdits,
+        /// Edits of the response, local replies of this route included.
+        by_ref response_headers: HeaderEdits,
+        /// Bytes of request body at most (413); none: unlimited.
+        copy request_body_bytes_max: Option<u64>,
+        /// Where it was written.
+        by_ref origin: Origin,
+    }
+}
+
+model! {
+    /// Which requests a route takes: all conditions must hold.
+    pub struct RouteMatch {
+        /// The path, normalized, without the query.
+        by_ref path: PathMatch,
+        /// Methods, upper case; empty: any.
+        by_ref methods: Vec<String>,
+        /// Header conditions.
+        by_ref headers: Vec<HeaderMatch>,
+        /// Query conditions.
+        by_ref query: Vec<QueryMatch>,
+        /// The request is gRPC (its `content-type` begins with `application/grpc`).
+        copy grpc: bool,
+    }
+}
+
+/// How a path is matched.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PathMatch {
+    /// The whole path. A gRPC service with a method is `/service/method`.
+    Exact(String),
+    /// On segment borders: `/a` matches `/a`, `/a/` and `/a/b`, not `/ab`; `/a/` matches `/a/` and below, not `/a`.
+    /// `/` matches everything. A gRPC service is `/service/`.
+    Prefix(String),
+    /// Segments, of which `{name}` takes exactly one segment, not empty.
+    Template(PathTemplate),
+    /// The whole path matches.
+    Regex(Pattern),
+}
+
+model! {
+    /// A path template, `/a/{id}/b`.
+    pub struct PathTemplate {
+        /// As it was written.
+        by_ref source: String,
+        /// Its segments.
+        by_ref segments: Vec<TemplateSegment>,
+    }
+}
+
+/// A segment of a path template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TemplateSegment {
+    /// This text.
+    Literal(String),
+    /// Any one segment that is not empty.
+    Variable(String),
+}
+
+/// What is done with a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RouteAction {
+    /// Forwarded to a cluster.
+    Forward(Forward),
+    /// Answered with a redirect.
+    Redirect(Redirect),
+    /// Answered here.
+    DirectResponse(DirectResponse),
+}
+
+model! {
+    /// Forwarding to clusters.
+    pub struct Forward {
+        /// Targets; their clusters exist, their weights sum to more than zero. Never empty.
+        by_ref clusters: Vec<WeightedCluster>,
+        /// The path that is sent.
+        by_ref path_rewrite: Option<PathRewrite>,
+        /// The authority that is sent; none: as it came.
+        by_ref host_rewrite: Option<String>,
+        /// From the end of the request to the end of the response; none: no limit. What is in force for a request that
+        /// is gRPC: its `grpc-timeout`, else none, unless `timeout_explicit`.
+        copy timeout: Option<Duration>,
+        /// The timeout was written, not defaulted.
+        copy timeout_explicit: bool,
+        /// Overrides the filter chain's; `Some(None)`: never.
+        copy stream_idle_timeout: Option<Option<Duration>>,
+    }
+}
+
+model! {
+    /// A cluster with its share.
+    pub struct WeightedCluster {
+        /// The cluster's name; it exists.
+        by_ref cluster: Name,
+        /// Its share of the sum of weights; 0: none.
+        copy weight: u32,
+    }
+}
+
+/// How a path is rewritten; the query is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PathRewrite {
+    /// The matched prefix (or exact path) is replaced by this.
+    Prefix(String),
+    /// Every match of the pattern (not anchored) is replaced; `\1` stands for a group.
+    Regex(RegexRewrite),
+}
+
+/// A regular expression and what its matches become.
+#[derive(Debug, Clone)]
+pub struct RegexRewrite {
+    pub(crate) source: String,
+    pub(crate) regex: regex::Regex,
+    pub(crate) substitution: String,
+}
+
+impl RegexRewrite {
+    /// The expression as it was written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+    /// The compiled expression, not anchored.
+    pub fn regex(&self) -> &regex::Regex {
+        &self.regex
+    }
+    /// The substitution in the `regex` crate's syntax (`${1}`).
+    pub fn substitution(&self) -> &str {
+        &self.substitution
+    }
+}
+
+impl PartialEq for RegexRewrite {
+    fn eq(&self, other: &RegexRewrite) -> bool {
+        self.source == other.source && self.substitution == other.substitution
+    }
+}
+
+model! {
+    /// A redirect; what is not given stays as it came.
+    pub struct Redirect {
+        /// `http` or `https`.
+        by_ref scheme: Option<String>,
+        /// The host.
+        by_ref host: Option<String>,
+        /// The port.
+        copy port: Option<u16>,
+        /// The path.
+        by_ref path: Option<RedirectPath>,
+        /// 301, 302, 303, 307 or 308.
+        copy status: u16,
+        /// The query is dropped.
+        copy strip_query: bool,
+    }
+}
+
+/// The path of a redirect.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RedirectPath {
+    /// This path.
+    Full(String),
+    /// As a rewrite.
+    Rewrite(PathRewrite),
+}
+
+model! {
+    /// An answer given here.
+    pub struct DirectResponse {
+        /// 200 to 599.
+        copy status: u16,
+        /// The body; may be empty.
+        by_ref body: String,
+        /// Its media type: `text/plain` if not given.
+        by_ref content_type: String,
+    }
+}
