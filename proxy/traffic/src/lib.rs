@@ -1,1 +1,24 @@
-//! Placeholder.
+//! Pure traffic decisions: which route takes a request, which endpoint an attempt goes to, whether a failed attempt
+//! may be repeated, what a path means and what it becomes.
+//!
+//! Everything here is compiled once from the model of `outrigger-config` and then only asked. This crate never does
+//! I/O, never awaits, never takes a lock and never reads a clock or a random source: what it needs of those is passed
+//! in. It answers with indices into the model, and leaves acting on them to the data plane.
+//!
+//! * [`RouteTable`]: virtual hosts and routes, found in time that does not grow with their number.
+//! * [`Balancer`], [`EndpointLoad`], [`pick_cluster`]: endpoints and weighted clusters.
+//! * [`retry`]: the default retry and the [`RetryBudget`].
+//! * [`path`]: normalization of request paths, before anything is matched.
+//! * [`rewrite`]: paths and `location` headers as routes rewrite them.
+
+mod balancing;
+pub mod path;
+pub mod retry;
+pub mod rewrite;
+mod routing;
+
+pub use balancing::{Balancer, EndpointLoad, pick_cluster};
+pub use retry::RetryBudget;
+pub use routing::{
+    Explanation, Found, Mismatch, RefusedRoute, RequestView, RouteTable, TakenRoute, TakenVirtualHost,
+};

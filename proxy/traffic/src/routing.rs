@@ -1,0 +1,133 @@
+//! Route matching: a [`RouteConfiguration`] compiled into tables that answer which virtual host and which route take
+//! a request.
+//!
+//! Hosts are found by hash, exact and prefix paths by hash of the path and of its segments, templates on the same
+//! segment tree: the time depends on the request, not on how many hosts and routes there are. Regular expressions are
+//! tried one by one, but only those that stand before the best route found otherwise. The other conditions (method,
+//! headers, query, gRPC) are checked on routes whose path matches, in order; the first route of which all hold is
+//! taken. Nothing here rewrites, forwards or reads a body.
+
+mod conditions;
+mod explanation;
+mod hosts;
+mod paths;
+
+pub use explanation::{Explanation, Mismatch, RefusedRoute, TakenRoute, TakenVirtualHost};
+
+use hosts::Hosts;
+use outrigger_config::model::{RouteConfiguration, VirtualHost};
+use paths::PathIndex;
+use std::sync::Arc;
+
+/// What route matching reads of a request.
+pub trait RequestView {
+    /// The method, as it came; methods are case sensitive.
+    fn method(&self) -> &str;
+    /// The authority without its port, in any case.
+    fn host(&self) -> &str;
+    /// The path, normalized ([`crate::path::normalize`]), without the query.
+    fn path(&self) -> &str;
+    /// The query, without its `?`.
+    fn query(&self) -> Option<&str>;
+    /// The value of a header by its lower-case name; several fields of one name are joined by `,`, in `joined`, which
+    /// comes empty. A single field should be lent as it is.
+    fn header<'a>(&'a self, name: &str, joined: &'a mut Vec<u8>) -> Option<&'a [u8]>;
+}
+
+/// What was found for a request. Indices are those of the model's lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// No virtual host takes the host.
+    NoVirtualHost,
+    /// The virtual host has no route for the request.
+    NoRoute {
+        /// Index in [`RouteConfiguration::virtual_hosts`].
+        virtual_host: usize,
+    },
+    /// A route takes the request.
+    Route {
+        /// Index in [`RouteConfiguration::virtual_hosts`].
+        virtual_host: usize,
+        /// Index in [`VirtualHost::routes`].
+        route: usize,
+    },
+}
+
+/// The compiled form of one route configuration; immutable, shared by all workers.
+#[derive(Debug)]
+pub struct RouteTable {
+    hosts: Hosts,
+    virtual_hosts: Box<[VirtualHostTable]>,
+}
+
+/// One virtual host's routes. The conditions are read from the model, only paths have a form of their own.
+#[derive(Debug)]
+struct VirtualHostTable {
+    model: Arc<VirtualHost>,
+    paths: Arc<PathIndex>,
+}
+
+impl RouteTable {
+    /// Compiles a route configuration. It cannot fail: the model is valid.
+    pub fn compile(configuration: &RouteConfiguration) -> RouteTable {
+        RouteTable::build(configuration, |_| None)
+    }
+
+    /// As [`RouteTable::compile`], but virtual hosts that `previous` was compiled from by the same `Arc` are taken over
+    /// and not compiled again, so that the work is in proportion to the change.
+    pub fn recompile(configuration: &RouteConfiguration, previous: &RouteTable) -> RouteTable {
+        let known: std::collections::HashMap<*const VirtualHost, &Arc<PathIndex>> = previous
+            .virtual_hosts
+            .iter()
+            .map(|table| (Arc::as_ptr(&table.model), &table.paths))
+            .collect();
+        RouteTable::build(configuration, |model| {
+            known.get(&Arc::as_ptr(model)).map(|paths| Arc::clone(paths))
+        })
+    }
+
+    fn build(
+        configuration: &RouteConfiguration,
+        reuse: impl Fn(&Arc<VirtualHost>) -> Option<Arc<PathIndex>>,
+    ) -> RouteTable {
+        let table = |model: &Arc<VirtualHost>| VirtualHostTable {
+            model: Arc::clone(model),
+            paths: reuse(model).unwrap_or_else(|| Arc::new(PathIndex::compile(model.routes()))),
+        };
+        RouteTable {
+            hosts: Hosts::compile(configuration.virtual_hosts()),
+            virtual_hosts: configuration.virtual_hosts().iter().map(table).collect(),
+        }
+    }
+
+    /// The route that takes the request: that of the virtual host that names its host best, and there the first whose
+    /// conditions all hold. Allocates only for hosts longer than 256 bytes with capitals, percent-escapes in query
+    /// parameters that a condition names, and paths that more than eight prefixes or templates match.
+    pub fn find(&self, request: &(impl RequestView + ?Sized)) -> Found {
+        let Some(virtual_host) = self.hosts.find(request.host()) else {
+            return Found::NoVirtualHost;
+        };
+        let table = &self.virtual_hosts[virtual_host];
+        for candidate in table.paths.candidates(request.path()) {
+            let route = candidate.route();
+            let held = candidate.is_unconditional()
+                || conditions::first_failed(table.model.routes()[route].matches(), request).is_none();
+            if held {
+                return Found::Route { virtual_host, route };
+            }
+        }
+        Found::NoRoute { virtual_host }
+    }
+
+    /// What [`RouteTable::find`] finds, and why: the domain that took the host, and for the nearest routes that stand
+    /// before (or, if nothing was found, for the nearest of all) the first condition that failed. Reads every route;
+    /// for people, not for the data path.
+    pub fn explain(&self, request: &(impl RequestView + ?Sized)) -> Explanation {
+        let models: Vec<&VirtualHost> = self
+            .virtual_hosts
+            .iter()
+            .map(|table| table.model.as_ref())
+            .collect();
+        explanation::explain(self.find(request), &models, request)
+    }
+}

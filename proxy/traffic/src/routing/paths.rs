@@ -1,0 +1,335 @@
+//! Routes by path: which routes of a virtual host match a path, in their order.
+//!
+//! Exact paths are found by one hash of the whole path. Prefixes and templates stand in one tree of segments, in which
+//! a step is one hash of a segment (or a few comparisons where a node has few children). A path is walked once for each
+//! way through literal and variable segments that some template goes; without templates there is one way, as deep as
+//! the deepest prefix. Regular expressions are tried in order, and only those before the best other candidate.
+
+use foldhash::fast::FixedState;
+use outrigger_config::model::{PathMatch, Route, TemplateSegment};
+use regex::Regex;
+use smallvec::SmallVec;
+use std::collections::HashMap;
+
+/// Children of a node that are compared one by one; above, they are hashed.
+const CHILDREN_COMPARED_MAX: usize = 4;
+
+/// The compiled path conditions of one virtual host.
+#[derive(Debug)]
+pub(super) struct PathIndex {
+    /// Whole paths.
+    exact: HashMap<Box<[u8]>, Routes, FixedState>,
+    /// Longer paths are not looked up, so that a peer cannot make us hash much.
+    exact_bytes_max: usize,
+    /// Routes with the prefix `/`, which match everything, `*` included.
+    everything: Routes,
+    /// The segment tree; the root, which stands for the first `/`, comes first.
+    nodes: Box<[Node]>,
+    /// In the order of their routes.
+    regexes: Box<[(Candidate, Regex)]>,
+}
+
+/// A route whose path matches, in one number: its index, and in the lowest bit whether it has other conditions.
+/// Candidates sort as their routes do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Candidate(u32);
+
+impl Candidate {
+    fn new(index: usize, route: &Route) -> Candidate {
+        let matches = route.matches();
+        let conditional = matches.grpc()
+            || !(matches.methods().is_empty() && matches.headers().is_empty() && matches.query().is_empty());
+        let index = u32::try_from(index).ok().filter(|&index| index <= u32::MAX >> 1);
+        let index = index.expect("a virtual host holds fewer than 2^31 routes");
+        Candidate(index << 1 | u32::from(conditional))
+    }
+
+    /// The route's index.
+    pub(super) fn route(self) -> usize {
+        (self.0 >> 1) as usize
+    }
+
+    /// The route has no condition but its path.
+    pub(super) fn is_unconditional(self) -> bool {
+        self.0 & 1 == 0
+    }
+}
+
+/// Routes of one path, in order. Nothing follows one without other conditions: it could never be reached.
+type Routes = SmallVec<[Candidate; 2]>;
+
+/// Adds a route behind those already there, unless they leave nothing to it.
+fn push_reachable(routes: &mut Routes, candidate: Candidate) {
+    if !routes.last().is_some_and(|last| last.is_unconditional()) {
+        routes.push(candidate);
+    }
+}
+
+/// A node of the segment tree: the segments from the root to here, joined by `/`.
+#[derive(Debug, Default)]
+struct Node {
+    literals: Children,
+    /// The child for any segment that is not empty; 0, the root's index, if there is none.
+    variable: u32,
+    /// Prefixes that end here: this path and everything below it.
+    at_border: Routes,
+    /// Prefixes that end with the `/` after here: only what is below.
+    below: Routes,
+    /// Templates that end here: this path only.
+    at_end: Routes,
+}
+
+#[derive(Debug)]
+enum Children {
+    Few(Vec<(Box<[u8]>, u32)>),
+    Many(HashMap<Box<[u8]>, u32, FixedState>),
+}
+
+impl Default for Children {
+    fn default() -> Children {
+        Children::Few(Vec::new())
+    }
+}
+
+impl Children {
+    fn find(&self, segment: &[u8]) -> Option<u32> {
+        match self {
+            Children::Few(list) => list
+                .iter()
+                .find(|(literal, _)| literal.as_ref() == segment)
+                .map(|&(_, node)| node),
+            Children::Many(map) => map.get(segment).copied(),
+        }
+    }
+
+    /// Adds a segment that is not there yet.
+    fn insert(&mut self, segment: &[u8], node: u32) {
+        match self {
+            Children::Few(list) if list.len() < CHILDREN_COMPARED_MAX => list.push((segment.into(), node)),
+            Children::Few(list) => {
+                let mut map: HashMap<_, _, FixedState> = list.drain(..).collect();
+                map.insert(segment.into(), node);
+                *self = Children::Many(map);
+            }
+            Children::Many(map) => {
+                map.insert(segment.into(), node);
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!(self, Children::Few(list) if list.is_empty())
+    }
+}
+
+impl PathIndex {
+    /// Compiles the paths of a virtual host's routes.
+    pub(super) fn compile(routes: &[Route]) -> PathIndex {
+        let mut builder = Builder {
+            exact: HashMap::default(),
+            everything: Routes::new(),
+            nodes: vec![Node::default()],
+            regexes: Vec::new(),
+        };
+        for (index, route) in routes.iter().enumerate() {
+            builder.add(Candidate::new(index, route), route.matches().path());
+        }
+        builder.finish()
+    }
+
+    /// The routes whose path condition matches, in order.
+    pub(super) fn candidates<'a>(&'a self, path: &'a str) -> Candidates<'a> {
+        let mut candidates = Candidates {
+            lists: SmallVec::new(),
+            regexes: &self.regexes,
+            path,
+        };
+        candidates.add(&self.everything);
+        if path.len() <= self.exact_bytes_max
+            && let Some(routes) = self.exact.get(path.as_bytes())
+        {
+            candidates.add(routes);
+        }
+        if let Some(segments) = path.as_bytes().strip_prefix(b"/") {
+            self.walk(segments, &mut candidates);
+        }
+        candidates
+    }
+
+    /// Goes every way through the tree that the segments allow. Ways not yet gone wait on a stack, since a template of
+    /// a thousand segments must not take a thousand call frames.
+    fn walk<'a>(&'a self, segments: &[u8], candidates: &mut Candidates<'a>) {
+        let mut waiting: SmallVec<[(u32, &[u8]); 4]> = SmallVec::new();
+        let mut here = Some((0u32, segments));
+        while let Some((node, rest)) = here.or_else(|| waiting.pop()) {
+            here = None;
+            let node = &self.nodes[node as usize];
+            if node.variable == 0 && node.literals.is_empty() {
+                continue;
+            }
+            let (segment, after) = match memchr::memchr(b'/', rest) {
+                Some(slash) => (&rest[..slash], Some(&rest[slash + 1..])),
+                None => (rest, None),
+            };
+            if node.variable != 0 && !segment.is_empty() {
+                here = self.enter(node.variable, after, candidates);
+            }
+            if let Some(literal) = node.literals.find(segment) {
+                waiting.extend(here);
+                here = self.enter(literal, after, candidates);
+            }
+        }
+    }
+
+    /// Adds the routes of a node that was reached; says how to go on, if the path does. `after` is what follows the
+    /// `/` behind the node's segment, if there is one.
+    fn enter<'a, 'p>(
+        &'a self,
+        index: u32,
+        after: Option<&'p [u8]>,
+        candidates: &mut Candidates<'a>,
+    ) -> Option<(u32, &'p [u8])> {
+        let node = &self.nodes[index as usize];
+        candidates.add(&node.at_border);
+        match after {
+            Some(after) => {
+                candidates.add(&node.below);
+                Some((index, after))
+            }
+            None => {
+                candidates.add(&node.at_end);
+                None
+            }
+        }
+    }
+}
+
+struct Builder {
+    exact: HashMap<Box<[u8]>, Routes, FixedState>,
+    everything: Routes,
+    nodes: Vec<Node>,
+    regexes: Vec<(Candidate, Regex)>,
+}
+
+impl Builder {
+    fn add(&mut self, candidate: Candidate, path: &PathMatch) {
+        match path {
+            PathMatch::Exact(path) => {
+                push_reachable(self.exact.entry(path.as_bytes().into()).or_default(), candidate);
+            }
+            PathMatch::Prefix(prefix) if prefix == "/" => push_reachable(&mut self.everything, candidate),
+            PathMatch::Prefix(prefix) => self.add_prefix(candidate, prefix),
+            PathMatch::Template(template) => {
+                let node = template.segments().iter().fold(0, |node, segment| match segment {
+                    TemplateSegment::Literal(literal) => self.literal(node, literal.as_bytes()),
+                    TemplateSegment::Variable(_) => self.variable(node),
+                });
+                push_reachable(&mut self.nodes[node as usize].at_end, candidate);
+            }
+            PathMatch::Regex(pattern) => self.regexes.push((candidate, pattern.anchored().clone())),
+        }
+    }
+
+    fn add_prefix(&mut self, candidate: Candidate, prefix: &str) {
+        // A normalized path begins with `/`, so a prefix that does not matches nothing.
+        let Some(segments) = prefix.strip_prefix('/') else {
+            return;
+        };
+        let (segments, below) = match segments.strip_suffix('/') {
+            Some(segments) => (segments, true),
+            None => (segments, false),
+        };
+        let node = segments
+            .split('/')
+            .fold(0, |node, segment| self.literal(node, segment.as_bytes()));
+        let node = &mut self.nodes[node as usize];
+        push_reachable(
+            if below {
+                &mut node.below
+            } else {
+                &mut node.at_border
+            },
+            candidate,
+        );
+    }
+
+    fn literal(&mut self, node: u32, segment: &[u8]) -> u32 {
+        if let Some(child) = self.nodes[node as usize].literals.find(segment) {
+            return child;
+        }
+        let child = self.new_node();
+        self.nodes[node as usize].literals.insert(segment, child);
+        child
+    }
+
+    fn variable(&mut self, node: u32) -> u32 {
+        if self.nodes[node as usize].variable == 0 {
+            let child = self.new_node();
+            self.nodes[node as usize].variable = child;
+        }
+        self.nodes[node as usize].variable
+    }
+
+    fn new_node(&mut self) -> u32 {
+        let index =
+            u32::try_from(self.nodes.len()).expect("a virtual host's paths have fewer than 2^32 segments");
+        self.nodes.push(Node::default());
+        index
+    }
+
+    fn finish(mut self) -> PathIndex {
+        // Behind a route that takes everything no regular expression can be reached.
+        if let Some(last) = self.everything.last().filter(|last| last.is_unconditional()) {
+            self.regexes.retain(|(candidate, _)| candidate < last);
+        }
+        PathIndex {
+            exact_bytes_max: self.exact.keys().map(|path| path.len()).max().unwrap_or(0),
+            exact: self.exact,
+            everything: self.everything,
+            nodes: self.nodes.into(),
+            regexes: self.regexes.into(),
+        }
+    }
+}
+
+/// Routes whose path matches, in order; each stands in one list only.
+pub(super) struct Candidates<'a> {
+    /// Lists that are not empty, each in order.
+    lists: SmallVec<[&'a [Candidate]; 8]>,
+    /// Regular expressions that are not tried yet.
+    regexes: &'a [(Candidate, Regex)],
+    path: &'a str,
+}
+
+impl<'a> Candidates<'a> {
+    fn add(&mut self, routes: &'a Routes) {
+        if !routes.is_empty() {
+            self.lists.push(routes);
+        }
+    }
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = Candidate;
+
+    fn next(&mut self) -> Option<Candidate> {
+        let nearest = self
+            .lists
+            .iter_mut()
+            .filter(|list| !list.is_empty())
+            .min_by_key(|list| list[0]);
+        while let Some(((candidate, regex), rest)) = self.regexes.split_first() {
+            if nearest.as_ref().is_some_and(|list| list[0] < *candidate) {
+                break;
+            }
+            self.regexes = rest;
+            if regex.is_match(self.path) {
+                return Some(*candidate);
+            }
+        }
+        let list = nearest?;
+        let (&candidate, rest) = list.split_first()?;
+        *list = rest;
+        Some(candidate)
+    }
+}
