@@ -1,1 +1,30 @@
-//! Placeholder.
+//! What the proxy tells about itself: metric handles, response flags and the access log.
+//!
+//! [`Metrics`] resolves labels into handles once, when a configuration is compiled; afterwards a worker only adds to
+//! cells of its own, and the admin thread sums them when it renders. [`AccessLogFormat`] turns one [`RequestRecord`]
+//! into one line, and [`AccessLogWriter`] takes lines to a sink on a thread of its own.
+//!
+//! Nothing here can hold up a request: no cell is looked up by label, no lock is waited for, no line waits for a disk.
+//! What cannot be kept is dropped and counted. This crate knows no policy and opens no socket.
+
+pub mod access_log;
+mod cell;
+mod cells;
+mod flags;
+mod labels;
+mod metrics;
+mod reference;
+
+pub use access_log::{
+    AccessLogFormat, AccessLogSinks, AccessLogWriter, FormatError, HeaderLookup, RequestRecord, Sink,
+};
+pub use cell::labelled::{CounterBy, FlagCounters, Label, RefusalCounters};
+pub use cell::{Counter, Gauge, Histogram, SharedCounter, SharedGauge};
+pub use cells::{ClusterCells, ListenerCells, ProcessMetrics, RouteCells};
+pub use flags::ResponseFlags;
+pub use labels::{
+    CodeClass, ConnectionClose, ConnectionFailure, ConnectionRefusal, HttpProtocol, RetryReason, TlsFailure,
+    UpstreamClose,
+};
+pub use metrics::{ClusterMetrics, LabelledCells, ListenerMetrics, Metrics, RouteMetrics};
+pub use reference::reference;

@@ -1,0 +1,224 @@
+use super::super::record::HeaderLookup;
+use super::*;
+use std::time::{Duration, UNIX_EPOCH};
+
+struct Headers(&'static [(&'static str, &'static [u8])]);
+
+impl HeaderLookup for Headers {
+    fn lookup(&self, name: &str) -> Option<&[u8]> {
+        self.0
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| *value)
+    }
+}
+
+const REQUEST: Headers = Headers(&[
+    (":method", b"GET"),
+    (":path", b"/cart?id=1"),
+    (":authority", b"shop.example"),
+    (":scheme", b"https"),
+    ("user-agent", b"curl/8.5 (\"quoted\")"),
+    ("x-request-id", b"d2a0"),
+    ("x-evil", b"a\r\n[2024] \"GET / HTTP/1.1\" 200"),
+    ("x-bytes", b"caf\xc3\xa9 \xff"),
+    ("authorization", b"Bearer secret"),
+    ("cookie", b"session=secret"),
+]);
+const RESPONSE: Headers = Headers(&[
+    ("x-envoy-upstream-service-time", b"11"),
+    ("set-cookie", b"session=secret"),
+    ("server", b"outrigger"),
+]);
+const TRAILERS: Headers = Headers(&[("grpc-status", b"0")]);
+
+fn record() -> RequestRecord<'static> {
+    RequestRecord {
+        start_time: UNIX_EPOCH + Duration::from_millis(1_709_164_800_001),
+        protocol: Some("HTTP/1.1"),
+        response_code: 200,
+        response_code_details: Some("via_upstream"),
+        response_flags: ResponseFlags::NONE,
+        bytes_received: 0,
+        bytes_sent: 1_024,
+        duration: Duration::from_micros(12_900),
+        request_duration: Some(Duration::from_millis(2)),
+        response_duration: None,
+        upstream_host: Some("10.0.0.7:8080".parse().unwrap()),
+        upstream_cluster: Some("backend"),
+        upstream_local_address: Some("10.0.0.1:40000".parse().unwrap()),
+        upstream_request_attempt_count: 2,
+        route_name: Some("cart"),
+        virtual_host: Some("shop"),
+        downstream_remote_address: Some("[2001:db8::1]:5000".parse().unwrap()),
+        downstream_direct_remote_address: Some("192.0.2.1:6000".parse().unwrap()),
+        downstream_local_address: Some("192.0.2.9:443".parse().unwrap()),
+        requested_server_name: Some("shop.example"),
+        connection_id: 77,
+        filter_chain_name: Some("tls"),
+        request: &REQUEST,
+        response: &RESPONSE,
+        trailers: Some(&TRAILERS),
+    }
+}
+
+fn line(format: &AccessLogFormat, record: &RequestRecord<'_>) -> String {
+    let mut out = Vec::new();
+    format.write(record, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+fn json(fields: &[(&str, &str)]) -> Result<AccessLogFormat, FormatError> {
+    let fields: Vec<_> = fields
+        .iter()
+        .map(|(key, text)| ((*key).to_owned(), (*text).to_owned()))
+        .collect();
+    AccessLogFormat::json(&fields)
+}
+
+#[test]
+fn every_operator_prints_its_field() {
+    let table = [
+        ("%START_TIME%", "2024-02-29T00:00:00.001Z"),
+        ("%PROTOCOL%", "HTTP/1.1"),
+        ("%RESPONSE_CODE%", "200"),
+        ("%RESPONSE_CODE_DETAILS%", "via_upstream"),
+        ("%RESPONSE_FLAGS%", "-"),
+        ("%BYTES_RECEIVED%", "0"),
+        ("%BYTES_SENT%", "1024"),
+        ("%DURATION%", "12"),
+        ("%REQUEST_DURATION%", "2"),
+        ("%RESPONSE_DURATION%", "-"),
+        ("%UPSTREAM_HOST%", "10.0.0.7:8080"),
+        ("%UPSTREAM_CLUSTER%", "backend"),
+        ("%UPSTREAM_LOCAL_ADDRESS%", "10.0.0.1:40000"),
+        ("%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "2"),
+        ("%ROUTE_NAME%", "cart"),
+        ("%VIRTUAL_HOST_NAME%", "shop"),
+        ("%DOWNSTREAM_REMOTE_ADDRESS%", "[2001:db8::1]:5000"),
+        ("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "2001:db8::1"),
+        ("%DOWNSTREAM_REMOTE_PORT%", "5000"),
+        ("%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%", "192.0.2.1:6000"),
+        ("%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%", "192.0.2.1"),
+        ("%DOWNSTREAM_LOCAL_ADDRESS%", "192.0.2.9:443"),
+        ("%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%", "192.0.2.9"),
+        ("%DOWNSTREAM_LOCAL_PORT%", "443"),
+        ("%REQUESTED_SERVER_NAME%", "shop.example"),
+        ("%CONNECTION_ID%", "77"),
+        ("%FILTER_CHAIN_NAME%", "tls"),
+        (
+            "%REQ(:METHOD)% %REQ(:authority)% %REQ(:Scheme)%",
+            "GET shop.example https",
+        ),
+        ("%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%", "/cart?id=1"),
+        ("%REQ(:PATH?X-REQUEST-ID)%", "/cart?id=1"),
+        ("%REQ(:PATH):5%", "/cart"),
+        ("%REQ(ABSENT)% %REQ(ABSENT?MISSING)%", "- -"),
+        ("%RESP(SERVER)%", "outrigger"),
+        ("%TRAILER(grpc-status)%", "0"),
+        ("100%% %%PROTOCOL%%", "100% %PROTOCOL%"),
+        ("", ""),
+    ];
+    for (template, expected) in table {
+        let printed = line(&AccessLogFormat::text(template).unwrap(), &record());
+        assert_eq!(printed, format!("{expected}\n"), "{template}");
+    }
+}
+
+#[test]
+fn flags_and_missing_values_print_as_envoy_does() {
+    let nothing = RequestRecord {
+        response_flags: ResponseFlags::UF | ResponseFlags::URX,
+        upstream_host: None,
+        trailers: None,
+        request: &(),
+        ..record()
+    };
+    let text = AccessLogFormat::text("%RESPONSE_FLAGS% %UPSTREAM_HOST% %TRAILER(A)% %REQ(:PATH)%\n").unwrap();
+    assert_eq!(line(&text, &nothing), "UF,URX - - -\n");
+    let fields = [
+        ("flags", "%RESPONSE_FLAGS%"),
+        ("host", "%UPSTREAM_HOST%"),
+        ("in", "to %UPSTREAM_HOST%"),
+    ];
+    assert_eq!(
+        line(&json(&fields).unwrap(), &nothing),
+        "{\"flags\":\"UF,URX\",\"host\":null,\"in\":\"to -\"}\n"
+    );
+}
+
+#[test]
+fn the_default_text_is_envoys() {
+    assert_eq!(
+        line(&AccessLogFormat::default_text(), &record()),
+        "[2024-02-29T00:00:00.001Z] \"GET /cart?id=1 HTTP/1.1\" 200 - 0 1024 12 11 \"-\" \
+         \"curl/8.5 (\\\"quoted\\\")\" \"d2a0\" \"shop.example\" \"10.0.0.7:8080\"\n"
+    );
+}
+
+#[test]
+fn the_default_json_is_one_object_with_numbers_and_nulls() {
+    let printed = line(&AccessLogFormat::default_json(), &record());
+    assert!(
+        printed.starts_with("{\"start_time\":\"2024-02-29T00:00:00.001Z\",\"method\":\"GET\","),
+        "{printed}"
+    );
+    assert!(printed.contains("\"response_code\":200,"), "{printed}");
+    assert!(
+        printed.contains("\"response_duration\":null,\"x_forwarded_for\":null,"),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("\"user_agent\":\"curl/8.5 (\\\"quoted\\\")\""),
+        "{printed}"
+    );
+    assert!(printed.ends_with("\"connection_id\":77}\n"), "{printed}");
+}
+
+#[test]
+fn json_keeps_the_order_of_keys_and_escapes_keys_literals_and_values() {
+    let format = json(&[
+        ("z\"", "tab\t"),
+        ("a", "%REQ(X-BYTES)%"),
+        ("m", "<%REQ(X-EVIL)%> %%"),
+    ])
+    .unwrap();
+    assert_eq!(
+        line(&format, &record()),
+        "{\"z\\\"\":\"tab\\t\",\"a\":\"caf\u{e9} \\ufffd\",\
+         \"m\":\"<a\\r\\n[2024] \\\"GET / HTTP/1.1\\\" 200> %\"}\n"
+    );
+    assert_eq!(line(&json(&[]).unwrap(), &record()), "{}\n");
+}
+
+#[test]
+fn no_value_can_forge_a_line_or_leave_its_quotes() {
+    for format in [
+        AccessLogFormat::text("\"%REQ(X-EVIL)%\"").unwrap(),
+        json(&[("v", "%REQ(X-EVIL)%")]).unwrap(),
+    ] {
+        let printed = line(&format, &record());
+        assert_eq!(printed.matches('\n').count(), 1, "{printed}");
+        assert!(printed.ends_with('\n') && !printed.contains('\r'), "{printed}");
+        assert!(printed.contains("\\\"GET / HTTP/1.1\\\""), "{printed}");
+    }
+}
+
+#[test]
+fn credentials_never_print_even_when_named() {
+    let template =
+        "%REQ(AUTHORIZATION)% %REQ(X-ABSENT?Cookie)% %RESP(set-cookie)% %REQ(PROXY-AUTHORIZATION)%";
+    let printed = line(&AccessLogFormat::text(template).unwrap(), &record());
+    assert_eq!(printed, "[redacted] [redacted] [redacted] -\n");
+}
+
+#[test]
+fn json_faults_name_their_key() {
+    let unknown = json(&[("ok", "%PROTOCOL%"), ("bad", "x %DURATIN%")]).unwrap_err();
+    assert_eq!(
+        unknown.to_string(),
+        "key \"bad\": unknown operator %DURATIN% at byte 2; did you mean %DURATION%?"
+    );
+    let twice = json(&[("a", ""), ("a", "")]).unwrap_err();
+    assert_eq!(twice.to_string(), "key \"a\" occurs twice");
+}

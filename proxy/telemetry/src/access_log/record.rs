@@ -1,0 +1,88 @@
+//! What is known of a request when it has ended.
+
+use crate::flags::ResponseFlags;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+/// Header fields by name. Names are asked for in lower case; pseudo-headers by their HTTP/2 names (`:method`, `:path`,
+/// `:authority`, `:scheme`), whatever version the request came in.
+pub trait HeaderLookup {
+    /// The first field of this name.
+    fn lookup(&self, name: &str) -> Option<&[u8]>;
+}
+
+/// No header at all.
+impl HeaderLookup for () {
+    fn lookup(&self, _: &str) -> Option<&[u8]> {
+        None
+    }
+}
+
+/// Everything an access log line can say of one request. What is not known is `None`, and prints as `-` in text and
+/// `null` in JSON.
+#[derive(Clone, Copy)]
+pub struct RequestRecord<'a> {
+    /// When the first byte of the request came.
+    pub start_time: SystemTime,
+    /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`.
+    pub protocol: Option<&'a str>,
+    /// The status sent downstream; 0 when none was.
+    pub response_code: u16,
+    /// Why that status, in Envoy's words (`via_upstream`, `route_not_found` …).
+    pub response_code_details: Option<&'a str>,
+    /// The flags.
+    pub response_flags: ResponseFlags,
+    /// Request body bytes received.
+    pub bytes_received: u64,
+    /// Response body bytes sent.
+    pub bytes_sent: u64,
+    /// From the first byte of the request to the last of the response.
+    pub duration: Duration,
+    /// From the first byte of the request to its last.
+    pub request_duration: Option<Duration>,
+    /// From the first byte of the request to the first of the upstream's response.
+    pub response_duration: Option<Duration>,
+    /// The endpoint of the last attempt.
+    pub upstream_host: Option<SocketAddr>,
+    /// The cluster.
+    pub upstream_cluster: Option<&'a str>,
+    /// Our address on the last attempt's connection.
+    pub upstream_local_address: Option<SocketAddr>,
+    /// Attempts made; 0 when none was.
+    pub upstream_request_attempt_count: u32,
+    /// The route.
+    pub route_name: Option<&'a str>,
+    /// The virtual host.
+    pub virtual_host: Option<&'a str>,
+    /// The client, as trusted `x-forwarded-for` tells it, or else the peer.
+    pub downstream_remote_address: Option<SocketAddr>,
+    /// The peer of the connection.
+    pub downstream_direct_remote_address: Option<SocketAddr>,
+    /// Our address on the downstream connection.
+    pub downstream_local_address: Option<SocketAddr>,
+    /// The SNI.
+    pub requested_server_name: Option<&'a str>,
+    /// A number of the downstream connection, unique in this process.
+    pub connection_id: u64,
+    /// The filter chain.
+    pub filter_chain_name: Option<&'a str>,
+    /// The request's header.
+    pub request: &'a dyn HeaderLookup,
+    /// The response's header, as sent downstream.
+    pub response: &'a dyn HeaderLookup,
+    /// The response's trailers.
+    pub trailers: Option<&'a dyn HeaderLookup>,
+}
+
+/// Headers are left out: they may hold what nobody should read.
+impl fmt::Debug for RequestRecord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestRecord")
+            .field("response_code", &self.response_code)
+            .field("response_flags", &self.response_flags)
+            .field("route_name", &self.route_name)
+            .field("connection_id", &self.connection_id)
+            .finish_non_exhaustive()
+    }
+}

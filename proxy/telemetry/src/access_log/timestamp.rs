@@ -1,0 +1,85 @@
+//! Instants as ISO 8601 in UTC with milliseconds, `2024-05-01T09:30:00.123Z`, without a calendar library.
+
+use super::escape::push_padded;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Appends `time`; what lies before 1970 prints as its first moment.
+pub(super) fn push_timestamp(time: SystemTime, out: &mut Vec<u8>) {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let seconds = since.as_secs();
+    let (year, month, day) = civil_from_days(seconds / 86_400);
+    let second_of_day = (seconds % 86_400) as u32;
+    push_padded(year, 4, out);
+    out.push(b'-');
+    push_padded(month, 2, out);
+    out.push(b'-');
+    push_padded(day, 2, out);
+    out.push(b'T');
+    push_padded(second_of_day / 3_600, 2, out);
+    out.push(b':');
+    push_padded(second_of_day / 60 % 60, 2, out);
+    out.push(b':');
+    push_padded(second_of_day % 60, 2, out);
+    out.push(b'.');
+    push_padded(since.subsec_millis(), 3, out);
+    out.push(b'Z');
+}
+
+/// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant's `civil_from_days`, for days that are not
+/// negative): years run from March, so that the leap day is the last of its year.
+fn civil_from_days(days: u64) -> (u32, u32, u32) {
+    let days = days + 719_468;
+    let era = days / 146_097;
+    let day_of_era = (days % 146_097) as u32;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = year_of_era + era as u32 * 400 + u32::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_print_as_iso_8601() {
+        let table = [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_709_164_800_001, "2024-02-29T00:00:00.001Z"),
+            (1_735_689_599_050, "2024-12-31T23:59:59.050Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ];
+        for (milliseconds, expected) in table {
+            let mut out = Vec::new();
+            push_timestamp(UNIX_EPOCH + Duration::from_millis(milliseconds), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn every_day_follows_the_one_before() {
+        let mut previous = civil_from_days(0);
+        for days in 1..80_000 {
+            let (year, month, day) = civil_from_days(days);
+            let next_day = (year, month) == (previous.0, previous.1) && day == previous.2 + 1;
+            let next_month = (year, month, day) == (previous.0, previous.1 + 1, 1) && previous.2 >= 28;
+            let next_year =
+                (year, month, day) == (previous.0 + 1, 1, 1) && (previous.1, previous.2) == (12, 31);
+            assert!(
+                next_day || next_month || next_year,
+                "{previous:?} then {:?}",
+                (year, month, day)
+            );
+            previous = (year, month, day);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What one worker counts for a listener, a route and a cluster, and what the process counts as a whole.
+//!
+//! Each field is one metric family: its documentation is the family's help, its name stands beside it. The structs are
+//! aligned to two cache lines, so that no two workers write to one.
+
+use crate::cell::labelled::{CounterBy, FlagCounters, RefusalCounters};
+use crate::cell::{Counter, Gauge, Histogram, Series, SharedCounter, SharedGauge};
+use crate::flags::ResponseFlags;
+use crate::labels::{
+    CodeClass, ConnectionClose, ConnectionFailure, ConnectionRefusal, HttpProtocol, RetryReason, TlsFailure,
+    UpstreamClose,
+};
+use prometheus::proto::{LabelPair, Metric, MetricType};
+use std::time::Duration;
+
+/// One metric family, read from cells of type `C`.
+pub(crate) struct Family<C: 'static> {
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) kind: MetricType,
+    /// The label of the cell itself, after those of `C`.
+    pub(crate) label: Option<&'static str>,
+    /// Appends the samples of one label set: the cells of every worker, summed.
+    pub(crate) samples: fn(&[C], &[LabelPair], &mut Vec<Metric>),
+}
+
+/// A struct of cells whose fields are metric families.
+pub(crate) trait Cells: Sized + Send + Sync + 'static {
+    /// The labels that tell one label set from another.
+    const LABELS: &'static [&'static str];
+    /// The families, in the order of the fields.
+    const FAMILIES: &'static [Family<Self>];
+
+    /// Cells that have counted nothing.
+    fn new(refusal_reasons: &'static [&'static str]) -> Self;
+}
+
+/// Declares structs of cells, with each field's documentation as its help text.
+macro_rules! cells {
+    ($($(#[$meta:meta])* pub struct $name:ident [$($label:literal),*] {
+        $(#[doc = $help:literal] $field:ident: $kind:ty = $family:literal,)*
+    })*) => {$(
+        $(#[$meta])*
+        #[derive(Debug)]
+        #[repr(align(128))]
+        pub struct $name { $(#[doc = $help] pub $field: $kind,)* }
+
+        impl Cells for $name {
+            const LABELS: &'static [&'static str] = &[$($label),*];
+            const FAMILIES: &'static [Family<$name>] = &[$(Family {
+                name: $family,
+                help: $help,
+                kind: <$kind as Series>::KIND,
+                label: <$kind as Series>::LABEL,
+                samples: |workers, labels, out| {
+                    let cells: Vec<&$kind> = workers.iter().map(|cells| &cells.$field).collect();
+                    <$kind as Series>::samples(&cells, labels, out);
+                },
+            }),*];
+
+            fn new(refusal_reasons: &'static [&'static str]) -> $name {
+                $name { $($field: <$kind as Series>::new(refusal_reasons)),* }
+            }
+        }
+    )*};
+}
+
+cells! {
+    /// What one worker counts for a listener.
+    pub struct ListenerCells ["listener"] {
+        /// Downstream connections accepted.
+        connections_accepted: Counter = "outrigger_listener_connections_accepted_total",
+        /// Downstream connections open now.
+        connections_active: Gauge = "outrigger_listener_connections_active",
+        /// Downstream connections closed before they were served, by reason.
+        connections_refused: CounterBy<ConnectionRefusal, { ConnectionRefusal::COUNT }> =
+            "outrigger_listener_connections_refused_total",
+        /// Downstream connections closed after they were served, by reason.
+        connections_closed: CounterBy<ConnectionClose, { ConnectionClose::COUNT }> =
+            "outrigger_listener_connections_closed_total",
+        /// Connections that the accepting worker gave to a less busy one.
+        connections_handed_over: Counter = "outrigger_listener_connections_handed_over_total",
+        /// TLS handshakes completed.
+        tls_handshakes: Counter = "outrigger_listener_tls_handshakes_total",
+        /// TLS handshakes that failed, by reason.
+        tls_handshake_failures: CounterBy<TlsFailure, { TlsFailure::COUNT }> =
+            "outrigger_listener_tls_handshake_failures_total",
+        /// Downstream connections that turned out to speak HTTP, by version.
+        http_connections: CounterBy<HttpProtocol, { HttpProtocol::COUNT }> =
+            "outrigger_listener_http_connections_total",
+        /// HTTP/2 connections ended for a protocol error or a flood of frames.
+        http2_connection_errors: Counter = "outrigger_listener_http2_connection_errors_total",
+        /// Requests in flight now.
+        requests_active: Gauge = "outrigger_listener_requests_active",
+        /// Requests answered by the proxy itself because they were refused, by reason.
+        refused_requests: RefusalCounters = "outrigger_listener_requests_refused_total",
+        /// Bytes read from downstream connections, after TLS.
+        bytes_received: Counter = "outrigger_listener_received_bytes_total",
+        /// Bytes written to downstream connections, before TLS.
+        bytes_sent: Counter = "outrigger_listener_sent_bytes_total",
+    }
+
+    /// What one worker counts for a route.
+    pub struct RouteCells ["route_configuration", "virtual_host", "route"] {
+        /// Requests answered, by the class of the status sent downstream.
+        requests: CounterBy<CodeClass, { CodeClass::COUNT }> = "outrigger_route_requests_total",
+        /// Requests by response flag; a request with two flags counts for both.
+        response_flags: FlagCounters = "outrigger_route_response_flags_total",
+        /// From a request's first byte to the end of its response, retries included.
+        duration: Histogram = "outrigger_route_request_duration_seconds",
+        /// Requests in flight now.
+        requests_active: Gauge = "outrigger_route_requests_active",
+        /// Request body bytes.
+        request_bytes: Counter = "outrigger_route_request_bytes_total",
+        /// Response body bytes.
+        response_bytes: Counter = "outrigger_route_response_bytes_total",
+    }
+
+    /// What one worker counts for a cluster.
+    pub struct ClusterCells ["cluster"] {
+        /// Requests whose final answer came from, or failed at, this cluster, by code class.
+        requests: CounterBy<CodeClass, { CodeClass::COUNT }> = "outrigger_cluster_requests_total",
+        /// Requests in flight to the cluster now.
+        requests_active: Gauge = "outrigger_cluster_requests_active",
+        /// Attempts: a request that is retried once makes two.
+        attempts: Counter = "outrigger_cluster_attempts_total",
+        /// From the start of an attempt to the end of its response.
+        request_duration: Histogram = "outrigger_cluster_attempt_duration_seconds",
+        /// Attempts that followed a failed one, by the failure.
+        retries: CounterBy<RetryReason, { RetryReason::COUNT }> = "outrigger_cluster_retries_total",
+        /// Retries that the budget did not allow.
+        retry_budget_denied: Counter = "outrigger_cluster_retries_denied_total",
+        /// Connections opened, by HTTP version.
+        connections_opened: CounterBy<HttpProtocol, { HttpProtocol::COUNT }> =
+            "outrigger_cluster_connections_opened_total",
+        /// Connections open now.
+        connections_active: Gauge = "outrigger_cluster_connections_active",
+        /// Connections that could not be made, by reason.
+        connection_failures: CounterBy<ConnectionFailure, { ConnectionFailure::COUNT }> =
+            "outrigger_cluster_connection_failures_total",
+        /// From the first SYN to a connection that is ready, TLS included.
+        connect_duration: Histogram = "outrigger_cluster_connect_duration_seconds",
+        /// Connections that ended, by reason.
+        connections_closed: CounterBy<UpstreamClose, { UpstreamClose::COUNT }> =
+            "outrigger_cluster_connections_closed_total",
+        /// Attempts that found a connection open.
+        pool_hits: Counter = "outrigger_cluster_pool_hits_total",
+        /// Attempts that had to wait for a connection.
+        pool_waits: Counter = "outrigger_cluster_pool_waits_total",
+        /// Answers that broke the protocol.
+        upstream_protocol_errors: Counter = "outrigger_cluster_protocol_errors_total",
+        /// Bytes written to the cluster's connections, before TLS.
+        bytes_sent: Counter = "outrigger_cluster_sent_bytes_total",
+        /// Bytes read from the cluster's connections, after TLS.
+        bytes_received: Counter = "outrigger_cluster_received_bytes_total",
+    }
+
+    /// What is counted for the process as a whole; any thread may write.
+    pub struct ProcessMetrics [] {
+        /// Configurations that were put in force.
+        configuration_updates_accepted: SharedCounter = "outrigger_configuration_updates_accepted_total",
+        /// Configurations that were refused; the one before stayed in force.
+        configuration_updates_rejected: SharedCounter = "outrigger_configuration_updates_rejected_total",
+        /// Number of the configuration in force, counted from the start of the process.
+        configuration_generation: SharedGauge = "outrigger_configuration_generation",
+        /// When a configuration was last put in force, in seconds since 1970.
+        configuration_last_success: SharedGauge = "outrigger_configuration_last_success_timestamp_seconds",
+        /// Access log lines given to their sink.
+        access_log_lines_written: SharedCounter = "outrigger_access_log_lines_written_total",
+        /// Access log lines lost because their sink was slow, failed or closed.
+        access_log_lines_dropped: SharedCounter = "outrigger_access_log_lines_dropped_total",
+        /// Label sets beyond the limit, counted together under the label value _overflow.
+        label_sets_overflowed: SharedCounter = "outrigger_metric_label_sets_overflowed_total",
+        /// Worker threads.
+        workers: SharedGauge = "outrigger_workers",
+        /// When the process started, in seconds since 1970.
+        start_time: SharedGauge = "process_start_time_seconds",
+        /// Resident memory.
+        resident_memory: SharedGauge = "process_resident_memory_bytes",
+        /// Open file descriptors.
+        open_file_descriptors: SharedGauge = "process_open_fds",
+    }
+}
+
+impl RouteCells {
+    /// Counts a request that has ended: everything but [`RouteCells::requests_active`], which its owner keeps.
+    #[inline]
+    pub fn request_ended(
+        &self,
+        status: u16,
+        flags: ResponseFlags,
+        duration: Duration,
+        request_bytes: u64,
+        response_bytes: u64,
+    ) {
+        self.requests[CodeClass::of(status)].inc();
+        self.response_flags.add(flags);
+        self.duration.observe(duration);
+        self.request_bytes.add(request_bytes);
+        self.response_bytes.add(response_bytes);
+    }
+}

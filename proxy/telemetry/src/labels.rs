@@ -1,0 +1,201 @@
+//! The values of the fixed labels: every reason that a count can have.
+//!
+//! Adding a variant adds a series; nothing else has to change.
+
+use crate::cell::labelled::Label;
+
+/// Declares a label's values.
+macro_rules! labels {
+    ($($(#[$meta:meta])* pub enum $name:ident = $label:literal {
+        $($(#[$variant_meta:meta])* $variant:ident = $value:literal,)*
+    })*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$variant_meta])* $variant,)* }
+
+        impl $name {
+            /// How many values there are.
+            pub const COUNT: usize = <$name as Label>::VALUES.len();
+
+            /// The label's value.
+            pub const fn as_str(self) -> &'static str {
+                <$name as Label>::VALUES[self as usize]
+            }
+        }
+
+        impl Label for $name {
+            const NAME: &'static str = $label;
+            const VALUES: &'static [&'static str] = &[$($value),*];
+
+            #[inline]
+            fn index(self) -> usize {
+                self as usize
+            }
+        }
+    )*};
+}
+
+labels! {
+    /// A response's status by its first digit.
+    pub enum CodeClass = "code_class" {
+        /// No status was ever sent or received: one side went away first.
+        None = "none",
+        /// 100 to 199.
+        Informational = "1xx",
+        /// 200 to 299.
+        Success = "2xx",
+        /// 300 to 399.
+        Redirection = "3xx",
+        /// 400 to 499.
+        ClientError = "4xx",
+        /// 500 and above.
+        ServerError = "5xx",
+    }
+
+    /// Which HTTP version a connection speaks.
+    pub enum HttpProtocol = "protocol" {
+        /// HTTP/1.0 and HTTP/1.1.
+        Http1 = "http1",
+        /// HTTP/2.
+        Http2 = "http2",
+    }
+
+    /// Why a downstream connection was closed at once.
+    pub enum ConnectionRefusal = "reason" {
+        /// The listener has as many connections as it may.
+        Limit = "limit",
+        /// No filter chain matches.
+        NoFilterChain = "no_filter_chain",
+        /// The listener or the process drains.
+        Drain = "drain",
+        /// The first bytes, by which the filter chain is chosen, did not come in time.
+        DetectionTimeout = "detection_timeout",
+        /// The peer closed, or the socket failed, before a filter chain was chosen.
+        Detection = "detection",
+    }
+
+    /// Why a downstream TLS handshake failed.
+    pub enum TlsFailure = "reason" {
+        /// It took too long.
+        Timeout = "timeout",
+        /// The client closed, or sent an alert: it often does not trust our certificate.
+        ClientClosed = "client_closed",
+        /// What came is not TLS, or breaks its rules.
+        Protocol = "protocol",
+        /// The client's certificate is missing or not trusted.
+        Certificate = "certificate",
+        /// No version, suite or application protocol in common.
+        NothingShared = "nothing_shared",
+    }
+
+    /// Why a downstream connection ended.
+    pub enum ConnectionClose = "reason" {
+        /// No request for too long.
+        Idle = "idle",
+        /// It reached its greatest age.
+        AgeMax = "age_max",
+        /// It carried as many requests as it may.
+        RequestsMax = "requests_max",
+        /// The listener or the process drains.
+        Drain = "drain",
+        /// A socket error.
+        Error = "error",
+        /// The peer closed it.
+        Peer = "peer",
+        /// A message was refused, and what follows it cannot be read safely.
+        Protocol = "protocol",
+        /// One side asked with `Connection: close`, or HTTP/1.0 ended.
+        Requested = "requested",
+    }
+
+    /// Why a connection to an endpoint could not be made.
+    pub enum ConnectionFailure = "reason" {
+        /// Refused by the endpoint.
+        Refused = "refused",
+        /// Not ready within `connect_timeout`.
+        Timeout = "timeout",
+        /// The TLS handshake failed.
+        Tls = "tls",
+        /// Any other error of the socket.
+        Io = "io",
+        /// The protocol's own greeting failed: HTTP/2 settings, or ALPN chose what we do not speak.
+        Protocol = "protocol",
+    }
+
+    /// Why a connection to an endpoint ended.
+    pub enum UpstreamClose = "reason" {
+        /// Unused for too long.
+        Idle = "idle",
+        /// It reached its greatest age.
+        AgeMax = "age_max",
+        /// It carried as many requests as it may.
+        RequestsMax = "requests_max",
+        /// A socket error.
+        Error = "error",
+        /// The endpoint closed it.
+        Peer = "peer",
+        /// The endpoint sent GOAWAY.
+        Goaway = "goaway",
+        /// The endpoint sent bytes that nobody had asked for.
+        UnsolicitedBytes = "unsolicited_bytes",
+        /// The endpoint left the configuration, or the process drains.
+        Drained = "drained",
+        /// The endpoint broke its protocol.
+        Protocol = "protocol",
+        /// One side asked with `Connection: close`.
+        Requested = "requested",
+        /// A request was given up halfway, and HTTP/1 has no other way to say so.
+        Abandoned = "abandoned",
+    }
+
+    /// Why an attempt was followed by another.
+    pub enum RetryReason = "reason" {
+        /// No connection could be made.
+        ConnectFailure = "connect_failure",
+        /// The endpoint refused the stream unprocessed.
+        RefusedStream = "refused_stream",
+        /// The stream was above GOAWAY's last.
+        Goaway = "goaway",
+        /// A pooled connection was found closed before a byte of the request was written.
+        PooledClosed = "pooled_closed",
+        /// A reused connection died before a byte of the answer to an idempotent request.
+        DiedBeforeAnswer = "died_before_answer",
+    }
+}
+
+impl CodeClass {
+    /// The class of a status; 0 is [`CodeClass::None`], and what is no class of HTTP counts as 5xx, as RFC 9110
+    /// section 15 reads it.
+    #[inline]
+    pub const fn of(status: u16) -> CodeClass {
+        match status / 100 {
+            0 => CodeClass::None,
+            1 => CodeClass::Informational,
+            2 => CodeClass::Success,
+            3 => CodeClass::Redirection,
+            4 => CodeClass::ClientError,
+            _ => CodeClass::ServerError,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_has_the_class_of_its_first_digit() {
+        let table = [
+            (0, "none"),
+            (100, "1xx"),
+            (204, "2xx"),
+            (399, "3xx"),
+            (404, "4xx"),
+            (503, "5xx"),
+            (999, "5xx"),
+        ];
+        for (status, class) in table {
+            assert_eq!(CodeClass::of(status).as_str(), class, "{status}");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Where handles come from and where scrapes read: the registry of label sets.
+//!
+//! A label set lives as long as somebody holds its handle: the same labels give the same live handle, so that counts
+//! survive a reload; when the last holder drops it, its series vanish. Resolving takes a lock and belongs to the
+//! compilation of a configuration, never to a request.
+
+use crate::cell::labelled::label_pair;
+use crate::cells::{Cells, ClusterCells, ListenerCells, ProcessMetrics, RouteCells};
+use parking_lot::Mutex;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{LabelPair, MetricFamily};
+use prometheus::{Registry, TextEncoder};
+use std::collections::HashMap;
+use std::fs;
+use std::sync::{Arc, Weak};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Label sets of one kind at most. Names come from configuration, so this is a bound on memory, not a working limit:
+/// the design's largest mesh has 10,000 clusters.
+pub(crate) const LABEL_SETS_MAX: usize = 65_536;
+/// The value of every label of what came after [`LABEL_SETS_MAX`].
+const OVERFLOW: &str = "_overflow";
+
+/// A listener's cells.
+pub type ListenerMetrics = LabelledCells<ListenerCells>;
+/// A route's cells.
+pub type RouteMetrics = LabelledCells<RouteCells>;
+/// A cluster's cells.
+pub type ClusterMetrics = LabelledCells<ClusterCells>;
+
+/// The cells of one label set: `C` once for each worker.
+#[derive(Debug)]
+pub struct LabelledCells<C> {
+    labels: Box<[String]>,
+    workers: Box<[C]>,
+}
+
+impl<C> LabelledCells<C> {
+    /// The cells that belong to the worker with this index; no other thread may write to them.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    #[inline]
+    pub fn worker(&self, index: usize) -> &C {
+        &self.workers[index]
+    }
+
+    /// All workers' cells, to be read.
+    pub fn workers(&self) -> &[C] {
+        &self.workers
+    }
+}
+
+/// Label values to the cells that somebody holds.
+type LiveCells<C> = HashMap<Box<[String]>, Weak<LabelledCells<C>>>;
+
+/// The label sets of one kind that are alive.
+struct Inventory<C> {
+    workers: usize,
+    refusal_reasons: &'static [&'static str],
+    label_sets_max: usize,
+    live: Mutex<LiveCells<C>>,
+}
+
+impl<C: Cells> Inventory<C> {
+    fn new(workers: usize, refusal_reasons: &'static [&'static str], label_sets_max: usize) -> Arc<Self> {
+        Arc::new(Inventory {
+            workers,
+            refusal_reasons,
+            label_sets_max,
+            live: Mutex::default(),
+        })
+    }
+
+    /// The live handle of these labels, or a new one. When there are too many it is that of the overflow, and
+    /// `overflowed` is called.
+    fn resolve(&self, labels: &[&str], overflowed: impl FnOnce()) -> Arc<LabelledCells<C>> {
+        let mut key: Box<[String]> = labels.iter().map(|label| (*label).to_owned()).collect();
+        let mut live = self.live.lock();
+        if let Some(cells) = live.get(&key).and_then(Weak::upgrade) {
+            return cells;
+        }
+        if live.len() >= self.label_sets_max {
+            live.retain(|_, cells| cells.strong_count() > 0);
+        }
+        if live.len() >= self.label_sets_max {
+            overflowed();
+            key = labels.iter().map(|_| OVERFLOW.to_owned()).collect();
+            if let Some(cells) = live.get(&key).and_then(Weak::upgrade) {
+                return cells;
+            }
+        }
+        let workers = (0..self.workers).map(|_| C::new(self.refusal_reasons)).collect();
+        let cells = Arc::new(LabelledCells {
+            labels: key.clone(),
+            workers,
+        });
+        live.insert(key, Arc::downgrade(&cells));
+        cells
+    }
+
+    /// Every live handle, and its labels as a scrape wants them.
+    fn live(&self) -> Vec<(Vec<LabelPair>, Arc<LabelledCells<C>>)> {
+        let mut found = Vec::new();
+        self.live.lock().retain(|_, cells| match cells.upgrade() {
+            Some(cells) => {
+                found.push(cells);
+                true
+            }
+            None => false,
+        });
+        let pairs = |cells: &LabelledCells<C>| {
+            C::LABELS
+                .iter()
+                .zip(&cells.labels)
+                .map(|(name, value)| label_pair(name, value))
+                .collect()
+        };
+        found.into_iter().map(|cells| (pairs(&cells), cells)).collect()
+    }
+}
+
+/// Reads an inventory at each scrape.
+struct InventoryCollector<C: Cells> {
+    inventory: Arc<Inventory<C>>,
+    descriptions: Vec<Desc>,
+}
+
+impl<C: Cells> InventoryCollector<C> {
+    fn new(inventory: Arc<Inventory<C>>) -> InventoryCollector<C> {
+        let describe = |family: &crate::cells::Family<C>| {
+            let labels = C::LABELS
+                .iter()
+                .copied()
+                .chain(family.label)
+                .map(str::to_owned)
+                .collect();
+            Desc::new(
+                family.name.to_owned(),
+                family.help.trim().to_owned(),
+                labels,
+                HashMap::new(),
+            )
+            .expect("family and label names are valid: a test renders them all")
+        };
+        InventoryCollector {
+            inventory,
+            descriptions: C::FAMILIES.iter().map(describe).collect(),
+        }
+    }
+}
+
+impl<C: Cells> Collector for InventoryCollector<C> {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let live = self.inventory.live();
+        let collect_family = |family: &crate::cells::Family<C>| {
+            let mut samples = Vec::with_capacity(live.len());
+            for (labels, cells) in &live {
+                (family.samples)(&cells.workers, labels, &mut samples);
+            }
+            let mut collected = MetricFamily::default();
+            collected.set_name(family.name.to_owned());
+            collected.set_help(family.help.trim().to_owned());
+            collected.set_field_type(family.kind);
+            collected.set_metric(samples);
+            collected
+        };
+        C::FAMILIES.iter().map(collect_family).collect()
+    }
+}
+
+/// Every metric of the process.
+pub struct Metrics {
+    registry: Registry,
+    listeners: Arc<Inventory<ListenerCells>>,
+    routes: Arc<Inventory<RouteCells>>,
+    clusters: Arc<Inventory<ClusterCells>>,
+    process: Arc<LabelledCells<ProcessMetrics>>,
+}
+
+impl Metrics {
+    /// Metrics for `workers` workers. `refusal_reasons` are the values of the label `reason` of refused requests;
+    /// [`crate::RefusalCounters::refuse`] takes an index into them.
+    pub fn new(workers: usize, refusal_reasons: &'static [&'static str]) -> Arc<Metrics> {
+        Metrics::with_limit(workers, refusal_reasons, LABEL_SETS_MAX)
+    }
+
+    pub(crate) fn with_limit(workers: usize, reasons: &'static [&'static str], limit: usize) -> Arc<Metrics> {
+        let registry = Registry::new();
+        let listeners = Inventory::new(workers, reasons, limit);
+        let routes = Inventory::new(workers, reasons, limit);
+        let clusters = Inventory::new(workers, reasons, limit);
+        let processes = Inventory::new(1, reasons, 1);
+        let process = processes.resolve(&[], || {});
+        let process_cells: &ProcessMetrics = process.worker(0);
+        process_cells.workers.set(workers as i64);
+        process_cells.start_time.set(now_in_seconds());
+        let collectors: [Box<dyn Collector>; 4] = [
+            Box::new(InventoryCollector::new(Arc::clone(&listeners))),
+            Box::new(InventoryCollector::new(Arc::clone(&routes))),
+            Box::new(InventoryCollector::new(Arc::clone(&clusters))),
+            Box::new(InventoryCollector::new(processes)),
+        ];
+        for collector in collectors {
+            registry
+                .register(collector)
+                .expect("family names are unique: a test registers them all");
+        }
+        Arc::new(Metrics {
+            registry,
+            listeners,
+            routes,
+            clusters,
+            process,
+        })
+    }
+
+    /// The handle of a listener.
+    pub fn listener(&self, name: &str) -> Arc<ListenerMetrics> {
+        self.listeners
+            .resolve(&[name], || self.process().label_sets_overflowed.inc())
+    }
+
+    /// The handle of a route.
+    pub fn route(&self, route_configuration: &str, virtual_host: &str, route: &str) -> Arc<RouteMetrics> {
+        let labels = [route_configuration, virtual_host, route];
+        self.routes
+            .resolve(&labels, || self.process().label_sets_overflowed.inc())
+    }
+
+    /// The handle of a cluster.
+    pub fn cluster(&self, name: &str) -> Arc<ClusterMetrics> {
+        self.clusters
+            .resolve(&[name], || self.process().label_sets_overflowed.inc())
+    }
+
+    /// What is counted for the process as a whole.
+    pub fn process(&self) -> &ProcessMetrics {
+        self.process.worker(0)
+    }
+
+    /// Everything in Prometheus' text format, families sorted by name. For the admin thread: it reads `/proc` and
+    /// takes time in proportion to the label sets alive.
+    pub fn render(&self) -> String {
+        self.read_process();
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "metrics cannot be rendered");
+                String::new()
+            })
+    }
+
+    /// Brings up to date what the kernel knows. Where there is no `/proc` the values stay 0.
+    fn read_process(&self) {
+        let process = self.process();
+        if let Some(bytes) = fs::read_to_string("/proc/self/status")
+            .ok()
+            .as_deref()
+            .and_then(resident_bytes)
+        {
+            process.resident_memory.set(bytes);
+        }
+        if let Ok(entries) = fs::read_dir("/proc/self/fd") {
+            // One of the entries is the directory that is being read.
+            process
+                .open_file_descriptors
+                .set((entries.count() as i64 - 1).max(0));
+        }
+    }
+}
+
+/// `VmRSS` of `/proc/self/status`, which is given in KiB.
+fn resident_bytes(status: &str) -> Option<i64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: i64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+fn now_in_seconds() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs() as i64)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+use super::*;
+use crate::{CodeClass, ConnectionRefusal, ResponseFlags, TlsFailure};
+use std::thread;
+use std::time::Duration;
+
+const REASONS: &[&str] = &["bad_request", "too_large"];
+
+/// The value of the sample that begins with `series`.
+fn sample(text: &str, series: &str) -> Option<f64> {
+    text.lines()
+        .find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
+}
+
+#[test]
+fn counts_of_all_workers_are_summed() {
+    let metrics = Metrics::new(3, REASONS);
+    let listener = metrics.listener("edge");
+    thread::scope(|scope| {
+        for worker in 0..3 {
+            let cells = listener.worker(worker);
+            scope.spawn(move || {
+                for _ in 0..1_000 {
+                    cells.connections_accepted.inc();
+                    cells.connections_active.inc();
+                    cells.tls_handshake_failures[TlsFailure::Timeout].inc();
+                }
+                cells.connections_active.dec();
+                cells.refused_requests.refuse(worker % 2);
+                cells.connections_refused[ConnectionRefusal::Limit].add(5);
+            });
+        }
+    });
+    let text = metrics.render();
+    let of = |series: &str| sample(&text, series);
+    assert_eq!(
+        of(r#"outrigger_listener_connections_accepted_total{listener="edge"}"#),
+        Some(3_000.0)
+    );
+    assert_eq!(
+        of(r#"outrigger_listener_connections_active{listener="edge"}"#),
+        Some(2_997.0)
+    );
+    let failures = r#"outrigger_listener_tls_handshake_failures_total{listener="edge",reason="timeout"}"#;
+    assert_eq!(of(failures), Some(3_000.0));
+    let refused = |reason: &str| {
+        of(&format!(
+            r#"outrigger_listener_requests_refused_total{{listener="edge",reason="{reason}"}}"#
+        ))
+    };
+    assert_eq!(
+        (refused("bad_request"), refused("too_large")),
+        (Some(2.0), Some(1.0))
+    );
+    assert_eq!(
+        of(r#"outrigger_listener_connections_refused_total{listener="edge",reason="limit"}"#),
+        Some(15.0)
+    );
+}
+
+#[test]
+fn a_finished_request_counts_everywhere_at_once() {
+    let metrics = Metrics::new(1, REASONS);
+    let route = metrics.route("main", "shop", "cart");
+    let cells = route.worker(0);
+    cells.request_ended(
+        503,
+        ResponseFlags::UF | ResponseFlags::URX,
+        Duration::from_millis(3),
+        10,
+        20,
+    );
+    cells.request_ended(200, ResponseFlags::NONE, Duration::from_millis(70), 1, 2);
+    let text = metrics.render();
+    let of = |family: &str, extra: &str| {
+        let labels = r#"route_configuration="main",virtual_host="shop",route="cart""#;
+        sample(&text, &format!("outrigger_route_{family}{{{labels}{extra}}}"))
+    };
+    assert_eq!(of("requests_total", r#",code_class="5xx""#), Some(1.0));
+    assert_eq!(of("requests_total", r#",code_class="2xx""#), Some(1.0));
+    assert_eq!(of("requests_total", r#",code_class="4xx""#), None);
+    assert_eq!(of("response_flags_total", r#",flag="UF""#), Some(1.0));
+    assert_eq!(of("response_flags_total", r#",flag="URX""#), Some(1.0));
+    assert_eq!(of("request_duration_seconds_bucket", r#",le="0.005""#), Some(1.0));
+    assert_eq!(of("request_duration_seconds_bucket", r#",le="+Inf""#), Some(2.0));
+    assert_eq!(of("request_duration_seconds_count", ""), Some(2.0));
+    assert_eq!(of("request_duration_seconds_sum", ""), Some(0.073));
+    assert_eq!(of("request_bytes_total", ""), Some(11.0));
+    assert_eq!(of("response_bytes_total", ""), Some(22.0));
+}
+
+#[test]
+fn the_same_labels_share_cells_and_series_vanish_with_their_last_holder() {
+    let metrics = Metrics::new(1, REASONS);
+    let before = metrics.cluster("backend");
+    before.worker(0).requests[CodeClass::Success].inc();
+    let after = metrics.cluster("backend");
+    assert!(Arc::ptr_eq(&before, &after));
+    drop(before);
+    let series = r#"outrigger_cluster_requests_total{cluster="backend",code_class="2xx"}"#;
+    assert_eq!(sample(&metrics.render(), series), Some(1.0));
+    drop(after);
+    assert!(!metrics.render().contains("backend"));
+    assert!(
+        metrics.clusters.live.lock().is_empty(),
+        "a scrape forgets what has died"
+    );
+}
+
+#[test]
+fn label_sets_beyond_the_limit_are_counted_together() {
+    let metrics = Metrics::with_limit(1, REASONS, 2);
+    let kept = [metrics.cluster("a"), metrics.cluster("b")];
+    let (beyond, further) = (metrics.cluster("c"), metrics.cluster("d"));
+    assert!(Arc::ptr_eq(&beyond, &further));
+    beyond.worker(0).attempts.inc();
+    let text = metrics.render();
+    assert_eq!(
+        sample(&text, r#"outrigger_cluster_attempts_total{cluster="_overflow"}"#),
+        Some(1.0)
+    );
+    assert_eq!(
+        sample(&text, "outrigger_metric_label_sets_overflowed_total"),
+        Some(2.0)
+    );
+    drop((kept, beyond, further));
+    let again = metrics.cluster("e");
+    again.worker(0).attempts.inc();
+    assert!(
+        metrics.render().contains(r#"cluster="e""#),
+        "room is made when label sets die"
+    );
+}
+
+#[test]
+fn the_process_describes_itself() {
+    let metrics = Metrics::new(2, REASONS);
+    metrics.process().configuration_updates_rejected.inc();
+    metrics.process().configuration_generation.set(7);
+    let text = metrics.render();
+    assert_eq!(sample(&text, "outrigger_workers"), Some(2.0));
+    assert_eq!(
+        sample(&text, "outrigger_configuration_updates_rejected_total"),
+        Some(1.0)
+    );
+    assert_eq!(sample(&text, "outrigger_configuration_generation"), Some(7.0));
+    assert!(sample(&text, "process_start_time_seconds") > Some(1.7e9));
+    assert!(sample(&text, "process_resident_memory_bytes") > Some(1e5));
+    assert!(sample(&text, "process_open_fds") >= Some(3.0));
+    assert_eq!(
+        resident_bytes("VmPeak:\t 9 kB\nVmRSS:\t    12 kB\n"),
+        Some(12_288)
+    );
+}
+
+#[test]
+fn families_are_sorted_and_each_has_help_and_type() {
+    let metrics = Metrics::new(1, REASONS);
+    let (_listener, _route, _cluster) = (
+        metrics.listener("l"),
+        metrics.route("c", "v", "r"),
+        metrics.cluster("k"),
+    );
+    let text = metrics.render();
+    let families = |prefix: &str| -> Vec<String> {
+        text.lines()
+            .filter_map(|line| line.strip_prefix(prefix)?.split(' ').next().map(str::to_owned))
+            .collect()
+    };
+    let types = families("# TYPE ");
+    assert!(types.len() > 20);
+    assert!(types.is_sorted());
+    assert_eq!(types, families("# HELP "));
+}
+
+#[test]
+fn cells_of_two_workers_share_no_cache_line() {
+    assert_eq!(align_of::<RouteCells>(), 128);
+    let route = Metrics::new(2, REASONS).route("a", "b", "c");
+    let [first, second] = [0, 1].map(|worker| route.worker(worker) as *const RouteCells as usize);
+    assert_eq!(second - first, size_of::<RouteCells>());
+}
