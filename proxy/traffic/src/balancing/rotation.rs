@@ -1,12 +1,14 @@
 //! The order of round robin: a function from a position to an endpoint, so that the only state is the position.
 
-use super::weights::{Weights, greatest_common_divisor};
+use super::weights::Weights;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Steps that computing a schedule may take (its length times the number of endpoints): about a millisecond.
 const SCHEDULE_STEPS_MAX: u64 = 1 << 20;
 /// Entries of a schedule at most: 16 KiB.
 const SCHEDULE_LENGTH_MAX: u64 = 4096;
+/// Candidates for a step on either side of the golden ratio.
+const STEPS_TRIED: u64 = 64;
 /// 2^64 divided by the golden ratio.
 const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -86,12 +88,23 @@ fn smooth_schedule(weights: &Weights) -> Box<[u32]> {
     schedule.into()
 }
 
-/// The number coprime to `total` that is nearest to its golden ratio.
+/// The step for a period: among the coprime numbers near its golden ratio, the one whose continued fraction with the
+/// period has the smallest partial quotients, since their sum bounds how unevenly points spread.
 fn golden_step(total: u64) -> u64 {
     let golden = super::weights::below(GOLDEN_RATIO, total);
-    let coprime = |step: &u64| greatest_common_divisor(*step, total) == 1;
-    (0..=golden)
-        .flat_map(|distance| [golden - distance, golden + distance])
-        .find(coprime)
-        .unwrap_or(1)
+    let nearest = golden.saturating_sub(STEPS_TRIED)..golden.saturating_add(STEPS_TRIED).min(total);
+    nearest
+        .filter_map(|step| Some((quotients_sum(step, total)?, step)))
+        .min()
+        .map_or(1, |(_, step)| step)
+}
+
+/// The sum of the partial quotients of `step` / `total`; none if they are not coprime.
+fn quotients_sum(step: u64, total: u64) -> Option<u64> {
+    let (mut left, mut right, mut sum) = (total, step, 0u64);
+    while right != 0 {
+        sum = sum.saturating_add(left / right);
+        (left, right) = (right, left % right);
+    }
+    (left == 1).then_some(sum)
 }

@@ -98,7 +98,7 @@ impl Weights {
 }
 
 /// The greatest common divisor; that of 0 and a number is the number.
-pub(super) fn greatest_common_divisor(left: u64, right: u64) -> u64 {
+fn greatest_common_divisor(left: u64, right: u64) -> u64 {
     let (mut left, mut right) = (left, right);
     while right != 0 {
         (left, right) = (right, left % right);
