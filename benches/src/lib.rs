@@ -1,1 +1,23 @@
-//! Placeholder.
+//! Measures Outrigger, alone and beside its peers.
+//!
+//! `compare` starts each proxy with the same upstream, load and placement, alternates them in short slices
+//! and reports medians of ratios within a round. `budget` counts instructions and system calls per request
+//! and fails past the limits of `budget.toml`. `upstream` and `load` are the two ends of a measurement.
+//!
+//! It never links the proxy: every product, ours too, is a program that is started and watched from outside.
+//! It never turns a time into a pass or a failure; only counts, which are stable on any machine, can fail.
+
+pub mod command_line;
+
+mod budget;
+mod callgrind;
+mod certificate;
+mod compare;
+mod load;
+mod peer;
+mod placement;
+mod process;
+mod scenario;
+mod statistics;
+mod syscalls;
+mod upstream;

@@ -1,0 +1,192 @@
+//! The command line of `outrigger-benches`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::load::open_loop::{Latencies, OpenLoop};
+use crate::peer::Peer;
+use crate::scenario::Scenario;
+use crate::{budget, compare, upstream};
+
+/// Measures Outrigger, alone and beside its peers.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Measure proxies side by side; prints Markdown tables.
+    Compare {
+        /// Only these scenarios.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        scenario: Vec<Scenario>,
+        /// Slices of each product.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+        rounds: u16,
+        /// Seconds of the measured part of a slice.
+        #[arg(long, default_value_t = 2.0, value_parser = seconds)]
+        slice_seconds: f64,
+        /// Also write the figures here.
+        #[arg(long)]
+        json: Option<PathBuf>,
+        /// Only these products.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        only: Vec<Peer>,
+        /// Measure at real-time priority; needs the right to it.
+        #[arg(long)]
+        realtime: bool,
+    },
+    /// Count instructions and system calls per request of outrigger; exit 1 past the budget.
+    Budget {
+        /// The budget.
+        #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/budget.toml"))]
+        file: PathBuf,
+        /// Only these scenarios.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        scenario: Vec<Scenario>,
+        /// Print the budget with the new figures instead of judging them.
+        #[arg(long)]
+        update: bool,
+    },
+    /// Serve the load's target until killed; prints where it listens.
+    Upstream {
+        /// Where to serve HTTP/1.1.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        http1: SocketAddr,
+        /// Where to serve HTTP/2 without TLS.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        http2: SocketAddr,
+    },
+    /// Send requests at a fixed rate and print latencies, waiting included; exit 1 if any failed.
+    Load {
+        /// Whom to ask, over HTTP/1.1.
+        #[arg(long)]
+        address: SocketAddr,
+        /// The path to ask for.
+        #[arg(long, default_value = "/1k")]
+        path: String,
+        /// Requests a second.
+        #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..))]
+        rate: u32,
+        /// For how many seconds.
+        #[arg(long, default_value_t = 10.0, value_parser = seconds)]
+        seconds: f64,
+        /// Connections.
+        #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+        connections: u16,
+        /// Print JSON, and exit 0 even if requests failed.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs the program with the process's arguments.
+pub fn run() -> ExitCode {
+    dispatch(Arguments::parse().command).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn dispatch(command: Subcommands) -> Result<ExitCode> {
+    match command {
+        Subcommands::Compare {
+            scenario,
+            rounds,
+            slice_seconds,
+            json,
+            only,
+            realtime,
+        } => compare::run(compare::Options {
+            scenarios: scenario,
+            only,
+            rounds: usize::from(rounds),
+            slice: Duration::from_secs_f64(slice_seconds),
+            json,
+            realtime,
+        }),
+        Subcommands::Budget {
+            file,
+            scenario,
+            update,
+        } => budget::run(&file, &scenario, update),
+        Subcommands::Upstream { http1, http2 } => {
+            upstream::run(http1, http2)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Subcommands::Load {
+            address,
+            path,
+            rate,
+            seconds,
+            connections,
+            json,
+        } => {
+            let duration = Duration::from_secs_f64(seconds);
+            let connections = usize::from(connections);
+            let latencies = OpenLoop {
+                address,
+                path,
+                rate,
+                duration,
+                connections,
+            }
+            .run()?;
+            print_latencies(&latencies, json)
+        }
+    }
+}
+
+fn print_latencies(latencies: &Latencies, json: bool) -> Result<ExitCode> {
+    if json {
+        println!("{}", serde_json::to_string(latencies)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "{} requests succeeded, {} failed",
+        latencies.succeeded, latencies.failed
+    );
+    println!(
+        "microseconds: p50 {:.0}, p90 {:.0}, p99 {:.0}, p99.9 {:.0}, longest {:.0}",
+        latencies.p50, latencies.p90, latencies.p99, latencies.p999, latencies.max
+    );
+    Ok(if latencies.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.1..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a number of seconds from 0.1 to 3600".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_and_limits_are_read() {
+        let parse = |line: &str| Arguments::try_parse_from(line.split_whitespace());
+        let arguments = parse("x compare --scenario body-64k,h2-h1 --only nginx,haproxy").unwrap();
+        let Subcommands::Compare { scenario, only, .. } = arguments.command else {
+            panic!()
+        };
+        assert_eq!(scenario, [Scenario::Body64k, Scenario::H2H1]);
+        assert_eq!(only, [Peer::Nginx, Peer::Haproxy]);
+        assert!(parse("x compare --rounds 0").is_err());
+        assert!(parse("x compare --slice-seconds 0").is_err());
+        assert!(parse("x load --address 127.0.0.1:1 --rate 0").is_err());
+    }
+}

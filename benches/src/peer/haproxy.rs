@@ -1,0 +1,65 @@
+//! HAProxy, as Debian has it.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::{Setup, strings};
+use crate::scenario::Protocol;
+
+pub(super) fn arguments(file: &Path) -> Vec<OsString> {
+    let mut arguments = strings(["-db", "-f"]);
+    arguments.push(file.into());
+    arguments
+}
+
+pub(super) fn configuration(setup: &Setup) -> String {
+    // Its JSON line goes to standard output, which is a file in the proxy's directory.
+    let (log_global, log) = if setup.access_log {
+        (
+            "    log stdout format raw local0 info\n",
+            r#"    log global
+    log-format '{"time":"%tr","method":"%HM","path":"%HP","protocol":"%HV","status":%ST,"flags":"%ts","bytes_sent":%B,"duration":%Ta,"upstream":"%s","downstream":"%ci:%cp"}'
+"#,
+        )
+    } else {
+        ("", "")
+    };
+    let bind = match setup.downstream {
+        Protocol::Http1 => String::new(),
+        Protocol::Http2 => " proto h2".to_owned(),
+        Protocol::TlsHttp1 => {
+            format!(
+                " ssl crt {} ssl-min-ver TLSv1.3 alpn http/1.1",
+                setup.certificate.bundle.display()
+            )
+        }
+    };
+    let server = if setup.upstream_protocol == Protocol::Http2 {
+        " proto h2"
+    } else {
+        ""
+    };
+    format!(
+        "global
+    nbthread 1
+    maxconn 16384
+    no strict-limits
+{log_global}
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 1h
+    timeout http-keep-alive 1h
+    timeout server 1h
+    http-reuse always
+{log}
+frontend bench
+    bind {}{bind}
+    default_backend upstream
+
+backend upstream
+    server upstream {}{server}
+",
+        setup.listen, setup.upstream
+    )
+}

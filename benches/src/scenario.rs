@@ -1,0 +1,153 @@
+//! What is measured: each scenario's protocols, load and names.
+
+use std::net::SocketAddr;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::load::tools::{ClosedLoop, Tool};
+
+/// Connections of HTTP/1 loads.
+const HTTP1_CONNECTIONS: u32 = 64;
+/// HTTP/2 loads keep as many requests in flight as HTTP/1 ones, on fewer connections.
+const HTTP2_CONNECTIONS: u32 = 4;
+const HTTP2_STREAMS: u32 = 16;
+const LARGE_BODY_CONNECTIONS: u32 = 16;
+
+/// One row of the comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Scenario {
+    /// HTTP/1.1 on both sides, 1 KiB.
+    Http1,
+    /// As `http1`, with an access log of JSON lines.
+    AccessLog,
+    /// HTTP/2 in, HTTP/1.1 out, 1 KiB.
+    #[value(name = "h2-h1")]
+    #[serde(rename = "h2-h1")]
+    H2H1,
+    /// HTTP/2 on both sides, 1 KiB.
+    #[value(name = "h2-h2")]
+    #[serde(rename = "h2-h2")]
+    H2H2,
+    /// TLS 1.3 with HTTP/1.1 in, HTTP/1.1 out, 1 KiB.
+    TlsH1,
+    /// HTTP/1.1 on both sides, 64 KiB.
+    #[value(name = "body-64k")]
+    #[serde(rename = "body-64k")]
+    Body64k,
+    /// HTTP/1.1 on both sides, 1 MiB.
+    #[value(name = "body-1m")]
+    #[serde(rename = "body-1m")]
+    Body1m,
+    /// Resident memory: at start, and for each idle connection.
+    Memory,
+    /// Latency at 4,000 requests a second, HTTP/1.1, 1 KiB.
+    Latency,
+}
+
+/// A protocol of one side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/1.1 in the clear.
+    Http1,
+    /// HTTP/2 in the clear, by prior knowledge.
+    Http2,
+    /// HTTP/1.1 over TLS 1.3; downstream only.
+    TlsHttp1,
+}
+
+impl Scenario {
+    /// The name on the command line and in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http1",
+            Self::AccessLog => "access-log",
+            Self::H2H1 => "h2-h1",
+            Self::H2H2 => "h2-h2",
+            Self::TlsH1 => "tls-h1",
+            Self::Body64k => "body-64k",
+            Self::Body1m => "body-1m",
+            Self::Memory => "memory",
+            Self::Latency => "latency",
+        }
+    }
+
+    /// What the proxy accepts.
+    pub(crate) fn downstream(self) -> Protocol {
+        match self {
+            Self::H2H1 | Self::H2H2 => Protocol::Http2,
+            Self::TlsH1 => Protocol::TlsHttp1,
+            _ => Protocol::Http1,
+        }
+    }
+
+    /// What the proxy speaks to the upstream.
+    pub(crate) fn upstream(self) -> Protocol {
+        if self == Self::H2H2 {
+            Protocol::Http2
+        } else {
+            Protocol::Http1
+        }
+    }
+
+    /// Whether an access log is written.
+    pub(crate) fn has_access_log(self) -> bool {
+        self == Self::AccessLog
+    }
+
+    /// The load for time: as fast as the proxy answers.
+    pub(crate) fn closed_loop(self, address: SocketAddr) -> ClosedLoop {
+        let (tool, connections, streams) = match self.downstream() {
+            Protocol::Http1 => (Tool::Wrk, HTTP1_CONNECTIONS, 1),
+            Protocol::TlsHttp1 => (Tool::H2loadHttp1, HTTP1_CONNECTIONS, 1),
+            Protocol::Http2 => (Tool::H2loadHttp2, HTTP2_CONNECTIONS, HTTP2_STREAMS),
+        };
+        let (path, connections) = match self {
+            Self::Body64k => ("/64k", LARGE_BODY_CONNECTIONS),
+            Self::Body1m => ("/1m", LARGE_BODY_CONNECTIONS),
+            _ => ("/1k", connections),
+        };
+        let tls = self.downstream() == Protocol::TlsHttp1;
+        ClosedLoop {
+            tool,
+            address,
+            tls,
+            path,
+            connections,
+            streams,
+        }
+    }
+
+    /// The same load where requests are counted: `h2load` always, because it can send an exact number.
+    pub(crate) fn counted_loop(self, address: SocketAddr) -> ClosedLoop {
+        let mut load = self.closed_loop(address);
+        if load.tool == Tool::Wrk {
+            load.tool = Tool::H2loadHttp1;
+        }
+        load
+    }
+
+    /// Requests of one counted load; twice as many are sent as well, and the difference counts.
+    pub(crate) fn counted_requests(self) -> u64 {
+        match self {
+            Self::Body1m => 320,
+            Self::Body64k => 1_600,
+            _ => 6_400,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_command_line_and_of_json() {
+        for scenario in Scenario::value_variants() {
+            let value = scenario.to_possible_value().unwrap();
+            assert_eq!(value.get_name(), scenario.name());
+            assert_eq!(serde_json::to_value(scenario).unwrap(), scenario.name());
+        }
+    }
+}
