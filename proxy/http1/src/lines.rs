@@ -1,0 +1,266 @@
+//! Field lines, of heads and of trailer sections: bytes to entries of `Fields`.
+//!
+//! It checks syntax. What a field means is for the caller's `note`.
+
+use crate::error::Fault;
+use crate::fields::{Entry, Fields};
+use crate::known::{self, KnownName, KnownSet, WINDOW};
+use crate::scan::{self, TOKEN_LOWER};
+
+/// What is kept between two calls on one section.
+#[derive(Debug, Default)]
+pub(crate) struct Section {
+    /// Bytes of whole lines consumed so far; also of the first line, where there is one.
+    pub(crate) bytes: u32,
+    /// Field lines so far.
+    pub(crate) lines: u32,
+    /// Bytes of the line at hand in which no LF was found, so that input in small pieces is not scanned again.
+    pub(crate) scanned: usize,
+}
+
+/// How far one call came.
+pub(crate) struct Progress {
+    pub(crate) consumed: usize,
+    pub(crate) is_end: bool,
+}
+
+/// Whether a noted field becomes an entry.
+pub(crate) enum Keep {
+    Yes,
+    No,
+}
+
+enum Line {
+    End,
+    Incomplete,
+    Field(Parsed),
+}
+
+struct Parsed {
+    known: Option<KnownName>,
+    name_bytes: usize,
+    is_lowercase: bool,
+    value_start: usize,
+    value_end: usize,
+    /// After the LF.
+    end: usize,
+}
+
+impl Section {
+    /// Where the LF of the line is that `view` starts with; else its bytes are counted as scanned.
+    pub(crate) fn find_lf(&mut self, view: &[u8]) -> Option<usize> {
+        let fresh = view.get(self.scanned..).unwrap_or_default();
+        let lf = memchr::memchr(b'\n', fresh).map(|at| self.scanned + at);
+        self.scanned = if lf.is_some() { 0 } else { view.len() };
+        lf
+    }
+
+    /// Whether the next line may hold an LF; else its bytes were counted as scanned.
+    fn line_may_be_whole(&mut self, view: &[u8]) -> bool {
+        if self.scanned == 0 {
+            return true;
+        }
+        let is_whole = view
+            .get(self.scanned..)
+            .is_some_and(|fresh| memchr::memchr(b'\n', fresh).is_some());
+        self.scanned = if is_whole { 0 } else { view.len() };
+        is_whole
+    }
+
+    /// Takes the whole lines of `view` into `fields`, up to and with the empty line.
+    ///
+    /// `note` is asked about each field whose name is in `noted`. The caller has cut `view` to what is left of the
+    /// section's limit of bytes.
+    pub(crate) fn read<E, F>(
+        &mut self,
+        view: &[u8],
+        fields: &mut Fields,
+        lines_max: u32,
+        noted: KnownSet,
+        note: F,
+    ) -> Result<Progress, E>
+    where
+        E: From<Fault>,
+        F: FnMut(KnownName, &[u8]) -> Result<Keep, E>,
+    {
+        if !self.line_may_be_whole(view) {
+            return Ok(Progress {
+                consumed: 0,
+                is_end: false,
+            });
+        }
+        let result = self.read_lines(view, fields, lines_max, noted, note);
+        if result.is_err() {
+            // Entries were pushed whose bytes never came.
+            fields.clear();
+        }
+        result
+    }
+
+    #[inline]
+    fn read_lines<E, F>(
+        &mut self,
+        view: &[u8],
+        fields: &mut Fields,
+        lines_max: u32,
+        noted: KnownSet,
+        mut note: F,
+    ) -> Result<Progress, E>
+    where
+        E: From<Fault>,
+        F: FnMut(KnownName, &[u8]) -> Result<Keep, E>,
+    {
+        let (base, first) = fields.begin_lines();
+        let (mut at, mut is_end, mut some_upper) = (0, false, false);
+        loop {
+            let parsed = match parse_line(view, at)? {
+                Line::End => {
+                    is_end = true;
+                    break;
+                }
+                Line::Incomplete => {
+                    self.scanned = view.len() - at;
+                    break;
+                }
+                Line::Field(parsed) => parsed,
+            };
+            if self.lines == lines_max {
+                return Err(Fault::TooManyFields.into());
+            }
+            self.lines += 1;
+            let mut keep = Keep::Yes;
+            if let Some(known) = parsed.known.filter(|known| noted.contains(*known)) {
+                keep = note(known, &view[parsed.value_start..parsed.value_end])?;
+            }
+            if let Keep::Yes = keep {
+                fields.push_line(parsed.entry(base, at));
+                some_upper |= !parsed.is_lowercase;
+            }
+            at = parsed.end;
+        }
+        fields.end_lines(first, &view[..at], some_upper);
+        let consumed = if is_end { at + 2 } else { at };
+        self.bytes += consumed as u32;
+        Ok(Progress { consumed, is_end })
+    }
+}
+
+impl Parsed {
+    #[inline]
+    fn entry(&self, base: u32, line: usize) -> Entry {
+        Entry {
+            start: base + line as u32,
+            value_start: base + self.value_start as u32,
+            value_bytes: (self.value_end - self.value_start) as u32,
+            name_bytes: self.name_bytes as u16,
+            known: self.known,
+            is_wire: self.value_start == line + self.name_bytes + 2 && self.value_end + 2 == self.end,
+        }
+    }
+}
+
+/// The line at `start`. A fault in it is told once its LF is there.
+#[inline]
+fn parse_line(view: &[u8], start: usize) -> Result<Line, Fault> {
+    match try_parse_line(view, start) {
+        Err(_) if memchr::memchr(b'\n', &view[start..]).is_none() => Ok(Line::Incomplete),
+        result => result,
+    }
+}
+
+#[inline]
+fn try_parse_line(view: &[u8], start: usize) -> Result<Line, Fault> {
+    let rest = &view[start..];
+    match rest {
+        [b'\r', b'\n', ..] => return Ok(Line::End),
+        [] | [b'\r'] => return Ok(Line::Incomplete),
+        _ => {}
+    }
+    let spotted = match rest.first_chunk::<WINDOW>() {
+        Some(window) => known::spot(window),
+        None => {
+            let mut window = [0; WINDOW];
+            window[..rest.len()].copy_from_slice(rest);
+            known::spot(&window)
+        }
+    };
+    let (known, name_bytes, is_lowercase) = match spotted {
+        Some(spotted) => (Some(spotted.known), spotted.length, spotted.is_lowercase),
+        None => {
+            let (length, is_lowercase) = parse_name(rest)?;
+            (None, length, is_lowercase)
+        }
+    };
+    let mut value_start = start + name_bytes + 1;
+    let mut end = value_start;
+    loop {
+        end = scan::first_control(view, end);
+        match view.get(end) {
+            Some(b'\t') => end += 1,
+            Some(b'\r') => match view.get(end + 1) {
+                Some(b'\n') => break,
+                Some(_) => return Err(Fault::BareCr),
+                None => return Ok(Line::Incomplete),
+            },
+            Some(b'\n') => return Err(Fault::BareLf),
+            Some(0) => return Err(Fault::NulByte),
+            Some(_) => return Err(Fault::InvalidFieldValue),
+            None => return Ok(Line::Incomplete),
+        }
+    }
+    let mut value_end = end;
+    while value_start < value_end && is_blank(view[value_start]) {
+        value_start += 1;
+    }
+    while value_start < value_end && is_blank(view[value_end - 1]) {
+        value_end -= 1;
+    }
+    Ok(Line::Field(Parsed {
+        known,
+        name_bytes,
+        is_lowercase,
+        value_start,
+        value_end,
+        end: end + 2,
+    }))
+}
+
+#[inline]
+fn is_blank(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+/// The length of the name before its colon, and whether it is in lower case.
+fn parse_name(line: &[u8]) -> Result<(usize, bool), Fault> {
+    let mut is_lowercase = true;
+    for (at, &byte) in line.iter().enumerate() {
+        let lower = TOKEN_LOWER[byte as usize];
+        if lower == 0 {
+            if byte == b':' && at > 0 && at <= u16::MAX as usize {
+                return Ok((at, is_lowercase));
+            }
+            return Err(name_fault(line, at));
+        }
+        is_lowercase &= lower == byte;
+    }
+    // There is no LF: the caller makes this "incomplete".
+    Err(Fault::MissingColon)
+}
+
+/// What the byte at `at`, the first that is of no token, makes of a line that should start with a name.
+fn name_fault(line: &[u8], at: usize) -> Fault {
+    match line[at] {
+        b' ' | b'\t' if at == 0 => Fault::ObsoleteFolding,
+        b' ' | b'\t' => match line[at..].iter().find(|byte| !is_blank(**byte)) {
+            Some(b':') => Fault::WhitespaceBeforeColon,
+            _ => Fault::InvalidFieldName,
+        },
+        b'\r' if line.get(at + 1) == Some(&b'\n') => Fault::MissingColon,
+        b'\r' => Fault::BareCr,
+        b'\n' => Fault::BareLf,
+        0 => Fault::NulByte,
+        // A name of 64 KiB: no limit on heads that is in use lets it come here.
+        b':' if at > 0 => Fault::HeadTooLarge,
+        _ => Fault::InvalidFieldName,
+    }
+}

@@ -1,0 +1,264 @@
+//! The decoder of the upstream side: bytes to answers.
+
+use crate::body::BodyDecoder;
+use crate::error::ResponseError;
+use crate::event::{Decoded, Event, Framing, HeadInfo, Limits};
+use crate::fields::Fields;
+use crate::head::ResponseHead;
+use crate::lines::{Keep, Section};
+use crate::method::Method;
+use crate::scan;
+use crate::signals::{NOTED, Signals};
+use crate::target;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// No answer is due.
+    Idle,
+    StatusLine,
+    Fields,
+    Body,
+    /// What follows is no HTTP/1: 101, or 2xx to CONNECT.
+    Tunnel,
+    Failed(ResponseError),
+}
+
+/// What of the request decides how its answer is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Head,
+    Connect,
+    Other,
+}
+
+/// Decodes the answers of one connection, one after the other, each after its [`begin`](Self::begin).
+///
+/// It keeps no input; input and head are passed as to [`RequestDecoder`](crate::RequestDecoder). It fails for good:
+/// after an error every call returns that error.
+#[derive(Debug)]
+pub struct ResponseDecoder {
+    limits: Limits,
+    state: State,
+    asked: Asked,
+    informational: u32,
+    section: Section,
+    signals: Signals,
+    body: BodyDecoder,
+}
+
+impl ResponseDecoder {
+    /// A decoder at the start of a connection, with no answer due: bytes are an error until [`begin`](Self::begin).
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            state: State::Idle,
+            asked: Asked::Other,
+            informational: 0,
+            section: Section::default(),
+            signals: Signals::default(),
+            body: BodyDecoder::new(),
+        }
+    }
+
+    /// Makes an answer due, to a request of this method. The one before must be over.
+    pub fn begin(&mut self, request_method: &Method) {
+        debug_assert!(
+            matches!(self.state, State::Idle | State::Failed(_)),
+            "answers do not overlap"
+        );
+        if self.state == State::Idle {
+            self.state = State::StatusLine;
+            self.informational = 0;
+            self.section = Section::default();
+            self.asked = match request_method {
+                Method::Head => Asked::Head,
+                Method::Connect => Asked::Connect,
+                _ => Asked::Other,
+            };
+        }
+    }
+
+    /// The next event in `input`.
+    ///
+    /// Bytes when no answer is due are [`ResponseError::UnexpectedBytes`]; no bytes are [`Event::NeedMore`] then.
+    pub fn decode(&mut self, input: &[u8], head: &mut ResponseHead) -> Result<Decoded, ResponseError> {
+        let result = match self.state {
+            State::Idle | State::Tunnel if input.is_empty() => Ok(Decoded::new(0, Event::NeedMore)),
+            State::Idle | State::Tunnel => Err(ResponseError::UnexpectedBytes),
+            State::StatusLine => self.decode_start(input, head),
+            State::Fields => self.decode_fields(input, 0, head),
+            State::Body => self.decode_body(input),
+            State::Failed(error) => Err(error),
+        };
+        if let Err(error) = result {
+            self.state = State::Failed(error);
+        }
+        result
+    }
+
+    /// The connection was closed by the upstream, and all input before that was decoded.
+    ///
+    /// Right between two answers, in a tunnel, and as the end of a body that is framed so: such a body is then over,
+    /// without an [`Event::End`]. [`ResponseError::Truncated`] anywhere else.
+    pub fn eof(&mut self) -> Result<(), ResponseError> {
+        let result = match self.state {
+            State::Idle | State::Tunnel => Ok(()),
+            State::Body if self.body.is_until_close() => {
+                self.state = State::Idle;
+                Ok(())
+            }
+            State::Failed(error) => Err(error),
+            State::StatusLine | State::Fields | State::Body => Err(ResponseError::Truncated),
+        };
+        if let Err(error) = result {
+            self.state = State::Failed(error);
+        }
+        result
+    }
+
+    /// The trailers of the message at hand, from [`Event::Trailers`] until the next message's head.
+    pub fn trailers(&self) -> &Fields {
+        self.body.trailers()
+    }
+
+    /// Whether no answer is due: bytes that come now were not asked for.
+    pub fn is_idle(&self) -> bool {
+        self.state == State::Idle
+    }
+
+    /// Gives back the memory of the trailers; for connections that go idle.
+    pub fn release(&mut self) {
+        self.body.release();
+    }
+
+    /// Back to the start of a connection.
+    pub fn reset(&mut self) {
+        let limits = self.limits.clone();
+        *self = Self::new(limits);
+    }
+
+    fn head_bytes_max(&self) -> usize {
+        self.limits.head_bytes_max.min(Limits::HEAD_BYTES_CEILING) as usize
+    }
+
+    fn decode_start(&mut self, input: &[u8], head: &mut ResponseHead) -> Result<Decoded, ResponseError> {
+        let limit = self.head_bytes_max();
+        let view = &input[..input.len().min(limit)];
+        let Some(lf) = self.section.find_lf(view) else {
+            if view.len() == limit {
+                return Err(ResponseError::HeadTooLarge);
+            }
+            return Ok(Decoded::new(0, Event::NeedMore));
+        };
+        let line = view[..lf].strip_suffix(b"\r").ok_or(ResponseError::BareLf)?;
+        head.clear();
+        read_status_line(line, head)?;
+        self.signals = Signals::default();
+        self.section = Section {
+            bytes: lf as u32 + 1,
+            ..Section::default()
+        };
+        self.state = State::Fields;
+        self.decode_fields(input, lf + 1, head)
+    }
+
+    fn decode_fields(
+        &mut self,
+        input: &[u8],
+        start: usize,
+        head: &mut ResponseHead,
+    ) -> Result<Decoded, ResponseError> {
+        let left = self.head_bytes_max() - self.section.bytes as usize;
+        let view = &input[start..input.len().min(start + left)];
+        let signals = &mut self.signals;
+        let fields_max = self.limits.fields_max;
+        let progress = self
+            .section
+            .read(view, &mut head.fields, fields_max, NOTED, |known, value| {
+                signals.note(known, value);
+                Ok::<_, ResponseError>(Keep::Yes)
+            })?;
+        let consumed = start + progress.consumed;
+        if progress.is_end {
+            return self.finish_head(consumed, head);
+        }
+        if view.len() == left {
+            return Err(ResponseError::HeadTooLarge);
+        }
+        Ok(Decoded::new(consumed, Event::NeedMore))
+    }
+
+    fn finish_head(&mut self, consumed: usize, head: &ResponseHead) -> Result<Decoded, ResponseError> {
+        let announced = self.signals.framing(head.version)?;
+        if (head.status < 200 || head.status == 204) && !announced.is_empty() {
+            return Err(ResponseError::BodyOnBodiless);
+        }
+        if head.status < 200 && head.status != 101 {
+            self.informational += 1;
+            if self.informational > self.limits.informational_max {
+                return Err(ResponseError::TooManyInformational);
+            }
+            self.section = Section::default();
+            self.state = State::StatusLine;
+            return Ok(Decoded::new(consumed, Event::Informational));
+        }
+        let is_tunnel = head.status == 101 || (self.asked == Asked::Connect && head.status < 300);
+        let framing = self.framing(head.status, is_tunnel, announced);
+        self.body.begin(framing);
+        self.state = if is_tunnel { State::Tunnel } else { State::Body };
+        let info = HeadInfo {
+            framing,
+            keep_alive: self.signals.keep_alive(head.version) && framing != Framing::UntilClose && !is_tunnel,
+            expect_continue: false,
+            upgrade: is_tunnel,
+            te_trailers: self.signals.te_trailers(),
+        };
+        Ok(Decoded::new(consumed, Event::Head(info)))
+    }
+
+    /// The rules of RFC 9112, 6.3, in their order.
+    fn framing(&self, status: u16, is_tunnel: bool, announced: Framing) -> Framing {
+        match announced {
+            _ if self.asked == Asked::Head || is_tunnel || matches!(status, 204 | 304) => Framing::None,
+            Framing::None => Framing::UntilClose,
+            announced => announced,
+        }
+    }
+
+    fn decode_body(&mut self, input: &[u8]) -> Result<Decoded, ResponseError> {
+        let decoded = self.body.decode(input, &self.limits)?;
+        if decoded.event == Event::End {
+            self.state = State::Idle;
+        }
+        Ok(decoded)
+    }
+}
+
+/// Reads a status line, without its CRLF, into a cleared head.
+fn read_status_line(line: &[u8], head: &mut ResponseHead) -> Result<(), ResponseError> {
+    read_status(line, head).map_err(|error| match error {
+        _ if line.contains(&0) => ResponseError::NulByte,
+        _ if line.contains(&b'\r') => ResponseError::BareCr,
+        other => other,
+    })
+}
+
+fn read_status(line: &[u8], head: &mut ResponseHead) -> Result<(), ResponseError> {
+    let version_end = memchr::memchr(b' ', line).ok_or(ResponseError::InvalidStatusLine)?;
+    head.version = target::parse_version(&line[..version_end])?;
+    let (status, reason) = line[version_end + 1..]
+        .split_first_chunk::<3>()
+        .ok_or(ResponseError::InvalidStatus)?;
+    if !status.iter().all(u8::is_ascii_digit) || status[0] == b'0' {
+        return Err(ResponseError::InvalidStatus);
+    }
+    head.status = status
+        .iter()
+        .fold(0, |value, digit| value * 10 + (digit - b'0') as u16);
+    match reason {
+        [] | [b' '] => Ok(()),
+        [b' ', text @ ..] if scan::is_value(text) => Ok(()),
+        [b'0'..=b'9', ..] => Err(ResponseError::InvalidStatus),
+        _ => Err(ResponseError::InvalidStatusLine),
+    }
+}

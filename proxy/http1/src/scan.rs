@@ -1,0 +1,209 @@
+//! Byte classes and word-at-a-time scanning, which the parsers share. It knows bytes, not HTTP messages.
+
+const TARGET: u8 = 1;
+const AUTHORITY: u8 = 2;
+
+const ONES: u64 = u64::MAX / 255;
+const HIGHS: u64 = ONES << 7;
+
+/// The lower-case form of each token byte (RFC 9110, 5.6.2), and 0 for what may not stand in a token.
+pub(crate) static TOKEN_LOWER: [u8; 256] = token_table();
+static CLASS: [u8; 256] = class_table();
+
+const fn token_table() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        if b.is_ascii_alphanumeric() || contains(b"!#$%&'*+-.^_`|~", b) {
+            table[byte] = b.to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    table
+}
+
+const fn class_table() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        if b.is_ascii_graphic() && b != b'#' {
+            table[byte] |= TARGET;
+        }
+        // RFC 3986's reg-name without the comma, which is how some programs join two `Host` fields into one.
+        if b.is_ascii_alphanumeric() || contains(b"-._~%!$&'()*+;=", b) {
+            table[byte] |= AUTHORITY;
+        }
+        byte += 1;
+    }
+    table
+}
+
+const fn contains(set: &[u8], byte: u8) -> bool {
+    let mut at = 0;
+    while at < set.len() {
+        if set[at] == byte {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Whether all of `bytes` may stand in a token, and there is at least one.
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|&b| TOKEN_LOWER[b as usize] != 0)
+}
+
+/// Whether all of `bytes` may stand in a field name that is already lower-case.
+pub(crate) fn is_lowercase_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|&b| b != 0 && TOKEN_LOWER[b as usize] == b)
+}
+
+/// Whether all of `bytes` may stand in a field value: no control but HTAB.
+pub(crate) fn is_value(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&b| !is_control(b) || b == b'\t')
+}
+
+/// Whether all of `bytes` may stand in a host name.
+pub(crate) fn is_host_name(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&b| CLASS[b as usize] & AUTHORITY != 0)
+}
+
+/// Whether all of `bytes` may stand in a request target: printable, without space and `#`.
+pub(crate) fn is_target(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut stops = 0;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        stops |= below(word, 0x21) | equal(word, 0x7f) | equal(word, b'#') | word & HIGHS;
+    }
+    stops == 0 && rest.iter().all(|&b| CLASS[b as usize] & TARGET != 0)
+}
+
+/// The index of the first control byte at or after `from`, or the length of `bytes`.
+#[inline]
+pub(crate) fn first_control(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*word);
+        let stops = below(word, 0x20) | equal(word, 0x7f);
+        if stops != 0 {
+            return at + stops.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while at < bytes.len() && !is_control(bytes[at]) {
+        at += 1;
+    }
+    at
+}
+
+/// Spaces and tabs cut off both ends.
+pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// The members of a comma-separated list, trimmed, the empty ones left out (RFC 9110, 5.6.1.2).
+pub(crate) fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value
+        .split(|&b| b == b',')
+        .map(trim)
+        .filter(|member| !member.is_empty())
+}
+
+#[inline]
+fn is_control(byte: u8) -> bool {
+    byte < 0x20 || byte == 0x7f
+}
+
+/// The high bit of the lowest byte of `word` that is below `limit`; bits above that one mean nothing.
+#[inline]
+fn below(word: u64, limit: u8) -> u64 {
+    word.wrapping_sub(ONES * limit as u64) & !word & HIGHS
+}
+
+/// The high bit of the lowest byte of `word` that equals `byte`; bits above that one mean nothing.
+#[inline]
+pub(crate) fn equal(word: u64, byte: u8) -> u64 {
+    below(word ^ (ONES * byte as u64), 1)
+}
+
+/// `word` with its ASCII capitals in lower case. Other bytes may change too, but none into one of `a-z`, `0-9`, `-`.
+#[inline]
+pub(crate) fn lower_word(word: u64) -> u64 {
+    word | ((word & (ONES << 6)) >> 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_control_finds_every_control_at_every_offset() {
+        for length in 0..40 {
+            for at in 0..length {
+                for byte in 0..=255u8 {
+                    let mut bytes = vec![b'a'; length];
+                    bytes[at] = byte;
+                    let expected = if is_control(byte) { at } else { length };
+                    assert_eq!(
+                        first_control(&bytes, 0),
+                        expected,
+                        "byte {byte:#x} at {at} of {length}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn first_control_is_not_fooled_by_borrows() {
+        assert_eq!(first_control(b"aaa\n !\"#aaaaaaaaa", 0), 3);
+        assert_eq!(
+            first_control("ü\u{20}ü\u{21}ü\u{80}ü ü".as_bytes(), 0),
+            "ü ü!ü\u{80}ü ü".len()
+        );
+        assert_eq!(first_control(b"\naaaaaaaaaa\n", 1), 11);
+    }
+
+    #[test]
+    fn targets_are_printable_without_space_and_fragment() {
+        for length in [1, 7, 8, 9, 17] {
+            for at in 0..length {
+                for byte in 0..=255u8 {
+                    let mut bytes = vec![b'/'; length];
+                    bytes[at] = byte;
+                    assert_eq!(
+                        is_target(&bytes),
+                        byte.is_ascii_graphic() && byte != b'#',
+                        "{byte:#x} at {at}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lowering_a_word_makes_no_name_byte_out_of_another() {
+        for byte in 0..=255u8 {
+            let lowered = lower_word(byte as u64) as u8;
+            if lowered.is_ascii_lowercase() || lowered.is_ascii_digit() || lowered == b'-' {
+                assert_eq!(lowered, byte.to_ascii_lowercase());
+            }
+        }
+    }
+
+    #[test]
+    fn list_members_skip_empty_ones() {
+        let members: Vec<_> = list_members(b" a ,,\t, b\t").collect();
+        assert_eq!(members, [b"a", b"b"]);
+    }
+}

@@ -1,0 +1,206 @@
+//! Request lines, targets and authorities (RFC 9112, 3; RFC 3986, 3.2), made into the parts of a head.
+
+use std::net::Ipv6Addr;
+
+use crate::error::{Fault, RequestError};
+use crate::head::RequestHead;
+use crate::method::{Method, Version};
+use crate::scan;
+
+/// Reads a request line, without its CRLF, into a cleared head.
+pub(crate) fn read_request_line(
+    line: &[u8],
+    accept_http_10: bool,
+    head: &mut RequestHead,
+) -> Result<(), RequestError> {
+    // Control characters have faults of their own, wherever in the line they are.
+    read(line, accept_http_10, head).map_err(|error| match error {
+        _ if line.contains(&0) => RequestError::NulByte,
+        _ if line.contains(&b'\r') => RequestError::BareCr,
+        other => other,
+    })
+}
+
+fn read(line: &[u8], accept_http_10: bool, head: &mut RequestHead) -> Result<(), RequestError> {
+    let method_end = line.iter().take(Method::BYTES_MAX + 1).position(|&b| b == b' ');
+    let Some(method_end) = method_end else {
+        let has_space = line.contains(&b' ');
+        return Err(if has_space {
+            RequestError::InvalidMethod
+        } else {
+            RequestError::InvalidRequestLine
+        });
+    };
+    head.method = Method::from_bytes(&line[..method_end]).ok_or(RequestError::InvalidMethod)?;
+    let rest = &line[method_end + 1..];
+    let target_end = memchr::memrchr(b' ', rest).ok_or(RequestError::InvalidRequestLine)?;
+    let (target, version) = (&rest[..target_end], &rest[target_end + 1..]);
+    if target.is_empty() || target.starts_with(b" ") || target.ends_with(b" ") {
+        return Err(RequestError::InvalidRequestLine);
+    }
+    head.version = parse_version(version)?;
+    if head.version == Version::Http10 && !accept_http_10 {
+        return Err(RequestError::UnsupportedVersion);
+    }
+    read_target(target, head)
+}
+
+/// The version of these bytes, if it is one that is spoken here.
+pub(crate) fn parse_version(bytes: &[u8]) -> Result<Version, Fault> {
+    match bytes {
+        b"HTTP/1.1" => Ok(Version::Http11),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => Err(Fault::UnsupportedVersion),
+        _ => Err(Fault::InvalidVersion),
+    }
+}
+
+fn read_target(target: &[u8], head: &mut RequestHead) -> Result<(), RequestError> {
+    if !scan::is_target(target) {
+        let is_fragment = target.contains(&b'#') && target.iter().all(|b| b.is_ascii_graphic());
+        return Err(if is_fragment {
+            RequestError::FragmentInTarget
+        } else {
+            RequestError::InvalidTarget
+        });
+    }
+    let target = std::str::from_utf8(target).map_err(|_| RequestError::InvalidTarget)?;
+    if head.method == Method::Connect {
+        // The port is not optional here (RFC 9110, 9.3.6).
+        if !is_authority(target.as_bytes()) || !has_port(target) {
+            return Err(RequestError::InvalidTarget);
+        }
+        head.set_authority(target);
+        return Ok(());
+    }
+    if target.starts_with('/') || (target == "*" && head.method == Method::Options) {
+        head.set_path_and_query(target);
+        return Ok(());
+    }
+    read_absolute(target, head)
+}
+
+fn read_absolute(target: &str, head: &mut RequestHead) -> Result<(), RequestError> {
+    let (scheme, rest) = target.split_once("://").ok_or(RequestError::InvalidTarget)?;
+    let scheme = ["http", "https"]
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(scheme));
+    head.set_scheme(scheme.ok_or(RequestError::InvalidTarget)?);
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    if !is_authority(authority.as_bytes()) {
+        return Err(RequestError::InvalidTarget);
+    }
+    head.set_authority(authority);
+    head.set_absolute();
+    match path.as_bytes().first() {
+        Some(b'/') => head.set_path_and_query(path),
+        Some(_) => head.set_path_and_query(&format!("/{path}")),
+        // OPTIONS of a whole server is sent on as `*` (RFC 9112, 3.2.4).
+        None if head.method == Method::Options => head.set_path_and_query("*"),
+        None => head.set_path_and_query("/"),
+    }
+    Ok(())
+}
+
+fn has_port(authority: &str) -> bool {
+    authority
+        .rfind(':')
+        .is_some_and(|colon| colon > authority.rfind(']').unwrap_or(0))
+}
+
+/// Whether these bytes are a host that is not empty, with or without a port of 16 bits that is not empty.
+pub(crate) fn is_authority(bytes: &[u8]) -> bool {
+    let (host, port) = match bytes {
+        [b'[', rest @ ..] => {
+            let Some(close) = memchr::memchr(b']', rest) else {
+                return false;
+            };
+            let address = std::str::from_utf8(&rest[..close]).unwrap_or_default();
+            if address.parse::<Ipv6Addr>().is_err() {
+                return false;
+            }
+            return rest[close + 1..].is_empty() || rest[close + 1..].strip_prefix(b":").is_some_and(is_port);
+        }
+        _ => match memchr::memchr(b':', bytes) {
+            Some(colon) => (&bytes[..colon], Some(&bytes[colon + 1..])),
+            None => (bytes, None),
+        },
+    };
+    !host.is_empty() && scan::is_host_name(host) && escapes_are_whole(host) && port.is_none_or(is_port)
+}
+
+fn is_port(bytes: &[u8]) -> bool {
+    let digits = !bytes.is_empty() && bytes.len() <= 5 && bytes.iter().all(u8::is_ascii_digit);
+    digits
+        && bytes
+            .iter()
+            .fold(0u32, |port, digit| port * 10 + (digit - b'0') as u32)
+            <= 65_535
+}
+
+fn escapes_are_whole(host: &[u8]) -> bool {
+    memchr::memchr_iter(b'%', host).all(|at| {
+        let digits = host.get(at + 1..at + 3);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities_are_hosts_with_optional_ports() {
+        for good in [
+            "a",
+            "a.b:80",
+            "127.0.0.1:1",
+            "[::1]",
+            "[::1]:65535",
+            "a_b-c~",
+            "a%20b",
+            "xn--x.example.",
+            "a:0",
+        ] {
+            assert!(is_authority(good.as_bytes()), "{good}");
+        }
+        let bad = [
+            "",
+            ":80",
+            "a:",
+            "a:x",
+            "a:65536",
+            "a:080000",
+            "a:-1",
+            "a:+1",
+            "u@a",
+            "a/b",
+            "a b",
+            "a,b",
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[::1]:",
+            "[a]",
+            "[::1%25eth0]",
+            "[v1.x]",
+            "a%2",
+            "a%zz",
+            "a\\b",
+            "a:1:2",
+            "a\"",
+            "ä",
+            "a#",
+            "a?",
+        ];
+        for bad in bad {
+            assert!(!is_authority(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ports_are_told_from_addresses() {
+        assert!(has_port("[::1]:80") && has_port("a:80"));
+        assert!(!has_port("[::1]") && !has_port("a"));
+    }
+}
