@@ -1,8 +1,22 @@
 //! The policy model of Outrigger and its YAML front.
 //!
-//! [`model`] holds checked, immutable values: the only meaning of policy. This crate reads no socket, starts no task,
-//! speaks no TLS and no protobuf.
+//! [`model`] holds checked, immutable values: the only meaning of policy. [`load()`] makes them from YAML, or reports
+//! everything that is wrong with it at once; [`to_yaml`] writes them out with every default in place; [`difference()`]
+//! says what a new configuration changes, and [`reuse`] keeps what it does not. This crate reads no socket, starts no
+//! task, speaks no TLS and no protobuf; the only file it reads is the document itself, never one that it names.
 
+mod diagnostic;
+mod difference;
+mod load;
 pub mod model;
+mod source;
+mod suggest;
+mod yaml;
 
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use difference::{Changes, Difference, difference, reuse};
+pub use load::{LoadError, Loaded, load, load_file};
 pub use model::MeshConfig;
+pub use source::{Environment, Source};
+pub use yaml::schema::json_schema;
+pub use yaml::write::to_yaml;

@@ -122,7 +122,9 @@ impl MeshConfig {
     }
     /// The index of the route configuration with this name.
     pub fn route_configuration_index(&self, name: &Name) -> Option<usize> {
-        self.route_configurations.iter().position(|routes| &routes.name == name)
+        self.route_configurations
+            .iter()
+            .position(|routes| &routes.name == name)
     }
 }
 

@@ -59,3 +59,15 @@ pub const SERVER_NAME: &str = "outrigger";
 pub const REDIRECT_STATUS: u16 = 301;
 /// Bytes of a direct response's body, as Envoy's `max_direct_response_body_size_bytes`.
 pub const DIRECT_RESPONSE_BODY_BYTES_MAX: usize = 4096;
+/// Idle time before the first TCP keep-alive probe, where keep-alive is on: well under the idle limits of NATs.
+pub const TCP_KEEPALIVE_TIME: Duration = Duration::from_secs(60);
+/// Time between TCP keep-alive probes.
+pub const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// Unanswered TCP keep-alive probes before a connection is dead.
+pub const TCP_KEEPALIVE_PROBES: u32 = 3;
+/// An HTTP/2 PING that is not answered within this ends the connection, where PINGs are on; as gRPC's.
+pub const HTTP2_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// ALPN names that a filter chain with TLS offers, in order of preference.
+pub const APPLICATION_PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
+/// Media type of a direct response.
+pub const DIRECT_RESPONSE_CONTENT_TYPE: &str = "text/plain";

@@ -122,6 +122,9 @@ impl HeaderEdits {
     }
     /// No edits.
     pub(crate) fn none() -> HeaderEdits {
-        HeaderEdits { remove: Vec::new(), write: Vec::new() }
+        HeaderEdits {
+            remove: Vec::new(),
+            write: Vec::new(),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! How a filter chain speaks HTTP: limits, timeouts, normalization, identity headers, access log.
 
-use super::{Name, model};
+use super::{Name, defaults, model};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -56,6 +56,18 @@ model! {
         copy keepalive_interval: Option<Duration>,
         /// A connection whose PING is not answered within this is closed.
         copy keepalive_timeout: Duration,
+    }
+}
+
+impl Default for Http2Options {
+    fn default() -> Http2Options {
+        Http2Options {
+            concurrent_streams_max: defaults::HTTP2_CONCURRENT_STREAMS_MAX,
+            stream_window_bytes: defaults::HTTP2_STREAM_WINDOW_BYTES,
+            connection_window_bytes: defaults::HTTP2_CONNECTION_WINDOW_BYTES,
+            keepalive_interval: None,
+            keepalive_timeout: defaults::HTTP2_KEEPALIVE_TIMEOUT,
+        }
     }
 }
 

@@ -1,0 +1,225 @@
+//! What is wrong with a document, and where.
+//!
+//! A [`Diagnostic`] carries the line it points at, so that it can be shown without the document at hand. This module
+//! renders plain text: no colour, no terminal escapes, and none that come from the document.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Characters of a source line that are shown at most; longer lines are cut around the place in question.
+const SNIPPET_CHARACTERS_MAX: usize = 120;
+
+/// Whether a diagnostic forbids the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The configuration is refused.
+    Error,
+    /// The configuration is accepted, but probably not what was meant.
+    Warning,
+}
+
+/// A place in a document: a line and a column, both counted from 1, and a number of characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span {
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+    pub(crate) length: u32,
+}
+
+/// One thing that is wrong, or looks wrong, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    pub(crate) severity: Severity,
+    pub(crate) message: String,
+    pub(crate) file: Arc<str>,
+    pub(crate) span: Span,
+    pub(crate) help: Option<String>,
+    pub(crate) snippet: String,
+}
+
+impl Diagnostic {
+    /// Error or warning.
+    pub fn severity(&self) -> Severity {
+        self.severity
+    }
+    /// What is wrong, in one line.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+    /// The document's name.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+    /// The line, counted from 1.
+    pub fn line(&self) -> u32 {
+        self.span.line
+    }
+    /// The column in characters, counted from 1.
+    pub fn column(&self) -> u32 {
+        self.span.column
+    }
+    /// How many characters are meant; at least 1.
+    pub fn length(&self) -> u32 {
+        self.span.length.max(1)
+    }
+    /// What to do about it, if that is known.
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+    /// The diagnostic as text, with the line of `source_text` that it points at.
+    pub fn render(&self, source_text: &str) -> String {
+        let mut text = String::new();
+        let line = source_text
+            .lines()
+            .nth(self.span.line.saturating_sub(1) as usize)
+            .unwrap_or_default();
+        // Writing to a `String` cannot fail.
+        let _ = self.write(&mut text, line);
+        text
+    }
+
+    fn write(&self, out: &mut dyn fmt::Write, line: &str) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let gutter = " ".repeat(self.span.line.to_string().len());
+        writeln!(out, "{severity}: {}", printable(&self.message))?;
+        writeln!(
+            out,
+            "{gutter}--> {}:{}:{}",
+            self.file, self.span.line, self.span.column
+        )?;
+        writeln!(out, "{gutter} |")?;
+        let (snippet, indent) = cut(line, self.span.column.saturating_sub(1) as usize);
+        writeln!(out, "{} | {snippet}", self.span.line)?;
+        let carets = (self.length() as usize).clamp(1, snippet.chars().count().saturating_sub(indent).max(1));
+        writeln!(out, "{gutter} | {}{}", " ".repeat(indent), "^".repeat(carets))?;
+        match &self.help {
+            Some(help) => writeln!(out, "{gutter} = help: {}", printable(help)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, &self.snippet)
+    }
+}
+
+/// Everything that is wrong with one document, in the order of the document. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostics(pub(crate) Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// The diagnostics, in the order of the document.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.0.iter()
+    }
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+    /// Never true for what [`crate::load`] returns.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+    /// The diagnostics by value.
+    pub fn into_vec(self) -> Vec<Diagnostic> {
+        self.0
+    }
+}
+
+impl<'a> IntoIterator for &'a Diagnostics {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, diagnostic) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{diagnostic}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+/// The part of a line that is shown, and the column (from 0) of the place in it.
+fn cut(line: &str, column: usize) -> (String, usize) {
+    let start = if column < SNIPPET_CHARACTERS_MAX - 20 {
+        0
+    } else {
+        column - SNIPPET_CHARACTERS_MAX / 2
+    };
+    let shown: String = line
+        .chars()
+        .skip(start)
+        .take(SNIPPET_CHARACTERS_MAX)
+        .map(visible)
+        .collect();
+    (shown, column - start)
+}
+
+/// One character for one character, so that columns stay true; nothing that a terminal would obey.
+fn visible(character: char) -> char {
+    if character == '\t' {
+        ' '
+    } else if character.is_control() {
+        '\u{fffd}'
+    } else {
+        character
+    }
+}
+
+fn printable(text: &str) -> String {
+    text.chars().map(visible).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn diagnostic(column: u32, length: u32) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Error,
+            message: "bad \u{1b}[31m value".into(),
+            file: "a.yaml".into(),
+            span: Span {
+                line: 12,
+                column,
+                length,
+            },
+            help: Some("write another".into()),
+            snippet: "\tname: x\u{7}y".into(),
+        }
+    }
+
+    #[test]
+    fn renders_the_place_and_no_control_characters() {
+        let expected = "error: bad \u{fffd}[31m value\n  --> a.yaml:12:8\n   |\n12 |  name: x\u{fffd}y\n   |        ^^^\n   = help: write another\n";
+        assert_eq!(diagnostic(8, 3).to_string(), expected);
+    }
+
+    #[test]
+    fn cuts_long_lines_around_the_place_and_bounds_the_carets() {
+        let mut long = diagnostic(5001, 4000);
+        long.snippet = "x".repeat(9000);
+        let text = long.to_string();
+        assert!(text.lines().all(|line| line.chars().count() < 140), "{text}");
+        assert!(text.contains('^'));
+        assert_eq!(
+            long.render("only one line"),
+            long.render(""),
+            "a line that is not there renders as empty"
+        );
+    }
+}

@@ -1,0 +1,246 @@
+//! The YAML front: a document becomes a [`MeshConfig`], or a list of everything that is wrong with it.
+//!
+//! Three steps, each in its own module: [`tree`] parses the text into nodes that know their place and puts variables
+//! in; [`reader`] takes the nodes apart by the [`shapes`] and collects faults; the modules named after the model's
+//! parts build it and refuse what cannot work. [`write`] goes the other way.
+
+mod action;
+mod cluster;
+mod headers;
+mod http;
+mod listener;
+mod reader;
+mod route;
+mod route_match;
+mod scalar;
+pub(crate) mod schema;
+mod shadow;
+mod shape;
+mod shapes;
+mod substitute;
+mod tree;
+mod unsupported;
+pub(crate) mod write;
+
+#[cfg(test)]
+mod tests;
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Span};
+use crate::load::Loaded;
+use crate::model::{Admin, Drain, Listener, MeshConfig, Name, Runtime, defaults};
+use crate::source::{Environment, Source};
+use reader::{Declared, Reader};
+use shapes::{ADMIN, DOCUMENT, DRAIN, RUNTIME};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::path::Path;
+use std::sync::Arc;
+use tree::Node;
+
+/// The largest document, in bytes.
+pub(crate) use tree::DOCUMENT_BYTES_MAX;
+
+/// Reads a document whose relative file names are taken from `directory`.
+pub(crate) fn read(
+    source: &Source,
+    directory: &Path,
+    environment: &Environment,
+) -> Result<Loaded, Diagnostics> {
+    let mut reader = Reader::new(&source.name, directory);
+    let parsed = tree::parse(&source.text, environment);
+    let broken = parsed.root.is_none();
+    for fault in parsed.faults {
+        reader.report(Severity::Error, fault.span, fault.message, fault.help);
+    }
+    let config = match &parsed.root {
+        Some(root) => document(&mut reader, root),
+        None => None,
+    };
+    if broken && reader.fault_count() == 0 {
+        reader.fault(
+            Span {
+                line: 1,
+                column: 1,
+                length: 1,
+            },
+            "the document is empty",
+        );
+    }
+    let faults = reader.fault_count();
+    let mut diagnostics = reader.diagnostics;
+    finish(&mut diagnostics, faults, source);
+    match config {
+        Some(config) if faults == 0 => Ok(Loaded {
+            config,
+            warnings: diagnostics,
+        }),
+        _ => Err(Diagnostics(diagnostics)),
+    }
+}
+
+/// Sorts diagnostics by place, gives each its line, and says how many were left out.
+fn finish(diagnostics: &mut Vec<Diagnostic>, faults: usize, source: &Source) {
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+    let lines: Vec<&str> = source.text.split('\n').collect();
+    for diagnostic in diagnostics.iter_mut() {
+        let line = lines
+            .get(diagnostic.span.line.saturating_sub(1) as usize)
+            .copied()
+            .unwrap_or_default();
+        diagnostic.snippet = shown(line.strip_suffix('\r').unwrap_or(line), diagnostic.span.column);
+    }
+    let kept = diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == Severity::Error)
+        .count();
+    if let Some(last) = diagnostics.last().cloned().filter(|_| faults > kept) {
+        let message = format!("{} more faults are not shown", faults - kept);
+        diagnostics.push(Diagnostic {
+            message,
+            help: None,
+            ..last
+        });
+    }
+}
+
+/// As much of a line as a diagnostic may need: thousands may point at one long line.
+fn shown(line: &str, column: u32) -> String {
+    line.chars().take(column as usize + 200).collect()
+}
+
+fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
+    reader.clusters = Declared::collect(root, "clusters");
+    reader.route_configurations = Declared::collect(root, "route_configurations");
+    let fields = reader.fields(root, &DOCUMENT)?;
+    let admin = fields.node(reader, "admin").map(|node| admin(reader, node));
+    let runtime = fields.node(reader, "runtime").map(|node| runtime(reader, node));
+    let drain = fields.node(reader, "drain").map(|node| drain(reader, node));
+    let admin = admin.unwrap_or(Admin {
+        address: defaults::ADMIN_ADDRESS,
+    });
+    let nodes = fields.list(reader, "listeners");
+    let listeners = listeners(reader, nodes, &admin);
+    let mut names = Unique::new("route configuration");
+    let mut route_configurations = Vec::new();
+    for node in fields.list(reader, "route_configurations") {
+        if let Some(read) = route::route_configuration(reader, node, &mut names) {
+            route_configurations.push(Arc::new(read));
+        }
+    }
+    let mut names = Unique::new("cluster");
+    let mut clusters = Vec::new();
+    for node in fields.list(reader, "clusters") {
+        if let Some(read) = cluster::cluster(reader, node, &mut names) {
+            clusters.push(Arc::new(read));
+        }
+    }
+    let config = MeshConfig {
+        admin,
+        runtime: runtime.unwrap_or(Runtime { workers: None }),
+        drain: drain.unwrap_or(Drain {
+            grace: defaults::DRAIN_GRACE,
+            timeout: defaults::DRAIN_TIMEOUT,
+        }),
+        listeners,
+        route_configurations,
+        clusters,
+    };
+    warn_of_unused(reader, &config);
+    Some(config)
+}
+
+fn admin(reader: &mut Reader<'_>, node: &Node) -> Admin {
+    let address = reader
+        .fields(node, &ADMIN)
+        .and_then(|fields| fields.address(reader, "address"));
+    Admin {
+        address: address.unwrap_or(defaults::ADMIN_ADDRESS),
+    }
+}
+
+fn runtime(reader: &mut Reader<'_>, node: &Node) -> Runtime {
+    let workers = reader
+        .fields(node, &RUNTIME)
+        .and_then(|fields| fields.integer32(reader, "workers"));
+    Runtime {
+        workers: workers.map(|workers| workers as usize),
+    }
+}
+
+fn drain(reader: &mut Reader<'_>, node: &Node) -> Drain {
+    let mut drain = Drain {
+        grace: defaults::DRAIN_GRACE,
+        timeout: defaults::DRAIN_TIMEOUT,
+    };
+    if let Some(fields) = reader.fields(node, &DRAIN) {
+        drain.grace = fields.duration(reader, "grace").unwrap_or(drain.grace);
+        drain.timeout = fields.duration(reader, "timeout").unwrap_or(drain.timeout);
+    }
+    drain
+}
+
+fn listeners(reader: &mut Reader<'_>, nodes: &[std::rc::Rc<Node>], admin: &Admin) -> Vec<Arc<Listener>> {
+    let mut names = Unique::new("listener");
+    let mut addresses = Unique::new("listener with the address");
+    let mut listeners = Vec::new();
+    for node in nodes {
+        if let Some(read) = listener::listener(reader, node, &mut names, &mut addresses, admin) {
+            listeners.push(Arc::new(read));
+        }
+    }
+    listeners
+}
+
+fn warn_of_unused(reader: &mut Reader<'_>, config: &MeshConfig) {
+    let place = |origin: &crate::model::Origin| Span {
+        line: origin.line,
+        column: origin.column,
+        length: 1,
+    };
+    let unused = |declared: &Declared, name: &Name| declared.0.get(name.as_str()) == Some(&false);
+    for routes in &config.route_configurations {
+        if unused(&reader.route_configurations, &routes.name) {
+            let message = format!("no filter chain uses the route configuration `{}`", routes.name);
+            reader.warn(
+                place(&routes.origin),
+                message,
+                "name it in a filter chain's `http`, or remove it",
+            );
+        }
+    }
+    for cluster in &config.clusters {
+        if unused(&reader.clusters, &cluster.name) {
+            let message = format!("no route uses the cluster `{}`", cluster.name);
+            reader.warn(place(&cluster.origin), message, "forward to it, or remove it");
+        }
+    }
+}
+
+/// Values of which each may stand once, with the place where it stands first.
+struct Unique<T> {
+    what: &'static str,
+    seen: HashMap<T, Span>,
+}
+
+impl<T: Hash + Eq + std::fmt::Display> Unique<T> {
+    fn new(what: &'static str) -> Unique<T> {
+        Unique {
+            what,
+            seen: HashMap::new(),
+        }
+    }
+
+    /// Takes a value in; a fault if it is there already.
+    fn insert(&mut self, reader: &mut Reader<'_>, value: T, span: Span) {
+        if let Some(first) = self.seen.get(&value) {
+            let message = format!("a second {} `{value}`", self.what);
+            reader.fault_with_help(
+                span,
+                message,
+                format!("the first stands at {}:{}", first.line, first.column),
+            );
+        } else {
+            self.seen.insert(value, span);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Clusters and their endpoints.
+
+use super::listener::{certificate, http2, tcp_keepalive};
+use super::reader::{Fields, Reader};
+use super::shapes::{CLUSTER, ENDPOINT, POOL, UPSTREAM_TLS};
+use super::tree::Node;
+use super::{Unique, scalar};
+use crate::model::{
+    Cluster, Endpoint, LoadBalancing, Name, PoolOptions, UpstreamProtocol, UpstreamTls, defaults,
+};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<Name>) -> Option<Cluster> {
+    let fields = reader.fields(node, &CLUSTER)?;
+    let name = fields.name(reader, "name");
+    if let Some(name) = &name {
+        names.insert(reader, name.clone(), fields.span_of("name"));
+    }
+    let endpoints = endpoints(reader, &fields);
+    let balancing = [
+        ("round_robin", LoadBalancing::RoundRobin),
+        ("random", LoadBalancing::Random),
+        ("least_request", LoadBalancing::LeastRequest),
+    ];
+    let load_balancing = fields
+        .choice(reader, "load_balancing", &balancing)
+        .unwrap_or(LoadBalancing::RoundRobin);
+    let tls = fields
+        .node(reader, "tls")
+        .and_then(|node| upstream_tls(reader, node));
+    let protocol = protocol(reader, &fields);
+    let pool = fields.node(reader, "pool").and_then(|node| pool(reader, node));
+    let bytes_max = fields
+        .size(reader, "response_headers_bytes_max")
+        .map(|bytes| bytes as usize);
+    let count_max = fields
+        .integer(reader, "response_headers_count_max")
+        .map(|count| count as usize);
+    let cluster = Cluster {
+        name: name.unwrap_or(Name("".into())),
+        endpoints,
+        load_balancing,
+        protocol,
+        tls,
+        connect_timeout: fields
+            .duration(reader, "connect_timeout")
+            .unwrap_or(defaults::CONNECT_TIMEOUT),
+        pool: pool.unwrap_or(PoolOptions {
+            idle_timeout: None,
+            connection_age_max: None,
+            requests_per_connection_max: None,
+        }),
+        http2: http2(reader, &fields),
+        tcp_keepalive: tcp_keepalive(reader, &fields),
+        tcp_user_timeout: fields.duration_or_off(reader, "tcp_user_timeout").flatten(),
+        response_headers_bytes_max: bytes_max.unwrap_or(defaults::HEADERS_BYTES_MAX),
+        response_headers_count_max: count_max.unwrap_or(defaults::HEADERS_COUNT_MAX),
+        origin: reader.origin(node.span),
+    };
+    Some(cluster)
+}
+
+fn endpoints(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Endpoint> {
+    let nodes = fields.list(reader, "endpoints");
+    let mut addresses = Unique::new("endpoint");
+    let endpoints: Vec<Endpoint> = nodes
+        .iter()
+        .filter_map(|node| endpoint(reader, node, &mut addresses))
+        .collect();
+    let sum: u64 = endpoints.iter().map(|endpoint| u64::from(endpoint.weight)).sum();
+    if sum > u64::from(u32::MAX) {
+        let message = format!("the weights sum to {sum}, more than {}", u32::MAX);
+        reader.fault(fields.span_of("endpoints"), message);
+    }
+    endpoints
+}
+
+fn endpoint(reader: &mut Reader<'_>, node: &Node, addresses: &mut Unique<SocketAddr>) -> Option<Endpoint> {
+    let fields = reader.fields(node, &ENDPOINT)?;
+    let address = fields.address(reader, "address");
+    if let Some(address) = address {
+        let span = fields.span_of("address");
+        addresses.insert(reader, address, span);
+        if address.port() == 0 {
+            reader.fault(span, "an endpoint needs a port");
+        }
+        if address.ip().is_unspecified() {
+            let help = "`127.0.0.1` is this host";
+            reader.fault_with_help(
+                span,
+                format!("{} is not the address of an endpoint", address.ip()),
+                help,
+            );
+        }
+    }
+    let weight = fields
+        .integer32(reader, "weight")
+        .unwrap_or(defaults::ENDPOINT_WEIGHT);
+    let mut metadata = BTreeMap::new();
+    for entry in fields.map(reader, "metadata") {
+        if let Some(value) = reader.text(&entry.value, "a text") {
+            metadata.insert(entry.key.clone(), value);
+        }
+    }
+    Some(Endpoint {
+        address: address?,
+        weight,
+        metadata,
+    })
+}
+
+fn protocol(reader: &mut Reader<'_>, fields: &Fields<'_>) -> UpstreamProtocol {
+    let words = [
+        ("http1", UpstreamProtocol::Http1),
+        ("http2", UpstreamProtocol::Http2),
+        ("auto", UpstreamProtocol::Auto),
+    ];
+    let has_tls = fields.entry("tls").is_some();
+    let default = if has_tls {
+        UpstreamProtocol::Auto
+    } else {
+        UpstreamProtocol::Http1
+    };
+    let protocol = fields.choice(reader, "protocol", &words).unwrap_or(default);
+    if protocol == UpstreamProtocol::Auto && !has_tls {
+        let help = "the version is settled by ALPN: give the cluster `tls`, or write `http1` or `http2`";
+        reader.fault_with_help(fields.span_of("protocol"), "`protocol: auto` without `tls`", help);
+    }
+    if protocol == UpstreamProtocol::Http1 && fields.entry("http2").is_some() {
+        let help = "write `protocol: http2`, or remove `http2`";
+        reader.warn(
+            fields.key_span_of("http2"),
+            "`http2` has no effect: the protocol is http1",
+            help,
+        );
+    }
+    protocol
+}
+
+fn upstream_tls(reader: &mut Reader<'_>, node: &Node) -> Option<UpstreamTls> {
+    let fields = reader.fields(node, &UPSTREAM_TLS)?;
+    let ca_file = fields.file(reader, "ca_file");
+    let server_name = fields.parsed(reader, "server_name", scalar::upstream_server_name);
+    let certificate = fields
+        .node(reader, "certificate")
+        .and_then(|node| certificate(reader, node));
+    Some(UpstreamTls {
+        ca_file: ca_file?,
+        server_name: server_name?,
+        certificate,
+    })
+}
+
+fn pool(reader: &mut Reader<'_>, node: &Node) -> Option<PoolOptions> {
+    let fields = reader.fields(node, &POOL)?;
+    Some(PoolOptions {
+        idle_timeout: fields.duration(reader, "idle_timeout"),
+        connection_age_max: fields.duration_or_off(reader, "connection_age_max").flatten(),
+        requests_per_connection_max: fields.integer32_or_off(reader, "requests_per_connection_max"),
+    })
+}

@@ -1,0 +1,157 @@
+//! Header edits, and conditions on headers and query parameters.
+
+use super::Unique;
+use super::reader::{Fields, Reader};
+use super::scalar::{self, Problem};
+use super::shapes::{HEADER_EDITS, HEADER_MATCH, QUERY_MATCH};
+use super::tree::{Entry, Node, Value};
+use crate::model::{
+    HeaderEdit, HeaderEditKind, HeaderEdits, HeaderMatch, HeaderName, QueryMatch, StringMatch,
+};
+
+/// The header edits in field `name` of a virtual host or a route.
+pub(super) fn edits(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> HeaderEdits {
+    let node = fields.node(reader, name);
+    let Some(fields) = node.and_then(|node| reader.fields(node, &HEADER_EDITS)) else {
+        return HeaderEdits::none();
+    };
+    let mut edits = HeaderEdits::none();
+    let mut seen = Unique::new("header");
+    for node in fields.list(reader, "remove") {
+        if let Some(name) = reader.parse(node, "a header name", editable_name) {
+            seen.insert(reader, name.as_str().to_owned(), node.span);
+            edits.remove.push(name);
+        }
+    }
+    for (field, kind) in [
+        ("add", HeaderEditKind::Add),
+        ("set", HeaderEditKind::Set),
+        ("append", HeaderEditKind::Append),
+    ] {
+        let mut seen = Unique::new("header");
+        for entry in fields.map(reader, field) {
+            write(reader, entry, kind, &mut seen, &mut edits.write);
+        }
+    }
+    edits
+}
+
+fn write(
+    reader: &mut Reader<'_>,
+    entry: &Entry,
+    kind: HeaderEditKind,
+    seen: &mut Unique<String>,
+    edits: &mut Vec<HeaderEdit>,
+) {
+    let name = match editable_name(&entry.key) {
+        Ok(name) => name,
+        Err(problem) => {
+            reader.report(
+                crate::Severity::Error,
+                entry.key_span,
+                problem.message,
+                problem.help,
+            );
+            return;
+        }
+    };
+    seen.insert(reader, name.as_str().to_owned(), entry.key_span);
+    let mut push = |reader: &mut Reader<'_>, node: &Node| {
+        if let Some(value) = reader.parse(node, "a header value", scalar::header_value) {
+            edits.push(HeaderEdit {
+                kind,
+                name: name.clone(),
+                value,
+            });
+        }
+    };
+    match &entry.value.value {
+        Value::List(_) if kind == HeaderEditKind::Append => {
+            for node in reader.items(&entry.value, true) {
+                push(reader, node);
+            }
+        }
+        _ => push(reader, &entry.value),
+    }
+}
+
+/// A header that policy may write or remove: none that says where a message ends, where it goes, or how this
+/// connection works.
+fn editable_name(text: &str) -> Result<HeaderName, Problem> {
+    let name = scalar::header_name(text)?;
+    let why = match name.as_str() {
+        "host" => return scalar::problem_with_help("`host` is not edited as a header", "use `host_rewrite`"),
+        "content-length" | "transfer-encoding" | "trailer" => "it says where a message ends",
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "upgrade" | "http2-settings" => {
+            "it belongs to one connection"
+        }
+        _ => return Ok(name),
+    };
+    scalar::problem(format!("`{}` cannot be edited: {why}", name.as_str()))
+}
+
+/// The conditions in field `headers` of a route's match.
+pub(super) fn header_matches(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<HeaderMatch> {
+    let nodes = fields.list(reader, "headers");
+    let read = |node: &std::rc::Rc<Node>| {
+        let fields = reader.fields(node, &HEADER_MATCH)?;
+        let name = fields.parsed(reader, "name", scalar::header_name);
+        let (value, invert) = string_match(reader, &fields);
+        Some(HeaderMatch {
+            name: name?,
+            value: value?,
+            invert,
+        })
+    };
+    nodes.iter().filter_map(read).collect()
+}
+
+/// The conditions in field `query` of a route's match.
+pub(super) fn query_matches(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<QueryMatch> {
+    let nodes = fields.list(reader, "query");
+    let name = |text: &str| match text {
+        "" => scalar::problem("a parameter's name may not be empty"),
+        _ => Ok(text.to_owned()),
+    };
+    let read = |node: &std::rc::Rc<Node>| {
+        let fields = reader.fields(node, &QUERY_MATCH)?;
+        let name = fields.parsed(reader, "name", name);
+        let (value, invert) = string_match(reader, &fields);
+        Some(QueryMatch {
+            name: name?,
+            value: value?,
+            invert,
+        })
+    };
+    nodes.iter().filter_map(read).collect()
+}
+
+fn string_match(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (Option<StringMatch>, bool) {
+    let part = |text: &str| match text {
+        "" => scalar::problem_with_help("this matches every value", "write `present: true`"),
+        _ => Ok(text.to_owned()),
+    };
+    let exact = fields.text(reader, "exact").map(StringMatch::Exact);
+    let prefix = fields.parsed(reader, "prefix", part).map(StringMatch::Prefix);
+    let suffix = fields.parsed(reader, "suffix", part).map(StringMatch::Suffix);
+    let contains = fields.parsed(reader, "contains", part).map(StringMatch::Contains);
+    let regex = fields
+        .parsed(reader, "regex", scalar::pattern)
+        .map(StringMatch::Regex);
+    let present = fields.boolean(reader, "present").map(|present| {
+        if !present {
+            let help = "write `present: true` with `invert: true`";
+            reader.fault_with_help(
+                fields.span_of("present"),
+                "`present: false` matches nothing",
+                help,
+            );
+        }
+        StringMatch::Present
+    });
+    let invert = fields.boolean(reader, "invert").unwrap_or(false);
+    (
+        exact.or(prefix).or(suffix).or(contains).or(regex).or(present),
+        invert,
+    )
+}

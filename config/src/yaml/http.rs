@@ -1,0 +1,158 @@
+//! How a filter chain speaks HTTP, and its access logs.
+
+use super::listener::http2;
+use super::reader::{Fields, Reader, describe, scalar_of};
+use super::scalar::{self, Problem};
+use super::shapes::{ACCESS_LOG, ACCESS_LOG_FORMAT, HTTP, PROXY_HEADER};
+use super::tree::{Node, Value};
+use crate::model::{
+    AccessLog, AccessLogFormat, AccessLogSink, EscapedSlashes, HttpOptions, ProxyHeader, RepeatedSlashes,
+    defaults,
+};
+
+pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOptions> {
+    let fields = reader.fields(node, &HTTP)?;
+    let route_configuration = fields.name(reader, "route_configuration");
+    if let Some(name) = &route_configuration
+        && !reader.route_configurations.refer(name.as_str())
+    {
+        let names: Vec<String> = reader.route_configurations.0.keys().cloned().collect();
+        let message = format!("no route configuration is named `{name}`");
+        super::route::dangling(
+            reader,
+            fields.span_of("route_configuration"),
+            message,
+            name.as_str(),
+            &names,
+        );
+    }
+    let escaped = [
+        ("keep", EscapedSlashes::Keep),
+        ("unescape", EscapedSlashes::Unescape),
+        ("refuse", EscapedSlashes::Refuse),
+    ];
+    let repeated = [
+        ("keep", RepeatedSlashes::Keep),
+        ("merge", RepeatedSlashes::Merge),
+        ("refuse", RepeatedSlashes::Refuse),
+    ];
+    let bytes_max = fields
+        .size(reader, "request_headers_bytes_max")
+        .map(|bytes| bytes as usize);
+    let count_max = fields
+        .integer(reader, "request_headers_count_max")
+        .map(|count| count as usize);
+    let options = HttpOptions {
+        route_configuration: route_configuration.unwrap_or(crate::model::Name("".into())),
+        accept_http_10: fields.boolean(reader, "accept_http_10").unwrap_or(false),
+        http2: http2(reader, &fields),
+        request_headers_bytes_max: bytes_max.unwrap_or(defaults::HEADERS_BYTES_MAX),
+        request_headers_count_max: count_max.unwrap_or(defaults::HEADERS_COUNT_MAX),
+        request_headers_timeout: fields
+            .duration(reader, "request_headers_timeout")
+            .unwrap_or(defaults::REQUEST_HEADERS_TIMEOUT),
+        idle_timeout: fields
+            .duration(reader, "idle_timeout")
+            .unwrap_or(defaults::IDLE_TIMEOUT),
+        stream_idle_timeout: fields
+            .duration_or_off(reader, "stream_idle_timeout")
+            .unwrap_or(Some(defaults::STREAM_IDLE_TIMEOUT)),
+        connection_age_max: fields.duration_or_off(reader, "connection_age_max").flatten(),
+        requests_per_connection_max: fields.integer32_or_off(reader, "requests_per_connection_max"),
+        escaped_slashes: fields
+            .choice(reader, "escaped_slashes", &escaped)
+            .unwrap_or(EscapedSlashes::Keep),
+        repeated_slashes: fields
+            .choice(reader, "repeated_slashes", &repeated)
+            .unwrap_or(RepeatedSlashes::Keep),
+        xff_num_trusted_hops: fields.integer32(reader, "xff_num_trusted_hops").unwrap_or(0),
+        server_header: proxy_header(reader, &fields, "server_header")
+            .unwrap_or_else(|| ProxyHeader::Set(defaults::SERVER_NAME.to_owned())),
+        via_header: proxy_header(reader, &fields, "via_header").unwrap_or(ProxyHeader::Pass),
+        access_logs: access_logs(reader, &fields),
+    };
+    Some(options)
+}
+
+fn proxy_header(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Option<ProxyHeader> {
+    let node = fields.node(reader, name)?;
+    let value = |text: &str| match scalar::header_value(text)? {
+        value if value.is_empty() => scalar::problem("this value may not be empty"),
+        value => Ok(value),
+    };
+    match &node.value {
+        Value::Scalar(scalar) if scalar.text == "pass" => Some(ProxyHeader::Pass),
+        Value::Map(_) => {
+            let fields = reader.fields(node, &PROXY_HEADER)?;
+            let set = fields.parsed(reader, "set", value).map(ProxyHeader::Set);
+            let append = fields.parsed(reader, "append", value).map(ProxyHeader::Append);
+            set.or(append)
+        }
+        _ => {
+            let message = format!(
+                "expected `pass`, `{{set: value}}` or `{{append: value}}`, found {}",
+                describe(node)
+            );
+            reader.fault(node.span, message);
+            None
+        }
+    }
+}
+
+fn access_logs(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<AccessLog> {
+    let nodes = fields.list(reader, "access_logs");
+    nodes.iter().filter_map(|node| access_log(reader, node)).collect()
+}
+
+fn access_log(reader: &mut Reader<'_>, node: &Node) -> Option<AccessLog> {
+    let fields = reader.fields(node, &ACCESS_LOG)?;
+    let path = fields.parsed(reader, "path", scalar::file);
+    let format = match fields.node(reader, "format") {
+        Some(node) => access_log_format(reader, node),
+        None => Some(AccessLogFormat::DefaultText),
+    };
+    let sink = match path?.as_str() {
+        "stdout" => AccessLogSink::Stdout,
+        "stderr" => AccessLogSink::Stderr,
+        file => AccessLogSink::File(reader.resolve(file)),
+    };
+    Some(AccessLog {
+        sink,
+        format: format?,
+    })
+}
+
+fn access_log_format(reader: &mut Reader<'_>, node: &Node) -> Option<AccessLogFormat> {
+    if scalar_of(node).is_some() {
+        let index = reader.choose(node, &[("text", true), ("json", false)])?;
+        return Some(if index {
+            AccessLogFormat::DefaultText
+        } else {
+            AccessLogFormat::DefaultJson
+        });
+    }
+    let fields = reader.fields(node, &ACCESS_LOG_FORMAT)?;
+    let text = fields.parsed(reader, "text", line).map(AccessLogFormat::Text);
+    let mut members = Vec::new();
+    for entry in fields.map(reader, "json") {
+        if let Some(value) = reader.parse(&entry.value, "a text with operators", line) {
+            members.push((entry.key.clone(), value));
+        }
+    }
+    if fields.entry("json").is_some() && members.is_empty() {
+        reader.fault(fields.span_of("json"), "a JSON format needs a member");
+    }
+    text.or(Some(AccessLogFormat::Json(members)))
+}
+
+/// One line of a log, or a part of it.
+fn line(text: &str) -> Result<String, Problem> {
+    match text.trim_end_matches(['\n', '\r']) {
+        "" => scalar::problem("this format may not be empty"),
+        line if line.contains(['\n', '\r']) => scalar::problem_with_help(
+            "a format is one line",
+            "the line's end is written without being asked for",
+        ),
+        line => Ok(line.to_owned()),
+    }
+}

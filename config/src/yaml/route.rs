@@ -1,0 +1,158 @@
+//! Route configurations, virtual hosts and routes.
+
+use super::action::{self, Matched};
+use super::reader::Reader;
+use super::shapes::{ROUTE, ROUTE_CONFIGURATION, VIRTUAL_HOST};
+use super::tree::Node;
+use super::{Unique, headers, route_match, scalar, shadow};
+use crate::diagnostic::Span;
+use crate::model::{Domain, Name, Route, RouteConfiguration, VirtualHost};
+use std::sync::Arc;
+
+pub(super) fn route_configuration(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    names: &mut Unique<Name>,
+) -> Option<RouteConfiguration> {
+    let fields = reader.fields(node, &ROUTE_CONFIGURATION)?;
+    let name = fields.name(reader, "name");
+    if let Some(name) = &name {
+        names.insert(reader, name.clone(), fields.span_of("name"));
+    }
+    let mut host_names = Unique::new("virtual host");
+    let mut domains = Unique::new("virtual host with the domain");
+    let mut virtual_hosts = Vec::new();
+    for node in fields.list(reader, "virtual_hosts") {
+        if let Some(host) = virtual_host(reader, node, &mut host_names, &mut domains) {
+            virtual_hosts.push(Arc::new(host));
+        }
+    }
+    Some(RouteConfiguration {
+        name: name?,
+        virtual_hosts,
+        origin: reader.origin(node.span),
+    })
+}
+
+fn virtual_host(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    names: &mut Unique<Name>,
+    domains: &mut Unique<String>,
+) -> Option<VirtualHost> {
+    let fields = reader.fields(node, &VIRTUAL_HOST)?;
+    let name = fields.name(reader, "name");
+    if let Some(name) = &name {
+        names.insert(reader, name.clone(), fields.span_of("name"));
+    }
+    let mut own_domains = Vec::new();
+    for node in fields.list(reader, "domains") {
+        if let Some(domain) = reader.parse(node, "a domain", scalar::domain) {
+            domains.insert(reader, domain_text(&domain), node.span);
+            own_domains.push(domain);
+        }
+    }
+    let request_headers = headers::edits(reader, &fields, "request_headers");
+    let response_headers = headers::edits(reader, &fields, "response_headers");
+    let nodes = fields.list(reader, "routes");
+    let faults_before = reader.fault_count();
+    let mut route_names = Unique::new("route");
+    let mut routes = Vec::with_capacity(nodes.len());
+    for (index, node) in nodes.iter().enumerate() {
+        if let Some(route) = route(reader, node, name.as_ref(), index, &mut route_names) {
+            routes.push(route);
+        }
+    }
+    if nodes.is_empty() && reader.fault_count() == faults_before {
+        let shown = name.as_ref().map_or("", Name::as_str);
+        let message = format!("the virtual host `{shown}` has no routes");
+        reader.warn(
+            node.span,
+            message,
+            "its requests are answered 404; give it routes",
+        );
+    }
+    shadow::warn(reader, &routes);
+    Some(VirtualHost {
+        name: name?,
+        domains: own_domains,
+        routes,
+        request_headers,
+        response_headers,
+        origin: reader.origin(node.span),
+    })
+}
+
+/// A domain as it is written.
+pub(super) fn domain_text(domain: &Domain) -> String {
+    match domain {
+        Domain::Exact(host) => host.clone(),
+        Domain::Suffix(suffix) => format!("*{suffix}"),
+        Domain::Prefix(prefix) => format!("{prefix}*"),
+        Domain::Any => "*".to_owned(),
+    }
+}
+
+fn route(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    host: Option<&Name>,
+    index: usize,
+    names: &mut Unique<Name>,
+) -> Option<Route> {
+    let fields = reader.fields(node, &ROUTE)?;
+    let name = match (fields.entry("name"), host) {
+        (Some(_), _) => fields.name(reader, "name"),
+        (None, Some(host)) => match scalar::name(&format!("{host}/{index}")) {
+            Ok(name) => Some(name),
+            Err(_) => {
+                reader.fault(
+                    node.span,
+                    "the virtual host's name is too long to name this route after it",
+                );
+                None
+            }
+        },
+        (None, None) => None,
+    };
+    if let Some(name) = &name {
+        names.insert(reader, name.clone(), fields.span_of("name"));
+    }
+    let matches = fields
+        .node(reader, "match")
+        .and_then(|node| route_match::route_match(reader, node));
+    let matched = match &matches {
+        Some(matches) => Matched::from(matches),
+        None => Matched::Unknown,
+    };
+    let action = action::action(reader, &fields, matched, matches.as_ref());
+    let request_headers = headers::edits(reader, &fields, "request_headers");
+    let response_headers = headers::edits(reader, &fields, "response_headers");
+    let request_body_bytes_max = fields.size(reader, "request_body_max");
+    Some(Route {
+        name: name?,
+        matches: matches?,
+        action: action?,
+        request_headers,
+        response_headers,
+        request_body_bytes_max,
+        origin: reader.origin(node.span),
+    })
+}
+
+/// Reports a reference to a name that is not declared.
+pub(super) fn dangling(
+    reader: &mut Reader<'_>,
+    span: Span,
+    message: String,
+    name: &str,
+    declared: &[String],
+) {
+    match reader.nearest(name, declared.iter().map(String::as_str)) {
+        Some(near) => {
+            let help = format!("did you mean `{near}`?");
+            reader.fault_with_help(span, message, help);
+        }
+        None => reader.fault(span, message),
+    }
+}

@@ -1,0 +1,140 @@
+//! Which requests a route takes.
+
+use super::reader::{Fields, Reader};
+use super::scalar::{self, Problem, problem, problem_with_help};
+use super::shapes::{GRPC_MATCH, ROUTE_MATCH};
+use super::tree::Node;
+use super::{Unique, headers};
+use crate::model::{PathMatch, PathTemplate, RouteMatch, TemplateSegment};
+use std::collections::HashSet;
+
+pub(super) fn route_match(reader: &mut Reader<'_>, node: &Node) -> Option<RouteMatch> {
+    let fields = reader.fields(node, &ROUTE_MATCH)?;
+    let exact = fields.parsed(reader, "path", scalar::path).map(PathMatch::Exact);
+    let prefix = fields
+        .parsed(reader, "prefix", scalar::path)
+        .map(PathMatch::Prefix);
+    let template = fields
+        .parsed(reader, "template", template)
+        .map(PathMatch::Template);
+    let regex = fields
+        .parsed(reader, "regex", scalar::pattern)
+        .map(PathMatch::Regex);
+    let grpc = fields.node(reader, "grpc").and_then(|node| grpc(reader, node));
+    let methods = methods(reader, &fields);
+    let is_grpc = grpc.is_some();
+    if is_grpc && !methods.is_empty() && !methods.iter().any(|method| method == "POST") {
+        let message = "a gRPC request has the method POST, so this never matches";
+        reader.fault_with_help(fields.span_of("methods"), message, "remove `methods`");
+    }
+    let headers = headers::header_matches(reader, &fields);
+    let query = headers::query_matches(reader, &fields);
+    let path = exact.or(prefix).or(template).or(regex).or(grpc)?;
+    Some(RouteMatch {
+        path,
+        methods,
+        headers,
+        query,
+        grpc: is_grpc,
+    })
+}
+
+fn methods(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<String> {
+    let mut methods = Vec::new();
+    let mut seen = Unique::new("method");
+    for node in fields.list(reader, "methods") {
+        if let Some(method) = reader.parse(node, "a method", method) {
+            seen.insert(reader, method.clone(), node.span);
+            methods.push(method);
+        }
+    }
+    methods
+}
+
+fn method(text: &str) -> Result<String, Problem> {
+    if !scalar::is_token(text) || text.len() > 32 {
+        return problem(format!("`{}` is not a method", scalar::shortened(text)));
+    }
+    if text.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        let help = format!("write `{}`", text.to_ascii_uppercase());
+        return problem_with_help(format!("methods are upper case, `{text}` is not"), help);
+    }
+    Ok(text.to_owned())
+}
+
+fn grpc(reader: &mut Reader<'_>, node: &Node) -> Option<PathMatch> {
+    let fields = reader.fields(node, &GRPC_MATCH)?;
+    let is_name = |text: &str, also: &str| {
+        !text.is_empty()
+            && text.len() <= 1024
+            && text
+                .chars()
+                .all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || also.contains(letter))
+    };
+    let service = fields.parsed(reader, "service", |text| match is_name(text, ".") {
+        true => Ok(text.to_owned()),
+        false => problem_with_help(
+            format!("`{}` is not the name of a gRPC service", scalar::shortened(text)),
+            "such as `package.Service`",
+        ),
+    });
+    let method = fields.parsed(reader, "method", |text| match is_name(text, "") {
+        true => Ok(text.to_owned()),
+        false => problem(format!(
+            "`{}` is not the name of a gRPC method",
+            scalar::shortened(text)
+        )),
+    });
+    let has_method = fields.entry("method").is_some();
+    match (service?, method, has_method) {
+        (service, Some(method), _) => Some(PathMatch::Exact(format!("/{service}/{method}"))),
+        (service, None, false) => Some(PathMatch::Prefix(format!("/{service}/"))),
+        (_, None, true) => None,
+    }
+}
+
+/// `/a/{id}/b`: segments that are texts or `{name}`.
+fn template(text: &str) -> Result<PathTemplate, Problem> {
+    if !text.starts_with('/') {
+        return scalar::path(text).and_then(|_| problem("a template begins with `/`"));
+    }
+    let mut segments = Vec::new();
+    let mut names = HashSet::new();
+    for segment in text[1..].split('/') {
+        if !segment.contains(['{', '}']) {
+            scalar::path(&format!("/{segment}"))?;
+            segments.push(TemplateSegment::Literal(segment.to_owned()));
+            continue;
+        }
+        let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        let Some(name) = name.filter(|name| !name.contains(['{', '}'])) else {
+            let message = format!("`{}` is not a segment of a template", scalar::shortened(segment));
+            return problem_with_help(message, "a variable takes a whole segment: `/a/{id}/b`");
+        };
+        if name.is_empty()
+            || !name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        {
+            let message = format!(
+                "`{{{}}}` has no name of letters, digits and `_`",
+                scalar::shortened(name)
+            );
+            return problem_with_help(message, "such as `{id}`");
+        }
+        if !names.insert(name) {
+            return problem(format!("the variable `{{{name}}}` stands twice"));
+        }
+        segments.push(TemplateSegment::Variable(name.to_owned()));
+    }
+    if names.is_empty() {
+        return problem_with_help("this template has no variable", format!("write `path: {text}`"));
+    }
+    if segments.len() > 64 || text.len() > 4096 {
+        return problem("a template has at most 64 segments and 4096 bytes");
+    }
+    Ok(PathTemplate {
+        source: text.to_owned(),
+        segments,
+    })
+}

@@ -1,0 +1,163 @@
+//! The document's JSON Schema, printed from the shapes that the reader reads by.
+
+use super::shape::{Field, Kind, Shape};
+use super::shapes::DOCUMENT;
+use serde_json::{Map, Value, json};
+
+/// The JSON Schema of a configuration document. Every scalar may also be a text with variables (`${VAR}`).
+pub fn json_schema() -> Value {
+    let mut definitions = Map::new();
+    definitions.insert(
+        "variable".into(),
+        json!({ "description": "A text with variables, `${VAR}` or `${VAR:-default}`.", "type": "string", "pattern": "\\$\\{" }),
+    );
+    let mut document = object(&DOCUMENT, &mut definitions);
+    document["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    document["title"] = json!("Outrigger configuration");
+    document["$defs"] = Value::Object(definitions);
+    document
+}
+
+fn object(shape: &'static Shape, definitions: &mut Map<String, Value>) -> Value {
+    let mut properties = Map::new();
+    for field in shape.fields {
+        properties.insert(field.name.into(), property(field, definitions));
+    }
+    let mut schema = json!({
+        "description": shape.about,
+        "type": "object",
+        "additionalProperties": false,
+        "properties": properties,
+    });
+    let required: Vec<&str> = shape
+        .fields
+        .iter()
+        .filter(|field| field.required)
+        .map(|field| field.name)
+        .collect();
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    let mut rules = Vec::new();
+    if !shape.exactly_one.is_empty() {
+        let one: Vec<Value> = shape
+            .exactly_one
+            .iter()
+            .map(|name| json!({ "required": [name] }))
+            .collect();
+        rules.push(json!({ "oneOf": one }));
+    }
+    for (index, one) in shape.at_most_one.iter().enumerate() {
+        for other in &shape.at_most_one[index + 1..] {
+            rules.push(json!({ "not": { "required": [one, other] } }));
+        }
+    }
+    if !rules.is_empty() {
+        schema["allOf"] = json!(rules);
+    }
+    schema
+}
+
+fn property(field: &'static Field, definitions: &mut Map<String, Value>) -> Value {
+    let mut schema = kind(&field.kind, definitions);
+    if schema.get("$ref").is_some() {
+        schema = json!({ "allOf": [schema] });
+    }
+    schema["description"] = json!(field.about);
+    if let Some(default) = field.default {
+        schema["default"] = default_value(default);
+    }
+    schema
+}
+
+/// A default as it is written in YAML; defaults are scalars, or the two flow collections handled here.
+fn default_value(text: &str) -> Value {
+    if let Ok(value) = serde_json::from_str(text) {
+        return value;
+    }
+    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return inner.split(", ").map(default_value).collect();
+    }
+    if let Some((key, value)) = text
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'))
+        .and_then(|inner| inner.split_once(": "))
+    {
+        return json!({ key: default_value(value) });
+    }
+    json!(text)
+}
+
+fn or_variable(schemas: Vec<Value>) -> Value {
+    let mut schemas = schemas;
+    schemas.push(json!({ "$ref": "#/$defs/variable" }));
+    json!({ "anyOf": schemas })
+}
+
+fn kind(kind_of: &'static Kind, definitions: &mut Map<String, Value>) -> Value {
+    const DURATION: &str = "^[0-9]+(ns|us|ms|s|m|h)$";
+    match kind_of {
+        Kind::Name => or_variable(vec![
+            json!({ "type": "string", "pattern": "^[A-Za-z0-9._:/-]{1,253}$" }),
+            json!({ "type": "integer" }),
+        ]),
+        // A plain number or boolean is a text where a text is asked for.
+        Kind::Text(like) => json!({ "type": ["string", "number", "boolean"], "examples": [like] }),
+        Kind::Boolean => or_variable(vec![json!({ "type": "boolean" })]),
+        Kind::Integer { min, max } => or_variable(vec![integer(*min, *max)]),
+        Kind::IntegerOrOff { min, max } => or_variable(vec![integer(*min, *max), off()]),
+        Kind::Size { min, max } => or_variable(vec![
+            integer(*min, *max),
+            json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)?$" }),
+        ]),
+        Kind::Duration { .. } => or_variable(vec![json!({ "type": "string", "pattern": DURATION })]),
+        Kind::DurationOrOff { .. } => {
+            or_variable(vec![json!({ "type": "string", "pattern": DURATION }), off()])
+        }
+        Kind::Address => or_variable(vec![
+            json!({ "type": "string", "pattern": "^([0-9.]+|\\[[0-9A-Fa-f:.%]+\\]):[0-9]+$" }),
+        ]),
+        Kind::File => json!({ "type": "string", "minLength": 1 }),
+        Kind::Choice(words) => or_variable(vec![json!({ "enum": words })]),
+        Kind::Number(numbers) => or_variable(vec![json!({ "enum": numbers })]),
+        Kind::List(of) => json!({ "type": "array", "items": kind(of, definitions) }),
+        Kind::FilledList(of) => json!({ "type": "array", "minItems": 1, "items": kind(of, definitions) }),
+        Kind::Map(of) => json!({ "type": "object", "additionalProperties": kind(of, definitions) }),
+        Kind::Object(shape) => reference(shape, definitions),
+        Kind::Either(kinds) => {
+            let schemas: Vec<Value> = kinds.iter().map(|one| kind(one, definitions)).collect();
+            json!({ "anyOf": schemas })
+        }
+    }
+}
+
+fn integer(min: u64, max: u64) -> Value {
+    json!({ "type": "integer", "minimum": min, "maximum": max })
+}
+
+fn off() -> Value {
+    json!({ "const": "off" })
+}
+
+/// A reference to an object's definition, which is added if it is not there. Two shapes may share a name (`match`,
+/// `tls`): a definition is found by its content then.
+fn reference(shape: &'static Shape, definitions: &mut Map<String, Value>) -> Value {
+    let base = shape.name.replace(' ', "_");
+    let schema = object(shape, definitions);
+    for suffix in 1.. {
+        let name = if suffix == 1 {
+            base.clone()
+        } else {
+            format!("{base}_{suffix}")
+        };
+        match definitions.get(&name) {
+            Some(other) if *other != schema => continue,
+            Some(_) => {}
+            None => {
+                definitions.insert(name.clone(), schema);
+            }
+        }
+        return json!({ "$ref": format!("#/$defs/{name}") });
+    }
+    unreachable!("some suffix is free")
+}

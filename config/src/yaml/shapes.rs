@@ -1,0 +1,180 @@
+//! The document's objects, field by field: what may be written, within which limits, and what holds if it is not.
+//!
+//! Defaults stand here as they would be written; a test holds them to `model::defaults`.
+
+mod cluster;
+mod listener;
+mod route;
+
+pub(crate) use cluster::{CLUSTER, ENDPOINT, POOL, UPSTREAM_TLS};
+pub(crate) use listener::{
+    ACCESS_LOG, ACCESS_LOG_FORMAT, DOWNSTREAM_TLS, FILTER_CHAIN, FILTER_CHAIN_MATCH, HTTP, LISTENER,
+    PROXY_HEADER,
+};
+pub(crate) use route::{
+    DIRECT_RESPONSE, FORWARD, GRPC_MATCH, HEADER_EDITS, HEADER_MATCH, QUERY_MATCH, REDIRECT, REGEX_REWRITE,
+    ROUTE, ROUTE_CONFIGURATION, ROUTE_MATCH, VIRTUAL_HOST, WEIGHTED_CLUSTER,
+};
+
+use super::shape::{Kind, Shape, defaulted, optional, required};
+
+/// The largest number of a 32-bit field.
+pub(crate) const U32: u64 = u32::MAX as u64;
+
+pub(crate) static DOCUMENT: Shape = Shape::new(
+    "configuration",
+    "A configuration of Outrigger.",
+    &[
+        optional("admin", Kind::Object(&ADMIN), "The admin endpoint."),
+        optional("runtime", Kind::Object(&RUNTIME), "Settings read once, at start."),
+        optional("drain", Kind::Object(&DRAIN), "How the process ends."),
+        optional(
+            "listeners",
+            Kind::List(&Kind::Object(&LISTENER)),
+            "Where connections are accepted.",
+        ),
+        optional(
+            "route_configurations",
+            Kind::List(&Kind::Object(&ROUTE_CONFIGURATION)),
+            "Named sets of virtual hosts, which filter chains refer to.",
+        ),
+        optional(
+            "clusters",
+            Kind::List(&Kind::Object(&CLUSTER)),
+            "Groups of endpoints, which routes refer to.",
+        ),
+    ],
+);
+
+pub(crate) static ADMIN: Shape = Shape::new(
+    "admin",
+    "The admin endpoint: readiness, metrics, dumps.",
+    &[defaulted(
+        "address",
+        Kind::Address,
+        "127.0.0.1:9901",
+        "Where it listens.",
+    )],
+);
+
+pub(crate) static RUNTIME: Shape = Shape::new(
+    "runtime",
+    "Settings read once, at start; changing them needs a restart.",
+    &[optional(
+        "workers",
+        Kind::Integer { min: 1, max: 1024 },
+        "Number of worker threads; one per available core if not given.",
+    )],
+);
+
+pub(crate) static DRAIN: Shape = Shape::new(
+    "drain",
+    "How the process ends after SIGTERM.",
+    &[
+        defaulted(
+            "grace",
+            Kind::Duration { zero: true },
+            "0s",
+            "How long connections are still accepted after readiness has turned false.",
+        ),
+        defaulted(
+            "timeout",
+            Kind::Duration { zero: true },
+            "600s",
+            "How long requests in flight may take after that.",
+        ),
+    ],
+);
+
+pub(crate) static TCP_KEEPALIVE: Shape = Shape::new(
+    "tcp_keepalive",
+    "TCP keep-alive probes.",
+    &[
+        defaulted(
+            "time",
+            Kind::Duration { zero: false },
+            "60s",
+            "Idle time before the first probe.",
+        ),
+        defaulted(
+            "interval",
+            Kind::Duration { zero: false },
+            "10s",
+            "Time between probes.",
+        ),
+        defaulted(
+            "probes",
+            Kind::Integer { min: 1, max: 127 },
+            "3",
+            "Unanswered probes before the connection is dead.",
+        ),
+    ],
+);
+
+/// HTTP/2 windows: RFC 9113's initial value to its largest.
+const WINDOW: Kind = Kind::Size {
+    min: 65_535,
+    max: (1 << 31) - 1,
+};
+
+pub(crate) static HTTP2: Shape = Shape::new(
+    "http2",
+    "HTTP/2 settings of one side of a connection.",
+    &[
+        defaulted(
+            "concurrent_streams_max",
+            Kind::Integer {
+                min: 1,
+                max: (1 << 31) - 1,
+            },
+            "1024",
+            "Streams that may be open at once.",
+        ),
+        defaulted(
+            "stream_window",
+            WINDOW,
+            "1MiB",
+            "Bytes that may be sent on a stream before they are read.",
+        ),
+        defaulted(
+            "connection_window",
+            WINDOW,
+            "4MiB",
+            "Bytes that may be sent on a connection before they are read.",
+        ),
+        defaulted(
+            "keepalive_interval",
+            Kind::DurationOrOff { zero: false },
+            "off",
+            "A PING is sent after this long without a frame.",
+        ),
+        defaulted(
+            "keepalive_timeout",
+            Kind::Duration { zero: false },
+            "20s",
+            "A connection whose PING is not answered within this is closed.",
+        ),
+    ],
+);
+
+pub(crate) static CERTIFICATE: Shape = Shape::new(
+    "certificate",
+    "A certificate chain and its private key, both PEM.",
+    &[
+        required("certificate_file", Kind::File, "The chain, leaf first."),
+        required("private_key_file", Kind::File, "The key: PKCS#8, PKCS#1 or SEC1."),
+    ],
+);
+
+/// `off`, or TCP keep-alive settings.
+pub(crate) const TCP_KEEPALIVE_OR_OFF: Kind =
+    Kind::Either(&[Kind::Choice(&["off"]), Kind::Object(&TCP_KEEPALIVE)]);
+
+/// Bytes of a request or response head: at most Envoy's largest.
+pub(crate) const HEADERS_BYTES: Kind = Kind::Size {
+    min: 1,
+    max: 8192 * 1024,
+};
+
+/// Fields of a request or response head.
+pub(crate) const HEADERS_COUNT: Kind = Kind::Integer { min: 1, max: 10_000 };

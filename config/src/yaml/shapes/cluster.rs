@@ -1,0 +1,120 @@
+//! Clusters and their endpoints.
+
+use super::{CERTIFICATE, HEADERS_BYTES, HEADERS_COUNT, HTTP2, TCP_KEEPALIVE_OR_OFF, U32};
+use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
+
+pub(crate) static CLUSTER: Shape = Shape::new(
+    "cluster",
+    "A group of endpoints that serve the same thing.",
+    &[
+        required("name", Kind::Name, "Unique among clusters."),
+        optional(
+            "endpoints",
+            Kind::List(&Kind::Object(&ENDPOINT)),
+            "Endpoints; addresses are unique. Without any, requests are answered 503.",
+        ),
+        defaulted(
+            "load_balancing",
+            Kind::Choice(&["round_robin", "random", "least_request"]),
+            "round_robin",
+            "How an endpoint is picked.",
+        ),
+        optional(
+            "protocol",
+            Kind::Choice(&["http1", "http2", "auto"]),
+            "Which HTTP version is spoken; http1 if not given, auto (what ALPN settles) with `tls`.",
+        ),
+        optional(
+            "tls",
+            Kind::Object(&UPSTREAM_TLS),
+            "TLS to the endpoints; plain text if not given.",
+        ),
+        defaulted(
+            "connect_timeout",
+            Kind::Duration { zero: false },
+            "5s",
+            "From the first SYN to a connection that is ready, TLS included.",
+        ),
+        optional("pool", Kind::Object(&POOL), "Limits of connections."),
+        optional("http2", Kind::Object(&HTTP2), "HTTP/2 settings."),
+        defaulted("tcp_keepalive", TCP_KEEPALIVE_OR_OFF, "off", "TCP keep-alive."),
+        defaulted(
+            "tcp_user_timeout",
+            Kind::DurationOrOff { zero: false },
+            "off",
+            "TCP_USER_TIMEOUT; off: the kernel's.",
+        ),
+        defaulted(
+            "response_headers_bytes_max",
+            HEADERS_BYTES,
+            "60KiB",
+            "Bytes of a response head at most (502).",
+        ),
+        defaulted(
+            "response_headers_count_max",
+            HEADERS_COUNT,
+            "100",
+            "Fields of a response head at most (502).",
+        ),
+    ],
+);
+
+pub(crate) static ENDPOINT: Shape = Shape::new(
+    "endpoint",
+    "One address that serves.",
+    &[
+        required("address", Kind::Address, "Where."),
+        defaulted("weight", Kind::Integer { min: 1, max: U32 }, "1", "Its share."),
+        optional(
+            "metadata",
+            Kind::Map(&Kind::Text("a text")),
+            "Free key-value pairs.",
+        ),
+    ],
+);
+
+pub(crate) static UPSTREAM_TLS: Shape = Shape::new(
+    "upstream tls",
+    "TLS to endpoints, from files.",
+    &[
+        required(
+            "ca_file",
+            Kind::File,
+            "Roots (PEM) that the server's certificate must chain to.",
+        ),
+        required(
+            "server_name",
+            Kind::Text("a DNS name or an IP address"),
+            "The server name (SNI), which the certificate must hold.",
+        ),
+        optional(
+            "certificate",
+            Kind::Object(&CERTIFICATE),
+            "Our certificate, if the server asks.",
+        ),
+    ],
+);
+
+pub(crate) static POOL: Shape = Shape::new(
+    "pool",
+    "Limits of upstream connections.",
+    &[
+        optional(
+            "idle_timeout",
+            Kind::Duration { zero: false },
+            "An unused connection is closed after this; 3s for HTTP/1, 1h for HTTP/2 if not given.",
+        ),
+        defaulted(
+            "connection_age_max",
+            Kind::DurationOrOff { zero: false },
+            "off",
+            "A connection takes no new request after this age.",
+        ),
+        defaulted(
+            "requests_per_connection_max",
+            Kind::IntegerOrOff { min: 1, max: U32 },
+            "off",
+            "A connection takes no more than this many requests.",
+        ),
+    ],
+);

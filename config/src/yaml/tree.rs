@@ -1,0 +1,394 @@
+//! YAML text to a tree of nodes that know their place.
+//!
+//! This is the only module that meets the YAML parser. It bounds what a document can cost: its size, its nesting, what
+//! aliases and variables add. It knows nothing of policy.
+
+use super::substitute::{self, Variables};
+use crate::diagnostic::Span;
+use crate::source::Environment;
+use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, Span as ParserSpan};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// Bytes of a document at most.
+pub(crate) const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Lists and maps inside each other at most; policy needs about ten.
+pub(crate) const NESTING_MAX: usize = 64;
+/// Nodes that aliases may add, all together; beyond it a document is a bomb.
+pub(crate) const ALIASED_NODES_MAX: usize = 1_000_000;
+
+/// A value with its place.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) span: Span,
+    pub(crate) value: Value,
+    /// Nodes below this one and itself, aliases counted as often as they stand.
+    size: usize,
+}
+
+/// What a node holds.
+#[derive(Debug)]
+pub(crate) enum Value {
+    Scalar(Scalar),
+    List(Vec<Rc<Node>>),
+    Map(Vec<Entry>),
+}
+
+/// A text. A quoted one is a string; a plain one, or one that a variable went into, may also be a number, a boolean or
+/// (plain only) nothing.
+#[derive(Debug)]
+pub(crate) struct Scalar {
+    pub(crate) text: String,
+    pub(crate) quoted: bool,
+    pub(crate) nothing: bool,
+}
+
+/// A key of a map with its value.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) key_span: Span,
+    pub(crate) value: Rc<Node>,
+}
+
+/// Something wrong with the text itself.
+#[derive(Debug)]
+pub(crate) struct TextFault {
+    pub(crate) span: Span,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+}
+
+/// What came of a text: the tree, unless the text ended before it was whole, and what is wrong.
+pub(crate) struct Parsed {
+    pub(crate) root: Option<Rc<Node>>,
+    pub(crate) faults: Vec<TextFault>,
+}
+
+/// Parses one document and puts variables in.
+pub(crate) fn parse(text: &str, environment: &Environment) -> Parsed {
+    if text.len() > DOCUMENT_BYTES_MAX {
+        let span = Span {
+            line: 1,
+            column: 1,
+            length: 1,
+        };
+        let message = format!(
+            "the document has {} bytes; at most {DOCUMENT_BYTES_MAX} are read",
+            text.len()
+        );
+        return Parsed {
+            root: None,
+            faults: vec![TextFault {
+                span,
+                message,
+                help: None,
+            }],
+        };
+    }
+    let options = granit_parser::options! {
+        emit_comments: false,
+        emit_unresolved_aliases: true,
+        // The builder's own limit, which has a better message, comes first.
+        flow_nesting_limit: NESTING_MAX + 2,
+        block_nesting_limit: NESTING_MAX + 2,
+    };
+    let mut builder = Builder {
+        text,
+        variables: Variables::new(environment),
+        stack: Vec::new(),
+        anchors: HashMap::new(),
+        aliased: 0,
+        documents: 0,
+        root: None,
+        faults: Vec::new(),
+    };
+    for event in Parser::new_from_str_with_options(text, options) {
+        let next = match event {
+            Ok((event, span)) => builder.event(event, span),
+            Err(error) => {
+                let span = place(*error.marker(), *error.marker());
+                builder.fault(span, format!("this is not YAML: {}", error.info()), None);
+                Err(Stop)
+            }
+        };
+        if next.is_err() {
+            return Parsed {
+                root: None,
+                faults: builder.faults,
+            };
+        }
+    }
+    Parsed {
+        root: builder.root,
+        faults: builder.faults,
+    }
+}
+
+/// The rest of the text makes no sense; a fault says why.
+struct Stop;
+
+struct Builder<'a> {
+    text: &'a str,
+    variables: Variables<'a>,
+    stack: Vec<Frame>,
+    anchors: HashMap<usize, Rc<Node>>,
+    aliased: usize,
+    documents: usize,
+    root: Option<Rc<Node>>,
+    faults: Vec<TextFault>,
+}
+
+/// A list or map that is being read.
+struct Frame {
+    span: Span,
+    anchor: usize,
+    size: usize,
+    content: Content,
+}
+
+enum Content {
+    List(Vec<Rc<Node>>),
+    Map {
+        entries: Vec<Entry>,
+        seen: HashMap<String, Span>,
+        key: Key,
+    },
+}
+
+/// The key whose value comes next.
+enum Key {
+    None,
+    Text(String, Span),
+    /// Not a text, or there already: a fault says so, and the value is dropped.
+    Refused,
+}
+
+impl Builder<'_> {
+    fn fault(&mut self, span: Span, message: impl Into<String>, help: Option<&str>) {
+        self.faults.push(TextFault {
+            span,
+            message: message.into(),
+            help: help.map(str::to_owned),
+        });
+    }
+
+    fn event(&mut self, event: Event<'_>, parser_span: ParserSpan) -> Result<(), Stop> {
+        let span = place(parser_span.start, parser_span.end);
+        if let Some(tag) = event.tag() {
+            let at = parser_span.tag_start().map_or(span, |start| place(start, start));
+            self.fault(
+                at,
+                format!("the tag `{}` is not supported", tag.original()),
+                Some("remove the tag"),
+            );
+        }
+        match event {
+            Event::DocumentStart(..) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    self.fault(
+                        span,
+                        "a second document",
+                        Some("a configuration is one document: remove `---`"),
+                    );
+                    return Err(Stop);
+                }
+                Ok(())
+            }
+            Event::Scalar(text, style, anchor, _) => {
+                let node = self.scalar(&text, style, span, &parser_span);
+                self.finish(node, anchor);
+                Ok(())
+            }
+            Event::SequenceStart(_, anchor, _) => self.open(span, anchor, Content::List(Vec::new())),
+            Event::MappingStart(_, anchor, _) => {
+                let content = Content::Map {
+                    entries: Vec::new(),
+                    seen: HashMap::new(),
+                    key: Key::None,
+                };
+                self.open(span, anchor, content)
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                self.close();
+                Ok(())
+            }
+            Event::Alias(anchor) => self.alias(anchor, span),
+            Event::UnresolvedAlias(name) => {
+                self.fault(span, format!("no anchor `&{name}` comes before this alias"), None);
+                self.finish(nothing(span), 0);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn scalar(&mut self, text: &str, style: ScalarStyle, span: Span, parser_span: &ParserSpan) -> Node {
+        let plain = style == ScalarStyle::Plain;
+        let is_key = matches!(
+            self.stack.last(),
+            Some(Frame {
+                content: Content::Map { key: Key::None, .. },
+                ..
+            })
+        );
+        let empty = plain && matches!(text, "" | "~" | "null" | "Null" | "NULL");
+        let mut scalar = Scalar {
+            text: text.to_owned(),
+            quoted: !plain,
+            nothing: empty,
+        };
+        if !is_key && text.contains("${") {
+            let raw = parser_span.slice(self.text).unwrap_or_default();
+            let (replaced, problems) = self.variables.substitute(text);
+            for problem in problems {
+                let at = substitute::place(raw, span, &problem);
+                self.faults.push(TextFault {
+                    span: at,
+                    message: problem.message,
+                    help: problem.help,
+                });
+            }
+            scalar.quoted = !plain && !replaced.changed;
+            scalar.text = replaced.text;
+        }
+        Node {
+            span,
+            value: Value::Scalar(scalar),
+            size: 1,
+        }
+    }
+
+    fn open(&mut self, span: Span, anchor: usize, content: Content) -> Result<(), Stop> {
+        if self.stack.len() >= NESTING_MAX {
+            self.fault(
+                span,
+                format!("more than {NESTING_MAX} lists and maps inside each other"),
+                None,
+            );
+            return Err(Stop);
+        }
+        // Flow collections end at their bracket, block ones have no end to show: one character stands for both.
+        self.stack.push(Frame {
+            span: Span { length: 1, ..span },
+            anchor,
+            size: 1,
+            content,
+        });
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if let Some(frame) = self.stack.pop() {
+            let value = match frame.content {
+                Content::List(items) => Value::List(items),
+                Content::Map { entries, .. } => Value::Map(entries),
+            };
+            self.finish(
+                Node {
+                    span: frame.span,
+                    value,
+                    size: frame.size,
+                },
+                frame.anchor,
+            );
+        }
+    }
+
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Stop> {
+        let Some(node) = self.anchors.get(&anchor).cloned() else {
+            self.fault(span, "this alias stands inside its own anchor", None);
+            self.finish(nothing(span), 0);
+            return Ok(());
+        };
+        self.aliased = self.aliased.saturating_add(node.size);
+        if self.aliased > ALIASED_NODES_MAX {
+            self.fault(
+                span,
+                format!("aliases add more than {ALIASED_NODES_MAX} values"),
+                None,
+            );
+            return Err(Stop);
+        }
+        self.attach(node);
+        Ok(())
+    }
+
+    fn finish(&mut self, node: Node, anchor: usize) {
+        let node = Rc::new(node);
+        if anchor != 0 {
+            self.anchors.insert(anchor, Rc::clone(&node));
+        }
+        self.attach(node);
+    }
+
+    fn attach(&mut self, node: Rc<Node>) {
+        let Some(frame) = self.stack.last_mut() else {
+            self.root = Some(node);
+            return;
+        };
+        frame.size = frame.size.saturating_add(node.size);
+        let (entries, seen, key) = match &mut frame.content {
+            Content::List(items) => return items.push(node),
+            Content::Map { entries, seen, key } => (entries, seen, key),
+        };
+        match std::mem::replace(key, Key::None) {
+            Key::Text(text, key_span) => entries.push(Entry {
+                key: text,
+                key_span,
+                value: node,
+            }),
+            Key::Refused => {}
+            Key::None => match &node.value {
+                Value::Scalar(scalar) => {
+                    if let Some(first) = seen.insert(scalar.text.clone(), node.span) {
+                        seen.insert(scalar.text.clone(), first);
+                        *key = Key::Refused;
+                        let message = format!("the key `{}` stands twice", scalar.text);
+                        let help = format!("it stands first at {}:{}", first.line, first.column);
+                        self.faults.push(TextFault {
+                            span: node.span,
+                            message,
+                            help: Some(help),
+                        });
+                    } else {
+                        *key = Key::Text(scalar.text.clone(), node.span);
+                    }
+                }
+                _ => {
+                    *key = Key::Refused;
+                    self.fault(node.span, "a key must be a text, not a list or a map", None);
+                }
+            },
+        }
+    }
+}
+
+/// Stands in for a value that could not be read, so that reading goes on.
+fn nothing(span: Span) -> Node {
+    let scalar = Scalar {
+        text: String::new(),
+        quoted: false,
+        nothing: true,
+    };
+    Node {
+        span,
+        value: Value::Scalar(scalar),
+        size: 1,
+    }
+}
+
+fn place(start: Marker, end: Marker) -> Span {
+    let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    let length = if end.line() == start.line() {
+        end.col().saturating_sub(start.col())
+    } else {
+        1
+    };
+    Span {
+        line: number(start.line().max(1)),
+        column: number(start.col() + 1),
+        length: number(length.max(1)),
+    }
+}

@@ -1,0 +1,56 @@
+//! Names that users of other proxies may write and that are not implemented: a document that uses one is refused by
+//! name.
+
+/// What a name asks for, if it is known and not implemented.
+pub(crate) fn explain(name: &str) -> Option<&'static str> {
+    let what = match name {
+        "retry" | "retries" | "retry_policy" | "retry_on" | "num_retries" => {
+            "retry policies; the built-in retry of requests that provably never ran is always on"
+        }
+        "per_try_timeout" | "max_stream_duration" | "hedge_policy" | "grpc_timeout_header_max" => {
+            "timeouts other than `timeout` and `stream_idle_timeout`"
+        }
+        "retry_budget" => "a configurable retry budget; the built-in one is always on",
+        "mirror" | "request_mirror" | "request_mirror_policies" | "shadow" => "mirroring of requests",
+        "cors" => "CORS",
+        "rate_limit" | "rate_limits" | "local_rate_limit" | "global_rate_limit" => "rate limits",
+        "jwt" | "jwt_authn" => "JWT authentication",
+        "authorization" | "rbac" | "ext_authz" | "external_authorization" => "authorization policies",
+        "fault" | "fault_injection" | "delay" | "abort" => "fault injection",
+        "hash_policy" | "ring_hash" | "maglev" | "consistent_hash" => "consistent hashing",
+        "peak_ewma" => "peak-EWMA balancing",
+        "session_persistence" | "session_cookie" | "stateful_session" => "session persistence",
+        "outlier_detection" => "outlier detection",
+        "health_check" | "health_checks" | "health_checking" => "active health checks",
+        "circuit_breaker" | "circuit_breakers" | "thresholds" => "circuit breakers",
+        "dns" | "discovery" | "strict_dns" | "logical_dns" | "eds" | "original_dst" | "hostname" => {
+            "discovery of endpoints; they are listed by address"
+        }
+        "subsets" | "lb_subset_config" | "locality" | "localities" | "priority" | "zone_aware" => {
+            "localities, priorities and subsets"
+        }
+        "slow_start" => "slow start",
+        "adaptive_concurrency" | "overload" | "overload_manager" => "overload control",
+        "tracing" | "traces" | "opentelemetry" => "traces",
+        "proxy_protocol" => "the PROXY protocol",
+        "tcp" | "tcp_proxy" | "mode" => "TCP proxying and protocol detection; a filter chain speaks HTTP",
+        "identity" | "spiffe" | "sds" | "trust_bundles" | "trust_domain" => "identities other than files",
+        "forward_client_cert" | "forward_client_cert_details" | "xfcc" => "`x-forwarded-client-cert`",
+        "source_identity" | "principals" => "matching by source identity",
+        "upgrades" | "upgrade_configs" | "connect" => "configurable upgrades and CONNECT",
+        "compression" | "compressor" | "gzip" => "compression",
+        "dynamic_resources" | "static_resources" | "ads" | "xds" | "control_api" => {
+            "configuration by xDS; listeners, route_configurations and clusters stand at the top of the document"
+        }
+        "ext_proc" => "external processing",
+        "wasm" => "WebAssembly extensions",
+        "lua" => "Lua scripts",
+        "grpc_web" => "gRPC-web",
+        "grpc_json_transcoder" | "grpc_json_transcoding" | "transcoding" => "gRPC-JSON transcoding",
+        "cache" | "caching" => "caching",
+        "udp" | "udp_listener_config" | "http3" | "quic" => "UDP",
+        "fips" => "FIPS builds",
+        _ => return None,
+    };
+    Some(what)
+}

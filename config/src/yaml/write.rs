@@ -1,0 +1,361 @@
+//! The effective configuration as YAML: every default written out.
+//!
+//! What is written loads to an equal configuration (given a source name without a directory, if file names are
+//! relative). Where a default depends on something else (workers, pool idle, route timeout), a comment stands for it.
+
+mod emit;
+
+use super::route::domain_text;
+use super::scalar::{DURATION_UNITS, SIZE_UNITS};
+use crate::model::{
+    AccessLog, AccessLogFormat, AccessLogSink, CertificateFiles, Cluster, DownstreamTls, Endpoint,
+    EscapedSlashes, FilterChain, FilterChainMatch, Http2Options, HttpOptions, Listener, LoadBalancing,
+    MeshConfig, ProxyHeader, RepeatedSlashes, ServerNameMatch, TcpKeepalive, Transport, UpstreamProtocol,
+    UpstreamTls, defaults,
+};
+use emit::{Map, Out, list, text};
+use std::path::Path;
+use std::time::Duration;
+
+mod route;
+
+/// Writes a configuration with every default in place.
+pub fn to_yaml(config: &MeshConfig) -> String {
+    let mut runtime = Map::default();
+    match config.runtime.workers {
+        Some(workers) => runtime.put("workers", number(workers as u64)),
+        None => runtime.comment("workers: one per available core"),
+    }
+    let mut document = Map::default();
+    document.put(
+        "admin",
+        Map::default().with("address", text(config.admin.address)),
+    );
+    document.put("runtime", runtime);
+    let drain = Map::default()
+        .with("grace", duration(config.drain.grace))
+        .with("timeout", duration(config.drain.timeout));
+    document.put("drain", drain);
+    document.put(
+        "listeners",
+        list(config.listeners.iter().map(|part| listener(part))),
+    );
+    document.put(
+        "route_configurations",
+        list(
+            config
+                .route_configurations
+                .iter()
+                .map(|part| route::route_configuration(part)),
+        ),
+    );
+    document.put("clusters", list(config.clusters.iter().map(|part| cluster(part))));
+    emit::document(&document)
+}
+
+fn number(value: u64) -> Out {
+    Out::Plain(value.to_string())
+}
+
+fn boolean(value: bool) -> Out {
+    Out::Plain(value.to_string())
+}
+
+fn word(word: &str) -> Out {
+    Out::Plain(word.to_owned())
+}
+
+/// In the largest unit that loses nothing.
+fn duration(span: Duration) -> Out {
+    let nanoseconds = span.as_nanos();
+    let unit = DURATION_UNITS
+        .iter()
+        .find(|(_, unit)| nanoseconds.is_multiple_of(u128::from(*unit)));
+    match unit {
+        Some((name, unit)) if nanoseconds > 0 => {
+            Out::Plain(format!("{}{name}", nanoseconds / u128::from(*unit)))
+        }
+        _ => word("0s"),
+    }
+}
+
+fn duration_or_off(span: Option<Duration>) -> Out {
+    span.map_or_else(|| word("off"), duration)
+}
+
+fn number_or_off(value: Option<u32>) -> Out {
+    value.map_or_else(|| word("off"), |value| number(value.into()))
+}
+
+/// In the largest unit that loses nothing.
+fn size(bytes: u64) -> Out {
+    match SIZE_UNITS
+        .iter()
+        .find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit))
+    {
+        Some((name, unit)) => Out::Plain(format!("{}{name}", bytes / unit)),
+        None => number(bytes),
+    }
+}
+
+fn path(file: &Path) -> Out {
+    text(file.display())
+}
+
+fn listener(listener: &Listener) -> Out {
+    Map::default()
+        .with("name", text(&listener.name))
+        .with("address", text(listener.address))
+        .with("connections_max", number(listener.connections_max as u64))
+        .with("backlog", number(listener.backlog.into()))
+        .with("tcp_keepalive", tcp_keepalive(listener.tcp_keepalive.as_ref()))
+        .with("tcp_user_timeout", duration_or_off(listener.tcp_user_timeout))
+        .with(
+            "filter_chains",
+            list(listener.filter_chains.iter().map(filter_chain)),
+        )
+        .into()
+}
+
+fn tcp_keepalive(keepalive: Option<&TcpKeepalive>) -> Out {
+    let Some(keepalive) = keepalive else {
+        return word("off");
+    };
+    Map::default()
+        .with("time", duration(keepalive.time))
+        .with("interval", duration(keepalive.interval))
+        .with("probes", number(keepalive.probes.into()))
+        .into()
+}
+
+fn filter_chain(chain: &FilterChain) -> Out {
+    let mut map = Map::default().with("name", text(&chain.name));
+    let matches = chain_match(&chain.matches);
+    if !matches.is_empty() {
+        map.put("match", matches);
+    }
+    if let Some(tls) = &chain.tls {
+        map.put("tls", downstream_tls(tls));
+    }
+    map.with("http", http(&chain.http)).into()
+}
+
+fn chain_match(matches: &FilterChainMatch) -> Map {
+    let mut map = Map::default();
+    if let Some(port) = matches.destination_port {
+        map.put("destination_port", number(port.into()));
+    }
+    if !matches.source_prefixes.is_empty() {
+        map.put("source_prefixes", list(matches.source_prefixes.iter().map(text)));
+    }
+    if !matches.server_names.is_empty() {
+        let name = |name: &ServerNameMatch| match name {
+            ServerNameMatch::Exact(name) => text(name),
+            ServerNameMatch::Suffix(suffix) => text(format!("*{suffix}")),
+        };
+        map.put("server_names", list(matches.server_names.iter().map(name)));
+    }
+    if !matches.application_protocols.is_empty() {
+        map.put(
+            "application_protocols",
+            list(matches.application_protocols.iter().map(text)),
+        );
+    }
+    match matches.transport {
+        Some(Transport::Raw) => map.put("transport", word("raw")),
+        Some(Transport::Tls) => map.put("transport", word("tls")),
+        None => {}
+    }
+    map
+}
+
+fn certificate(files: &CertificateFiles) -> Out {
+    Map::default()
+        .with("certificate_file", path(&files.certificate_file))
+        .with("private_key_file", path(&files.private_key_file))
+        .into()
+}
+
+fn downstream_tls(tls: &DownstreamTls) -> Map {
+    let mut map = Map::default()
+        .with("certificates", list(tls.certificates.iter().map(certificate)))
+        .with(
+            "application_protocols",
+            list(tls.application_protocols.iter().map(text)),
+        );
+    if let Some(file) = &tls.client_ca_file {
+        map.put("client_ca_file", path(file));
+    }
+    map.with("handshake_timeout", duration(tls.handshake_timeout))
+}
+
+fn http(options: &HttpOptions) -> Map {
+    let escaped = match options.escaped_slashes {
+        EscapedSlashes::Keep => "keep",
+        EscapedSlashes::Unescape => "unescape",
+        EscapedSlashes::Refuse => "refuse",
+    };
+    let repeated = match options.repeated_slashes {
+        RepeatedSlashes::Keep => "keep",
+        RepeatedSlashes::Merge => "merge",
+        RepeatedSlashes::Refuse => "refuse",
+    };
+    Map::default()
+        .with("route_configuration", text(&options.route_configuration))
+        .with("accept_http_10", boolean(options.accept_http_10))
+        .with("http2", http2(&options.http2))
+        .with(
+            "request_headers_bytes_max",
+            size(options.request_headers_bytes_max as u64),
+        )
+        .with(
+            "request_headers_count_max",
+            number(options.request_headers_count_max as u64),
+        )
+        .with(
+            "request_headers_timeout",
+            duration(options.request_headers_timeout),
+        )
+        .with("idle_timeout", duration(options.idle_timeout))
+        .with(
+            "stream_idle_timeout",
+            duration_or_off(options.stream_idle_timeout),
+        )
+        .with("connection_age_max", duration_or_off(options.connection_age_max))
+        .with(
+            "requests_per_connection_max",
+            number_or_off(options.requests_per_connection_max),
+        )
+        .with("escaped_slashes", word(escaped))
+        .with("repeated_slashes", word(repeated))
+        .with(
+            "xff_num_trusted_hops",
+            number(options.xff_num_trusted_hops.into()),
+        )
+        .with("server_header", proxy_header(&options.server_header))
+        .with("via_header", proxy_header(&options.via_header))
+        .with("access_logs", list(options.access_logs.iter().map(access_log)))
+}
+
+fn http2(options: &Http2Options) -> Map {
+    Map::default()
+        .with(
+            "concurrent_streams_max",
+            number(options.concurrent_streams_max.into()),
+        )
+        .with("stream_window", size(options.stream_window_bytes.into()))
+        .with("connection_window", size(options.connection_window_bytes.into()))
+        .with("keepalive_interval", duration_or_off(options.keepalive_interval))
+        .with("keepalive_timeout", duration(options.keepalive_timeout))
+}
+
+fn proxy_header(header: &ProxyHeader) -> Out {
+    match header {
+        ProxyHeader::Pass => word("pass"),
+        ProxyHeader::Set(value) => Map::default().with("set", text(value)).into(),
+        ProxyHeader::Append(value) => Map::default().with("append", text(value)).into(),
+    }
+}
+
+fn access_log(log: &AccessLog) -> Out {
+    let sink = match &log.sink {
+        AccessLogSink::Stdout => word("stdout"),
+        AccessLogSink::Stderr => word("stderr"),
+        AccessLogSink::File(file) => path(file),
+    };
+    let format = match &log.format {
+        AccessLogFormat::DefaultText => word("text"),
+        AccessLogFormat::DefaultJson => word("json"),
+        AccessLogFormat::Text(line) => Map::default().with("text", text(line)).into(),
+        AccessLogFormat::Json(members) => {
+            let mut map = Map::default();
+            for (key, value) in members {
+                map.put(key, text(value));
+            }
+            Map::default().with("json", map).into()
+        }
+    };
+    Map::default().with("path", sink).with("format", format).into()
+}
+
+fn cluster(cluster: &Cluster) -> Out {
+    let balancing = match cluster.load_balancing {
+        LoadBalancing::RoundRobin => "round_robin",
+        LoadBalancing::Random => "random",
+        LoadBalancing::LeastRequest => "least_request",
+    };
+    let protocol = match cluster.protocol {
+        UpstreamProtocol::Http1 => "http1",
+        UpstreamProtocol::Http2 => "http2",
+        UpstreamProtocol::Auto => "auto",
+    };
+    let mut map = Map::default()
+        .with("name", text(&cluster.name))
+        .with("endpoints", list(cluster.endpoints.iter().map(endpoint)))
+        .with("load_balancing", word(balancing))
+        .with("protocol", word(protocol));
+    if let Some(tls) = &cluster.tls {
+        map.put("tls", upstream_tls(tls));
+    }
+    map.put("connect_timeout", duration(cluster.connect_timeout));
+    map.put("pool", pool(cluster));
+    // Where only HTTP/1 is spoken these have no effect, and writing them would be warned of.
+    if cluster.protocol != UpstreamProtocol::Http1 || cluster.http2 != Http2Options::default() {
+        map.put("http2", http2(&cluster.http2));
+    }
+    map.with("tcp_keepalive", tcp_keepalive(cluster.tcp_keepalive.as_ref()))
+        .with("tcp_user_timeout", duration_or_off(cluster.tcp_user_timeout))
+        .with(
+            "response_headers_bytes_max",
+            size(cluster.response_headers_bytes_max as u64),
+        )
+        .with(
+            "response_headers_count_max",
+            number(cluster.response_headers_count_max as u64),
+        )
+        .into()
+}
+
+fn endpoint(endpoint: &Endpoint) -> Out {
+    let mut map = Map::default()
+        .with("address", text(endpoint.address))
+        .with("weight", number(endpoint.weight.into()));
+    if !endpoint.metadata.is_empty() {
+        let mut metadata = Map::default();
+        for (key, value) in &endpoint.metadata {
+            metadata.put(key, text(value));
+        }
+        map.put("metadata", metadata);
+    }
+    map.into()
+}
+
+fn upstream_tls(tls: &UpstreamTls) -> Map {
+    let mut map = Map::default()
+        .with("ca_file", path(&tls.ca_file))
+        .with("server_name", text(&tls.server_name));
+    if let Some(files) = &tls.certificate {
+        map.put("certificate", certificate(files));
+    }
+    map
+}
+
+fn pool(cluster: &Cluster) -> Map {
+    let mut map = Map::default();
+    match cluster.pool.idle_timeout {
+        Some(timeout) => map.put("idle_timeout", duration(timeout)),
+        None => map.comment(format!(
+            "idle_timeout: {}s for HTTP/1, {}s for HTTP/2",
+            defaults::POOL_IDLE_TIMEOUT_HTTP1.as_secs(),
+            defaults::POOL_IDLE_TIMEOUT_HTTP2.as_secs()
+        )),
+    }
+    map.with(
+        "connection_age_max",
+        duration_or_off(cluster.pool.connection_age_max),
+    )
+    .with(
+        "requests_per_connection_max",
+        number_or_off(cluster.pool.requests_per_connection_max),
+    )
+}

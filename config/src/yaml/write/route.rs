@@ -1,0 +1,229 @@
+//! Route configurations as YAML.
+
+use super::emit::{Map, Out, list, text};
+use super::{boolean, domain_text, duration, duration_or_off, number, size, word};
+use crate::model::{
+    DirectResponse, Forward, HeaderEditKind, HeaderEdits, HeaderMatch, PathMatch, PathRewrite, QueryMatch,
+    Redirect, RedirectPath, RegexRewrite, Route, RouteAction, RouteConfiguration, RouteMatch, StringMatch,
+    VirtualHost, defaults,
+};
+
+pub(super) fn route_configuration(routes: &RouteConfiguration) -> Out {
+    Map::default()
+        .with("name", text(&routes.name))
+        .with(
+            "virtual_hosts",
+            list(routes.virtual_hosts.iter().map(|host| virtual_host(host))),
+        )
+        .into()
+}
+
+fn virtual_host(host: &VirtualHost) -> Out {
+    let mut map = Map::default().with("name", text(&host.name)).with(
+        "domains",
+        list(host.domains.iter().map(|domain| text(domain_text(domain)))),
+    );
+    put_edits(&mut map, &host.request_headers, &host.response_headers);
+    map.with("routes", list(host.routes.iter().map(route))).into()
+}
+
+fn route(route: &Route) -> Out {
+    let mut map = Map::default()
+        .with("name", text(&route.name))
+        .with("match", route_match(&route.matches));
+    match &route.action {
+        RouteAction::Forward(action) => map.put("forward", forward(action)),
+        RouteAction::Redirect(action) => map.put("redirect", redirect(action)),
+        RouteAction::DirectResponse(action) => map.put("direct_response", direct_response(action)),
+    }
+    put_edits(&mut map, &route.request_headers, &route.response_headers);
+    match route.request_body_bytes_max {
+        Some(bytes) => map.put("request_body_max", size(bytes)),
+        None => map.comment("request_body_max: unlimited"),
+    }
+    map.into()
+}
+
+fn put_edits(map: &mut Map, request: &HeaderEdits, response: &HeaderEdits) {
+    for (field, edits) in [("request_headers", request), ("response_headers", response)] {
+        if !edits.is_empty() {
+            map.put(field, header_edits(edits));
+        }
+    }
+}
+
+/// Edits are grouped by kind, in the order in which they are read back.
+fn header_edits(edits: &HeaderEdits) -> Map {
+    let mut map = Map::default();
+    if !edits.remove.is_empty() {
+        map.put(
+            "remove",
+            list(edits.remove.iter().map(|name| text(name.as_str()))),
+        );
+    }
+    let groups = [
+        ("add", HeaderEditKind::Add),
+        ("set", HeaderEditKind::Set),
+        ("append", HeaderEditKind::Append),
+    ];
+    for (field, kind) in groups {
+        let mut names: Vec<(&str, Vec<&str>)> = Vec::new();
+        for edit in edits.write.iter().filter(|edit| edit.kind == kind) {
+            match names.iter_mut().find(|(name, _)| *name == edit.name.as_str()) {
+                Some((_, values)) => values.push(&edit.value),
+                None => names.push((edit.name.as_str(), vec![&edit.value])),
+            }
+        }
+        let mut group = Map::default();
+        for (name, values) in &names {
+            match values.as_slice() {
+                [value] => group.put(name, text(value)),
+                values => group.put(name, list(values.iter().map(text))),
+            }
+        }
+        if !group.is_empty() {
+            map.put(field, group);
+        }
+    }
+    map
+}
+
+fn route_match(matches: &RouteMatch) -> Map {
+    let mut map = Map::default();
+    match &matches.path {
+        PathMatch::Exact(path) | PathMatch::Prefix(path) if matches.grpc => {
+            let (service, method) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
+            let mut grpc = Map::default().with("service", text(service));
+            if !method.is_empty() {
+                grpc.put("method", text(method));
+            }
+            map.put("grpc", grpc);
+        }
+        PathMatch::Exact(path) => map.put("path", text(path)),
+        PathMatch::Prefix(path) => map.put("prefix", text(path)),
+        PathMatch::Template(template) => map.put("template", text(&template.source)),
+        PathMatch::Regex(pattern) => map.put("regex", text(pattern.source())),
+    }
+    if !matches.methods.is_empty() {
+        map.put("methods", list(matches.methods.iter().map(text)));
+    }
+    if !matches.headers.is_empty() {
+        let header = |one: &HeaderMatch| string_match(one.name.as_str(), &one.value, one.invert);
+        map.put("headers", list(matches.headers.iter().map(header)));
+    }
+    if !matches.query.is_empty() {
+        let query = |one: &QueryMatch| string_match(&one.name, &one.value, one.invert);
+        map.put("query", list(matches.query.iter().map(query)));
+    }
+    map
+}
+
+fn string_match(name: &str, value: &StringMatch, invert: bool) -> Map {
+    let map = Map::default().with("name", text(name));
+    match value {
+        StringMatch::Exact(value) => map.with("exact", text(value)),
+        StringMatch::Prefix(value) => map.with("prefix", text(value)),
+        StringMatch::Suffix(value) => map.with("suffix", text(value)),
+        StringMatch::Contains(value) => map.with("contains", text(value)),
+        StringMatch::Regex(pattern) => map.with("regex", text(pattern.source())),
+        StringMatch::Present => map.with("present", boolean(true)),
+    }
+    .with("invert", boolean(invert))
+}
+
+fn forward(forward: &Forward) -> Map {
+    let mut map = Map::default();
+    match forward.clusters.as_slice() {
+        [one] if one.weight == 1 => map.put("cluster", text(&one.cluster)),
+        several => {
+            let clusters = several.iter().map(|one| {
+                Map::default()
+                    .with("cluster", text(&one.cluster))
+                    .with("weight", number(one.weight.into()))
+            });
+            map.put("weighted_clusters", list(clusters));
+        }
+    }
+    put_rewrite(&mut map, forward.path_rewrite.as_ref());
+    if let Some(host) = &forward.host_rewrite {
+        map.put("host_rewrite", text(host));
+    }
+    match forward.timeout_explicit {
+        true => map.put("timeout", duration_or_off(forward.timeout)),
+        false => map.comment(format!(
+            "timeout: {}s, none for gRPC",
+            defaults::ROUTE_TIMEOUT.as_secs()
+        )),
+    }
+    match forward.stream_idle_timeout {
+        Some(Some(timeout)) => map.put("stream_idle_timeout", duration(timeout)),
+        Some(None) => map.put("stream_idle_timeout", word("off")),
+        None => map.comment("stream_idle_timeout: the filter chain's"),
+    }
+    map
+}
+
+fn put_rewrite(map: &mut Map, rewrite: Option<&PathRewrite>) {
+    match rewrite {
+        Some(PathRewrite::Prefix(prefix)) => map.put("prefix_rewrite", text(prefix)),
+        Some(PathRewrite::Regex(rewrite)) => map.put("regex_rewrite", regex_rewrite(rewrite)),
+        None => {}
+    }
+}
+
+fn regex_rewrite(rewrite: &RegexRewrite) -> Map {
+    Map::default()
+        .with("pattern", text(&rewrite.source))
+        .with("substitution", text(written_substitution(&rewrite.substitution)))
+}
+
+/// From the regex crate's syntax to the document's: `${1}` is `\1`, `$$` is `$`.
+fn written_substitution(substitution: &str) -> String {
+    let mut written = String::with_capacity(substitution.len());
+    let mut rest = substitution;
+    while let Some(letter) = rest.chars().next() {
+        if let Some(after) = rest.strip_prefix("$$") {
+            written.push('$');
+            rest = after;
+        } else if let Some((group, after)) = rest.strip_prefix("${").and_then(|inner| inner.split_once('}')) {
+            written.push('\\');
+            written.push_str(group);
+            rest = after;
+        } else {
+            written.push_str(if letter == '\\' {
+                "\\\\"
+            } else {
+                &rest[..letter.len_utf8()]
+            });
+            rest = &rest[letter.len_utf8()..];
+        }
+    }
+    written
+}
+
+fn redirect(redirect: &Redirect) -> Map {
+    let mut map = Map::default();
+    if let Some(scheme) = &redirect.scheme {
+        map.put("scheme", text(scheme));
+    }
+    if let Some(host) = &redirect.host {
+        map.put("host", text(host));
+    }
+    if let Some(port) = redirect.port {
+        map.put("port", number(port.into()));
+    }
+    match &redirect.path {
+        Some(RedirectPath::Full(path)) => map.put("path", text(path)),
+        Some(RedirectPath::Rewrite(rewrite)) => put_rewrite(&mut map, Some(rewrite)),
+        None => {}
+    }
+    map.with("status", number(redirect.status.into()))
+        .with("strip_query", boolean(redirect.strip_query))
+}
+
+fn direct_response(response: &DirectResponse) -> Map {
+    Map::default()
+        .with("status", number(response.status.into()))
+        .with("body", text(&response.body))
+        .with("content_type", text(&response.content_type))
+}
