@@ -1,0 +1,202 @@
+//! What is said of files that are wrong.
+
+use super::Authority;
+use crate::{
+    FileStamp, IdentityError, IdentityWarning, downstream, files_of_downstream, files_of_upstream, upstream,
+    warnings_of_downstream, warnings_of_upstream,
+};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
+
+fn authority() -> Authority {
+    let authority = Authority::new("root");
+    authority.issue("server", &["server.example"]);
+    authority.issue("other", &["other.example"]);
+    authority
+}
+
+#[test]
+fn every_fault_names_its_file_and_what_would_be_right() {
+    type Break = fn(&Authority);
+    let table: [(Break, &str, &str); 9] = [
+        (
+            |a| fs::remove_file(a.path("server.pem")).unwrap(),
+            "server.pem",
+            "No such file",
+        ),
+        (
+            |a| fs::remove_file(a.path("server.key")).unwrap(),
+            "server.key",
+            "No such file",
+        ),
+        (
+            |a| a.write("server.pem", "hello"),
+            "server.pem",
+            "holds no certificate; expected PEM blocks",
+        ),
+        (
+            |a| a.write("server.key", "hello"),
+            "server.key",
+            "holds no private key; expected one PEM block",
+        ),
+        (
+            |a| a.write("server.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n"),
+            "server.pem",
+            "a BEGIN line has no END line",
+        ),
+        (
+            |a| {
+                a.write(
+                    "server.pem",
+                    "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n",
+                )
+            },
+            "certificate 1 in",
+            "cannot be used",
+        ),
+        (
+            |a| {
+                a.write(
+                    "server.key",
+                    "-----BEGIN PRIVATE KEY-----\naGVsbG8=\n-----END PRIVATE KEY-----\n",
+                )
+            },
+            "server.key",
+            "cannot be used; expected RSA",
+        ),
+        (
+            |a| {
+                a.write(
+                    "server.key",
+                    "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n",
+                )
+            },
+            "server.key",
+            "is encrypted; expected one without a passphrase",
+        ),
+        (
+            |a| fs::rename(a.path("other.key"), a.path("server.key")).unwrap(),
+            "server.key",
+            "does not fit the first certificate in",
+        ),
+    ];
+    for (break_it, file, problem) in table {
+        let authority = authority();
+        let tls = authority.downstream(&["server"], "");
+        downstream(&tls).expect("it was right before");
+        break_it(&authority);
+        let message = downstream(&tls).unwrap_err().to_string();
+        assert!(message.contains(file) && message.contains(problem), "{message}");
+    }
+}
+
+#[test]
+fn a_key_that_does_not_fit_names_both_files() {
+    let authority = authority();
+    fs::copy(authority.path("other.key"), authority.path("server.key")).unwrap();
+    match downstream(&authority.downstream(&["other", "server"], "")) {
+        Err(IdentityError::KeyMismatch {
+            certificate_file,
+            private_key_file,
+        }) => {
+            assert_eq!(certificate_file, authority.path("server.pem"));
+            assert_eq!(private_key_file, authority.path("server.key"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn roots_must_be_there() {
+    let authority = authority();
+    let tls = authority.upstream("server.example", None);
+    upstream(&tls, &[]).expect("it was right before");
+    authority.write("ca.pem", "# none yet\n");
+    let message = upstream(&tls, &[]).unwrap_err().to_string();
+    assert!(message.contains("ca.pem holds no root certificate"), "{message}");
+    let require = format!(", client_ca_file: {}", authority.path("ca.pem").display());
+    let message = downstream(&authority.downstream(&["server"], &require))
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("ca.pem holds no root certificate"), "{message}");
+}
+
+#[test]
+fn no_private_key_shows_in_debug_or_errors() {
+    let authority = authority();
+    let pem = fs::read_to_string(authority.path("server.key")).unwrap();
+    let secret = pem.lines().nth(1).unwrap();
+    let config = downstream(&authority.downstream(&["server"], "")).unwrap();
+    let identity = upstream(&authority.upstream("server.example", Some("server")), &[]).unwrap();
+    let shown = format!("{config:?} {identity:?}");
+    assert!(!shown.contains(secret));
+    for broken in [
+        pem.replace("-----END", "!!!!-END"),
+        pem.replace(secret, &format!("{secret}*")),
+    ] {
+        authority.write("server.key", &broken);
+        let error = downstream(&authority.downstream(&["server"], "")).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains(&secret[..16]), "{shown}");
+    }
+}
+
+#[test]
+fn dates_and_permissions_are_warnings() {
+    let authority = Authority::new("root");
+    let day = Duration::from_secs(86_400);
+    let now = SystemTime::now();
+    authority.issue_with("old", &["a.example"], |params| {
+        params.not_before = (now - 30 * day).into();
+        params.not_after = (now - 10 * day).into();
+    });
+    authority.issue_with("new", &["b.example"], |params| {
+        params.not_before = (now + 10 * day).into()
+    });
+    for (key, mode) in [("old.key", 0o640), ("new.key", 0o600)] {
+        fs::set_permissions(authority.path(key), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let tls = authority.downstream(&["old", "new"], "");
+    downstream(&tls).expect("dates do not stop a start");
+
+    let warnings = warnings_of_downstream(&tls, now).unwrap();
+    let shown: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(shown.len(), 3, "{shown:?}");
+    assert!(
+        shown[0].ends_with("old.pem expired 10 days ago") || shown[0].ends_with("expired 9 days ago"),
+        "{shown:?}"
+    );
+    let readable = IdentityWarning::KeyReadableByOthers {
+        file: authority.path("old.key"),
+        mode: 0o640,
+    };
+    assert_eq!(warnings[1], readable);
+    assert!(
+        shown[2].contains("new.pem is valid in ") && shown[2].ends_with(" days only"),
+        "{shown:?}"
+    );
+
+    let upstream_tls = authority.upstream("a.example", Some("new"));
+    let later = warnings_of_upstream(&upstream_tls, now + 20 * day).unwrap();
+    assert_eq!(later, [], "a certificate whose time has come");
+}
+
+#[test]
+fn the_files_to_watch_are_those_that_are_read() {
+    let authority = authority();
+    let require = format!(", client_ca_file: {}", authority.path("ca.pem").display());
+    let tls = authority.downstream(&["server", "other"], &require);
+    let files = files_of_downstream(&tls);
+    let expected = ["server.pem", "server.key", "other.pem", "other.key", "ca.pem"];
+    assert_eq!(files, expected.map(|file| authority.path(file)));
+    let upstream_files = files_of_upstream(&authority.upstream("a", Some("server")));
+    assert_eq!(
+        upstream_files,
+        ["ca.pem", "server.pem", "server.key"].map(|file| authority.path(file))
+    );
+
+    let before = FileStamp::of(&files);
+    authority.issue("other", &["other.example"]);
+    assert_ne!(before, FileStamp::of(&files));
+}
