@@ -4,7 +4,7 @@
 //! JSON strings keep valid UTF-8; what is not becomes U+FFFD.
 
 use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Appends `value` for a text line.
 pub(super) fn push_text(value: &[u8], out: &mut Vec<u8>) {
@@ -52,13 +52,18 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = ONES * 0x80;
 
 /// Whether nothing in `value` needs an escape, eight bytes at a time: headers are most of a line, and nearly all are
-/// clean.
+/// clean. The last eight bytes may be looked at twice, which is cheaper than one by one.
 fn is_clean(value: &[u8]) -> bool {
-    let (words, rest) = value.as_chunks::<8>();
-    words.iter().all(|word| is_clean_word(u64::from_le_bytes(*word)))
-        && rest
+    let Some(last) = value.last_chunk::<8>() else {
+        return value
             .iter()
-            .all(|byte| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\')
+            .all(|byte| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\');
+    };
+    let (words, _) = value.as_chunks::<8>();
+    words
+        .iter()
+        .chain([last])
+        .all(|word| is_clean_word(u64::from_le_bytes(*word)))
 }
 
 /// Whether no byte of `word` is a control byte, a quote, a backslash, or above 0x7e. For a byte `b` below 0x80,
@@ -81,38 +86,56 @@ const DIGIT_PAIRS: [u8; 200] = {
     pairs
 };
 
-/// Appends `number` in decimal.
-pub(super) fn push_number(mut number: u64, out: &mut Vec<u8>) {
-    if number < 10 {
-        return out.push(b'0' + number as u8);
-    }
-    let mut digits = [0; 20];
-    let mut begin = digits.len();
-    while number >= 10 {
-        let pair = (number % 100) as usize * 2;
-        number /= 100;
-        begin -= 2;
-        digits[begin..begin + 2].copy_from_slice(&DIGIT_PAIRS[pair..pair + 2]);
-    }
-    if number > 0 {
-        begin -= 1;
-        digits[begin] = b'0' + number as u8;
-    }
-    out.extend_from_slice(&digits[begin..]);
+/// The two digits of a number below 100.
+pub(super) fn digit_pair(number: u32) -> [u8; 2] {
+    let at = number as usize * 2;
+    [DIGIT_PAIRS[at], DIGIT_PAIRS[at + 1]]
 }
 
-/// Appends the last `width` digits of `number`, with leading zeros; `width` is at most 4.
-pub(super) fn push_padded(number: u32, width: usize, out: &mut Vec<u8>) {
-    let pair = |number: u32| [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8];
-    let ([a, b], [c, d]) = (pair(number / 100), pair(number));
-    out.extend_from_slice(&[a, b, c, d][4 - width..]);
+/// Appends `number` in decimal. Pieces of a fixed length, because a copy of any length is a call.
+pub(super) fn push_number(number: u64, out: &mut Vec<u8>) {
+    match number {
+        0..10 => out.push(b'0' + number as u8),
+        10..100 => out.extend_from_slice(&digit_pair(number as u32)),
+        100..10_000 => {
+            push_number(number / 100, out);
+            out.extend_from_slice(&digit_pair((number % 100) as u32));
+        }
+        _ => {
+            push_number(number / 10_000, out);
+            let rest = (number % 10_000) as u32;
+            let ([a, b], [c, d]) = (digit_pair(rest / 100), digit_pair(rest % 100));
+            out.extend_from_slice(&[a, b, c, d]);
+        }
+    }
 }
+
+/// Each octet in decimal with a dot behind it.
+const OCTETS: [[u8; 4]; 256] = {
+    let mut table = [[b'.'; 4]; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let (hundreds, tens, ones) = (octet / 100, octet / 10 % 10, octet % 10);
+        let mut at = 0;
+        if octet >= 100 {
+            table[octet][at] = b'0' + hundreds as u8;
+            at += 1;
+        }
+        if octet >= 10 {
+            table[octet][at] = b'0' + tens as u8;
+            at += 1;
+        }
+        table[octet][at] = b'0' + ones as u8;
+        octet += 1;
+    }
+    table
+};
 
 /// Appends `address:port`.
 pub(super) fn push_address(address: SocketAddr, out: &mut Vec<u8>) {
     match address {
         SocketAddr::V4(v4) => {
-            push_ip(IpAddr::V4(*v4.ip()), out);
+            push_v4(*v4.ip(), out);
             out.push(b':');
             push_number(v4.port().into(), out);
         }
@@ -123,16 +146,20 @@ pub(super) fn push_address(address: SocketAddr, out: &mut Vec<u8>) {
 /// Appends an address without a port.
 pub(super) fn push_ip(address: IpAddr, out: &mut Vec<u8>) {
     match address {
-        IpAddr::V4(v4) => {
-            for (place, octet) in v4.octets().into_iter().enumerate() {
-                if place > 0 {
-                    out.push(b'.');
-                }
-                push_number(octet.into(), out);
-            }
-        }
+        IpAddr::V4(v4) => push_v4(v4, out),
         IpAddr::V6(v6) => write!(out, "{v6}").expect("a Vec takes what is written"),
     }
+}
+
+fn push_v4(address: Ipv4Addr, out: &mut Vec<u8>) {
+    let mut text = [0; 16];
+    let mut end = 0;
+    for octet in address.octets() {
+        // Four bytes always, of which the next octet overwrites what is too much.
+        text[end..end + 4].copy_from_slice(&OCTETS[usize::from(octet)]);
+        end += 2 + usize::from(octet >= 10) + usize::from(octet >= 100);
+    }
+    out.extend_from_slice(&text[..end - 1]);
 }
 
 #[cfg(test)]
@@ -198,8 +225,6 @@ mod tests {
         for number in around.chain([u64::MAX, 99, 100, 101, 12_345]) {
             assert_eq!(printed(|out| push_number(number, out)), number.to_string());
         }
-        assert_eq!(printed(|out| push_padded(7, 3, out)), "007");
-        assert_eq!(printed(|out| push_padded(2_024, 4, out)), "2024");
     }
 
     #[test]

@@ -1,28 +1,27 @@
 //! Instants as ISO 8601 in UTC with milliseconds, `2024-05-01T09:30:00.123Z`, without a calendar library.
 
-use super::escape::push_padded;
+use super::escape::digit_pair;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Appends `time`; what lies before 1970 prints as its first moment.
+/// Appends `time`; what lies before 1970 prints as its first moment, and the year of four digits begins anew after
+/// 9999.
 pub(super) fn push_timestamp(time: SystemTime, out: &mut Vec<u8>) {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let seconds = since.as_secs();
     let (year, month, day) = civil_from_days(seconds / 86_400);
     let second_of_day = (seconds % 86_400) as u32;
-    push_padded(year, 4, out);
-    out.push(b'-');
-    push_padded(month, 2, out);
-    out.push(b'-');
-    push_padded(day, 2, out);
-    out.push(b'T');
-    push_padded(second_of_day / 3_600, 2, out);
-    out.push(b':');
-    push_padded(second_of_day / 60 % 60, 2, out);
-    out.push(b':');
-    push_padded(second_of_day % 60, 2, out);
-    out.push(b'.');
-    push_padded(since.subsec_millis(), 3, out);
-    out.push(b'Z');
+    let milliseconds = since.subsec_millis();
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    text[0..2].copy_from_slice(&digit_pair(year / 100 % 100));
+    text[2..4].copy_from_slice(&digit_pair(year % 100));
+    text[5..7].copy_from_slice(&digit_pair(month));
+    text[8..10].copy_from_slice(&digit_pair(day));
+    text[11..13].copy_from_slice(&digit_pair(second_of_day / 3_600));
+    text[14..16].copy_from_slice(&digit_pair(second_of_day / 60 % 60));
+    text[17..19].copy_from_slice(&digit_pair(second_of_day % 60));
+    text[20] = b'0' + (milliseconds / 100) as u8;
+    text[21..23].copy_from_slice(&digit_pair(milliseconds % 100));
+    out.extend_from_slice(&text);
 }
 
 /// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant's `civil_from_days`, for days that are not
