@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::callgrind;
 use crate::certificate::Certificate;
 use crate::load::tools::Extent;
+use crate::micro::{self, Case};
 use crate::peer::{Peer, Setup, find_program};
 use crate::placement::Placement;
 use crate::scenario::Scenario;
@@ -42,6 +43,30 @@ pub(crate) struct Limits {
 pub(crate) struct Budget {
     /// By scenario name.
     requests: BTreeMap<String, Limits>,
+    /// By case of `micro`.
+    micro: BTreeMap<String, MicroLimits>,
+}
+
+/// Limits of one function.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MicroLimits {
+    /// Instructions per call that must not be passed.
+    instructions_max: u64,
+    /// Instructions when last written down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instructions_measured: Option<u64>,
+}
+
+/// How much of the budget to go through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of it.
+    Whole,
+    /// The functions of `micro`.
+    Micro,
+    /// These scenarios.
+    Scenarios(Vec<Scenario>),
 }
 
 /// What one scenario came to, per request.
@@ -52,26 +77,16 @@ struct Measured {
 }
 
 /// Measures and compares; with `update`, prints the file with the new figures instead.
-pub(crate) fn run(file: &Path, chosen: &[Scenario], update: bool) -> Result<ExitCode> {
+pub(crate) fn run(file: &Path, part: &Part, update: bool) -> Result<ExitCode> {
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let mut budget = Budget::parse(&text)?;
-    let meter = Meter::prepare()?;
+    ensure!(find_program("valgrind").is_some(), "valgrind is not installed");
     let mut excesses = Vec::new();
-    for (scenario, limits) in budget.scenarios()? {
-        if !chosen.is_empty() && !chosen.contains(&scenario) {
-            continue;
-        }
-        let measured = meter.measure(scenario)?;
-        eprintln!(
-            "{}: {} instructions of {}, {:.2} system calls of {:.2} per request",
-            scenario.name(),
-            measured.instructions,
-            limits.instructions_max,
-            measured.system_calls,
-            limits.system_calls_max
-        );
-        excesses.extend(limits.excesses(scenario, measured));
-        budget.note(scenario, measured);
+    if !matches!(part, Part::Scenarios(_)) {
+        excesses.extend(budget.check_micro()?);
+    }
+    if *part != Part::Micro {
+        excesses.extend(budget.check_scenarios(part)?);
     }
     if update {
         print!("{}", budget.to_text());
@@ -105,6 +120,53 @@ impl Budget {
         named.collect()
     }
 
+    /// Limits of `micro` by case; fails on a name that is none.
+    fn cases(&self) -> Result<Vec<(Case, u64)>> {
+        let named = self.micro.iter().map(|(name, limits)| {
+            let case = Case::from_str(name, false)
+                .map_err(|_| anyhow::anyhow!("the budget names {name}, which is no case of micro"))?;
+            Ok((case, limits.instructions_max))
+        });
+        named.collect()
+    }
+
+    fn check_micro(&mut self) -> Result<Vec<String>> {
+        let directory = tempfile::tempdir().context("creating a working directory")?;
+        let mut excesses = Vec::new();
+        for (case, instructions_max) in self.cases()? {
+            let name = case.name();
+            let instructions = micro::instructions(case, directory.path())?;
+            eprintln!("{name}: {instructions} instructions of {instructions_max} per call");
+            excesses.extend(excess(&name, "call", instructions, instructions_max));
+            if let Some(limits) = self.micro.get_mut(&name) {
+                limits.instructions_measured = Some(instructions);
+            }
+        }
+        Ok(excesses)
+    }
+
+    fn check_scenarios(&mut self, part: &Part) -> Result<Vec<String>> {
+        let meter = Meter::prepare()?;
+        let mut excesses = Vec::new();
+        for (scenario, limits) in self.scenarios()? {
+            if matches!(part, Part::Scenarios(chosen) if !chosen.contains(&scenario)) {
+                continue;
+            }
+            let measured = meter.measure(scenario)?;
+            eprintln!(
+                "{}: {} instructions of {}, {:.2} system calls of {:.2} per request",
+                scenario.name(),
+                measured.instructions,
+                limits.instructions_max,
+                measured.system_calls,
+                limits.system_calls_max
+            );
+            excesses.extend(limits.excesses(scenario, measured));
+            self.note(scenario, measured);
+        }
+        Ok(excesses)
+    }
+
     fn note(&mut self, scenario: Scenario, measured: Measured) {
         if let Some(limits) = self.requests.get_mut(scenario.name()) {
             limits.instructions_measured = Some(measured.instructions);
@@ -127,20 +189,31 @@ impl Budget {
                 text += &format!("system_calls_measured = {calls:?}\n");
             }
         }
+        for (name, limits) in &self.micro {
+            text += &format!(
+                "\n[micro.{name}]\ninstructions_max = {}\n",
+                limits.instructions_max
+            );
+            if let Some(instructions) = limits.instructions_measured {
+                text += &format!("instructions_measured = {instructions}\n");
+            }
+        }
         text
     }
+}
+
+/// What to say of a count of instructions that is past its limit.
+fn excess(name: &str, unit: &str, instructions: u64, instructions_max: u64) -> Option<String> {
+    (instructions > instructions_max).then(|| {
+        format!("{name}: {instructions} instructions per {unit}, at most {instructions_max} are allowed")
+    })
 }
 
 impl Limits {
     fn excesses(&self, scenario: Scenario, measured: Measured) -> Vec<String> {
         let name = scenario.name();
-        let mut excesses = Vec::new();
-        if measured.instructions > self.instructions_max {
-            excesses.push(format!(
-                "{name}: {} instructions per request, at most {} are allowed",
-                measured.instructions, self.instructions_max
-            ));
-        }
+        let instructions = excess(name, "request", measured.instructions, self.instructions_max);
+        let mut excesses = Vec::from_iter(instructions);
         if measured.system_calls > self.system_calls_max {
             excesses.push(format!(
                 "{name}: {:.2} system calls per request, at most {:.2} are allowed",
@@ -163,9 +236,7 @@ struct Meter {
 
 impl Meter {
     fn prepare() -> Result<Self> {
-        for program in ["valgrind", "h2load"] {
-            ensure!(find_program(program).is_some(), "{program} is not installed");
-        }
+        ensure!(find_program("h2load").is_some(), "h2load is not installed");
         let placement = Placement::detect(false)?;
         placement.take_observer_place()?;
         let directory = tempfile::tempdir().context("creating a working directory")?;
@@ -239,6 +310,11 @@ mod tests {
         assert!(limits[&Scenario::Http1].instructions_max <= 15_000);
         assert!(limits[&Scenario::H2H1].instructions_max <= 45_000);
         assert!(limits[&Scenario::H2H2].instructions_max <= 45_000);
+        assert_eq!(
+            budget.cases().unwrap().len(),
+            Case::value_variants().len(),
+            "a case without a limit"
+        );
     }
 
     #[test]
@@ -280,8 +356,11 @@ mod tests {
 
     #[test]
     fn unknown_names_are_faults() {
-        let unknown = "[requests.http9]\ninstructions_max = 1\nsystem_calls_max = 1.0\n";
-        assert!(Budget::parse(unknown).unwrap().scenarios().is_err());
+        let unknown = "[requests.http9]\ninstructions_max = 1\nsystem_calls_max = 1.0\n\
+                       [micro.nothing]\ninstructions_max = 1\n";
+        let budget = Budget::parse(unknown).unwrap();
+        assert!(budget.scenarios().is_err());
+        assert!(budget.cases().is_err());
         assert!(Budget::parse("[requests.http1]\ninstruction_max = 1\n").is_err());
     }
 }

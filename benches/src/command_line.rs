@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
 use crate::load::open_loop::{Latencies, OpenLoop};
+use crate::micro::{self, Case};
 use crate::peer::Peer;
 use crate::scenario::Scenario;
 use crate::{budget, compare, upstream};
@@ -52,9 +53,24 @@ enum Subcommands {
         /// Only these scenarios.
         #[arg(long, value_enum, value_delimiter = ',')]
         scenario: Vec<Scenario>,
+        /// Only the functions of `micro`, which need neither the proxy nor a load.
+        #[arg(long, conflicts_with = "scenario")]
+        micro_only: bool,
         /// Print the budget with the new figures instead of judging them.
         #[arg(long)]
         update: bool,
+    },
+    /// Time single functions of the hot path; prints a table.
+    Micro {
+        /// Only these.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        case: Vec<Case>,
+        /// Calls of a batch.
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(10..))]
+        iterations: u64,
+        /// Call one case so often and print nothing, to be watched by a profiler.
+        #[arg(long)]
+        once: bool,
     },
     /// Serve the load's target until killed; prints where it listens.
     Upstream {
@@ -116,8 +132,28 @@ fn dispatch(command: Subcommands) -> Result<ExitCode> {
         Subcommands::Budget {
             file,
             scenario,
+            micro_only,
             update,
-        } => budget::run(&file, &scenario, update),
+        } => {
+            let part = match scenario.as_slice() {
+                _ if micro_only => budget::Part::Micro,
+                [] => budget::Part::Whole,
+                _ => budget::Part::Scenarios(scenario),
+            };
+            budget::run(&file, &part, update)
+        }
+        Subcommands::Micro {
+            case,
+            iterations,
+            once,
+        } => {
+            match (once, case.as_slice()) {
+                (false, chosen) => micro::run(chosen, iterations)?,
+                (true, [case]) => micro::run_once(*case, iterations)?,
+                (true, _) => bail!("--once takes exactly one --case"),
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         Subcommands::Upstream { http1, http2 } => {
             upstream::run(http1, http2)?;
             Ok(ExitCode::SUCCESS)

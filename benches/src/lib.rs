@@ -4,8 +4,9 @@
 //! and reports medians of ratios within a round. `budget` counts instructions and system calls per request
 //! and fails past the limits of `budget.toml`. `upstream` and `load` are the two ends of a measurement.
 //!
-//! It never links the proxy: every product, ours too, is a program that is started and watched from outside.
-//! It never turns a time into a pass or a failure; only counts, which are stable on any machine, can fail.
+//! `compare` never links the proxy: every product, ours too, is a program that is started and watched from outside.
+//! `micro` calls single functions of the proxy's crates.
+//! The crate never turns a time into a pass or a failure; only counts, which are stable on any machine, can fail.
 
 pub mod command_line;
 
@@ -14,6 +15,7 @@ mod callgrind;
 mod certificate;
 mod compare;
 mod load;
+mod micro;
 mod peer;
 mod placement;
 mod process;
