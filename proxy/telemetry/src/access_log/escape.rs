@@ -60,19 +60,20 @@ fn is_clean(value: &[u8]) -> bool {
             .all(|byte| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\');
     };
     let (words, _) = value.as_chunks::<8>();
-    words
+    let dirt = words
         .iter()
-        .chain([last])
-        .all(|word| is_clean_word(u64::from_le_bytes(*word)))
+        .fold(dirt_of(last), |dirt, word| dirt | dirt_of(word));
+    dirt & HIGH_BITS == 0
 }
 
-/// Whether no byte of `word` is a control byte, a quote, a backslash, or above 0x7e. For a byte `b` below 0x80,
-/// `(b - n) & !b` has its high bit set just when `b < n`; `b ^ c` is below 1 just when `b == c`. A borrow can mark a
-/// neighbour wrongly, but only above a byte that is marked rightly.
-fn is_clean_word(word: u64) -> bool {
-    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
+/// Some high bit of the result is set just when some byte of `word` is a control byte, a quote, a backslash, or above
+/// 0x7e. Such a byte, and no other below 0x80, gets its high bit from the subtraction; `byte ^ c` is below 1 just when
+/// `byte` is `c`. A borrow can mark the neighbour of a byte, but only if that byte is marked itself.
+fn dirt_of(word: &[u8; 8]) -> u64 {
+    let word = u64::from_le_bytes(*word);
+    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound);
     let equals = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-    (word | below(word, 0x20) | equals(b'"') | equals(b'\\') | equals(0x7f)) & HIGH_BITS == 0
+    word | below(word, 0x20) | equals(b'"') | equals(b'\\') | equals(0x7f)
 }
 
 const DIGIT_PAIRS: [u8; 200] = {

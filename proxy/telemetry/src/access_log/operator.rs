@@ -221,16 +221,20 @@ impl HeaderOperator {
             (Section::Trailers, Some(trailers)) => trailers,
             (Section::Trailers, None) => return Value::Missing,
         };
-        for name in [Some(&self.name), self.alternative.as_ref()]
-            .into_iter()
-            .flatten()
+        if let Some(value) = headers.lookup(&self.name.lower_case) {
+            return self.shown(value, &self.name);
+        }
+        if let Some(alternative) = &self.alternative
+            && let Some(value) = headers.lookup(&alternative.lower_case)
         {
-            if let Some(value) = headers.lookup(&name.lower_case) {
-                let value = if name.credential { REDACTED } else { value };
-                return Value::Text(&value[..value.len().min(self.length_max)]);
-            }
+            return self.shown(value, alternative);
         }
         Value::Missing
+    }
+
+    fn shown<'a>(&self, value: &'a [u8], name: &HeaderName) -> Value<'a> {
+        let value = if name.credential { REDACTED } else { value };
+        Value::Text(&value[..value.len().min(self.length_max)])
     }
 }
 
