@@ -70,6 +70,17 @@ pub enum PathFault {
 }
 
 impl PathFault {
+    /// Every fault, for registering counters ahead.
+    pub const ALL: &'static [PathFault] = &[
+        PathFault::NotAbsolute,
+        PathFault::Fragment,
+        PathFault::ControlCharacter,
+        PathFault::InvalidEscape,
+        PathFault::EscapedNul,
+        PathFault::EscapedSlash,
+        PathFault::RepeatedSlash,
+    ];
+
     /// One word for logs and labels.
     pub fn reason(self) -> &'static str {
         match self {
@@ -175,9 +186,11 @@ fn scan(target: &str, escaped: EscapedSlashes, repeated: RepeatedSlashes) -> Res
     }
     let mut is_normal = true;
     let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        match CLASSES[byte as usize] {
-            Class::Plain => at += 1,
+    let is_special = |&byte: &u8| CLASSES[byte as usize] != Class::Plain;
+    while let Some(plain) = bytes[at..].iter().position(is_special) {
+        at += plain;
+        match CLASSES[bytes[at] as usize] {
+            Class::Plain => {}
             Class::Slash => {
                 at += 1;
                 match bytes.get(at) {
@@ -194,13 +207,20 @@ fn scan(target: &str, escaped: EscapedSlashes, repeated: RepeatedSlashes) -> Res
                 is_normal &= escape_is_normal(&bytes[at + 1..], escaped)?;
                 at += 3;
             }
-            Class::Query => break,
+            Class::Query => {
+                let path_bytes = at;
+                return Ok(Scan {
+                    path_bytes,
+                    is_normal,
+                });
+            }
             Class::Fragment => return Err(PathFault::Fragment),
             Class::Control => return Err(PathFault::ControlCharacter),
         }
     }
+    let path_bytes = bytes.len();
     Ok(Scan {
-        path_bytes: at,
+        path_bytes,
         is_normal,
     })
 }

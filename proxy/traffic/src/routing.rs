@@ -16,7 +16,7 @@ pub use explanation::{Explanation, Mismatch, RefusedRoute, TakenRoute, TakenVirt
 
 use hosts::Hosts;
 use outrigger_config::model::{RouteConfiguration, VirtualHost};
-use paths::PathIndex;
+use paths::{Candidates, PathIndex};
 use std::sync::Arc;
 
 /// What route matching reads of a request.
@@ -102,13 +102,15 @@ impl RouteTable {
 
     /// The route that takes the request: that of the virtual host that names its host best, and there the first whose
     /// conditions all hold. Allocates only for hosts longer than 256 bytes with capitals, percent-escapes in query
-    /// parameters that a condition names, and paths that more than eight prefixes or templates match.
+    /// parameters that a condition names, and paths that more than four prefixes or templates match.
     pub fn find(&self, request: &(impl RequestView + ?Sized)) -> Found {
         let Some(virtual_host) = self.hosts.find(request.host()) else {
             return Found::NoVirtualHost;
         };
         let table = &self.virtual_hosts[virtual_host];
-        for candidate in table.paths.candidates(request.path()) {
+        let mut candidates = Candidates::new(request.path());
+        table.paths.collect(&mut candidates);
+        for candidate in candidates {
             let route = candidate.route();
             let held = candidate.is_unconditional()
                 || conditions::first_failed(table.model.routes()[route].matches(), request).is_none();
