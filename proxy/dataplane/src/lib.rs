@@ -1,1 +1,32 @@
-//! Placeholder.
+//! The data plane: moves bytes between clients and endpoints by a compiled snapshot of policy.
+//!
+//! It listens, picks filter chains, speaks HTTP/1 and HTTP/2 on both sides, keeps pools of upstream connections, and
+//! drains. It decides little by itself: matching, balancing and retry policy are `outrigger-traffic`'s, the model is
+//! `outrigger-config`'s, certificates are `outrigger-identity`'s. It never reads YAML or protobuf, and nothing in it
+//! validates policy.
+//!
+//! [`DataPlane`] starts it, puts configurations in force and drains it. A request's way is told in `pipeline`.
+#![forbid(unsafe_code)]
+
+mod accept;
+mod body;
+mod connection;
+mod control;
+mod error;
+mod gather;
+mod head;
+mod http2;
+mod incoming;
+mod io;
+mod pipeline;
+mod pool;
+pub mod refusals;
+mod reply;
+mod server;
+pub mod snapshot;
+mod timer;
+mod upstream;
+mod worker;
+mod writer;
+
+pub use control::{Applied, ApplyError, DataPlane, ListenerAddress, Options};

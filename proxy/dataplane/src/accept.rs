@@ -1,0 +1,250 @@
+//! Accepting connections: listening sockets, limits, hand-over between workers.
+//!
+//! A listening socket that closes is emptied first, since closing one resets what waits in its backlog.
+
+use crate::connection;
+use crate::snapshot::{ListenerShared, SocketKey};
+use crate::worker::{HandOver, LocalSnapshot, Worker};
+use outrigger_config::model;
+use outrigger_telemetry::ConnectionRefusal;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// How long accepting rests after an error of the process (no file descriptors left), instead of spinning.
+const ACCEPT_ERROR_PAUSE: Duration = Duration::from_millis(50);
+
+/// Binds one listening socket. Several may share an address, one for each worker.
+pub(crate) fn bind(address: SocketAddr, backlog: u32) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+/// A worker's listening sockets.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    open: HashMap<SocketKey, Rc<CloseSignal>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct CloseSignal {
+    closing: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Listeners {
+    /// Starts accepting from these sockets.
+    pub(crate) fn open(&mut self, worker: &Rc<Worker>, sockets: Vec<(SocketKey, std::net::TcpListener)>) {
+        self.tasks.retain(|task| !task.is_finished());
+        for (key, socket) in sockets {
+            let listener = match TcpListener::from_std(socket) {
+                Ok(listener) => listener,
+                Err(error) => {
+                    tracing::error!(%error, address = %key.address, "cannot watch a listening socket");
+                    continue;
+                }
+            };
+            let signal = Rc::new(CloseSignal::default());
+            self.open.insert(key.clone(), Rc::clone(&signal));
+            self.tasks.push(tokio::task::spawn_local(accept(Rc::clone(worker), listener, key, signal)));
+        }
+    }
+
+    /// Stops accepting from these sockets once their backlog is empty.
+    pub(crate) fn close(&mut self, keys: &[SocketKey]) {
+        for key in keys {
+            if let Some(signal) = self.open.remove(key) {
+                signal.close();
+            }
+        }
+    }
+
+    /// Stops accepting everywhere.
+    pub(crate) fn close_all(&mut self) {
+        for (_, signal) in self.open.drain() {
+            signal.close();
+        }
+    }
+
+    /// Waits until all sockets that were closed are.
+    pub(crate) async fn join(&mut self) {
+        for task in self.tasks.drain(..) {
+            // A task that panicked has closed its socket too.
+            let _ = task.await;
+        }
+    }
+}
+
+impl CloseSignal {
+    fn close(&self) {
+        self.closing.set(true);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+}
+
+async fn accept(worker: Rc<Worker>, listener: TcpListener, key: SocketKey, signal: Rc<CloseSignal>) {
+    // The last snapshot that holds this listener: connections that wait in the backlog of a listener that was removed
+    // are served by it.
+    let mut snapshot = worker.snapshot();
+    loop {
+        let accepted = std::future::poll_fn(|cx| match listener.poll_accept(cx) {
+            Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+            Poll::Pending if signal.closing.get() => Poll::Ready(None),
+            Poll::Pending => {
+                *signal.waker.borrow_mut() = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        });
+        match accepted.await {
+            None => return,
+            Some(Ok((stream, peer))) => {
+                let current = worker.snapshot();
+                if current.listener(&key).is_some() {
+                    snapshot = current;
+                }
+                accepted_one(&worker, &snapshot, stream, peer, &key);
+            }
+            Some(Err(error)) if is_of_one_connection(&error) => {}
+            Some(Err(error)) => {
+                tracing::warn!(%error, address = %key.address, "cannot accept");
+                tokio::time::sleep(ACCEPT_ERROR_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// True if the error concerns the connection that was to be accepted, not the socket or the process.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
+
+/// Counts a connection against its listener's limit and its worker's load; dropping it ends the count.
+pub(crate) struct ConnectionPermit {
+    shared: Arc<ListenerShared>,
+    /// The worker whose load it is part of, with the table of workers.
+    worker: Option<(Arc<[crate::worker::Peer]>, usize)>,
+}
+
+impl ConnectionPermit {
+    fn assign(&mut self, peers: &Arc<[crate::worker::Peer]>, worker: usize) {
+        self.unassign();
+        peers[worker].connections.fetch_add(1, Ordering::AcqRel);
+        self.worker = Some((Arc::clone(peers), worker));
+    }
+
+    fn unassign(&mut self) {
+        if let Some((peers, worker)) = self.worker.take() {
+            peers[worker].connections.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        self.unassign();
+        self.shared.connections.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn accepted_one(
+    worker: &Rc<Worker>,
+    snapshot: &Rc<LocalSnapshot>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    key: &SocketKey,
+) {
+    let Some(listener) = snapshot.listener(key) else { return };
+    let cells = listener.metrics.worker(worker.index);
+    cells.connections_accepted.inc();
+    let before = listener.shared.connections.fetch_add(1, Ordering::AcqRel);
+    let mut permit = ConnectionPermit { shared: Arc::clone(&listener.shared), worker: None };
+    if before >= listener.config.connections_max() {
+        cells.connections_refused[ConnectionRefusal::Limit].inc();
+        return;
+    }
+    set_options(&stream, listener.config.tcp_keepalive().as_ref(), listener.config.tcp_user_timeout());
+    let target = least_loaded(worker);
+    permit.assign(&worker.peers, target);
+    if target == worker.index {
+        connection::spawn(worker, Rc::clone(snapshot), stream, peer, key.clone(), permit);
+        return;
+    }
+    cells.connections_handed_over.inc();
+    match stream.into_std() {
+        Ok(stream) => {
+            let snapshot = Arc::clone(&snapshot.0);
+            let hand_over = HandOver { snapshot, stream, peer, key: key.clone(), permit };
+            if let Err(refused) = worker.peers[target].hand_over.try_send(hand_over) {
+                let mut hand_over = refused.into_inner();
+                hand_over.permit.assign(&worker.peers, worker.index);
+                take_over(worker, hand_over);
+            }
+        }
+        Err(error) => tracing::warn!(%error, "cannot hand a connection over"),
+    }
+}
+
+/// Serves a connection that another worker accepted.
+pub(crate) fn take_over(worker: &Rc<Worker>, hand_over: HandOver) {
+    match TcpStream::from_std(hand_over.stream) {
+        Ok(stream) => {
+            let snapshot = Rc::new(LocalSnapshot(hand_over.snapshot));
+            connection::spawn(worker, snapshot, stream, hand_over.peer, hand_over.key, hand_over.permit);
+        }
+        Err(error) => tracing::warn!(%error, "cannot watch a connection"),
+    }
+}
+
+/// This worker, unless another has clearly fewer connections: few connections are spread exactly, since one of few may
+/// be a busy HTTP/2 connection; among many a difference of an eighth is let be, for a hand-over costs a wake-up.
+fn least_loaded(worker: &Worker) -> usize {
+    let load = |index: usize| worker.peers[index].connections.load(Ordering::Relaxed);
+    let own = load(worker.index);
+    let other = (0..worker.peers.len()).min_by_key(|&index| load(index)).unwrap_or(worker.index);
+    let least = load(other);
+    if own > least + least / 8 && !worker.is_draining() { other } else { worker.index }
+}
+
+/// Sets the options of a TCP connection; a failure is not worth the connection.
+pub(crate) fn set_options(stream: &TcpStream, keepalive: Option<&model::TcpKeepalive>, user_timeout: Option<Duration>) {
+    let result = stream.set_nodelay(true).and_then(|()| {
+        let socket = SockRef::from(stream);
+        if let Some(keepalive) = keepalive {
+            let settings = TcpKeepalive::new()
+                .with_time(keepalive.time())
+                .with_interval(keepalive.interval())
+                .with_retries(keepalive.probes());
+            socket.set_tcp_keepalive(&settings)?;
+        }
+        match user_timeout {
+            Some(_) => socket.set_tcp_user_timeout(user_timeout),
+            None => Ok(()),
+        }
+    });
+    if let Err(error) = result {
+        tracing::debug!(%error, "cannot set socket options");
+    }
+}

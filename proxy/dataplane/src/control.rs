@@ -1,0 +1,265 @@
+//! Starting the data plane, putting configurations in force, and ending it.
+
+use crate::accept;
+use crate::snapshot::{CompileFault, Compiler, Snapshot, SocketKey};
+use crate::worker::{Command, HAND_OVER_QUEUE_MAX, Peer, Seed};
+use arc_swap::ArcSwap;
+use outrigger_config::MeshConfig;
+use outrigger_config::model::Name;
+use outrigger_telemetry::{AccessLogSinks, Metrics};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// What the data plane is started with.
+#[derive(Clone)]
+pub struct Options {
+    /// Worker threads; at least one is started.
+    pub workers: usize,
+    /// Where the workers count. It was made for as many workers.
+    pub metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("workers", &self.workers).finish_non_exhaustive()
+    }
+}
+
+/// Why a configuration was not put in force. The one before stays, and nothing of the new one is left.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Files that the configuration names are at fault.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Compile(Vec<CompileFault>),
+    /// A listening socket cannot be had.
+    #[error("listener `{listener}`: cannot listen on {address}: {source}")]
+    Bind {
+        /// The listener's name.
+        listener: String,
+        /// The address that was tried.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What was put in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// The number of the configuration, from 1.
+    pub generation: u64,
+    /// Listening addresses that were opened.
+    pub opened: usize,
+    /// Listening addresses that were closed.
+    pub closed: usize,
+}
+
+/// A listener and the address that it is bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerAddress {
+    /// The listener's name.
+    pub name: String,
+    /// The address, with the port that the kernel picked if 0 was asked for.
+    pub address: SocketAddr,
+}
+
+struct WorkerHandle {
+    commands: mpsc::UnboundedSender<Command>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The running data plane. Dropping it stops its workers at once; [`DataPlane::drain`] ends it in order.
+pub struct DataPlane {
+    compiler: Compiler,
+    sinks: Arc<AccessLogSinks>,
+    current: Arc<ArcSwap<Snapshot>>,
+    workers: Vec<WorkerHandle>,
+    peers: Arc<[Peer]>,
+    bound: HashMap<SocketKey, SocketAddr>,
+}
+
+impl std::fmt::Debug for DataPlane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DataPlane").field("workers", &self.workers.len()).finish_non_exhaustive()
+    }
+}
+
+/// How long the access logs may take to write what they hold, at the end.
+const LOG_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl DataPlane {
+    /// Starts workers and puts the first configuration in force.
+    pub async fn start(options: Options, config: Arc<MeshConfig>) -> Result<DataPlane, ApplyError> {
+        let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&options.metrics)));
+        let compiler = Compiler::new(Arc::clone(&options.metrics), Arc::clone(&sinks));
+        let empty = compiler.compile(Arc::clone(&config), None).map_err(ApplyError::Compile)?;
+        let count = options.workers.max(1);
+        let (peers, hand_overs): (Vec<Peer>, Vec<_>) = (0..count)
+            .map(|_| {
+                let (hand_over, receiver) = mpsc::channel(HAND_OVER_QUEUE_MAX);
+                (Peer { connections: AtomicUsize::new(0), hand_over }, receiver)
+            })
+            .unzip();
+        let peers: Arc<[Peer]> = peers.into();
+        let first = Arc::new(empty);
+        let connection_ids = Arc::new(AtomicU64::new(1));
+        let workers = hand_overs
+            .into_iter()
+            .enumerate()
+            .map(|(index, hand_overs)| {
+                let (commands, receiver) = mpsc::unbounded_channel();
+                let seed = Seed {
+                    index,
+                    snapshot: Arc::clone(&first),
+                    peers: Arc::clone(&peers),
+                    connection_ids: Arc::clone(&connection_ids),
+                    commands: receiver,
+                    hand_overs,
+                };
+                let thread = std::thread::Builder::new()
+                    .name(format!("worker-{index}"))
+                    .spawn(move || crate::worker::run(seed))
+                    .expect("a thread can be had");
+                WorkerHandle { commands, thread: Some(thread) }
+            })
+            .collect();
+        let current = Arc::new(ArcSwap::from(Arc::clone(&first)));
+        let mut plane = DataPlane { compiler, sinks, current, workers, peers, bound: HashMap::new() };
+        plane.publish(first).await?;
+        Ok(plane)
+    }
+
+    /// The snapshot in force; cheap, and never blocks.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// The published snapshot, for readers that outlive borrows of the data plane.
+    pub fn published(&self) -> Arc<ArcSwap<Snapshot>> {
+        Arc::clone(&self.current)
+    }
+
+    /// Puts a configuration in force on all workers: when this returns, every new request is served by it. On an error
+    /// nothing has changed. Not cancel safe: run it to its end.
+    pub async fn apply(&mut self, config: Arc<MeshConfig>) -> Result<Applied, ApplyError> {
+        let previous = self.snapshot();
+        let snapshot = self.compiler.compile(config, Some(&previous)).map_err(ApplyError::Compile)?;
+        self.publish(Arc::new(snapshot)).await
+    }
+
+    async fn publish(&mut self, snapshot: Arc<Snapshot>) -> Result<Applied, ApplyError> {
+        let mut opened: Vec<(SocketKey, SocketAddr, Vec<std::net::TcpListener>)> = Vec::new();
+        for listener in &snapshot.listeners {
+            if self.bound.contains_key(&listener.key) {
+                continue;
+            }
+            let (address, sockets) = bind_all(listener.config.address(), listener.config.backlog(), self.workers.len())
+                .map_err(|source| ApplyError::Bind {
+                    listener: listener.config.name().to_string(),
+                    address: listener.config.address(),
+                    source,
+                })?;
+            opened.push((listener.key.clone(), address, sockets));
+        }
+        let closed: Vec<SocketKey> =
+            self.bound.keys().filter(|key| snapshot.listener(key).is_none()).cloned().collect();
+        let applied = Applied { generation: snapshot.generation, opened: opened.len(), closed: closed.len() };
+        for key in &closed {
+            self.bound.remove(key);
+        }
+        for (key, address, _) in &opened {
+            self.bound.insert(key.clone(), *address);
+        }
+        self.current.store(Arc::clone(&snapshot));
+        let mut acknowledged = Vec::new();
+        for worker in &self.workers {
+            let open = opened.iter_mut().filter_map(|(key, _, sockets)| Some((key.clone(), sockets.pop()?))).collect();
+            let (done, receiver) = oneshot::channel();
+            let publish = Command::Publish { snapshot: Arc::clone(&snapshot), open, close: closed.clone(), done };
+            if worker.commands.send(publish).is_ok() {
+                acknowledged.push(receiver);
+            }
+        }
+        for worker in acknowledged {
+            // A worker that ended meanwhile serves nothing any more.
+            let _ = worker.await;
+        }
+        Ok(applied)
+    }
+
+    /// The bound listeners, in the order of the configuration.
+    pub fn listeners(&self) -> Vec<ListenerAddress> {
+        let snapshot = self.snapshot();
+        let bound = snapshot.listeners.iter().filter_map(|listener| {
+            let address = *self.bound.get(&listener.key)?;
+            Some(ListenerAddress { name: listener.config.name().to_string(), address })
+        });
+        bound.collect()
+    }
+
+    /// The address that a listener is bound to.
+    pub fn listener_address(&self, name: &Name) -> Option<SocketAddr> {
+        self.listeners().into_iter().find(|listener| listener.name == name.as_str()).map(|listener| listener.address)
+    }
+
+    /// Downstream connections that are open.
+    pub fn connections(&self) -> usize {
+        self.peers.iter().map(|peer| peer.connections.load(Ordering::Acquire)).sum()
+    }
+
+    /// Ends the data plane: stops accepting, lets what is in flight finish for at most `timeout`, and cuts what is left
+    /// then. True if nothing had to be cut.
+    pub async fn drain(mut self, timeout: Duration) -> bool {
+        self.tell(|| Command::Drain);
+        let threads: Vec<JoinHandle<()>> = self.workers.iter_mut().filter_map(|worker| worker.thread.take()).collect();
+        let mut joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                // A worker that panicked has been reported by the panic hook.
+                let _ = thread.join();
+            }
+        });
+        let whole = tokio::time::timeout(timeout, &mut joined).await.is_ok();
+        if !whole {
+            self.tell(|| Command::Stop);
+            let _ = joined.await;
+        }
+        let sinks = Arc::clone(&self.sinks);
+        let _ = tokio::task::spawn_blocking(move || sinks.close(LOG_CLOSE_TIMEOUT)).await;
+        whole
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) {
+        for worker in &self.workers {
+            // One that has ended needs no telling.
+            let _ = worker.commands.send(command());
+        }
+    }
+}
+
+impl Drop for DataPlane {
+    fn drop(&mut self) {
+        self.tell(|| Command::Stop);
+        for worker in &mut self.workers {
+            if let Some(thread) = worker.thread.take() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+/// One socket for each worker, on one address.
+fn bind_all(address: SocketAddr, backlog: u32, workers: usize) -> io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
+    let first = accept::bind(address, backlog)?;
+    let bound = first.local_addr()?;
+    let mut sockets = vec![first];
+    for _ in 1..workers {
+        sockets.push(accept::bind(bound, backlog)?);
+    }
+    Ok((bound, sockets))
+}

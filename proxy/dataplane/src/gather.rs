@@ -1,0 +1,201 @@
+//! Gathers the writes of an HTTP/2 connection until its poll ends.
+//!
+//! `h2` flushes every response's frames by themselves, a `writev` each. Here frames go into one buffer, and the
+//! connection's driver writes it out once, after it has polled the connection: many streams' frames, one system call.
+//!
+//! Until [`Gather::start`] the wrapper passes everything through: during the handshake nobody calls
+//! [`Gather::poll_gathered`], so a gathered SETTINGS frame would never leave, and a peer that waits for it would wait
+//! for ever.
+
+use bytes::Bytes;
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Bytes gathered before a write is forced; one writev of this size is as good as a larger one.
+const GATHER_BYTES_MAX: usize = 64 * 1024;
+/// A buffer that grew beyond this is given back once it is empty.
+const KEEP_BYTES_MAX: usize = 16 * 1024;
+
+struct Inner<S> {
+    io: S,
+    /// Bytes that were read before HTTP/2 was recognized; they are read first.
+    read_ahead: Bytes,
+    buffer: Vec<u8>,
+    /// Bytes of `buffer` that are written already.
+    written: usize,
+    gathering: bool,
+}
+
+/// An I/O stream whose writes are gathered. Clones share the stream: one is given to `h2`, one stays with the driver.
+pub(crate) struct Gather<S>(Rc<RefCell<Inner<S>>>);
+
+impl<S> Clone for Gather<S> {
+    fn clone(&self) -> Self {
+        Gather(Rc::clone(&self.0))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
+    /// Wraps `io`, passing everything through.
+    pub(crate) fn new(io: S) -> Gather<S> {
+        Gather::with_read_ahead(io, Bytes::new())
+    }
+
+    /// Wraps `io`, of which some bytes were read already.
+    pub(crate) fn with_read_ahead(io: S, read_ahead: Bytes) -> Gather<S> {
+        let inner = Inner { io, read_ahead, buffer: Vec::new(), written: 0, gathering: false };
+        Gather(Rc::new(RefCell::new(inner)))
+    }
+
+    /// From now on writes are gathered; the caller must call [`Gather::poll_gathered`] after each poll of the
+    /// connection.
+    pub(crate) fn start(&self) {
+        self.0.borrow_mut().gathering = true;
+    }
+
+    /// Writes what was gathered. `Pending` registers the waker: the task is polled again when the socket takes more.
+    pub(crate) fn poll_gathered(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.0.borrow_mut();
+        ready!(inner.poll_write_out(cx))?;
+        Pin::new(&mut inner.io).poll_flush(cx)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
+    fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.buffer.len() {
+            let n = ready!(Pin::new(&mut self.io).poll_write(cx, &self.buffer[self.written..]))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += n;
+        }
+        self.written = 0;
+        if self.buffer.capacity() > KEEP_BYTES_MAX {
+            self.buffer = Vec::new();
+        } else {
+            self.buffer.clear();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Makes room in the buffer; `Pending` while the socket takes nothing and the buffer is full.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.buffer.len() - self.written >= GATHER_BYTES_MAX {
+            ready!(self.poll_write_out(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gather<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let inner = &mut *self.0.borrow_mut();
+        if !inner.read_ahead.is_empty() {
+            let n = inner.read_ahead.len().min(buf.remaining());
+            buf.put_slice(&inner.read_ahead.split_to(n));
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut inner.io).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gather<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let inner = &mut *self.0.borrow_mut();
+        if !inner.gathering {
+            return Pin::new(&mut inner.io).poll_write(cx, data);
+        }
+        ready!(inner.poll_room(cx))?;
+        inner.buffer.extend_from_slice(data);
+        Poll::Ready(Ok(data.len()))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let inner = &mut *self.0.borrow_mut();
+        if !inner.gathering {
+            return Pin::new(&mut inner.io).poll_write_vectored(cx, slices);
+        }
+        ready!(inner.poll_room(cx))?;
+        let before = inner.buffer.len();
+        for slice in slices {
+            inner.buffer.extend_from_slice(slice);
+        }
+        Poll::Ready(Ok(inner.buffer.len() - before))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let inner = &mut *self.0.borrow_mut();
+        if inner.gathering {
+            // The driver flushes when the connection's poll has ended.
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut inner.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let inner = &mut *self.0.borrow_mut();
+        ready!(inner.poll_write_out(cx))?;
+        Pin::new(&mut inner.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn passes_through_until_started_and_gathers_after() {
+        let (near, mut far) = tokio::io::duplex(1024);
+        let gather = Gather::new(near);
+        let mut writer = gather.clone();
+        writer.write_all(b"preface").await.unwrap();
+        let mut seen = [0u8; 7];
+        far.read_exact(&mut seen).await.unwrap();
+        gather.start();
+        writer.write_all(b"one").await.unwrap();
+        writer.write_all(b"two").await.unwrap();
+        writer.flush().await.unwrap();
+        let mut buf = [0u8; 16];
+        let idle = std::future::poll_fn(|cx| {
+            let mut read = ReadBuf::new(&mut buf);
+            Poll::Ready(Pin::new(&mut far).poll_read(cx, &mut read).is_pending())
+        });
+        assert!(idle.await, "nothing leaves before the driver's flush");
+        std::future::poll_fn(|cx| gather.poll_gathered(cx)).await.unwrap();
+        let mut seen = [0u8; 6];
+        far.read_exact(&mut seen).await.unwrap();
+        assert_eq!(&seen, b"onetwo");
+    }
+
+    #[tokio::test]
+    async fn a_full_buffer_makes_the_writer_wait() {
+        let (near, mut far) = tokio::io::duplex(16);
+        let gather = Gather::new(near);
+        gather.start();
+        let mut writer = gather.clone();
+        writer.write_all(&vec![7u8; GATHER_BYTES_MAX]).await.unwrap();
+        let pending = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut writer).poll_write(cx, b"x").is_pending()));
+        assert!(pending.await);
+        let drain = async {
+            let mut sink = vec![0u8; GATHER_BYTES_MAX];
+            far.read_exact(&mut sink).await.unwrap();
+        };
+        let flush = std::future::poll_fn(|cx| gather.poll_gathered(cx));
+        let (_, flushed) = tokio::join!(drain, flush);
+        flushed.unwrap();
+    }
+}

@@ -1,0 +1,214 @@
+//! HTTP/2's header maps into heads and back, and what all requests go through before they are routed.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use outrigger_http1::{Fields, KnownName, Method, RequestHead, ResponseHead, Version};
+
+/// A fault of an HTTP/2 request that `h2` lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Http2RequestFault {
+    /// `:authority` and `host` differ, or `host` stands twice.
+    #[error("authority and host disagree")]
+    AuthorityMismatch,
+    /// Neither `:authority` nor `host`.
+    #[error("no authority")]
+    MissingAuthority,
+    /// No `:path`.
+    #[error("no path")]
+    MissingPath,
+}
+
+impl Http2RequestFault {
+    /// Every fault.
+    pub(crate) const ALL: &'static [Http2RequestFault] = &[
+        Http2RequestFault::AuthorityMismatch,
+        Http2RequestFault::MissingAuthority,
+        Http2RequestFault::MissingPath,
+    ];
+
+    /// For `response_code_details` and metrics.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Http2RequestFault::AuthorityMismatch => "http2_authority_mismatch",
+            Http2RequestFault::MissingAuthority => "http2_missing_authority",
+            Http2RequestFault::MissingPath => "http2_missing_path",
+        }
+    }
+}
+
+/// Fills `head` from an HTTP/2 request. `host` becomes the authority.
+pub(crate) fn request_from_http2(
+    parts: &http::request::Parts,
+    head: &mut RequestHead,
+) -> Result<(), Http2RequestFault> {
+    head.clear();
+    head.version = Version::Http2;
+    head.method = Method::from_bytes(parts.method.as_str().as_bytes()).ok_or(Http2RequestFault::MissingPath)?;
+    if let Some(scheme) = parts.uri.scheme_str() {
+        head.set_scheme(scheme);
+    }
+    let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
+    if path.is_empty() && head.method != Method::Connect {
+        return Err(Http2RequestFault::MissingPath);
+    }
+    head.set_path_and_query(path);
+    fill_fields(&parts.headers, &mut head.fields, true);
+    let mut hosts = parts.headers.get_all(http::header::HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Http2RequestFault::AuthorityMismatch);
+    }
+    match (parts.uri.authority(), host) {
+        (Some(authority), Some(host)) if authority.as_str().as_bytes() != host.as_bytes() => {
+            Err(Http2RequestFault::AuthorityMismatch)
+        }
+        (Some(authority), _) => {
+            head.set_authority(authority.as_str());
+            Ok(())
+        }
+        (None, Some(host)) => {
+            let host = host.to_str().ok().filter(|host| host.parse::<http::uri::Authority>().is_ok());
+            head.set_authority(host.ok_or(Http2RequestFault::MissingAuthority)?);
+            Ok(())
+        }
+        (None, None) => Err(Http2RequestFault::MissingAuthority),
+    }
+}
+
+/// Fills `head` from an HTTP/2 response.
+pub(crate) fn response_from_http2(parts: &http::response::Parts, head: &mut ResponseHead) {
+    head.clear();
+    head.version = Version::Http2;
+    head.status = parts.status.as_u16();
+    fill_fields(&parts.headers, &mut head.fields, false);
+}
+
+/// Copies a header map into fields.
+pub(crate) fn fill_fields(headers: &HeaderMap, fields: &mut Fields, skip_host: bool) {
+    for (name, value) in headers {
+        if skip_host && *name == http::header::HOST {
+            continue;
+        }
+        fields.push(name.as_str().as_bytes(), value.as_bytes());
+    }
+}
+
+/// Copies fields into a header map. Fields came through a parser or a checked configuration, so that each is legal;
+/// one that is not is left out.
+pub(crate) fn header_map(fields: &Fields) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(fields.len());
+    for field in fields.iter() {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(field.name), HeaderValue::from_bytes(field.value)) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+/// An HTTP/2 request from a head. `None` if its parts do not make a URI.
+pub(crate) fn request_to_http2(head: &RequestHead, scheme: &str) -> Option<http::Request<()>> {
+    let mut request = http::Request::new(());
+    *request.method_mut() = match &head.method {
+        Method::Get => http::Method::GET,
+        Method::Post => http::Method::POST,
+        other => http::Method::from_bytes(other.as_str().as_bytes()).ok()?,
+    };
+    let mut uri = http::uri::Parts::default();
+    uri.scheme = Some(match scheme {
+        "https" => http::uri::Scheme::HTTPS,
+        _ => http::uri::Scheme::HTTP,
+    });
+    uri.authority = Some(head.authority().parse().ok()?);
+    uri.path_and_query = Some(head.path_and_query().parse().ok()?);
+    *request.uri_mut() = http::Uri::from_parts(uri).ok()?;
+    *request.version_mut() = http::Version::HTTP_2;
+    *request.headers_mut() = header_map(&head.fields);
+    Some(request)
+}
+
+/// An HTTP/2 response from a head.
+pub(crate) fn response_to_http2(head: &ResponseHead) -> http::Response<()> {
+    let mut response = http::Response::new(());
+    *response.status_mut() = http::StatusCode::from_u16(head.status).unwrap_or(http::StatusCode::BAD_GATEWAY);
+    *response.version_mut() = http::Version::HTTP_2;
+    *response.headers_mut() = header_map(&head.fields);
+    response
+}
+
+/// True if the request is gRPC: its `content-type` is `application/grpc`, or begins with it and `+` or `;`.
+pub(crate) fn is_grpc(fields: &Fields) -> bool {
+    fields.get(KnownName::ContentType).is_some_and(|value| {
+        value
+            .strip_prefix(b"application/grpc")
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+    })
+}
+
+/// The time that `grpc-timeout` allows; `None` if it is absent or malformed (gRPC's `PROTOCOL-HTTP2.md`: up to eight
+/// digits and a unit).
+pub(crate) fn grpc_timeout(fields: &Fields) -> Option<std::time::Duration> {
+    use std::time::Duration;
+    let (unit, digits) = fields.get(KnownName::GrpcTimeout)?.split_last()?;
+    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let count = digits.iter().fold(0u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    Some(match unit {
+        b'H' => Duration::from_secs(count * 3600),
+        b'M' => Duration::from_secs(count * 60),
+        b'S' => Duration::from_secs(count),
+        b'm' => Duration::from_millis(count),
+        b'u' => Duration::from_micros(count),
+        b'n' => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn grpc_timeouts_are_read_strictly() {
+        let read = |value: &[u8]| {
+            let mut fields = Fields::new();
+            fields.push_known(KnownName::GrpcTimeout, value);
+            grpc_timeout(&fields)
+        };
+        assert_eq!(read(b"5S"), Some(Duration::from_secs(5)));
+        assert_eq!(read(b"99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        assert_eq!(read(b"100m"), Some(Duration::from_millis(100)));
+        for bad in [b"" as &[u8], b"S", b"5", b"5s", b"123456789S", b"-1S", b"1 S"] {
+            assert_eq!(read(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn grpc_is_told_by_its_content_type() {
+        for (value, expected) in
+            [("application/grpc", true), ("application/grpc+proto", true), ("application/grpc-web", false)]
+        {
+            let mut fields = Fields::new();
+            fields.push_known(KnownName::ContentType, value.as_bytes());
+            assert_eq!(is_grpc(&fields), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn authority_and_host_must_agree_on_http2() {
+        let request = |host: Option<&str>, uri: &str| {
+            let mut builder = http::Request::builder().uri(uri);
+            if let Some(host) = host {
+                builder = builder.header("host", host);
+            }
+            let (parts, ()) = builder.body(()).unwrap().into_parts();
+            let mut head = RequestHead::new();
+            request_from_http2(&parts, &mut head).map(|()| head.authority().to_owned())
+        };
+        assert_eq!(request(None, "http://a/x"), Ok("a".to_owned()));
+        assert_eq!(request(Some("a"), "http://a/x"), Ok("a".to_owned()));
+        assert_eq!(request(Some("b"), "http://a/x"), Err(Http2RequestFault::AuthorityMismatch));
+        assert_eq!(request(Some("b"), "/x"), Ok("b".to_owned()));
+        assert_eq!(request(None, "/x"), Err(Http2RequestFault::MissingAuthority));
+    }
+}

@@ -1,0 +1,211 @@
+//! The incoming side of an HTTP/1 connection: bytes read from the socket, handed to the decoder, and body frames out.
+//!
+//! Heads are read into a buffer that all connections of a worker share, and only what is left over is kept: a
+//! connection without bytes holds no buffer.
+
+use crate::body::BodyFrame;
+use crate::io::Stream;
+use bytes::{Buf, BytesMut};
+use outrigger_http1::{Decoded, Event, Fields, RequestDecoder, RequestError, RequestHead, ResponseDecoder, ResponseError, ResponseHead};
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+
+/// One read of a body takes at most this much: large enough that the system call's cost is spread over it.
+const BODY_READ_BYTES: usize = 64 * 1024;
+
+/// A decoder of either side.
+pub(crate) trait Decoder {
+    /// The head that it fills.
+    type Head;
+    /// What it refuses with.
+    type Error;
+    fn decode(&mut self, input: &[u8], head: &mut Self::Head) -> Result<Decoded, Self::Error>;
+    fn trailers(&self) -> &Fields;
+}
+
+impl Decoder for RequestDecoder {
+    type Head = RequestHead;
+    type Error = RequestError;
+    fn decode(&mut self, input: &[u8], head: &mut RequestHead) -> Result<Decoded, RequestError> {
+        RequestDecoder::decode(self, input, head)
+    }
+    fn trailers(&self) -> &Fields {
+        RequestDecoder::trailers(self)
+    }
+}
+
+impl Decoder for ResponseDecoder {
+    type Head = ResponseHead;
+    type Error = ResponseError;
+    fn decode(&mut self, input: &[u8], head: &mut ResponseHead) -> Result<Decoded, ResponseError> {
+        ResponseDecoder::decode(self, input, head)
+    }
+    fn trailers(&self) -> &Fields {
+        ResponseDecoder::trailers(self)
+    }
+}
+
+/// Why no event came.
+#[derive(Debug)]
+pub(crate) enum ReadError<E> {
+    /// The socket failed.
+    Io(io::Error),
+    /// The peer closed its side.
+    Eof,
+    /// What came is refused.
+    Refused(E),
+}
+
+/// Bytes that were read and not yet decoded, and their decoder.
+pub(crate) struct Incoming<D: Decoder> {
+    pub(crate) decoder: D,
+    /// The head that is filled next; taken by whoever handles the message.
+    pub(crate) head: D::Head,
+    pub(crate) buffer: BytesMut,
+    stashed: Option<BodyFrame>,
+    bytes_read: u64,
+}
+
+impl<D: Decoder> Incoming<D> {
+    pub(crate) fn new(decoder: D, head: D::Head) -> Incoming<D> {
+        Incoming { decoder, head, buffer: BytesMut::new(), stashed: None, bytes_read: 0 }
+    }
+
+    /// Bytes read since this was last asked.
+    pub(crate) fn take_bytes_read(&mut self) -> u64 {
+        std::mem::take(&mut self.bytes_read)
+    }
+
+    /// The next event of a head: [`Event::Head`] or [`Event::Informational`].
+    pub(crate) fn poll_head(
+        &mut self,
+        io: &mut Stream,
+        scratch: &RefCell<Box<[u8]>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Event, ReadError<D::Error>>> {
+        loop {
+            if !self.buffer.is_empty() {
+                let decoded = self.decoder.decode(&self.buffer, &mut self.head).map_err(ReadError::Refused)?;
+                self.buffer.advance(decoded.consumed);
+                if !matches!(decoded.event, Event::NeedMore) {
+                    return Poll::Ready(Ok(decoded.event));
+                }
+            }
+            let scratch = &mut *scratch.borrow_mut();
+            let mut read = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut *io).poll_read(cx, &mut read)).map_err(ReadError::Io)?;
+            let filled = read.filled();
+            if filled.is_empty() {
+                return Poll::Ready(Err(ReadError::Eof));
+            }
+            self.bytes_read += filled.len() as u64;
+            if self.buffer.is_empty() {
+                // The usual case: the whole head in one read, decoded where it lies.
+                let decoded = self.decoder.decode(filled, &mut self.head).map_err(ReadError::Refused)?;
+                self.buffer.extend_from_slice(&filled[decoded.consumed..]);
+                if !matches!(decoded.event, Event::NeedMore) {
+                    return Poll::Ready(Ok(decoded.event));
+                }
+            } else {
+                self.buffer.extend_from_slice(filled);
+            }
+        }
+    }
+
+    /// The next frame of the body.
+    pub(crate) fn poll_body(
+        &mut self,
+        io: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<BodyFrame, ReadError<D::Error>>> {
+        if let Some(frame) = self.stashed.take() {
+            return Poll::Ready(Ok(frame));
+        }
+        loop {
+            match self.decode_body().map_err(ReadError::Refused)? {
+                Some(BodyFrame::Data { bytes, .. }) => {
+                    // Whether this was the last piece is often known already, and saves the writer a frame.
+                    let end = match self.decode_body().map_err(ReadError::Refused)? {
+                        Some(BodyFrame::End) => true,
+                        next => {
+                            self.stashed = next;
+                            false
+                        }
+                    };
+                    return Poll::Ready(Ok(BodyFrame::Data { bytes, end }));
+                }
+                Some(frame) => return Poll::Ready(Ok(frame)),
+                None => {}
+            }
+            ready!(self.poll_fill(io, cx))?;
+        }
+    }
+
+    fn poll_fill(&mut self, io: &mut Stream, cx: &mut Context<'_>) -> Poll<Result<(), ReadError<D::Error>>> {
+        self.buffer.reserve(BODY_READ_BYTES);
+        let read = ready!(pin!(io.read_buf(&mut self.buffer)).poll(cx)).map_err(ReadError::Io)?;
+        self.bytes_read += read as u64;
+        if read == 0 { Poll::Ready(Err(ReadError::Eof)) } else { Poll::Ready(Ok(())) }
+    }
+
+    fn decode_body(&mut self) -> Result<Option<BodyFrame>, D::Error> {
+        loop {
+            let decoded = self.decoder.decode(&self.buffer, &mut self.head)?;
+            match decoded.event {
+                Event::Data(range) => {
+                    self.buffer.advance(range.start);
+                    let bytes = self.buffer.split_to(range.len()).freeze();
+                    self.buffer.advance(decoded.consumed - range.end);
+                    return Ok(Some(BodyFrame::Data { bytes, end: false }));
+                }
+                Event::Trailers => {
+                    let trailers = Box::new(self.decoder.trailers().clone());
+                    self.buffer.advance(decoded.consumed);
+                    return Ok(Some(BodyFrame::Trailers(trailers)));
+                }
+                Event::End => {
+                    self.buffer.advance(decoded.consumed);
+                    return Ok(Some(BodyFrame::End));
+                }
+                Event::NeedMore => {
+                    self.buffer.advance(decoded.consumed);
+                    return Ok(None);
+                }
+                // A head cannot come before the body's end.
+                Event::Head(_) | Event::Informational => self.buffer.advance(decoded.consumed),
+            }
+        }
+    }
+
+    /// Reads ahead while no message is read, to notice the peer's close. Ready when it closed or failed; bytes that
+    /// come instead are kept, and as long as there are any no more is read.
+    pub(crate) fn poll_closed(
+        &mut self,
+        io: &mut Stream,
+        scratch: &RefCell<Box<[u8]>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.buffer.is_empty() {
+            let scratch = &mut *scratch.borrow_mut();
+            let mut read = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut *io).poll_read(cx, &mut read))?;
+            if read.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.bytes_read += read.filled().len() as u64;
+            self.buffer.extend_from_slice(read.filled());
+        }
+        Poll::Pending
+    }
+
+    /// Gives the buffer back if nothing is in it.
+    pub(crate) fn release(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! One request, in phases that can be read from top to bottom:
+//!
+//! 1. **begin**: count it, note when.
+//! 2. **sanitize** ([`sanitize`]): normalize the path; drop hop-by-hop fields; replace what an untrusted client must
+//!    not say.
+//! 3. **match** ([`decide`]): virtual host, route, action.
+//! 4. **act**: a redirect or direct response ([`respond`]), or attempts at an upstream ([`forward`]), each of which
+//!    picks an endpoint, takes a pooled connection, sends, and classifies what came ([`exchange`]).
+//! 5. **record** ([`record`]): metrics and access log, once, at the end of the body.
+//!
+//! The whole request is served by one snapshot, taken at its start.
+
+mod exchange;
+mod forward;
+mod record;
+mod respond;
+mod sanitize;
+
+use crate::body::BodyLength;
+use crate::connection::{Accepted, Ends};
+use crate::head::is_grpc;
+use crate::refusals;
+use crate::reply::LocalReply;
+use crate::server::Downstream;
+use crate::snapshot::{ChainPolicy, RoutePolicy};
+use crate::worker::{LocalSnapshot, Worker};
+use outrigger_config::model::{self, RouteAction};
+use outrigger_http1::{KnownName, Method, RequestHead};
+use outrigger_telemetry::{ListenerCells, RouteMetrics};
+use outrigger_traffic::{Found, RequestView};
+use record::Record;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What a request is served with.
+pub(crate) struct RequestContext<'c> {
+    accepted: &'c Accepted,
+    pub(crate) snapshot: Rc<LocalSnapshot>,
+}
+
+impl<'c> RequestContext<'c> {
+    /// Takes the snapshot that the request is served by.
+    pub(crate) fn new(accepted: &'c Accepted) -> RequestContext<'c> {
+        RequestContext { accepted, snapshot: accepted.registration.control.snapshot() }
+    }
+
+    fn worker(&self) -> &Rc<Worker> {
+        &self.accepted.worker
+    }
+
+    fn chain(&self) -> &Arc<ChainPolicy> {
+        self.accepted.registration.control.chain(&self.snapshot)
+    }
+
+    fn ends(&self) -> &Ends {
+        &self.accepted.ends
+    }
+
+    fn connection_id(&self) -> u64 {
+        self.accepted.registration.control.id
+    }
+
+    fn listener(&self) -> &ListenerCells {
+        self.chain().listener.worker(self.worker().index)
+    }
+}
+
+/// A route that takes a request: places in the model, and the policies there.
+#[derive(Clone, Copy)]
+struct Taken<'s> {
+    virtual_host: &'s Arc<model::VirtualHost>,
+    route: &'s model::Route,
+    policy: &'s RoutePolicy,
+}
+
+/// A request on its way through the phases.
+struct Request {
+    head: RequestHead,
+    length: BodyLength,
+    grpc: bool,
+    record: Record,
+}
+
+/// Serves one request to its end, and gives its head back, for its memory.
+pub(crate) async fn serve(
+    context: &RequestContext<'_>,
+    downstream: &mut Downstream<'_>,
+    head: RequestHead,
+    length: BodyLength,
+) -> RequestHead {
+    let grpc = is_grpc(&head.fields);
+    let record = Record::begin(context, downstream.version(), &head);
+    let mut request = Request { head, length, grpc, record };
+    let chain = context.chain();
+    let metrics;
+    match sanitize::sanitize(context, &mut request.head) {
+        Err(reply) => {
+            metrics = &chain.routes.unmatched;
+            if let LocalReply::BadPath { reason } = reply {
+                context.listener().refused_requests.refuse(refusals::index(reason));
+            } else {
+                context.listener().refused_requests.refuse(refusals::index(refusals::CONNECT));
+            }
+            respond::local(&mut request, downstream, context, None, reply).await;
+        }
+        Ok(()) => match decide(chain, &request.head) {
+            None => {
+                metrics = &chain.routes.unmatched;
+                respond::local(&mut request, downstream, context, None, LocalReply::NoRoute).await;
+            }
+            Some(taken) => {
+                metrics = &taken.policy.metrics;
+                request.record.take_route(taken.virtual_host, taken.route);
+                act(&mut request, downstream, context, taken).await;
+            }
+        },
+    }
+    finish(context, metrics, request)
+}
+
+async fn act(
+    request: &mut Request,
+    downstream: &mut Downstream<'_>,
+    context: &RequestContext<'_>,
+    taken: Taken<'_>,
+) {
+    match taken.route.action() {
+        RouteAction::Forward(policy) => forward::forward(request, downstream, context, taken, policy).await,
+        RouteAction::Redirect(redirect) => respond::redirect(request, downstream, context, taken, redirect).await,
+        RouteAction::DirectResponse(direct) => respond::direct(request, downstream, context, taken, direct).await,
+    }
+}
+
+/// Answers a request that could not be read.
+pub(crate) async fn refuse(
+    context: &RequestContext<'_>,
+    downstream: &mut Downstream<'_>,
+    head: RequestHead,
+    reply: LocalReply,
+) -> RequestHead {
+    let record = Record::begin(context, downstream.version(), &head);
+    let mut request = Request { head, length: BodyLength::None, grpc: false, record };
+    let reason = match reply {
+        LocalReply::Malformed { reason, .. } => reason,
+        _ => refusals::HEAD_TIMEOUT,
+    };
+    context.listener().refused_requests.refuse(refusals::index(reason));
+    respond::local(&mut request, downstream, context, None, reply).await;
+    finish(context, &context.chain().routes.unmatched, request)
+}
+
+fn finish(context: &RequestContext<'_>, metrics: &Arc<RouteMetrics>, request: Request) -> RequestHead {
+    let Request { head, record, .. } = request;
+    record.finish(context, metrics, &head);
+    head
+}
+
+/// The route that takes the request.
+fn decide<'s>(chain: &'s ChainPolicy, head: &RequestHead) -> Option<Taken<'s>> {
+    let Found::Route { virtual_host, route } = chain.routes.table.find(&HeadView(head)) else { return None };
+    let model = &chain.routes.config.virtual_hosts()[virtual_host];
+    Some(Taken {
+        virtual_host: model,
+        route: &model.routes()[route],
+        policy: &chain.routes.virtual_hosts[virtual_host][route],
+    })
+}
+
+/// A head as route matching reads it.
+struct HeadView<'h>(&'h RequestHead);
+
+impl RequestView for HeadView<'_> {
+    fn method(&self) -> &str {
+        self.0.method.as_str()
+    }
+
+    fn host(&self) -> &str {
+        host_without_port(self.0.authority())
+    }
+
+    fn path(&self) -> &str {
+        self.0.path()
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.0.query()
+    }
+
+    fn header<'a>(&'a self, name: &str, joined: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        let mut values = self.0.fields.find_all(name);
+        let first = values.next()?;
+        let Some(second) = values.next() else { return Some(first) };
+        joined.extend_from_slice(first);
+        for value in std::iter::once(second).chain(values) {
+            joined.push(b',');
+            joined.extend_from_slice(value);
+        }
+        Some(joined)
+    }
+}
+
+/// An authority without its port; the brackets of an IPv6 address stay.
+fn host_without_port(authority: &str) -> &str {
+    match authority.rfind([':', ']']) {
+        Some(at) if authority.as_bytes()[at] == b':' => &authority[..at],
+        _ => authority,
+    }
+}
+
+/// True if the method is idempotent by RFC 9110 section 9.2.2.
+fn is_idempotent(method: &Method) -> bool {
+    method.is_idempotent()
+}
+
+/// True if the request asks for an interim answer before its body.
+fn drop_expectation(head: &mut RequestHead) {
+    head.fields.remove_known(KnownName::Expect);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_dropped_and_addresses_kept() {
+        for (authority, host) in
+            [("a", "a"), ("a:1", "a"), ("[::1]", "[::1]"), ("[::1]:80", "[::1]"), ("", ""), ("10.0.0.1:2", "10.0.0.1")]
+        {
+            assert_eq!(host_without_port(authority), host);
+        }
+    }
+}

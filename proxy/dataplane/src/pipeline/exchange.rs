@@ -1,0 +1,332 @@
+//! One attempt at an upstream, and the streaming of its response: both directions at once, in one task.
+//!
+//! Each direction takes a piece only when the other side has room for it, so that a slow reader slows the writer and
+//! what is held is bounded by [`STREAM_BUFFER_BYTES_MAX`] and the windows.
+//!
+//! [`STREAM_BUFFER_BYTES_MAX`]: outrigger_config::model::defaults::STREAM_BUFFER_BYTES_MAX
+
+use crate::body::{BodyFrame, BodyLength};
+use crate::error::{AttemptError, DownstreamError};
+use crate::reply::LocalReply;
+use crate::server::Downstream;
+use crate::timer::{after, earlier};
+use crate::upstream::{ResponseStart, Upstream};
+use bytes::Bytes;
+use outrigger_config::model::defaults::RETRY_BUFFER_BYTES_MAX;
+use outrigger_http1::{Fields, ResponseHead, strip_hop_by_hop};
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Why a request got no (further) response from an upstream.
+pub(super) enum Stop {
+    /// The attempt failed; another may be allowed.
+    Attempt(AttemptError),
+    /// The request ends with an answer from here.
+    Reply(LocalReply),
+    /// The client is gone, or what it sends cannot go on.
+    Downstream(DownstreamError),
+}
+
+impl From<AttemptError> for Stop {
+    fn from(error: AttemptError) -> Stop {
+        Stop::Attempt(error)
+    }
+}
+
+impl From<DownstreamError> for Stop {
+    fn from(error: DownstreamError) -> Stop {
+        Stop::Downstream(error)
+    }
+}
+
+/// The time limits of a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// From the end of the request.
+    pub(super) route_timeout: Option<Duration>,
+    /// An absolute limit, from `grpc-timeout`.
+    pub(super) deadline: Option<Instant>,
+    /// Without any movement.
+    pub(super) stream_idle: Option<Duration>,
+    /// Bytes of request body.
+    pub(super) body_bytes_max: Option<u64>,
+}
+
+/// The request's body as far as it was read: kept for a second attempt while it is small.
+struct Replay {
+    pieces: Vec<Bytes>,
+    bytes: usize,
+    trailers: Option<Box<Fields>>,
+    /// Everything that was read is still here.
+    whole: bool,
+    /// The piece that the current attempt sends next.
+    next: usize,
+}
+
+/// The two sides of a request, over all its attempts.
+pub(super) struct Exchange<'x, 'd> {
+    pub(super) downstream: &'x mut Downstream<'d>,
+    limits: Limits,
+    replay: Replay,
+    /// The request's body was read to its end.
+    request_done: bool,
+    /// The current attempt has sent the request to its end.
+    sent: bool,
+    /// The deadline that the end of the request has set.
+    deadline: Option<Instant>,
+    last_progress: Instant,
+    /// The head of the response, or the last interim one.
+    pub(super) response: ResponseHead,
+    pub(super) request_bytes: u64,
+    pub(super) response_bytes: u64,
+    /// When the request's body had been read.
+    pub(super) request_ended: Option<Instant>,
+}
+
+impl<'x, 'd> Exchange<'x, 'd> {
+    pub(super) fn new(
+        downstream: &'x mut Downstream<'d>,
+        limits: Limits,
+        length: BodyLength,
+        now: Instant,
+    ) -> Exchange<'x, 'd> {
+        let mut exchange = Exchange {
+            downstream,
+            limits,
+            replay: Replay { pieces: Vec::new(), bytes: 0, trailers: None, whole: true, next: 0 },
+            request_done: false,
+            sent: false,
+            deadline: limits.deadline,
+            last_progress: now,
+            response: ResponseHead::new(),
+            request_bytes: 0,
+            response_bytes: 0,
+            request_ended: None,
+        };
+        if length == BodyLength::None {
+            exchange.end_of_request(now);
+        }
+        exchange
+    }
+
+    /// True if all that was read of the body can be sent again.
+    pub(super) fn is_replayable(&self) -> bool {
+        self.replay.whole
+    }
+
+    /// True if the request's body was read to its end.
+    pub(super) fn request_done(&self) -> bool {
+        self.request_done
+    }
+
+    /// Prepares another attempt: its body starts from the first byte.
+    pub(super) fn begin_attempt(&mut self, length: BodyLength) {
+        self.replay.next = 0;
+        self.sent = length == BodyLength::None;
+    }
+
+    /// Waits for `work` (a connection, a pause) within the request's limits, and for as long as the client is there.
+    pub(super) async fn within_limits<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stop> {
+        let mut work = std::pin::pin!(work);
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            self.poll_limits(cx).map(Err)
+        })
+        .await
+    }
+
+    /// Sends the request and waits for the response's final head, into `self.response`.
+    pub(super) async fn response_start(&mut self, upstream: &mut Upstream) -> Result<BodyLength, Stop> {
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(Err(stop)) = self.poll_request(upstream, cx) {
+                    return Poll::Ready(Err(stop));
+                }
+                match upstream.poll_head(&mut self.response, cx) {
+                    Poll::Ready(Ok(ResponseStart::Final(length))) => {
+                        self.last_progress = Instant::now();
+                        return Poll::Ready(Ok(length));
+                    }
+                    Poll::Ready(Ok(ResponseStart::Informational)) => {
+                        self.last_progress = Instant::now();
+                        strip_hop_by_hop(&mut self.response.fields);
+                        self.downstream.send_informational(&self.response);
+                        if let Poll::Ready(Err(error)) = self.downstream.poll_flush(cx) {
+                            return Poll::Ready(Err(error.into()));
+                        }
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                    Poll::Pending => return self.poll_limits(cx).map(Err),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Streams the response's body, and what is left of the request's, until the response has been read to its end
+    /// and passed on. Gives back its trailers.
+    pub(super) async fn stream(&mut self, upstream: &mut Upstream) -> Result<Option<Box<Fields>>, Stop> {
+        poll_fn(|cx| {
+            if !self.sent
+                && let Poll::Ready(Err(Stop::Downstream(error))) = self.poll_request(upstream, cx)
+            {
+                return Poll::Ready(Err(error.into()));
+            }
+            let mut moved = false;
+            let streamed = self.poll_response(upstream, &mut moved, cx);
+            if moved {
+                self.last_progress = Instant::now();
+            }
+            match streamed {
+                Poll::Ready(result) => Poll::Ready(result),
+                Poll::Pending => self.poll_limits(cx).map(Err),
+            }
+        })
+        .await
+    }
+
+    /// Moves the request forward. Ready when it has been sent to its end, or cannot be.
+    fn poll_request(&mut self, upstream: &mut Upstream, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
+        loop {
+            if self.sent {
+                return upstream.poll_flush(cx).map_err(Stop::from);
+            }
+            ready!(upstream.poll_room(cx))?;
+            if let Some(piece) = self.replay.pieces.get(self.replay.next) {
+                upstream.send_data(piece.clone(), false)?;
+                self.replay.next += 1;
+                continue;
+            }
+            if self.request_done {
+                upstream.finish(self.replay.trailers.as_deref())?;
+                self.sent = true;
+                continue;
+            }
+            let Poll::Ready(frame) = self.downstream.poll_body(cx) else {
+                if let Poll::Ready(Err(error)) = upstream.poll_flush(cx) {
+                    return Poll::Ready(Err(error.into()));
+                }
+                return Poll::Pending;
+            };
+            self.take_frame(upstream, frame?)?;
+        }
+    }
+
+    fn take_frame(&mut self, upstream: &mut Upstream, frame: BodyFrame) -> Result<(), Stop> {
+        let now = Instant::now();
+        self.last_progress = now;
+        match frame {
+            BodyFrame::Data { bytes, end } => {
+                self.request_bytes += bytes.len() as u64;
+                if self.limits.body_bytes_max.is_some_and(|max| self.request_bytes > max) {
+                    return Err(Stop::Reply(LocalReply::BodyTooLarge));
+                }
+                self.keep(&bytes);
+                upstream.send_data(bytes, end)?;
+                if end {
+                    self.sent = true;
+                    self.end_of_request(now);
+                }
+            }
+            BodyFrame::Trailers(mut trailers) => {
+                strip_hop_by_hop(&mut trailers);
+                self.replay.trailers = Some(trailers);
+                self.end_of_request(now);
+            }
+            BodyFrame::End => self.end_of_request(now),
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, bytes: &Bytes) {
+        if !self.replay.whole {
+            return;
+        }
+        if self.replay.bytes + bytes.len() > RETRY_BUFFER_BYTES_MAX {
+            self.replay.whole = false;
+            self.replay.pieces = Vec::new();
+            self.replay.next = 0;
+        } else if !bytes.is_empty() {
+            self.replay.bytes += bytes.len();
+            self.replay.pieces.push(bytes.clone());
+            self.replay.next += 1;
+        }
+    }
+
+    fn end_of_request(&mut self, now: Instant) {
+        self.request_done = true;
+        self.request_ended = Some(now);
+        self.deadline = earlier(self.deadline, after(now, self.limits.route_timeout));
+    }
+
+    fn poll_response(
+        &mut self,
+        upstream: &mut Upstream,
+        moved: &mut bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Box<Fields>>, Stop>> {
+        loop {
+            ready!(self.downstream.poll_room(cx))?;
+            let Poll::Ready(frame) = upstream.poll_body(cx) else {
+                if let Poll::Ready(Err(error)) = self.downstream.poll_flush(cx) {
+                    return Poll::Ready(Err(error.into()));
+                }
+                return Poll::Pending;
+            };
+            *moved = true;
+            match frame? {
+                BodyFrame::Data { bytes, end } => {
+                    self.response_bytes += bytes.len() as u64;
+                    self.downstream.send_data(bytes, end)?;
+                    if end {
+                        return Poll::Ready(Ok(None));
+                    }
+                }
+                BodyFrame::Trailers(mut trailers) => {
+                    strip_hop_by_hop(&mut trailers);
+                    self.downstream.finish(Some(&trailers))?;
+                    return Poll::Ready(Ok(Some(trailers)));
+                }
+                BodyFrame::End => {
+                    self.downstream.finish(None)?;
+                    return Poll::Ready(Ok(None));
+                }
+            }
+        }
+    }
+
+    /// Ready when the client is gone or a time limit has passed.
+    fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
+        if self.request_done
+            && let Poll::Ready(error) = self.downstream.poll_gone(cx)
+        {
+            return Poll::Ready(error.into());
+        }
+        let idle = after(self.last_progress, self.limits.stream_idle);
+        ready!(self.downstream.timer().poll_until(cx, earlier(self.deadline, idle)));
+        let now = Instant::now();
+        let reply = if self.deadline.is_some_and(|deadline| now >= deadline) {
+            LocalReply::RouteTimeout
+        } else {
+            LocalReply::StreamIdle { request_done: self.request_done }
+        };
+        Poll::Ready(Stop::Reply(reply))
+    }
+}
+
+/// Waits until what was sent downstream has left, or nothing moved for `idle`.
+pub(super) async fn flush(downstream: &mut Downstream<'_>, idle: Option<Duration>) -> Result<(), DownstreamError> {
+    let mut deadline = None;
+    poll_fn(|cx| {
+        if let Poll::Ready(result) = downstream.poll_flush(cx) {
+            return Poll::Ready(result);
+        }
+        let deadline = *deadline.get_or_insert_with(|| after(Instant::now(), idle));
+        downstream.timer().poll_until(cx, deadline).map(|()| Err(DownstreamError::Gone))
+    })
+    .await
+}

@@ -1,0 +1,258 @@
+//! Forwarding: the attempts at a cluster, and what becomes of their end.
+
+use super::exchange::{self, Exchange, Limits, Stop};
+use super::respond::{self, edit};
+use super::{Request, RequestContext, Taken, is_idempotent};
+use crate::body::BodyLength;
+use crate::error::{AttemptError, DownstreamError};
+use crate::head::grpc_timeout;
+use crate::reply::LocalReply;
+use crate::server::Downstream;
+use crate::snapshot::{ClusterPolicy, EndpointState};
+use crate::upstream::Upstream;
+use crate::worker::Worker;
+use outrigger_config::model::Forward;
+use outrigger_http1::RequestHead;
+use outrigger_telemetry::{ClusterCells, CodeClass, RetryReason};
+use outrigger_traffic::retry::{AttemptFailure, Decision, default_decision};
+use outrigger_traffic::{pick_cluster, rewrite};
+use smallvec::SmallVec;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::time::Instant;
+
+/// Forwards a request and passes its response on.
+pub(super) async fn forward(
+    request: &mut Request,
+    downstream: &mut Downstream<'_>,
+    context: &RequestContext<'_>,
+    taken: Taken<'_>,
+    policy: &Forward,
+) {
+    let worker = context.worker();
+    let slot = taken.policy.clusters[pick_cluster(&taken.policy.weights, worker.random())];
+    let cluster = context.snapshot.cluster(slot).expect("a route's clusters are in its snapshot");
+    request.record.cluster = Some(slot);
+    if let (Some(max), BodyLength::Exact(length)) = (taken.route.request_body_bytes_max(), request.length)
+        && length > max
+    {
+        return respond::local(request, downstream, context, Some(taken), LocalReply::BodyTooLarge).await;
+    }
+    let limits = limits(request, context, taken, policy);
+    rewrite_request(&mut request.head, taken, policy);
+    let active = ActiveRequest::begin(cluster, worker);
+    let mut exchange = Exchange::new(downstream, limits, request.length, Instant::now());
+    let ended = attempts(request, &mut exchange, context, taken, cluster, &active).await;
+    request.record.bytes_received = exchange.request_bytes;
+    request.record.bytes_sent = exchange.response_bytes;
+    request.record.set_request_ended(exchange.request_ended);
+    drop(exchange);
+    let reply = match ended {
+        Ok(()) => None,
+        Err(Stop::Reply(reply)) => Some(reply),
+        Err(Stop::Attempt(error)) => Some(failed(error, false, false)),
+        Err(Stop::Downstream(DownstreamError::Malformed(error))) => {
+            Some(LocalReply::Malformed { status: error.status(), reason: error.reason() })
+        }
+        Err(Stop::Downstream(error)) => {
+            tracing::debug!(%error, "the downstream ended a request");
+            request.record.downstream_gone();
+            downstream.abort();
+            None
+        }
+    };
+    match reply {
+        Some(_) if request.record.has_started() => {
+            // The response's head is out: the client learns from the cut that the rest does not come.
+            downstream.abort();
+            request.record.cut_off(reply.map(LocalReply::answer));
+        }
+        Some(reply) => respond::local(request, downstream, context, Some(taken), reply).await,
+        None => {}
+    }
+    active.cells.requests[CodeClass::of(request.record.status())].inc();
+}
+
+fn limits(request: &Request, context: &RequestContext<'_>, taken: Taken<'_>, policy: &Forward) -> Limits {
+    let grpc_deadline =
+        if request.grpc { grpc_timeout(&request.head.fields).and_then(|time| Instant::now().checked_add(time)) } else { None };
+    // For gRPC the client's deadline counts; a timeout that was written caps it, the default one does not.
+    let route_timeout = if request.grpc && !policy.timeout_explicit() { None } else { policy.timeout() };
+    Limits {
+        route_timeout,
+        deadline: grpc_deadline,
+        stream_idle: policy.stream_idle_timeout().unwrap_or_else(|| context.chain().http.stream_idle_timeout()),
+        body_bytes_max: taken.route.request_body_bytes_max(),
+    }
+}
+
+fn rewrite_request(head: &mut RequestHead, taken: Taken<'_>, policy: &Forward) {
+    if let Some(rewriting) = policy.path_rewrite() {
+        let mut target = rewrite::rewrite_path(rewriting, taken.route.matches().path(), head.path());
+        if let Some(query) = head.query() {
+            target.push('?');
+            target.push_str(query);
+        }
+        if target != head.path_and_query() {
+            let original = head.path_and_query().to_owned();
+            head.fields.set(b"x-envoy-original-path", original.as_bytes());
+            head.set_path_and_query(&target);
+        }
+    }
+    if let Some(host) = policy.host_rewrite() {
+        head.set_authority(host);
+    }
+    edit(&mut head.fields, taken.route.request_headers());
+    edit(&mut head.fields, taken.virtual_host.request_headers());
+}
+
+/// A request counted as active at its cluster.
+struct ActiveRequest<'a> {
+    cluster: &'a Arc<ClusterPolicy>,
+    cells: &'a ClusterCells,
+}
+
+impl<'a> ActiveRequest<'a> {
+    fn begin(cluster: &'a Arc<ClusterPolicy>, worker: &Worker) -> ActiveRequest<'a> {
+        cluster.shared.requests_active.fetch_add(1, Ordering::Relaxed);
+        let cells = cluster.metrics.worker(worker.index);
+        cells.requests_active.inc();
+        ActiveRequest { cluster, cells }
+    }
+}
+
+impl Drop for ActiveRequest<'_> {
+    fn drop(&mut self) {
+        self.cluster.shared.requests_active.fetch_sub(1, Ordering::Relaxed);
+        self.cells.requests_active.dec();
+    }
+}
+
+/// An attempt counted as active at its endpoint.
+struct ActiveAttempt(Arc<EndpointState>);
+
+impl ActiveAttempt {
+    fn begin(endpoint: &Arc<EndpointState>) -> ActiveAttempt {
+        endpoint.load.begin();
+        ActiveAttempt(Arc::clone(endpoint))
+    }
+}
+
+impl Drop for ActiveAttempt {
+    fn drop(&mut self) {
+        self.0.load.end();
+    }
+}
+
+/// A retry counted against its cluster's budget.
+struct BudgetedRetry<'a>(&'a ClusterPolicy);
+
+impl Drop for BudgetedRetry<'_> {
+    fn drop(&mut self) {
+        self.0.shared.retry_budget.end();
+    }
+}
+
+async fn attempts(
+    request: &mut Request,
+    exchange: &mut Exchange<'_, '_>,
+    context: &RequestContext<'_>,
+    taken: Taken<'_>,
+    cluster: &Arc<ClusterPolicy>,
+    active: &ActiveRequest<'_>,
+) -> Result<(), Stop> {
+    let worker = context.worker();
+    let mut tried: SmallVec<[usize; 2]> = SmallVec::new();
+    let mut _budgeted = None;
+    loop {
+        let Some(index) = cluster.balancer.pick(worker.random(), &tried) else {
+            return Err(Stop::Reply(LocalReply::NoEndpoint));
+        };
+        tried.push(index);
+        let endpoint = &cluster.endpoints[index];
+        request.record.attempt(endpoint);
+        active.cells.attempts.inc();
+        let _attempt = ActiveAttempt::begin(endpoint);
+        let error = match attempt(request, exchange, context, taken, cluster, endpoint).await {
+            Err(Stop::Attempt(error)) if !request.record.has_started() => error,
+            ended => return ended,
+        };
+        tracing::debug!(failure = ?error.failure, source = ?error.source, endpoint = %endpoint.address_text, "attempt failed");
+        let attempts = tried.len() as u32;
+        let replayable = exchange.is_replayable();
+        match default_decision(error.failure, is_idempotent(&request.head.method), replayable, attempts) {
+            Decision::GiveUp(_) => return Err(Stop::Reply(failed(error, attempts > 1, false))),
+            Decision::Retry => {}
+        }
+        let in_flight = cluster.shared.requests_active.load(Ordering::Relaxed);
+        if !cluster.shared.retry_budget.try_begin(in_flight) {
+            active.cells.retry_budget_denied.inc();
+            return Err(Stop::Reply(failed(error, false, true)));
+        }
+        _budgeted = Some(BudgetedRetry(cluster));
+        if let Some(reason) = retry_reason(error.failure) {
+            active.cells.retries[reason].inc();
+        }
+    }
+}
+
+fn failed(error: AttemptError, retries_exhausted: bool, over_budget: bool) -> LocalReply {
+    LocalReply::Attempt { failure: error.failure, detail: error.detail, retries_exhausted, over_budget }
+}
+
+fn retry_reason(failure: AttemptFailure) -> Option<RetryReason> {
+    Some(match failure {
+        AttemptFailure::ConnectFailed | AttemptFailure::ConnectTimeout => RetryReason::ConnectFailure,
+        AttemptFailure::RefusedStream => RetryReason::RefusedStream,
+        AttemptFailure::GoAwayAboveStream => RetryReason::Goaway,
+        AttemptFailure::PooledClosedBeforeWrite => RetryReason::PooledClosed,
+        AttemptFailure::DiedBeforeAnswer { .. } => RetryReason::DiedBeforeAnswer,
+        _ => return None,
+    })
+}
+
+async fn attempt(
+    request: &mut Request,
+    exchange: &mut Exchange<'_, '_>,
+    context: &RequestContext<'_>,
+    taken: Taken<'_>,
+    cluster: &Arc<ClusterPolicy>,
+    endpoint: &Arc<EndpointState>,
+) -> Result<(), Stop> {
+    let worker = context.worker();
+    let started = Instant::now();
+    let mut upstream = match worker.pools.try_acquire(worker, cluster, endpoint) {
+        Some(upstream) => upstream,
+        None => acquire(exchange, worker, cluster, endpoint).await?,
+    };
+    exchange.begin_attempt(request.length);
+    upstream.send_head(&request.head, request.length, cluster.tls.is_some())?;
+    let length = exchange.response_start(&mut upstream).await?;
+    request.record.upstream_answered(exchange.response.status);
+    respond::prepare(context, taken, &mut exchange.response);
+    exchange.downstream.send_head(&exchange.response, length, exchange.request_done())?;
+    request.record.response_started(&exchange.response);
+    if length == BodyLength::None {
+        exchange.downstream.finish(None)?;
+    } else {
+        request.record.trailers = exchange.stream(&mut upstream).await?;
+    }
+    upstream.complete();
+    cluster.metrics.worker(worker.index).request_duration.observe(started.elapsed());
+    let idle = context.chain().http.stream_idle_timeout();
+    exchange::flush(exchange.downstream, idle).await?;
+    Ok(())
+}
+
+/// Waits for a connection. Boxed: connecting is rare and its state large.
+async fn acquire(
+    exchange: &mut Exchange<'_, '_>,
+    worker: &Rc<Worker>,
+    cluster: &Arc<ClusterPolicy>,
+    endpoint: &Arc<EndpointState>,
+) -> Result<Upstream, Stop> {
+    let acquiring = Box::pin(worker.pools.acquire(worker, cluster, endpoint));
+    Ok(exchange.within_limits(acquiring).await??)
+}
+

@@ -1,0 +1,228 @@
+//! What is noted of a request, and told once at its end: metrics and access log.
+
+use super::RequestContext;
+use crate::reply::Answer;
+use crate::snapshot::{ClusterSlot, EndpointState};
+use outrigger_config::model::{Name, Route, VirtualHost};
+use outrigger_http1::{Fields, RequestHead, ResponseHead, Version};
+use outrigger_telemetry::{HeaderLookup, RequestRecord, ResponseFlags, RouteMetrics};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
+
+/// The story of one request.
+pub(super) struct Record {
+    started: Instant,
+    /// What is kept only where an access log wants it.
+    logged: Option<Box<Logged>>,
+    version: Version,
+    status: u16,
+    flags: ResponseFlags,
+    details: &'static str,
+    request_ended: Option<Instant>,
+    upstream_answered: Option<Instant>,
+    started_response: bool,
+    attempts: u32,
+    endpoint: Option<Arc<EndpointState>>,
+    pub(super) cluster: Option<ClusterSlot>,
+    pub(super) bytes_received: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) trailers: Option<Box<Fields>>,
+}
+
+struct Logged {
+    start_time: SystemTime,
+    /// The target before any rewrite.
+    path: String,
+    authority: String,
+    route: Option<(Name, Name)>,
+    response: ResponseHead,
+}
+
+impl Record {
+    pub(super) fn begin(context: &RequestContext<'_>, version: Version, head: &RequestHead) -> Record {
+        context.listener().requests_active.inc();
+        let logged = (!context.chain().access_logs.is_empty()).then(|| {
+            Box::new(Logged {
+                start_time: SystemTime::now(),
+                path: head.path_and_query().to_owned(),
+                authority: head.authority().to_owned(),
+                route: None,
+                response: ResponseHead::new(),
+            })
+        });
+        Record {
+            started: Instant::now(),
+            logged,
+            version,
+            status: 0,
+            flags: ResponseFlags::NONE,
+            details: "",
+            request_ended: None,
+            upstream_answered: None,
+            started_response: false,
+            attempts: 0,
+            endpoint: None,
+            cluster: None,
+            bytes_received: 0,
+            bytes_sent: 0,
+            trailers: None,
+        }
+    }
+
+    pub(super) fn take_route(&mut self, virtual_host: &VirtualHost, route: &Route) {
+        if let Some(logged) = &mut self.logged {
+            logged.route = Some((virtual_host.name().clone(), route.name().clone()));
+        }
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(super) fn has_started(&self) -> bool {
+        self.started_response
+    }
+
+    pub(super) fn request_ended(&self) -> bool {
+        self.request_ended.is_some()
+    }
+
+    pub(super) fn set_request_ended(&mut self, at: Option<Instant>) {
+        self.request_ended = at;
+    }
+
+    pub(super) fn attempt(&mut self, endpoint: &Arc<EndpointState>) {
+        self.attempts += 1;
+        self.endpoint = Some(Arc::clone(endpoint));
+    }
+
+    pub(super) fn upstream_answered(&mut self, status: u16) {
+        self.upstream_answered = Some(Instant::now());
+        self.status = status;
+        self.details = "via_upstream";
+    }
+
+    pub(super) fn local_reply(&mut self, answer: &Answer) {
+        self.answered_here(answer.status, answer.details);
+        self.flags |= answer.flags;
+    }
+
+    pub(super) fn answered_here(&mut self, status: u16, details: &'static str) {
+        self.status = status;
+        self.details = details;
+    }
+
+    pub(super) fn response_started(&mut self, head: &ResponseHead) {
+        self.started_response = true;
+        // What is sent: a gRPC fault is 200 on the wire.
+        self.status = head.status;
+        if let Some(logged) = &mut self.logged {
+            logged.response.clone_from(head);
+        }
+    }
+
+    /// The client went away.
+    pub(super) fn downstream_gone(&mut self) {
+        self.flags |= ResponseFlags::DC;
+        self.details = "downstream_remote_disconnect";
+    }
+
+    /// The response had begun and could not be ended.
+    pub(super) fn cut_off(&mut self, answer: Option<Answer>) {
+        if let Some(answer) = answer {
+            self.flags |= answer.flags;
+            self.details = answer.details;
+        }
+    }
+
+    pub(super) fn finish(self, context: &RequestContext<'_>, metrics: &RouteMetrics, head: &RequestHead) {
+        context.listener().requests_active.dec();
+        let duration = self.started.elapsed();
+        metrics.worker(context.worker().index).request_ended(
+            self.status,
+            self.flags,
+            duration,
+            self.bytes_received,
+            self.bytes_sent,
+        );
+        if let Some(logged) = &self.logged {
+            self.log(context, logged, head, duration);
+        }
+    }
+
+    fn log(&self, context: &RequestContext<'_>, logged: &Logged, head: &RequestHead, duration: Duration) {
+        let chain = context.chain();
+        let ends = context.ends();
+        let request = RequestLookup { head, logged };
+        let response = FieldsLookup(&logged.response.fields);
+        let trailers = self.trailers.as_deref().map(FieldsLookup);
+        let cluster = self.cluster.and_then(|slot| context.snapshot.cluster(slot));
+        let since_start = |at: Option<Instant>| at.map(|at| at.duration_since(self.started));
+        let record = RequestRecord {
+            start_time: logged.start_time,
+            protocol: Some(match self.version {
+                Version::Http10 => "HTTP/1.0",
+                Version::Http11 => "HTTP/1.1",
+                Version::Http2 => "HTTP/2",
+            }),
+            response_code: self.status,
+            response_code_details: (!self.details.is_empty()).then_some(self.details),
+            response_flags: self.flags,
+            bytes_received: self.bytes_received,
+            bytes_sent: self.bytes_sent,
+            duration,
+            request_duration: since_start(self.request_ended),
+            response_duration: since_start(self.upstream_answered),
+            upstream_host: self.endpoint.as_ref().map(|endpoint| endpoint.address),
+            upstream_cluster: cluster.map(|cluster| cluster.config.name().as_str()),
+            upstream_local_address: None,
+            upstream_request_attempt_count: self.attempts,
+            route_name: logged.route.as_ref().map(|(_, route)| route.as_str()),
+            virtual_host: logged.route.as_ref().map(|(host, _)| host.as_str()),
+            downstream_remote_address: Some(ends.remote),
+            downstream_direct_remote_address: Some(ends.remote),
+            downstream_local_address: Some(ends.local),
+            requested_server_name: ends.server_name.as_deref(),
+            connection_id: context.connection_id(),
+            filter_chain_name: Some(chain.name.as_str()),
+            request: &request,
+            response: &response,
+            trailers: trailers.as_ref().map(|trailers| trailers as &dyn HeaderLookup),
+        };
+        context.worker().with_log_line(|line| {
+            for log in &chain.access_logs {
+                line.clear();
+                log.format.write(&record, line);
+                log.writer.try_write(line);
+            }
+        });
+    }
+}
+
+/// The request's header as the client sent it, but for sanitized fields.
+struct RequestLookup<'r> {
+    head: &'r RequestHead,
+    logged: &'r Logged,
+}
+
+impl HeaderLookup for RequestLookup<'_> {
+    fn lookup(&self, name: &str) -> Option<&[u8]> {
+        let text = match name {
+            ":method" => self.head.method.as_str(),
+            ":path" => &self.logged.path,
+            ":authority" => &self.logged.authority,
+            ":scheme" => self.head.scheme()?,
+            _ => return self.head.fields.find(name),
+        };
+        Some(text.as_bytes())
+    }
+}
+
+struct FieldsLookup<'f>(&'f Fields);
+
+impl HeaderLookup for FieldsLookup<'_> {
+    fn lookup(&self, name: &str) -> Option<&[u8]> {
+        self.0.find(name)
+    }
+}

@@ -1,0 +1,187 @@
+//! Responses that come from here: local replies, redirects, direct responses; and what every response goes through.
+
+use super::sanitize::proxy_header;
+use super::{Request, RequestContext, Taken};
+use crate::body::BodyLength;
+use crate::reply::{Answer, LocalReply};
+use crate::server::Downstream;
+use bytes::Bytes;
+use outrigger_config::model::{DirectResponse, HeaderEditKind, HeaderEdits, HttpOptions, Redirect};
+use outrigger_http1::{Fields, KnownName, Method, ResponseHead, strip_hop_by_hop};
+use outrigger_traffic::rewrite::redirect_location;
+use std::future::poll_fn;
+use std::task::{Poll, ready};
+
+/// Bytes of a request's body that are read and thrown away before an answer from here, if they are there already, so
+/// that the connection can go on.
+const DISCARD_BYTES_MAX: usize = 64 * 1024;
+
+/// Sends a local reply: an HTTP response, or a gRPC status to a gRPC request.
+pub(super) async fn local(
+    request: &mut Request,
+    downstream: &mut Downstream<'_>,
+    context: &RequestContext<'_>,
+    taken: Option<Taken<'_>>,
+    reply: LocalReply,
+) {
+    let answer = reply.answer();
+    request.record.local_reply(&answer);
+    let mut head = ResponseHead::new();
+    let body = if request.grpc {
+        grpc_head(&mut head, &answer);
+        ""
+    } else {
+        head.status = answer.status;
+        head.fields.push_known(KnownName::ContentType, b"text/plain");
+        answer.body
+    };
+    if answer.flags.contains(outrigger_telemetry::ResponseFlags::UO) {
+        head.fields.push(b"x-envoy-overloaded", b"true");
+    }
+    send(request, downstream, context, taken, head, Bytes::from_static(body.as_bytes())).await;
+}
+
+/// A gRPC response that consists of its trailers (gRPC's `PROTOCOL-HTTP2.md`, "Trailers-Only").
+fn grpc_head(head: &mut ResponseHead, answer: &Answer) {
+    let mut digits = [0u8; 2];
+    let status = if answer.grpc_status < 10 {
+        digits[0] = b'0' + answer.grpc_status;
+        &digits[..1]
+    } else {
+        digits = [b'0' + answer.grpc_status / 10, b'0' + answer.grpc_status % 10];
+        &digits[..]
+    };
+    head.status = 200;
+    head.fields.push_known(KnownName::ContentType, b"application/grpc");
+    head.fields.push_known(KnownName::GrpcStatus, status);
+    // Bodies of local replies are printable ASCII without `%`, and need no percent-encoding.
+    head.fields.push_known(KnownName::GrpcMessage, answer.body.trim_end().as_bytes());
+}
+
+/// Sends a redirect.
+pub(super) async fn redirect(
+    request: &mut Request,
+    downstream: &mut Downstream<'_>,
+    context: &RequestContext<'_>,
+    taken: Taken<'_>,
+    redirect: &Redirect,
+) {
+    let location = redirect_location(
+        redirect,
+        taken.route.matches().path(),
+        request.head.scheme().unwrap_or("http"),
+        request.head.authority(),
+        request.head.path(),
+        request.head.query(),
+    );
+    request.record.answered_here(redirect.status(), "redirect");
+    let mut head = ResponseHead::new();
+    head.status = redirect.status();
+    head.fields.push_known(KnownName::Location, location.as_bytes());
+    send(request, downstream, context, Some(taken), head, Bytes::new()).await;
+}
+
+/// Sends a direct response.
+pub(super) async fn direct(
+    request: &mut Request,
+    downstream: &mut Downstream<'_>,
+    context: &RequestContext<'_>,
+    taken: Taken<'_>,
+    direct: &DirectResponse,
+) {
+    request.record.answered_here(direct.status(), "direct_response");
+    let mut head = ResponseHead::new();
+    head.status = direct.status();
+    if !direct.body().is_empty() {
+        head.fields.push_known(KnownName::ContentType, direct.content_type().as_bytes());
+    }
+    let body = Bytes::copy_from_slice(direct.body().as_bytes());
+    send(request, downstream, context, Some(taken), head, body).await;
+}
+
+async fn send(
+    request: &mut Request,
+    downstream: &mut Downstream<'_>,
+    context: &RequestContext<'_>,
+    taken: Option<Taken<'_>>,
+    mut head: ResponseHead,
+    body: Bytes,
+) {
+    head.fields.push_known(KnownName::Date, httpdate::fmt_http_date(std::time::SystemTime::now()).as_bytes());
+    finish_head(&mut head.fields, &context.chain().http, taken);
+    let request_done = request.length == BodyLength::None || request.record.request_ended() || discard(downstream).await;
+    let is_head = request.head.method == Method::Head;
+    let length = if body.is_empty() { BodyLength::None } else { BodyLength::Exact(body.len() as u64) };
+    if is_head || downstream.version() == outrigger_http1::Version::Http2 {
+        let digits = body.len().to_string();
+        head.fields.set_known(KnownName::ContentLength, digits.as_bytes());
+    }
+    request.record.response_started(&head);
+    let sent = async {
+        if is_head {
+            downstream.send_head(&head, BodyLength::None, request_done)?;
+        } else {
+            downstream.send_head(&head, length, request_done)?;
+            if !body.is_empty() {
+                request.record.bytes_sent += body.len() as u64;
+                downstream.send_data(body, true)?;
+            }
+        }
+        let idle = context.chain().http.stream_idle_timeout();
+        super::exchange::flush(downstream, idle).await
+    };
+    if sent.await.is_err() {
+        request.record.downstream_gone();
+    }
+}
+
+/// Reads and throws away what is there of the request's body; true if that was all of it.
+async fn discard(downstream: &mut Downstream<'_>) -> bool {
+    let mut discarded = 0;
+    let whole = poll_fn(|cx| {
+        while discarded < DISCARD_BYTES_MAX {
+            match ready!(downstream.poll_discard(cx)) {
+                Some((bytes, false)) => discarded += bytes,
+                Some((_, true)) => return Poll::Ready(true),
+                None => return Poll::Ready(false),
+            }
+        }
+        Poll::Ready(false)
+    });
+    // Only what is there: nothing is waited for.
+    tokio::select! {
+        biased;
+        whole = whole => whole,
+        () = std::future::ready(()) => false,
+    }
+}
+
+/// What a response from an upstream goes through before it is sent.
+pub(super) fn prepare(context: &RequestContext<'_>, taken: Taken<'_>, head: &mut ResponseHead) {
+    strip_hop_by_hop(&mut head.fields);
+    finish_head(&mut head.fields, &context.chain().http, Some(taken));
+}
+
+fn finish_head(fields: &mut Fields, options: &HttpOptions, taken: Option<Taken<'_>>) {
+    proxy_header(fields, KnownName::Server, options.server_header());
+    proxy_header(fields, KnownName::Via, options.via_header());
+    if let Some(taken) = taken {
+        edit(fields, taken.route.response_headers());
+        edit(fields, taken.virtual_host.response_headers());
+    }
+}
+
+/// Applies header edits: removals, then writes.
+pub(super) fn edit(fields: &mut Fields, edits: &HeaderEdits) {
+    for name in edits.remove() {
+        fields.remove(name.as_str());
+    }
+    for edit in edits.write() {
+        let (name, value) = (edit.name().as_str(), edit.value().as_bytes());
+        match edit.kind() {
+            HeaderEditKind::Add if fields.find(name).is_some() => {}
+            HeaderEditKind::Add | HeaderEditKind::Append => fields.push(name.as_bytes(), value),
+            HeaderEditKind::Set => fields.set(name.as_bytes(), value),
+        }
+    }
+}

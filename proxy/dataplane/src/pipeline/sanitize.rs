@@ -1,0 +1,134 @@
+//! What every request goes through before it is matched: a normal path, no hop-by-hop fields, and nothing said by an
+//! untrusted client that only proxies may say.
+
+use super::{RequestContext, drop_expectation};
+use crate::reply::LocalReply;
+use outrigger_config::model::ProxyHeader;
+use outrigger_http1::{Fields, KnownName, Method, RequestHead, TargetForm, strip_hop_by_hop};
+
+/// Header name prefixes that only this proxy and its kind may set.
+const RESERVED_PREFIXES: [&[u8]; 2] = [b"x-envoy-", b"x-outrigger-"];
+
+/// Sanitizes the head in place.
+pub(super) fn sanitize(context: &RequestContext<'_>, head: &mut RequestHead) -> Result<(), LocalReply> {
+    if head.method == Method::Connect {
+        return Err(LocalReply::ConnectRefused);
+    }
+    let options = &context.chain().http;
+    if head.target_form() != TargetForm::Asterisk {
+        normalize_path(head, options)?;
+    }
+    strip_hop_by_hop(&mut head.fields);
+    // Answered here (RFC 9110 section 10.1.1), never passed on.
+    drop_expectation(head);
+    forwarded(context, head, options.xff_num_trusted_hops() > 0);
+    proxy_header(&mut head.fields, KnownName::Via, options.via_header());
+    Ok(())
+}
+
+fn normalize_path(head: &mut RequestHead, options: &outrigger_config::model::HttpOptions) -> Result<(), LocalReply> {
+    let normal = outrigger_traffic::path::normalize(
+        head.path_and_query(),
+        options.escaped_slashes(),
+        options.repeated_slashes(),
+    )
+    .map_err(|fault| LocalReply::BadPath { reason: fault.reason() })?;
+    if normal.is_rewritten() {
+        let target = normal.into_path_and_query();
+        head.set_path_and_query(&target);
+    }
+    Ok(())
+}
+
+/// The headers that tell the upstream of the client. From an untrusted client they are replaced; from a trusted proxy
+/// `x-forwarded-for` grows and the others stay.
+fn forwarded(context: &RequestContext<'_>, head: &mut RequestHead, trusted: bool) {
+    let ends = context.ends();
+    let scheme = if ends.tls { "https" } else { "http" };
+    head.set_scheme(scheme);
+    let authority = head.authority().to_owned();
+    let fields = &mut head.fields;
+    if trusted {
+        let mut xff = Vec::new();
+        for value in fields.get_all(KnownName::XForwardedFor) {
+            xff.extend_from_slice(value);
+            xff.extend_from_slice(b", ");
+        }
+        xff.extend_from_slice(ends.remote_ip.as_bytes());
+        fields.set_known(KnownName::XForwardedFor, &xff);
+        if !fields.contains(KnownName::XForwardedProto) {
+            fields.push_known(KnownName::XForwardedProto, scheme.as_bytes());
+        }
+        if !fields.contains(KnownName::XForwardedHost) {
+            fields.push_known(KnownName::XForwardedHost, authority.as_bytes());
+        }
+        if fields.contains(KnownName::XRequestId) {
+            return;
+        }
+    } else {
+        fields.retain(|field| !RESERVED_PREFIXES.iter().any(|prefix| field.name.starts_with(prefix)));
+        fields.set_known(KnownName::XForwardedFor, ends.remote_ip.as_bytes());
+        fields.set_known(KnownName::XForwardedProto, scheme.as_bytes());
+        fields.set_known(KnownName::XForwardedHost, authority.as_bytes());
+    }
+    fields.set_known(KnownName::XRequestId, &request_id(context.worker().random(), context.worker().random()));
+}
+
+/// A version 4 UUID from 128 random bits (RFC 9562 section 5.4).
+fn request_id(high: u64, low: u64) -> [u8; 36] {
+    let high = high & 0xffff_ffff_ffff_0fff | 0x4000;
+    let low = low & 0x3fff_ffff_ffff_ffff | 0x8000_0000_0000_0000;
+    let bits = u128::from(high) << 64 | u128::from(low);
+    let mut text = [b'-'; 36];
+    let mut shift = 128;
+    for (place, byte) in text.iter_mut().enumerate() {
+        if !matches!(place, 8 | 13 | 18 | 23) {
+            shift -= 4;
+            *byte = b"0123456789abcdef"[(bits >> shift & 0xf) as usize];
+        }
+    }
+    text
+}
+
+/// Applies what the configuration says of a header that names proxies.
+pub(super) fn proxy_header(fields: &mut Fields, name: KnownName, policy: &ProxyHeader) {
+    match policy {
+        ProxyHeader::Pass => {}
+        ProxyHeader::Set(value) => fields.set_known(name, value.as_bytes()),
+        ProxyHeader::Append(value) => {
+            let mut joined = Vec::new();
+            for old in fields.get_all(name) {
+                joined.extend_from_slice(old);
+                joined.extend_from_slice(b", ");
+            }
+            joined.extend_from_slice(value.as_bytes());
+            fields.set_known(name, &joined);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_version_4_uuids() {
+        let text = String::from_utf8(request_id(u64::MAX, u64::MAX).to_vec()).unwrap();
+        assert_eq!(text, "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        let text = String::from_utf8(request_id(0, 0).to_vec()).unwrap();
+        assert_eq!(text, "00000000-0000-4000-8000-000000000000");
+    }
+
+    #[test]
+    fn proxy_headers_pass_set_and_append() {
+        let apply = |policy: &ProxyHeader| {
+            let mut fields = Fields::new();
+            fields.push_known(KnownName::Via, b"1.1 a");
+            proxy_header(&mut fields, KnownName::Via, policy);
+            String::from_utf8(fields.get(KnownName::Via).unwrap().to_vec()).unwrap()
+        };
+        assert_eq!(apply(&ProxyHeader::Pass), "1.1 a");
+        assert_eq!(apply(&ProxyHeader::Set("b".into())), "b");
+        assert_eq!(apply(&ProxyHeader::Append("1.1 b".into())), "1.1 a, 1.1 b");
+    }
+}

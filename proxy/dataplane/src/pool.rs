@@ -1,0 +1,254 @@
+//! A worker's connections to endpoints: idle HTTP/1 connections in a stack, HTTP/2 connections shared by streams.
+//!
+//! Pools are keyed by an endpoint's id, which changes when its connection settings do, and are dropped when a publish
+//! leaves the endpoint out. The pool never retries and never picks an endpoint.
+
+use crate::error::AttemptError;
+use crate::snapshot::{ClusterPolicy, EndpointState};
+use crate::upstream::connect::{ConnectFault, Connected, connect};
+use crate::upstream::{Upstream, http1, http2};
+use crate::worker::{LocalSnapshot, Worker};
+use foldhash::{HashMap, HashSet};
+use outrigger_config::model::UpstreamProtocol;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// Idle HTTP/1 connections of one endpoint on one worker, at most; one more is closed.
+const IDLE_HTTP1_MAX: usize = 512;
+
+/// How often idle connections are looked at. They are checked again when they are taken, so that this only bounds how
+/// long an expired one holds its socket.
+const REAP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// All pools of a worker.
+#[derive(Default)]
+pub(crate) struct Pools {
+    endpoints: RefCell<HashMap<u64, EndpointPool>>,
+}
+
+struct EndpointPool {
+    cluster: Arc<ClusterPolicy>,
+    idle: Vec<Box<http1::Connection>>,
+    http2: Vec<Rc<http2::Connection>>,
+    /// Requests that wait for the one HTTP/2 connection that is being made.
+    connecting: Option<Vec<oneshot::Sender<Result<(), ConnectFault>>>>,
+    /// What ALPN settled, where the cluster leaves it open.
+    speaks_http1: bool,
+}
+
+impl EndpointPool {
+    fn new(cluster: &Arc<ClusterPolicy>) -> EndpointPool {
+        EndpointPool {
+            cluster: Arc::clone(cluster),
+            idle: Vec::new(),
+            http2: Vec::new(),
+            connecting: None,
+            speaks_http1: cluster.config.protocol() == UpstreamProtocol::Http1,
+        }
+    }
+}
+
+impl EndpointPool {
+    /// A stream on a connection that is there: the HTTP/1 connection used last, or the first HTTP/2 connection with
+    /// room, so that few connections stay busy and the others expire.
+    fn take(&mut self, worker: &Rc<Worker>, cluster: &ClusterPolicy, endpoint: &Arc<EndpointState>) -> Option<Upstream> {
+        let now = Instant::now();
+        let options = cluster.config.pool();
+        while let Some(mut connection) = self.idle.pop() {
+            if connection.unusable(options, worker, now).is_none() {
+                return Some(exchange(worker, cluster, endpoint, connection));
+            }
+        }
+        let connection = self.http2.iter().find(|connection| connection.has_room(options, now));
+        if let Some(connection) = connection {
+            return Some(Upstream::Http2(connection.reserve()));
+        }
+        self.http2.retain(|connection| !connection.is_finished());
+        None
+    }
+}
+
+/// What a look into the pool found.
+enum Found {
+    Ready(Upstream),
+    /// Make an HTTP/1 connection.
+    Connect,
+    /// Wait for the connection that is being made.
+    Wait(oneshot::Receiver<Result<(), ConnectFault>>),
+}
+
+impl Pools {
+    /// A stream on a pooled connection, if one is free now.
+    pub(crate) fn try_acquire(
+        &self,
+        worker: &Rc<Worker>,
+        cluster: &Arc<ClusterPolicy>,
+        endpoint: &Arc<EndpointState>,
+    ) -> Option<Upstream> {
+        let mut endpoints = self.endpoints.borrow_mut();
+        let pool = endpoints.get_mut(&endpoint.id)?;
+        let upstream = pool.take(worker, cluster, endpoint)?;
+        cluster.metrics.worker(worker.index).pool_hits.inc();
+        Some(upstream)
+    }
+
+    /// A stream to the endpoint: on a pooled connection, or on a new one. Cancel safe: a connection that is being made
+    /// for several stays; one made for this request alone is given up.
+    pub(crate) async fn acquire(
+        &self,
+        worker: &Rc<Worker>,
+        cluster: &Arc<ClusterPolicy>,
+        endpoint: &Arc<EndpointState>,
+    ) -> Result<Upstream, AttemptError> {
+        let cells = cluster.metrics.worker(worker.index);
+        loop {
+            match self.look(worker, cluster, endpoint) {
+                Found::Ready(upstream) => return Ok(upstream),
+                Found::Connect => {
+                    cells.pool_waits.inc();
+                    return match connect(cluster, endpoint, worker.index).await {
+                        Ok(Connected::Http1(connection)) => Ok(exchange(worker, cluster, endpoint, connection)),
+                        Ok(Connected::Http2(connection)) => {
+                            let upstream = Upstream::Http2(connection.reserve());
+                            self.add_http2(endpoint, connection);
+                            Ok(upstream)
+                        }
+                        Err(fault) => Err(AttemptError::new(fault.failure, fault.detail)),
+                    };
+                }
+                Found::Wait(done) => {
+                    cells.pool_waits.inc();
+                    match done.await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(fault)) => return Err(AttemptError::new(fault.failure, fault.detail)),
+                        // The pool was dropped with its endpoint: connect for this request alone.
+                        Err(_) => return self.acquire_alone(worker, cluster, endpoint).await,
+                    }
+                }
+            }
+        }
+    }
+
+    async fn acquire_alone(
+        &self,
+        worker: &Rc<Worker>,
+        cluster: &Arc<ClusterPolicy>,
+        endpoint: &Arc<EndpointState>,
+    ) -> Result<Upstream, AttemptError> {
+        match connect(cluster, endpoint, worker.index).await {
+            Ok(Connected::Http1(connection)) => Ok(exchange(worker, cluster, endpoint, connection)),
+            Ok(Connected::Http2(connection)) => Ok(Upstream::Http2(connection.reserve())),
+            Err(fault) => Err(AttemptError::new(fault.failure, fault.detail)),
+        }
+    }
+
+    fn look(&self, worker: &Rc<Worker>, cluster: &Arc<ClusterPolicy>, endpoint: &Arc<EndpointState>) -> Found {
+        let mut endpoints = self.endpoints.borrow_mut();
+        let pool = endpoints.entry(endpoint.id).or_insert_with(|| EndpointPool::new(cluster));
+        if let Some(upstream) = pool.take(worker, cluster, endpoint) {
+            return Found::Ready(upstream);
+        }
+        if pool.speaks_http1 {
+            return Found::Connect;
+        }
+        let (sender, receiver) = oneshot::channel();
+        match &mut pool.connecting {
+            Some(waiting) => waiting.push(sender),
+            None => {
+                pool.connecting = Some(vec![sender]);
+                tokio::task::spawn_local(connect_shared(Rc::clone(worker), Arc::clone(cluster), Arc::clone(endpoint)));
+            }
+        }
+        Found::Wait(receiver)
+    }
+
+    fn add_http2(&self, endpoint: &EndpointState, connection: Rc<http2::Connection>) {
+        if let Some(pool) = self.endpoints.borrow_mut().get_mut(&endpoint.id) {
+            pool.http2.push(connection);
+        }
+    }
+
+    /// Takes a clean HTTP/1 connection back.
+    pub(crate) fn give_back(&self, endpoint: &EndpointState, connection: Box<http1::Connection>) {
+        // No pool: the endpoint has left the configuration, or the worker drains.
+        if let Some(pool) = self.endpoints.borrow_mut().get_mut(&endpoint.id)
+            && pool.idle.len() < IDLE_HTTP1_MAX
+        {
+            pool.idle.push(connection);
+        }
+    }
+
+    /// Drops the pools of endpoints that a snapshot does not have. Streams in flight finish.
+    pub(crate) fn reap(&self, snapshot: &LocalSnapshot) {
+        let live: HashSet<u64> =
+            snapshot.clusters().flat_map(|cluster| cluster.endpoints.iter().map(|endpoint| endpoint.id)).collect();
+        self.endpoints.borrow_mut().retain(|id, _| live.contains(id));
+    }
+
+    /// Drops all pools.
+    pub(crate) fn clear(&self) {
+        self.endpoints.borrow_mut().clear();
+    }
+
+    fn expire(&self) {
+        let now = Instant::now();
+        for pool in self.endpoints.borrow_mut().values_mut() {
+            pool.idle.retain_mut(|connection| !connection.is_expired(now));
+            for connection in &pool.http2 {
+                connection.expire(pool.cluster.config.pool(), now);
+            }
+            pool.http2.retain(|connection| !connection.is_finished());
+        }
+    }
+}
+
+fn exchange(
+    worker: &Rc<Worker>,
+    cluster: &ClusterPolicy,
+    endpoint: &Arc<EndpointState>,
+    connection: Box<http1::Connection>,
+) -> Upstream {
+    let mut exchange = http1::Exchange::new(connection, worker, endpoint);
+    exchange.set_idle_timeout(cluster.config.pool());
+    Upstream::Http1(exchange)
+}
+
+/// Makes the connection that several requests may wait for, and wakes them: each then looks into the pool again, and
+/// those for which there is no room wait for the next connection.
+async fn connect_shared(worker: Rc<Worker>, cluster: Arc<ClusterPolicy>, endpoint: Arc<EndpointState>) {
+    let connected = connect(&cluster, &endpoint, worker.index).await;
+    let mut endpoints = worker.pools.endpoints.borrow_mut();
+    // No pool: the endpoint is gone; those who wait see their channel closed and help themselves.
+    let Some(pool) = endpoints.get_mut(&endpoint.id) else { return };
+    let result = match connected {
+        Ok(Connected::Http1(mut connection)) => {
+            pool.speaks_http1 = true;
+            connection.set_idle_timeout(cluster.config.pool());
+            pool.idle.push(connection);
+            Ok(())
+        }
+        Ok(Connected::Http2(connection)) => {
+            pool.http2.push(connection);
+            Ok(())
+        }
+        Err(fault) => Err(fault),
+    };
+    for waiting in pool.connecting.take().into_iter().flatten() {
+        // Whoever gave up waiting is not told.
+        let _ = waiting.send(result);
+    }
+}
+
+/// Closes idle connections whose time is up; runs for as long as the worker does.
+pub(crate) async fn reap_idle(worker: Rc<Worker>) {
+    let mut interval = tokio::time::interval(REAP_INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        worker.pools.expire();
+    }
+}

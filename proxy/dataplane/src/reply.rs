@@ -1,0 +1,190 @@
+//! Local replies: the one place that decides what status, body, flag and gRPC code a fault of the request, of policy
+//! or of the upstream becomes.
+
+use outrigger_telemetry::ResponseFlags;
+use outrigger_traffic::retry::AttemptFailure;
+
+/// gRPC status codes that local replies use.
+mod grpc {
+    pub(super) const UNKNOWN: u8 = 2;
+    pub(super) const DEADLINE_EXCEEDED: u8 = 4;
+    pub(super) const RESOURCE_EXHAUSTED: u8 = 8;
+    pub(super) const UNIMPLEMENTED: u8 = 12;
+    pub(super) const INTERNAL: u8 = 13;
+    pub(super) const UNAVAILABLE: u8 = 14;
+}
+
+/// Why the proxy answers by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LocalReply {
+    /// No virtual host or no route matched.
+    NoRoute,
+    /// The route's cluster has no endpoint that may be used.
+    NoEndpoint,
+    /// The attempt failed and no other was allowed.
+    Attempt { failure: AttemptFailure, detail: &'static str, retries_exhausted: bool, over_budget: bool },
+    /// The route's timeout, or `grpc-timeout`, passed.
+    RouteTimeout,
+    /// Nothing moved on the stream for too long; who was to blame depends on whether the request had ended.
+    StreamIdle { request_done: bool },
+    /// The request's head did not end in time.
+    HeadTimeout,
+    /// The request's body is longer than the route allows.
+    BodyTooLarge,
+    /// The request cannot be parsed; the reason is the parser's, the status too.
+    Malformed { status: u16, reason: &'static str },
+    /// The request's path cannot be normalized.
+    BadPath { reason: &'static str },
+    /// CONNECT, which no route allows.
+    ConnectRefused,
+}
+
+/// What is sent and noted for a local reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// The HTTP status; a gRPC request gets 200 and `grpc_status` instead.
+    pub(crate) status: u16,
+    /// The gRPC status.
+    pub(crate) grpc_status: u8,
+    /// For metrics and the access log.
+    pub(crate) flags: ResponseFlags,
+    /// `%RESPONSE_CODE_DETAILS%`.
+    pub(crate) details: &'static str,
+    /// The body, or the gRPC message.
+    pub(crate) body: &'static str,
+}
+
+impl LocalReply {
+    /// Status, flag, details and body of this reply.
+    pub(crate) fn answer(self) -> Answer {
+        match self {
+            LocalReply::NoRoute => Answer::new(404, ResponseFlags::NR, "route_not_found", "no route matched\n"),
+            LocalReply::NoEndpoint => {
+                Answer::new(503, ResponseFlags::UH, "no_healthy_upstream", "no healthy upstream\n")
+            }
+            LocalReply::RouteTimeout => Answer {
+                grpc_status: grpc::DEADLINE_EXCEEDED,
+                ..Answer::new(504, ResponseFlags::UT, "response_timeout", "upstream request timeout\n")
+            },
+            LocalReply::StreamIdle { request_done } => {
+                let status = if request_done { 504 } else { 408 };
+                Answer::new(status, ResponseFlags::SI, "stream_idle_timeout", "stream timeout\n")
+            }
+            LocalReply::HeadTimeout => Answer::new(
+                408,
+                ResponseFlags::DPE,
+                "request_header_timeout",
+                "the request's headers took too long\n",
+            ),
+            LocalReply::BodyTooLarge => Answer {
+                grpc_status: grpc::RESOURCE_EXHAUSTED,
+                ..Answer::new(413, ResponseFlags::NONE, "request_payload_too_large", "request body too large\n")
+            },
+            LocalReply::Malformed { status, reason } => {
+                Answer::new(status, ResponseFlags::DPE, reason, malformed_body(status))
+            }
+            LocalReply::BadPath { reason } => Answer::new(400, ResponseFlags::DPE, reason, "bad request\n"),
+            LocalReply::ConnectRefused => Answer::new(
+                405,
+                ResponseFlags::NR,
+                "connect_not_allowed",
+                "CONNECT is not allowed here\n",
+            ),
+            LocalReply::Attempt { failure, detail, retries_exhausted, over_budget } => {
+                attempt_answer(failure, detail, retries_exhausted, over_budget)
+            }
+        }
+    }
+}
+
+impl Answer {
+    fn new(status: u16, flags: ResponseFlags, details: &'static str, body: &'static str) -> Answer {
+        Answer { status, grpc_status: grpc_status_of(status), flags, details, body }
+    }
+}
+
+/// The gRPC status that stands for an HTTP status, from gRPC's `http-grpc-status-mapping.md`.
+fn grpc_status_of(status: u16) -> u8 {
+    match status {
+        400 => grpc::INTERNAL,
+        404 => grpc::UNIMPLEMENTED,
+        429 | 502 | 503 | 504 => grpc::UNAVAILABLE,
+        _ => grpc::UNKNOWN,
+    }
+}
+
+fn malformed_body(status: u16) -> &'static str {
+    match status {
+        414 => "request target too long\n",
+        431 => "request header fields too large\n",
+        501 => "transfer coding not implemented\n",
+        505 => "HTTP version not supported\n",
+        _ => "bad request\n",
+    }
+}
+
+fn attempt_answer(
+    failure: AttemptFailure,
+    details: &'static str,
+    retries_exhausted: bool,
+    over_budget: bool,
+) -> Answer {
+    use AttemptFailure as F;
+    let (status, flags, body) = match failure {
+        F::ConnectFailed | F::ConnectTimeout => (503, ResponseFlags::UF, "upstream connect error\n"),
+        F::RefusedStream | F::ResetBeforeAnswer => (503, ResponseFlags::UR, "upstream reset the stream\n"),
+        F::GoAwayAboveStream | F::PooledClosedBeforeWrite | F::DiedBeforeAnswer { .. } | F::DiedAfterAnswer => {
+            (503, ResponseFlags::UC, "upstream connection ended\n")
+        }
+        F::TimedOut => (504, ResponseFlags::UT, "upstream request timeout\n"),
+        F::ResponseInvalid => (502, ResponseFlags::UPE, "upstream sent an invalid response\n"),
+        F::BodyTooLargeToReplay => (503, ResponseFlags::UC, "upstream connection ended\n"),
+    };
+    let mut flags = flags;
+    if retries_exhausted {
+        flags = flags | ResponseFlags::URX;
+    }
+    if over_budget {
+        flags = flags | ResponseFlags::UO;
+    }
+    Answer::new(status, flags, details, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reply_has_a_body_and_details() {
+        let replies = [
+            (LocalReply::NoRoute, 404, grpc::UNIMPLEMENTED),
+            (LocalReply::NoEndpoint, 503, grpc::UNAVAILABLE),
+            (LocalReply::RouteTimeout, 504, grpc::DEADLINE_EXCEEDED),
+            (LocalReply::StreamIdle { request_done: true }, 504, grpc::UNAVAILABLE),
+            (LocalReply::StreamIdle { request_done: false }, 408, grpc::UNKNOWN),
+            (LocalReply::HeadTimeout, 408, grpc::UNKNOWN),
+            (LocalReply::BodyTooLarge, 413, grpc::RESOURCE_EXHAUSTED),
+            (LocalReply::Malformed { status: 400, reason: "x" }, 400, grpc::INTERNAL),
+            (LocalReply::BadPath { reason: "x" }, 400, grpc::INTERNAL),
+            (LocalReply::ConnectRefused, 405, grpc::UNKNOWN),
+        ];
+        for (reply, status, grpc_status) in replies {
+            let answer = reply.answer();
+            assert_eq!((answer.status, answer.grpc_status), (status, grpc_status), "{reply:?}");
+            assert!(!answer.body.is_empty() && !answer.details.is_empty(), "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn attempts_carry_their_flags() {
+        let reply = LocalReply::Attempt {
+            failure: AttemptFailure::ConnectFailed,
+            detail: "connection_refused",
+            retries_exhausted: true,
+            over_budget: false,
+        };
+        let answer = reply.answer();
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.flags, ResponseFlags::UF | ResponseFlags::URX);
+    }
+}

@@ -1,0 +1,144 @@
+//! The downstream side: connections that carry requests, in either version of HTTP.
+
+pub(crate) mod http1;
+pub(crate) mod http2;
+
+use crate::body::{BodyFrame, BodyLength};
+use crate::connection::Accepted;
+use crate::error::DownstreamError;
+use crate::io::Stream;
+use crate::timer::TimerSlot;
+use bytes::Bytes;
+use outrigger_http1::{Fields, ResponseHead, Version};
+use std::task::{Context, Poll};
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve(stream: Stream, accepted: Accepted) {
+    match stream.alpn() {
+        Some(b"h2") => http2::serve(stream, Bytes::new(), accepted).await,
+        Some(_) => http1::serve(stream, accepted, false).await,
+        // Without ALPN a client may speak HTTP/2 by prior knowledge: its first bytes tell.
+        None => http1::serve(stream, accepted, true).await,
+    }
+}
+
+/// One request's side of a downstream connection: its body in, its response out. All calls are poll-style, because
+/// both directions of a request are served by one task at the same time.
+pub(crate) enum Downstream<'c> {
+    Http1(&'c mut http1::Connection),
+    Http2(&'c mut http2::ServerStream),
+}
+
+impl Downstream<'_> {
+    /// The version that the client spoke.
+    pub(crate) fn version(&self) -> Version {
+        match self {
+            Downstream::Http1(connection) => connection.request_version(),
+            Downstream::Http2(_) => Version::Http2,
+        }
+    }
+
+    /// The next frame of the request's body.
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame, DownstreamError>> {
+        match self {
+            Downstream::Http1(connection) => connection.poll_body(cx),
+            Downstream::Http2(stream) => stream.poll_body(cx),
+        }
+    }
+
+    /// Reads a piece of the request's body to throw it away: its length, and whether it was the last. `None` if the
+    /// body cannot be read to its end.
+    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Option<(usize, bool)>> {
+        let frame = match self {
+            Downstream::Http1(connection) if connection.owes_continue() => return Poll::Ready(None),
+            Downstream::Http1(connection) => connection.poll_body(cx),
+            // HTTP/2 has a better way: its stream is reset when it is dropped.
+            Downstream::Http2(_) => return Poll::Ready(None),
+        };
+        frame.map(|frame| match frame.ok()? {
+            BodyFrame::Data { bytes, end } => Some((bytes.len(), end)),
+            BodyFrame::Trailers(_) | BodyFrame::End => Some((0, true)),
+        })
+    }
+
+    /// Ready when the client is gone; asked only after the request's body has ended, since before that
+    /// [`Downstream::poll_body`] tells.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<DownstreamError> {
+        match self {
+            Downstream::Http1(connection) => connection.poll_gone(cx),
+            Downstream::Http2(stream) => stream.poll_gone(cx),
+        }
+    }
+
+    /// Sends an interim response.
+    pub(crate) fn send_informational(&mut self, head: &ResponseHead) {
+        match self {
+            Downstream::Http1(connection) => connection.send_informational(head),
+            Downstream::Http2(stream) => stream.send_informational(head),
+        }
+    }
+
+    /// Starts the response. `request_done`: the request was read to its end, so that the connection may go on.
+    pub(crate) fn send_head(
+        &mut self,
+        head: &ResponseHead,
+        length: BodyLength,
+        request_done: bool,
+    ) -> Result<(), DownstreamError> {
+        match self {
+            Downstream::Http1(connection) => {
+                connection.send_head(head, length, request_done);
+                Ok(())
+            }
+            Downstream::Http2(stream) => stream.send_head(head, length),
+        }
+    }
+
+    /// Ready when the next piece of the response's body may be sent.
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>> {
+        match self {
+            Downstream::Http1(connection) => connection.poll_room(cx),
+            Downstream::Http2(stream) => stream.poll_room(cx),
+        }
+    }
+
+    /// Sends a piece of the response's body.
+    pub(crate) fn send_data(&mut self, data: Bytes, end: bool) -> Result<(), DownstreamError> {
+        match self {
+            Downstream::Http1(connection) => connection.send_data(data, end),
+            Downstream::Http2(stream) => stream.send_data(data, end),
+        }
+    }
+
+    /// Ends the response, with trailers if there are any.
+    pub(crate) fn finish(&mut self, trailers: Option<&Fields>) -> Result<(), DownstreamError> {
+        match self {
+            Downstream::Http1(connection) => connection.finish(trailers),
+            Downstream::Http2(stream) => stream.finish(trailers),
+        }
+    }
+
+    /// Ready when all that was sent has left (HTTP/1) or is the connection's to send (HTTP/2).
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>> {
+        match self {
+            Downstream::Http1(connection) => connection.poll_flush(cx),
+            Downstream::Http2(stream) => stream.poll_room(cx),
+        }
+    }
+
+    /// Cuts the response off: its rest will not come, and the client must be able to tell.
+    pub(crate) fn abort(&mut self) {
+        match self {
+            Downstream::Http1(connection) => connection.abort(),
+            Downstream::Http2(stream) => stream.abort(),
+        }
+    }
+
+    /// The timer that this request's deadlines share.
+    pub(crate) fn timer(&mut self) -> &mut TimerSlot {
+        match self {
+            Downstream::Http1(connection) => connection.timer(),
+            Downstream::Http2(stream) => stream.timer(),
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The life of an HTTP/1 downstream connection: wait, read a head, serve, and again, or close.
+
+use super::{After, Connection};
+use crate::connection::Accepted;
+use crate::incoming::ReadError;
+use crate::io::Stream;
+use crate::pipeline::{self, RequestContext};
+use crate::reply::LocalReply;
+use crate::server::{Downstream, http2};
+use crate::snapshot::ChainPolicy;
+use crate::timer::{after, earlier};
+use outrigger_config::model::HttpOptions;
+use outrigger_http1::{Event, HeadInfo, Limits, RequestError, RequestHead};
+use outrigger_telemetry::{ConnectionClose, HttpProtocol};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::time::Instant;
+
+/// The first bytes of HTTP/2 by prior knowledge (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long a client may go on sending after it was answered and the connection closed: closing at once would reset
+/// the connection and destroy the answer on its way (RFC 9112 section 9.6). nginx's `lingering_timeout`.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes that are discarded while lingering, at most.
+const LINGER_BYTES_MAX: usize = 1024 * 1024;
+
+/// What waiting for a request ended with.
+enum Next {
+    Request(HeadInfo),
+    /// The client speaks HTTP/2 by prior knowledge; nothing was consumed.
+    Http2,
+    Refused(RequestError),
+    HeadTimeout,
+    Closed(ConnectionClose),
+}
+
+/// Serves the connection. `detect`: its first bytes may turn out to be HTTP/2.
+pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
+    let cells_index = accepted.worker.index;
+    let (listener, limits) = {
+        let snapshot = accepted.registration.control.snapshot();
+        let chain = accepted.registration.control.chain(&snapshot);
+        (Arc::clone(&chain.listener), limits(&chain.http))
+    };
+    let mut connection = Connection::new(stream, Rc::clone(&accepted.worker), limits);
+    let opened = Instant::now();
+    let mut requests: u32 = 0;
+    let mut counted = false;
+    let close = loop {
+        let next = next_request(&mut connection, &accepted, opened, detect && requests == 0).await;
+        if !matches!(next, Next::Http2) && !std::mem::replace(&mut counted, true) {
+            listener.worker(cells_index).http_connections[HttpProtocol::Http1].inc();
+        }
+        listener.worker(cells_index).bytes_received.add(connection.incoming.take_bytes_read());
+        let (info, refused) = match next {
+            Next::Request(info) => (Some(info), None),
+            Next::Http2 => {
+                let read = connection.incoming.buffer.split().freeze();
+                return http2::serve(connection.io, read, accepted).await;
+            }
+            Next::Closed(reason) => break reason,
+            Next::HeadTimeout => (None, Some(LocalReply::HeadTimeout)),
+            Next::Refused(error) => {
+                (None, Some(LocalReply::Malformed { status: error.status(), reason: error.reason() }))
+            }
+        };
+        requests += 1;
+        let last = last_request(&accepted, opened, requests);
+        match (info, refused) {
+            (Some(info), _) => one_request(&mut connection, &accepted, info, last.is_some()).await,
+            (None, reply) => refuse(&mut connection, &accepted, reply.unwrap_or(LocalReply::HeadTimeout)).await,
+        }
+        listener.worker(cells_index).bytes_sent.add(connection.writer.bytes_written());
+        connection.writer.start_counting();
+        match (connection.after, last) {
+            (After::Reuse, _) => {}
+            (After::Abort, _) => break ConnectionClose::Error,
+            (After::Close, last) => {
+                linger(&mut connection).await;
+                break last.unwrap_or(if info.is_some() { ConnectionClose::Requested } else { ConnectionClose::Protocol });
+            }
+        }
+    };
+    listener.worker(cells_index).connections_closed[close].inc();
+}
+
+fn limits(options: &HttpOptions) -> Limits {
+    Limits {
+        head_bytes_max: u32::try_from(options.request_headers_bytes_max()).unwrap_or(u32::MAX),
+        fields_max: u32::try_from(options.request_headers_count_max()).unwrap_or(u32::MAX),
+        accept_http_10: options.accept_http_10(),
+        ..Limits::default()
+    }
+}
+
+/// Why the request that is about to be served is the connection's last, if it is.
+fn last_request(accepted: &Accepted, opened: Instant, requests: u32) -> Option<ConnectionClose> {
+    let control = &accepted.registration.control;
+    let snapshot = control.snapshot();
+    let options = &control.chain(&snapshot).http;
+    if control.is_draining() {
+        return Some(ConnectionClose::Drain);
+    }
+    if options.requests_per_connection_max().is_some_and(|max| requests >= max) {
+        return Some(ConnectionClose::RequestsMax);
+    }
+    if options.connection_age_max().is_some_and(|age| opened.elapsed() >= age) {
+        return Some(ConnectionClose::AgeMax);
+    }
+    None
+}
+
+async fn next_request(connection: &mut Connection, accepted: &Accepted, opened: Instant, detect: bool) -> Next {
+    let snapshot = accepted.registration.control.snapshot();
+    let chain: &ChainPolicy = accepted.registration.control.chain(&snapshot);
+    let idle_since = Instant::now();
+    let mut head_since = None;
+    if connection.incoming.buffer.is_empty() {
+        connection.incoming.release();
+        connection.writer.release();
+    } else {
+        head_since = Some(idle_since);
+    }
+    let mut detect = detect;
+    let idle_timeout = chain.http.idle_timeout();
+    let age_max = chain.http.connection_age_max();
+    let headers_timeout = chain.http.request_headers_timeout();
+    // A snapshot that this connection may wait under for an hour must not be kept alive by it.
+    drop(snapshot);
+    poll_fn(|cx| {
+        accepted.registration.control.set_waker(cx.waker());
+        if detect {
+            match poll_detect(connection, cx) {
+                Poll::Ready(Some(next)) => return Poll::Ready(next),
+                Poll::Ready(None) => detect = false,
+                Poll::Pending => {}
+            }
+        }
+        if !detect && let Poll::Ready(next) = poll_head(connection, cx) {
+            return Poll::Ready(next);
+        }
+        if connection.incoming.buffer.is_empty() {
+            if accepted.registration.control.is_draining() {
+                return Poll::Ready(Next::Closed(ConnectionClose::Drain));
+            }
+        } else if head_since.is_none() {
+            head_since = Some(Instant::now());
+        }
+        let deadline = match head_since {
+            Some(since) => after(since, Some(headers_timeout)),
+            None => earlier(after(idle_since, Some(idle_timeout)), after(opened, age_max)),
+        };
+        if connection.timer.poll_until(cx, deadline).is_pending() {
+            return Poll::Pending;
+        }
+        Poll::Ready(match head_since {
+            Some(_) => Next::HeadTimeout,
+            None if age_max.is_some_and(|age| opened.elapsed() >= age) => Next::Closed(ConnectionClose::AgeMax),
+            None => Next::Closed(ConnectionClose::Idle),
+        })
+    })
+    .await
+}
+
+/// Ready with `Http2` when the preface is there, and with `None` when it cannot come any more.
+fn poll_detect(connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Option<Next>> {
+    loop {
+        let read = &connection.incoming.buffer;
+        if read.len() >= PREFACE.len() && read.starts_with(PREFACE) {
+            return Poll::Ready(Some(Next::Http2));
+        }
+        if !PREFACE.starts_with(read) {
+            return Poll::Ready(None);
+        }
+        let scratch = &mut *connection.worker.scratch.borrow_mut();
+        let mut buf = ReadBuf::new(scratch);
+        match std::task::ready!(Pin::new(&mut connection.io).poll_read(cx, &mut buf)) {
+            Err(_) => return Poll::Ready(Some(Next::Closed(ConnectionClose::Error))),
+            Ok(()) if buf.filled().is_empty() => return Poll::Ready(Some(Next::Closed(ConnectionClose::Peer))),
+            Ok(()) => connection.incoming.buffer.extend_from_slice(buf.filled()),
+        }
+    }
+}
+
+fn poll_head(connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Next> {
+    let polled = connection.incoming.poll_head(&mut connection.io, &connection.worker.scratch, cx);
+    Poll::Ready(match std::task::ready!(polled) {
+        Ok(Event::Head(info)) => Next::Request(info),
+        // A request decoder knows no other event before a head.
+        Ok(_) => Next::Closed(ConnectionClose::Protocol),
+        Err(ReadError::Refused(error)) => Next::Refused(error),
+        Err(ReadError::Eof) => Next::Closed(ConnectionClose::Peer),
+        Err(ReadError::Io(_)) => Next::Closed(ConnectionClose::Error),
+    })
+}
+
+async fn one_request(connection: &mut Connection, accepted: &Accepted, info: HeadInfo, last: bool) {
+    let head = connection.begin(info, last);
+    let context = RequestContext::new(accepted);
+    let length = match info.framing {
+        framing if framing.is_empty() => crate::body::BodyLength::None,
+        outrigger_http1::Framing::Length(length) => crate::body::BodyLength::Exact(length),
+        _ => crate::body::BodyLength::Unknown,
+    };
+    if length == crate::body::BodyLength::None {
+        connection.finish_empty_body();
+    }
+    // The pipeline's state is some KiB: boxed, so that an idle connection does not hold it.
+    let head = Box::pin(pipeline::serve(&context, &mut Downstream::Http1(connection), head, length)).await;
+    connection.incoming.head = head;
+}
+
+/// Answers a request that could not be read, and closes.
+async fn refuse(connection: &mut Connection, accepted: &Accepted, reply: LocalReply) {
+    let info = HeadInfo { keep_alive: false, expect_continue: false, ..connection.info };
+    let mut head: RequestHead = connection.begin(info, true);
+    head.clear();
+    let context = RequestContext::new(accepted);
+    Box::pin(pipeline::refuse(&context, &mut Downstream::Http1(connection), head, reply)).await;
+    connection.after = After::Close;
+}
+
+/// Closes so that the last answer is not lost: the client's side is read until it closes, for a while.
+async fn linger(connection: &mut Connection) {
+    let closing = async {
+        connection.io.shutdown().await?;
+        let mut discarded = 0;
+        while discarded < LINGER_BYTES_MAX {
+            let read = poll_fn(|cx| {
+                let scratch = &mut *connection.worker.scratch.borrow_mut();
+                let mut buf = ReadBuf::new(scratch);
+                Pin::new(&mut connection.io).poll_read(cx, &mut buf).map_ok(|()| buf.filled().len())
+            });
+            match read.await? {
+                0 => break,
+                read => discarded += read,
+            }
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    // Neither a failure nor the end of patience changes anything: the connection is closed.
+    let _ = tokio::time::timeout(LINGER_TIMEOUT, closing).await;
+}
+
+impl Connection {
+    /// Takes the end of a body that has no bytes off the decoder.
+    fn finish_empty_body(&mut self) {
+        let waker = std::task::Waker::noop();
+        let mut cx = Context::from_waker(waker);
+        if let Poll::Ready(Ok(frame)) = self.incoming.poll_body(&mut self.io, &mut cx) {
+            debug_assert!(frame.is_last());
+        }
+        self.request_ended = true;
+    }
+}
+

@@ -1,0 +1,333 @@
+//! An HTTP/2 downstream connection: one task drives the connection, one serves each stream.
+//!
+//! The driver owns the `h2` connection; streams are tasks of their own, which end with their stream. When the driver
+//! ends, its streams fail on their own, since `h2` tells them.
+
+use crate::body::{BodyFrame, BodyLength};
+use crate::connection::Accepted;
+use crate::error::DownstreamError;
+use crate::gather::Gather;
+use crate::head::{request_from_http2, response_to_http2};
+use crate::http2::{Http2Receiver, Http2Sender, Keepalive, flush};
+use crate::io::Stream;
+use crate::pipeline::{self, RequestContext};
+use crate::reply::LocalReply;
+use crate::server::Downstream;
+use crate::timer::{TimerSlot, after, earlier};
+use bytes::Bytes;
+use outrigger_config::model::HttpOptions;
+use outrigger_http1::{Fields, KnownName, RequestHead, ResponseHead};
+use outrigger_telemetry::{ConnectionClose, HttpProtocol, ListenerCells};
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Streams that the client reset before they were taken up; more ends the connection (the rapid-reset flood,
+/// CVE-2023-44487). `h2`'s own default.
+const PENDING_RESET_STREAMS_MAX: usize = 20;
+/// Streams that we reset for the client's errors; more ends the connection. `h2`'s own default.
+const LOCAL_ERROR_RESETS_MAX: usize = 1024;
+/// Bytes of response that `h2` may hold for a stream beside the one piece that we do.
+const SEND_BUFFER_BYTES: usize = outrigger_config::model::defaults::STREAM_BUFFER_BYTES_MAX;
+
+/// How long a connection that was told to go away, and has no streams, may stay.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Serves the connection. `read_ahead`: bytes that were taken from the stream already.
+pub(crate) async fn serve(stream: Stream, read_ahead: Bytes, accepted: Accepted) {
+    let accepted = Rc::new(accepted);
+    let snapshot = accepted.registration.control.snapshot();
+    let chain = std::sync::Arc::clone(accepted.registration.control.chain(&snapshot));
+    drop(snapshot);
+    let metrics = std::sync::Arc::clone(&chain.listener);
+    let cells = metrics.worker(accepted.worker.index);
+    cells.http_connections[HttpProtocol::Http2].inc();
+    let gather = Gather::with_read_ahead(stream, read_ahead);
+    let handshake = builder(&chain.http).handshake::<_, Bytes>(gather.clone());
+    let greeted = tokio::time::timeout(chain.http.request_headers_timeout(), handshake).await;
+    let Ok(Ok(mut connection)) = greeted else {
+        cells.http2_connection_errors.inc();
+        cells.connections_closed[ConnectionClose::Protocol].inc();
+        return;
+    };
+    let keepalive = Keepalive::new(chain.http.http2(), connection.ping_pong());
+    drop(chain);
+    gather.start();
+    let driver = Driver {
+        accepted: &accepted,
+        gather,
+        keepalive,
+        opened: Instant::now(),
+        timer: TimerSlot::default(),
+        active: Rc::new(Cell::new(0)),
+        requests: 0,
+        idle_since: Instant::now(),
+        closing: None,
+    };
+    let reason = driver.run(connection, cells).await;
+    cells.connections_closed[reason].inc();
+}
+
+fn builder(options: &HttpOptions) -> h2::server::Builder {
+    let http2 = options.http2();
+    let mut builder = h2::server::Builder::new();
+    builder
+        .initial_window_size(http2.stream_window_bytes())
+        .initial_connection_window_size(http2.connection_window_bytes())
+        .max_concurrent_streams(http2.concurrent_streams_max())
+        .max_header_list_size(u32::try_from(options.request_headers_bytes_max()).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
+        .max_local_error_reset_streams(Some(LOCAL_ERROR_RESETS_MAX))
+        .max_send_buffer_size(SEND_BUFFER_BYTES);
+    builder
+}
+
+type ServerConnection = h2::server::Connection<Gather<Stream>, Bytes>;
+
+struct Driver<'a> {
+    accepted: &'a Rc<Accepted>,
+    gather: Gather<Stream>,
+    keepalive: Option<Keepalive>,
+    opened: Instant,
+    timer: TimerSlot,
+    /// Streams that are being served.
+    active: Rc<Cell<usize>>,
+    requests: u32,
+    idle_since: Instant,
+    /// Why GOAWAY was sent.
+    closing: Option<(ConnectionClose, Instant)>,
+}
+
+impl Driver<'_> {
+    async fn run(mut self, mut connection: ServerConnection, cells: &ListenerCells) -> ConnectionClose {
+        poll_fn(|cx| {
+            self.accepted.registration.control.set_waker(cx.waker());
+            let polled = self.poll_streams(&mut connection, cells, cx);
+            let flushed = flush(&self.gather, cx);
+            if let Poll::Ready(reason) = polled {
+                return Poll::Ready(reason);
+            }
+            if flushed.is_err() {
+                return Poll::Ready(ConnectionClose::Error);
+            }
+            if self.keepalive.as_mut().is_some_and(|keepalive| keepalive.poll(cx).is_ready()) {
+                return Poll::Ready(ConnectionClose::Error);
+            }
+            self.poll_end(&mut connection, cx)
+        })
+        .await
+    }
+
+    /// Drives the connection and starts a task for each new stream; ready when the connection has ended.
+    fn poll_streams(
+        &mut self,
+        connection: &mut ServerConnection,
+        cells: &ListenerCells,
+        cx: &mut Context<'_>,
+    ) -> Poll<ConnectionClose> {
+        loop {
+            match connection.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => self.start(request, respond),
+                Poll::Ready(Some(Err(error))) => {
+                    if !error.is_io() {
+                        cells.http2_connection_errors.inc();
+                        tracing::debug!(%error, "HTTP/2 connection ended");
+                    }
+                    let reason = if error.is_io() { ConnectionClose::Error } else { ConnectionClose::Protocol };
+                    return Poll::Ready(self.closing.map_or(reason, |(reason, _)| reason));
+                }
+                Poll::Ready(None) => {
+                    return Poll::Ready(self.closing.map_or(ConnectionClose::Peer, |(reason, _)| reason));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn start(&mut self, request: http::Request<h2::RecvStream>, respond: h2::server::SendResponse<Bytes>) {
+        self.requests += 1;
+        self.active.set(self.active.get() + 1);
+        let guard = ActiveStream { active: Rc::clone(&self.active), accepted: Rc::clone(self.accepted) };
+        tokio::task::spawn_local(serve_stream(guard, request, respond));
+    }
+
+    /// Begins to close when policy says so, and is ready when a connection that should close is free.
+    fn poll_end(&mut self, connection: &mut ServerConnection, cx: &mut Context<'_>) -> Poll<ConnectionClose> {
+        let control = &self.accepted.registration.control;
+        let snapshot = control.snapshot();
+        let options = &control.chain(&snapshot).http;
+        if self.active.get() > 0 {
+            self.idle_since = Instant::now();
+        }
+        let idle_deadline =
+            if self.active.get() == 0 { after(self.idle_since, Some(options.idle_timeout())) } else { None };
+        let age_deadline = after(self.opened, options.connection_age_max());
+        let now = Instant::now();
+        let passed = |deadline: Option<Instant>| deadline.is_some_and(|deadline| now >= deadline);
+        let reason = if control.is_draining() {
+            Some(ConnectionClose::Drain)
+        } else if options.requests_per_connection_max().is_some_and(|max| self.requests >= max) {
+            Some(ConnectionClose::RequestsMax)
+        } else if passed(age_deadline) {
+            Some(ConnectionClose::AgeMax)
+        } else if passed(idle_deadline) {
+            Some(ConnectionClose::Idle)
+        } else {
+            None
+        };
+        if let (None, Some(reason)) = (self.closing, reason) {
+            self.closing = Some((reason, now));
+            connection.graceful_shutdown();
+            // GOAWAY leaves with the next poll of the connection.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match self.closing {
+            None => {
+                let _ = self.timer.poll_until(cx, earlier(idle_deadline, age_deadline));
+                Poll::Pending
+            }
+            // A client that does not answer GOAWAY's PING cannot hold the connection open.
+            Some((reason, since)) if self.active.get() == 0 => {
+                let deadline = since.max(self.idle_since) + CLOSE_TIMEOUT;
+                self.timer.poll_until(cx, Some(deadline)).map(|()| reason)
+            }
+            Some(_) => Poll::Pending,
+        }
+    }
+}
+
+/// A stream that is being served; its end may let the connection end.
+struct ActiveStream {
+    active: Rc<Cell<usize>>,
+    accepted: Rc<Accepted>,
+}
+
+impl Drop for ActiveStream {
+    fn drop(&mut self) {
+        self.active.set(self.active.get() - 1);
+        if self.active.get() == 0 {
+            // The driver starts to count idle time from here.
+            self.accepted.registration.control.wake();
+        }
+    }
+}
+
+async fn serve_stream(
+    guard: ActiveStream,
+    request: http::Request<h2::RecvStream>,
+    respond: h2::server::SendResponse<Bytes>,
+) {
+    let (parts, body) = request.into_parts();
+    let mut head = RequestHead::new();
+    let fault = request_from_http2(&parts, &mut head).err();
+    let length = match head.fields.get(KnownName::ContentLength) {
+        _ if body.is_end_stream() => BodyLength::None,
+        Some(value) => std::str::from_utf8(value)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .map_or(BodyLength::Unknown, BodyLength::Exact),
+        None => BodyLength::Unknown,
+    };
+    drop(parts);
+    let mut stream = ServerStream {
+        receiver: Http2Receiver::new(body),
+        expects_continue: head.fields.get(KnownName::Expect).is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue")),
+        respond,
+        sender: None,
+        timer: TimerSlot::default(),
+    };
+    let context = RequestContext::new(&guard.accepted);
+    let mut downstream = Downstream::Http2(&mut stream);
+    match fault {
+        None => pipeline::serve(&context, &mut downstream, head, length).await,
+        Some(fault) => {
+            let reply = LocalReply::Malformed { status: 400, reason: fault.reason() };
+            pipeline::refuse(&context, &mut downstream, head, reply).await
+        }
+    };
+}
+
+/// One stream's halves.
+pub(crate) struct ServerStream {
+    receiver: Http2Receiver,
+    expects_continue: bool,
+    respond: h2::server::SendResponse<Bytes>,
+    sender: Option<Http2Sender>,
+    timer: TimerSlot,
+}
+
+impl ServerStream {
+    pub(crate) fn timer(&mut self) -> &mut TimerSlot {
+        &mut self.timer
+    }
+
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame, DownstreamError>> {
+        if std::mem::take(&mut self.expects_continue) && self.sender.is_none() {
+            let mut head = ResponseHead::new();
+            head.status = 100;
+            self.send_informational(&head);
+        }
+        self.receiver.poll_body(cx).map_err(stream_error)
+    }
+
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<DownstreamError> {
+        let reset = match &mut self.sender {
+            Some(sender) => sender.poll_reset(cx),
+            None => self.respond.poll_reset(cx),
+        };
+        reset.map(|_| DownstreamError::Gone)
+    }
+
+    pub(crate) fn send_informational(&mut self, head: &ResponseHead) {
+        // Fails only if the stream is gone, which the next call tells.
+        let _ = self.respond.send_informational(response_to_http2(head));
+    }
+
+    pub(crate) fn send_head(&mut self, head: &ResponseHead, length: BodyLength) -> Result<(), DownstreamError> {
+        let end = length == BodyLength::None;
+        let stream = self.respond.send_response(response_to_http2(head), end).map_err(stream_error)?;
+        self.sender = Some(Http2Sender::new(stream));
+        Ok(())
+    }
+
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>> {
+        match &mut self.sender {
+            Some(sender) => sender.poll_room(cx).map_err(stream_error),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    pub(crate) fn send_data(&mut self, data: Bytes, end: bool) -> Result<(), DownstreamError> {
+        match &mut self.sender {
+            Some(sender) => sender.send_data(data, end).map_err(stream_error),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn finish(&mut self, trailers: Option<&Fields>) -> Result<(), DownstreamError> {
+        match (&mut self.sender, trailers) {
+            (Some(sender), Some(trailers)) => sender.send_trailers(trailers).map_err(stream_error),
+            (Some(sender), None) => sender.finish().map_err(stream_error),
+            (None, _) => Ok(()),
+        }
+    }
+
+    pub(crate) fn abort(&mut self) {
+        match &mut self.sender {
+            Some(sender) => sender.reset(h2::Reason::INTERNAL_ERROR),
+            None => self.respond.send_reset(h2::Reason::INTERNAL_ERROR),
+        }
+    }
+}
+
+fn stream_error(error: h2::Error) -> DownstreamError {
+    if error.is_reset() && error.is_remote() || error.is_go_away() && error.is_remote() || error.is_io() {
+        DownstreamError::Gone
+    } else {
+        DownstreamError::Http2(error)
+    }
+}

@@ -1,0 +1,314 @@
+//! Compiled policy: what the hot path reads. Immutable; published as a whole; parts that did not change are shared
+//! with the snapshot before, so that pools, counts and sockets survive.
+//!
+//! Nothing here is looked up by name per request: routes hold slots of clusters, connections hold slots of chains.
+
+mod compile;
+
+pub use compile::{CompileFault, Compiler};
+
+use ipnet::IpNet;
+use outrigger_config::model::{self, FilterChainMatch, MeshConfig, Name, ServerNameMatch, Transport};
+use outrigger_identity::{FileStamp, UpstreamIdentity};
+use outrigger_telemetry::{AccessLogFormat, AccessLogWriter, ClusterMetrics, ListenerMetrics, RouteMetrics};
+use outrigger_traffic::retry::RetryBudget;
+use outrigger_traffic::{Balancer, EndpointLoad, RouteTable};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
+
+/// Index of a filter chain in [`Snapshot`]; stays the same across snapshots for as long as the chain's identity does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ChainSlot(pub(crate) u32);
+
+/// Index of a cluster in [`Snapshot`]; stays the same across snapshots for as long as its name is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ClusterSlot(pub(crate) u32);
+
+/// What makes two listening sockets the same: the address, and the listener's name where the kernel picks the port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SocketKey {
+    pub(crate) address: SocketAddr,
+    pub(crate) name: Option<Name>,
+}
+
+impl SocketKey {
+    pub(crate) fn of(listener: &model::Listener) -> SocketKey {
+        let name = (listener.address().port() == 0).then(|| listener.name().clone());
+        SocketKey { address: listener.address(), name }
+    }
+}
+
+/// One compiled configuration.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub(crate) generation: u64,
+    pub(crate) config: Arc<MeshConfig>,
+    pub(crate) listeners: Vec<Arc<ListenerPolicy>>,
+    pub(crate) chains: Vec<Option<Arc<ChainPolicy>>>,
+    pub(crate) routes: Vec<Arc<RoutesPolicy>>,
+    pub(crate) clusters: Vec<Option<Arc<ClusterPolicy>>>,
+}
+
+impl Snapshot {
+    /// Counts accepted configurations, from 1.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The configuration that was compiled.
+    pub fn config(&self) -> &Arc<MeshConfig> {
+        &self.config
+    }
+
+    /// All clusters, for `/clusters`.
+    pub fn clusters(&self) -> impl Iterator<Item = &Arc<ClusterPolicy>> {
+        self.clusters.iter().flatten()
+    }
+
+    pub(crate) fn chain(&self, slot: ChainSlot) -> Option<&Arc<ChainPolicy>> {
+        self.chains.get(slot.0 as usize)?.as_ref()
+    }
+
+    pub(crate) fn cluster(&self, slot: ClusterSlot) -> Option<&Arc<ClusterPolicy>> {
+        self.clusters.get(slot.0 as usize)?.as_ref()
+    }
+
+    pub(crate) fn listener(&self, key: &SocketKey) -> Option<&Arc<ListenerPolicy>> {
+        self.listeners.iter().find(|listener| listener.key == *key)
+    }
+}
+
+/// A listener's compiled policy.
+#[derive(Debug)]
+pub(crate) struct ListenerPolicy {
+    pub(crate) key: SocketKey,
+    pub(crate) config: Arc<model::Listener>,
+    pub(crate) chains: Vec<ChainSlot>,
+    pub(crate) detection: Detection,
+    pub(crate) shared: Arc<ListenerShared>,
+    pub(crate) metrics: Arc<ListenerMetrics>,
+}
+
+/// Counts of a listener that policy reads; process-wide, kept across snapshots.
+#[derive(Debug, Default)]
+pub(crate) struct ListenerShared {
+    pub(crate) connections: AtomicUsize,
+}
+
+/// What must be read before a listener's filter chain can be picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detection {
+    /// No chain terminates TLS.
+    Raw,
+    /// Every chain terminates TLS.
+    Tls,
+    /// The first byte decides.
+    FirstByte,
+}
+
+/// What is known of a connection when its chain is picked.
+#[derive(Debug)]
+pub(crate) struct ConnectionFacts<'a> {
+    pub(crate) destination_port: u16,
+    pub(crate) source: IpAddr,
+    pub(crate) transport: Transport,
+    /// SNI, in lower case.
+    pub(crate) server_name: Option<&'a str>,
+    /// ALPN names that the client offers.
+    pub(crate) application_protocols: &'a [Vec<u8>],
+}
+
+impl ListenerPolicy {
+    /// The chain that takes this connection: of those that match, the most specific by destination port, then server
+    /// name, then transport, then ALPN, then source prefix (Envoy's order).
+    pub(crate) fn select(&self, snapshot: &Snapshot, facts: &ConnectionFacts<'_>) -> Option<ChainSlot> {
+        let mut best: Option<(Specificity, ChainSlot)> = None;
+        for &slot in &self.chains {
+            let Some(chain) = snapshot.chain(slot) else { continue };
+            let Some(specificity) = specificity(&chain.matches, facts) else { continue };
+            if chain.tls.is_some() != (facts.transport == Transport::Tls) {
+                continue;
+            }
+            if best.as_ref().is_none_or(|(other, _)| specificity > *other) {
+                best = Some((specificity, slot));
+            }
+        }
+        best.map(|(_, slot)| slot)
+    }
+}
+
+/// Ordered by Envoy's precedence; larger is more specific.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Specificity {
+    destination_port: bool,
+    /// Length of the matched name; exact names count above any suffix.
+    server_name: usize,
+    transport: bool,
+    application_protocol: bool,
+    source_prefix: u16,
+}
+
+fn specificity(matches: &FilterChainMatch, facts: &ConnectionFacts<'_>) -> Option<Specificity> {
+    let destination_port = match matches.destination_port() {
+        Some(port) if port == facts.destination_port => true,
+        Some(_) => return None,
+        None => false,
+    };
+    let server_name = match matches.server_names().as_slice() {
+        [] => 0,
+        names => names.iter().filter_map(|name| server_name_length(name, facts.server_name?)).max()?,
+    };
+    let transport = match matches.transport() {
+        Some(transport) if transport == facts.transport => true,
+        Some(_) => return None,
+        None => false,
+    };
+    let application_protocol = match matches.application_protocols().as_slice() {
+        [] => false,
+        names if names.iter().any(|name| facts.application_protocols.iter().any(|offer| offer == name.as_bytes())) => {
+            true
+        }
+        _ => return None,
+    };
+    let source_prefix = match matches.source_prefixes().as_slice() {
+        [] => 0,
+        prefixes => {
+            let contains = |prefix: &&IpNet| prefix.contains(&facts.source);
+            prefixes.iter().filter(contains).map(|prefix| u16::from(prefix.prefix_len()) + 1).max()?
+        }
+    };
+    Some(Specificity { destination_port, server_name, transport, application_protocol, source_prefix })
+}
+
+/// Above the length of any name, so that an exact match beats every suffix.
+const EXACT_NAME: usize = 1 << 16;
+
+fn server_name_length(matcher: &ServerNameMatch, name: &str) -> Option<usize> {
+    match matcher {
+        ServerNameMatch::Exact(exact) => (exact == name).then_some(EXACT_NAME + name.len()),
+        ServerNameMatch::Suffix(suffix) => {
+            (name.len() > suffix.len() && name.ends_with(suffix.as_str())).then_some(suffix.len())
+        }
+    }
+}
+
+/// An access log: what a line holds, and where it goes.
+pub(crate) struct AccessLog {
+    pub(crate) format: AccessLogFormat,
+    pub(crate) writer: Arc<AccessLogWriter>,
+}
+
+/// A filter chain's compiled policy.
+pub(crate) struct ChainPolicy {
+    pub(crate) name: Name,
+    pub(crate) matches: FilterChainMatch,
+    pub(crate) tls: Option<TlsPolicy>,
+    pub(crate) http: model::HttpOptions,
+    pub(crate) routes: Arc<RoutesPolicy>,
+    pub(crate) access_logs: Vec<AccessLog>,
+    pub(crate) listener: Arc<ListenerMetrics>,
+}
+
+impl std::fmt::Debug for ChainPolicy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChainPolicy").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// TLS termination of a chain.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsPolicy {
+    pub(crate) config: Arc<rustls::ServerConfig>,
+    /// What it was built from; with `stamp`, what a reload compares, so that nothing new keeps its sessions.
+    pub(crate) settings: model::DownstreamTls,
+    /// The contents of its files.
+    pub(crate) stamp: FileStamp,
+}
+
+/// A route configuration's compiled policy.
+#[derive(Debug)]
+pub(crate) struct RoutesPolicy {
+    pub(crate) config: Arc<model::RouteConfiguration>,
+    pub(crate) table: RouteTable,
+    /// Indices as in the model.
+    pub(crate) virtual_hosts: Vec<Vec<RoutePolicy>>,
+    /// Counts of requests that no route took.
+    pub(crate) unmatched: Arc<RouteMetrics>,
+}
+
+/// A route's compiled policy.
+#[derive(Debug)]
+pub(crate) struct RoutePolicy {
+    pub(crate) clusters: Vec<ClusterSlot>,
+    /// Cumulative weights of `clusters`.
+    pub(crate) weights: Vec<u32>,
+    pub(crate) metrics: Arc<RouteMetrics>,
+}
+
+/// A cluster's compiled policy.
+#[derive(Debug)]
+pub struct ClusterPolicy {
+    pub(crate) config: Arc<model::Cluster>,
+    pub(crate) endpoints: Vec<Arc<EndpointState>>,
+    pub(crate) balancer: Balancer,
+    pub(crate) tls: Option<UpstreamTlsPolicy>,
+    pub(crate) shared: Arc<ClusterShared>,
+    pub(crate) metrics: Arc<ClusterMetrics>,
+}
+
+impl ClusterPolicy {
+    /// The cluster's configuration.
+    pub fn config(&self) -> &Arc<model::Cluster> {
+        &self.config
+    }
+
+    /// Its endpoints with their state, in the order of the configuration.
+    pub fn endpoints(&self) -> &[Arc<EndpointState>] {
+        &self.endpoints
+    }
+
+    /// Requests that are on their way to this cluster.
+    pub fn requests_active(&self) -> u32 {
+        self.shared.requests_active.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+/// TLS to a cluster.
+#[derive(Debug, Clone)]
+pub(crate) struct UpstreamTlsPolicy {
+    pub(crate) identity: Arc<UpstreamIdentity>,
+    /// What it was built from.
+    pub(crate) settings: (model::UpstreamTls, model::UpstreamProtocol),
+    /// The contents of its files.
+    pub(crate) stamp: FileStamp,
+}
+
+/// Counts of a cluster that policy reads; process-wide, kept across snapshots.
+#[derive(Debug)]
+pub(crate) struct ClusterShared {
+    pub(crate) requests_active: AtomicU32,
+    pub(crate) retry_budget: RetryBudget,
+}
+
+/// An endpoint's state; process-wide, kept across snapshots while address and connection settings stay.
+#[derive(Debug)]
+pub struct EndpointState {
+    /// Keys the workers' pools; never used twice.
+    pub(crate) id: u64,
+    pub(crate) address: SocketAddr,
+    pub(crate) address_text: String,
+    pub(crate) load: Arc<EndpointLoad>,
+}
+
+impl EndpointState {
+    /// Where.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Requests that are on their way to it.
+    pub fn requests_active(&self) -> u32 {
+        self.load.active()
+    }
+}

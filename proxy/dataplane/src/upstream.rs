@@ -1,0 +1,100 @@
+//! The upstream side: one attempt's stream to an endpoint, in either version of HTTP.
+
+pub(crate) mod connect;
+pub(crate) mod http1;
+pub(crate) mod http2;
+
+use crate::body::{BodyFrame, BodyLength};
+use crate::error::AttemptError;
+use bytes::Bytes;
+use outrigger_http1::{Fields, RequestHead, ResponseHead};
+use std::task::{Context, Poll};
+
+/// What came while waiting for a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ResponseStart {
+    /// An interim response, in the head; another head follows.
+    Informational,
+    /// The response's head, and what is known of its body.
+    Final(BodyLength),
+}
+
+/// One attempt's stream. Dropping it before its end gives the attempt up: an HTTP/1 connection is closed, an HTTP/2
+/// stream is reset.
+pub(crate) enum Upstream {
+    Http1(http1::Exchange),
+    Http2(http2::Exchange),
+}
+
+impl Upstream {
+    /// Sends the request's head. Nothing leaves before the first [`Upstream::poll_flush`] or [`Upstream::poll_room`].
+    pub(crate) fn send_head(&mut self, head: &RequestHead, length: BodyLength, tls: bool) -> Result<(), AttemptError> {
+        match self {
+            Upstream::Http1(exchange) => {
+                exchange.send_head(head, length);
+                Ok(())
+            }
+            Upstream::Http2(exchange) => exchange.send_head(head, length, tls),
+        }
+    }
+
+    /// Ready when the next piece of the request's body may be sent.
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
+        match self {
+            Upstream::Http1(exchange) => exchange.poll_room(cx),
+            Upstream::Http2(exchange) => exchange.poll_room(cx),
+        }
+    }
+
+    /// Sends a piece of the request's body.
+    pub(crate) fn send_data(&mut self, data: Bytes, end: bool) -> Result<(), AttemptError> {
+        match self {
+            Upstream::Http1(exchange) => exchange.send_data(data, end),
+            Upstream::Http2(exchange) => exchange.send_data(data, end),
+        }
+    }
+
+    /// Ends the request, with trailers if there are any.
+    pub(crate) fn finish(&mut self, trailers: Option<&Fields>) -> Result<(), AttemptError> {
+        match self {
+            Upstream::Http1(exchange) => exchange.finish(trailers),
+            Upstream::Http2(exchange) => exchange.finish(trailers),
+        }
+    }
+
+    /// Ready when all that was sent has left (HTTP/1) or is the connection's to send (HTTP/2).
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
+        match self {
+            Upstream::Http1(exchange) => exchange.poll_flush(cx),
+            Upstream::Http2(exchange) => exchange.poll_room(cx),
+        }
+    }
+
+    /// The next head of the response, into `head`.
+    pub(crate) fn poll_head(
+        &mut self,
+        head: &mut ResponseHead,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ResponseStart, AttemptError>> {
+        match self {
+            Upstream::Http1(exchange) => exchange.poll_head(head, cx),
+            Upstream::Http2(exchange) => exchange.poll_head(head, cx),
+        }
+    }
+
+    /// The next frame of the response's body.
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame, AttemptError>> {
+        match self {
+            Upstream::Http1(exchange) => exchange.poll_body(cx),
+            Upstream::Http2(exchange) => exchange.poll_body(cx),
+        }
+    }
+
+    /// The response was read to its end: the connection may serve another request if it can.
+    pub(crate) fn complete(self) {
+        match self {
+            Upstream::Http1(exchange) => exchange.complete(),
+            Upstream::Http2(exchange) => exchange.complete(),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Making a connection to an endpoint: TCP, TLS, and the version of HTTP that came out.
+
+use crate::accept::set_options;
+use crate::io::Stream;
+use crate::snapshot::{ClusterPolicy, EndpointState};
+use crate::upstream::{http1, http2};
+use outrigger_config::model::UpstreamProtocol;
+use outrigger_telemetry::{ConnectionFailure, HttpProtocol};
+use outrigger_traffic::retry::AttemptFailure;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+/// A connection that is ready.
+pub(crate) enum Connected {
+    Http1(Box<http1::Connection>),
+    Http2(Rc<http2::Connection>),
+}
+
+/// Why there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConnectFault {
+    pub(crate) failure: AttemptFailure,
+    pub(crate) detail: &'static str,
+}
+
+/// Connects within the cluster's connect timeout, TLS and HTTP/2's greeting included. Counts what happens.
+pub(crate) async fn connect(
+    cluster: &ClusterPolicy,
+    endpoint: &Arc<EndpointState>,
+    worker: usize,
+) -> Result<Connected, ConnectFault> {
+    let cells = cluster.metrics.worker(worker);
+    let started = Instant::now();
+    let connecting = establish(cluster, endpoint, worker);
+    let result = tokio::time::timeout(cluster.config.connect_timeout(), connecting).await;
+    let reason = match result {
+        Ok(Ok(connected)) => {
+            let protocol = match connected {
+                Connected::Http1(_) => HttpProtocol::Http1,
+                Connected::Http2(_) => HttpProtocol::Http2,
+            };
+            cells.connections_opened[protocol].inc();
+            cells.connect_duration.observe(started.elapsed());
+            return Ok(connected);
+        }
+        Ok(Err(reason)) => reason,
+        Err(_) => ConnectionFailure::Timeout,
+    };
+    cells.connection_failures[reason].inc();
+    let (failure, detail) = match reason {
+        ConnectionFailure::Timeout => (AttemptFailure::ConnectTimeout, "connection_timeout"),
+        ConnectionFailure::Refused => (AttemptFailure::ConnectFailed, "connection_refused"),
+        ConnectionFailure::Tls => (AttemptFailure::ConnectFailed, "tls_error"),
+        ConnectionFailure::Io => (AttemptFailure::ConnectFailed, "connection_failed"),
+        ConnectionFailure::Protocol => (AttemptFailure::ConnectFailed, "protocol_not_agreed"),
+    };
+    Err(ConnectFault { failure, detail })
+}
+
+async fn establish(
+    cluster: &ClusterPolicy,
+    endpoint: &EndpointState,
+    worker: usize,
+) -> Result<Connected, ConnectionFailure> {
+    let tcp = TcpStream::connect(endpoint.address).await.map_err(|error| {
+        tracing::debug!(%error, endpoint = %endpoint.address_text, "cannot connect");
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => ConnectionFailure::Refused,
+            _ => ConnectionFailure::Io,
+        }
+    })?;
+    set_options(&tcp, cluster.config.tcp_keepalive().as_ref(), cluster.config.tcp_user_timeout());
+    let stream = match &cluster.tls {
+        None => Stream::Plain(tcp),
+        Some(tls) => {
+            let connector = TlsConnector::from(Arc::clone(&tls.identity.config));
+            let name = tls.identity.server_name.clone();
+            let stream = connector.connect(name, tcp).await.map_err(|error| {
+                tracing::debug!(%error, endpoint = %endpoint.address_text, "TLS handshake failed");
+                ConnectionFailure::Tls
+            })?;
+            Stream::TlsClient(Box::new(stream))
+        }
+    };
+    let http2 = match cluster.config.protocol() {
+        UpstreamProtocol::Http1 => false,
+        UpstreamProtocol::Http2 if cluster.tls.is_some() && stream.alpn() != Some(b"h2") => {
+            return Err(ConnectionFailure::Protocol);
+        }
+        UpstreamProtocol::Http2 => true,
+        UpstreamProtocol::Auto => stream.alpn() == Some(b"h2"),
+    };
+    if !http2 {
+        return Ok(Connected::Http1(Box::new(http1::Connection::new(stream, cluster, worker))));
+    }
+    let connection = http2::Connection::open(stream, cluster, worker).await.map_err(|error| {
+        tracing::debug!(%error, endpoint = %endpoint.address_text, "HTTP/2 greeting failed");
+        ConnectionFailure::Protocol
+    })?;
+    Ok(Connected::Http2(connection))
+}

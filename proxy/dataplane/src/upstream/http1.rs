@@ -1,0 +1,343 @@
+//! HTTP/1 to an endpoint: one connection, one exchange at a time.
+
+use crate::body::{BodyFrame, BodyLength};
+use crate::error::AttemptError;
+use crate::incoming::{Incoming, ReadError};
+use crate::io::Stream;
+use crate::snapshot::{ClusterPolicy, EndpointState};
+use crate::upstream::ResponseStart;
+use crate::worker::Worker;
+use crate::writer::Writer;
+use bytes::Bytes;
+use outrigger_config::model::{self, defaults};
+use outrigger_http1::{
+    BodyEncoder, Event, Fields, Framing, KnownName, Limits, Method, RequestHead, ResponseDecoder, ResponseHead,
+    encode_request_head,
+};
+use outrigger_telemetry::{ClusterMetrics, UpstreamClose};
+use outrigger_traffic::retry::AttemptFailure;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A connection to an endpoint, in use or idle.
+pub(crate) struct Connection {
+    io: Stream,
+    incoming: Incoming<ResponseDecoder>,
+    writer: Writer,
+    encoder: BodyEncoder,
+    requests: u32,
+    opened: Instant,
+    /// When it became idle, and for how long it may stay so.
+    idle_since: Instant,
+    idle_timeout: Duration,
+    worker: usize,
+    metrics: Arc<ClusterMetrics>,
+    closed_as: UpstreamClose,
+}
+
+impl Connection {
+    pub(crate) fn new(io: Stream, cluster: &ClusterPolicy, worker: usize) -> Connection {
+        let limits = Limits {
+            head_bytes_max: u32::try_from(cluster.config.response_headers_bytes_max()).unwrap_or(u32::MAX),
+            fields_max: u32::try_from(cluster.config.response_headers_count_max()).unwrap_or(u32::MAX),
+            ..Limits::default()
+        };
+        let now = Instant::now();
+        cluster.metrics.worker(worker).connections_active.inc();
+        Connection {
+            io,
+            incoming: Incoming::new(ResponseDecoder::new(limits), ResponseHead::new()),
+            writer: Writer::default(),
+            encoder: BodyEncoder::new(Framing::None),
+            requests: 0,
+            opened: now,
+            idle_since: now,
+            idle_timeout: Duration::ZERO,
+            worker,
+            metrics: Arc::clone(&cluster.metrics),
+            closed_as: UpstreamClose::Drained,
+        }
+    }
+
+    /// Why an idle connection may not be used; `None`: it may. A close or bytes that have arrived are seen, without a
+    /// system call if nothing has.
+    pub(crate) fn unusable(&mut self, pool: &model::PoolOptions, worker: &Worker, now: Instant) -> Option<UpstreamClose> {
+        let unusable = if now.duration_since(self.idle_since) >= self.idle_timeout {
+            Some(UpstreamClose::Idle)
+        } else if pool.connection_age_max().is_some_and(|age| now.duration_since(self.opened) >= age) {
+            Some(UpstreamClose::AgeMax)
+        } else if pool.requests_per_connection_max().is_some_and(|max| self.requests >= max) {
+            Some(UpstreamClose::RequestsMax)
+        } else {
+            let mut cx = Context::from_waker(Waker::noop());
+            match self.incoming.poll_closed(&mut self.io, &worker.scratch, &mut cx) {
+                Poll::Pending if self.incoming.buffer.is_empty() => None,
+                Poll::Pending => Some(UpstreamClose::UnsolicitedBytes),
+                Poll::Ready(Ok(())) => Some(UpstreamClose::Peer),
+                Poll::Ready(Err(_)) => Some(UpstreamClose::Error),
+            }
+        };
+        if let Some(reason) = unusable {
+            self.closed_as = reason;
+        }
+        unusable
+    }
+
+    /// Says how long the connection may be idle from now on; the server may shorten it.
+    pub(crate) fn set_idle_timeout(&mut self, pool: &model::PoolOptions) {
+        self.idle_timeout = pool.idle_timeout().unwrap_or(defaults::POOL_IDLE_TIMEOUT_HTTP1);
+        self.idle_since = Instant::now();
+    }
+
+    /// True if the connection has been idle for as long as it may.
+    pub(crate) fn is_expired(&mut self, now: Instant) -> bool {
+        let expired = now.duration_since(self.idle_since) >= self.idle_timeout;
+        if expired {
+            self.closed_as = UpstreamClose::Idle;
+        }
+        expired
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let cells = self.metrics.worker(self.worker);
+        cells.connections_active.dec();
+        cells.connections_closed[self.closed_as].inc();
+    }
+}
+
+/// One request and its response on a connection.
+pub(crate) struct Exchange {
+    /// `None` once the connection went back to its pool.
+    connection: Option<Box<Connection>>,
+    worker: Rc<Worker>,
+    endpoint: Arc<EndpointState>,
+    request_ended: bool,
+    response_ended: bool,
+    keep_alive: bool,
+    /// A byte of a response came.
+    answered: bool,
+    /// Writing failed: the request goes no further, but a response may still be there to read.
+    write_failed: bool,
+}
+
+impl Exchange {
+    pub(crate) fn new(connection: Box<Connection>, worker: &Rc<Worker>, endpoint: &Arc<EndpointState>) -> Exchange {
+        Exchange {
+            connection: Some(connection),
+            worker: Rc::clone(worker),
+            endpoint: Arc::clone(endpoint),
+            request_ended: false,
+            response_ended: false,
+            keep_alive: true,
+            answered: false,
+            write_failed: false,
+        }
+    }
+
+    fn connection(&mut self) -> &mut Connection {
+        self.connection.as_mut().expect("the connection is there until the exchange is complete")
+    }
+
+    fn is_reused(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.requests > 1)
+    }
+
+    pub(crate) fn send_head(&mut self, head: &RequestHead, length: BodyLength) {
+        let framing = match length {
+            // RFC 9110 section 8.6: a request whose method expects a body says that there is none.
+            BodyLength::None if matches!(head.method, Method::Post | Method::Put | Method::Patch) => Framing::Length(0),
+            BodyLength::None => Framing::None,
+            BodyLength::Exact(length) => Framing::Length(length),
+            BodyLength::Unknown => Framing::Chunked,
+        };
+        self.request_ended = framing.is_empty();
+        let connection = self.connection();
+        connection.requests += 1;
+        connection.closed_as = UpstreamClose::Abandoned;
+        connection.incoming.decoder.begin(&head.method);
+        connection.writer.start_counting();
+        encode_request_head(head, framing, connection.writer.text());
+        connection.encoder = BodyEncoder::new(framing);
+    }
+
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
+        if self.write_failed {
+            return Poll::Pending;
+        }
+        if self.connection().writer.has_room(defaults::STREAM_BUFFER_BYTES_MAX) {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_flush(cx)
+    }
+
+    pub(crate) fn send_data(&mut self, data: Bytes, end: bool) -> Result<(), AttemptError> {
+        let connection = self.connection();
+        if !data.is_empty() {
+            connection.encoder.begin(data.len(), connection.writer.text()).map_err(body_fault)?;
+            let length = data.len();
+            connection.writer.push_data(data);
+            connection.encoder.end(length, connection.writer.text());
+        }
+        if end { self.finish(None) } else { Ok(()) }
+    }
+
+    pub(crate) fn finish(&mut self, trailers: Option<&Fields>) -> Result<(), AttemptError> {
+        let connection = self.connection();
+        connection.encoder.finish(trailers, connection.writer.text()).map_err(body_fault)?;
+        self.request_ended = true;
+        Ok(())
+    }
+
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
+        if self.write_failed {
+            return Poll::Pending;
+        }
+        let connection = self.connection();
+        match ready!(connection.writer.poll_flush(&mut connection.io, cx)) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(error) if connection.writer.bytes_written() == 0 => {
+                connection.closed_as = UpstreamClose::Peer;
+                let failure = AttemptFailure::PooledClosedBeforeWrite;
+                Poll::Ready(Err(AttemptError::because(failure, "pooled_connection_closed", error)))
+            }
+            Err(_) => {
+                // An upstream that answers early and closes makes writing fail; the answer decides.
+                self.write_failed = true;
+                Poll::Pending
+            }
+        }
+    }
+
+    pub(crate) fn poll_head(
+        &mut self,
+        head: &mut ResponseHead,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ResponseStart, AttemptError>> {
+        let worker = Rc::clone(&self.worker);
+        let connection = self.connection();
+        let event = match ready!(connection.incoming.poll_head(&mut connection.io, &worker.scratch, cx)) {
+            Ok(event) => event,
+            Err(error) => return Poll::Ready(Err(self.read_fault(error))),
+        };
+        std::mem::swap(head, &mut connection.incoming.head);
+        match event {
+            Event::Head(info) => {
+                self.answered = true;
+                self.keep_alive = info.keep_alive;
+                let connection = self.connection();
+                let length = match info.framing {
+                    Framing::None => BodyLength::None,
+                    Framing::Length(0) => BodyLength::None,
+                    Framing::Length(length) => BodyLength::Exact(length),
+                    Framing::Chunked | Framing::UntilClose => BodyLength::Unknown,
+                };
+                if info.framing == Framing::UntilClose || info.upgrade {
+                    self.keep_alive = false;
+                } else if let Some(seconds) = keep_alive_timeout(&head.fields) {
+                    // A server that closes idle connections early says so; be a second quicker than it.
+                    connection.idle_timeout = Duration::from_secs(seconds.saturating_sub(1)).min(connection.idle_timeout);
+                }
+                Poll::Ready(Ok(ResponseStart::Final(length)))
+            }
+            _ => Poll::Ready(Ok(ResponseStart::Informational)),
+        }
+    }
+
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame, AttemptError>> {
+        let connection = self.connection();
+        let frame = match ready!(connection.incoming.poll_body(&mut connection.io, cx)) {
+            Ok(frame) => frame,
+            Err(ReadError::Eof) if connection.incoming.decoder.eof().is_ok() => BodyFrame::End,
+            Err(error) => return Poll::Ready(Err(self.read_fault(error))),
+        };
+        self.response_ended = frame.is_last();
+        Poll::Ready(Ok(frame))
+    }
+
+    /// The response was read to its end. The connection goes back to its pool if it is clean: both messages whole,
+    /// nothing unasked for behind the response.
+    pub(crate) fn complete(mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        let cells = connection.metrics.worker(connection.worker);
+        cells.bytes_sent.add(connection.writer.bytes_written());
+        cells.bytes_received.add(connection.incoming.take_bytes_read());
+        if !self.keep_alive {
+            connection.closed_as = UpstreamClose::Requested;
+        } else if !connection.incoming.buffer.is_empty() {
+            connection.closed_as = UpstreamClose::UnsolicitedBytes;
+        } else if self.request_ended && connection.writer.is_empty() && !self.write_failed {
+            connection.closed_as = UpstreamClose::Drained;
+            connection.idle_since = Instant::now();
+            connection.incoming.release();
+            connection.writer.release();
+            self.worker.pools.give_back(&self.endpoint, connection);
+        }
+    }
+
+    fn read_fault(&mut self, error: ReadError<outrigger_http1::ResponseError>) -> AttemptError {
+        let reused = self.is_reused();
+        let answered = self.answered;
+        let connection = self.connection();
+        let nothing_written = connection.writer.bytes_written() == 0;
+        let died = if answered || !connection.incoming.buffer.is_empty() {
+            AttemptFailure::DiedAfterAnswer
+        } else if nothing_written {
+            AttemptFailure::PooledClosedBeforeWrite
+        } else {
+            AttemptFailure::DiedBeforeAnswer { reused }
+        };
+        match error {
+            ReadError::Eof => {
+                connection.closed_as = UpstreamClose::Peer;
+                AttemptError::new(died, "upstream_connection_closed")
+            }
+            ReadError::Io(error) => {
+                connection.closed_as = UpstreamClose::Error;
+                AttemptError::because(died, "upstream_connection_reset", error)
+            }
+            ReadError::Refused(error) => {
+                connection.closed_as = UpstreamClose::Protocol;
+                connection.metrics.worker(connection.worker).upstream_protocol_errors.inc();
+                AttemptError::because(AttemptFailure::ResponseInvalid, error.reason(), error)
+            }
+        }
+    }
+
+    /// See [`Connection::set_idle_timeout`].
+    pub(crate) fn set_idle_timeout(&mut self, pool: &model::PoolOptions) {
+        self.connection().set_idle_timeout(pool);
+    }
+}
+
+/// The `timeout` parameter of `Keep-Alive`, in seconds.
+fn keep_alive_timeout(fields: &Fields) -> Option<u64> {
+    let value = std::str::from_utf8(fields.get(KnownName::KeepAlive)?).ok()?;
+    value.split(',').find_map(|part| part.trim().strip_prefix("timeout=")?.parse().ok())
+}
+
+fn body_fault(error: outrigger_http1::BodyLengthError) -> AttemptError {
+    AttemptError::because(AttemptFailure::DiedBeforeAnswer { reused: false }, "request_body_length", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keep_alive_timeouts_are_read() {
+        let read = |value: &[u8]| {
+            let mut fields = Fields::new();
+            fields.push_known(KnownName::KeepAlive, value);
+            keep_alive_timeout(&fields)
+        };
+        assert_eq!(read(b"timeout=5, max=100"), Some(5));
+        assert_eq!(read(b"max=100, timeout=2"), Some(2));
+        assert_eq!(read(b"max=100"), None);
+        assert_eq!(read(b"timeout=-1"), None);
+    }
+}

@@ -1,0 +1,296 @@
+//! HTTP/2 to an endpoint: one connection, many streams.
+
+use crate::body::{BodyFrame, BodyLength};
+use crate::error::AttemptError;
+use crate::gather::Gather;
+use crate::head::{request_to_http2, response_from_http2};
+use crate::http2::{Http2Receiver, Http2Sender, Keepalive, flush};
+use crate::io::Stream;
+use crate::snapshot::ClusterPolicy;
+use crate::upstream::ResponseStart;
+use bytes::Bytes;
+use outrigger_config::model::{self, Http2Options, defaults};
+use outrigger_http1::{Fields, KnownName, RequestHead, ResponseHead};
+use outrigger_telemetry::{ClusterMetrics, UpstreamClose};
+use outrigger_traffic::retry::AttemptFailure;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use tokio::time::Instant;
+
+/// Streams on a connection whose peer has not said how many it allows: RFC 9113 section 6.5.2 recommends that it be
+/// no less than this.
+const STREAMS_BEFORE_SETTINGS: usize = 100;
+
+type ClientConnection = h2::client::Connection<Gather<Stream>, Bytes>;
+
+/// A connection to an endpoint. Its driver task ends when the peer ends it or when its last handle is dropped.
+pub(crate) struct Connection {
+    sender: RefCell<h2::client::SendRequest<Bytes>>,
+    streams_max: usize,
+    active: Cell<usize>,
+    requests: Cell<u32>,
+    opened: Instant,
+    idle_since: Cell<Instant>,
+    /// No new stream may start: GOAWAY, an error, age, or its endpoint is gone.
+    closing: Cell<Option<UpstreamClose>>,
+}
+
+impl Connection {
+    /// Greets the peer and starts the driver.
+    pub(crate) async fn open(io: Stream, cluster: &ClusterPolicy, worker: usize) -> Result<Rc<Connection>, h2::Error> {
+        let options = cluster.config.http2();
+        let gather = Gather::new(io);
+        let (sender, mut connection) = builder(options, &cluster.config).handshake(gather.clone()).await?;
+        let keepalive = Keepalive::new(options, connection.ping_pong());
+        gather.start();
+        let now = Instant::now();
+        let handle = Rc::new(Connection {
+            sender: RefCell::new(sender),
+            streams_max: options.concurrent_streams_max() as usize,
+            active: Cell::new(0),
+            requests: Cell::new(0),
+            opened: now,
+            idle_since: Cell::new(now),
+            closing: Cell::new(None),
+        });
+        let weak = Rc::downgrade(&handle);
+        let metrics = Arc::clone(&cluster.metrics);
+        tokio::task::spawn_local(drive(connection, gather, keepalive, weak, metrics, worker));
+        Ok(handle)
+    }
+
+    /// True if one more stream may start on it now.
+    pub(crate) fn has_room(&self, pool: &model::PoolOptions, now: Instant) -> bool {
+        if self.closing.get().is_some() {
+            return false;
+        }
+        if pool.connection_age_max().is_some_and(|age| now.duration_since(self.opened) >= age) {
+            self.closing.set(Some(UpstreamClose::AgeMax));
+        } else if pool.requests_per_connection_max().is_some_and(|max| self.requests.get() >= max) {
+            self.closing.set(Some(UpstreamClose::RequestsMax));
+        } else {
+            let mut sender = self.sender.borrow_mut();
+            // An error here is a GOAWAY that was received, or a connection that ended.
+            match sender.poll_ready(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Err(_)) => self.closing.set(Some(UpstreamClose::Goaway)),
+                _ => return self.active.get() < self.streams_max.min(sender.current_max_send_streams()),
+            }
+        }
+        false
+    }
+
+    /// True if nothing more will start on it and nothing is left: its pool lets go of it.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.closing.get().is_some() && self.active.get() == 0
+    }
+
+    /// Lets go of a connection that has been unused for as long as it may.
+    pub(crate) fn expire(&self, pool: &model::PoolOptions, now: Instant) {
+        let timeout = pool.idle_timeout().unwrap_or(defaults::POOL_IDLE_TIMEOUT_HTTP2);
+        if self.active.get() == 0 && now.duration_since(self.idle_since.get()) >= timeout {
+            self.closing.set(self.closing.get().or(Some(UpstreamClose::Idle)));
+        }
+    }
+
+    /// Counts a stream that is about to start.
+    pub(crate) fn reserve(self: &Rc<Self>) -> Exchange {
+        self.active.set(self.active.get() + 1);
+        self.requests.set(self.requests.get().saturating_add(1));
+        Exchange {
+            reused: self.requests.get() > 1,
+            stream: StreamGuard(Rc::clone(self)),
+            response: None,
+            sender: None,
+            receiver: None,
+            answered: false,
+        }
+    }
+}
+
+fn builder(options: &Http2Options, cluster: &model::Cluster) -> h2::client::Builder {
+    let mut builder = h2::client::Builder::new();
+    builder
+        .enable_push(false)
+        .initial_max_send_streams(STREAMS_BEFORE_SETTINGS)
+        .initial_window_size(options.stream_window_bytes())
+        .initial_connection_window_size(options.connection_window_bytes())
+        .max_header_list_size(u32::try_from(cluster.response_headers_bytes_max()).unwrap_or(u32::MAX))
+        .max_send_buffer_size(defaults::STREAM_BUFFER_BYTES_MAX);
+    builder
+}
+
+/// Drives a connection to its end.
+async fn drive(
+    mut connection: ClientConnection,
+    gather: Gather<Stream>,
+    mut keepalive: Option<Keepalive>,
+    handle: std::rc::Weak<Connection>,
+    metrics: Arc<ClusterMetrics>,
+    worker: usize,
+) {
+    metrics.worker(worker).connections_active.inc();
+    let ended = poll_fn(|cx| {
+        let polled = std::pin::Pin::new(&mut connection).poll(cx);
+        let flushed = flush(&gather, cx);
+        if let Poll::Ready(result) = polled {
+            return Poll::Ready(match result {
+                Ok(()) => UpstreamClose::Peer,
+                Err(error) if error.is_go_away() && error.is_remote() => UpstreamClose::Goaway,
+                Err(error) if error.is_io() => UpstreamClose::Error,
+                Err(_) => UpstreamClose::Protocol,
+            });
+        }
+        if flushed.is_err() || keepalive.as_mut().is_some_and(|keepalive| keepalive.poll(cx).is_ready()) {
+            return Poll::Ready(UpstreamClose::Error);
+        }
+        Poll::Pending
+    })
+    .await;
+    let reason = match handle.upgrade() {
+        Some(handle) => {
+            let reason = handle.closing.get().unwrap_or(ended);
+            handle.closing.set(Some(reason));
+            reason
+        }
+        // Nobody holds it any more, so that it ended in order.
+        None => UpstreamClose::Idle,
+    };
+    let cells = metrics.worker(worker);
+    cells.connections_active.dec();
+    cells.connections_closed[reason].inc();
+}
+
+use std::future::Future as _;
+
+struct StreamGuard(Rc<Connection>);
+
+impl Drop for StreamGuard {
+    fn drop(&mut self) {
+        self.0.active.set(self.0.active.get() - 1);
+        if self.0.active.get() == 0 {
+            self.0.idle_since.set(Instant::now());
+        }
+    }
+}
+
+/// One request and its response: a stream.
+pub(crate) struct Exchange {
+    reused: bool,
+    response: Option<h2::client::ResponseFuture>,
+    sender: Option<Http2Sender>,
+    receiver: Option<Http2Receiver>,
+    answered: bool,
+    /// Last, so that the stream's handles are dropped before its place is free.
+    stream: StreamGuard,
+}
+
+impl Exchange {
+    pub(crate) fn send_head(&mut self, head: &RequestHead, length: BodyLength, tls: bool) -> Result<(), AttemptError> {
+        let request = request_to_http2(head, if tls { "https" } else { "http" }).ok_or_else(|| {
+            AttemptError::new(AttemptFailure::ResponseInvalid, "request_not_expressible_in_http2")
+        })?;
+        let end = length == BodyLength::None;
+        let sent = self.stream.0.sender.borrow_mut().clone().send_request(request, end);
+        let (response, stream) = sent.map_err(|error| self.fault(error))?;
+        self.response = Some(response);
+        self.sender = Some(Http2Sender::new(stream));
+        Ok(())
+    }
+
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
+        let Some(sender) = &mut self.sender else { return Poll::Ready(Ok(())) };
+        match ready!(sender.poll_room(cx)) {
+            Ok(()) => Poll::Ready(Ok(())),
+            // The peer wants no more of the request. Its response decides; it may be whole already.
+            Err(_) => Poll::Pending,
+        }
+    }
+
+    pub(crate) fn send_data(&mut self, data: Bytes, end: bool) -> Result<(), AttemptError> {
+        if let Some(sender) = &mut self.sender {
+            // As above: what became of the stream is told by the response.
+            let _ = sender.send_data(data, end);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(&mut self, trailers: Option<&Fields>) -> Result<(), AttemptError> {
+        if let Some(sender) = &mut self.sender {
+            let _ = match trailers {
+                Some(trailers) => sender.send_trailers(trailers),
+                None => sender.finish(),
+            };
+        }
+        Ok(())
+    }
+
+    pub(crate) fn poll_head(
+        &mut self,
+        head: &mut ResponseHead,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ResponseStart, AttemptError>> {
+        let Some(response) = &mut self.response else { return Poll::Pending };
+        if let Poll::Ready(Some(informational)) = response.poll_informational(cx) {
+            return Poll::Ready(match informational {
+                Ok(informational) => {
+                    response_from_http2(&informational.into_parts().0, head);
+                    Ok(ResponseStart::Informational)
+                }
+                Err(error) => Err(self.fault(error)),
+            });
+        }
+        let response = match ready!(std::pin::Pin::new(response).poll(cx)) {
+            Ok(response) => response,
+            Err(error) => return Poll::Ready(Err(self.fault(error))),
+        };
+        self.response = None;
+        self.answered = true;
+        let (parts, body) = response.into_parts();
+        response_from_http2(&parts, head);
+        let receiver = Http2Receiver::new(body);
+        let length = match head.fields.get(KnownName::ContentLength) {
+            _ if receiver.is_end() => BodyLength::None,
+            Some(value) => std::str::from_utf8(value)
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .map_or(BodyLength::Unknown, BodyLength::Exact),
+            None => BodyLength::Unknown,
+        };
+        self.receiver = Some(receiver);
+        Poll::Ready(Ok(ResponseStart::Final(length)))
+    }
+
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame, AttemptError>> {
+        let Some(receiver) = &mut self.receiver else { return Poll::Pending };
+        match ready!(receiver.poll_body(cx)) {
+            Ok(frame) => Poll::Ready(Ok(frame)),
+            Err(error) => Poll::Ready(Err(self.fault(error))),
+        }
+    }
+
+    /// The response was read to its end: dropping the halves resets a request that is still being sent, as RFC 9113
+    /// section 8.1 asks.
+    pub(crate) fn complete(self) {}
+
+    fn fault(&self, error: h2::Error) -> AttemptError {
+        let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        let (failure, detail) = if self.answered {
+            (AttemptFailure::DiedAfterAnswer, "upstream_stream_ended")
+        } else if error.is_remote() && error.is_go_away() {
+            // `h2` gives a received GOAWAY to streams above its last id only, and to streams that never started.
+            (AttemptFailure::GoAwayAboveStream, "upstream_goaway")
+        } else if error.is_remote() && error.is_reset() && refused {
+            (AttemptFailure::RefusedStream, "upstream_refused_stream")
+        } else if error.is_remote() && error.is_reset() {
+            (AttemptFailure::ResetBeforeAnswer, "upstream_reset_stream")
+        } else if error.is_library() {
+            (AttemptFailure::ResponseInvalid, "upstream_http2_protocol_error")
+        } else {
+            (AttemptFailure::DiedBeforeAnswer { reused: self.reused }, "upstream_connection_closed")
+        };
+        AttemptError::because(failure, detail, error)
+    }
+}

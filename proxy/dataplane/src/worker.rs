@@ -1,0 +1,320 @@
+//! A worker: one thread, one single-threaded runtime, its own listening sockets, connections and pools.
+//!
+//! What hangs on a worker is `!Send` and needs no lock. Other threads speak to it through [`Command`]s only.
+
+use crate::accept;
+use crate::pool::Pools;
+use crate::snapshot::{ChainPolicy, ChainSlot, Snapshot, SocketKey};
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::Waker;
+use tokio::sync::{mpsc, oneshot};
+
+/// Bytes that one read of a head takes at most; a scratch buffer that all connections of a worker share, so that an
+/// idle connection holds none.
+const SCRATCH_BYTES: usize = 32 * 1024;
+
+/// Connections handed to a worker that it has not taken up yet; beyond that the accepting worker keeps them.
+pub(crate) const HAND_OVER_QUEUE_MAX: usize = 1024;
+
+/// What the apply side tells a worker. Unbounded, because the one applier waits for each publish to be acknowledged
+/// before it sends the next.
+pub(crate) enum Command {
+    /// A new snapshot is in force, with sockets to open and to close.
+    Publish { snapshot: Arc<Snapshot>, open: Vec<(SocketKey, std::net::TcpListener)>, close: Vec<SocketKey>, done: oneshot::Sender<()> },
+    /// Stop accepting; end connections as they become free. The worker ends when none is left.
+    Drain,
+    /// End now.
+    Stop,
+}
+
+/// A connection accepted by one worker and given to another.
+pub(crate) struct HandOver {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) stream: std::net::TcpStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) key: SocketKey,
+    pub(crate) permit: crate::accept::ConnectionPermit,
+}
+
+/// How other workers see a worker.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) connections: AtomicUsize,
+    pub(crate) hand_over: mpsc::Sender<HandOver>,
+}
+
+/// The published snapshot as a worker's connections hold it: counted without atomics.
+pub(crate) struct LocalSnapshot(pub(crate) Arc<Snapshot>);
+
+impl Deref for LocalSnapshot {
+    type Target = Snapshot;
+    fn deref(&self) -> &Snapshot {
+        &self.0
+    }
+}
+
+/// What a worker's tasks share.
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) pools: Pools,
+    pub(crate) peers: Arc<[Peer]>,
+    pub(crate) scratch: RefCell<Box<[u8]>>,
+    snapshot: RefCell<Rc<LocalSnapshot>>,
+    connections: RefCell<ConnectionTable>,
+    connection_ids: Arc<AtomicU64>,
+    random: Cell<u64>,
+    draining: Cell<bool>,
+    log_line: RefCell<Vec<u8>>,
+}
+
+impl Worker {
+    /// Lends the buffer in which access log lines are made.
+    pub(crate) fn with_log_line(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.log_line.borrow_mut());
+    }
+
+
+    /// The snapshot in force.
+    pub(crate) fn snapshot(&self) -> Rc<LocalSnapshot> {
+        Rc::clone(&self.snapshot.borrow())
+    }
+
+    /// True after [`Command::Drain`].
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// A random number: wyrand, seeded per worker; balancing and request ids need no secrecy.
+    pub(crate) fn random(&self) -> u64 {
+        let state = self.random.get().wrapping_add(0xa076_1d64_78bd_642f);
+        self.random.set(state);
+        let wide = u128::from(state) * u128::from(state ^ 0xe703_7ed1_a0b4_28db);
+        (wide >> 64) as u64 ^ wide as u64
+    }
+
+    /// Registers a connection under the chain that was just picked from `snapshot`; no await lies between. A snapshot
+    /// that is not in force any more belongs to a listener that was removed: its connections drain.
+    pub(crate) fn register(self: &Rc<Self>, snapshot: Rc<LocalSnapshot>, slot: ChainSlot) -> Registration {
+        let id = self.connection_ids.fetch_add(1, Ordering::Relaxed);
+        let outdated = !Arc::ptr_eq(&snapshot.0, &self.snapshot.borrow().0);
+        let control = Rc::new(ConnectionControl {
+            id,
+            slot,
+            snapshot: RefCell::new(snapshot),
+            draining: Cell::new(self.draining.get() || outdated),
+            waker: RefCell::new(None),
+        });
+        let index = self.connections.borrow_mut().insert(Rc::clone(&control));
+        Registration { worker: Rc::clone(self), control, index }
+    }
+
+    fn publish(&self, snapshot: Arc<Snapshot>) {
+        let local = Rc::new(LocalSnapshot(snapshot));
+        *self.snapshot.borrow_mut() = Rc::clone(&local);
+        for control in self.connections.borrow().iter() {
+            control.adopt(&local);
+        }
+        self.pools.reap(&local);
+    }
+
+    fn drain(&self) {
+        self.draining.set(true);
+        for control in self.connections.borrow().iter() {
+            control.drain();
+        }
+        self.pools.clear();
+    }
+}
+
+/// What a worker knows of one of its downstream connections.
+pub(crate) struct ConnectionControl {
+    pub(crate) id: u64,
+    slot: ChainSlot,
+    snapshot: RefCell<Rc<LocalSnapshot>>,
+    draining: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl ConnectionControl {
+    /// The snapshot that this connection's next request is served by.
+    pub(crate) fn snapshot(&self) -> Rc<LocalSnapshot> {
+        Rc::clone(&self.snapshot.borrow())
+    }
+
+    /// The connection's filter chain in a snapshot that [`ConnectionControl::snapshot`] gave.
+    pub(crate) fn chain<'s>(&self, snapshot: &'s LocalSnapshot) -> &'s Arc<ChainPolicy> {
+        snapshot.chain(self.slot).expect("a connection only adopts snapshots that hold its chain")
+    }
+
+    /// True if the connection should end as soon as nothing is in flight on it.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Wakes the connection's task when it is to drain.
+    pub(crate) fn set_waker(&self, waker: &Waker) {
+        let mut slot = self.waker.borrow_mut();
+        if !slot.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            *slot = Some(waker.clone());
+        }
+    }
+
+    /// Goes over to a new snapshot if it still has this connection's chain, and drains otherwise: the old snapshot
+    /// then serves what is in flight.
+    fn adopt(&self, snapshot: &Rc<LocalSnapshot>) {
+        if self.draining.get() {
+            return;
+        }
+        match snapshot.chain(self.slot) {
+            Some(_) => *self.snapshot.borrow_mut() = Rc::clone(snapshot),
+            None => self.drain(),
+        }
+    }
+
+    fn drain(&self) {
+        self.draining.set(true);
+        self.wake();
+    }
+
+    /// Polls the connection's task again.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// A registered connection; dropping it takes it off the worker's table.
+pub(crate) struct Registration {
+    worker: Rc<Worker>,
+    pub(crate) control: Rc<ConnectionControl>,
+    index: usize,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.worker.connections.borrow_mut().remove(self.index);
+    }
+}
+
+/// The worker's connections: a slab.
+#[derive(Default)]
+struct ConnectionTable {
+    entries: Vec<Option<Rc<ConnectionControl>>>,
+    free: Vec<usize>,
+}
+
+impl ConnectionTable {
+    fn insert(&mut self, control: Rc<ConnectionControl>) -> usize {
+        match self.free.pop() {
+            Some(index) => {
+                self.entries[index] = Some(control);
+                index
+            }
+            None => {
+                self.entries.push(Some(control));
+                self.entries.len() - 1
+            }
+        }
+    }
+
+    fn remove(&mut self, index: usize) {
+        self.entries[index] = None;
+        self.free.push(index);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Rc<ConnectionControl>> {
+        self.entries.iter().flatten()
+    }
+}
+
+/// What a worker is started with.
+pub(crate) struct Seed {
+    pub(crate) index: usize,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) peers: Arc<[Peer]>,
+    pub(crate) connection_ids: Arc<AtomicU64>,
+    pub(crate) commands: mpsc::UnboundedReceiver<Command>,
+    pub(crate) hand_overs: mpsc::Receiver<HandOver>,
+}
+
+/// Runs a worker on the calling thread until it is stopped or drained.
+pub(crate) fn run(seed: Seed) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .event_interval(31)
+        .build_local(tokio::runtime::LocalOptions::default())
+        .expect("epoll and a timer can be had");
+    runtime.block_on(serve(seed));
+    // Dropping the runtime drops what is still in flight: only a stop gets here with connections left.
+}
+
+async fn serve(seed: Seed) {
+    let Seed { index, snapshot, peers, connection_ids, mut commands, mut hand_overs } = seed;
+    let worker = Rc::new(Worker {
+        index,
+        pools: Pools::default(),
+        peers,
+        scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
+        snapshot: RefCell::new(Rc::new(LocalSnapshot(snapshot))),
+        connections: RefCell::default(),
+        connection_ids,
+        random: Cell::new(fastrand::u64(..)),
+        draining: Cell::new(false),
+        log_line: RefCell::default(),
+    });
+    let reaper = tokio::task::spawn_local(crate::pool::reap_idle(Rc::clone(&worker)));
+    let mut listeners = accept::Listeners::default();
+    loop {
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(Command::Publish { snapshot, open, close, done }) => {
+                    worker.publish(snapshot);
+                    listeners.open(&worker, open);
+                    listeners.close(&close);
+                    // The applier may have given up waiting; the snapshot is in force all the same.
+                    let _ = done.send(());
+                }
+                Some(Command::Drain) => {
+                    listeners.close_all();
+                    worker.drain();
+                    break;
+                }
+                Some(Command::Stop) | None => return,
+            },
+            Some(hand_over) = hand_overs.recv() => accept::take_over(&worker, hand_over),
+        }
+    }
+    reaper.abort();
+    drained(&worker, &mut commands, &mut hand_overs, &mut listeners).await;
+}
+
+/// Waits until nothing is left, or until a stop.
+async fn drained(
+    worker: &Rc<Worker>,
+    commands: &mut mpsc::UnboundedReceiver<Command>,
+    hand_overs: &mut mpsc::Receiver<HandOver>,
+    listeners: &mut accept::Listeners,
+) {
+    listeners.join().await;
+    let connections = &worker.peers[worker.index].connections;
+    let mut poll = tokio::time::interval(std::time::Duration::from_millis(5));
+    loop {
+        tokio::select! {
+            command = commands.recv() => if matches!(command, Some(Command::Stop) | None) { return },
+            Some(hand_over) = hand_overs.recv() => accept::take_over(worker, hand_over),
+            _ = poll.tick() => {
+                // Counted from accept, hand-overs under way included, so zero means none.
+                if connections.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+            }
+        }
+    }
+}
