@@ -62,7 +62,10 @@ pub enum IdentityError {
         file: PathBuf,
     },
     /// The private key cannot be parsed, or its kind is not supported.
-    #[error("the private key in {} cannot be used; expected RSA of 2,048 bits or more, ECDSA or Ed25519", file.display())]
+    #[error(
+        "the private key in {} cannot be used; expected RSA of 2,048 bits or more, ECDSA or Ed25519",
+        file.display()
+    )]
     BadPrivateKey {
         /// The file.
         file: PathBuf,
@@ -79,7 +82,10 @@ pub enum IdentityError {
         private_key_file: PathBuf,
     },
     /// No root in the file: nobody could be trusted.
-    #[error("{} holds no root certificate; expected PEM blocks \"BEGIN CERTIFICATE\" of the authorities to trust", file.display())]
+    #[error(
+        "{} holds no root certificate; expected PEM blocks \"BEGIN CERTIFICATE\" of the authorities to trust",
+        file.display()
+    )]
     NoRoots {
         /// The file.
         file: PathBuf,

@@ -338,10 +338,11 @@ mod tests {
         assert!(out.is_empty());
 
         one.observe(Duration::from_micros(400));
+        one.observe(Duration::from_millis(20));
         two.observe(Duration::from_millis(20));
         two.observe(Duration::MAX);
         assert_eq!(two.count(), 2);
-        assert_eq!(one.sum(), Duration::from_micros(400));
+        assert_eq!(one.sum(), Duration::from_micros(20_400));
         Histogram::samples(&[&one, &two], &[], &mut out);
         let histogram = out[0].get_histogram();
         let counts: Vec<u64> = histogram
@@ -349,7 +350,7 @@ mod tests {
             .iter()
             .map(|b| b.cumulative_count())
             .collect();
-        assert_eq!(counts, [1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]);
-        assert_eq!(histogram.get_sample_count(), 3);
+        assert_eq!(counts, [1, 1, 1, 1, 1, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3]);
+        assert_eq!(histogram.get_sample_count(), 4);
     }
 }

@@ -104,7 +104,15 @@ fn lines_of_one_thread_are_batched_and_keep_their_order() {
 #[test]
 fn a_sleeping_writer_is_woken_by_every_first_line() {
     let gated = gated();
-    for _ in 0..50 {
+    for _ in 0..20 {
+        let deadline = Instant::now() + BOUND;
+        while !gated.writer.shared.asleep.load(SeqCst) {
+            assert!(
+                Instant::now() < deadline,
+                "the writer goes to sleep when there is nothing"
+            );
+            thread::yield_now();
+        }
         assert!(gated.writer.try_write(b"line\n"));
         gated
             .entered
