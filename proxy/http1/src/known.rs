@@ -213,7 +213,7 @@ pub(crate) fn spot(window: &[u8; WINDOW]) -> Option<Spotted> {
     let masks = MASKS.get(length)?;
     let name: NameWords = std::array::from_fn(|index| raw[index] & masks[index]);
     let lowered = name.map(scan::lower_word);
-    let known = lookup(&lowered)?;
+    let known = lookup(&lowered, length)?;
     Some(Spotted {
         known,
         length,
@@ -228,13 +228,17 @@ fn window_words(window: &[u8; WINDOW]) -> NameWords {
 }
 
 #[inline]
-fn lookup(words: &NameWords) -> Option<KnownName> {
+fn lookup(words: &NameWords, length: usize) -> Option<KnownName> {
     let mut slot = slot_of(words);
     loop {
         // An empty slot's number is past the end of both tables.
         let index = TABLE[slot] as usize;
         if WORDS.get(index)? == words {
-            return KnownName::ALL.get(index).copied();
+            // A name with NULs at its end has the words of the name without.
+            return KnownName::ALL
+                .get(index)
+                .copied()
+                .filter(|known| known.as_str().len() == length);
         }
         slot = (slot + 1) % SLOTS;
     }
@@ -253,7 +257,7 @@ impl KnownName {
             .get_mut(..name.len())
             .filter(|_| name.len() <= NAME_BYTES_MAX)?
             .copy_from_slice(name);
-        lookup(&window_words(&window))
+        lookup(&window_words(&window), name.len())
     }
 }
 
@@ -359,6 +363,17 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_name_is_not_known_with_nuls_at_its_end() {
+        for &known in KnownName::ALL {
+            assert_eq!(KnownName::from_lowercase(format!("{known}\0").as_bytes()), None);
+            assert!(
+                spot(&window_of(format!("{known}\0:").as_bytes())).is_none(),
+                "{known}"
+            );
         }
     }
 

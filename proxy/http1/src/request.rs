@@ -177,7 +177,7 @@ impl RequestDecoder {
         if version == Version::Http11 && !signals.has_host() {
             return Err(RequestError::MissingHost);
         }
-        if signals.has_unknown_expectation(version) {
+        if signals.has_unknown_expectation() {
             return Err(RequestError::UnknownExpectation);
         }
         // Whether bytes after a CONNECT are its body or the tunnel's would be read in two ways.

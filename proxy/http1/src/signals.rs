@@ -120,8 +120,8 @@ impl Signals {
         version == Version::Http11 && self.has(EXPECT_CONTINUE)
     }
 
-    pub(crate) fn has_unknown_expectation(self, version: Version) -> bool {
-        version == Version::Http11 && self.has(EXPECT_UNKNOWN)
+    pub(crate) fn has_unknown_expectation(self) -> bool {
+        self.has(EXPECT_UNKNOWN)
     }
 
     pub(crate) fn te_trailers(self) -> bool {

@@ -1,0 +1,10 @@
+//! The codec seen from outside: bytes in, events out, and back.
+
+mod differential;
+mod drive;
+mod limits;
+mod llhttp;
+mod requests;
+mod responses;
+mod round_trip;
+mod split;
