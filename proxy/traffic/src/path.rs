@@ -104,7 +104,7 @@ pub fn normalize(
 ) -> Result<Normalized<'_>, PathFault> {
     let scan = scan(path_and_query, escaped_slashes, repeated_slashes)?;
     let (path, query) = path_and_query.split_at(scan.path_bytes);
-    if memchr::memchr(b'#', query.as_bytes()).is_some() {
+    if !query.is_empty() && memchr::memchr(b'#', query.as_bytes()).is_some() {
         return Err(PathFault::Fragment);
     }
     if scan.is_normal {

@@ -136,6 +136,3 @@ fn escape_faults(path: &str) -> String {
     }
     escaped
 }
-
-#[cfg(test)]
-mod tests;

@@ -133,3 +133,40 @@ impl RouteTable {
         explanation::explain(self.find(request), &models, request)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use outrigger_config::{Environment, MeshConfig, Source, load, reuse};
+
+    fn configuration(path: &str) -> MeshConfig {
+        let host = |name: &str, path: &str| {
+            let routes = format!("[{{match: {{path: {path}}}, direct_response: {{status: 200}}}}]");
+            format!("{{name: {name}, domains: [{name}], routes: {routes}}}")
+        };
+        let hosts = format!("[{}, {}]", host("a", path), host("b", "/b"));
+        let text = format!("route_configurations: [{{name: main, virtual_hosts: {hosts}}}]");
+        let source = Source {
+            name: "routes.yaml".into(),
+            text,
+        };
+        load(&source, &Environment::empty())
+            .expect("a valid configuration")
+            .config
+    }
+
+    #[test]
+    fn a_recompiled_table_takes_over_virtual_hosts_that_are_the_same() {
+        let old = configuration("/a");
+        let new = reuse(&old, configuration("/changed"));
+        let first = RouteTable::compile(&old.route_configurations()[0]);
+        let second = RouteTable::recompile(&new.route_configurations()[0], &first);
+        let shared = |index: usize| {
+            Arc::ptr_eq(
+                &first.virtual_hosts[index].paths,
+                &second.virtual_hosts[index].paths,
+            )
+        };
+        assert!(!shared(0) && shared(1));
+    }
+}

@@ -53,7 +53,11 @@ impl Hosts {
         if self.exact.is_empty() && self.suffixes.is_empty() && self.prefixes.is_empty() {
             return self.any;
         }
-        if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        // Without an early end, so that the compiler looks at many bytes at once.
+        if host
+            .bytes()
+            .fold(false, |found, byte| found | byte.is_ascii_uppercase())
+        {
             let lower: SmallVec<[u8; 256]> = host.bytes().map(|byte| byte.to_ascii_lowercase()).collect();
             self.find_lower_case(&lower)
         } else {

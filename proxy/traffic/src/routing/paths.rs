@@ -79,6 +79,13 @@ struct Node {
     at_end: Routes,
 }
 
+impl Node {
+    /// No prefix or template goes on from here.
+    fn is_leaf(&self) -> bool {
+        self.variable == 0 && self.literals.is_empty()
+    }
+}
+
 #[derive(Debug)]
 enum Children {
     Few(Vec<(Box<[u8]>, u32)>),
@@ -156,27 +163,34 @@ impl PathIndex {
     /// a thousand segments must not take a thousand call frames.
     fn walk<'a>(&'a self, segments: &[u8], candidates: &mut Candidates<'a>) {
         let mut waiting: SmallVec<[(u32, &[u8]); 4]> = SmallVec::new();
-        let mut here = Some((0u32, segments));
-        while let Some((node, rest)) = here.or_else(|| waiting.pop()) {
-            here = None;
-            let node = &self.nodes[node as usize];
-            if node.variable == 0 && node.literals.is_empty() {
-                continue;
+        let (mut node, mut rest) = (&self.nodes[0], segments);
+        loop {
+            let mut next = None;
+            if !node.is_leaf() {
+                let end = slash(rest);
+                let (segment, after) = (&rest[..end], rest.get(end + 1..));
+                next = node
+                    .literals
+                    .find(segment)
+                    .and_then(|literal| self.enter(literal, after, candidates));
+                if node.variable != 0 && end > 0 {
+                    let way = self.enter(node.variable, after, candidates);
+                    match next {
+                        Some(_) => waiting.extend(way),
+                        None => next = way,
+                    }
+                }
             }
-            let end = slash(rest);
-            let (segment, after) = (&rest[..end], rest.get(end + 1..));
-            if node.variable != 0 && !segment.is_empty() {
-                here = self.enter(node.variable, after, candidates);
-            }
-            if let Some(literal) = node.literals.find(segment) {
-                waiting.extend(here);
-                here = self.enter(literal, after, candidates);
-            }
+            let Some((index, after)) = next.or_else(|| waiting.pop()) else {
+                return;
+            };
+            (node, rest) = (&self.nodes[index as usize], after);
         }
     }
 
-    /// Adds the routes of a node that was reached; says how to go on, if the path does. `after` is what follows the
-    /// `/` behind the node's segment, if there is one.
+    /// Adds the routes of a node that was reached; says how to go on, if the path and the tree do. `after` is what
+    /// follows the `/` behind the node's segment, if there is one.
+    #[inline]
     fn enter<'a, 'p>(
         &'a self,
         index: u32,
@@ -188,7 +202,7 @@ impl PathIndex {
         match after {
             Some(after) => {
                 candidates.add(&node.below);
-                Some((index, after))
+                (!node.is_leaf()).then_some((index, after))
             }
             None => {
                 candidates.add(&node.at_end);

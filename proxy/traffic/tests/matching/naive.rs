@@ -7,7 +7,7 @@ use outrigger_config::model::{
 use outrigger_traffic::{Found, RequestView};
 
 /// What the compiled table must find.
-pub fn find(configuration: &RouteConfiguration, request: &impl RequestView) -> Found {
+pub(crate) fn find(configuration: &RouteConfiguration, request: &impl RequestView) -> Found {
     let host = request.host().to_lowercase();
     let hosts = configuration.virtual_hosts().iter().enumerate();
     let ranked = hosts.filter_map(|(index, virtual_host)| Some((rank(virtual_host, &host)?, index)));
@@ -26,10 +26,10 @@ fn rank(virtual_host: &VirtualHost, host: &str) -> Option<(u32, usize)> {
     let ranks = virtual_host.domains().iter().filter_map(|domain| match domain {
         Domain::Exact(name) => (name == host).then_some((3, 0)),
         Domain::Suffix(suffix) => {
-            (host != suffix && host.ends_with(suffix.as_str())).then(|| (2, suffix.len()))
+            (host != suffix && host.ends_with(suffix.as_str())).then_some((2, suffix.len()))
         }
         Domain::Prefix(prefix) => {
-            (host != prefix && host.starts_with(prefix.as_str())).then(|| (1, prefix.len()))
+            (host != prefix && host.starts_with(prefix.as_str())).then_some((1, prefix.len()))
         }
         Domain::Any => Some((0, 0)),
     });

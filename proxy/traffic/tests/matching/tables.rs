@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 /// A request of our own making.
 #[derive(Debug, Clone, Default)]
-pub struct Request {
-    pub method: String,
-    pub host: String,
-    pub path: String,
-    pub query: Option<String>,
-    pub headers: Vec<(String, Vec<u8>)>,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) host: String,
+    pub(crate) path: String,
+    pub(crate) query: Option<String>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
 }
 
 impl RequestView for Request {
@@ -50,7 +50,7 @@ impl RequestView for Request {
 }
 
 /// A configuration from YAML; its first route configuration.
-pub fn routes(yaml: &str) -> Arc<RouteConfiguration> {
+pub(crate) fn routes(yaml: &str) -> Arc<RouteConfiguration> {
     Arc::clone(&configuration(yaml).route_configurations()[0])
 }
 
@@ -66,7 +66,7 @@ fn configuration(yaml: &str) -> MeshConfig {
 }
 
 /// Choices, one byte each; when they run out, always the first.
-pub struct Choices<'a>(pub &'a [u8]);
+pub(crate) struct Choices<'a>(pub(crate) &'a [u8]);
 
 impl Choices<'_> {
     fn below(&mut self, bound: usize) -> usize {
@@ -140,7 +140,7 @@ const VALUES: [&str; 7] = [
 const PARAMETERS: [&str; 3] = ["p", "q", "p q"];
 
 /// A route configuration of up to three virtual hosts, as YAML.
-pub fn yaml(choices: &mut Choices<'_>) -> String {
+pub(crate) fn yaml(choices: &mut Choices<'_>) -> String {
     let mut domains: [Vec<&str>; 3] = Default::default();
     for domain in DOMAINS {
         if let Some(list) = domains.get_mut(choices.below(4)) {
@@ -234,7 +234,7 @@ fn condition(choices: &mut Choices<'_>, names: &[&str]) -> Value {
 }
 
 /// A request that has a chance with such a table. Its path is normal.
-pub fn request(choices: &mut Choices<'_>) -> Request {
+pub(crate) fn request(choices: &mut Choices<'_>) -> Request {
     let mut path: String = (0..choices.below(6))
         .map(|_| format!("/{}", choices.of(&["a", "b", "ab", "c1", "x%2Fy", ".d", ""])))
         .collect();
