@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long a program may take to accept its first connection.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a program may take to end after SIGTERM before it is killed.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a condition is looked at again.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
