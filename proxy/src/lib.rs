@@ -1,1 +1,21 @@
-//! Placeholder.
+//! The binary `outrigger` as a library: command line, runtimes, configuration sources, applying configurations, admin.
+//!
+//! Requests are the data plane's and are never handled here. [`Proxy`] is a whole proxy in this process: what
+//! `outrigger run` runs, and what tests start many of.
+#![forbid(unsafe_code)]
+
+mod admin;
+pub mod cli;
+mod check;
+mod configuration;
+mod demo;
+mod explain;
+mod lifecycle;
+mod logging;
+mod proxy;
+mod status;
+mod watch;
+
+pub use configuration::{ConfigurationSource, Rejection};
+pub use proxy::{Proxy, ProxyOptions, StartError};
+pub use status::Phase;

@@ -233,9 +233,7 @@ async fn attempt(
     respond::prepare(context, taken, &mut exchange.response);
     exchange.downstream.send_head(&exchange.response, length, exchange.request_done())?;
     request.record.response_started(&exchange.response);
-    if length == BodyLength::None {
-        exchange.downstream.finish(None)?;
-    } else {
+    if length != BodyLength::None {
         request.record.trailers = exchange.stream(&mut upstream).await?;
     }
     upstream.complete();

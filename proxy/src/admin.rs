@@ -1,0 +1,167 @@
+//! The admin endpoint: readiness, metrics, dumps, and the few calls that change something, which need POST.
+//!
+//! It runs on the control runtime, so that a scrape never delays a request; it only reads what is published.
+
+use crate::status::{Ask, Phase, Status};
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use axum::{Router, serve as serve_router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::net::TcpListener;
+
+const INDEX: &str = "\
+GET  /ready          200 when requests should be sent here, 503 while draining
+GET  /live           200 while the process runs
+GET  /metrics        Prometheus text format
+GET  /config_dump    the configuration in force, and the last one that was refused
+GET  /clusters       clusters, endpoints and what they carry
+GET  /listeners      listeners and the addresses they are bound to
+GET  /server_info    version, phase, uptime
+GET  /logging        the log filter
+POST /logging?filter=debug
+POST /drain          drain and exit
+POST /quitquitquit   exit at once
+";
+
+/// Serves the endpoint until the task is aborted.
+pub(crate) async fn serve(listener: TcpListener, status: Arc<Status>) {
+    let router = Router::new()
+        .route("/", get(|| async { INDEX }))
+        .route("/ready", get(ready))
+        .route("/live", get(|| async { "live\n" }))
+        .route("/metrics", get(metrics))
+        .route("/config_dump", get(config_dump))
+        .route("/clusters", get(clusters))
+        .route("/listeners", get(listeners))
+        .route("/server_info", get(server_info))
+        .route("/logging", get(logging).post(set_logging))
+        .route("/drain", post(|state| ask(state, Ask::Drain)))
+        .route("/quitquitquit", post(|state| ask(state, Ask::Quit)))
+        .with_state(status);
+    if let Err(error) = serve_router(listener, router).await {
+        tracing::error!(%error, "the admin endpoint ended");
+    }
+}
+
+type Shared = State<Arc<Status>>;
+
+async fn ready(State(status): Shared) -> (StatusCode, &'static str) {
+    match status.phase() {
+        Phase::Ready => (StatusCode::OK, "ready\n"),
+        Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+    }
+}
+
+async fn metrics(State(status): Shared) -> Response {
+    let rendered = tokio::task::spawn_blocking(move || status.metrics.render()).await;
+    match rendered {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn config_dump(State(status): Shared) -> Response {
+    let dumped = tokio::task::spawn_blocking(move || dump(&status)).await;
+    match dumped {
+        Ok(Ok(value)) => Json(value).into_response(),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+fn dump(status: &Status) -> anyhow::Result<Value> {
+    let snapshot = status.published.load_full();
+    let effective: Value = serde_saphyr::from_str(&outrigger_config::to_yaml(snapshot.config()))?;
+    let rejection = status.rejection.lock().clone();
+    Ok(json!({
+        "generation": snapshot.generation(),
+        "accepted_at_seconds": seconds(*status.accepted_at.lock()),
+        "configuration": effective,
+        "rejected": rejection.map(|rejection| json!({
+            "at_seconds": seconds(rejection.at),
+            "reason": rejection.reason,
+        })),
+    }))
+}
+
+async fn clusters(State(status): Shared) -> Json<Value> {
+    let snapshot = status.published.load_full();
+    let clusters: Vec<Value> = snapshot
+        .clusters()
+        .map(|cluster| {
+            let config = cluster.config();
+            let endpoints: Vec<Value> = config
+                .endpoints()
+                .iter()
+                .zip(cluster.endpoints())
+                .map(|(endpoint, state)| {
+                    json!({
+                        "address": endpoint.address(),
+                        "weight": endpoint.weight(),
+                        "metadata": endpoint.metadata(),
+                        "requests_active": state.requests_active(),
+                    })
+                })
+                .collect();
+            json!({
+                "name": config.name().as_str(),
+                "requests_active": cluster.requests_active(),
+                "endpoints": endpoints,
+            })
+        })
+        .collect();
+    Json(json!({ "clusters": clusters }))
+}
+
+async fn listeners(State(status): Shared) -> Json<Value> {
+    let listeners: Vec<Value> = status
+        .listeners
+        .lock()
+        .iter()
+        .map(|listener| json!({ "name": listener.name, "address": listener.address }))
+        .collect();
+    Json(json!({ "listeners": listeners }))
+}
+
+async fn server_info(State(status): Shared) -> Json<Value> {
+    let uptime = status.started.elapsed().unwrap_or_default();
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "phase": status.phase().as_str(),
+        "uptime_seconds": uptime.as_secs(),
+        "generation": status.published.load().generation(),
+    }))
+}
+
+async fn logging(State(status): Shared) -> String {
+    status.logging.filter().map_or_else(|| "not the proxy's\n".to_owned(), |filter| filter + "\n")
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LoggingQuery {
+    filter: String,
+}
+
+async fn set_logging(State(status): Shared, Query(query): Query<LoggingQuery>) -> (StatusCode, String) {
+    match status.logging.set_filter(&query.filter) {
+        Ok(()) => (StatusCode::OK, format!("{}\n", query.filter)),
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")),
+    }
+}
+
+async fn ask(State(status): Shared, ask: Ask) -> (StatusCode, &'static str) {
+    match status.asks.try_send(ask) {
+        Ok(()) => (StatusCode::OK, "ok\n"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "asked too often\n"),
+    }
+}
+
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}

@@ -1,0 +1,101 @@
+//! The command line.
+
+use crate::{check, demo, explain, lifecycle};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Exit code of a runtime failure.
+pub(crate) const RUNTIME_FAILURE: u8 = 1;
+/// Exit code of bad usage or bad configuration. Clap's own, too.
+pub(crate) const BAD_CONFIGURATION: u8 = 2;
+
+/// Outrigger: a service-mesh data plane, as sidecar, edge gateway and local development proxy.
+#[derive(Debug, Parser)]
+#[command(name = "outrigger", version, arg_required_else_help = true)]
+struct Cli {
+    /// What is logged to standard error, in `tracing`'s filter syntax (`info`, `debug`, `outrigger_dataplane=debug`).
+    #[arg(long, global = true, env = "OUTRIGGER_LOG", default_value = "info")]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy until SIGTERM or SIGINT; SIGHUP and changes of the file reload it.
+    Run(RunArguments),
+    /// Check a configuration: everything that is wrong with it, with file, line and column.
+    Check(CheckArguments),
+    /// Say which listener, filter chain, virtual host, route and cluster a request meets, and why no other.
+    Explain(ExplainArguments),
+    /// Start an edge gateway with two built-in upstreams on loopback, and show what goes through it.
+    Demo(DemoArguments),
+    /// Print the JSON Schema of the configuration.
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// The configuration file (YAML).
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// The configuration file (YAML).
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Print the configuration with every default written out.
+    #[arg(long)]
+    pub(crate) effective: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// The configuration file (YAML).
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Method and URL, as in 'GET https://host/path'.
+    #[arg(long, value_name = "METHOD URL")]
+    pub(crate) request: String,
+    /// A header of the request, as in 'x-user: ann'; may be given many times.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub(crate) headers: Vec<String>,
+    /// The listener that the request comes to; not needed where only one takes the URL's port, or there is only one.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) listener: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Where the gateway listens.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// Where the admin endpoint listens.
+    #[arg(long, default_value = "127.0.0.1:9901")]
+    pub(crate) admin: std::net::SocketAddr,
+}
+
+/// Parses the command line, runs the command, and gives its exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let logging = match crate::logging::start(&cli.log) {
+        Ok(logging) => logging,
+        Err(error) => {
+            eprintln!("error: --log: {error}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    match cli.command {
+        Command::Run(arguments) => lifecycle::run(&arguments, logging),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments, logging),
+        Command::Schema => {
+            println!("{:#}", outrigger_config::json_schema());
+            ExitCode::SUCCESS
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What the admin endpoint tells: shared, read often, written by the one that applies configurations.
+
+use crate::configuration::Rejection;
+use crate::logging::Logging;
+use arc_swap::ArcSwap;
+use outrigger_dataplane::ListenerAddress;
+use outrigger_dataplane::snapshot::Snapshot;
+use outrigger_telemetry::Metrics;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::SystemTime;
+use tokio::sync::mpsc;
+
+/// Where the process is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Listeners are bound and a configuration is in force.
+    Ready,
+    /// It ends: requests are finished, no new ones should be sent here.
+    Draining,
+}
+
+impl Phase {
+    /// As `/server_info` shows it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Ready => "ready",
+            Phase::Draining => "draining",
+        }
+    }
+}
+
+/// What a changing admin call asks of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// Drain and exit.
+    Drain,
+    /// Exit now.
+    Quit,
+}
+
+pub(crate) struct Status {
+    pub(crate) published: Arc<ArcSwap<Snapshot>>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) logging: Logging,
+    pub(crate) started: SystemTime,
+    pub(crate) listeners: Mutex<Vec<ListenerAddress>>,
+    pub(crate) accepted_at: Mutex<SystemTime>,
+    /// The last configuration that was refused, if nothing was accepted since.
+    pub(crate) rejection: Mutex<Option<Rejection>>,
+    pub(crate) asks: mpsc::Sender<Ask>,
+    phase: AtomicU8,
+}
+
+impl Status {
+    pub(crate) fn new(
+        published: Arc<ArcSwap<Snapshot>>,
+        metrics: Arc<Metrics>,
+        logging: Logging,
+        listeners: Vec<ListenerAddress>,
+        asks: mpsc::Sender<Ask>,
+    ) -> Status {
+        let now = SystemTime::now();
+        Status {
+            published,
+            metrics,
+            logging,
+            started: now,
+            listeners: Mutex::new(listeners),
+            accepted_at: Mutex::new(now),
+            rejection: Mutex::new(None),
+            asks,
+            phase: AtomicU8::new(0),
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        if self.phase.load(Ordering::Acquire) == 0 { Phase::Ready } else { Phase::Draining }
+    }
+
+    pub(crate) fn begin_drain(&self) {
+        self.phase.store(1, Ordering::Release);
+    }
+}
