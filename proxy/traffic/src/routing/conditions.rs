@@ -81,7 +81,7 @@ pub(super) fn parameter<'a>(query: &'a str, name: &str, decoded: &'a mut Vec<u8>
     loop {
         let (pair, after) = split_once(rest, b'&');
         let (key, value) = split_once(pair, b'=');
-        if !pair.is_empty() && PercentDecoded(key).eq(name.bytes()) {
+        if PercentDecoded(key).eq(name.bytes()) {
             let value = value.unwrap_or_default();
             if memchr::memchr(b'%', value).is_none() {
                 return Some(value);
