@@ -108,7 +108,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Everything that is wrong with one document, in the order of the document. Never empty.
+/// Every fault of one document, in the order of the document; no warnings. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostics(pub(crate) Vec<Diagnostic>);
 

@@ -135,3 +135,6 @@ fn take_over<T: Named>(old: &[Arc<T>], new: &mut [Arc<T>]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,3 +63,36 @@ pub fn load_file(path: &Path, environment: &Environment) -> Result<Loaded, LoadE
     let directory = absolute.parent().unwrap_or(Path::new("/"));
     yaml::read(&source, directory, environment).map_err(LoadError::Invalid)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_missing_invalid_or_no_text_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("mesh.yaml");
+        let missing = load_file(&file, &Environment::empty()).unwrap_err();
+        assert!(
+            matches!(&missing, LoadError::Read { path, .. } if *path == file),
+            "{missing}"
+        );
+        assert!(
+            missing
+                .to_string()
+                .starts_with(&format!("cannot read the configuration {}", file.display()))
+        );
+
+        std::fs::write(&file, "drain: {grace: 5}\n").unwrap();
+        let invalid = load_file(&file, &Environment::empty()).unwrap_err();
+        let LoadError::Invalid(faults) = &invalid else {
+            panic!("{invalid}")
+        };
+        assert_eq!(faults.iter().next().unwrap().file(), file.display().to_string());
+        assert!(invalid.to_string().contains("mesh.yaml:1:16"), "{invalid}");
+
+        std::fs::write(&file, b"drain: {grace: \xff}\n").unwrap();
+        let binary = load_file(&file, &Environment::empty()).unwrap_err();
+        assert!(matches!(binary, LoadError::Read { .. }), "{binary}");
+    }
+}

@@ -6,7 +6,8 @@ const LENGTH_MAX: usize = 64;
 /// The candidate nearest to `word`, if one is near enough to be what was meant; the first of equals.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word: Vec<char> = word.to_lowercase().chars().collect();
-    let allowed = (word.len() / 3).clamp(1, 3);
+    // Never as many changes as letters: every letter is near every other then.
+    let allowed = (word.len() / 3).clamp(1, 3).min(word.len().saturating_sub(1));
     if word.is_empty() || word.len() > LENGTH_MAX {
         return None;
     }
@@ -75,6 +76,7 @@ mod tests {
         assert_eq!(suggest("timeout"), Some("idle_timeout"));
         assert_eq!(suggest("weight"), None);
         assert_eq!(suggest(""), None);
+        assert_eq!(nearest("c", ["a", "b"].into_iter()), None);
         assert_eq!(suggest(&"n".repeat(10_000)), None);
     }
 }

@@ -29,7 +29,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Span};
 use crate::load::Loaded;
 use crate::model::{Admin, Drain, Listener, MeshConfig, Name, Runtime, defaults};
 use crate::source::{Environment, Source};
-use reader::{Declared, Reader};
+use reader::{DIAGNOSTICS_MAX, Declared, Reader};
 use shapes::{ADMIN, DOCUMENT, DRAIN, RUNTIME};
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -66,20 +66,26 @@ pub(crate) fn read(
             "the document is empty",
         );
     }
-    let faults = reader.fault_count();
+    let (faults, warnings) = (reader.fault_count(), reader.warning_count());
     let mut diagnostics = reader.diagnostics;
-    finish(&mut diagnostics, faults, source);
+    finish(&mut diagnostics, source);
+    count_the_rest(&mut diagnostics, Severity::Warning, warnings);
+    count_the_rest(&mut diagnostics, Severity::Error, faults);
     match config {
         Some(config) if faults == 0 => Ok(Loaded {
             config,
             warnings: diagnostics,
         }),
-        _ => Err(Diagnostics(diagnostics)),
+        _ => {
+            // What a fault leaves out looks unused: warnings wait until there are no faults.
+            diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
+            Err(Diagnostics(diagnostics))
+        }
     }
 }
 
-/// Sorts diagnostics by place, gives each its line, and says how many were left out.
-fn finish(diagnostics: &mut Vec<Diagnostic>, faults: usize, source: &Source) {
+/// Sorts diagnostics by place and gives each its line.
+fn finish(diagnostics: &mut [Diagnostic], source: &Source) {
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     let lines: Vec<&str> = source.text.split('\n').collect();
     for diagnostic in diagnostics.iter_mut() {
@@ -89,12 +95,21 @@ fn finish(diagnostics: &mut Vec<Diagnostic>, faults: usize, source: &Source) {
             .unwrap_or_default();
         diagnostic.snippet = shown(line.strip_suffix('\r').unwrap_or(line), diagnostic.span.column);
     }
-    let kept = diagnostics
+}
+
+/// Says how many were left out.
+fn count_the_rest(diagnostics: &mut Vec<Diagnostic>, severity: Severity, count: usize) {
+    let what = match severity {
+        Severity::Error => "faults",
+        Severity::Warning => "warnings",
+    };
+    let last = diagnostics
         .iter()
-        .filter(|diagnostic| diagnostic.severity == Severity::Error)
-        .count();
-    if let Some(last) = diagnostics.last().cloned().filter(|_| faults > kept) {
-        let message = format!("{} more faults are not shown", faults - kept);
+        .rev()
+        .find(|diagnostic| diagnostic.severity == severity)
+        .cloned();
+    if let (Some(last), Some(rest @ 1..)) = (last, count.checked_sub(DIAGNOSTICS_MAX)) {
+        let message = format!("{rest} more {what} are not shown");
         diagnostics.push(Diagnostic {
             message,
             help: None,

@@ -2,7 +2,6 @@
 
 use super::Unique;
 use super::reader::{Fields, Reader};
-use super::route::dangling;
 use super::scalar::{self, Problem, problem, problem_with_help};
 use super::shapes::{DIRECT_RESPONSE, FORWARD, REDIRECT, REGEX_REWRITE, WEIGHTED_CLUSTER};
 use super::tree::Node;
@@ -79,16 +78,7 @@ fn forward(reader: &mut Reader<'_>, node: &Node, matched: Matched) -> Option<For
 
 fn cluster(reader: &mut Reader<'_>, node: &Node) -> Option<Name> {
     let name = reader.name(node)?;
-    if !reader.clusters.refer(name.as_str()) {
-        let names: Vec<String> = reader.clusters.0.keys().cloned().collect();
-        dangling(
-            reader,
-            node.span,
-            format!("no cluster is named `{name}`"),
-            name.as_str(),
-            &names,
-        );
-    }
+    reader.refer_to_cluster(&name, node.span);
     Some(name)
 }
 

@@ -1,7 +1,7 @@
 //! How a filter chain speaks HTTP, and its access logs.
 
 use super::listener::http2;
-use super::reader::{Fields, Reader, describe, scalar_of};
+use super::reader::{Fields, Reader, scalar_of};
 use super::scalar::{self, Problem};
 use super::shapes::{ACCESS_LOG, ACCESS_LOG_FORMAT, HTTP, PROXY_HEADER};
 use super::tree::{Node, Value};
@@ -13,18 +13,8 @@ use crate::model::{
 pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOptions> {
     let fields = reader.fields(node, &HTTP)?;
     let route_configuration = fields.name(reader, "route_configuration");
-    if let Some(name) = &route_configuration
-        && !reader.route_configurations.refer(name.as_str())
-    {
-        let names: Vec<String> = reader.route_configurations.0.keys().cloned().collect();
-        let message = format!("no route configuration is named `{name}`");
-        super::route::dangling(
-            reader,
-            fields.span_of("route_configuration"),
-            message,
-            name.as_str(),
-            &names,
-        );
+    if let Some(name) = &route_configuration {
+        reader.refer_to_route_configuration(name, fields.span_of("route_configuration"));
     }
     let escaped = [
         ("keep", EscapedSlashes::Keep),
@@ -89,11 +79,7 @@ fn proxy_header(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Opt
             set.or(append)
         }
         _ => {
-            let message = format!(
-                "expected `pass`, `{{set: value}}` or `{{append: value}}`, found {}",
-                describe(node)
-            );
-            reader.fault(node.span, message);
+            reader.mismatch(node, "`pass`, `{set: value}` or `{append: value}`");
             None
         }
     }

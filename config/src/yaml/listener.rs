@@ -97,10 +97,9 @@ fn filter_chain(
         Some(node) => chain_match(reader, node, has_tls),
         None => Some(any_connection()),
     };
-    let tls = match fields.node(reader, "tls") {
-        Some(node) => Some(downstream_tls(reader, node)),
-        None => None,
-    };
+    let tls = fields
+        .node(reader, "tls")
+        .map(|node| downstream_tls(reader, node));
     let http = fields
         .node(reader, "http")
         .and_then(|node| http::options(reader, node));
@@ -256,6 +255,10 @@ pub(super) fn tcp_keepalive(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Opt
     let node = fields
         .node(reader, "tcp_keepalive")
         .filter(|node| !super::reader::is_off(node))?;
+    if super::reader::scalar_of(node).is_some() {
+        reader.mismatch(node, "`off` or a map");
+        return None;
+    }
     let fields = reader.fields(node, &TCP_KEEPALIVE)?;
     Some(TcpKeepalive {
         time: fields
@@ -315,7 +318,7 @@ fn refuse_equal_matches(reader: &mut Reader<'_>, chains: &[FilterChain]) {
                 group
                     .iter()
                     .copied()
-                    .find(|other| overlap(&other.matches, matches))
+                    .find(|other| !std::ptr::eq(*other, chain) && overlap(&other.matches, matches))
             });
             group.push(chain);
         }

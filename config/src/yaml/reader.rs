@@ -3,24 +3,28 @@
 //! Reading never stops at a fault: a value that is wrong is reported and a stand-in is returned, so that one pass finds
 //! everything. A document with a fault is refused as a whole, so no stand-in is ever used.
 
+mod declared;
+mod fields;
+
+pub(crate) use declared::Declared;
+pub(crate) use fields::Fields;
+
 use super::scalar::{self, Problem};
-use super::shape::{Field, Kind, Shape};
+use super::shape::Shape;
 use super::tree::{Entry, Node, Scalar, Value};
 use super::unsupported;
 use crate::diagnostic::{Diagnostic, Severity, Span};
 use crate::model::{Name, Origin};
 use crate::suggest::nearest;
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Faults that are kept; the rest is counted.
-const FAULTS_MAX: usize = 1_000;
-/// Faults that get a suggestion, which bounds the work of finding one.
-const SUGGESTIONS_MAX: usize = 200;
+/// Faults that are kept, and as many warnings; the rest is counted.
+pub(crate) const DIAGNOSTICS_MAX: usize = 1_000;
+/// Names that are compared with wrong ones, all together; after that, faults get no suggestion.
+const COMPARISONS_MAX: usize = 100_000;
 
 /// What one document's reading knows and finds.
 pub(crate) struct Reader<'a> {
@@ -28,25 +32,12 @@ pub(crate) struct Reader<'a> {
     directory: &'a Path,
     pub(crate) diagnostics: Vec<Diagnostic>,
     faults: usize,
-    suggestions: usize,
+    warnings: usize,
+    comparisons: usize,
     /// Clusters that the document declares.
     pub(crate) clusters: Declared,
     /// Route configurations that the document declares.
     pub(crate) route_configurations: Declared,
-}
-
-/// Declared names of one kind, and whether something refers to them.
-#[derive(Default)]
-pub(crate) struct Declared(pub(crate) BTreeMap<String, bool>);
-
-/// An object that is being read. Fields that it may not have, and those that it must have, are checked when it is
-/// opened.
-pub(crate) struct Fields<'n> {
-    pub(crate) span: Span,
-    shape: &'static Shape,
-    entries: &'n [Entry],
-    #[cfg(test)]
-    asked: std::cell::RefCell<std::collections::BTreeSet<String>>,
 }
 
 impl<'a> Reader<'a> {
@@ -56,7 +47,8 @@ impl<'a> Reader<'a> {
             directory,
             diagnostics: Vec::new(),
             faults: 0,
-            suggestions: 0,
+            warnings: 0,
+            comparisons: 0,
             clusters: Declared::default(),
             route_configurations: Declared::default(),
         }
@@ -84,9 +76,18 @@ impl<'a> Reader<'a> {
         self.faults
     }
 
+    /// How many warnings there are, those that were not kept included.
+    pub(crate) fn warning_count(&self) -> usize {
+        self.warnings
+    }
+
     pub(crate) fn report(&mut self, severity: Severity, span: Span, message: String, help: Option<String>) {
-        self.faults += usize::from(severity == Severity::Error);
-        if self.diagnostics.len() < FAULTS_MAX {
+        let count = match severity {
+            Severity::Error => &mut self.faults,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count += 1;
+        if *count <= DIAGNOSTICS_MAX {
             let (file, snippet) = (Arc::clone(&self.file), String::new());
             self.diagnostics.push(Diagnostic {
                 severity,
@@ -99,18 +100,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The valid name nearest to a wrong one, while suggestions last.
+    /// The valid name nearest to a wrong one, while comparisons are left.
     pub(crate) fn nearest<'c>(
         &mut self,
         word: &str,
         valid: impl Iterator<Item = &'c str>,
     ) -> Option<&'c str> {
-        self.suggestions += 1;
-        if self.suggestions > SUGGESTIONS_MAX {
-            None
-        } else {
-            nearest(word, valid)
+        if self.comparisons > COMPARISONS_MAX {
+            return None;
         }
+        nearest(word, valid.inspect(|_| self.comparisons += 1))
     }
 
     pub(crate) fn origin(&self, span: Span) -> Origin {
@@ -142,12 +141,19 @@ impl<'a> Reader<'a> {
                 }
             },
             _ => {
-                self.fault(
-                    node.span,
-                    format!("expected {expected}, found {}", describe(node)),
-                );
+                self.mismatch(node, expected);
                 None
             }
+        }
+    }
+
+    /// Another type of value was expected.
+    pub(crate) fn mismatch(&mut self, node: &Node, expected: &str) {
+        if !matches!(node.value, Value::Broken) {
+            self.fault(
+                node.span,
+                format!("expected {expected}, found {}", describe(node)),
+            );
         }
     }
 
@@ -169,12 +175,7 @@ impl<'a> Reader<'a> {
                 items
             }
             _ => {
-                let help = "write `[value]`, or one `- value` a line";
-                self.fault_with_help(
-                    node.span,
-                    format!("expected a list, found {}", describe(node)),
-                    help,
-                );
+                self.mismatch(node, "a list");
                 &[]
             }
         }
@@ -185,7 +186,7 @@ impl<'a> Reader<'a> {
         match &node.value {
             Value::Map(entries) => entries,
             _ => {
-                self.fault(node.span, format!("expected a map, found {}", describe(node)));
+                self.mismatch(node, "a map");
                 &[]
             }
         }
@@ -195,85 +196,75 @@ impl<'a> Reader<'a> {
     /// other.
     pub(crate) fn fields<'n>(&mut self, node: &'n Node, shape: &'static Shape) -> Option<Fields<'n>> {
         let Value::Map(entries) = &node.value else {
-            let message = format!("expected a map ({}), found {}", shape.name, describe(node));
-            self.fault(node.span, message);
+            self.mismatch(node, &format!("a map ({})", shape.name));
             return None;
         };
-        for entry in entries {
-            if shape.field(&entry.key).is_none() {
-                self.unknown_field(entry, shape);
-            }
+        // Misspelt fields are not missing too.
+        let mut meant = Vec::new();
+        for entry in entries.iter().filter(|entry| shape.field(&entry.key).is_none()) {
+            meant.extend(self.unknown_field(entry, shape));
         }
-        let given = |name: &str| entries.iter().find(|entry| entry.key == name);
+        let given = |name: &str| meant.contains(&name) || entries.iter().any(|entry| entry.key == name);
         for field in shape.fields.iter().filter(|field| field.required) {
-            if given(field.name).is_none() {
+            if !given(field.name) {
                 self.fault(
                     node.span,
                     format!("missing field `{}` in {}", field.name, shape.name),
                 );
             }
         }
-        for (names, needed) in [(shape.exactly_one, true), (shape.at_most_one, false)] {
-            let found: Vec<&Entry> = entries
-                .iter()
-                .filter(|entry| names.contains(&entry.key.as_str()))
-                .collect();
-            if found.is_empty() && needed && !names.is_empty() {
-                self.fault(
-                    node.span,
-                    format!("one of {} is missing in {}", quoted(names), shape.name),
-                );
-            }
-            for second in found.iter().skip(1) {
-                let message = format!("`{}` and `{}` exclude each other", found[0].key, second.key);
-                let help = format!(
-                    "{} one of {}",
-                    if needed { "give exactly" } else { "give at most" },
-                    quoted(names)
-                );
-                self.fault_with_help(second.key_span, message, help);
-            }
+        if !shape.exactly_one.is_empty() && !shape.exactly_one.iter().any(|name| given(name)) {
+            let message = format!(
+                "one of {} is missing in {}",
+                quoted(shape.exactly_one),
+                shape.name
+            );
+            self.fault(node.span, message);
         }
-        Some(Fields {
-            span: node.span,
-            shape,
-            entries,
-            #[cfg(test)]
-            asked: Default::default(),
-        })
+        self.refuse_exclusive(entries, shape.exactly_one, "exactly");
+        self.refuse_exclusive(entries, shape.at_most_one, "at most");
+        Some(Fields::new(node.span, shape, entries))
     }
 
-    fn unknown_field(&mut self, entry: &Entry, shape: &'static Shape) {
+    fn refuse_exclusive(&mut self, entries: &[Entry], names: &[&str], how_many: &str) {
+        let mut found = entries.iter().filter(|entry| names.contains(&entry.key.as_str()));
+        let Some(first) = found.next() else { return };
+        for second in found {
+            let message = format!("`{}` and `{}` exclude each other", first.key, second.key);
+            let help = format!("give {how_many} one of {}", quoted(names));
+            self.fault_with_help(second.key_span, message, help);
+        }
+    }
+
+    /// Reports a field that an object may not have; the field that was meant, if one is near.
+    fn unknown_field(&mut self, entry: &Entry, shape: &'static Shape) -> Option<&'static str> {
+        let message = format!("unknown field `{}` in {}", entry.key, shape.name);
+        let mut meant = None;
         let help = if let Some(what) = unsupported::explain(&entry.key) {
             format!("not implemented: {what}")
         } else if entry.key == "<<" {
             "merge keys are not supported; use an alias for a whole value".to_owned()
         } else if let Some(near) = self.nearest(&entry.key, shape.field_names()) {
+            meant = Some(near);
             format!("did you mean `{near}`?")
         } else {
             format!("it may have {}", quoted(&shape.field_names().collect::<Vec<_>>()))
         };
-        self.fault_with_help(
-            entry.key_span,
-            format!("unknown field `{}` in {}", entry.key, shape.name),
-            help,
-        );
+        self.fault_with_help(entry.key_span, message, help);
+        meant
     }
 
     /// A word out of a choice, with what it stands for.
     pub(crate) fn choose<T: Copy>(&mut self, node: &Node, choices: &[(&str, T)]) -> Option<T> {
         let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        let Some(text) = scalar_of(node)
-            .filter(|scalar| !scalar.nothing)
-            .map(|scalar| scalar.text.as_str())
+        let Some(Scalar {
+            text, nothing: false, ..
+        }) = scalar_of(node)
         else {
-            self.fault(
-                node.span,
-                format!("expected {}, found {}", alternatives(&words), describe(node)),
-            );
+            self.mismatch(node, &alternatives(&words));
             return None;
         };
-        if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
+        if let Some((_, value)) = choices.iter().find(|(word, _)| word == text) {
             return Some(*value);
         }
         let message = format!("expected {}, found {}", alternatives(&words), describe(node));
@@ -325,241 +316,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl<'n> Fields<'n> {
-    fn field(&self, name: &str) -> &'static Field {
-        self.shape
-            .field(name)
-            .expect("the reader asks only for fields of the shape")
-    }
-
-    /// The field's entry, if it is given.
-    pub(crate) fn entry(&self, name: &str) -> Option<&'n Entry> {
-        #[cfg(test)]
-        self.asked.borrow_mut().insert(name.to_owned());
-        debug_assert!(
-            self.shape.field(name).is_some(),
-            "{} has no field {name}",
-            self.shape.name
-        );
-        self.entries.iter().find(|entry| entry.key == name)
-    }
-
-    /// The field's value, if it is given; a fault if it is given without one.
-    pub(crate) fn node(&self, reader: &mut Reader<'_>, name: &str) -> Option<&'n Node> {
-        let entry = self.entry(name)?;
-        if scalar_of(&entry.value).is_some_and(|scalar| scalar.nothing) {
-            let message = format!("`{name}` has no value");
-            reader.fault_with_help(entry.key_span, message, "give it one, or remove the field");
-            return None;
-        }
-        Some(&entry.value)
-    }
-
-    /// The place of the field's value, or of the object.
-    pub(crate) fn span_of(&self, name: &str) -> Span {
-        self.entry(name).map_or(self.span, |entry| entry.value.span)
-    }
-
-    /// The place of the field's key, or of the object.
-    pub(crate) fn key_span_of(&self, name: &str) -> Span {
-        self.entry(name).map_or(self.span, |entry| entry.key_span)
-    }
-
-    pub(crate) fn name(&self, reader: &mut Reader<'_>, name: &str) -> Option<Name> {
-        let node = self.node(reader, name)?;
-        reader.name(node)
-    }
-
-    pub(crate) fn text(&self, reader: &mut Reader<'_>, name: &str) -> Option<String> {
-        let node = self.node(reader, name)?;
-        let expected = match &self.field(name).kind {
-            Kind::Text(like) => like,
-            _ => "a text",
-        };
-        reader.text(node, expected)
-    }
-
-    /// A text that `parse` must take.
-    pub(crate) fn parsed<T>(
-        &self,
-        reader: &mut Reader<'_>,
-        name: &str,
-        parse: impl FnOnce(&str) -> Result<T, Problem>,
-    ) -> Option<T> {
-        let node = self.node(reader, name)?;
-        reader.parse(node, "a text", parse)
-    }
-
-    pub(crate) fn file(&self, reader: &mut Reader<'_>, name: &str) -> Option<PathBuf> {
-        let node = self.node(reader, name)?;
-        let file = reader.parse(node, "a file name", scalar::file)?;
-        Some(reader.resolve(&file))
-    }
-
-    pub(crate) fn address(&self, reader: &mut Reader<'_>, name: &str) -> Option<SocketAddr> {
-        let node = self.node(reader, name)?;
-        reader.parse(node, "an IP address and a port", scalar::address)
-    }
-
-    pub(crate) fn boolean(&self, reader: &mut Reader<'_>, name: &str) -> Option<bool> {
-        let node = self.node(reader, name)?;
-        if scalar_of(node).is_some_and(|scalar| scalar.quoted) {
-            reader.fault(
-                node.span,
-                format!("expected true or false, found {}", describe(node)),
-            );
-            return None;
-        }
-        reader.parse(node, "true or false", scalar::boolean)
-    }
-
-    /// A number within the limits of the field's shape.
-    pub(crate) fn integer(&self, reader: &mut Reader<'_>, name: &str) -> Option<u64> {
-        let node = self.node(reader, name)?;
-        match self.field(name).kind {
-            Kind::Integer { min, max } => reader.integer(node, min, max),
-            Kind::Number(numbers) => {
-                let value = reader.integer(node, 0, u64::MAX)?;
-                if numbers.iter().any(|number| u64::from(*number) == value) {
-                    return Some(value);
-                }
-                let words: Vec<String> = numbers.iter().map(u16::to_string).collect();
-                let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                reader.fault(
-                    node.span,
-                    format!("expected {}, found {value}", alternatives(&words)),
-                );
-                None
-            }
-            _ => unreachable!("{name} is declared as a number"),
-        }
-    }
-
-    /// A 32-bit number within the limits of the field's shape.
-    pub(crate) fn integer32(&self, reader: &mut Reader<'_>, name: &str) -> Option<u32> {
-        self.integer(reader, name)
-            .and_then(|value| u32::try_from(value).ok())
-    }
-
-    /// A number, or none for `off`.
-    pub(crate) fn integer32_or_off(&self, reader: &mut Reader<'_>, name: &str) -> Option<u32> {
-        let node = self.node(reader, name)?;
-        let Kind::IntegerOrOff { min, max } = self.field(name).kind else {
-            unreachable!("{name} is declared as a number or `off`")
-        };
-        if is_off(node) {
-            return None;
-        }
-        reader
-            .integer(node, min, max)
-            .and_then(|value| u32::try_from(value).ok())
-    }
-
-    /// A number of bytes within the limits of the field's shape.
-    pub(crate) fn size(&self, reader: &mut Reader<'_>, name: &str) -> Option<u64> {
-        let node = self.node(reader, name)?;
-        let Kind::Size { min, max } = self.field(name).kind else {
-            unreachable!("{name} is declared as a size")
-        };
-        let value = reader.parse(node, "a size", scalar::size)?;
-        reader.bounded(node, value, min, max)
-    }
-
-    pub(crate) fn duration(&self, reader: &mut Reader<'_>, name: &str) -> Option<Duration> {
-        let node = self.node(reader, name)?;
-        let Kind::Duration { zero } = self.field(name).kind else {
-            unreachable!("{name} is declared as a duration")
-        };
-        reader.duration(node, zero, false)
-    }
-
-    /// A duration; `Some(None)` for `off` or an allowed zero; none if it is not given.
-    pub(crate) fn duration_or_off(&self, reader: &mut Reader<'_>, name: &str) -> Option<Option<Duration>> {
-        let node = self.node(reader, name)?;
-        let Kind::DurationOrOff { zero } = self.field(name).kind else {
-            unreachable!("{name} is declared as a duration or `off`")
-        };
-        if is_off(node) {
-            return Some(None);
-        }
-        Some(reader.duration(node, zero, true).filter(|value| !value.is_zero()))
-    }
-
-    pub(crate) fn choice<T: Copy>(
-        &self,
-        reader: &mut Reader<'_>,
-        name: &str,
-        choices: &[(&str, T)],
-    ) -> Option<T> {
-        let node = self.node(reader, name)?;
-        debug_assert!(
-            matches!(self.field(name).kind, Kind::Choice(words)
-                if words.iter().copied().eq(choices.iter().map(|(word, _)| *word))),
-            "{name}'s words are those of its shape"
-        );
-        reader.choose(node, choices)
-    }
-
-    /// The items of a list field; empty if it is not given.
-    pub(crate) fn list(&self, reader: &mut Reader<'_>, name: &str) -> &'n [Rc<Node>] {
-        let Some(node) = self.node(reader, name) else {
-            return &[];
-        };
-        reader.items(node, matches!(self.field(name).kind, Kind::FilledList(_)))
-    }
-
-    /// The entries of a map field; empty if it is not given.
-    pub(crate) fn map(&self, reader: &mut Reader<'_>, name: &str) -> &'n [Entry] {
-        self.node(reader, name).map_or(&[], |node| reader.entries(node))
-    }
-}
-
-/// Holds the shapes to the reader: a field that is declared and never read would be silently ignored.
-#[cfg(test)]
-impl Drop for Fields<'_> {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            let asked = self.asked.borrow();
-            for name in self.shape.field_names() {
-                assert!(
-                    asked.contains(name),
-                    "`{name}` of {} is declared and not read",
-                    self.shape.name
-                );
-            }
-        }
-    }
-}
-
-impl Declared {
-    /// Names that the items of a top-level list give themselves, read before anything else so that order is free.
-    pub(crate) fn collect(root: &Node, list: &str) -> Declared {
-        let mut names = BTreeMap::new();
-        let entries = |node: &Node, key: &str| match &node.value {
-            Value::Map(entries) => entries
-                .iter()
-                .find(|entry| entry.key == key)
-                .map(|entry| Rc::clone(&entry.value)),
-            _ => None,
-        };
-        if let Some(node) = entries(root, list)
-            && let Value::List(items) = &node.value
-        {
-            for name in items.iter().filter_map(|item| entries(item, "name")) {
-                if let Some(scalar) = scalar_of(&name) {
-                    names.insert(scalar.text.clone(), false);
-                }
-            }
-        }
-        Declared(names)
-    }
-
-    /// Notes that a name is used; the nearest declared one if it is not declared.
-    pub(crate) fn refer(&mut self, name: &str) -> bool {
-        self.0.get_mut(name).map(|used| *used = true).is_some()
-    }
-}
-
 pub(crate) fn scalar_of(node: &Node) -> Option<&Scalar> {
     match &node.value {
         Value::Scalar(scalar) => Some(scalar),
@@ -580,6 +336,7 @@ pub(crate) fn describe(node: &Node) -> String {
         Value::Scalar(scalar) => format!("`{}`", scalar.text),
         Value::List(_) => "a list".to_owned(),
         Value::Map(_) => "a map".to_owned(),
+        Value::Broken => "nothing".to_owned(),
     }
 }
 

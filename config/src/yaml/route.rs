@@ -5,7 +5,6 @@ use super::reader::Reader;
 use super::shapes::{ROUTE, ROUTE_CONFIGURATION, VIRTUAL_HOST};
 use super::tree::Node;
 use super::{Unique, headers, route_match, scalar, shadow};
-use crate::diagnostic::Span;
 use crate::model::{Domain, Name, Route, RouteConfiguration, VirtualHost};
 use std::sync::Arc;
 
@@ -138,21 +137,4 @@ fn route(
         request_body_bytes_max,
         origin: reader.origin(node.span),
     })
-}
-
-/// Reports a reference to a name that is not declared.
-pub(super) fn dangling(
-    reader: &mut Reader<'_>,
-    span: Span,
-    message: String,
-    name: &str,
-    declared: &[String],
-) {
-    match reader.nearest(name, declared.iter().map(String::as_str)) {
-        Some(near) => {
-            let help = format!("did you mean `{near}`?");
-            reader.fault_with_help(span, message, help);
-        }
-        None => reader.fault(span, message),
-    }
 }

@@ -174,6 +174,9 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, Problem> {
         Some((host, port)) if port.parse::<u16>().is_ok() && is_host(host) && !host.starts_with('[') => {
             problem_with_help(message, "not implemented: host names, which need DNS discovery")
         }
+        Some((_, port)) if port.len() > 4 && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            problem_with_help(message, "ports end at 65535")
+        }
         _ => problem_with_help(message, "such as `127.0.0.1:8080` or `[::1]:8080`"),
     }
 }

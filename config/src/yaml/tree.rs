@@ -6,7 +6,7 @@
 use super::substitute::{self, Variables};
 use crate::diagnostic::Span;
 use crate::source::Environment;
-use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, Span as ParserSpan};
+use serde_saphyr::granit_parser::{self, ErrorKind, Event, Marker, Parser, ScalarStyle, Span as ParserSpan};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -32,6 +32,8 @@ pub(crate) enum Value {
     Scalar(Scalar),
     List(Vec<Rc<Node>>),
     Map(Vec<Entry>),
+    /// A fault has been reported here: nothing more is to be said about it.
+    Broken,
 }
 
 /// A text. A quoted one is a string; a plain one, or one that a variable went into, may also be a number, a boolean or
@@ -108,7 +110,12 @@ pub(crate) fn parse(text: &str, environment: &Environment) -> Parsed {
             Ok((event, span)) => builder.event(event, span),
             Err(error) => {
                 let span = place(*error.marker(), *error.marker());
-                builder.fault(span, format!("this is not YAML: {}", error.info()), None);
+                let message = match error.kind() {
+                    // The parser looks ahead, so that its limit may come before the builder's.
+                    ErrorKind::RecursionLimitExceeded => too_deep(),
+                    _ => format!("this is not YAML: {}", error.info()),
+                };
+                builder.fault(span, message, None);
                 Err(Stop)
             }
         };
@@ -176,7 +183,9 @@ impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, parser_span: ParserSpan) -> Result<(), Stop> {
         let span = place(parser_span.start, parser_span.end);
         if let Some(tag) = event.tag() {
-            let at = parser_span.tag_start().map_or(span, |start| place(start, start));
+            let at = parser_span
+                .tag_span()
+                .map_or(span, |tag| place(tag.start, tag.end));
             self.fault(
                 at,
                 format!("the tag `{}` is not supported", tag.original()),
@@ -217,7 +226,7 @@ impl Builder<'_> {
             Event::Alias(anchor) => self.alias(anchor, span),
             Event::UnresolvedAlias(name) => {
                 self.fault(span, format!("no anchor `&{name}` comes before this alias"), None);
-                self.finish(nothing(span), 0);
+                self.finish(broken(span), 0);
                 Ok(())
             }
             _ => Ok(()),
@@ -242,13 +251,16 @@ impl Builder<'_> {
         if !is_key && text.contains("${") {
             let raw = parser_span.slice(self.text).unwrap_or_default();
             let (replaced, problems) = self.variables.substitute(text);
-            for problem in problems {
-                let at = substitute::place(raw, span, &problem);
-                self.faults.push(TextFault {
-                    span: at,
-                    message: problem.message,
-                    help: problem.help,
-                });
+            if !problems.is_empty() {
+                for problem in problems {
+                    let at = substitute::place(raw, span, &problem);
+                    self.faults.push(TextFault {
+                        span: at,
+                        message: problem.message,
+                        help: problem.help,
+                    });
+                }
+                return broken(span);
             }
             scalar.quoted = !plain && !replaced.changed;
             scalar.text = replaced.text;
@@ -262,11 +274,7 @@ impl Builder<'_> {
 
     fn open(&mut self, span: Span, anchor: usize, content: Content) -> Result<(), Stop> {
         if self.stack.len() >= NESTING_MAX {
-            self.fault(
-                span,
-                format!("more than {NESTING_MAX} lists and maps inside each other"),
-                None,
-            );
+            self.fault(span, too_deep(), None);
             return Err(Stop);
         }
         // Flow collections end at their bracket, block ones have no end to show: one character stands for both.
@@ -299,7 +307,7 @@ impl Builder<'_> {
     fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Stop> {
         let Some(node) = self.anchors.get(&anchor).cloned() else {
             self.fault(span, "this alias stands inside its own anchor", None);
-            self.finish(nothing(span), 0);
+            self.finish(broken(span), 0);
             return Ok(());
         };
         self.aliased = self.aliased.saturating_add(node.size);
@@ -366,17 +374,16 @@ impl Builder<'_> {
 }
 
 /// Stands in for a value that could not be read, so that reading goes on.
-fn nothing(span: Span) -> Node {
-    let scalar = Scalar {
-        text: String::new(),
-        quoted: false,
-        nothing: true,
-    };
+fn broken(span: Span) -> Node {
     Node {
         span,
-        value: Value::Scalar(scalar),
+        value: Value::Broken,
         size: 1,
     }
+}
+
+fn too_deep() -> String {
+    format!("more than {NESTING_MAX} lists and maps inside each other")
 }
 
 fn place(start: Marker, end: Marker) -> Span {

@@ -48,7 +48,8 @@ pub(crate) fn explain(name: &str) -> Option<&'static str> {
         "grpc_web" => "gRPC-web",
         "grpc_json_transcoder" | "grpc_json_transcoding" | "transcoding" => "gRPC-JSON transcoding",
         "cache" | "caching" => "caching",
-        "udp" | "udp_listener_config" | "http3" | "quic" => "UDP",
+        "udp" | "udp_listener_config" => "UDP",
+        "http3" | "quic" => "HTTP/3",
         "fips" => "FIPS builds",
         _ => return None,
     };

@@ -1,0 +1,88 @@
+//! The examples of `config/examples/` load, without a warning, and mean what they are there to show.
+
+use super::super::shapes;
+use crate::model::{PathMatch, RouteAction, StringMatch};
+use crate::{Environment, MeshConfig, load_file};
+use std::path::{Path, PathBuf};
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+}
+
+fn example(name: &str) -> MeshConfig {
+    let loaded =
+        load_file(&directory().join(name), &Environment::empty()).unwrap_or_else(|error| panic!("{error}"));
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings[0]);
+    loaded.config
+}
+
+#[test]
+fn every_example_loads_without_a_warning() {
+    let mut names: Vec<String> = std::fs::read_dir(directory())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "gateway.yaml",
+            "grpc.yaml",
+            "http2.yaml",
+            "routing.yaml",
+            "tls.yaml"
+        ]
+    );
+    for name in &names {
+        assert!(!example(name).listeners().is_empty());
+    }
+}
+
+#[test]
+fn routing_shows_every_matcher_and_action() {
+    let text = std::fs::read_to_string(directory().join("routing.yaml")).unwrap();
+    for shape in [
+        &shapes::ROUTE_MATCH,
+        &shapes::HEADER_MATCH,
+        &shapes::FORWARD,
+        &shapes::REDIRECT,
+        &shapes::ROUTE,
+    ] {
+        for field in shape.field_names() {
+            assert!(
+                text.contains(&format!("{field}:")),
+                "{field} of {} is not shown",
+                shape.name
+            );
+        }
+    }
+    let config = example("routing.yaml");
+    let routes = config.route_configurations()[0].virtual_hosts()[0].routes();
+    let has = |found: fn(&RouteAction) -> bool| routes.iter().any(|route| found(route.action()));
+    assert!(has(|action| matches!(action, RouteAction::Redirect(_))));
+    assert!(has(|action| matches!(action, RouteAction::DirectResponse(_))));
+    assert!(
+        routes
+            .iter()
+            .any(|route| matches!(route.matches().path(), PathMatch::Regex(_)))
+    );
+    let conditions: Vec<_> = routes
+        .iter()
+        .flat_map(|route| route.matches().headers())
+        .collect();
+    assert!(
+        conditions
+            .iter()
+            .any(|one| one.value() == &StringMatch::Present && one.invert())
+    );
+}
+
+#[test]
+fn file_names_are_made_absolute() {
+    let config = example("tls.yaml");
+    let tls = config.listeners()[0].filter_chains()[0].tls().as_ref().unwrap();
+    assert_eq!(
+        tls.certificates()[0].certificate_file(),
+        &directory().join("certificates/server.pem")
+    );
+}

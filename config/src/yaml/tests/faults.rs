@@ -1,0 +1,29 @@
+//! Faulty documents, each with the exact place («marked») and message of all its faults.
+
+mod clusters;
+mod documents;
+mod listeners;
+mod routes;
+
+/// Checks a table of (marked fragment, messages) in the document that `around` makes of each.
+fn check(around: impl Fn(&str) -> String, table: &[(&str, &[&str])]) {
+    let mut failures = Vec::new();
+    for (fragment, messages) in table {
+        let marked = around(fragment);
+        let (text, _) = super::unmark(&marked);
+        let found = match super::read(&text) {
+            Ok(_) => Vec::new(),
+            Err(faults) => faults.into_vec(),
+        };
+        if let Err(failure) = super::expect(&marked, &found, messages) {
+            failures.push(failure);
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{} of {} cases:\n{}",
+        failures.len(),
+        table.len(),
+        failures.join("\n")
+    );
+}

@@ -1,0 +1,143 @@
+//! Clusters and endpoints.
+
+use super::super::with_cluster;
+use super::check;
+
+#[test]
+fn clusters() {
+    check(
+        |fields| with_cluster(&format!("{{name: a, {fields}}}")),
+        &[
+            (
+                "load_balancing: «round-robin»",
+                &[
+                    "expected `round_robin`, `random` or `least_request`, found `round-robin` | did you mean \
+                   `round_robin`?",
+                ],
+            ),
+            (
+                "load_balancing: «maglev»",
+                &[
+                    "expected `round_robin`, `random` or `least_request`, found `maglev` | not implemented: consistent hashing",
+                ],
+            ),
+            (
+                "load_balancing: «RING_HASH»",
+                &[
+                    "expected `round_robin`, `random` or `least_request`, found `RING_HASH` | not implemented: consistent hashing",
+                ],
+            ),
+            (
+                "protocol: «auto»",
+                &[
+                    "`protocol: auto` without `tls` | the version is settled by ALPN: give the cluster `tls`, or write `http1` or `http2`",
+                ],
+            ),
+            (
+                "protocol: «http3»",
+                &["expected `http1`, `http2` or `auto`, found `http3` | not implemented: HTTP/3"],
+            ),
+            (
+                "connect_timeout: «0s»",
+                &["this duration may not be zero | it has no meaning as zero"],
+            ),
+            (
+                "connect_timeout: «-5s»",
+                &["expected a duration, found `-5s` | such as `15s`, `250ms`, `5m`"],
+            ),
+            (
+                "pool: {idle_timeout: «0s»}",
+                &["this duration may not be zero | it has no meaning as zero"],
+            ),
+            (
+                "pool: {requests_per_connection_max: «0»}",
+                &["0 is not between 1 and 4294967295"],
+            ),
+            (
+                "http2: {keepalive_timeout: «off»}",
+                &["expected a duration, found `off` | such as `15s`, `250ms`, `5m`"],
+            ),
+            (
+                "response_headers_bytes_max: «9MiB»",
+                &["9437184 is not between 1 and 8388608"],
+            ),
+            (
+                "«health_checks»: []",
+                &["unknown field `health_checks` in cluster | not implemented: active health checks"],
+            ),
+            (
+                "«outlier_detection»: {}",
+                &["unknown field `outlier_detection` in cluster | not implemented: outlier detection"],
+            ),
+            (
+                "«circuit_breakers»: {}",
+                &["unknown field `circuit_breakers` in cluster | not implemented: circuit breakers"],
+            ),
+            (
+                "tls: «{»server_name: a}",
+                &["missing field `ca_file` in upstream tls"],
+            ),
+            (
+                "tls: {ca_file: c, server_name: «'*.a'»}",
+                &["`*.a` is neither a DNS name nor an IP address"],
+            ),
+            (
+                "tls: {ca_file: c, server_name: a, certificate: «{»certificate_file: c}}",
+                &["missing field `private_key_file` in certificate"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn endpoints() {
+    check(
+        |endpoints| with_cluster(&format!("{{name: a, endpoints: {endpoints}}}")),
+        &[
+            ("«127.0.0.1:1»", &["expected a list, found `127.0.0.1:1`"]),
+            (
+                "[«127.0.0.1:1»]",
+                &["expected a map (endpoint), found `127.0.0.1:1`"],
+            ),
+            ("[{address: «127.0.0.1:0»}]", &["an endpoint needs a port"]),
+            (
+                "[{address: «0.0.0.0:80»}]",
+                &["0.0.0.0 is not the address of an endpoint | `127.0.0.1` is this host"],
+            ),
+            (
+                "[{address: «backend:80»}]",
+                &[
+                    "expected an IP address and a port, found `backend:80` | not implemented: host names, which need DNS discovery",
+                ],
+            ),
+            (
+                "[{address: 127.0.0.1:1}, {address: «127.0.0.1:1»}]",
+                &["a second endpoint `127.0.0.1:1` | the first stands at 2:35"],
+            ),
+            (
+                "[{address: 127.0.0.1:1, weight: «0»}]",
+                &["0 is not between 1 and 4294967295"],
+            ),
+            (
+                "«[»{address: 127.0.0.1:1, weight: 4294967295}, {address: 127.0.0.1:2}]",
+                &["the weights sum to 4294967296, more than 4294967295"],
+            ),
+            (
+                "[{address: 127.0.0.1:1, metadata: {a: «[»]}}]",
+                &["expected a text, found a list"],
+            ),
+            (
+                "[{address: 127.0.0.1:1, «hostname»: a}]",
+                &[
+                    "unknown field `hostname` in endpoint | not implemented: discovery of endpoints; they are listed by address",
+                ],
+            ),
+            (
+                "[{address: 127.0.0.1:1, «locality»: a}]",
+                &[
+                    "unknown field `locality` in endpoint | not implemented: localities, priorities and subsets",
+                ],
+            ),
+        ],
+    );
+}

@@ -1,0 +1,341 @@
+//! YAML to the model to YAML is stable, for generated documents.
+
+use super::valid;
+use crate::to_yaml;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// Anything that a text may hold, the awkward more often than by chance.
+fn text() -> BoxedStrategy<String> {
+    let awkward = prop_oneof![
+        Just("".to_owned()),
+        Just("null".to_owned()),
+        Just("~".to_owned()),
+        Just("true".to_owned()),
+        Just("0x1F".to_owned()),
+        Just("1e3".to_owned()),
+        Just("- a: b #c".to_owned()),
+        Just("$${HOME} ${X:-y} $$${Z}".to_owned()),
+        Just("\u{feff}\u{85}\u{2028}\u{7f}\0\t\r\n".to_owned()),
+        Just(" \"quoted\\\" ".to_owned()),
+    ];
+    prop_oneof![
+        awkward,
+        ".{0,40}",
+        any::<String>().prop_map(|text| text.chars().take(60).collect())
+    ]
+    .boxed()
+}
+
+/// A text in double quotes, with what would be a variable escaped.
+fn quoted(text: &str) -> String {
+    quoted_key(&text.replace("${", "$${"))
+}
+
+/// A key in double quotes: every character that is not plain ASCII by its number.
+fn quoted_key(text: &str) -> String {
+    let escaped: String = text
+        .chars()
+        .map(|letter| match letter {
+            '"' | '\\' => format!("\\{letter}"),
+            ' '..='~' => letter.to_string(),
+            other => format!("\\U{:08X}", other as u32),
+        })
+        .collect();
+    format!("\"{escaped}\"")
+}
+
+fn duration() -> BoxedStrategy<String> {
+    (
+        1..5000u32,
+        prop_oneof![
+            Just("ns"),
+            Just("us"),
+            Just("ms"),
+            Just("s"),
+            Just("m"),
+            Just("h")
+        ],
+    )
+        .prop_map(|(number, unit)| format!("{number}{unit}"))
+        .boxed()
+}
+
+fn duration_or_off() -> BoxedStrategy<String> {
+    prop_oneof![duration(), Just("off".to_owned())].boxed()
+}
+
+/// A field or nothing.
+fn maybe(name: &'static str, value: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String> {
+    prop_oneof![
+        Just(String::new()),
+        value.prop_map(move |value| format!("{name}: {value}, "))
+    ]
+    .boxed()
+}
+
+fn header_value() -> BoxedStrategy<String> {
+    "([!-$&-~]([ -$&-~]{0,10}[!-$&-~])?)?"
+        .prop_map(|value| quoted(&value))
+        .boxed()
+}
+
+fn http2() -> BoxedStrategy<String> {
+    let fields = (
+        maybe(
+            "concurrent_streams_max",
+            (1..1000u32).prop_map(|number| number.to_string()),
+        ),
+        maybe(
+            "stream_window",
+            (65_535..5_000_000u32).prop_map(|number| number.to_string()),
+        ),
+        maybe(
+            "connection_window",
+            (1..900u32).prop_map(|number| format!("{number}MiB")),
+        ),
+        maybe("keepalive_interval", duration_or_off()),
+        maybe("keepalive_timeout", duration()),
+    );
+    fields
+        .prop_map(|(a, b, c, d, e)| format!("{{{a}{b}{c}{d}{e}}}"))
+        .boxed()
+}
+
+fn http() -> BoxedStrategy<String> {
+    let proxy_header = || {
+        let value = "[!-$&-~]{1,10}".prop_map(|value| quoted(&value)).boxed();
+        prop_oneof![
+            Just("pass".to_owned()),
+            value.clone().prop_map(|value| format!("{{set: {value}}}")),
+            value.prop_map(|value| format!("{{append: {value}}}")),
+        ]
+    };
+    let format = prop_oneof![
+        Just("text".to_owned()),
+        Just("json".to_owned()),
+        ("[^\\r\\n]{1,20}").prop_map(|line| format!("{{text: {}}}", quoted(&line))),
+        ("[^\\r\\n]{1,20}", "[a-z]{1,4}")
+            .prop_map(|(line, key)| format!("{{json: {{{key}: {}, Z: x}}}}", quoted(&line))),
+    ];
+    let fields = (
+        maybe("http2", http2()),
+        maybe(
+            "request_headers_bytes_max",
+            (1..900_000u32).prop_map(|number| number.to_string()),
+        ),
+        maybe("idle_timeout", duration()),
+        maybe("stream_idle_timeout", duration_or_off()),
+        maybe("connection_age_max", duration_or_off()),
+        maybe(
+            "requests_per_connection_max",
+            prop_oneof![Just("off".to_owned()), Just("9".to_owned())],
+        ),
+        maybe(
+            "escaped_slashes",
+            prop_oneof![Just("unescape".to_owned()), Just("refuse".to_owned())],
+        ),
+        maybe(
+            "repeated_slashes",
+            prop_oneof![Just("merge".to_owned()), Just("refuse".to_owned())],
+        ),
+        maybe("server_header", proxy_header()),
+        maybe("via_header", proxy_header()),
+        maybe(
+            "access_logs",
+            format.prop_map(|format| format!("[{{path: /x y, format: {format}}}]")),
+        ),
+    );
+    fields
+        .prop_map(|(a, b, c, d, e, f, g, h, i, j, k)| {
+            format!("{{route_configuration: r, accept_http_10: true, {a}{b}{c}{d}{e}{f}{g}{h}{i}{j}{k}}}")
+        })
+        .boxed()
+}
+
+fn edits() -> BoxedStrategy<String> {
+    let appended = prop_oneof![
+        header_value(),
+        (header_value(), header_value()).prop_map(|(one, other)| format!("[{one}, {other}]"))
+    ];
+    let fields = (
+        maybe("remove", Just("[x-r, X-S]".to_owned())),
+        maybe(
+            "add",
+            header_value().prop_map(|value| format!("{{x-a: {value}}}")),
+        ),
+        maybe(
+            "set",
+            (header_value(), header_value()).prop_map(|(one, two)| format!("{{x-a: {one}, y: {two}}}")),
+        ),
+        maybe("append", appended.prop_map(|value| format!("{{x-b: {value}}}"))),
+    );
+    fields
+        .prop_map(|(a, b, c, d)| format!("{{{a}{b}{c}{d}}}"))
+        .boxed()
+}
+
+fn condition() -> BoxedStrategy<String> {
+    let part = "[ -~é]{1,8}".prop_map(|text| quoted(&text));
+    let value = prop_oneof![
+        text().prop_map(|text| format!("exact: {}", quoted(&text))),
+        part.clone().prop_map(|text| format!("prefix: {text}")),
+        part.clone().prop_map(|text| format!("suffix: {text}")),
+        part.prop_map(|text| format!("contains: {text}")),
+        Just("regex: '[a-z]+\\d{2}'".to_owned()),
+        Just("present: true".to_owned()),
+    ];
+    (value, any::<bool>())
+        .prop_map(|(value, invert)| format!("[{{name: X-Name, {value}, invert: {invert}}}]"))
+        .boxed()
+}
+
+fn route() -> BoxedStrategy<String> {
+    let path = prop_oneof![
+        "(/[a-z!$&'*+,;=:@~_.-]{1,5}x){1,3}/?".prop_map(|path| format!("path: {}", quoted(&path))),
+        "/([a-z]{1,5}/){0,2}".prop_map(|path| format!("prefix: {path}")),
+        "/[a-z]{0,4}/\\{[a-z]{1,4}\\}".prop_map(|path| format!("template: '{path}'")),
+        "/[a-z]{1,4}[.]\\*".prop_map(|path| format!("regex: '{path}'")),
+        Just("grpc: {service: a.B}".to_owned()),
+        Just("grpc: {service: a.B, method: C}".to_owned()),
+    ];
+    let matches = (
+        path,
+        maybe("headers", condition()),
+        maybe("query", condition()),
+        maybe("methods", Just("[POST, PUT]".into())),
+    )
+        .prop_map(|(a, b, c, d)| format!("match: {{{b}{c}{d}{a}}}"));
+    let target = prop_oneof![
+        Just("cluster: a".to_owned()),
+        (0..5u32, 1..5u32).prop_map(|(one, two)| {
+            format!("weighted_clusters: [{{cluster: a, weight: {one}}}, {{cluster: b, weight: {two}}}]")
+        }),
+        Just("weighted_clusters: [{cluster: b, weight: 1}]".to_owned()),
+    ];
+    let substitution = "(\\\\1|\\\\\\\\|[!\"$-;=@-Z^-z]){0,6}"
+        .prop_map(|text| format!("{{pattern: '/(a+)', substitution: {}}}", quoted(&text)));
+    let action = prop_oneof![
+        (
+            target,
+            maybe("timeout", prop_oneof![duration_or_off(), Just("0s".to_owned())]),
+            maybe("stream_idle_timeout", duration_or_off()),
+            maybe("regex_rewrite", substitution.clone())
+        )
+            .prop_map(|(a, b, c, d)| format!("forward: {{{b}{c}{d}{a}}}")),
+        (
+            maybe("port", Just("81".into())),
+            maybe("regex_rewrite", substitution),
+            any::<bool>()
+        )
+            .prop_map(|(a, b, strip)| {
+                format!("redirect: {{{a}{b}host: h.example, status: 308, strip_query: {strip}}}")
+            }),
+        text().prop_map(|body| format!("direct_response: {{status: 200, body: {}}}", quoted(&body))),
+    ];
+    let size = (1..70_000u64).prop_map(|number| number.to_string());
+    (
+        matches,
+        action,
+        maybe("request_headers", edits()),
+        maybe("response_headers", edits()),
+        maybe("request_body_max", size),
+    )
+        .prop_map(|(a, b, c, d, e)| format!("{{{c}{d}{e}{a}, {b}}}"))
+        .boxed()
+}
+
+fn cluster(name: &'static str) -> BoxedStrategy<String> {
+    let endpoint = (1..60_000u16, 1..9u32, text(), text()).prop_map(|(port, weight, key, value)| {
+        let key = quoted_key(&key);
+        format!(
+            "[{{address: '[::1]:{port}', weight: {weight}, metadata: {{{key}: {}}}}}]",
+            quoted(&value)
+        )
+    });
+    let pool = (
+        maybe("idle_timeout", duration()),
+        maybe("connection_age_max", duration_or_off()),
+    )
+        .prop_map(|(a, b)| format!("{{{a}{b}}}"));
+    let tls = prop_oneof![
+        Just("{ca_file: /ca, server_name: a.example}".to_owned()),
+        text().prop_filter("a file name", |name| !name.is_empty() && !name.contains('\0')).prop_map(|name| {
+            format!("{{ca_file: /ca, server_name: '::1', certificate: {{certificate_file: {}, private_key_file: k}}}}", quoted(&name))
+        }),
+    ];
+    let fields = (
+        maybe("endpoints", endpoint),
+        maybe("pool", pool),
+        maybe("http2", http2()),
+        maybe("protocol", Just("http2".to_owned())),
+        maybe(
+            "load_balancing",
+            prop_oneof![Just("random".to_owned()), Just("least_request".to_owned())],
+        ),
+        maybe("connect_timeout", duration()),
+        maybe("tcp_user_timeout", duration_or_off()),
+        maybe(
+            "tcp_keepalive",
+            prop_oneof![Just("off".to_owned()), Just("{time: 7s}".to_owned())],
+        ),
+        maybe("tls", tls),
+    );
+    fields
+        .prop_map(move |(a, b, c, d, e, f, g, h, i)| format!("{{{a}{b}{c}{d}{e}{f}{g}{h}{i}name: {name}}}"))
+        .boxed()
+}
+
+fn document() -> BoxedStrategy<String> {
+    (http(), vec(route(), 0..5), cluster("a"), cluster("b"), maybe("request_headers", edits())).prop_map(
+        |(http, routes, a, b, edits)| {
+            format!(
+                "listeners: [{{name: l, address: 127.0.0.1:0, filter_chains: [{{http: {http}}}]}}]\n\
+                 route_configurations: [{{name: r, virtual_hosts: [{{{edits}name: v, domains: [a.example, '*.b'], routes: [\n{}\n]}}]}}]\n\
+                 clusters: [{a}, {b}]\n",
+                routes.join(",\n")
+            )
+        },
+    )
+    .boxed()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_loads_to_the_same(text in document()) {
+        let config = valid(&text).config;
+        let written = to_yaml(&config);
+        let again = valid(&written).config;
+        prop_assert_eq!(&again, &config, "{}", written);
+        prop_assert_eq!(to_yaml(&again), written);
+    }
+
+    #[test]
+    fn texts_survive(body in text()) {
+        prop_assume!(body.len() <= 4096);
+        let route = format!("{{match: {{path: /}}, direct_response: {{status: 200, body: {}}}}}", quoted(&body));
+        let config = valid(&super::with_route(&route)).config;
+        let again = valid(&to_yaml(&config)).config;
+        for config in [config, again] {
+            let host = &config.route_configurations()[0].virtual_hosts()[0];
+            let crate::model::RouteAction::DirectResponse(response) = host.routes()[0].action() else { panic!() };
+            prop_assert_eq!(response.body(), &body);
+        }
+    }
+
+    /// Whatever stands in a file, it is loaded or refused, and every fault can be shown.
+    #[test]
+    fn nothing_panics(text in prop_oneof![any::<String>(), document().prop_flat_map(|text| {
+        let length = text.chars().count();
+        (Just(text), 0..length, "[\\x00-\\x7f]{0,3}", 0..4usize).prop_map(|(text, at, put, cut)| {
+            text.chars().take(at).chain(put.chars()).chain(text.chars().skip(at + cut)).collect()
+        })
+    })]) {
+        if let Err(faults) = super::read(&text) {
+            prop_assert!(!faults.is_empty());
+            let _ = faults.to_string();
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The committed JSON Schema is the one that the shapes make, and its defaults are the loader's.
+
+use super::super::shape::{Kind, Shape};
+use super::super::shapes;
+use super::valid;
+use crate::json_schema;
+use crate::yaml::tree::{self, Node, Value};
+use std::fmt::Write;
+
+/// Rewrites the file instead with `UPDATE_SCHEMA=1`.
+#[test]
+fn the_committed_schema_is_current() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/outrigger.schema.json");
+    let current = format!("{:#}\n", json_schema());
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(file, &current).unwrap();
+    }
+    let committed = std::fs::read_to_string(file).unwrap_or_default();
+    assert!(
+        committed == current,
+        "run the tests of this crate with UPDATE_SCHEMA=1 and commit {file}"
+    );
+}
+
+#[test]
+fn every_reference_of_the_schema_is_defined() {
+    fn references(value: &serde_json::Value, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(map) => {
+                found.extend(
+                    map.get("$ref")
+                        .and_then(|target| target.as_str())
+                        .map(str::to_owned),
+                );
+                map.values().for_each(|value| references(value, found));
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+    let (schema, mut found) = (json_schema(), Vec::new());
+    references(&schema, &mut found);
+    assert!(found.len() > 20);
+    for target in found {
+        let name = target.strip_prefix("#/$defs/").unwrap();
+        assert!(schema["$defs"].get(name).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn declared_defaults_are_what_the_loader_gives() {
+    let minimal = "\
+listeners:
+- {name: l, address: 127.0.0.1:1, tcp_keepalive: {}, filter_chains: [{match: {}, tls: {certificates: [{certificate_file: c, private_key_file: k}]}, http: {route_configuration: r, http2: {}, access_logs: [{path: stdout}]}}]}
+route_configurations:
+- {name: r, virtual_hosts: [{name: v, domains: ['*'], routes: [
+    {match: {prefix: /, headers: [{name: x, exact: a}], query: [{name: x, exact: a}]}, forward: {cluster: c}},
+    {match: {path: /a}, redirect: {host: a}}, {match: {path: /b}, direct_response: {status: 200}}]}]}
+clusters: [{name: c, endpoints: [{address: 127.0.0.1:1}], pool: {}, http2: {}, tcp_keepalive: {}, protocol: http2}]
+admin: {}
+runtime: {}
+drain: {}
+";
+    let parsed = tree::parse(minimal, &crate::Environment::empty());
+    let mut written = Written::default();
+    written.object(&parsed.root.unwrap(), &shapes::DOCUMENT);
+    assert!(
+        written.defaults > 40,
+        "{} defaults were written",
+        written.defaults
+    );
+    assert_eq!(
+        valid(&written.text).config,
+        valid(minimal).config,
+        "{}",
+        written.text
+    );
+    let timeout = crate::model::defaults::ROUTE_TIMEOUT.as_secs();
+    let declared = shapes::FORWARD.field("timeout").unwrap();
+    assert!(declared.about.contains(&format!("{timeout}s if not given")));
+}
+
+/// A document written again in flow style, with every default that a shape declares in place.
+#[derive(Default)]
+struct Written {
+    text: String,
+    defaults: usize,
+}
+
+impl Written {
+    fn object(&mut self, node: &Node, shape: &'static Shape) {
+        let Value::Map(entries) = &node.value else {
+            panic!("{} is no map", shape.name)
+        };
+        self.text.push('{');
+        for entry in entries {
+            let _ = write!(self.text, "{}: ", entry.key);
+            self.value(&entry.value, &shape.field(&entry.key).unwrap().kind);
+            self.text.push_str(",\n");
+        }
+        for field in shape.fields {
+            if let Some(default) = field
+                .default
+                .filter(|_| entries.iter().all(|entry| entry.key != field.name))
+            {
+                let _ = writeln!(self.text, "{}: {default},", field.name);
+                self.defaults += 1;
+            }
+        }
+        self.text.push('}');
+    }
+
+    fn value(&mut self, node: &Node, kind: &'static Kind) {
+        match (kind, &node.value) {
+            (Kind::Object(shape), _) => self.object(node, shape),
+            (Kind::Either(kinds), Value::Map(_)) => {
+                let object = kinds.iter().find(|kind| matches!(kind, Kind::Object(_)));
+                self.value(node, object.unwrap());
+            }
+            (Kind::List(of) | Kind::FilledList(of), Value::List(items)) => {
+                self.text.push('[');
+                for item in items {
+                    self.value(item, of);
+                    self.text.push_str(", ");
+                }
+                self.text.push(']');
+            }
+            (_, Value::Scalar(scalar)) => {
+                let quote = if scalar.quoted { "'" } else { "" };
+                let _ = write!(self.text, "{quote}{}{quote}", scalar.text);
+            }
+            _ => panic!("not used in this document"),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What is accepted and looks odd: shadowed routes, unused parts, settings without effect.
+
+use super::{expect, unmark, valid, with_cluster, with_route};
+
+fn check(around: impl Fn(&str) -> String, table: &[(&str, &[&str])]) {
+    for (fragment, messages) in table {
+        let marked = around(fragment);
+        let (text, _) = unmark(&marked);
+        expect(&marked, &valid(&text).warnings, messages).unwrap_or_else(|failure| panic!("{failure}"));
+    }
+}
+
+/// Two routes, with the clusters that they use.
+fn two(first: &str, second: &str) -> String {
+    with_route(&format!(
+        "{{name: one, match: {{{first}}}, forward: {{cluster: a}}}}\n    - {{name: two, match: {{{second}}}, \
+         forward: {{cluster: backend}}}}"
+    ))
+}
+
+#[test]
+fn shadowed_routes() {
+    let shadowed = |first: &str, second: &str| {
+        let loaded = valid(&two(first, second));
+        let shadow = loaded.warnings.iter().any(|warning| {
+            warning.message() == "the route `two` is never taken: `one` takes its requests before"
+                && (warning.line(), warning.column()) == (10, 7)
+        });
+        assert_eq!(shadow, !loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+        shadow
+    };
+    let yes = [
+        ("prefix: /", "path: /a"),
+        ("prefix: /", "regex: /a.*"),
+        ("prefix: /", "grpc: {service: a.B}"),
+        ("prefix: /a", "path: /a"),
+        ("prefix: /a", "path: /a/b"),
+        ("prefix: /a", "prefix: /a/"),
+        ("prefix: /a/", "prefix: /a/b"),
+        ("prefix: /a/", "template: '/a/{x}'"),
+        ("prefix: /a", "template: '/a/{x}/b'"),
+        ("path: /a", "path: /a"),
+        ("path: /a", "path: /a, methods: [GET]"),
+        ("path: /a, methods: [GET, PUT]", "path: /a, methods: [PUT]"),
+        ("template: '/a/{x}'", "template: '/a/{y}'"),
+        ("regex: /a.*", "regex: /a.*"),
+        ("grpc: {service: a.B}", "grpc: {service: a.B, method: C}"),
+        (
+            "prefix: /, headers: [{name: x, exact: a}]",
+            "path: /b, headers: [{name: y, present: true}, {name: x, exact: a}]",
+        ),
+        (
+            "prefix: /, query: [{name: x, exact: a}]",
+            "path: /b, query: [{name: x, exact: a}]",
+        ),
+    ];
+    for (first, second) in yes {
+        assert!(shadowed(first, second), "{first} shadows {second}");
+    }
+    let no = [
+        ("path: /a", "prefix: /a"),
+        ("prefix: /a", "path: /ab"),
+        ("prefix: /a/", "path: /a"),
+        ("prefix: /a/", "prefix: /a"),
+        ("prefix: /a/b", "template: '/a/{x}'"),
+        ("template: '/a/{x}'", "template: '/a/{x}/b'"),
+        ("path: /a, methods: [GET]", "path: /a"),
+        ("path: /a, methods: [GET]", "path: /a, methods: [GET, PUT]"),
+        ("grpc: {service: a.B}", "prefix: /a.B/"),
+        (
+            "prefix: /, headers: [{name: x, exact: a}]",
+            "path: /b, headers: [{name: x, exact: b}]",
+        ),
+        (
+            "prefix: /, headers: [{name: x, exact: a}]",
+            "path: /b, headers: [{name: x, exact: a, invert: true}]",
+        ),
+        ("prefix: /, query: [{name: x, exact: a}]", "path: /b"),
+        ("regex: /a.*", "path: /ab"),
+    ];
+    for (first, second) in no {
+        assert!(!shadowed(first, second), "{first} does not shadow {second}");
+    }
+}
+
+#[test]
+fn unused_and_empty_parts() {
+    check(
+        |text| text.to_owned(),
+        &[
+            (
+                "clusters:\n- «n»ame: a\n",
+                &["no route uses the cluster `a` | forward to it, or remove it"],
+            ),
+            (
+                "route_configurations:\n- «{»name: r}\n",
+                &[
+                    "no filter chain uses the route configuration `r` | name it in a filter chain's `http`, or remove it",
+                ],
+            ),
+            (
+                "listeners: [{name: l, address: 127.0.0.1:1, filter_chains: [{http: {route_configuration: r}}]}]\n\
+                 route_configurations: [{name: r, virtual_hosts: [«{»name: v, domains: ['*']}]}]\n",
+                &["the virtual host `v` has no routes | its requests are answered 404; give it routes"],
+            ),
+        ],
+    );
+    let both = two("path: /a", "path: /b");
+    assert!(valid(&both).warnings.is_empty());
+}
+
+#[test]
+fn settings_without_effect() {
+    check(
+        |fields| with_cluster(&format!("«{{»name: a, {fields}}}")),
+        &[(
+            "«http2»: {}",
+            &[
+                "no route uses the cluster `a` | forward to it, or remove it",
+                "`http2` has no effect: the protocol is http1 | write `protocol: http2`, or remove `http2`",
+            ],
+        )],
+    );
+}
