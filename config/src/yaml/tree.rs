@@ -24,6 +24,9 @@ pub(crate) struct Node {
     pub(crate) value: Value,
     /// Nodes below this one and itself, aliases counted as often as they stand.
     size: usize,
+    /// Lists and maps inside each other from here on, those behind aliases included: what recursion over the tree,
+    /// dropping it too, costs in stack.
+    height: usize,
 }
 
 /// What a node holds.
@@ -151,6 +154,7 @@ struct Frame {
     span: Span,
     anchor: usize,
     size: usize,
+    height: usize,
     content: Content,
 }
 
@@ -269,6 +273,7 @@ impl Builder<'_> {
             span,
             value: Value::Scalar(scalar),
             size: 1,
+            height: 0,
         }
     }
 
@@ -282,6 +287,7 @@ impl Builder<'_> {
             span: Span { length: 1, ..span },
             anchor,
             size: 1,
+            height: 1,
             content,
         });
         Ok(())
@@ -298,6 +304,7 @@ impl Builder<'_> {
                     span: frame.span,
                     value,
                     size: frame.size,
+                    height: frame.height,
                 },
                 frame.anchor,
             );
@@ -310,6 +317,10 @@ impl Builder<'_> {
             self.finish(broken(span), 0);
             return Ok(());
         };
+        if self.stack.len() + node.height > NESTING_MAX {
+            self.fault(span, too_deep(), None);
+            return Err(Stop);
+        }
         self.aliased = self.aliased.saturating_add(node.size);
         if self.aliased > ALIASED_NODES_MAX {
             self.fault(
@@ -337,6 +348,7 @@ impl Builder<'_> {
             return;
         };
         frame.size = frame.size.saturating_add(node.size);
+        frame.height = frame.height.max(node.height + 1);
         let (entries, seen, key) = match &mut frame.content {
             Content::List(items) => return items.push(node),
             Content::Map { entries, seen, key } => (entries, seen, key),
@@ -379,6 +391,7 @@ fn broken(span: Span) -> Node {
         span,
         value: Value::Broken,
         size: 1,
+        height: 0,
     }
 }
 

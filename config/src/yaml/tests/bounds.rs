@@ -71,6 +71,20 @@ fn aliases_share_and_do_not_explode() {
 }
 
 #[test]
+fn aliases_do_not_nest_without_end() {
+    // Each level is as deep as may be written, and holds the one before: within the number of values, without end.
+    let (open, close) = ("[".repeat(NESTING_MAX - 1), "]".repeat(NESTING_MAX - 1));
+    let mut chain = format!("a0: &a0 {open}x{close}\n");
+    for level in 1..170 {
+        let _ = writeln!(chain, "a{level}: &a{level} {open}*a{}{close}", level - 1);
+    }
+    assert_eq!(
+        only_message(&chain),
+        format!("more than {NESTING_MAX} lists and maps inside each other")
+    );
+}
+
+#[test]
 fn variables_do_not_explode() {
     let environment = Environment::from(BTreeMap::from([("LONG".to_owned(), "x".repeat(1 << 20))]));
     let text = format!("clusters: [{}]\n", "'${LONG}', ".repeat(17));
