@@ -19,7 +19,6 @@ const REQUEST: &[u8] = b"GET /api/v1/items/42?expand=owner&limit=20 HTTP/1.1\r\n
     Authorization: Bearer 0123456789abcdef0123456789abcdef\r\n\
     X-Request-Id: 6ba7b810-9dad-11d1-80b4-00c04fd430c8\r\n\
     Traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\
-    Cache-Control: no-cache\r\n\
     X-Tenant: blue\r\n\
     Connection: keep-alive\r\n\r\n";
 

@@ -304,36 +304,49 @@ impl Fields {
 
     /// Drops the fields of `always`, and those that `connection` names and `kept` does not hold.
     pub(crate) fn drop_hops(&mut self, always: KnownSet, kept: KnownSet) {
-        let Self {
-            bytes,
-            entries,
-            present,
-        } = self;
-        if present.contains(KnownName::Connection) {
-            let mut at = 0;
-            while at < entries.len() {
-                let entry = entries[at];
-                let named = entry.known != Some(KnownName::Connection)
-                    && !entry
-                        .known
-                        .is_some_and(|known| kept.contains(known) || always.contains(known))
-                    && is_named(entries, bytes, entry.name(bytes));
-                if named {
-                    entries.remove(at);
-                } else {
-                    at += 1;
+        let (mut named, mut names_unknown) = (KnownSet::EMPTY, false);
+        for value in self.get_all(KnownName::Connection) {
+            // Nearly every value is one of these two.
+            if value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close") {
+                continue;
+            }
+            for option in scan::list_members(value) {
+                match KnownName::from_any_case(option) {
+                    Some(known) => named.insert(known),
+                    None => names_unknown = true,
                 }
             }
         }
-        *present = KnownSet::EMPTY;
-        entries.retain(|entry| match entry.known {
-            Some(known) if always.contains(known) => false,
-            Some(known) => {
-                present.insert(known);
-                true
+        if names_unknown {
+            self.drop_unknown_hops();
+        }
+        let gone = always.union(named.without(kept));
+        // Nearly always one goes, and then this is cheaper than `retain`.
+        let is_gone = |entry: &Entry| entry.known.is_some_and(|known| gone.contains(known));
+        let mut at = 0;
+        while let Some(next) = self.entries[at..].iter().position(is_gone) {
+            at += next;
+            self.entries.remove(at);
+        }
+        self.present = self.present.without(gone);
+    }
+
+    /// Drops the fields that `connection` names and that have no number.
+    fn drop_unknown_hops(&mut self) {
+        let mut at = 0;
+        while let Some(entry) = self.entries.get(at) {
+            let name = entry.name(&self.bytes);
+            let options = self.get_all(KnownName::Connection).flat_map(scan::list_members);
+            if entry.known.is_none()
+                && options
+                    .into_iter()
+                    .any(|option| option.eq_ignore_ascii_case(name))
+            {
+                self.entries.remove(at);
+            } else {
+                at += 1;
             }
-            None => true,
-        });
+        }
     }
 
     /// Appends all fields but those of `skipped`, as they stand on the wire.
@@ -367,7 +380,7 @@ impl Fields {
     }
 
     /// Adds the entry of a line whose bytes `end_lines` will bring.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_line(&mut self, entry: Entry) {
         if let Some(known) = entry.known {
             self.present.insert(known);
@@ -385,21 +398,11 @@ impl Fields {
             let start = entry.start as usize;
             let name = &mut self.bytes[start..start + entry.name_bytes as usize];
             match entry.known {
-                Some(known) => name.copy_from_slice(known.as_str().as_bytes()),
+                Some(known) => known.write_lowercase(name),
                 None => name.make_ascii_lowercase(),
             }
         }
     }
-}
-
-/// Whether a `connection` field names `name`.
-fn is_named(entries: &[Entry], bytes: &[u8], name: &[u8]) -> bool {
-    let connections = entries
-        .iter()
-        .filter(|entry| entry.known == Some(KnownName::Connection));
-    connections
-        .flat_map(|entry| scan::list_members(entry.value(bytes)))
-        .any(|option| option.eq_ignore_ascii_case(name))
 }
 
 impl fmt::Debug for Fields {

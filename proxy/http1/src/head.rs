@@ -14,6 +14,50 @@ enum Scheme {
     Other(Box<str>),
 }
 
+/// The authority, and after `clear` the last one, so that the next request's need not be checked if it is the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Authority {
+    text: String,
+    is_set: bool,
+    /// The decoder has checked the text.
+    is_checked: bool,
+}
+
+impl Authority {
+    fn as_str(&self) -> &str {
+        if self.is_set { &self.text } else { "" }
+    }
+
+    fn set(&mut self, text: &str) {
+        self.text.clear();
+        self.text.push_str(text);
+        self.is_set = true;
+        self.is_checked = false;
+    }
+
+    /// Sets it to these bytes if `check` finds them right or did so the last time.
+    pub(crate) fn set_checked(&mut self, bytes: &[u8], check: impl Fn(&[u8]) -> bool) -> bool {
+        if self.is_checked && self.text.as_bytes() == bytes {
+            self.is_set = true;
+            return true;
+        }
+        match std::str::from_utf8(bytes) {
+            Ok(text) if check(bytes) => self.set(text),
+            _ => return false,
+        }
+        self.is_checked = true;
+        true
+    }
+}
+
+impl PartialEq for Authority {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Authority {}
+
 /// A request's head. It is meant to be kept and used again: [`clear`](Self::clear) keeps its memory.
 ///
 /// The fields never hold `host`: that is the [authority](Self::authority).
@@ -25,7 +69,7 @@ pub struct RequestHead {
     pub version: Version,
     /// The fields in order, without `host`.
     pub fields: Fields,
-    authority: String,
+    authority: Authority,
     target: String,
     /// Where the target's `?` is.
     query_mark: Option<u32>,
@@ -44,7 +88,7 @@ impl RequestHead {
         self.method = Method::Get;
         self.version = Version::Http11;
         self.fields.clear();
-        self.authority.clear();
+        self.authority.is_set = false;
         self.target.clear();
         self.query_mark = None;
         self.scheme = Scheme::Unknown;
@@ -58,18 +102,17 @@ impl RequestHead {
 
     /// The bytes of memory held beside the head's own size.
     pub fn capacity_bytes(&self) -> usize {
-        self.fields.capacity_bytes() + self.authority.capacity() + self.target.capacity()
+        self.fields.capacity_bytes() + self.authority.text.capacity() + self.target.capacity()
     }
 
     /// `host` or `host:port`, as it was written; empty only in HTTP/1.0 and in a new head.
     pub fn authority(&self) -> &str {
-        &self.authority
+        self.authority.as_str()
     }
 
     /// Sets the authority, which the caller has checked.
     pub fn set_authority(&mut self, authority: &str) {
-        self.authority.clear();
-        self.authority.push_str(authority);
+        self.authority.set(authority);
     }
 
     /// The path without the query; `*` of an asterisk-form target, empty of CONNECT's authority-form.
@@ -138,7 +181,7 @@ impl RequestHead {
     }
 
     /// The fields and the authority, to be filled side by side.
-    pub(crate) fn fields_and_authority(&mut self) -> (&mut Fields, &mut String) {
+    pub(crate) fn fields_and_authority(&mut self) -> (&mut Fields, &mut Authority) {
         (&mut self.fields, &mut self.authority)
     }
 }
@@ -149,7 +192,7 @@ impl fmt::Debug for RequestHead {
         f.debug_struct("RequestHead")
             .field("method", &self.method)
             .field("version", &self.version)
-            .field("authority", &self.authority)
+            .field("authority", &self.authority())
             .field("path", &self.path())
             .field("fields", &self.fields)
             .finish_non_exhaustive()

@@ -7,8 +7,6 @@ use crate::scan;
 /// The longest known name; a name is looked up in a window of 32 bytes that also holds its colon.
 const NAME_BYTES_MAX: usize = 31;
 pub(crate) const WINDOW: usize = 32;
-/// A name of up to 32 bytes as little-endian words, zero after its end.
-pub(crate) type NameWords = [u64; 4];
 
 macro_rules! known_names {
     ($($variant:ident = $text:literal,)*) => {
@@ -28,7 +26,6 @@ macro_rules! known_names {
     };
 }
 
-// Those that `signals` reads from every head come first: `KnownSet::below` is then one comparison.
 known_names! {
     Host = "host",
     Connection = "connection",
@@ -132,26 +129,53 @@ known_names! {
 const COUNT: usize = KnownName::ALL.len();
 const SLOTS: usize = 512;
 const EMPTY: u8 = u8::MAX;
-
-static WORDS: [NameWords; COUNT] = words_table();
 // The width of `KnownSet`.
 const _: () = assert!(COUNT <= 128);
-/// Open addressing by `slot_of`; as full as a quarter, so that nearly every name is found at its first slot.
-static TABLE: [u8; SLOTS] = slot_table();
-/// What keeps the first `n` bytes of a window.
-static MASKS: [NameWords; WINDOW] = mask_table();
 
-const fn words_table() -> [NameWords; COUNT] {
-    let mut table = [[0; 4]; COUNT];
+/// A name as words of eight bytes: its start, its end (the same if it is shorter than that), and what is between.
+/// Bytes that are not of the name are zero.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Words {
+    first: u64,
+    last: u64,
+    middle: [u64; 2],
+}
+
+static WORDS: [Words; COUNT] = words_table();
+/// Open addressing by `slot_of`; so sparse that nearly every name is found at its first slot.
+static TABLE: [u8; SLOTS] = slot_table();
+/// What keeps the first `n` bytes of a word.
+static MASKS: [u64; 9] = mask_table();
+
+/// Up to eight bytes from `from` on, before `end`.
+const fn word_of(name: &[u8], from: usize, end: usize) -> u64 {
+    let mut word = 0;
+    let mut at = from;
+    while at < end && at < from + 8 {
+        word |= (name[at] as u64) << (8 * (at - from));
+        at += 1;
+    }
+    word
+}
+
+const fn words_table() -> [Words; COUNT] {
+    let mut table = [Words {
+        first: 0,
+        last: 0,
+        middle: [0; 2],
+    }; COUNT];
     let mut index = 0;
     while index < COUNT {
         let name = NAMES[index].as_bytes();
         assert!(name.len() <= NAME_BYTES_MAX);
-        let mut at = 0;
-        while at < name.len() {
-            table[index][at / 8] |= (name[at] as u64) << (8 * (at % 8));
-            at += 1;
-        }
+        let first = word_of(name, 0, name.len());
+        let last = if name.len() < 8 {
+            first
+        } else {
+            word_of(name, name.len() - 8, name.len())
+        };
+        let middle = [word_of(name, 8, name.len()), word_of(name, 16, name.len())];
+        table[index] = Words { first, last, middle };
         index += 1;
     }
     table
@@ -162,7 +186,7 @@ const fn slot_table() -> [u8; SLOTS] {
     let mut table = [EMPTY; SLOTS];
     let mut index = 0;
     while index < COUNT {
-        let mut slot = slot_of(&words[index]);
+        let mut slot = slot_of(words[index].first, words[index].last);
         while table[slot] != EMPTY {
             slot = (slot + 1) % SLOTS;
         }
@@ -172,93 +196,129 @@ const fn slot_table() -> [u8; SLOTS] {
     table
 }
 
-const fn mask_table() -> [NameWords; WINDOW] {
-    let mut table = [[0; 4]; WINDOW];
+const fn mask_table() -> [u64; 9] {
+    let mut table = [u64::MAX; 9];
     let mut length = 0;
-    while length < WINDOW {
-        let mut at = 0;
-        while at < length {
-            table[length][at / 8] |= 0xff << (8 * (at % 8));
-            at += 1;
-        }
+    while length < 8 {
+        table[length] = (1 << (8 * length)) - 1;
         length += 1;
     }
     table
 }
 
-const fn slot_of(words: &NameWords) -> usize {
-    let mixed = words[0] ^ words[1].rotate_left(11) ^ words[2].rotate_left(23) ^ words[3].rotate_left(37);
-    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55) as usize
+const fn slot_of(first: u64, last: u64) -> usize {
+    ((first ^ last.rotate_left(11)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55) as usize
 }
 
 /// What the first bytes of a field line say about its name.
 pub(crate) struct Spotted {
     pub(crate) known: KnownName,
     pub(crate) length: usize,
+    /// Known for names of at most 16 bytes; else false.
     pub(crate) is_lowercase: bool,
 }
 
 /// The known name that `window` starts with in any case and that a colon follows at once, if it is one.
-#[inline]
+#[inline(always)]
 pub(crate) fn spot(window: &[u8; WINDOW]) -> Option<Spotted> {
-    let raw = window_words(window);
-    let mut length = WINDOW;
-    for (index, word) in raw.iter().enumerate() {
-        let colon = scan::equal(*word, b':');
-        if colon != 0 {
-            length = index * 8 + colon.trailing_zeros() as usize / 8;
-            break;
+    let mut at = 0;
+    let length = loop {
+        let colons = scan::equal(word_at(window, at)?, b':');
+        if colons != 0 {
+            break at + colons.trailing_zeros() as usize / 8;
         }
-    }
-    let masks = MASKS.get(length)?;
-    let name: NameWords = std::array::from_fn(|index| raw[index] & masks[index]);
-    let lowered = name.map(scan::lower_word);
-    let known = lookup(&lowered, length)?;
-    Some(Spotted {
-        known,
-        length,
-        is_lowercase: name == lowered,
-    })
+        at += 8;
+    };
+    find(window, length)
 }
 
-#[inline]
-fn window_words(window: &[u8; WINDOW]) -> NameWords {
-    let (words, _) = window.as_chunks::<8>();
-    std::array::from_fn(|index| u64::from_le_bytes(words[index]))
-}
-
-#[inline]
-fn lookup(words: &NameWords, length: usize) -> Option<KnownName> {
-    let mut slot = slot_of(words);
+/// The known name that the first `length` bytes of `window` are, in any case.
+///
+/// Both ends are compared, which is all of a name of 16 bytes, and the middle of a longer one.
+#[inline(always)]
+fn find(window: &[u8; WINDOW], length: usize) -> Option<Spotted> {
+    let first = word_at(window, 0)? & MASKS[length.min(8)];
+    let last = if length < 8 {
+        first
+    } else {
+        word_at(window, length - 8)?
+    };
+    let (first_lowered, last_lowered) = (scan::lower_word(first), scan::lower_word(last));
+    let mut slot = slot_of(first_lowered, last_lowered);
     loop {
-        // An empty slot's number is past the end of both tables.
+        // An empty slot's number is past the end of all tables.
         let index = TABLE[slot] as usize;
-        if WORDS.get(index)? == words {
-            // A name with NULs at its end has the words of the name without.
-            return KnownName::ALL
-                .get(index)
-                .copied()
-                .filter(|known| known.as_str().len() == length);
+        let words = WORDS.get(index)?;
+        if words.first == first_lowered && words.last == last_lowered && NAMES[index].len() == length {
+            if length > 16 && !is_middle(window, length, words) {
+                return None;
+            }
+            // Of a longer name the middle is not looked at again: it counts as not in lower case.
+            let is_lowercase = first == first_lowered && last == last_lowered && length <= 16;
+            return Some(Spotted {
+                known: KnownName::ALL[index],
+                length,
+                is_lowercase,
+            });
         }
         slot = (slot + 1) % SLOTS;
     }
 }
 
+fn is_middle(window: &[u8; WINDOW], length: usize, words: &Words) -> bool {
+    [8, 16].into_iter().zip(words.middle).all(|(from, expected)| {
+        let mask = MASKS[length.saturating_sub(from).min(8)];
+        word_at(window, from).is_some_and(|word| scan::lower_word(word & mask) == expected)
+    })
+}
+
+#[inline(always)]
+fn word_at(window: &[u8; WINDOW], at: usize) -> Option<u64> {
+    window
+        .get(at..at + 8)?
+        .first_chunk()
+        .map(|word| u64::from_le_bytes(*word))
+}
+
 impl KnownName {
+    /// Makes `name`, which is this name in any case, lower-case.
+    #[inline(always)]
+    pub(crate) fn write_lowercase(self, name: &mut [u8]) {
+        let words = &WORDS[self as usize];
+        if let (8..=16, Some(first)) = (name.len(), name.first_chunk_mut()) {
+            *first = words.first.to_le_bytes();
+            if let Some(last) = name.last_chunk_mut() {
+                *last = words.last.to_le_bytes();
+            }
+            return;
+        }
+        name.copy_from_slice(self.as_str().as_bytes());
+    }
+
     /// The name in lower case, as it stands on the wire.
     pub fn as_str(self) -> &'static str {
         NAMES[self as usize]
     }
 
+    /// The known name of these bytes in any case.
+    pub(crate) fn from_any_case(name: &[u8]) -> Option<Self> {
+        find(&window_of(name)?, name.len()).map(|found| found.known)
+    }
+
     /// The known name of these bytes, which must be in lower case to be found.
     pub fn from_lowercase(name: &[u8]) -> Option<Self> {
-        let mut window = [0; WINDOW];
-        window
-            .get_mut(..name.len())
-            .filter(|_| name.len() <= NAME_BYTES_MAX)?
-            .copy_from_slice(name);
-        lookup(&window_words(&window), name.len())
+        Self::from_any_case(name).filter(|known| known.as_str().as_bytes() == name)
     }
+}
+
+/// A name in a window, unless it is longer than any that is known.
+fn window_of(name: &[u8]) -> Option<[u8; WINDOW]> {
+    let mut window = [0; WINDOW];
+    window
+        .get_mut(..name.len())
+        .filter(|_| name.len() <= NAME_BYTES_MAX)?
+        .copy_from_slice(name);
+    Some(window)
 }
 
 impl fmt::Display for KnownName {
@@ -269,52 +329,54 @@ impl fmt::Display for KnownName {
 
 /// A set of known names, a bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KnownSet(u128);
+pub struct KnownSet([u64; 2]);
 
 impl KnownSet {
     /// The set of no names.
-    pub const EMPTY: Self = Self(0);
+    pub const EMPTY: Self = Self([0; 2]);
 
     /// The set of these names.
     pub const fn of(names: &[KnownName]) -> Self {
-        let mut bits = 0;
+        let mut set = Self::EMPTY;
         let mut index = 0;
         while index < names.len() {
-            bits |= 1 << names[index] as u8;
+            set.insert(names[index]);
             index += 1;
         }
-        Self(bits)
-    }
-
-    /// The names numbered below `end`.
-    pub(crate) const fn below(end: KnownName) -> Self {
-        Self((1 << end as u8) - 1)
+        set
     }
 
     /// Whether `name` is in it.
     #[inline]
     pub const fn contains(self, name: KnownName) -> bool {
-        self.0 & (1 << name as u8) != 0
+        self.0[name as usize / 64] >> (name as u8 % 64) & 1 != 0
     }
 
     /// Whether the two have a name in common.
     #[inline]
     pub const fn intersects(self, other: Self) -> bool {
-        self.0 & other.0 != 0
+        self.0[0] & other.0[0] | self.0[1] & other.0[1] != 0
     }
 
     /// The names of either.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+        Self([self.0[0] | other.0[0], self.0[1] | other.0[1]])
     }
 
-    pub(crate) fn insert(&mut self, name: KnownName) {
-        self.0 |= 1 << name as u8;
+    /// The names of this set that are not in the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self([self.0[0] & !other.0[0], self.0[1] & !other.0[1]])
+    }
+
+    #[inline]
+    pub(crate) const fn insert(&mut self, name: KnownName) {
+        self.0[name as usize / 64] |= 1 << (name as u8 % 64);
     }
 
     pub(crate) fn remove(&mut self, name: KnownName) {
-        self.0 &= !(1 << name as u8);
+        self.0[name as usize / 64] &= !(1 << (name as u8 % 64));
     }
 }
 
@@ -322,7 +384,7 @@ impl KnownSet {
 mod tests {
     use super::*;
 
-    fn window_of(line: &[u8]) -> [u8; WINDOW] {
+    fn window_at(line: &[u8]) -> [u8; WINDOW] {
         let mut window = [0; WINDOW];
         let length = line.len().min(WINDOW);
         window[..length].copy_from_slice(&line[..length]);
@@ -342,9 +404,9 @@ mod tests {
             );
             assert_eq!(KnownName::from_lowercase(format!("{name}x").as_bytes()), None);
             for line in [format!("{name}: v"), format!("{}: v", name.to_ascii_uppercase())] {
-                let spotted = spot(&window_of(line.as_bytes())).expect("it is known");
+                let spotted = spot(&window_at(line.as_bytes())).expect("it is known");
                 assert_eq!((spotted.known, spotted.length), (known, name.len()));
-                assert_eq!(spotted.is_lowercase, line.starts_with(name));
+                assert_eq!(spotted.is_lowercase, line.starts_with(name) && name.len() <= 16);
             }
         }
     }
@@ -358,7 +420,7 @@ mod tests {
                     let mut changed = line.clone().into_bytes();
                     changed[at] ^= 1 << bit;
                     if !changed[at].eq_ignore_ascii_case(&line.as_bytes()[at]) {
-                        let spotted = spot(&window_of(&changed)).map(|spotted| spotted.known);
+                        let spotted = spot(&window_at(&changed)).map(|spotted| spotted.known);
                         assert_ne!(spotted, Some(known), "bit {bit} of byte {at} of {known}");
                     }
                 }
@@ -371,7 +433,7 @@ mod tests {
         for &known in KnownName::ALL {
             assert_eq!(KnownName::from_lowercase(format!("{known}\0").as_bytes()), None);
             assert!(
-                spot(&window_of(format!("{known}\0:").as_bytes())).is_none(),
+                spot(&window_at(format!("{known}\0:").as_bytes())).is_none(),
                 "{known}"
             );
         }
@@ -379,9 +441,9 @@ mod tests {
 
     #[test]
     fn names_are_not_spotted_without_their_colon() {
-        assert!(spot(&window_of(b"host : a")).is_none());
-        assert!(spot(&window_of(b"host")).is_none());
-        assert!(spot(&window_of(b":")).is_none());
+        assert!(spot(&window_at(b"host : a")).is_none());
+        assert!(spot(&window_at(b"host")).is_none());
+        assert!(spot(&window_at(b":")).is_none());
         assert!(spot(&[b'a'; WINDOW]).is_none());
     }
 
@@ -392,7 +454,15 @@ mod tests {
         assert!(!set.contains(KnownName::Via));
         set.remove(KnownName::Host);
         assert!(!set.contains(KnownName::Host));
-        assert!(KnownSet::below(KnownName::Trailer).contains(KnownName::Expect));
-        assert!(!KnownSet::below(KnownName::Trailer).contains(KnownName::Trailer));
+        let both = set.union(KnownSet::of(&[KnownName::Via]));
+        assert!(both.contains(KnownName::Via) && both.intersects(set) && !both.without(set).intersects(set));
+        for &known in KnownName::ALL {
+            let one = KnownSet::of(&[known]);
+            assert!(
+                KnownName::ALL
+                    .iter()
+                    .all(|&other| one.contains(other) == (other == known))
+            );
+        }
     }
 }

@@ -113,16 +113,19 @@ impl Section {
         let (base, first) = fields.begin_lines();
         let (mut at, mut is_end, mut some_upper) = (0, false, false);
         loop {
-            let parsed = match parse_line(view, at)? {
-                Line::End => {
-                    is_end = true;
-                    break;
-                }
-                Line::Incomplete => {
-                    self.scanned = view.len() - at;
-                    break;
-                }
-                Line::Field(parsed) => parsed,
+            let parsed = match parse_usual_line(view, at) {
+                Some(parsed) => parsed,
+                None => match parse_line(view, at)? {
+                    Line::Field(parsed) => parsed,
+                    Line::End => {
+                        is_end = true;
+                        break;
+                    }
+                    Line::Incomplete => {
+                        self.scanned = view.len() - at;
+                        break;
+                    }
+                },
             };
             if self.lines == lines_max {
                 return Err(Fault::TooManyFields.into());
@@ -159,8 +162,32 @@ impl Parsed {
     }
 }
 
+/// The line at `start` if it is as nearly all lines are: a known name, a colon, one space, a value that is not empty
+/// and has no control in it, no more space, CRLF, and more than a window's bytes to the input's end.
+#[inline(always)]
+fn parse_usual_line(view: &[u8], start: usize) -> Option<Parsed> {
+    let rest = view.get(start..)?;
+    let spotted = known::spot(rest.first_chunk()?)?;
+    let value = spotted.length + 2;
+    let end = scan::first_control(rest, value);
+    // Tabs are controls too, so that blanks at the ends can only be spaces.
+    let is_usual = rest[spotted.length + 1] == b' '
+        && end > value
+        && rest.get(value) != Some(&b' ')
+        && rest.get(end - 1) != Some(&b' ')
+        && rest.get(end..end + 2) == Some(b"\r\n");
+    is_usual.then(|| Parsed {
+        known: Some(spotted.known),
+        name_bytes: spotted.length,
+        is_lowercase: spotted.is_lowercase,
+        value_start: start + value,
+        value_end: start + end,
+        end: start + end + 2,
+    })
+}
+
 /// The line at `start`. A fault in it is told once its LF is there.
-#[inline]
+#[inline(never)]
 fn parse_line(view: &[u8], start: usize) -> Result<Line, Fault> {
     match try_parse_line(view, start) {
         Err(_) if memchr::memchr(b'\n', &view[start..]).is_none() => Ok(Line::Incomplete),

@@ -152,12 +152,13 @@ impl RequestDecoder {
                 if has_host {
                     return Err(RequestError::RepeatedHost);
                 }
-                if !target::is_authority(value) {
-                    return Err(RequestError::InvalidHost);
-                }
                 // The target's authority wins (RFC 9112, 3.2.2).
-                if !authority_is_set {
-                    authority.push_str(std::str::from_utf8(value).unwrap_or_default());
+                let is_valid = match authority_is_set {
+                    true => target::is_authority(value),
+                    false => authority.set_checked(value, target::is_authority),
+                };
+                if !is_valid {
+                    return Err(RequestError::InvalidHost);
                 }
                 Ok(Keep::No)
             })?;

@@ -3,8 +3,12 @@
 const TARGET: u8 = 1;
 const AUTHORITY: u8 = 2;
 
+/// Every byte 1.
 const ONES: u64 = u64::MAX / 255;
+/// The high bit of every byte.
 const HIGHS: u64 = ONES << 7;
+/// Bit 6 of every byte: what tells letters from digits.
+const LETTERS: u64 = ONES << 6;
 
 /// The lower-case form of each token byte (RFC 9110, 5.6.2), and 0 for what may not stand in a token.
 pub(crate) static TOKEN_LOWER: [u8; 256] = token_table();
@@ -31,8 +35,9 @@ const fn class_table() -> [u8; 256] {
         if b.is_ascii_graphic() && b != b'#' {
             table[byte] |= TARGET;
         }
-        // RFC 3986's reg-name without the comma, which is how some programs join two `Host` fields into one.
-        if b.is_ascii_alphanumeric() || contains(b"-._~%!$&'()*+;=", b) {
+        // RFC 3986's reg-name without escapes, which are looked at apart, and without the comma, which is how some
+        // programs join two `Host` fields into one.
+        if b.is_ascii_alphanumeric() || contains(b"-._~!$&'()*+;=", b) {
             table[byte] |= AUTHORITY;
         }
         byte += 1;
@@ -66,38 +71,68 @@ pub(crate) fn is_value(bytes: &[u8]) -> bool {
     bytes.iter().all(|&b| !is_control(b) || b == b'\t')
 }
 
-/// Whether all of `bytes` may stand in a host name.
-pub(crate) fn is_host_name(bytes: &[u8]) -> bool {
-    bytes.iter().all(|&b| CLASS[b as usize] & AUTHORITY != 0)
+/// How many bytes at the start of `bytes` may stand in a host name, escapes not looked at.
+pub(crate) fn host_name_length(bytes: &[u8]) -> usize {
+    bytes
+        .iter()
+        .position(|&b| CLASS[b as usize] & AUTHORITY == 0)
+        .unwrap_or(bytes.len())
 }
 
 /// Whether all of `bytes` may stand in a request target: printable, without space and `#`.
 pub(crate) fn is_target(bytes: &[u8]) -> bool {
+    let is_allowed = |&b: &u8| CLASS[b as usize] & TARGET != 0;
     let (words, rest) = bytes.as_chunks::<8>();
-    let mut stops = 0;
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        stops |= below(word, 0x21) | equal(word, 0x7f) | equal(word, b'#') | word & HIGHS;
-    }
-    stops == 0 && rest.iter().all(|&b| CLASS[b as usize] & TARGET != 0)
+    let is_word_allowed = |bytes: &[u8; 8]| {
+        let word = u64::from_le_bytes(*bytes);
+        let suspects =
+            word | (equal(word, b'#') | word.wrapping_sub(ONES * 0x21) | word.wrapping_add(ONES)) & !word;
+        suspects & HIGHS == 0 || bytes.iter().all(is_allowed)
+    };
+    words.iter().all(is_word_allowed) && rest.iter().all(is_allowed)
 }
 
 /// The index of the first control byte at or after `from`, or the length of `bytes`.
-#[inline]
+#[inline(always)]
 pub(crate) fn first_control(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
-    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*word);
-        let stops = below(word, 0x20) | equal(word, 0x7f);
-        if stops != 0 {
-            return at + stops.trailing_zeros() as usize / 8;
+    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<16>) {
+        let (words, _) = block.as_chunks::<8>();
+        let low = control_suspects(u64::from_le_bytes(words[0]));
+        let high = control_suspects(u64::from_le_bytes(words[1]));
+        if low | high == 0 {
+            at += 16;
+            continue;
         }
-        at += 8;
+        at += if low != 0 {
+            low.trailing_zeros() as usize / 8
+        } else {
+            8 + high.trailing_zeros() as usize / 8
+        };
+        if is_control(bytes[at]) {
+            return at;
+        }
+        // `~` after 0xff is a suspect too.
+        at += 1;
     }
     while at < bytes.len() && !is_control(bytes[at]) {
         at += 1;
     }
     at
+}
+
+/// The high bit of every byte that is a control, and perhaps of others, but of none before the first control but `~`.
+#[inline(always)]
+fn control_suspects(word: u64) -> u64 {
+    // Below 0x20 the subtraction sets the high bit, and at 0x7f the addition; 0x80 and above had it before.
+    (word.wrapping_sub(ONES * 0x20) | word.wrapping_add(ONES)) & !word & HIGHS
+}
+
+/// The high bit of the lowest byte of `word` that equals `byte`; bits above that one mean nothing.
+#[inline(always)]
+pub(crate) fn equal(word: u64, byte: u8) -> u64 {
+    let zeros = word ^ (ONES * byte as u64);
+    zeros.wrapping_sub(ONES) & !zeros & HIGHS
 }
 
 /// Spaces and tabs cut off both ends.
@@ -124,22 +159,10 @@ fn is_control(byte: u8) -> bool {
     byte < 0x20 || byte == 0x7f
 }
 
-/// The high bit of the lowest byte of `word` that is below `limit`; bits above that one mean nothing.
-#[inline]
-fn below(word: u64, limit: u8) -> u64 {
-    word.wrapping_sub(ONES * limit as u64) & !word & HIGHS
-}
-
-/// The high bit of the lowest byte of `word` that equals `byte`; bits above that one mean nothing.
-#[inline]
-pub(crate) fn equal(word: u64, byte: u8) -> u64 {
-    below(word ^ (ONES * byte as u64), 1)
-}
-
 /// `word` with its ASCII capitals in lower case. Other bytes may change too, but none into one of `a-z`, `0-9`, `-`.
 #[inline]
 pub(crate) fn lower_word(word: u64) -> u64 {
-    word | ((word & (ONES << 6)) >> 1)
+    word | ((word & LETTERS) >> 1)
 }
 
 #[cfg(test)]
@@ -165,18 +188,20 @@ mod tests {
     }
 
     #[test]
-    fn first_control_is_not_fooled_by_borrows() {
+    fn first_control_finds_the_first_of_many() {
         assert_eq!(first_control(b"aaa\n !\"#aaaaaaaaa", 0), 3);
         assert_eq!(
             first_control("ü\u{20}ü\u{21}ü\u{80}ü ü".as_bytes(), 0),
             "ü ü!ü\u{80}ü ü".len()
         );
         assert_eq!(first_control(b"\naaaaaaaaaa\n", 1), 11);
+        assert_eq!(first_control(b"aa\xff~\xff~\xff\xff~~\xff\x7faaaaaaaa", 0), 11);
+        assert_eq!(first_control(b"aa\xff~\xff~\xff\xff~~\xff~aaaa\xff~aa", 0), 20);
     }
 
     #[test]
     fn targets_are_printable_without_space_and_fragment() {
-        for length in [1, 7, 8, 9, 17] {
+        for length in [1, 15, 16, 17, 40] {
             for at in 0..length {
                 for byte in 0..=255u8 {
                     let mut bytes = vec![b'/'; length];

@@ -8,8 +8,16 @@ use crate::known::{KnownName, KnownSet};
 use crate::method::Version;
 use crate::scan;
 
-/// The names that are noted in every head: the first seven.
-pub(crate) const NOTED: KnownSet = KnownSet::below(KnownName::Trailer);
+/// The names that are noted in every head.
+pub(crate) const NOTED: KnownSet = KnownSet::of(&[
+    KnownName::Host,
+    KnownName::Connection,
+    KnownName::ContentLength,
+    KnownName::TransferEncoding,
+    KnownName::Te,
+    KnownName::Upgrade,
+    KnownName::Expect,
+]);
 
 const CHUNKED: u16 = 1;
 const UNKNOWN_CODING: u16 = 1 << 1;
@@ -144,17 +152,22 @@ fn parse_length(value: &[u8]) -> Option<u64> {
 }
 
 fn connection(value: &[u8]) -> u16 {
-    let mut flags = 0;
-    for option in scan::list_members(value) {
-        if option.eq_ignore_ascii_case(b"keep-alive") {
-            flags |= KEEP_ALIVE;
-        } else if option.eq_ignore_ascii_case(b"close") {
-            flags |= CLOSE;
-        } else if option.eq_ignore_ascii_case(b"upgrade") {
-            flags |= NAMES_UPGRADE;
-        }
+    // Nearly every value has one member.
+    match connection_option(value) {
+        0 => scan::list_members(value)
+            .map(connection_option)
+            .fold(0, |flags, flag| flags | flag),
+        flag => flag,
     }
-    flags
+}
+
+fn connection_option(option: &[u8]) -> u16 {
+    match option.len() {
+        10 if option.eq_ignore_ascii_case(b"keep-alive") => KEEP_ALIVE,
+        5 if option.eq_ignore_ascii_case(b"close") => CLOSE,
+        7 if option.eq_ignore_ascii_case(b"upgrade") => NAMES_UPGRADE,
+        _ => 0,
+    }
 }
 
 fn te(value: &[u8]) -> u16 {

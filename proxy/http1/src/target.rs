@@ -110,23 +110,34 @@ fn has_port(authority: &str) -> bool {
 
 /// Whether these bytes are a host that is not empty, with or without a port of 16 bits that is not empty.
 pub(crate) fn is_authority(bytes: &[u8]) -> bool {
-    let (host, port) = match bytes {
-        [b'[', rest @ ..] => {
-            let Some(close) = memchr::memchr(b']', rest) else {
-                return false;
-            };
-            let address = std::str::from_utf8(&rest[..close]).unwrap_or_default();
-            if address.parse::<Ipv6Addr>().is_err() {
-                return false;
-            }
-            return rest[close + 1..].is_empty() || rest[close + 1..].strip_prefix(b":").is_some_and(is_port);
-        }
-        _ => match memchr::memchr(b':', bytes) {
-            Some(colon) => (&bytes[..colon], Some(&bytes[colon + 1..])),
-            None => (bytes, None),
-        },
+    let host_bytes = match bytes {
+        [b'[', rest @ ..] => address_length(rest).map_or(0, |length| length + 2),
+        _ => name_length(bytes),
     };
-    !host.is_empty() && scan::is_host_name(host) && escapes_are_whole(host) && port.is_none_or(is_port)
+    match &bytes[host_bytes..] {
+        _ if host_bytes == 0 => false,
+        [] => true,
+        [b':', port @ ..] => is_port(port),
+        _ => false,
+    }
+}
+
+/// The length of an IPv6 address that a bracket ends.
+fn address_length(bytes: &[u8]) -> Option<usize> {
+    let length = memchr::memchr(b']', bytes)?;
+    let address = std::str::from_utf8(&bytes[..length]).ok()?;
+    address.parse::<Ipv6Addr>().ok().map(|_| length)
+}
+
+fn name_length(bytes: &[u8]) -> usize {
+    let mut length = scan::host_name_length(bytes);
+    while let [b'%', high, low, rest @ ..] = &bytes[length..] {
+        if !high.is_ascii_hexdigit() || !low.is_ascii_hexdigit() {
+            break;
+        }
+        length += 3 + scan::host_name_length(rest);
+    }
+    length
 }
 
 fn is_port(bytes: &[u8]) -> bool {
@@ -136,13 +147,6 @@ fn is_port(bytes: &[u8]) -> bool {
             .iter()
             .fold(0u32, |port, digit| port * 10 + (digit - b'0') as u32)
             <= 65_535
-}
-
-fn escapes_are_whole(host: &[u8]) -> bool {
-    memchr::memchr_iter(b'%', host).all(|at| {
-        let digits = host.get(at + 1..at + 3);
-        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    })
 }
 
 #[cfg(test)]
