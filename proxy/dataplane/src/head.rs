@@ -88,7 +88,8 @@ pub(crate) fn fill_fields(headers: &HeaderMap, fields: &mut Fields, skip_host: b
         if skip_host && *name == http::header::HOST {
             continue;
         }
-        fields.push(name.as_str().as_bytes(), value.as_bytes());
+        // RFC 9113 section 8.2.1 forbids blanks around a value, `h2` lets them through, and HTTP/1 cannot carry them.
+        fields.push(name.as_str().as_bytes(), value.as_bytes().trim_ascii());
     }
 }
 
@@ -162,6 +163,9 @@ pub(crate) fn grpc_timeout(fields: &Fields) -> Option<std::time::Duration> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod fuzz;
 
 #[cfg(test)]
 mod tests {

@@ -232,7 +232,7 @@ pub(crate) struct RoutesPolicy {
     pub(crate) config: Arc<model::RouteConfiguration>,
     pub(crate) table: RouteTable,
     /// Indices as in the model.
-    pub(crate) virtual_hosts: Vec<Vec<RoutePolicy>>,
+    pub(crate) virtual_hosts: Vec<Arc<[RoutePolicy]>>,
     /// Counts of requests that no route took.
     pub(crate) unmatched: Arc<RouteMetrics>,
 }

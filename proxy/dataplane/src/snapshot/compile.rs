@@ -198,24 +198,36 @@ impl Compiler {
             .iter()
             .map(|routes| match old.get(routes.name()) {
                 Some(before) if Arc::ptr_eq(&before.config, routes) => Arc::clone(before),
-                _ => Arc::new(self.route_configuration(routes, slots)),
+                before => Arc::new(self.route_configuration(routes, slots, before.copied())),
             })
             .collect()
     }
 
+    /// Virtual hosts that did not change are taken over: clusters keep their slots for as long as they have their names.
     fn route_configuration(
         &self,
         config: &Arc<model::RouteConfiguration>,
         slots: &HashMap<&Name, ClusterSlot>,
+        before: Option<&Arc<RoutesPolicy>>,
     ) -> RoutesPolicy {
+        let known: HashMap<*const model::VirtualHost, &Arc<[RoutePolicy]>> = before
+            .iter()
+            .flat_map(|before| before.config.virtual_hosts().iter().map(Arc::as_ptr).zip(&before.virtual_hosts))
+            .collect();
         let virtual_hosts = config
             .virtual_hosts()
             .iter()
-            .map(|host| host.routes().iter().map(|route| self.route(config, host, route, slots)).collect())
+            .map(|host| match known.get(&Arc::as_ptr(host)) {
+                Some(policies) => Arc::clone(policies),
+                None => host.routes().iter().map(|route| self.route(config, host, route, slots)).collect(),
+            })
             .collect();
         RoutesPolicy {
             config: Arc::clone(config),
-            table: RouteTable::compile(config),
+            table: match before {
+                Some(before) => RouteTable::recompile(config, &before.table),
+                None => RouteTable::compile(config),
+            },
             virtual_hosts,
             unmatched: self.metrics.route(config.name().as_str(), "", ""),
         }

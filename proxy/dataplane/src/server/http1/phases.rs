@@ -31,6 +31,10 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes that are discarded while lingering, at most.
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 
+/// How long a connection that is to drain waits for a request that may be on its way, to answer it with
+/// `Connection: close`, before it is closed: closing at once would fail that request.
+const DRAIN_IDLE_GRACE: Duration = Duration::from_millis(100);
+
 /// What waiting for a request ended with.
 enum Next {
     Request(HeadInfo),
@@ -122,6 +126,7 @@ async fn next_request(connection: &mut Connection, accepted: &Accepted, opened: 
     let chain: &ChainPolicy = accepted.registration.control.chain(&snapshot);
     let idle_since = Instant::now();
     let mut head_since = None;
+    let mut drain_since = None;
     if connection.incoming.buffer.is_empty() {
         connection.incoming.release();
         connection.writer.release();
@@ -147,21 +152,23 @@ async fn next_request(connection: &mut Connection, accepted: &Accepted, opened: 
             return Poll::Ready(next);
         }
         if connection.incoming.buffer.is_empty() {
-            if accepted.registration.control.is_draining() {
-                return Poll::Ready(Next::Closed(ConnectionClose::Drain));
+            if drain_since.is_none() && accepted.registration.control.is_draining() {
+                drain_since = Some(Instant::now());
             }
         } else if head_since.is_none() {
             head_since = Some(Instant::now());
         }
-        let deadline = match head_since {
-            Some(since) => after(since, Some(headers_timeout)),
-            None => earlier(after(idle_since, Some(idle_timeout)), after(opened, age_max)),
+        let deadline = match (head_since, drain_since) {
+            (Some(since), _) => after(since, Some(headers_timeout)),
+            (None, Some(since)) => after(since, Some(DRAIN_IDLE_GRACE)),
+            (None, None) => earlier(after(idle_since, Some(idle_timeout)), after(opened, age_max)),
         };
         if connection.timer.poll_until(cx, deadline).is_pending() {
             return Poll::Pending;
         }
         Poll::Ready(match head_since {
             Some(_) => Next::HeadTimeout,
+            None if drain_since.is_some() => Next::Closed(ConnectionClose::Drain),
             None if age_max.is_some_and(|age| opened.elapsed() >= age) => Next::Closed(ConnectionClose::AgeMax),
             None => Next::Closed(ConnectionClose::Idle),
         })
