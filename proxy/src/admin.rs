@@ -76,7 +76,10 @@ async fn config_dump(State(status): Shared) -> Response {
 
 fn dump(status: &Status) -> anyhow::Result<Value> {
     let snapshot = status.published.load_full();
-    let effective: Value = serde_saphyr::from_str(&outrigger_config::to_yaml(snapshot.config()))?;
+    // What is read was just written here: it needs no bounds, and its `off` is a word, not a boolean.
+    let options = serde_saphyr::options! { strict_booleans: true, budget: None };
+    let effective: Value =
+        serde_saphyr::from_str_with_options(&outrigger_config::to_yaml(snapshot.config()), options)?;
     let rejection = status.rejection.lock().clone();
     Ok(json!({
         "generation": snapshot.generation(),

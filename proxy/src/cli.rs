@@ -14,9 +14,10 @@ pub(crate) const BAD_CONFIGURATION: u8 = 2;
 #[derive(Debug, Parser)]
 #[command(name = "outrigger", version, arg_required_else_help = true)]
 struct Cli {
-    /// What is logged to standard error, in `tracing`'s filter syntax (`info`, `debug`, `outrigger_dataplane=debug`).
-    #[arg(long, global = true, env = "OUTRIGGER_LOG", default_value = "info")]
-    log: String,
+    /// What is logged to standard error, in `tracing`'s filter syntax (`debug`, `outrigger_dataplane=debug`); `info`
+    /// if not given, and `warn` in the demo.
+    #[arg(long, value_name = "FILTER", global = true, env = "OUTRIGGER_LOG")]
+    log: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -81,7 +82,9 @@ pub(crate) struct DemoArguments {
 /// Parses the command line, runs the command, and gives its exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let logging = match crate::logging::start(&cli.log) {
+    // The demo's own lines would drown otherwise.
+    let default = if matches!(cli.command, Command::Demo(_)) { "warn" } else { "info" };
+    let logging = match crate::logging::start(cli.log.as_deref().unwrap_or(default)) {
         Ok(logging) => logging,
         Err(error) => {
             eprintln!("error: --log: {error}");

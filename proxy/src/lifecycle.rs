@@ -1,11 +1,12 @@
 //! `outrigger run`: from start to exit code.
 
 use crate::cli::{BAD_CONFIGURATION, RUNTIME_FAILURE, RunArguments};
-use crate::configuration::ConfigurationSource;
+use crate::configuration::{ConfigurationSource, Rejection};
 use crate::logging::Logging;
 use crate::proxy::{Proxy, ProxyOptions, StartError};
 use crate::status::Ask;
 use crate::watch::Watch;
+use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -38,7 +39,7 @@ async fn serve(arguments: &RunArguments, logging: Logging) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return failed(&format!("cannot receive signals: {error}"), RUNTIME_FAILURE),
     };
-    let watch = Watch::start(&arguments.config);
+    let watch = watch(&arguments.config);
     let proxy = match Proxy::start(source, ProxyOptions { logging: Some(logging) }).await {
         Ok(proxy) => proxy,
         Err(StartError::Configuration(faults)) => {
@@ -53,13 +54,24 @@ async fn serve(arguments: &RunArguments, logging: Logging) -> ExitCode {
         }
     }
     tracing::info!(address = %proxy.admin_address(), "admin");
-    let watch = watch
-        .inspect_err(|error| tracing::warn!(%error, "the configuration file cannot be watched: send SIGHUP to reload"))
-        .ok();
-    until_ended(proxy, &mut signals, watch).await
+    until_ended(proxy, &mut signals, watch, |_| {}).await
 }
 
-async fn until_ended(mut proxy: Proxy, signals: &mut Signals, mut watch: Option<Watch>) -> ExitCode {
+/// Watches the configuration file, if the system allows it. Start it before the file is read, so that no change is
+/// missed.
+pub(crate) fn watch(file: &Path) -> Option<Watch> {
+    Watch::start(file)
+        .inspect_err(|error| tracing::warn!(%error, "the configuration file cannot be watched: send SIGHUP to reload"))
+        .ok()
+}
+
+/// Serves until a signal or the admin endpoint says to end, and reloads meanwhile; `reloaded` is told how each went.
+pub(crate) async fn until_ended(
+    mut proxy: Proxy,
+    signals: &mut Signals,
+    mut watch: Option<Watch>,
+    reloaded: impl Fn(&Result<u64, Rejection>),
+) -> ExitCode {
     loop {
         let changed = async {
             match &mut watch {
@@ -68,13 +80,9 @@ async fn until_ended(mut proxy: Proxy, signals: &mut Signals, mut watch: Option<
             }
         };
         tokio::select! {
-            () = changed => {
-                let _ = proxy.reload().await;
-            }
+            () = changed => reloaded(&proxy.reload().await),
             told = signals.next() => match told {
-                Told::Reload => {
-                    let _ = proxy.reload().await;
-                }
+                Told::Reload => reloaded(&proxy.reload().await),
                 Told::End => return drain(proxy, signals).await,
             },
             ask = proxy.asked() => match ask {
@@ -86,7 +94,7 @@ async fn until_ended(mut proxy: Proxy, signals: &mut Signals, mut watch: Option<
 }
 
 /// Drains; a second signal ends at once.
-pub(crate) async fn drain(proxy: Proxy, signals: &mut Signals) -> ExitCode {
+async fn drain(proxy: Proxy, signals: &mut Signals) -> ExitCode {
     let config = proxy.configuration();
     let (grace, timeout) = (config.drain().grace(), config.drain().timeout());
     tracing::info!(?grace, ?timeout, connections = proxy.connections(), "draining");
@@ -137,7 +145,7 @@ impl Signals {
     }
 
     /// Waits for SIGTERM or SIGINT.
-    pub(crate) async fn end(&mut self) {
+    async fn end(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

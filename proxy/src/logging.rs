@@ -1,5 +1,6 @@
 //! The proxy's own log: structured lines on standard error, whose filter can be changed while it runs.
 
+use std::io::IsTerminal;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, reload};
@@ -35,7 +36,7 @@ pub(crate) fn start(filter: &str) -> Result<Logging, String> {
     let (filter, handle) = reload::Layer::new(filter);
     tracing_subscriber::registry()
         .with(filter)
-        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr))
+        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()))
         .try_init()
         .map_err(|error| error.to_string())?;
     Ok(Logging { filter: Some(handle) })
