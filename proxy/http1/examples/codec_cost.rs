@@ -1,6 +1,6 @@
 //! Runs the codec over a typical proxied request N times; for counting instructions under callgrind.
 //!
-//! `codec_cost PART N` with PART one of `all`, `decode-request`, `encode-request`, `decode-response`,
+//! `codec_cost PART N [small]` with PART one of `all`, `decode-request`, `encode-request`, `decode-response`,
 //! `encode-response`. The cost of one is the difference between 2 N and N, divided by N.
 
 use std::hint::black_box;
@@ -34,7 +34,20 @@ const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\n\
     Last-Modified: Sat, 05 Nov 1994 08:49:37 GMT\r\n\
     X-Content-Type-Options: nosniff\r\n\r\n";
 
+/// What wrk sends.
+const SMALL_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";
+
+/// What nginx answers.
+const SMALL_RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\n\
+    Server: nginx/1.22.1\r\n\
+    Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+    Content-Type: text/plain\r\n\
+    Content-Length: 1024\r\n\
+    Connection: keep-alive\r\n\r\n";
+
 struct Cost {
+    request_bytes: &'static [u8],
+    response_bytes: &'static [u8],
     request_decoder: RequestDecoder,
     request: RequestHead,
     response_decoder: ResponseDecoder,
@@ -45,13 +58,12 @@ struct Cost {
 
 impl Cost {
     fn decode_request(&mut self) {
-        let decoded = self.request_decoder.decode(black_box(REQUEST), &mut self.request);
+        let decoded = self
+            .request_decoder
+            .decode(black_box(self.request_bytes), &mut self.request);
         assert!(matches!(
             decoded,
-            Ok(Decoded {
-                consumed: REQUEST_BYTES,
-                event: Event::Head(_)
-            })
+            Ok(Decoded { consumed, event: Event::Head(_) }) if consumed == self.request_bytes.len()
         ));
         let end = self.request_decoder.decode(b"", &mut self.request);
         assert!(matches!(
@@ -78,13 +90,10 @@ impl Cost {
         self.response_decoder.begin(&Method::Get);
         let decoded = self
             .response_decoder
-            .decode(black_box(RESPONSE), &mut self.response);
+            .decode(black_box(self.response_bytes), &mut self.response);
         assert!(matches!(
             decoded,
-            Ok(Decoded {
-                consumed: RESPONSE_BYTES,
-                event: Event::Head(_)
-            })
+            Ok(Decoded { consumed, event: Event::Head(_) }) if consumed == self.response_bytes.len()
         ));
         let data = self
             .response_decoder
@@ -120,16 +129,19 @@ impl Cost {
     }
 }
 
-const REQUEST_BYTES: usize = REQUEST.len();
-const RESPONSE_BYTES: usize = RESPONSE.len();
-
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let part = arguments.next().unwrap_or_else(|| "all".to_owned());
     let count: u32 = arguments
         .next()
         .map_or(1000, |text| text.parse().expect("a number of rounds"));
+    let (request_bytes, response_bytes) = match arguments.next().as_deref() {
+        Some("small") => (SMALL_REQUEST, SMALL_RESPONSE),
+        _ => (REQUEST, RESPONSE),
+    };
     let mut cost = Cost {
+        request_bytes,
+        response_bytes,
         request_decoder: RequestDecoder::new(Limits::default()),
         request: RequestHead::new(),
         response_decoder: ResponseDecoder::new(Limits::default()),

@@ -163,15 +163,23 @@ impl Parsed {
 }
 
 /// The line at `start` if it is as nearly all lines are: a known name, a colon, one space, a value that is not empty
-/// and has no control in it, no more space, CRLF, and more than a window's bytes to the input's end.
+/// and has no control in it, no more space, CRLF.
 #[inline(always)]
 fn parse_usual_line(view: &[u8], start: usize) -> Option<Parsed> {
     let rest = view.get(start..)?;
-    let spotted = known::spot(rest.first_chunk()?)?;
+    let padded;
+    let window = match rest.first_chunk() {
+        Some(window) => window,
+        None => {
+            padded = padded_window(rest);
+            &padded
+        }
+    };
+    let spotted = known::spot(window)?;
     let value = spotted.length + 2;
     let end = scan::first_control(rest, value);
     // Tabs are controls too, so that blanks at the ends can only be spaces.
-    let is_usual = rest[spotted.length + 1] == b' '
+    let is_usual = rest.get(spotted.length + 1) == Some(&b' ')
         && end > value
         && rest.get(value) != Some(&b' ')
         && rest.get(end - 1) != Some(&b' ')
@@ -203,13 +211,9 @@ fn try_parse_line(view: &[u8], start: usize) -> Result<Line, Fault> {
         [] | [b'\r'] => return Ok(Line::Incomplete),
         _ => {}
     }
-    let spotted = match rest.first_chunk::<WINDOW>() {
+    let spotted = match rest.first_chunk() {
         Some(window) => known::spot(window),
-        None => {
-            let mut window = [0; WINDOW];
-            window[..rest.len()].copy_from_slice(rest);
-            known::spot(&window)
-        }
+        None => known::spot(&padded_window(rest)),
     };
     let (known, name_bytes, is_lowercase) = match spotted {
         Some(spotted) => (Some(spotted.known), spotted.length, spotted.is_lowercase),
@@ -250,6 +254,13 @@ fn try_parse_line(view: &[u8], start: usize) -> Result<Line, Fault> {
         value_end,
         end: end + 2,
     }))
+}
+
+/// The input's last bytes, fewer than a window's, with NULs after them.
+fn padded_window(rest: &[u8]) -> [u8; WINDOW] {
+    let mut window = [0; WINDOW];
+    window[..rest.len()].copy_from_slice(rest);
+    window
 }
 
 #[inline]

@@ -115,6 +115,10 @@ pub(crate) fn first_control(bytes: &[u8], from: usize) -> usize {
         // `~` after 0xff is a suspect too.
         at += 1;
     }
+    if let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        // Right also where there is no suspect: then it is the word's length.
+        at += control_suspects(u64::from_le_bytes(*word)).trailing_zeros() as usize / 8;
+    }
     while at < bytes.len() && !is_control(bytes[at]) {
         at += 1;
     }

@@ -1,5 +1,6 @@
 //! The codec seen from outside: bytes in, events out, and back.
 
+mod accepted;
 mod differential;
 mod drive;
 mod limits;

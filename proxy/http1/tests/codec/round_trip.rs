@@ -139,91 +139,95 @@ fn response(status: u16, framing: Framing, version: Version, close: bool) -> Str
     String::from_utf8(out).expect("ASCII")
 }
 
+/// Status, framing, version and `close` given, and what is written.
+type Answer = (u16, Framing, Version, bool, &'static str);
+
+const ANSWERS: &[Answer] = &[
+    (
+        200,
+        Framing::Length(3),
+        Version::Http11,
+        false,
+        "HTTP/1.1 200 OK\r\nserver: s\r\ncontent-length: 3\r\n\r\n",
+    ),
+    (
+        200,
+        Framing::Chunked,
+        Version::Http11,
+        true,
+        "HTTP/1.1 200 OK\r\nserver: s\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n",
+    ),
+    (
+        404,
+        Framing::UntilClose,
+        Version::Http11,
+        false,
+        "HTTP/1.1 404 Not Found\r\nserver: s\r\nconnection: close\r\n\r\n",
+    ),
+    (
+        200,
+        Framing::Length(0),
+        Version::Http10,
+        false,
+        "HTTP/1.1 200 OK\r\nserver: s\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n",
+    ),
+    (
+        200,
+        Framing::UntilClose,
+        Version::Http10,
+        false,
+        "HTTP/1.1 200 OK\r\nserver: s\r\nconnection: close\r\n\r\n",
+    ),
+    (
+        200,
+        Framing::None,
+        Version::Http11,
+        false,
+        "HTTP/1.1 200 OK\r\ncontent-length: 7\r\nserver: s\r\n\r\n",
+    ),
+    (
+        304,
+        Framing::None,
+        Version::Http11,
+        false,
+        "HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\nserver: s\r\n\r\n",
+    ),
+    (
+        204,
+        Framing::None,
+        Version::Http11,
+        true,
+        "HTTP/1.1 204 No Content\r\nserver: s\r\nconnection: close\r\n\r\n",
+    ),
+    (
+        204,
+        Framing::Length(3),
+        Version::Http11,
+        false,
+        "HTTP/1.1 204 No Content\r\nserver: s\r\n\r\n",
+    ),
+    (
+        103,
+        Framing::None,
+        Version::Http11,
+        true,
+        "HTTP/1.1 103 Early Hints\r\nserver: s\r\n\r\n",
+    ),
+    (
+        599,
+        Framing::Length(0),
+        Version::Http11,
+        false,
+        "HTTP/1.1 599 \r\nserver: s\r\ncontent-length: 0\r\n\r\n",
+    ),
+];
+
 #[test]
 fn answers_are_framed_by_their_framing_alone() {
-    use Framing::{Chunked, Length, None, UntilClose};
-    use Version::{Http10, Http11};
-    let table = [
-        (
-            200,
-            Length(3),
-            Http11,
-            false,
-            "HTTP/1.1 200 OK\r\nserver: s\r\ncontent-length: 3\r\n\r\n",
-        ),
-        (
-            200,
-            Chunked,
-            Http11,
-            true,
-            "HTTP/1.1 200 OK\r\nserver: s\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n",
-        ),
-        (
-            404,
-            UntilClose,
-            Http11,
-            false,
-            "HTTP/1.1 404 Not Found\r\nserver: s\r\nconnection: close\r\n\r\n",
-        ),
-        (
-            200,
-            Length(0),
-            Http10,
-            false,
-            "HTTP/1.1 200 OK\r\nserver: s\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n",
-        ),
-        (
-            200,
-            Chunked.for_peer(Http10),
-            Http10,
-            false,
-            "HTTP/1.1 200 OK\r\nserver: s\r\nconnection: close\r\n\r\n",
-        ),
-        (
-            200,
-            None,
-            Http11,
-            false,
-            "HTTP/1.1 200 OK\r\ncontent-length: 7\r\nserver: s\r\n\r\n",
-        ),
-        (
-            304,
-            None,
-            Http11,
-            false,
-            "HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\nserver: s\r\n\r\n",
-        ),
-        (
-            204,
-            None,
-            Http11,
-            true,
-            "HTTP/1.1 204 No Content\r\nserver: s\r\nconnection: close\r\n\r\n",
-        ),
-        (
-            204,
-            Length(3),
-            Http11,
-            false,
-            "HTTP/1.1 204 No Content\r\nserver: s\r\n\r\n",
-        ),
-        (
-            103,
-            None,
-            Http11,
-            true,
-            "HTTP/1.1 103 Early Hints\r\nserver: s\r\n\r\n",
-        ),
-        (
-            599,
-            Length(0),
-            Http11,
-            false,
-            "HTTP/1.1 599 \r\nserver: s\r\ncontent-length: 0\r\n\r\n",
-        ),
-    ];
-    for (status, framing, version, close, expected) in table {
-        assert_eq!(response(status, framing, version, close), expected);
+    assert_eq!(Framing::Chunked.for_peer(Version::Http10), Framing::UntilClose);
+    assert_eq!(Framing::Chunked.for_peer(Version::Http11), Framing::Chunked);
+    for (status, framing, version, close, expected) in ANSWERS {
+        assert_eq!(response(*status, *framing, *version, *close), *expected);
     }
 }
 
