@@ -46,11 +46,18 @@ impl Compiler {
     pub fn compile(&self, config: Arc<MeshConfig>, previous: Option<&Snapshot>) -> Result<Snapshot, Vec<CompileFault>> {
         let mut faults = Vec::new();
         let clusters = self.clusters(&config, previous, &mut faults);
-        let slots: HashMap<&Name, ClusterSlot> = clusters
+        let mut slots: HashMap<&Name, ClusterSlot> = clusters
             .iter()
             .enumerate()
             .filter_map(|(index, cluster)| Some((cluster.as_ref()?.config.name(), ClusterSlot(index as u32))))
             .collect();
+        if !faults.is_empty() {
+            // A cluster at fault has no slot. What points at it is compiled all the same, so that the faults of
+            // listeners are found too, and then thrown away.
+            for cluster in config.clusters() {
+                slots.entry(cluster.name()).or_insert(ClusterSlot(u32::MAX));
+            }
+        }
         let routes = self.routes(&config, previous, &slots);
         let (listeners, chains) = self.listeners(&config, previous, &routes, &mut faults);
         if !faults.is_empty() {
