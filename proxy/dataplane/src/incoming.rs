@@ -5,9 +5,10 @@
 
 use crate::body::BodyFrame;
 use crate::io::Stream;
+use crate::spares::Spares;
+use crate::worker::Worker;
 use bytes::{Buf, BytesMut};
 use outrigger_http1::{Decoded, Event, Fields, RequestDecoder, RequestError, RequestHead, ResponseDecoder, ResponseError, ResponseHead};
-use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
@@ -25,6 +26,8 @@ pub(crate) trait Decoder {
     type Error;
     fn decode(&mut self, input: &[u8], head: &mut Self::Head) -> Result<Decoded, Self::Error>;
     fn trailers(&self) -> &Fields;
+    /// Gives a head that has no memory yet what another has left.
+    fn provide(head: &mut Self::Head, spares: &Spares);
 }
 
 impl Decoder for RequestDecoder {
@@ -36,6 +39,11 @@ impl Decoder for RequestDecoder {
     fn trailers(&self) -> &Fields {
         RequestDecoder::trailers(self)
     }
+    fn provide(head: &mut RequestHead, spares: &Spares) {
+        if head.capacity_bytes() == 0 {
+            *head = spares.request();
+        }
+    }
 }
 
 impl Decoder for ResponseDecoder {
@@ -46,6 +54,11 @@ impl Decoder for ResponseDecoder {
     }
     fn trailers(&self) -> &Fields {
         ResponseDecoder::trailers(self)
+    }
+    fn provide(head: &mut ResponseHead, spares: &Spares) {
+        if head.fields.capacity_bytes() == 0 {
+            *head = spares.response();
+        }
     }
 }
 
@@ -63,16 +76,16 @@ pub(crate) enum ReadError<E> {
 /// Bytes that were read and not yet decoded, and their decoder.
 pub(crate) struct Incoming<D: Decoder> {
     pub(crate) decoder: D,
-    /// The head that is filled next; taken by whoever handles the message.
-    pub(crate) head: D::Head,
     pub(crate) buffer: BytesMut,
+    /// What the decoder is given while it reads bodies, and does not touch.
+    no_head: D::Head,
     stashed: Option<BodyFrame>,
     bytes_read: u64,
 }
 
 impl<D: Decoder> Incoming<D> {
-    pub(crate) fn new(decoder: D, head: D::Head) -> Incoming<D> {
-        Incoming { decoder, head, buffer: BytesMut::new(), stashed: None, bytes_read: 0 }
+    pub(crate) fn new(decoder: D, no_head: D::Head) -> Incoming<D> {
+        Incoming { decoder, buffer: BytesMut::new(), no_head, stashed: None, bytes_read: 0 }
     }
 
     /// Bytes read since this was last asked.
@@ -80,22 +93,25 @@ impl<D: Decoder> Incoming<D> {
         std::mem::take(&mut self.bytes_read)
     }
 
-    /// The next event of a head: [`Event::Head`] or [`Event::Informational`].
+    /// The next event of a head, which goes to `head`: [`Event::Head`] or [`Event::Informational`]. Until one comes,
+    /// every call must bring the same `head`.
     pub(crate) fn poll_head(
         &mut self,
+        head: &mut D::Head,
         io: &mut Stream,
-        scratch: &RefCell<Box<[u8]>>,
+        worker: &Worker,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Event, ReadError<D::Error>>> {
         loop {
             if !self.buffer.is_empty() {
-                let decoded = self.decoder.decode(&self.buffer, &mut self.head).map_err(ReadError::Refused)?;
+                D::provide(head, &worker.spares);
+                let decoded = self.decoder.decode(&self.buffer, head).map_err(ReadError::Refused)?;
                 self.buffer.advance(decoded.consumed);
                 if !matches!(decoded.event, Event::NeedMore) {
                     return Poll::Ready(Ok(decoded.event));
                 }
             }
-            let scratch = &mut *scratch.borrow_mut();
+            let scratch = &mut *worker.scratch.borrow_mut();
             let mut read = ReadBuf::new(scratch);
             ready!(Pin::new(&mut *io).poll_read(cx, &mut read)).map_err(ReadError::Io)?;
             let filled = read.filled();
@@ -105,7 +121,8 @@ impl<D: Decoder> Incoming<D> {
             self.bytes_read += filled.len() as u64;
             if self.buffer.is_empty() {
                 // The usual case: the whole head in one read, decoded where it lies.
-                let decoded = self.decoder.decode(filled, &mut self.head).map_err(ReadError::Refused)?;
+                D::provide(head, &worker.spares);
+                let decoded = self.decoder.decode(filled, head).map_err(ReadError::Refused)?;
                 self.buffer.extend_from_slice(&filled[decoded.consumed..]);
                 if !matches!(decoded.event, Event::NeedMore) {
                     return Poll::Ready(Ok(decoded.event));
@@ -154,7 +171,7 @@ impl<D: Decoder> Incoming<D> {
 
     fn decode_body(&mut self) -> Result<Option<BodyFrame>, D::Error> {
         loop {
-            let decoded = self.decoder.decode(&self.buffer, &mut self.head)?;
+            let decoded = self.decoder.decode(&self.buffer, &mut self.no_head)?;
             match decoded.event {
                 Event::Data(range) => {
                     self.buffer.advance(range.start);
@@ -181,16 +198,22 @@ impl<D: Decoder> Incoming<D> {
         }
     }
 
+    /// Takes the end of a body that has no bytes off the decoder, so that the next message can begin.
+    pub(crate) fn finish_empty_body(&mut self) {
+        let ended = self.decode_body();
+        debug_assert!(matches!(ended, Ok(Some(BodyFrame::End))), "an empty body ends at once");
+    }
+
     /// Reads ahead while no message is read, to notice the peer's close. Ready when it closed or failed; bytes that
     /// come instead are kept, and as long as there are any no more is read.
     pub(crate) fn poll_closed(
         &mut self,
         io: &mut Stream,
-        scratch: &RefCell<Box<[u8]>>,
+        worker: &Worker,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while self.buffer.is_empty() {
-            let scratch = &mut *scratch.borrow_mut();
+            let scratch = &mut *worker.scratch.borrow_mut();
             let mut read = ReadBuf::new(scratch);
             ready!(Pin::new(&mut *io).poll_read(cx, &mut read))?;
             if read.filled().is_empty() {

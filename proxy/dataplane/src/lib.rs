@@ -24,6 +24,7 @@ pub mod refusals;
 mod reply;
 mod server;
 pub mod snapshot;
+mod spares;
 mod timer;
 mod upstream;
 mod worker;

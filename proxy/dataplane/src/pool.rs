@@ -56,7 +56,7 @@ impl EndpointPool {
     /// A stream on a connection that is there: the HTTP/1 connection used last, or the first HTTP/2 connection with
     /// room, so that few connections stay busy and the others expire.
     fn take(&mut self, worker: &Rc<Worker>, cluster: &ClusterPolicy, endpoint: &Arc<EndpointState>) -> Option<Upstream> {
-        let now = Instant::now();
+        let now = worker.now();
         let options = cluster.config.pool();
         while let Some(mut connection) = self.idle.pop() {
             if connection.unusable(options, worker, now).is_none() {
@@ -106,6 +106,7 @@ impl Pools {
     ) -> Result<Upstream, AttemptError> {
         let cells = cluster.metrics.worker(worker.index);
         loop {
+            worker.tick();
             match self.look(worker, cluster, endpoint) {
                 Found::Ready(upstream) => return Ok(upstream),
                 Found::Connect => {

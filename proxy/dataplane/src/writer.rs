@@ -1,6 +1,7 @@
 //! The outgoing side of an HTTP/1 connection: bytes queued, then written with as few system calls as can be.
 
 use crate::io::Stream;
+use crate::spares::Spares;
 use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -27,6 +28,13 @@ impl Writer {
     /// The buffer that framing and heads are appended to; in order with the data queued so far.
     pub(crate) fn text(&mut self) -> &mut Vec<u8> {
         if self.data.is_empty() && self.after.is_empty() { &mut self.before } else { &mut self.after }
+    }
+
+    /// Takes a spare buffer if it has none, so that a head is written without growing one.
+    pub(crate) fn provide(&mut self, spares: &Spares) {
+        if self.before.capacity() == 0 {
+            self.before = spares.buffer();
+        }
     }
 
     /// Queues body data. The caller asked [`Writer::has_room`] before.
@@ -102,9 +110,11 @@ impl Writer {
     }
 
     /// Gives its buffers back; for connections that go idle.
-    pub(crate) fn release(&mut self) {
+    pub(crate) fn release(&mut self, spares: &Spares) {
         if self.is_empty() {
-            *self = Writer { count: self.count, ..Writer::default() };
+            spares.keep_buffer(std::mem::take(&mut self.before));
+            self.before_written = 0;
+            self.after = Vec::new();
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::reply::LocalReply;
 use crate::server::Downstream;
 use crate::timer::{after, earlier};
 use crate::upstream::{ResponseStart, Upstream};
+use crate::worker::Worker;
 use bytes::Bytes;
 use outrigger_config::model::defaults::RETRY_BUFFER_BYTES_MAX;
 use outrigger_http1::{Fields, ResponseHead, strip_hop_by_hop};
@@ -68,6 +69,7 @@ struct Replay {
 /// The two sides of a request, over all its attempts.
 pub(super) struct Exchange<'x, 'd> {
     pub(super) downstream: &'x mut Downstream<'d>,
+    worker: &'x Worker,
     limits: Limits,
     replay: Replay,
     /// The request's body was read to its end.
@@ -88,19 +90,21 @@ pub(super) struct Exchange<'x, 'd> {
 impl<'x, 'd> Exchange<'x, 'd> {
     pub(super) fn new(
         downstream: &'x mut Downstream<'d>,
+        worker: &'x Worker,
         limits: Limits,
         length: BodyLength,
-        now: Instant,
     ) -> Exchange<'x, 'd> {
+        let now = worker.now();
         let mut exchange = Exchange {
             downstream,
+            worker,
             limits,
             replay: Replay { pieces: Vec::new(), bytes: 0, trailers: None, whole: true, next: 0 },
             request_done: false,
             sent: false,
             deadline: limits.deadline,
             last_progress: now,
-            response: ResponseHead::new(),
+            response: worker.spares.response(),
             request_bytes: 0,
             response_bytes: 0,
             request_ended: None,
@@ -148,11 +152,11 @@ impl<'x, 'd> Exchange<'x, 'd> {
                 }
                 match upstream.poll_head(&mut self.response, cx) {
                     Poll::Ready(Ok(ResponseStart::Final(length))) => {
-                        self.last_progress = Instant::now();
+                        self.last_progress = self.worker.tick();
                         return Poll::Ready(Ok(length));
                     }
                     Poll::Ready(Ok(ResponseStart::Informational)) => {
-                        self.last_progress = Instant::now();
+                        self.last_progress = self.worker.tick();
                         strip_hop_by_hop(&mut self.response.fields);
                         self.downstream.send_informational(&self.response);
                         if let Poll::Ready(Err(error)) = self.downstream.poll_flush(cx) {
@@ -170,6 +174,8 @@ impl<'x, 'd> Exchange<'x, 'd> {
     /// Streams the response's body, and what is left of the request's, until the response has been read to its end
     /// and passed on. Gives back its trailers.
     pub(super) async fn stream(&mut self, upstream: &mut Upstream) -> Result<Option<Box<Fields>>, Stop> {
+        // The clock was read for the response's head, and the first piece of the body usually came with it.
+        let mut ticked = true;
         poll_fn(|cx| {
             if !self.sent
                 && let Poll::Ready(Err(Stop::Downstream(error))) = self.poll_request(upstream, cx)
@@ -178,8 +184,8 @@ impl<'x, 'd> Exchange<'x, 'd> {
             }
             let mut moved = false;
             let streamed = self.poll_response(upstream, &mut moved, cx);
-            if moved {
-                self.last_progress = Instant::now();
+            if moved && !std::mem::take(&mut ticked) {
+                self.last_progress = self.worker.tick();
             }
             match streamed {
                 Poll::Ready(result) => Poll::Ready(result),
@@ -217,7 +223,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
     }
 
     fn take_frame(&mut self, upstream: &mut Upstream, frame: BodyFrame) -> Result<(), Stop> {
-        let now = Instant::now();
+        let now = self.worker.tick();
         self.last_progress = now;
         match frame {
             BodyFrame::Data { bytes, end } => {
@@ -308,7 +314,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
         }
         let idle = after(self.last_progress, self.limits.stream_idle);
         ready!(self.downstream.timer().poll_until(cx, earlier(self.deadline, idle)));
-        let now = Instant::now();
+        let now = self.worker.tick();
         let reply = if self.deadline.is_some_and(|deadline| now >= deadline) {
             LocalReply::RouteTimeout
         } else {

@@ -6,6 +6,7 @@ use super::{Request, RequestContext, Taken, is_idempotent};
 use crate::body::BodyLength;
 use crate::error::{AttemptError, DownstreamError};
 use crate::head::grpc_timeout;
+use crate::refusals;
 use crate::reply::LocalReply;
 use crate::server::Downstream;
 use crate::snapshot::{ClusterPolicy, EndpointState};
@@ -20,7 +21,6 @@ use smallvec::SmallVec;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::time::Instant;
 
 /// Forwards a request and passes its response on.
 pub(super) async fn forward(
@@ -42,17 +42,18 @@ pub(super) async fn forward(
     let limits = limits(request, context, taken, policy);
     rewrite_request(&mut request.head, taken, policy);
     let active = ActiveRequest::begin(cluster, worker);
-    let mut exchange = Exchange::new(downstream, limits, request.length, Instant::now());
+    let mut exchange = Exchange::new(downstream, worker, limits, request.length);
     let ended = attempts(request, &mut exchange, context, taken, cluster, &active).await;
     request.record.bytes_received = exchange.request_bytes;
     request.record.bytes_sent = exchange.response_bytes;
     request.record.set_request_ended(exchange.request_ended);
-    drop(exchange);
+    worker.spares.keep_response(exchange.response);
     let reply = match ended {
         Ok(()) => None,
         Err(Stop::Reply(reply)) => Some(reply),
         Err(Stop::Attempt(error)) => Some(failed(error, false, false)),
         Err(Stop::Downstream(DownstreamError::Malformed(error))) => {
+            context.listener().refused_requests.refuse(refusals::index(error.reason()));
             Some(LocalReply::Malformed { status: error.status(), reason: error.reason() })
         }
         Err(Stop::Downstream(error)) => {
@@ -76,7 +77,7 @@ pub(super) async fn forward(
 
 fn limits(request: &Request, context: &RequestContext<'_>, taken: Taken<'_>, policy: &Forward) -> Limits {
     let grpc_deadline =
-        if request.grpc { grpc_timeout(&request.head.fields).and_then(|time| Instant::now().checked_add(time)) } else { None };
+        if request.grpc { grpc_timeout(&request.head.fields).and_then(|time| context.worker().now().checked_add(time)) } else { None };
     // For gRPC the client's deadline counts; a timeout that was written caps it, the default one does not.
     let route_timeout = if request.grpc && !policy.timeout_explicit() { None } else { policy.timeout() };
     Limits {
@@ -221,7 +222,7 @@ async fn attempt(
     endpoint: &Arc<EndpointState>,
 ) -> Result<(), Stop> {
     let worker = context.worker();
-    let started = Instant::now();
+    let started = if request.record.is_first_attempt() { worker.now() } else { worker.tick() };
     let mut upstream = match worker.pools.try_acquire(worker, cluster, endpoint) {
         Some(upstream) => upstream,
         None => acquire(exchange, worker, cluster, endpoint).await?,
@@ -229,7 +230,7 @@ async fn attempt(
     exchange.begin_attempt(request.length);
     upstream.send_head(&request.head, request.length, cluster.tls.is_some())?;
     let length = exchange.response_start(&mut upstream).await?;
-    request.record.upstream_answered(exchange.response.status);
+    request.record.upstream_answered(exchange.response.status, worker.now());
     respond::prepare(context, taken, &mut exchange.response);
     exchange.downstream.send_head(&exchange.response, length, exchange.request_done())?;
     request.record.response_started(&exchange.response);
@@ -237,7 +238,7 @@ async fn attempt(
         request.record.trailers = exchange.stream(&mut upstream).await?;
     }
     upstream.complete();
-    cluster.metrics.worker(worker.index).request_duration.observe(started.elapsed());
+    cluster.metrics.worker(worker.index).request_duration.observe(worker.now().duration_since(started));
     let idle = context.chain().http.stream_idle_timeout();
     exchange::flush(exchange.downstream, idle).await?;
     Ok(())

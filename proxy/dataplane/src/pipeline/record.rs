@@ -52,7 +52,7 @@ impl Record {
             })
         });
         Record {
-            started: Instant::now(),
+            started: context.worker().tick(),
             logged,
             version,
             status: 0,
@@ -80,6 +80,10 @@ impl Record {
         self.status
     }
 
+    pub(super) fn is_first_attempt(&self) -> bool {
+        self.attempts == 1
+    }
+
     pub(super) fn has_started(&self) -> bool {
         self.started_response
     }
@@ -97,8 +101,8 @@ impl Record {
         self.endpoint = Some(Arc::clone(endpoint));
     }
 
-    pub(super) fn upstream_answered(&mut self, status: u16) {
-        self.upstream_answered = Some(Instant::now());
+    pub(super) fn upstream_answered(&mut self, status: u16, at: Instant) {
+        self.upstream_answered = Some(at);
         self.status = status;
         self.details = "via_upstream";
     }
@@ -138,7 +142,7 @@ impl Record {
 
     pub(super) fn finish(self, context: &RequestContext<'_>, metrics: &RouteMetrics, head: &RequestHead) {
         context.listener().requests_active.dec();
-        let duration = self.started.elapsed();
+        let duration = context.worker().tick().duration_since(self.started);
         metrics.worker(context.worker().index).request_ended(
             self.status,
             self.flags,

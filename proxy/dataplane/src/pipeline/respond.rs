@@ -109,7 +109,9 @@ async fn send(
 ) {
     head.fields.push_known(KnownName::Date, httpdate::fmt_http_date(std::time::SystemTime::now()).as_bytes());
     finish_head(&mut head.fields, &context.chain().http, taken);
-    let request_done = request.length == BodyLength::None || request.record.request_ended() || discard(downstream).await;
+    // What follows a CONNECT may be meant for its tunnel: it is never read as a request.
+    let request_done = request.head.method != Method::Connect
+        && (request.length == BodyLength::None || request.record.request_ended() || discard(downstream).await);
     let is_head = request.head.method == Method::Head;
     let length = if body.is_empty() { BodyLength::None } else { BodyLength::Exact(body.len() as u64) };
     if is_head || downstream.version() == outrigger_http1::Version::Http2 {

@@ -46,8 +46,14 @@ fn forwarded(context: &RequestContext<'_>, head: &mut RequestHead, trusted: bool
     let ends = context.ends();
     let scheme = if ends.tls { "https" } else { "http" };
     head.set_scheme(scheme);
-    let authority = head.authority().to_owned();
-    let fields = &mut head.fields;
+    // Taken out for a moment, so that the authority can be read while they are written.
+    let mut fields = std::mem::take(&mut head.fields);
+    forwarded_fields(context, &mut fields, head.authority(), scheme, trusted);
+    head.fields = fields;
+}
+
+fn forwarded_fields(context: &RequestContext<'_>, fields: &mut Fields, authority: &str, scheme: &str, trusted: bool) {
+    let ends = context.ends();
     if trusted {
         let mut xff = Vec::new();
         for value in fields.get_all(KnownName::XForwardedFor) {
@@ -66,7 +72,10 @@ fn forwarded(context: &RequestContext<'_>, head: &mut RequestHead, trusted: bool
             return;
         }
     } else {
-        fields.retain(|field| !RESERVED_PREFIXES.iter().any(|prefix| field.name.starts_with(prefix)));
+        let reserved = |name: &[u8]| RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        if fields.iter().any(|field| reserved(field.name)) {
+            fields.retain(|field| !reserved(field.name));
+        }
         fields.set_known(KnownName::XForwardedFor, ends.remote_ip.as_bytes());
         fields.set_known(KnownName::XForwardedProto, scheme.as_bytes());
         fields.set_known(KnownName::XForwardedHost, authority.as_bytes());

@@ -35,6 +35,8 @@ enum After {
 pub(crate) struct Connection {
     io: Stream,
     incoming: Incoming<RequestDecoder>,
+    /// The head that is being read; it holds memory only while it is.
+    head: RequestHead,
     writer: Writer,
     encoder: BodyEncoder,
     timer: TimerSlot,
@@ -58,6 +60,7 @@ impl Connection {
         Connection {
             io,
             incoming: Incoming::new(RequestDecoder::new(limits), RequestHead::new()),
+            head: RequestHead::new(),
             writer: Writer::default(),
             encoder: BodyEncoder::new(Framing::None),
             timer: TimerSlot::default(),
@@ -81,7 +84,7 @@ impl Connection {
 
     /// Starts the request whose head was just read, and gives out the head.
     fn begin(&mut self, info: HeadInfo, last: bool) -> RequestHead {
-        let head = std::mem::take(&mut self.incoming.head);
+        let head = std::mem::take(&mut self.head);
         self.info = info;
         self.version = head.version;
         self.is_head = head.method == outrigger_http1::Method::Head;
@@ -125,7 +128,7 @@ impl Connection {
     }
 
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<DownstreamError> {
-        match ready!(self.incoming.poll_closed(&mut self.io, &self.worker.scratch, cx)) {
+        match ready!(self.incoming.poll_closed(&mut self.io, &self.worker, cx)) {
             // A client that half-closes its request connection has gone.
             Ok(()) => Poll::Ready(DownstreamError::Gone),
             Err(error) => Poll::Ready(error.into()),
@@ -152,6 +155,7 @@ impl Connection {
         }
         self.answered = true;
         self.continue_owed = false;
+        self.writer.provide(&self.worker.spares);
         encode_response_head(head, framing, self.version, close, self.writer.text());
         self.encoder = BodyEncoder::new(if self.is_head { Framing::None } else { framing });
     }

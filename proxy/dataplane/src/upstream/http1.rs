@@ -73,7 +73,7 @@ impl Connection {
             Some(UpstreamClose::RequestsMax)
         } else {
             let mut cx = Context::from_waker(Waker::noop());
-            match self.incoming.poll_closed(&mut self.io, &worker.scratch, &mut cx) {
+            match self.incoming.poll_closed(&mut self.io, worker, &mut cx) {
                 Poll::Pending if self.incoming.buffer.is_empty() => None,
                 Poll::Pending => Some(UpstreamClose::UnsolicitedBytes),
                 Poll::Ready(Ok(())) => Some(UpstreamClose::Peer),
@@ -89,7 +89,6 @@ impl Connection {
     /// Says how long the connection may be idle from now on; the server may shorten it.
     pub(crate) fn set_idle_timeout(&mut self, pool: &model::PoolOptions) {
         self.idle_timeout = pool.idle_timeout().unwrap_or(defaults::POOL_IDLE_TIMEOUT_HTTP1);
-        self.idle_since = Instant::now();
     }
 
     /// True if the connection has been idle for as long as it may.
@@ -125,6 +124,8 @@ pub(crate) struct Exchange {
     write_failed: bool,
 }
 
+const THERE: &str = "the connection is there until the exchange is complete";
+
 impl Exchange {
     pub(crate) fn new(connection: Box<Connection>, worker: &Rc<Worker>, endpoint: &Arc<EndpointState>) -> Exchange {
         Exchange {
@@ -140,7 +141,7 @@ impl Exchange {
     }
 
     fn connection(&mut self) -> &mut Connection {
-        self.connection.as_mut().expect("the connection is there until the exchange is complete")
+        self.connection.as_mut().expect(THERE)
     }
 
     fn is_reused(&self) -> bool {
@@ -156,7 +157,8 @@ impl Exchange {
             BodyLength::Unknown => Framing::Chunked,
         };
         self.request_ended = framing.is_empty();
-        let connection = self.connection();
+        let connection = self.connection.as_mut().expect(THERE);
+        connection.writer.provide(&self.worker.spares);
         connection.requests += 1;
         connection.closed_as = UpstreamClose::Abandoned;
         connection.incoming.decoder.begin(&head.method);
@@ -218,14 +220,19 @@ impl Exchange {
         head: &mut ResponseHead,
         cx: &mut Context<'_>,
     ) -> Poll<Result<ResponseStart, AttemptError>> {
-        let worker = Rc::clone(&self.worker);
-        let connection = self.connection();
-        let event = match ready!(connection.incoming.poll_head(&mut connection.io, &worker.scratch, cx)) {
+        let connection = self.connection.as_mut().expect(THERE);
+        let event = match ready!(connection.incoming.poll_head(head, &mut connection.io, &self.worker, cx)) {
             Ok(event) => event,
             Err(error) => return Poll::Ready(Err(self.read_fault(error))),
         };
-        std::mem::swap(head, &mut connection.incoming.head);
         match event {
+            Event::Head(info) if info.upgrade => {
+                // No request asks for another protocol: what follows would be read as one by the client only.
+                let connection = self.connection();
+                connection.closed_as = UpstreamClose::Protocol;
+                connection.metrics.worker(connection.worker).upstream_protocol_errors.inc();
+                Poll::Ready(Err(AttemptError::new(AttemptFailure::ResponseInvalid, "unexpected_upgrade")))
+            }
             Event::Head(info) => {
                 self.answered = true;
                 self.keep_alive = info.keep_alive;
@@ -236,7 +243,10 @@ impl Exchange {
                     Framing::Length(length) => BodyLength::Exact(length),
                     Framing::Chunked | Framing::UntilClose => BodyLength::Unknown,
                 };
-                if info.framing == Framing::UntilClose || info.upgrade {
+                if length == BodyLength::None {
+                    connection.incoming.finish_empty_body();
+                }
+                if info.framing == Framing::UntilClose {
                     self.keep_alive = false;
                 } else if let Some(seconds) = keep_alive_timeout(&head.fields) {
                     // A server that closes idle connections early says so; be a second quicker than it.
@@ -272,9 +282,9 @@ impl Exchange {
             connection.closed_as = UpstreamClose::UnsolicitedBytes;
         } else if self.request_ended && connection.writer.is_empty() && !self.write_failed {
             connection.closed_as = UpstreamClose::Drained;
-            connection.idle_since = Instant::now();
+            connection.idle_since = self.worker.now();
             connection.incoming.release();
-            connection.writer.release();
+            connection.writer.release(&self.worker.spares);
             self.worker.pools.give_back(&self.endpoint, connection);
         }
     }

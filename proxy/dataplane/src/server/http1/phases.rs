@@ -54,7 +54,8 @@ pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
         (Arc::clone(&chain.listener), limits(&chain.http))
     };
     let mut connection = Connection::new(stream, Rc::clone(&accepted.worker), limits);
-    let opened = Instant::now();
+    // Also the time from which the first request is waited for.
+    let opened = accepted.worker.tick();
     let mut requests: u32 = 0;
     let mut counted = false;
     let close = loop {
@@ -124,12 +125,12 @@ fn last_request(accepted: &Accepted, opened: Instant, requests: u32) -> Option<C
 async fn next_request(connection: &mut Connection, accepted: &Accepted, opened: Instant, detect: bool) -> Next {
     let snapshot = accepted.registration.control.snapshot();
     let chain: &ChainPolicy = accepted.registration.control.chain(&snapshot);
-    let idle_since = Instant::now();
+    let idle_since = accepted.worker.now();
     let mut head_since = None;
     let mut drain_since = None;
     if connection.incoming.buffer.is_empty() {
         connection.incoming.release();
-        connection.writer.release();
+        connection.writer.release(&accepted.worker.spares);
     } else {
         head_since = Some(idle_since);
     }
@@ -197,7 +198,8 @@ fn poll_detect(connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Option
 }
 
 fn poll_head(connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Next> {
-    let polled = connection.incoming.poll_head(&mut connection.io, &connection.worker.scratch, cx);
+    let Connection { incoming, head, io, worker, .. } = connection;
+    let polled = incoming.poll_head(head, io, worker, cx);
     Poll::Ready(match std::task::ready!(polled) {
         Ok(Event::Head(info)) => Next::Request(info),
         // A request decoder knows no other event before a head.
@@ -221,7 +223,7 @@ async fn one_request(connection: &mut Connection, accepted: &Accepted, info: Hea
     }
     // The pipeline's state is some KiB: boxed, so that an idle connection does not hold it.
     let head = Box::pin(pipeline::serve(&context, &mut Downstream::Http1(connection), head, length)).await;
-    connection.incoming.head = head;
+    accepted.worker.spares.keep_request(head);
 }
 
 /// Answers a request that could not be read, and closes.
@@ -257,13 +259,15 @@ async fn linger(connection: &mut Connection) {
 }
 
 impl Connection {
+    /// True if nothing of another request has come.
+    fn is_between_requests(&self) -> bool {
+        // The decoder takes whole lines: the buffer may be empty in the middle of a head.
+        self.incoming.buffer.is_empty() && self.incoming.decoder.is_idle()
+    }
+
     /// Takes the end of a body that has no bytes off the decoder.
     fn finish_empty_body(&mut self) {
-        let waker = std::task::Waker::noop();
-        let mut cx = Context::from_waker(waker);
-        if let Poll::Ready(Ok(frame)) = self.incoming.poll_body(&mut self.io, &mut cx) {
-            debug_assert!(frame.is_last());
-        }
+        self.incoming.finish_empty_body();
         self.request_ended = true;
     }
 }

@@ -1,0 +1,94 @@
+//! Memory that a worker's connections pass on: heads and write buffers. An idle connection holds none, and one that
+//! wakes takes what the last one left, warm in the cache, instead of growing its own.
+
+use outrigger_http1::{RequestHead, ResponseHead};
+use std::cell::RefCell;
+
+/// Things of one kind that are kept, at most: as many as requests are usually under way at one time.
+const KEPT_MAX: usize = 128;
+/// A thing that has grown beyond this is not kept.
+const KEPT_BYTES_MAX: usize = 16 * 1024;
+
+/// A worker's spare memory.
+#[derive(Default)]
+pub(crate) struct Spares {
+    requests: Shelf<RequestHead>,
+    responses: Shelf<ResponseHead>,
+    buffers: Shelf<Vec<u8>>,
+}
+
+impl Spares {
+    /// A request head, empty.
+    pub(crate) fn request(&self) -> RequestHead {
+        self.requests.take()
+    }
+
+    /// A response head, empty.
+    pub(crate) fn response(&self) -> ResponseHead {
+        self.responses.take()
+    }
+
+    /// A buffer, empty.
+    pub(crate) fn buffer(&self) -> Vec<u8> {
+        self.buffers.take()
+    }
+
+    pub(crate) fn keep_request(&self, mut head: RequestHead) {
+        head.clear();
+        let bytes = head.capacity_bytes();
+        self.requests.put(head, bytes);
+    }
+
+    pub(crate) fn keep_response(&self, mut head: ResponseHead) {
+        head.clear();
+        let bytes = head.fields.capacity_bytes();
+        self.responses.put(head, bytes);
+    }
+
+    pub(crate) fn keep_buffer(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        let bytes = buffer.capacity();
+        self.buffers.put(buffer, bytes);
+    }
+}
+
+struct Shelf<T>(RefCell<Vec<T>>);
+
+impl<T> Default for Shelf<T> {
+    fn default() -> Self {
+        Shelf(RefCell::new(Vec::new()))
+    }
+}
+
+impl<T: Default> Shelf<T> {
+    fn take(&self) -> T {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+
+    fn put(&self, thing: T, bytes: usize) {
+        let mut kept = self.0.borrow_mut();
+        if bytes > 0 && bytes <= KEPT_BYTES_MAX && kept.len() < KEPT_MAX {
+            kept.push(thing);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_comes_back_empty_and_what_is_large_does_not() {
+        let spares = Spares::default();
+        spares.keep_buffer(b"abc".to_vec());
+        let buffer = spares.buffer();
+        assert!(buffer.is_empty() && buffer.capacity() >= 3);
+        spares.keep_buffer(vec![0; KEPT_BYTES_MAX + 1]);
+        assert_eq!(spares.buffer().capacity(), 0);
+        let mut head = RequestHead::new();
+        head.fields.push(b"x-a", b"b");
+        spares.keep_request(head);
+        let head = spares.request();
+        assert!(head.fields.is_empty() && head.capacity_bytes() > 0);
+    }
+}
