@@ -152,7 +152,7 @@ async fn next_request(connection: &mut Connection, accepted: &Accepted, opened: 
         if !detect && let Poll::Ready(next) = poll_head(connection, cx) {
             return Poll::Ready(next);
         }
-        if connection.incoming.buffer.is_empty() {
+        if connection.is_between_requests() {
             if drain_since.is_none() && accepted.registration.control.is_draining() {
                 drain_since = Some(Instant::now());
             }
