@@ -14,8 +14,9 @@ fn benches(outrigger: &Path, arguments: &[&str]) -> Output {
 
 fn script(directory: &Path, text: &str) -> std::path::PathBuf {
     let file = directory.join("outrigger");
-    std::fs::write(&file, text).unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(&file, text).expect("the script is written");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))
+        .expect("the script is made executable");
     file
 }
 
