@@ -1,0 +1,21 @@
+# The proxy in a minimal image, as a user without rights.
+#
+#   docker build -t outrigger .
+#   docker run --rm -p 8080:8080 -v "$PWD/config/examples:/etc/outrigger:ro" outrigger run -c /etc/outrigger/gateway.yaml
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /source
+COPY . .
+# The C library of the builder is the one of the image below: both are Debian 12.
+RUN cargo build --release --locked --package outrigger-proxy \
+    && strip --strip-debug target/release/outrigger
+
+FROM debian:bookworm-slim
+RUN useradd --system --uid 65532 --user-group --no-create-home --shell /usr/sbin/nologin outrigger
+COPY --from=build /source/target/release/outrigger /usr/local/bin/outrigger
+COPY --from=build /source/LICENSE /usr/share/doc/outrigger/LICENSE
+USER 65532:65532
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/usr/local/bin/outrigger"]
+CMD ["run", "-c", "/etc/outrigger/outrigger.yaml"]
