@@ -142,7 +142,10 @@ async fn server_info(State(status): Shared) -> Json<Value> {
 }
 
 async fn logging(State(status): Shared) -> String {
-    status.logging.filter().map_or_else(|| "not the proxy's\n".to_owned(), |filter| filter + "\n")
+    status
+        .logging
+        .filter()
+        .map_or_else(|| "not the proxy's\n".to_owned(), |filter| filter + "\n")
 }
 
 #[derive(Deserialize)]
@@ -166,5 +169,6 @@ async fn ask(State(status): Shared, ask: Ask) -> (StatusCode, &'static str) {
 }
 
 fn seconds(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
 }

@@ -47,5 +47,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> ExitCode {
 fn compile(config: &MeshConfig) -> Result<(), Vec<CompileFault>> {
     let metrics = Metrics::new(1, refusals::reasons());
     let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&metrics)));
-    Compiler::new(metrics, sinks).compile(Arc::new(config.clone()), None).map(drop)
+    Compiler::new(metrics, sinks)
+        .compile(Arc::new(config.clone()), None)
+        .map(drop)
 }

@@ -83,7 +83,11 @@ pub(crate) struct DemoArguments {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     // The demo's own lines would drown otherwise.
-    let default = if matches!(cli.command, Command::Demo(_)) { "warn" } else { "info" };
+    let default = if matches!(cli.command, Command::Demo(_)) {
+        "warn"
+    } else {
+        "info"
+    };
     let logging = match crate::logging::start(cli.log.as_deref().unwrap_or(default)) {
         Ok(logging) => logging,
         Err(error) => {

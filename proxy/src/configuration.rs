@@ -27,10 +27,12 @@ impl ConfigurationSource {
     /// snippet.
     pub(crate) fn load(&self) -> Result<Loaded, String> {
         match self {
-            ConfigurationSource::File(path) => load_file(path, &Environment::process()).map_err(|error| match error {
-                LoadError::Invalid(faults) => faults.to_string(),
-                error @ LoadError::Read { .. } => format!("error: {error}\n"),
-            }),
+            ConfigurationSource::File(path) => {
+                load_file(path, &Environment::process()).map_err(|error| match error {
+                    LoadError::Invalid(faults) => faults.to_string(),
+                    error @ LoadError::Read { .. } => format!("error: {error}\n"),
+                })
+            }
             ConfigurationSource::Text(source) => {
                 load(source, &Environment::empty()).map_err(|faults| faults.to_string())
             }

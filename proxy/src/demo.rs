@@ -44,10 +44,20 @@ async fn serve(arguments: &DemoArguments, logging: Logging) -> anyhow::Result<Ex
         .with_context(|| format!("cannot write {}", file.display()))?;
     let watch = lifecycle::watch(&file);
     let source = ConfigurationSource::File(file.clone());
-    let proxy = Proxy::start(source, ProxyOptions { logging: Some(logging) }).await.map_err(not_started)?;
-    let gateway = proxy.listener_address("edge").context("the demo's configuration has a listener `edge`")?;
+    let proxy = Proxy::start(
+        source,
+        ProxyOptions {
+            logging: Some(logging),
+        },
+    )
+    .await
+    .map_err(not_started)?;
+    let gateway = proxy
+        .listener_address("edge")
+        .context("the demo's configuration has a listener `edge`")?;
     say(&introduction(gateway, proxy.admin_address(), &file));
-    let code = lifecycle::until_ended(proxy, &mut signals, watch, |reloaded| say(&reload_told(reloaded))).await;
+    let code =
+        lifecycle::until_ended(proxy, &mut signals, watch, |reloaded| say(&reload_told(reloaded))).await;
     say("The demo has ended.\n");
     Ok(code)
 }
@@ -56,7 +66,9 @@ async fn serve(arguments: &DemoArguments, logging: Logging) -> anyhow::Result<Ex
 fn claim(address: SocketAddr) -> anyhow::Result<()> {
     match std::net::TcpListener::bind(address) {
         Ok(_) => Ok(()),
-        Err(error) => Err(anyhow!("cannot listen on {address}: {error}; choose another address with --listen")),
+        Err(error) => Err(anyhow!(
+            "cannot listen on {address}: {error}; choose another address with --listen"
+        )),
     }
 }
 
@@ -108,7 +120,9 @@ status\ttime\tflags\tcluster\trequest
 
 /// This program as it can be called from here.
 fn program() -> PathBuf {
-    let Ok(program) = std::env::current_exe() else { return PathBuf::from("outrigger") };
+    let Ok(program) = std::env::current_exe() else {
+        return PathBuf::from("outrigger");
+    };
     let here = std::env::current_dir().ok();
     let relative = here.and_then(|here| program.strip_prefix(here).ok().map(Path::to_owned));
     relative.unwrap_or(program)
@@ -118,7 +132,10 @@ fn program() -> PathBuf {
 fn reload_told(reloaded: &Result<u64, Rejection>) -> String {
     match reloaded {
         Ok(generation) => format!("-- reloaded: configuration {generation} is in force\n"),
-        Err(_) => "-- not reloaded: the configuration before stays in force; mend the file and save it again\n".into(),
+        Err(_) => {
+            "-- not reloaded: the configuration before stays in force; mend the file and save it again\n"
+                .into()
+        }
     }
 }
 
@@ -138,9 +155,22 @@ mod tests {
     async fn the_demos_configuration_is_clean() {
         let upstreams = Upstreams::start().await.unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let text = configuration(&DemoArguments { listen: address, admin: address }, &upstreams);
+        let text = configuration(
+            &DemoArguments {
+                listen: address,
+                admin: address,
+            },
+            &upstreams,
+        );
         assert!(!text.contains("ADDRESS"), "{text}");
-        let loaded = load(&Source { name: "gateway.yaml".into(), text }, &Environment::empty()).unwrap();
+        let loaded = load(
+            &Source {
+                name: "gateway.yaml".into(),
+                text,
+            },
+            &Environment::empty(),
+        )
+        .unwrap();
         assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     }
 }

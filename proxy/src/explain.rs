@@ -55,8 +55,12 @@ struct Request {
 impl Request {
     fn parse(request: &str, headers: &[String]) -> Result<Request, String> {
         let expected = "expected METHOD URL, as in 'GET https://host/path'";
-        let (method, url) = request.split_once(' ').ok_or_else(|| format!("`{request}`: {expected}"))?;
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("`{url}` has no scheme: {expected}"))?;
+        let (method, url) = request
+            .split_once(' ')
+            .ok_or_else(|| format!("`{request}`: {expected}"))?;
+        let (scheme, rest) = url
+            .split_once("://")
+            .ok_or_else(|| format!("`{url}` has no scheme: {expected}"))?;
         let tls = match scheme {
             "http" => false,
             "https" => true,
@@ -67,12 +71,17 @@ impl Request {
         if authority.is_empty() {
             return Err(format!("`{url}` has no host"));
         }
-        let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+        let target = if target.starts_with('/') {
+            target.to_owned()
+        } else {
+            format!("/{target}")
+        };
         let headers = headers
             .iter()
             .map(|header| {
-                let (name, value) =
-                    header.split_once(':').ok_or_else(|| format!("header `{header}`: expected 'name: value'"))?;
+                let (name, value) = header
+                    .split_once(':')
+                    .ok_or_else(|| format!("header `{header}`: expected 'name: value'"))?;
                 Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
             })
             .collect::<Result<_, String>>()?;
@@ -82,7 +91,14 @@ impl Request {
             None if tls => 443,
             None => 80,
         };
-        Ok(Request { method: method.to_owned(), tls, authority: authority.to_owned(), port, target, headers })
+        Ok(Request {
+            method: method.to_owned(),
+            tls,
+            authority: authority.to_owned(),
+            port,
+            target,
+            headers,
+        })
     }
 
     fn host(&self) -> &str {
@@ -118,7 +134,12 @@ impl RequestView for View<'_> {
         self.query
     }
     fn header<'a>(&'a self, name: &str, joined: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-        let mut values = self.request.headers.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_bytes());
+        let mut values = self
+            .request
+            .headers
+            .iter()
+            .filter(|(other, _)| other == name)
+            .map(|(_, value)| value.as_bytes());
         joined.extend_from_slice(values.next()?);
         for value in values {
             joined.push(b',');
@@ -132,15 +153,33 @@ impl RequestView for View<'_> {
 fn explain(config: &MeshConfig, request: &Request, listener: Option<&str>) -> Result<(String, bool), String> {
     let mut text = String::new();
     let listener = pick_listener(config, request, listener)?;
-    line(&mut text, format_args!("listener `{}` ({}) on {}", listener.name(), listener.origin(), listener.address()));
+    line(
+        &mut text,
+        format_args!(
+            "listener `{}` ({}) on {}",
+            listener.name(),
+            listener.origin(),
+            listener.address()
+        ),
+    );
     let Some(chain) = pick_chain(listener, request) else {
         let transport = if request.tls { "TLS" } else { "plain text" };
-        line(&mut text, format_args!("no filter chain takes {transport} for `{}`", request.host()));
+        line(
+            &mut text,
+            format_args!("no filter chain takes {transport} for `{}`", request.host()),
+        );
         return Ok((text, false));
     };
-    line(&mut text, format_args!("filter chain `{}` ({})", chain.name(), chain.origin()));
+    line(
+        &mut text,
+        format_args!("filter chain `{}` ({})", chain.name(), chain.origin()),
+    );
     let options = chain.http();
-    let normal = match path::normalize(&request.target, options.escaped_slashes(), options.repeated_slashes()) {
+    let normal = match path::normalize(
+        &request.target,
+        options.escaped_slashes(),
+        options.repeated_slashes(),
+    ) {
         Ok(normal) => normal,
         Err(fault) => {
             line(&mut text, format_args!("refused with 400: {fault}"));
@@ -148,43 +187,90 @@ fn explain(config: &MeshConfig, request: &Request, listener: Option<&str>) -> Re
         }
     };
     if normal.is_rewritten() {
-        line(&mut text, format_args!("normalized to `{}`", normal.path_and_query()));
+        line(
+            &mut text,
+            format_args!("normalized to `{}`", normal.path_and_query()),
+        );
     }
     let name = options.route_configuration();
-    let index = config.route_configuration_index(name).ok_or_else(|| format!("no route configuration `{name}`"))?;
+    let index = config
+        .route_configuration_index(name)
+        .ok_or_else(|| format!("no route configuration `{name}`"))?;
     let routes = &config.route_configurations()[index];
-    line(&mut text, format_args!("route configuration `{name}` ({})", routes.origin()));
-    let view = View { request, path: normal.path(), query: normal.query() };
+    line(
+        &mut text,
+        format_args!("route configuration `{name}` ({})", routes.origin()),
+    );
+    let view = View {
+        request,
+        path: normal.path(),
+        query: normal.query(),
+    };
     let explanation = RouteTable::compile(routes).explain(&view);
     line(&mut text, format_args!("{explanation}"));
     let Found::Route { virtual_host, route } = explanation.found else {
-        line(&mut text, format_args!("answer: 404, flag NR, details route_not_found"));
+        line(
+            &mut text,
+            format_args!("answer: 404, flag NR, details route_not_found"),
+        );
         return Ok((text, false));
     };
-    describe(&mut text, config, routes.virtual_hosts()[virtual_host].routes()[route].action());
+    describe(
+        &mut text,
+        config,
+        routes.virtual_hosts()[virtual_host].routes()[route].action(),
+    );
     Ok((text, true))
 }
 
 fn describe(text: &mut String, config: &MeshConfig, action: &RouteAction) {
     match action {
         RouteAction::Forward(forward) => describe_forward(text, config, forward),
-        RouteAction::Redirect(redirect) => line(text, format_args!("answer: redirect, {}", redirect.status())),
-        RouteAction::DirectResponse(direct) => line(text, format_args!("answer: direct response, {}", direct.status())),
+        RouteAction::Redirect(redirect) => {
+            line(text, format_args!("answer: redirect, {}", redirect.status()))
+        }
+        RouteAction::DirectResponse(direct) => {
+            line(text, format_args!("answer: direct response, {}", direct.status()))
+        }
     }
 }
 
 fn describe_forward(text: &mut String, config: &MeshConfig, forward: &Forward) {
-    let sum: u64 = forward.clusters().iter().map(|target| u64::from(target.weight())).sum();
+    let sum: u64 = forward
+        .clusters()
+        .iter()
+        .map(|target| u64::from(target.weight()))
+        .sum();
     for target in forward.clusters() {
-        let Some(index) = config.cluster_index(target.cluster()) else { continue };
+        let Some(index) = config.cluster_index(target.cluster()) else {
+            continue;
+        };
         let cluster = &config.clusters()[index];
         let share = f64::from(target.weight()) * 100.0 / sum as f64;
-        let endpoints: Vec<String> = cluster.endpoints().iter().map(|endpoint| endpoint.address().to_string()).collect();
-        let endpoints = if endpoints.is_empty() { "no endpoint: 503, flag UH".to_owned() } else { endpoints.join(", ") };
-        line(text, format_args!("cluster `{}` ({}), {share:.0} %: {endpoints}", cluster.name(), cluster.origin()));
+        let endpoints: Vec<String> = cluster
+            .endpoints()
+            .iter()
+            .map(|endpoint| endpoint.address().to_string())
+            .collect();
+        let endpoints = if endpoints.is_empty() {
+            "no endpoint: 503, flag UH".to_owned()
+        } else {
+            endpoints.join(", ")
+        };
+        line(
+            text,
+            format_args!(
+                "cluster `{}` ({}), {share:.0} %: {endpoints}",
+                cluster.name(),
+                cluster.origin()
+            ),
+        );
     }
     match forward.timeout() {
-        Some(timeout) => line(text, format_args!("timeout {timeout:?} from the end of the request")),
+        Some(timeout) => line(
+            text,
+            format_args!("timeout {timeout:?} from the end of the request"),
+        ),
         None => line(text, format_args!("no timeout")),
     }
 }
@@ -194,18 +280,37 @@ fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     let _ = writeln!(text, "{arguments}");
 }
 
-fn pick_listener<'c>(config: &'c MeshConfig, request: &Request, name: Option<&str>) -> Result<&'c Listener, String> {
+fn pick_listener<'c>(
+    config: &'c MeshConfig,
+    request: &Request,
+    name: Option<&str>,
+) -> Result<&'c Listener, String> {
     let listeners = config.listeners();
-    let names = || listeners.iter().map(|listener| format!("`{}`", listener.name())).collect::<Vec<_>>().join(", ");
+    let names = || {
+        listeners
+            .iter()
+            .map(|listener| format!("`{}`", listener.name()))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     if let Some(name) = name {
         let found = listeners.iter().find(|listener| listener.name().as_str() == name);
-        return found.map(AsRef::as_ref).ok_or_else(|| format!("no listener `{name}`; there are {}", names()));
+        return found
+            .map(AsRef::as_ref)
+            .ok_or_else(|| format!("no listener `{name}`; there are {}", names()));
     }
-    let on_port: Vec<_> = listeners.iter().filter(|listener| listener.address().port() == request.port).collect();
+    let on_port: Vec<_> = listeners
+        .iter()
+        .filter(|listener| listener.address().port() == request.port)
+        .collect();
     match (on_port.as_slice(), listeners.as_slice()) {
         ([one], _) => Ok(one),
         (_, [one]) => Ok(one),
-        _ => Err(format!("port {} does not tell which listener: use --listener with one of {}", request.port, names())),
+        _ => Err(format!(
+            "port {} does not tell which listener: use --listener with one of {}",
+            request.port,
+            names()
+        )),
     }
 }
 
@@ -217,7 +322,11 @@ fn pick_chain<'l>(listener: &'l Listener, request: &Request) -> Option<&'l Filte
         if chain.tls().is_some() != request.tls {
             return None;
         }
-        let transport = if request.tls { Transport::Tls } else { Transport::Raw };
+        let transport = if request.tls {
+            Transport::Tls
+        } else {
+            Transport::Raw
+        };
         if matches.transport().is_some_and(|wanted| wanted != transport) {
             return None;
         }
@@ -231,7 +340,9 @@ fn pick_chain<'l>(listener: &'l Listener, request: &Request) -> Option<&'l Filte
                 .iter()
                 .filter_map(|name| match name {
                     ServerNameMatch::Exact(name) => (*name == host).then_some(usize::MAX),
-                    ServerNameMatch::Suffix(suffix) => host.ends_with(suffix.as_str()).then_some(suffix.len()),
+                    ServerNameMatch::Suffix(suffix) => {
+                        host.ends_with(suffix.as_str()).then_some(suffix.len())
+                    }
                 })
                 .max()?,
         };
@@ -252,7 +363,10 @@ mod tests {
     #[test]
     fn requests_are_read_or_refused_with_a_reason() {
         let request = Request::parse("GET https://a.example:8443/x?y=1", &["X-A: b".into()]).unwrap();
-        assert_eq!((request.host(), request.port, request.target.as_str()), ("a.example", 8443, "/x?y=1"));
+        assert_eq!(
+            (request.host(), request.port, request.target.as_str()),
+            ("a.example", 8443, "/x?y=1")
+        );
         assert_eq!(request.headers, [("x-a".to_owned(), "b".to_owned())]);
         assert_eq!(Request::parse("GET http://a", &[]).unwrap().target, "/");
         for (request, fault) in [

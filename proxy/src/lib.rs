@@ -5,8 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod admin;
-pub mod cli;
 mod check;
+pub mod cli;
 mod configuration;
 mod demo;
 mod explain;

@@ -40,7 +40,14 @@ async fn serve(arguments: &RunArguments, logging: Logging) -> ExitCode {
         Err(error) => return failed(&format!("cannot receive signals: {error}"), RUNTIME_FAILURE),
     };
     let watch = watch(&arguments.config);
-    let proxy = match Proxy::start(source, ProxyOptions { logging: Some(logging) }).await {
+    let proxy = match Proxy::start(
+        source,
+        ProxyOptions {
+            logging: Some(logging),
+        },
+    )
+    .await
+    {
         Ok(proxy) => proxy,
         Err(StartError::Configuration(faults)) => {
             eprint!("{faults}");
@@ -61,7 +68,9 @@ async fn serve(arguments: &RunArguments, logging: Logging) -> ExitCode {
 /// missed.
 pub(crate) fn watch(file: &Path) -> Option<Watch> {
     Watch::start(file)
-        .inspect_err(|error| tracing::warn!(%error, "the configuration file cannot be watched: send SIGHUP to reload"))
+        .inspect_err(
+            |error| tracing::warn!(%error, "the configuration file cannot be watched: send SIGHUP to reload"),
+        )
         .ok()
 }
 

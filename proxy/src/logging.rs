@@ -24,19 +24,30 @@ impl Logging {
 
     /// Puts another filter in force; says what is wrong with it otherwise.
     pub(crate) fn set_filter(&self, text: &str) -> Result<(), String> {
-        let filter = EnvFilter::builder().parse(text).map_err(|error| error.to_string())?;
-        let handle = self.filter.as_ref().ok_or("this process's log is not the proxy's")?;
+        let filter = EnvFilter::builder()
+            .parse(text)
+            .map_err(|error| error.to_string())?;
+        let handle = self
+            .filter
+            .as_ref()
+            .ok_or("this process's log is not the proxy's")?;
         handle.reload(filter).map_err(|error| error.to_string())
     }
 }
 
 /// Starts the log.
 pub(crate) fn start(filter: &str) -> Result<Logging, String> {
-    let filter = EnvFilter::builder().parse(filter).map_err(|error| error.to_string())?;
+    let filter = EnvFilter::builder()
+        .parse(filter)
+        .map_err(|error| error.to_string())?;
     let (filter, handle) = reload::Layer::new(filter);
     tracing_subscriber::registry()
         .with(filter)
-        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()))
+        .with(
+            tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_ansi(std::io::stderr().is_terminal()),
+        )
         .try_init()
         .map_err(|error| error.to_string())?;
     Ok(Logging { filter: Some(handle) })

@@ -56,7 +56,9 @@ pub struct Proxy {
 
 impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Proxy").field("admin_address", &self.admin_address).finish_non_exhaustive()
+        f.debug_struct("Proxy")
+            .field("admin_address", &self.admin_address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,21 +72,44 @@ impl Proxy {
         let config = Arc::new(loaded.config);
         let workers = config.runtime().workers().unwrap_or_else(available_cores);
         let address = config.admin().address();
-        let listener =
-            TcpListener::bind(address).await.map_err(|source| StartError::Admin { address, source })?;
-        let admin_address = listener.local_addr().map_err(|source| StartError::Admin { address, source })?;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| StartError::Admin { address, source })?;
+        let admin_address = listener
+            .local_addr()
+            .map_err(|source| StartError::Admin { address, source })?;
         let metrics = Metrics::new(workers, refusals::reasons());
-        let started = DataPlane::start(Options { workers, metrics: Arc::clone(&metrics) }, config).await;
+        let started = DataPlane::start(
+            Options {
+                workers,
+                metrics: Arc::clone(&metrics),
+            },
+            config,
+        )
+        .await;
         let plane = started.map_err(|error| match error {
             ApplyError::Compile(_) => StartError::Configuration(format!("error: {error}\n")),
             ApplyError::Bind { .. } => StartError::Bind(error),
         })?;
         let (sender, asks) = mpsc::channel(ASKS_MAX);
         let logging = options.logging.unwrap_or_else(Logging::foreign);
-        let status = Arc::new(Status::new(plane.published(), metrics, logging, plane.listeners(), sender));
+        let status = Arc::new(Status::new(
+            plane.published(),
+            metrics,
+            logging,
+            plane.listeners(),
+            sender,
+        ));
         note_accepted(&status, plane.snapshot().generation());
         let admin = tokio::spawn(admin::serve(listener, Arc::clone(&status)));
-        Ok(Proxy { plane, source, status, admin_address, admin, asks })
+        Ok(Proxy {
+            plane,
+            source,
+            status,
+            admin_address,
+            admin,
+            asks,
+        })
     }
 
     /// Where the admin endpoint listens.
@@ -94,7 +119,11 @@ impl Proxy {
 
     /// Where a listener listens; none if there is no such listener.
     pub fn listener_address(&self, name: &str) -> Option<SocketAddr> {
-        self.plane.listeners().into_iter().find(|listener| listener.name == name).map(|listener| listener.address)
+        self.plane
+            .listeners()
+            .into_iter()
+            .find(|listener| listener.name == name)
+            .map(|listener| listener.address)
     }
 
     /// The configuration in force.
@@ -130,14 +159,20 @@ impl Proxy {
             Err(rejection) => {
                 self.status.metrics.process().configuration_updates_rejected.inc();
                 *self.status.rejection.lock() = Some(rejection.clone());
-                tracing::error!("the new configuration is refused, the one before stays in force:\n{}", rejection.reason);
+                tracing::error!(
+                    "the new configuration is refused, the one before stays in force:\n{}",
+                    rejection.reason
+                );
             }
         }
         result
     }
 
     async fn try_reload(&mut self) -> Result<u64, Rejection> {
-        let reject = |reason: String| Rejection { at: SystemTime::now(), reason };
+        let reject = |reason: String| Rejection {
+            at: SystemTime::now(),
+            reason,
+        };
         let source = self.source.clone();
         // Reading and parsing may take long: the admin endpoint goes on meanwhile.
         let loaded = tokio::task::spawn_blocking(move || source.load())
@@ -153,7 +188,11 @@ impl Proxy {
             tracing::warn!("`runtime` and `admin` are read at start only: their changes need a restart");
         }
         let config = Arc::new(reuse(&old, loaded.config));
-        let applied = self.plane.apply(config).await.map_err(|error| reject(format!("error: {error}\n")))?;
+        let applied = self
+            .plane
+            .apply(config)
+            .await
+            .map_err(|error| reject(format!("error: {error}\n")))?;
         Ok(applied.generation)
     }
 
@@ -191,7 +230,11 @@ fn note_accepted(status: &Status, generation: u64) {
     *status.rejection.lock() = None;
     let process = status.metrics.process();
     process.configuration_updates_accepted.inc();
-    process.configuration_generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+    process
+        .configuration_generation
+        .set(i64::try_from(generation).unwrap_or(i64::MAX));
     let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    process.configuration_last_success.set(i64::try_from(seconds).unwrap_or(i64::MAX));
+    process
+        .configuration_last_success
+        .set(i64::try_from(seconds).unwrap_or(i64::MAX));
 }

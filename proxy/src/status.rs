@@ -76,7 +76,11 @@ impl Status {
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        if self.phase.load(Ordering::Acquire) == 0 { Phase::Ready } else { Phase::Draining }
+        if self.phase.load(Ordering::Acquire) == 0 {
+            Phase::Ready
+        } else {
+            Phase::Draining
+        }
     }
 
     pub(crate) fn begin_drain(&self) {

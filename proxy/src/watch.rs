@@ -32,7 +32,12 @@ impl Watch {
         let directory = absolute.parent().unwrap_or(Path::new("/"));
         watcher.watch(directory, RecursiveMode::NonRecursive)?;
         let seen = std::fs::read(file).ok();
-        Ok(Watch { changes, file: absolute, seen, _watcher: watcher })
+        Ok(Watch {
+            changes,
+            file: absolute,
+            seen,
+            _watcher: watcher,
+        })
     }
 
     /// Waits until the file's contents are others than they were. Cancel safe.

@@ -8,12 +8,25 @@ use std::process::Command;
 fn every_missing_file_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("tls.yaml");
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("config/examples/tls.yaml");
+    let example = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .join("config/examples/tls.yaml");
     std::fs::copy(example, &file).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_outrigger")).arg("check").arg("-c").arg(&file).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_outrigger"))
+        .arg("check")
+        .arg("-c")
+        .arg(&file)
+        .output()
+        .unwrap();
     let faults = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{faults}");
-    for part in ["cluster `secure`", "filter chain `partners`", "filter chain `public`", "certificates/server.pem"] {
+    for part in [
+        "cluster `secure`",
+        "filter chain `partners`",
+        "filter chain `public`",
+        "certificates/server.pem",
+    ] {
         assert!(faults.contains(part), "{part} is not in:\n{faults}");
     }
 }

@@ -28,8 +28,10 @@ impl Demo {
             .spawn()
             .unwrap();
         let (sender, lines) = channel();
-        let streams: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        let streams: [Box<dyn Read + Send>; 2] = [
+            Box::new(child.stdout.take().unwrap()),
+            Box::new(child.stderr.take().unwrap()),
+        ];
         for stream in streams {
             let sender = sender.clone();
             std::thread::spawn(move || {
@@ -38,13 +40,20 @@ impl Demo {
                 }
             });
         }
-        Demo { child, lines, said: String::new() }
+        Demo {
+            child,
+            lines,
+            said: String::new(),
+        }
     }
 
     /// Waits for a line that holds `what`, and gives it.
     fn line(&mut self, what: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
-        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        while let Ok(line) = self
+            .lines
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
             self.said += &line;
             self.said.push('\n');
             if line.contains(what) {
@@ -83,8 +92,11 @@ fn ask(address: SocketAddr, request: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let length = body.len();
-    write!(stream, "{request} HTTP/1.1\r\nhost: demo\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
-        .unwrap();
+    write!(
+        stream,
+        "{request} HTTP/1.1\r\nhost: demo\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
@@ -93,7 +105,9 @@ fn ask(address: SocketAddr, request: &str, body: &str) -> String {
 /// The address after `http://` in a line that the demo printed.
 fn address_in(line: &str) -> SocketAddr {
     let rest = line.split_once("http://").unwrap().1;
-    let end = rest.find(|c: char| !c.is_ascii_digit() && !".:".contains(c)).unwrap_or(rest.len());
+    let end = rest
+        .find(|c: char| !c.is_ascii_digit() && !".:".contains(c))
+        .unwrap_or(rest.len());
     rest[..end].parse().unwrap()
 }
 
@@ -107,26 +121,43 @@ fn it_serves_reloads_what_is_edited_and_ends_on_interrupt() {
 
     assert!(ask(gateway, "GET /hello", "").ends_with("hello from the first upstream\n"));
     let echoed = ask(gateway, "POST /echo/x?y", "ahoy");
-    assert!(echoed.contains(r#""target": "/x?y""#) && echoed.contains(r#""body": "ahoy""#), "{echoed}");
+    assert!(
+        echoed.contains(r#""target": "/x?y""#) && echoed.contains(r#""body": "ahoy""#),
+        "{echoed}"
+    );
     assert!(ask(gateway, "GET /nowhere", "").starts_with("HTTP/1.1 503 "));
     assert!(ask(admin, "GET /metrics", "").contains("outrigger_route_requests_total"));
     let dump = ask(admin, "GET /config_dump", "");
     assert!(dump.contains(r#""tcp_user_timeout":"off""#), "{dump}");
     let traffic = demo.line("GET /hello");
-    assert!(traffic.starts_with("200\t") && traffic.contains("\thello\t"), "{traffic}");
+    assert!(
+        traffic.starts_with("200\t") && traffic.contains("\thello\t"),
+        "{traffic}"
+    );
     assert!(demo.line("GET /nowhere").starts_with("503\t"), "{}", demo.said);
 
     let written = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, written.replacen("forward: { cluster: hello }", "forward: { cluster: echo }", 1)).unwrap();
+    std::fs::write(
+        &file,
+        written.replacen("forward: { cluster: hello }", "forward: { cluster: echo }", 1),
+    )
+    .unwrap();
     demo.line("configuration 2 is in force");
     assert!(ask(gateway, "GET /hello", "").contains(r#""upstream": "echo""#));
 
-    std::fs::write(&file, written.replacen("forward: { cluster: hello }", "forward: { cluster: helo }", 1)).unwrap();
+    std::fs::write(
+        &file,
+        written.replacen("forward: { cluster: hello }", "forward: { cluster: helo }", 1),
+    )
+    .unwrap();
     demo.line("not reloaded");
     if !demo.said.contains("helo") {
         demo.line("helo");
     }
-    assert!(ask(gateway, "GET /hello", "").contains(r#""upstream": "echo""#), "the configuration before stays");
+    assert!(
+        ask(gateway, "GET /hello", "").contains(r#""upstream": "echo""#),
+        "the configuration before stays"
+    );
 
     demo.interrupt();
     assert_eq!(demo.ended().code(), Some(0), "{}", demo.said);

@@ -25,7 +25,10 @@ fn hold(page: &str, current: &str) {
         std::fs::write(&path, current).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == current, "{page} is not what the code says: run with UPDATE_DOCS=1");
+    assert!(
+        committed == current,
+        "{page} is not what the code says: run with UPDATE_DOCS=1"
+    );
 }
 
 /// All Markdown pages: the root's, those of `docs/`, and the benchmarks'.
@@ -72,7 +75,10 @@ fn flags_are_as_documented() {
 
 #[test]
 fn fields_are_as_documented() {
-    hold("docs/configuration.md", &configuration::page(&outrigger_config::json_schema()));
+    hold(
+        "docs/configuration.md",
+        &configuration::page(&outrigger_config::json_schema()),
+    );
 }
 
 /// A directory with the certificates that examples name.
@@ -111,7 +117,11 @@ fn every_configuration_shown_is_valid() {
     let mut shown = 0;
     for (path, text) in pages() {
         for (line, block) in blocks(&text, "yaml") {
-            check(directory.path(), &block.join("\n"), &format!("{}:{line}", path.display()));
+            check(
+                directory.path(),
+                &block.join("\n"),
+                &format!("{}:{line}", path.display()),
+            );
             shown += 1;
         }
     }
@@ -122,12 +132,22 @@ fn every_configuration_shown_is_valid() {
 fn every_link_leads_somewhere() {
     for (path, text) in pages() {
         let prose: Vec<&str> = text.split("```").step_by(2).collect();
-        for link in prose.join("\n").split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+        for link in prose
+            .join("\n")
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split_once(')'))
+            .map(|(link, _)| link)
+        {
             if link.starts_with("http") || link.starts_with('#') {
                 continue;
             }
             let file = link.split_once('#').map_or(link, |(file, _)| file);
-            assert!(path.parent().unwrap().join(file).exists(), "{}: {link}", path.display());
+            assert!(
+                path.parent().unwrap().join(file).exists(),
+                "{}: {link}",
+                path.display()
+            );
         }
     }
 }
@@ -139,7 +159,10 @@ fn every_example_is_valid_and_explained() {
     for entry in std::fs::read_dir(root().join("config/examples")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        assert!(guide.contains(&format!("config/examples/{name}")), "no page names config/examples/{name}");
+        assert!(
+            guide.contains(&format!("config/examples/{name}")),
+            "no page names config/examples/{name}"
+        );
         check(directory.path(), &std::fs::read_to_string(&path).unwrap(), name);
     }
 }

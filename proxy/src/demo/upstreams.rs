@@ -22,7 +22,11 @@ impl Upstreams {
         let mut tasks = JoinSet::new();
         let hello = serve(Router::new().fallback(greet), &mut tasks).await?;
         let echo = serve(Router::new().fallback(repeat), &mut tasks).await?;
-        Ok(Upstreams { hello, echo, _tasks: tasks })
+        Ok(Upstreams {
+            hello,
+            echo,
+            _tasks: tasks,
+        })
     }
 }
 
@@ -41,7 +45,12 @@ async fn greet() -> &'static str {
     "hello from the first upstream\n"
 }
 
-async fn repeat(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> ([(HeaderName, &'static str); 1], String) {
+async fn repeat(
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> ([(HeaderName, &'static str); 1], String) {
     let mut fields = Map::new();
     for (name, value) in &headers {
         fields.insert(name.to_string(), String::from_utf8_lossy(value.as_bytes()).into());

@@ -17,7 +17,13 @@ pub(crate) fn page(schema: &Value) -> String {
     let mut queue = VecDeque::new();
     object(&mut page, "The document", schema, &mut seen, &mut queue);
     while let Some(name) = queue.pop_front() {
-        object(&mut page, &name.replace('_', " "), &schema["$defs"][&name], &mut seen, &mut queue);
+        object(
+            &mut page,
+            &name.replace('_', " "),
+            &schema["$defs"][&name],
+            &mut seen,
+            &mut queue,
+        );
     }
     let definitions = schema["$defs"].as_object().unwrap();
     for name in definitions.keys() {
@@ -26,24 +32,43 @@ pub(crate) fn page(schema: &Value) -> String {
     page
 }
 
-fn object(page: &mut String, title: &str, schema: &Value, seen: &mut Vec<String>, queue: &mut VecDeque<String>) {
+fn object(
+    page: &mut String,
+    title: &str,
+    schema: &Value,
+    seen: &mut Vec<String>,
+    queue: &mut VecDeque<String>,
+) {
     let about = schema["description"].as_str().unwrap();
     write!(page, "\n## {title}\n\n{about}\n").unwrap();
     for rule in schema["allOf"].as_array().into_iter().flatten() {
         if let Some(one) = rule["oneOf"].as_array() {
-            let names: Vec<String> = one.iter().map(|one| code(one["required"][0].as_str().unwrap())).collect();
+            let names: Vec<String> = one
+                .iter()
+                .map(|one| code(one["required"][0].as_str().unwrap()))
+                .collect();
             write!(page, "\nExactly one of {} is given.\n", names.join(", ")).unwrap();
         }
     }
     page.push_str("\n| field | value | default | meaning |\n|---|---|---|---|\n");
     let properties = schema["properties"].as_object().unwrap();
-    let required = |name: &str| schema["required"].as_array().is_some_and(|list| list.iter().any(|one| one == name));
+    let required = |name: &str| {
+        schema["required"]
+            .as_array()
+            .is_some_and(|list| list.iter().any(|one| one == name))
+    };
     let mut names: Vec<&String> = properties.keys().collect();
     names.sort_by_key(|name| !required(name));
     for name in names {
         let field = &properties[name];
-        let shown = if required(name) { format!("**{}**", code(name)) } else { code(name) };
-        let default = field.get("default").map_or(String::new(), |value| code(&plain(value)));
+        let shown = if required(name) {
+            format!("**{}**", code(name))
+        } else {
+            code(name)
+        };
+        let default = field
+            .get("default")
+            .map_or(String::new(), |value| code(&plain(value)));
         let value = value_of(field, seen, queue);
         let about = field["description"].as_str().unwrap().replace('|', "\\|");
         writeln!(page, "| {shown} | {value} | {default} | {about} |").unwrap();
@@ -59,7 +84,10 @@ fn plain(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(items) => format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(", ")),
         Value::Object(fields) => {
-            let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{key}: {}", plain(value))).collect();
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|(key, value)| format!("{key}: {}", plain(value)))
+                .collect();
             format!("{{{}}}", fields.join(", "))
         }
         other => other.to_string(),
@@ -80,7 +108,10 @@ fn value_of(schema: &Value, seen: &mut Vec<String>, queue: &mut VecDeque<String>
                 words.push(word);
             }
         }
-        if words.iter().any(|word| word == "name" || word.starts_with("size")) {
+        if words
+            .iter()
+            .any(|word| word == "name" || word.starts_with("size"))
+        {
             words.retain(|word| !word.starts_with("integer"));
         }
         return words.join(" or ");
@@ -89,12 +120,20 @@ fn value_of(schema: &Value, seen: &mut Vec<String>, queue: &mut VecDeque<String>
         return code(&plain(word));
     }
     if let Some(words) = schema.get("enum") {
-        let words: Vec<String> = words.as_array().unwrap().iter().map(|word| code(&plain(word))).collect();
+        let words: Vec<String> = words
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|word| code(&plain(word)))
+            .collect();
         return words.join(", ");
     }
     match schema["type"].as_str() {
         Some("array") => format!("list of: {}", value_of(&schema["items"], seen, queue)),
-        Some("object") => format!("map to: {}", value_of(&schema["additionalProperties"], seen, queue)),
+        Some("object") => format!(
+            "map to: {}",
+            value_of(&schema["additionalProperties"], seen, queue)
+        ),
         Some("integer") => match (schema["minimum"].as_u64(), schema["maximum"].as_u64()) {
             (Some(min), Some(max)) if max < u64::from(u32::MAX >> 1) => format!("integer {min}–{max}"),
             (Some(min), _) if min > 0 => format!("integer from {min}"),

@@ -14,14 +14,32 @@ pub(crate) fn page() -> String {
     );
     let overview = help(&[]);
     for command in COMMANDS {
-        assert!(overview.contains(&format!("\n  {command} ")), "{command} is in the overview");
+        assert!(
+            overview.contains(&format!("\n  {command} ")),
+            "{command} is in the overview"
+        );
     }
-    let listed = overview.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    let others = listed.filter(|line| !line.starts_with("   ") && !line.trim_start().starts_with("help ")).count();
-    assert_eq!(others, COMMANDS.len(), "every command is on the page:\n{overview}");
+    let listed = overview
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty());
+    let others = listed
+        .filter(|line| !line.starts_with("   ") && !line.trim_start().starts_with("help "))
+        .count();
+    assert_eq!(
+        others,
+        COMMANDS.len(),
+        "every command is on the page:\n{overview}"
+    );
     write!(page, "\n## outrigger\n\n```text\n{overview}```\n").unwrap();
     for command in COMMANDS {
-        write!(page, "\n## outrigger {command}\n\n```text\n{}```\n", help(&[command])).unwrap();
+        write!(
+            page,
+            "\n## outrigger {command}\n\n```text\n{}```\n",
+            help(&[command])
+        )
+        .unwrap();
     }
     page
 }
@@ -33,7 +51,13 @@ fn help(command: &[&str]) -> String {
         .env_remove("OUTRIGGER_LOG")
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+    text.lines()
+        .map(|line| line.trim_end().to_owned() + "\n")
+        .collect()
 }
