@@ -1,4 +1,5 @@
 //! `outrigger demo` as a newcomer meets it: the real binary, its terminal, its file, and Ctrl-C.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -2,6 +2,7 @@
 //! loaded, and no link leads nowhere.
 //!
 //! `UPDATE_DOCS=1 cargo test -p outrigger-proxy --test documentation` rewrites the printed pages.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod documentation {
     pub(crate) mod configuration;
