@@ -182,6 +182,9 @@ impl<D: Decoder> Incoming<D> {
                 Event::Trailers => {
                     let trailers = Box::new(self.decoder.trailers().clone());
                     self.buffer.advance(decoded.consumed);
+                    // The message's end takes no more bytes; without it, the next message could not begin.
+                    let end = self.decoder.decode(&self.buffer, &mut self.no_head)?;
+                    debug_assert_eq!((end.consumed, end.event), (0, Event::End), "trailers are the last of a message");
                     return Ok(Some(BodyFrame::Trailers(trailers)));
                 }
                 Event::End => {
