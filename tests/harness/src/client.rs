@@ -1,6 +1,6 @@
 //! An HTTP/1 client that sends the bytes it is told to and reads what really comes back.
 
-use crate::wait::within;
+use crate::wait::{DEADLINE, within};
 use outrigger_fixtures::wire::{Body, Duplex, Framing, Head, Wire};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -104,7 +104,12 @@ impl Client {
 
     /// The response to a request of this method, to its end.
     pub async fn response(&mut self, method: &str) -> Response {
-        within("a response", self.try_response(method)).await.unwrap_or_else(|error| panic!("no response: {error}"))
+        let response = tokio::time::timeout(DEADLINE, self.try_response(method)).await;
+        match response {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => panic!("no response: {error}"),
+            Err(_) => panic!("no response in time, but {:?}", self.wire.unread().escape_ascii().to_string()),
+        }
     }
 
     /// The same, where it may be cut off.
@@ -125,7 +130,10 @@ impl Client {
 
     /// The final response to a request whose method is nothing special, within the deadline.
     pub async fn try_response_within(&mut self) -> io::Result<Response> {
-        within("a response", self.try_response("GET")).await
+        match tokio::time::timeout(DEADLINE, self.try_response("GET")).await {
+            Ok(response) => response,
+            Err(_) => panic!("no response in time, but {:?}", self.wire.unread().escape_ascii().to_string()),
+        }
     }
 
     /// The next head, interim or not.

@@ -2,5 +2,10 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod http1;
+mod http2_floods;
+mod http2_pool;
+mod http2_requests;
+mod http2_streams;
+mod http2_upstream;
 mod strictness_requests;
 mod strictness_responses;

@@ -4,7 +4,7 @@
 mod table;
 
 use outrigger_fixtures::scripted::{Script, Scripted};
-use outrigger_harness::{Client, Document, Proxy, wait_until};
+use outrigger_harness::{Client, Document, Proxy, wait_until, within};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
@@ -136,31 +136,33 @@ async fn bytes_behind_a_response_end_its_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_nobody_asked_for_on_an_idle_connection_end_it() {
     for unasked in ["x", "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret", "HTTP/1.1 408 Request Timeout\r\n\r\n"] {
-        let (asked, when) = tokio::sync::watch::channel(false);
+        let (ask, asked) = tokio::sync::watch::channel(false);
+        let sent = Arc::new(tokio::sync::Notify::new());
+        let notify = Arc::clone(&sent);
         let upstream = Scripted::start(move |mut script| {
-            let mut when = when.clone();
+            let (mut asked, sent) = (asked.clone(), Arc::clone(&notify));
             async move {
                 script.request().await?;
                 script.send(OK).await?;
                 if script.index() == 0 {
-                    let _ = when.wait_for(|now| *now).await;
+                    let _ = asked.wait_for(|now| *now).await;
                     script.send(unasked).await?;
+                    sent.notify_one();
                 }
                 script.request().await.map(drop)
             }
         })
         .await;
-        let proxy = Proxy::start(Document::to(&[upstream.address()]).cluster("pool: { idle_timeout: 1h }").workers(1)).await;
+        let document = Document::to(&[upstream.address()]).cluster("pool: { idle_timeout: 1h }").workers(1);
+        let proxy = Proxy::start(document).await;
         let mut client = Client::connect(proxy.address()).await;
         assert_eq!(client.fetch("/", "").await.text(), "ok");
-        asked.send(true).unwrap();
-        // The bytes reach the proxy's socket before the connection is looked at, or are seen as they come.
-        wait_until("the connection to be given up", async || {
-            let response = client.fetch("/", "").await;
-            assert_eq!((response.status(), response.text().as_str()), (200, "ok"), "{unasked:?}");
-            (upstream.connections() > 1).then_some(())
-        })
-        .await;
+        ask.send(true).unwrap();
+        // Once they are sent they lie in the proxy's socket, and it looks there before it uses the connection.
+        within("the bytes to be sent", sent.notified()).await;
+        let response = client.fetch("/", "").await;
+        assert_eq!((response.status(), response.text().as_str()), (200, "ok"), "{unasked:?}");
+        assert_eq!((upstream.connections(), upstream.request_count()), (2, 2), "{unasked:?}");
         let closed = "outrigger_cluster_connections_closed_total{reason=\"unsolicited_bytes\"}";
         proxy.admin().wait_for_metric(closed, 1.0).await;
     }

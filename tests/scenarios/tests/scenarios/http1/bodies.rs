@@ -15,8 +15,7 @@ fn pattern(bytes: usize) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_of_all_sizes_and_framings_pass_both_ways() {
     let upstream = Echo::start().await;
-    let proxy = Proxy::start(Document::to(&[upstream.address()])).await;
-    let mut client = Client::connect(proxy.address()).await;
+    let proxy = Proxy::start(Document::to(&[upstream.address()]).workers(1)).await;
     for size in SIZES {
         let body = pattern(size);
         let with_length = [format!("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n").into_bytes(), body.clone()];
@@ -29,10 +28,12 @@ async fn bodies_of_all_sizes_and_framings_pass_both_ways() {
         chunked.push(b"0\r\n\r\n".to_vec());
         for request in [with_length.concat(), chunked.concat()] {
             // Larger bodies come back while they are still being sent.
+            let mut client = Client::connect(proxy.address()).await;
             let response = duplex(&mut client, request).await;
             assert_eq!((response.status(), response.body.bytes.len()), (200, size));
             assert!(response.body.bytes == body, "the body of {size} bytes changed");
         }
+        let mut client = Client::connect(proxy.address()).await;
         let response = client.fetch("/", &format!("x-want-bytes: {size}\r\n")).await;
         assert_eq!(response.head.framing(), Some(Framing::Length(size as u64)));
         assert!(response.body.bytes == body, "the body of {size} bytes changed");

@@ -67,7 +67,8 @@ async fn a_pipelined_request_waits_for_the_answer_before_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_for_a_close_gets_it() {
     let upstream = Scripted::answering(OK).await;
-    let proxy = Proxy::start(Document::to(&[upstream.address()])).await;
+    // Pools are a worker's own.
+    let proxy = Proxy::start(Document::to(&[upstream.address()]).workers(1)).await;
     for connection in ["close", "Close", "x, close", "keep-alive, close"] {
         let mut client = Client::connect(proxy.address()).await;
         let response = client.fetch("/", &format!("connection: {connection}\r\n")).await;
