@@ -7,6 +7,8 @@
 //! [`Gather::poll_gathered`], so a gathered SETTINGS frame would never leave, and a peer that waits for it would wait
 //! for ever.
 
+use crate::flood::FrameMeter;
+use crate::spares::Spares;
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::io;
@@ -17,17 +19,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes gathered before a write is forced; one writev of this size is as good as a larger one.
 const GATHER_BYTES_MAX: usize = 64 * 1024;
-/// A buffer that grew beyond this is given back once it is empty.
-const KEEP_BYTES_MAX: usize = 16 * 1024;
 
 struct Inner<S> {
     io: S,
     /// Bytes that were read before HTTP/2 was recognized; they are read first.
     read_ahead: Bytes,
+    spares: Rc<Spares>,
     buffer: Vec<u8>,
     /// Bytes of `buffer` that are written already.
     written: usize,
     gathering: bool,
+    /// Weighs the frames that pass; for downstream connections.
+    meter: Option<Box<FrameMeter>>,
 }
 
 /// An I/O stream whose writes are gathered. Clones share the stream: one is given to `h2`, one stays with the driver.
@@ -41,14 +44,24 @@ impl<S> Clone for Gather<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
     /// Wraps `io`, passing everything through.
-    pub(crate) fn new(io: S) -> Gather<S> {
-        Gather::with_read_ahead(io, Bytes::new())
+    pub(crate) fn new(io: S, spares: &Rc<Spares>) -> Gather<S> {
+        Gather::wrap(io, Bytes::new(), None, spares)
     }
 
-    /// Wraps `io`, of which some bytes were read already.
-    pub(crate) fn with_read_ahead(io: S, read_ahead: Bytes) -> Gather<S> {
-        let inner = Inner { io, read_ahead, buffer: Vec::new(), written: 0, gathering: false };
+    /// Wraps a client's `io`, of which some bytes were read already, and weighs the client's frames.
+    pub(crate) fn metered(io: S, read_ahead: Bytes, meter: FrameMeter, spares: &Rc<Spares>) -> Gather<S> {
+        Gather::wrap(io, read_ahead, Some(Box::new(meter)), spares)
+    }
+
+    fn wrap(io: S, read_ahead: Bytes, meter: Option<Box<FrameMeter>>, spares: &Rc<Spares>) -> Gather<S> {
+        let spares = Rc::clone(spares);
+        let inner = Inner { io, read_ahead, spares, buffer: Vec::new(), written: 0, gathering: false, meter };
         Gather(Rc::new(RefCell::new(inner)))
+    }
+
+    /// True once the peer has flooded the connection with frames that carry nothing.
+    pub(crate) fn is_flooded(&self) -> bool {
+        self.0.borrow().meter.as_ref().is_some_and(|meter| meter.is_flooded())
     }
 
     /// From now on writes are gathered; the caller must call [`Gather::poll_gathered`] after each poll of the
@@ -74,19 +87,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             }
             self.written += n;
         }
-        self.written = 0;
-        if self.buffer.capacity() > KEEP_BYTES_MAX {
-            self.buffer = Vec::new();
-        } else {
-            self.buffer.clear();
+        if self.buffer.capacity() > 0 {
+            self.written = 0;
+            self.spares.keep_buffer(std::mem::take(&mut self.buffer));
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn note_sent(&mut self, bytes: &[u8]) {
+        if let Some(meter) = &mut self.meter {
+            meter.send(bytes);
+        }
     }
 
     /// Makes room in the buffer; `Pending` while the socket takes nothing and the buffer is full.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.buffer.len() - self.written >= GATHER_BYTES_MAX {
             ready!(self.poll_write_out(cx))?;
+        }
+        if self.buffer.capacity() == 0 {
+            self.buffer = self.spares.buffer();
         }
         Poll::Ready(Ok(()))
     }
@@ -95,12 +115,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gather<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let inner = &mut *self.0.borrow_mut();
-        if !inner.read_ahead.is_empty() {
+        let before = buf.filled().len();
+        if inner.read_ahead.is_empty() {
+            ready!(Pin::new(&mut inner.io).poll_read(cx, buf))?;
+        } else {
             let n = inner.read_ahead.len().min(buf.remaining());
             buf.put_slice(&inner.read_ahead.split_to(n));
-            return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut inner.io).poll_read(cx, buf)
+        if let Some(meter) = &mut inner.meter {
+            meter.receive(&buf.filled()[before..]);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -108,9 +133,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gather<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let inner = &mut *self.0.borrow_mut();
         if !inner.gathering {
-            return Pin::new(&mut inner.io).poll_write(cx, data);
+            let n = ready!(Pin::new(&mut inner.io).poll_write(cx, data))?;
+            inner.note_sent(&data[..n]);
+            return Poll::Ready(Ok(n));
         }
         ready!(inner.poll_room(cx))?;
+        inner.note_sent(data);
         inner.buffer.extend_from_slice(data);
         Poll::Ready(Ok(data.len()))
     }
@@ -122,11 +150,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gather<S> {
     ) -> Poll<io::Result<usize>> {
         let inner = &mut *self.0.borrow_mut();
         if !inner.gathering {
-            return Pin::new(&mut inner.io).poll_write_vectored(cx, slices);
+            let n = ready!(Pin::new(&mut inner.io).poll_write_vectored(cx, slices))?;
+            let mut left = n;
+            for slice in slices {
+                let taken = left.min(slice.len());
+                inner.note_sent(&slice[..taken]);
+                left -= taken;
+            }
+            return Poll::Ready(Ok(n));
         }
         ready!(inner.poll_room(cx))?;
         let before = inner.buffer.len();
         for slice in slices {
+            inner.note_sent(slice);
             inner.buffer.extend_from_slice(slice);
         }
         Poll::Ready(Ok(inner.buffer.len() - before))
@@ -160,7 +196,7 @@ mod tests {
     #[tokio::test]
     async fn passes_through_until_started_and_gathers_after() {
         let (near, mut far) = tokio::io::duplex(1024);
-        let gather = Gather::new(near);
+        let gather = Gather::new(near, &Rc::default());
         let mut writer = gather.clone();
         writer.write_all(b"preface").await.unwrap();
         let mut seen = [0u8; 7];
@@ -184,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_buffer_makes_the_writer_wait() {
         let (near, mut far) = tokio::io::duplex(16);
-        let gather = Gather::new(near);
+        let gather = Gather::new(near, &Rc::default());
         gather.start();
         let mut writer = gather.clone();
         writer.write_all(&vec![7u8; GATHER_BYTES_MAX]).await.unwrap();

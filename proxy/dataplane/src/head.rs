@@ -1,7 +1,9 @@
 //! HTTP/2's header maps into heads and back, and what all requests go through before they are routed.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use bytes::BytesMut;
 use outrigger_http1::{Fields, KnownName, Method, RequestHead, ResponseHead, Version};
+use std::sync::OnceLock;
 
 /// A fault of an HTTP/2 request that `h2` lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -93,16 +95,34 @@ pub(crate) fn fill_fields(headers: &HeaderMap, fields: &mut Fields, skip_host: b
     }
 }
 
-/// Copies fields into a header map. Fields came through a parser or a checked configuration, so that each is legal;
-/// one that is not is left out.
+/// Copies fields into a header map: all values into one buffer, of which the map's values are parts. Fields came
+/// through a parser or a checked configuration, so that each is legal; one that is not is left out.
 pub(crate) fn header_map(fields: &Fields) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(fields.len());
+    let mut values = BytesMut::with_capacity(fields.bytes_len());
     for field in fields.iter() {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(field.name), HeaderValue::from_bytes(field.value)) {
+        values.extend_from_slice(field.value);
+    }
+    let mut values = values.freeze();
+    for field in fields.iter() {
+        let value = HeaderValue::from_maybe_shared(values.split_to(field.value.len()));
+        let name = match field.known {
+            Some(known) => Ok(known_names()[known as usize].clone()),
+            None => HeaderName::from_bytes(field.name),
+        };
+        if let (Ok(name), Ok(mut value)) = (name, value) {
+            // A value that is never the same twice would push others out of both ends' compression tables.
+            value.set_sensitive(field.known == Some(KnownName::XRequestId));
             headers.append(name, value);
         }
     }
     headers
+}
+
+/// The well-known names as HTTP/2 wants them, by number.
+fn known_names() -> &'static [HeaderName] {
+    static NAMES: OnceLock<Vec<HeaderName>> = OnceLock::new();
+    NAMES.get_or_init(|| KnownName::ALL.iter().map(|name| HeaderName::from_static(name.as_str())).collect())
 }
 
 /// An HTTP/2 request from a head. `None` if its parts do not make a URI.

@@ -13,6 +13,7 @@ mod body;
 mod connection;
 mod control;
 mod error;
+mod flood;
 mod gather;
 mod head;
 mod http2;

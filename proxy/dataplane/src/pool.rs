@@ -111,7 +111,7 @@ impl Pools {
                 Found::Ready(upstream) => return Ok(upstream),
                 Found::Connect => {
                     cells.pool_waits.inc();
-                    return match connect(cluster, endpoint, worker.index).await {
+                    return match connect(cluster, endpoint, worker).await {
                         Ok(Connected::Http1(connection)) => Ok(exchange(worker, cluster, endpoint, connection)),
                         Ok(Connected::Http2(connection)) => {
                             let upstream = Upstream::Http2(connection.reserve());
@@ -140,7 +140,7 @@ impl Pools {
         cluster: &Arc<ClusterPolicy>,
         endpoint: &Arc<EndpointState>,
     ) -> Result<Upstream, AttemptError> {
-        match connect(cluster, endpoint, worker.index).await {
+        match connect(cluster, endpoint, worker).await {
             Ok(Connected::Http1(connection)) => Ok(exchange(worker, cluster, endpoint, connection)),
             Ok(Connected::Http2(connection)) => Ok(Upstream::Http2(connection.reserve())),
             Err(fault) => Err(AttemptError::new(fault.failure, fault.detail)),
@@ -221,7 +221,7 @@ fn exchange(
 /// Makes the connection that several requests may wait for, and wakes them: each then looks into the pool again, and
 /// those for which there is no room wait for the next connection.
 async fn connect_shared(worker: Rc<Worker>, cluster: Arc<ClusterPolicy>, endpoint: Arc<EndpointState>) {
-    let connected = connect(&cluster, &endpoint, worker.index).await;
+    let connected = connect(&cluster, &endpoint, &worker).await;
     let mut endpoints = worker.pools.endpoints.borrow_mut();
     // No pool: the endpoint is gone; those who wait see their channel closed and help themselves.
     let Some(pool) = endpoints.get_mut(&endpoint.id) else { return };

@@ -7,7 +7,9 @@ use std::cell::RefCell;
 /// Things of one kind that are kept, at most: as many as requests are usually under way at one time.
 const KEPT_MAX: usize = 128;
 /// A thing that has grown beyond this is not kept.
-const KEPT_BYTES_MAX: usize = 16 * 1024;
+const KEPT_BYTES_MAX: usize = 128 * 1024;
+/// All things of one kind that are kept together have no more bytes than this.
+const SHELF_BYTES_MAX: usize = 1024 * 1024;
 
 /// A worker's spare memory.
 #[derive(Default)]
@@ -52,23 +54,28 @@ impl Spares {
     }
 }
 
-struct Shelf<T>(RefCell<Vec<T>>);
+/// Things with the bytes that each holds, and the sum.
+struct Shelf<T>(RefCell<(Vec<(T, usize)>, usize)>);
 
 impl<T> Default for Shelf<T> {
     fn default() -> Self {
-        Shelf(RefCell::new(Vec::new()))
+        Shelf(RefCell::new((Vec::new(), 0)))
     }
 }
 
 impl<T: Default> Shelf<T> {
     fn take(&self) -> T {
-        self.0.borrow_mut().pop().unwrap_or_default()
+        let (kept, sum) = &mut *self.0.borrow_mut();
+        let Some((thing, bytes)) = kept.pop() else { return T::default() };
+        *sum -= bytes;
+        thing
     }
 
     fn put(&self, thing: T, bytes: usize) {
-        let mut kept = self.0.borrow_mut();
-        if bytes > 0 && bytes <= KEPT_BYTES_MAX && kept.len() < KEPT_MAX {
-            kept.push(thing);
+        let (kept, sum) = &mut *self.0.borrow_mut();
+        if bytes > 0 && bytes <= KEPT_BYTES_MAX && kept.len() < KEPT_MAX && *sum + bytes <= SHELF_BYTES_MAX {
+            *sum += bytes;
+            kept.push((thing, bytes));
         }
     }
 }

@@ -72,7 +72,7 @@ pub(crate) struct Worker {
     random: Cell<u64>,
     draining: Cell<bool>,
     log_line: RefCell<Vec<u8>>,
-    pub(crate) spares: Spares,
+    pub(crate) spares: Rc<Spares>,
     now: Cell<Instant>,
 }
 
@@ -284,7 +284,7 @@ async fn serve(seed: Seed) {
         random: Cell::new(fastrand::u64(..)),
         draining: Cell::new(false),
         log_line: RefCell::default(),
-        spares: Spares::default(),
+        spares: Rc::default(),
         now: Cell::new(Instant::now()),
     });
     let reaper = tokio::task::spawn_local(crate::pool::reap_idle(Rc::clone(&worker)));

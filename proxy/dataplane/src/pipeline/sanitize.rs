@@ -73,7 +73,8 @@ fn forwarded_fields(context: &RequestContext<'_>, fields: &mut Fields, authority
         }
     } else {
         let reserved = |name: &[u8]| RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-        if fields.iter().any(|field| reserved(field.name)) {
+        // None of the reserved names is a known one.
+        if fields.iter().any(|field| field.known.is_none() && reserved(field.name)) {
             fields.retain(|field| !reserved(field.name));
         }
         fields.set_known(KnownName::XForwardedFor, ends.remote_ip.as_bytes());
@@ -87,17 +88,18 @@ fn forwarded_fields(context: &RequestContext<'_>, fields: &mut Fields, authority
 fn request_id(high: u64, low: u64) -> [u8; 36] {
     let high = high & 0xffff_ffff_ffff_0fff | 0x4000;
     let low = low & 0x3fff_ffff_ffff_ffff | 0x8000_0000_0000_0000;
-    let bits = u128::from(high) << 64 | u128::from(low);
     let mut text = [b'-'; 36];
-    let mut shift = 128;
-    for (place, byte) in text.iter_mut().enumerate() {
-        if !matches!(place, 8 | 13 | 18 | 23) {
-            shift -= 4;
-            *byte = b"0123456789abcdef"[(bits >> shift & 0xf) as usize];
-        }
+    // Where the two digits of each byte stand: the dashes come after bytes 4, 6, 8 and 10.
+    const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+    let bytes = high.to_be_bytes().into_iter().chain(low.to_be_bytes());
+    for (place, byte) in PLACES.into_iter().zip(bytes) {
+        text[place] = HEX_DIGITS[usize::from(byte >> 4)];
+        text[place + 1] = HEX_DIGITS[usize::from(byte & 0xf)];
     }
     text
 }
+
+const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Applies what the configuration says of a header that names proxies.
 pub(super) fn proxy_header(fields: &mut Fields, name: KnownName, policy: &ProxyHeader) {

@@ -6,6 +6,7 @@
 use crate::body::{BodyFrame, BodyLength};
 use crate::connection::Accepted;
 use crate::error::DownstreamError;
+use crate::flood::FrameMeter;
 use crate::gather::Gather;
 use crate::head::{request_from_http2, response_to_http2};
 use crate::http2::{Http2Receiver, Http2Sender, Keepalive, flush};
@@ -30,6 +31,12 @@ use tokio::time::Instant;
 const PENDING_RESET_STREAMS_MAX: usize = 20;
 /// Streams that we reset for the client's errors; more ends the connection. `h2`'s own default.
 const LOCAL_ERROR_RESETS_MAX: usize = 1024;
+/// Streams that the client reset before any answer and soon after their start, at most, if they are more than half of
+/// all: the rapid-reset flood at a pace that [`PENDING_RESET_STREAMS_MAX`] does not see. Envoy's
+/// `premature_reset_total_stream_count`.
+const PREMATURE_RESETS_MAX: u32 = 500;
+/// What soon means here. Envoy's `premature_reset_min_stream_lifetime_seconds`.
+const PREMATURE: Duration = Duration::from_secs(1);
 /// Bytes of response that `h2` may hold for a stream beside the one piece that we do.
 const SEND_BUFFER_BYTES: usize = outrigger_config::model::defaults::STREAM_BUFFER_BYTES_MAX;
 
@@ -45,7 +52,7 @@ pub(crate) async fn serve(stream: Stream, read_ahead: Bytes, accepted: Accepted)
     let metrics = std::sync::Arc::clone(&chain.listener);
     let cells = metrics.worker(accepted.worker.index);
     cells.http_connections[HttpProtocol::Http2].inc();
-    let gather = Gather::with_read_ahead(stream, read_ahead);
+    let gather = Gather::metered(stream, read_ahead, FrameMeter::new(Instant::now()), &accepted.worker.spares);
     let handshake = builder(&chain.http).handshake::<_, Bytes>(gather.clone());
     let greeted = tokio::time::timeout(chain.http.request_headers_timeout(), handshake).await;
     let Ok(Ok(mut connection)) = greeted else {
@@ -62,7 +69,7 @@ pub(crate) async fn serve(stream: Stream, read_ahead: Bytes, accepted: Accepted)
         keepalive,
         opened: Instant::now(),
         timer: TimerSlot::default(),
-        active: Rc::new(Cell::new(0)),
+        streams: Rc::default(),
         requests: 0,
         idle_since: Instant::now(),
         closing: None,
@@ -93,8 +100,7 @@ struct Driver<'a> {
     keepalive: Option<Keepalive>,
     opened: Instant,
     timer: TimerSlot,
-    /// Streams that are being served.
-    active: Rc<Cell<usize>>,
+    streams: Rc<Streams>,
     requests: u32,
     idle_since: Instant,
     /// Why GOAWAY was sent.
@@ -106,6 +112,7 @@ impl Driver<'_> {
         poll_fn(|cx| {
             self.accepted.registration.control.set_waker(cx.waker());
             let polled = self.poll_streams(&mut connection, cells, cx);
+            self.end_flood(&mut connection, cells, cx);
             let flushed = flush(&self.gather, cx);
             if let Poll::Ready(reason) = polled {
                 return Poll::Ready(reason);
@@ -147,11 +154,26 @@ impl Driver<'_> {
         }
     }
 
+    /// Ends the connection of a client that only costs.
+    fn end_flood(&mut self, connection: &mut ServerConnection, cells: &ListenerCells, cx: &mut Context<'_>) {
+        let resets = self.streams.premature_resets.get();
+        let flooded = self.gather.is_flooded() || resets > PREMATURE_RESETS_MAX && resets > self.requests / 2;
+        if flooded && !matches!(self.closing, Some((ConnectionClose::Protocol, _))) {
+            tracing::debug!(resets, "a flood of frames ends an HTTP/2 connection");
+            cells.http2_connection_errors.inc();
+            self.closing = Some((ConnectionClose::Protocol, Instant::now()));
+            connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+            // GOAWAY leaves with the next poll of the connection.
+            cx.waker().wake_by_ref();
+        }
+    }
+
     fn start(&mut self, request: http::Request<h2::RecvStream>, respond: h2::server::SendResponse<Bytes>) {
         self.requests += 1;
-        self.active.set(self.active.get() + 1);
-        let guard = ActiveStream { active: Rc::clone(&self.active), accepted: Rc::clone(self.accepted) };
-        tokio::task::spawn_local(serve_stream(guard, request, respond));
+        self.streams.active.set(self.streams.active.get() + 1);
+        let guard = ActiveStream { streams: Rc::clone(&self.streams), accepted: Rc::clone(self.accepted) };
+        // Boxed, because the runtime moves a task's future several times before it is first polled.
+        tokio::task::spawn_local(Box::pin(serve_stream(guard, request, respond)));
     }
 
     /// Begins to close when policy says so, and is ready when a connection that should close is free.
@@ -159,11 +181,11 @@ impl Driver<'_> {
         let control = &self.accepted.registration.control;
         let snapshot = control.snapshot();
         let options = &control.chain(&snapshot).http;
-        if self.active.get() > 0 {
+        if self.streams.active.get() > 0 {
             self.idle_since = Instant::now();
         }
         let idle_deadline =
-            if self.active.get() == 0 { after(self.idle_since, Some(options.idle_timeout())) } else { None };
+            if self.streams.active.get() == 0 { after(self.idle_since, Some(options.idle_timeout())) } else { None };
         let age_deadline = after(self.opened, options.connection_age_max());
         let now = Instant::now();
         let passed = |deadline: Option<Instant>| deadline.is_some_and(|deadline| now >= deadline);
@@ -191,7 +213,7 @@ impl Driver<'_> {
                 Poll::Pending
             }
             // A client that does not answer GOAWAY's PING cannot hold the connection open.
-            Some((reason, since)) if self.active.get() == 0 => {
+            Some((reason, since)) if self.streams.active.get() == 0 => {
                 let deadline = since.max(self.idle_since) + CLOSE_TIMEOUT;
                 self.timer.poll_until(cx, Some(deadline)).map(|()| reason)
             }
@@ -200,16 +222,25 @@ impl Driver<'_> {
     }
 }
 
+/// What a connection's streams tell its driver.
+#[derive(Default)]
+struct Streams {
+    /// Streams that are being served.
+    active: Cell<usize>,
+    /// Streams that ended soon and without an answer, because the client reset them.
+    premature_resets: Cell<u32>,
+}
+
 /// A stream that is being served; its end may let the connection end.
 struct ActiveStream {
-    active: Rc<Cell<usize>>,
+    streams: Rc<Streams>,
     accepted: Rc<Accepted>,
 }
 
 impl Drop for ActiveStream {
     fn drop(&mut self) {
-        self.active.set(self.active.get() - 1);
-        if self.active.get() == 0 {
+        self.streams.active.set(self.streams.active.get() - 1);
+        if self.streams.active.get() == 0 {
             // The driver starts to count idle time from here.
             self.accepted.registration.control.wake();
         }
@@ -221,6 +252,7 @@ async fn serve_stream(
     request: http::Request<h2::RecvStream>,
     respond: h2::server::SendResponse<Bytes>,
 ) {
+    let started = Instant::now();
     let (parts, body) = request.into_parts();
     let mut head = RequestHead::new();
     let fault = request_from_http2(&parts, &mut head).err();
@@ -249,6 +281,11 @@ async fn serve_stream(
             pipeline::refuse(&context, &mut downstream, head, reply).await
         }
     };
+    // Nothing was sent: the client has gone, by a reset or with its connection.
+    if stream.sender.is_none() && started.elapsed() < PREMATURE {
+        let resets = &guard.streams.premature_resets;
+        resets.set(resets.get().saturating_add(1));
+    }
 }
 
 /// One stream's halves.

@@ -4,6 +4,7 @@ use crate::accept::set_options;
 use crate::io::Stream;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::{http1, http2};
+use crate::worker::Worker;
 use outrigger_config::model::UpstreamProtocol;
 use outrigger_telemetry::{ConnectionFailure, HttpProtocol};
 use outrigger_traffic::retry::AttemptFailure;
@@ -31,9 +32,9 @@ pub(crate) struct ConnectFault {
 pub(crate) async fn connect(
     cluster: &ClusterPolicy,
     endpoint: &Arc<EndpointState>,
-    worker: usize,
+    worker: &Worker,
 ) -> Result<Connected, ConnectFault> {
-    let cells = cluster.metrics.worker(worker);
+    let cells = cluster.metrics.worker(worker.index);
     let started = Instant::now();
     let connecting = establish(cluster, endpoint, worker);
     let result = tokio::time::timeout(cluster.config.connect_timeout(), connecting).await;
@@ -64,7 +65,7 @@ pub(crate) async fn connect(
 async fn establish(
     cluster: &ClusterPolicy,
     endpoint: &EndpointState,
-    worker: usize,
+    worker: &Worker,
 ) -> Result<Connected, ConnectionFailure> {
     let tcp = TcpStream::connect(endpoint.address).await.map_err(|error| {
         tracing::debug!(%error, endpoint = %endpoint.address_text, "cannot connect");
@@ -95,7 +96,7 @@ async fn establish(
         UpstreamProtocol::Auto => stream.alpn() == Some(b"h2"),
     };
     if !http2 {
-        return Ok(Connected::Http1(Box::new(http1::Connection::new(stream, cluster, worker))));
+        return Ok(Connected::Http1(Box::new(http1::Connection::new(stream, cluster, worker.index))));
     }
     let connection = http2::Connection::open(stream, cluster, worker).await.map_err(|error| {
         tracing::debug!(%error, endpoint = %endpoint.address_text, "HTTP/2 greeting failed");

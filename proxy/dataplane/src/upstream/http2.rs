@@ -8,6 +8,7 @@ use crate::http2::{Http2Receiver, Http2Sender, Keepalive, flush};
 use crate::io::Stream;
 use crate::snapshot::ClusterPolicy;
 use crate::upstream::ResponseStart;
+use crate::worker::Worker;
 use bytes::Bytes;
 use outrigger_config::model::{self, Http2Options, defaults};
 use outrigger_http1::{Fields, KnownName, RequestHead, ResponseHead};
@@ -40,9 +41,13 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Greets the peer and starts the driver.
-    pub(crate) async fn open(io: Stream, cluster: &ClusterPolicy, worker: usize) -> Result<Rc<Connection>, h2::Error> {
+    pub(crate) async fn open(
+        io: Stream,
+        cluster: &ClusterPolicy,
+        worker: &Worker,
+    ) -> Result<Rc<Connection>, h2::Error> {
         let options = cluster.config.http2();
-        let gather = Gather::new(io);
+        let gather = Gather::new(io, &worker.spares);
         let (sender, mut connection) = builder(options, &cluster.config).handshake(gather.clone()).await?;
         let keepalive = Keepalive::new(options, connection.ping_pong());
         gather.start();
@@ -58,7 +63,7 @@ impl Connection {
         });
         let weak = Rc::downgrade(&handle);
         let metrics = Arc::clone(&cluster.metrics);
-        tokio::task::spawn_local(drive(connection, gather, keepalive, weak, metrics, worker));
+        tokio::task::spawn_local(drive(connection, gather, keepalive, weak, metrics, worker.index));
         Ok(handle)
     }
 
