@@ -23,6 +23,17 @@ use tokio::task::JoinHandle;
 /// How long accepting rests after an error of the process (no file descriptors left), instead of spinning.
 const ACCEPT_ERROR_PAUSE: Duration = Duration::from_millis(50);
 
+/// Fails if somebody else listens on the address. `SO_REUSEPORT` would let two processes share it, and each would get
+/// half of the connections.
+pub(crate) fn probe(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())
+}
+
 /// Binds one listening socket. Several may share an address, one for each worker.
 pub(crate) fn bind(address: SocketAddr, backlog: u32) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;

@@ -255,6 +255,7 @@ impl Drop for DataPlane {
 
 /// One socket for each worker, on one address.
 fn bind_all(address: SocketAddr, backlog: u32, workers: usize) -> io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
+    accept::probe(address)?;
     let first = accept::bind(address, backlog)?;
     let bound = first.local_addr()?;
     let mut sockets = vec![first];

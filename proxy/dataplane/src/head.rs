@@ -17,6 +17,9 @@ pub(crate) enum Http2RequestFault {
     /// No `:path`.
     #[error("no path")]
     MissingPath,
+    /// More fields than the limit.
+    #[error("too many fields")]
+    TooManyFields,
 }
 
 impl Http2RequestFault {
@@ -25,6 +28,7 @@ impl Http2RequestFault {
         Http2RequestFault::AuthorityMismatch,
         Http2RequestFault::MissingAuthority,
         Http2RequestFault::MissingPath,
+        Http2RequestFault::TooManyFields,
     ];
 
     /// For `response_code_details` and metrics.
@@ -33,13 +37,24 @@ impl Http2RequestFault {
             Http2RequestFault::AuthorityMismatch => "http2_authority_mismatch",
             Http2RequestFault::MissingAuthority => "http2_missing_authority",
             Http2RequestFault::MissingPath => "http2_missing_path",
+            Http2RequestFault::TooManyFields => "http2_too_many_fields",
+        }
+    }
+
+    /// The status of the answer.
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Http2RequestFault::TooManyFields => 431,
+            _ => 400,
         }
     }
 }
 
-/// Fills `head` from an HTTP/2 request. `host` becomes the authority.
+/// Fills `head` from an HTTP/2 request of at most `fields_max` fields. `host` becomes the authority, and cookies that
+/// came as several fields become one (RFC 9113 section 8.2.3).
 pub(crate) fn request_from_http2(
     parts: &http::request::Parts,
+    fields_max: usize,
     head: &mut RequestHead,
 ) -> Result<(), Http2RequestFault> {
     head.clear();
@@ -53,7 +68,10 @@ pub(crate) fn request_from_http2(
         return Err(Http2RequestFault::MissingPath);
     }
     head.set_path_and_query(path);
-    fill_fields(&parts.headers, &mut head.fields, true);
+    fill_request_fields(&parts.headers, &mut head.fields);
+    if head.fields.len() > fields_max {
+        return Err(Http2RequestFault::TooManyFields);
+    }
     let mut hosts = parts.headers.get_all(http::header::HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
@@ -81,18 +99,47 @@ pub(crate) fn response_from_http2(parts: &http::response::Parts, head: &mut Resp
     head.clear();
     head.version = Version::Http2;
     head.status = parts.status.as_u16();
-    fill_fields(&parts.headers, &mut head.fields, false);
+    fill_fields(&parts.headers, &mut head.fields);
 }
 
 /// Copies a header map into fields.
-pub(crate) fn fill_fields(headers: &HeaderMap, fields: &mut Fields, skip_host: bool) {
+pub(crate) fn fill_fields(headers: &HeaderMap, fields: &mut Fields) {
     for (name, value) in headers {
-        if skip_host && *name == http::header::HOST {
+        push_field(name, value, fields);
+    }
+}
+
+fn push_field(name: &HeaderName, value: &HeaderValue, fields: &mut Fields) {
+    // RFC 9113 section 8.2.1 forbids blanks around a value, `h2` lets them through, and HTTP/1 cannot carry them.
+    fields.push(name.as_str().as_bytes(), value.as_bytes().trim_ascii());
+}
+
+fn fill_request_fields(headers: &HeaderMap, fields: &mut Fields) {
+    let mut has_cookies = false;
+    for (name, value) in headers {
+        if *name == http::header::HOST {
             continue;
         }
-        // RFC 9113 section 8.2.1 forbids blanks around a value, `h2` lets them through, and HTTP/1 cannot carry them.
-        fields.push(name.as_str().as_bytes(), value.as_bytes().trim_ascii());
+        if *name == http::header::COOKIE {
+            if !std::mem::replace(&mut has_cookies, true) {
+                push_cookies(headers, fields);
+            }
+            continue;
+        }
+        push_field(name, value, fields);
     }
+}
+
+fn push_cookies(headers: &HeaderMap, fields: &mut Fields) {
+    let mut cookies = headers.get_all(http::header::COOKIE).iter().map(|cookie| cookie.as_bytes().trim_ascii());
+    let first = cookies.next().unwrap_or_default();
+    let Some(second) = cookies.next() else { return fields.push(b"cookie", first) };
+    let mut joined = first.to_vec();
+    for cookie in std::iter::once(second).chain(cookies) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(cookie);
+    }
+    fields.push(b"cookie", &joined);
 }
 
 /// Copies fields into a header map: all values into one buffer, of which the map's values are parts. Fields came
@@ -227,7 +274,7 @@ mod tests {
             }
             let (parts, ()) = builder.body(()).unwrap().into_parts();
             let mut head = RequestHead::new();
-            request_from_http2(&parts, &mut head).map(|()| head.authority().to_owned())
+            request_from_http2(&parts, 100, &mut head).map(|()| head.authority().to_owned())
         };
         assert_eq!(request(None, "http://a/x"), Ok("a".to_owned()));
         assert_eq!(request(Some("a"), "http://a/x"), Ok("a".to_owned()));

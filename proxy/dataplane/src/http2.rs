@@ -129,7 +129,7 @@ impl Http2Receiver {
         Poll::Ready(Ok(match trailers {
             Some(headers) => {
                 let mut fields = Fields::new();
-                fill_fields(&headers, &mut fields, false);
+                fill_fields(&headers, &mut fields);
                 BodyFrame::Trailers(Box::new(fields))
             }
             None => BodyFrame::End,

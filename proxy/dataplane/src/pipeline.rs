@@ -48,7 +48,7 @@ impl<'c> RequestContext<'c> {
         &self.accepted.worker
     }
 
-    fn chain(&self) -> &Arc<ChainPolicy> {
+    pub(crate) fn chain(&self) -> &Arc<ChainPolicy> {
         self.accepted.registration.control.chain(&self.snapshot)
     }
 
@@ -92,6 +92,10 @@ pub(crate) async fn serve(
     let record = Record::begin(context, downstream.version(), &head);
     let mut request = Request { head, length, grpc, record };
     let chain = context.chain();
+    if request.record.is_logged() {
+        let hops = chain.http.xff_num_trusted_hops();
+        request.record.client = sanitize::trusted_client(&request.head.fields, hops);
+    }
     let metrics;
     match sanitize::sanitize(context, &mut request.head) {
         Err(reply) => {

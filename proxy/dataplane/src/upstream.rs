@@ -8,6 +8,7 @@ use crate::body::{BodyFrame, BodyLength};
 use crate::error::AttemptError;
 use bytes::Bytes;
 use outrigger_http1::{Fields, RequestHead, ResponseHead};
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 /// What came while waiting for a response.
@@ -27,6 +28,14 @@ pub(crate) enum Upstream {
 }
 
 impl Upstream {
+    /// Our address on the connection.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Upstream::Http1(exchange) => exchange.local_address(),
+            Upstream::Http2(exchange) => exchange.local_address(),
+        }
+    }
+
     /// Sends the request's head. Nothing leaves before the first [`Upstream::poll_flush`] or [`Upstream::poll_room`].
     pub(crate) fn send_head(&mut self, head: &RequestHead, length: BodyLength, tls: bool) -> Result<(), AttemptError> {
         match self {

@@ -227,6 +227,7 @@ async fn attempt(
         Some(upstream) => upstream,
         None => acquire(exchange, worker, cluster, endpoint).await?,
     };
+    request.record.local_address = upstream.local_address();
     exchange.begin_attempt(request.length);
     upstream.send_head(&request.head, request.length, cluster.tls.is_some())?;
     let length = exchange.response_start(&mut upstream).await?;

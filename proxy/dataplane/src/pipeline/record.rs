@@ -6,6 +6,7 @@ use crate::snapshot::{ClusterSlot, EndpointState};
 use outrigger_config::model::{Name, Route, VirtualHost};
 use outrigger_http1::{Fields, RequestHead, ResponseHead, Version};
 use outrigger_telemetry::{HeaderLookup, RequestRecord, ResponseFlags, RouteMetrics};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
@@ -25,6 +26,10 @@ pub(super) struct Record {
     attempts: u32,
     endpoint: Option<Arc<EndpointState>>,
     pub(super) cluster: Option<ClusterSlot>,
+    /// Our address on the last attempt's connection.
+    pub(super) local_address: Option<SocketAddr>,
+    /// The client as trusted proxies tell it.
+    pub(super) client: Option<IpAddr>,
     pub(super) bytes_received: u64,
     pub(super) bytes_sent: u64,
     pub(super) trailers: Option<Box<Fields>>,
@@ -64,6 +69,8 @@ impl Record {
             attempts: 0,
             endpoint: None,
             cluster: None,
+            local_address: None,
+            client: None,
             bytes_received: 0,
             bytes_sent: 0,
             trailers: None,
@@ -74,6 +81,10 @@ impl Record {
         if let Some(logged) = &mut self.logged {
             logged.route = Some((virtual_host.name().clone(), route.name().clone()));
         }
+    }
+
+    pub(super) fn is_logged(&self) -> bool {
+        self.logged.is_some()
     }
 
     pub(super) fn status(&self) -> u16 {
@@ -180,11 +191,12 @@ impl Record {
             response_duration: since_start(self.upstream_answered),
             upstream_host: self.endpoint.as_ref().map(|endpoint| endpoint.address),
             upstream_cluster: cluster.map(|cluster| cluster.config.name().as_str()),
-            upstream_local_address: None,
+            upstream_local_address: self.local_address,
             upstream_request_attempt_count: self.attempts,
             route_name: logged.route.as_ref().map(|(_, route)| route.as_str()),
             virtual_host: logged.route.as_ref().map(|(host, _)| host.as_str()),
-            downstream_remote_address: Some(ends.remote),
+            // A proxy tells no port: Envoy shows 0 there too.
+            downstream_remote_address: Some(self.client.map_or(ends.remote, |client| SocketAddr::new(client, 0))),
             downstream_direct_remote_address: Some(ends.remote),
             downstream_local_address: Some(ends.local),
             requested_server_name: ends.server_name.as_deref(),

@@ -5,9 +5,21 @@ use super::{RequestContext, drop_expectation};
 use crate::reply::LocalReply;
 use outrigger_config::model::ProxyHeader;
 use outrigger_http1::{Fields, KnownName, Method, RequestHead, TargetForm, strip_hop_by_hop};
+use std::net::IpAddr;
 
 /// Header name prefixes that only this proxy and its kind may set.
 const RESERVED_PREFIXES: [&[u8]; 2] = [b"x-envoy-", b"x-outrigger-"];
+
+/// The client, as told by `x-forwarded-for` through the number of proxies that are trusted: the last entry but
+/// `hops - 1`, since each proxy appends the address that it saw (Envoy's `xff_num_trusted_hops`).
+pub(super) fn trusted_client(fields: &Fields, hops: u32) -> Option<IpAddr> {
+    let back = usize::try_from(hops).ok()?.checked_sub(1)?;
+    let mut entries = Vec::new();
+    for value in fields.get_all(KnownName::XForwardedFor) {
+        entries.extend(std::str::from_utf8(value).ok()?.split(',').map(str::trim));
+    }
+    entries.iter().rev().nth(back)?.parse().ok()
+}
 
 /// Sanitizes the head in place.
 pub(super) fn sanitize(context: &RequestContext<'_>, head: &mut RequestHead) -> Result<(), LocalReply> {
@@ -128,6 +140,18 @@ mod tests {
         assert_eq!(text, "ffffffff-ffff-4fff-bfff-ffffffffffff");
         let text = String::from_utf8(request_id(0, 0).to_vec()).unwrap();
         assert_eq!(text, "00000000-0000-4000-8000-000000000000");
+    }
+
+    #[test]
+    fn the_client_is_as_many_entries_back_as_proxies_are_trusted() {
+        let mut fields = Fields::new();
+        fields.push_known(KnownName::XForwardedFor, b"6.6.6.6, 1.1.1.1");
+        fields.push_known(KnownName::XForwardedFor, b"2.2.2.2");
+        let client = |hops| trusted_client(&fields, hops).map(|address| address.to_string());
+        assert_eq!(client(0), None);
+        assert_eq!(client(1).as_deref(), Some("2.2.2.2"));
+        assert_eq!(client(2).as_deref(), Some("1.1.1.1"));
+        assert_eq!(client(4), None);
     }
 
     #[test]

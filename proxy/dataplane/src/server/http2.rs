@@ -253,9 +253,11 @@ async fn serve_stream(
     respond: h2::server::SendResponse<Bytes>,
 ) {
     let started = Instant::now();
+    let context = RequestContext::new(&guard.accepted);
+    let fields_max = context.chain().http.request_headers_count_max();
     let (parts, body) = request.into_parts();
     let mut head = RequestHead::new();
-    let fault = request_from_http2(&parts, &mut head).err();
+    let fault = request_from_http2(&parts, fields_max, &mut head).err();
     let length = match head.fields.get(KnownName::ContentLength) {
         _ if body.is_end_stream() => BodyLength::None,
         Some(value) => std::str::from_utf8(value)
@@ -272,12 +274,11 @@ async fn serve_stream(
         sender: None,
         timer: TimerSlot::default(),
     };
-    let context = RequestContext::new(&guard.accepted);
     let mut downstream = Downstream::Http2(&mut stream);
     match fault {
         None => pipeline::serve(&context, &mut downstream, head, length).await,
         Some(fault) => {
-            let reply = LocalReply::Malformed { status: 400, reason: fault.reason() };
+            let reply = LocalReply::Malformed { status: fault.status(), reason: fault.reason() };
             pipeline::refuse(&context, &mut downstream, head, reply).await
         }
     };

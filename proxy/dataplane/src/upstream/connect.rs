@@ -74,6 +74,7 @@ async fn establish(
             _ => ConnectionFailure::Io,
         }
     })?;
+    let local = tcp.local_addr().ok();
     set_options(&tcp, cluster.config.tcp_keepalive().as_ref(), cluster.config.tcp_user_timeout());
     let stream = match &cluster.tls {
         None => Stream::Plain(tcp),
@@ -96,9 +97,9 @@ async fn establish(
         UpstreamProtocol::Auto => stream.alpn() == Some(b"h2"),
     };
     if !http2 {
-        return Ok(Connected::Http1(Box::new(http1::Connection::new(stream, cluster, worker.index))));
+        return Ok(Connected::Http1(Box::new(http1::Connection::new(stream, local, cluster, worker.index))));
     }
-    let connection = http2::Connection::open(stream, cluster, worker).await.map_err(|error| {
+    let connection = http2::Connection::open(stream, local, cluster, worker).await.map_err(|error| {
         tracing::debug!(%error, endpoint = %endpoint.address_text, "HTTP/2 greeting failed");
         ConnectionFailure::Protocol
     })?;

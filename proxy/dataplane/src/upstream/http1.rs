@@ -16,6 +16,7 @@ use outrigger_http1::{
 };
 use outrigger_telemetry::{ClusterMetrics, UpstreamClose};
 use outrigger_traffic::retry::AttemptFailure;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -30,6 +31,7 @@ pub(crate) struct Connection {
     encoder: BodyEncoder,
     requests: u32,
     opened: Instant,
+    local: Option<SocketAddr>,
     /// When it became idle, and for how long it may stay so.
     idle_since: Instant,
     idle_timeout: Duration,
@@ -39,7 +41,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(io: Stream, cluster: &ClusterPolicy, worker: usize) -> Connection {
+    pub(crate) fn new(
+        io: Stream,
+        local: Option<SocketAddr>,
+        cluster: &ClusterPolicy,
+        worker: usize,
+    ) -> Connection {
         let limits = Limits {
             head_bytes_max: u32::try_from(cluster.config.response_headers_bytes_max()).unwrap_or(u32::MAX),
             fields_max: u32::try_from(cluster.config.response_headers_count_max()).unwrap_or(u32::MAX),
@@ -54,6 +61,7 @@ impl Connection {
             encoder: BodyEncoder::new(Framing::None),
             requests: 0,
             opened: now,
+            local,
             idle_since: now,
             idle_timeout: Duration::ZERO,
             worker,
@@ -142,6 +150,10 @@ impl Exchange {
 
     fn connection(&mut self) -> &mut Connection {
         self.connection.as_mut().expect(THERE)
+    }
+
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        self.connection.as_ref()?.local
     }
 
     fn is_reused(&self) -> bool {

@@ -16,14 +16,16 @@ use outrigger_telemetry::{ClusterMetrics, UpstreamClose};
 use outrigger_traffic::retry::AttemptFailure;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use tokio::time::Instant;
 
-/// Streams on a connection whose peer has not said how many it allows: RFC 9113 section 6.5.2 recommends that it be
-/// no less than this.
-const STREAMS_BEFORE_SETTINGS: usize = 100;
+/// Streams on a connection whose peer has not said how many it allows. RFC 9113 section 5.1.2 lets a client guess; a
+/// wrong guess is streams that are refused, and so none starts before the peer's settings are here.
+const STREAMS_BEFORE_SETTINGS: usize = 0;
 
 type ClientConnection = h2::client::Connection<Gather<Stream>, Bytes>;
 
@@ -31,9 +33,12 @@ type ClientConnection = h2::client::Connection<Gather<Stream>, Bytes>;
 pub(crate) struct Connection {
     sender: RefCell<h2::client::SendRequest<Bytes>>,
     streams_max: usize,
+    /// Fields of a response's head, at most.
+    fields_max: usize,
     active: Cell<usize>,
     requests: Cell<u32>,
     opened: Instant,
+    local: Option<SocketAddr>,
     idle_since: Cell<Instant>,
     /// No new stream may start: GOAWAY, an error, age, or its endpoint is gone.
     closing: Cell<Option<UpstreamClose>>,
@@ -43,21 +48,26 @@ impl Connection {
     /// Greets the peer and starts the driver.
     pub(crate) async fn open(
         io: Stream,
+        local: Option<SocketAddr>,
         cluster: &ClusterPolicy,
         worker: &Worker,
     ) -> Result<Rc<Connection>, h2::Error> {
         let options = cluster.config.http2();
         let gather = Gather::new(io, &worker.spares);
-        let (sender, mut connection) = builder(options, &cluster.config).handshake(gather.clone()).await?;
+        let handshake = builder(options, &cluster.config).handshake(gather.clone());
+        let (sender, mut connection) = handshake.await.map_err(io::Error::other)?;
+        settle(&sender, &mut connection).await?;
         let keepalive = Keepalive::new(options, connection.ping_pong());
         gather.start();
         let now = Instant::now();
         let handle = Rc::new(Connection {
             sender: RefCell::new(sender),
             streams_max: options.concurrent_streams_max() as usize,
+            fields_max: cluster.config.response_headers_count_max(),
             active: Cell::new(0),
             requests: Cell::new(0),
             opened: now,
+            local,
             idle_since: Cell::new(now),
             closing: Cell::new(None),
         });
@@ -127,6 +137,17 @@ fn builder(options: &Http2Options, cluster: &model::Cluster) -> h2::client::Buil
     builder
 }
 
+/// Drives the connection until the peer's settings are here, which say how many streams it allows.
+async fn settle(sender: &h2::client::SendRequest<Bytes>, connection: &mut ClientConnection) -> io::Result<()> {
+    poll_fn(|cx| match std::pin::Pin::new(&mut *connection).poll(cx) {
+        Poll::Ready(Ok(())) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+        Poll::Ready(Err(error)) => Poll::Ready(Err(io::Error::other(error))),
+        Poll::Pending if sender.current_max_send_streams() > STREAMS_BEFORE_SETTINGS => Poll::Ready(Ok(())),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
 /// Drives a connection to its end.
 async fn drive(
     mut connection: ClientConnection,
@@ -193,6 +214,10 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        self.stream.0.local
+    }
+
     pub(crate) fn send_head(&mut self, head: &RequestHead, length: BodyLength, tls: bool) -> Result<(), AttemptError> {
         let request = request_to_http2(head, if tls { "https" } else { "http" }).ok_or_else(|| {
             AttemptError::new(AttemptFailure::ResponseInvalid, "request_not_expressible_in_http2")
@@ -240,6 +265,10 @@ impl Exchange {
         let Some(response) = &mut self.response else { return Poll::Pending };
         if let Poll::Ready(Some(informational)) = response.poll_informational(cx) {
             return Poll::Ready(match informational {
+                // RFC 9113 section 8.6.
+                Ok(informational) if informational.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
+                    Err(AttemptError::new(AttemptFailure::ResponseInvalid, "upstream_switching_protocols"))
+                }
                 Ok(informational) => {
                     response_from_http2(&informational.into_parts().0, head);
                     Ok(ResponseStart::Informational)
@@ -255,6 +284,9 @@ impl Exchange {
         self.answered = true;
         let (parts, body) = response.into_parts();
         response_from_http2(&parts, head);
+        if head.fields.len() > self.stream.0.fields_max {
+            return Poll::Ready(Err(AttemptError::new(AttemptFailure::ResponseInvalid, "too_many_fields")));
+        }
         let receiver = Http2Receiver::new(body);
         let length = match head.fields.get(KnownName::ContentLength) {
             _ if receiver.is_end() => BodyLength::None,
