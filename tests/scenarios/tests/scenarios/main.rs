@@ -7,5 +7,7 @@ mod http2_pool;
 mod http2_requests;
 mod http2_streams;
 mod http2_upstream;
+mod retries;
+mod routing;
 mod strictness_requests;
 mod strictness_responses;

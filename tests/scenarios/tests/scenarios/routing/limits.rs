@@ -1,0 +1,100 @@
+//! What a route does not let through, and what it cannot reach.
+
+use outrigger_fixtures::Scripted;
+use outrigger_harness::{Client, Document, Proxy, wait_until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_over_the_limit_is_413_before_or_while_it_comes() {
+    let upstream = Scripted::ok().await;
+    let proxy = Proxy::start(Document::to(&[upstream.address()]).route("request_body_max: 10B")).await;
+    let with_length = |bytes: usize| format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {bytes}\r\n\r\n{}", "x".repeat(bytes));
+    let chunked = |pieces: &[&str]| {
+        let chunks: String = pieces.iter().map(|piece| format!("{:x}\r\n{piece}\r\n", piece.len())).collect();
+        format!("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")
+    };
+    for (request, status) in [
+        (with_length(10), 200),
+        (with_length(11), 413),
+        (chunked(&["01234", "56789"]), 200),
+        (chunked(&["01234", "567890"]), 413),
+        (chunked(&["01234567890"]), 413),
+    ] {
+        let mut client = Client::connect(proxy.address()).await;
+        let response = client.exchange(&request).await;
+        assert_eq!(response.status(), status, "{request:?}");
+        if status == 413 {
+            assert_eq!(response.text(), "request body too large\n");
+        }
+    }
+    assert_eq!(upstream.request_count(), 2, "no body over the limit reached the upstream whole");
+    wait_until("upstreams of cut bodies to be left", async || (upstream.open_connections() <= 2).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_declared_length_over_the_limit_is_refused_without_waiting_for_it() {
+    let upstream = Scripted::ok().await;
+    let proxy = Proxy::start(Document::to(&[upstream.address()]).route("request_body_max: 1KiB")).await;
+    let mut client = Client::connect(proxy.address()).await;
+    let head = "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 1000000000\r\n\r\n";
+    let response = client.exchange(head).await;
+    assert_eq!((response.status(), response.interim.len()), (413, 0));
+    assert!(client.is_closed().await);
+    assert_eq!(upstream.connections(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_without_endpoints_is_503_uh() {
+    let proxy = Proxy::start(Document::to(&[])).await;
+    let response = Client::connect(proxy.address()).await.fetch("/", "").await;
+    assert_eq!((response.status(), response.text().as_str()), (503, "no healthy upstream\n"));
+    proxy.admin().wait_for_metric("outrigger_route_response_flags_total{flag=\"UH\"}", 1.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_are_normalized_as_the_listener_says() {
+    let upstream = Scripted::ok().await;
+    for (http, target, expected) in [
+        ("", "/a%2Fb//c", Some("/a%2Fb//c")),
+        ("escaped_slashes: unescape", "/a%2Fb", Some("/a/b")),
+        ("escaped_slashes: unescape", "/a/%2e%2e%2fb", Some("/b")),
+        ("escaped_slashes: refuse", "/a%2Fb", None),
+        ("repeated_slashes: merge", "//a///b/", Some("/a/b/")),
+        ("repeated_slashes: refuse", "/a//b", None),
+        ("escaped_slashes: unescape, repeated_slashes: merge", "/a%2F%2Fb", Some("/a/b")),
+    ] {
+        let proxy = Proxy::start(Document::to(&[upstream.address()]).http(http)).await;
+        let response = Client::connect(proxy.address()).await.fetch(target, "").await;
+        match expected {
+            Some(path) => {
+                assert_eq!(response.status(), 200, "{http} {target}");
+                assert_eq!(upstream.last_request().head.target(), path, "{http}");
+            }
+            None => assert_eq!(response.status(), 400, "{http} {target}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_cannot_be_gone_around_by_spelling() {
+    let upstream = Scripted::ok().await;
+    let routes = "{ match: { prefix: /admin }, direct_response: { status: 403 } }, \
+                  { match: { prefix: / }, forward: { cluster: upstream } }";
+    let http = "escaped_slashes: unescape, repeated_slashes: merge";
+    let proxy = Proxy::start(Document::to(&[upstream.address()]).routes(routes).http(http)).await;
+    let mut client = Client::connect(proxy.address()).await;
+    for target in [
+        "/admin",
+        "/%61dmin",
+        "/a/../admin",
+        "/a/%2e%2e/admin",
+        "//admin",
+        "/./admin/",
+        "/x%2f..%2fadmin",
+        "/%2fadmin",
+        "/admin/..%2fadmin",
+        "http://test//admin",
+    ] {
+        assert_eq!(client.fetch(target, "").await.status(), 403, "{target}");
+    }
+    assert_eq!(upstream.request_count(), 0);
+}
