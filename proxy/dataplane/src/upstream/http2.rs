@@ -45,13 +45,13 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Greets the peer and starts the driver.
+    /// Greets the peer, waits for its settings and starts the driver.
     pub(crate) async fn open(
         io: Stream,
         local: Option<SocketAddr>,
         cluster: &ClusterPolicy,
         worker: &Worker,
-    ) -> Result<Rc<Connection>, h2::Error> {
+    ) -> io::Result<Rc<Connection>> {
         let options = cluster.config.http2();
         let gather = Gather::new(io, &worker.spares);
         let handshake = builder(options, &cluster.config).handshake(gather.clone());
