@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
@@ -13,6 +13,8 @@ use tokio::time::{Instant, Sleep};
 pub(crate) struct TimerSlot {
     sleep: Option<Pin<Box<Sleep>>>,
     armed: Option<Instant>,
+    /// The waker that the timer has, if it has been armed with one: it need not be told again.
+    waker: Option<Waker>,
 }
 
 impl TimerSlot {
@@ -22,16 +24,23 @@ impl TimerSlot {
         loop {
             match (self.armed, &mut self.sleep) {
                 (Some(armed), Some(sleep)) if armed <= deadline => {
+                    let known = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+                    if known && !sleep.is_elapsed() {
+                        return Poll::Pending;
+                    }
                     if sleep.as_mut().poll(cx).is_pending() {
+                        self.waker = Some(cx.waker().clone());
                         return Poll::Pending;
                     }
                     self.armed = None;
+                    self.waker = None;
                     if Instant::now() >= deadline {
                         return Poll::Ready(());
                     }
                 }
                 (_, Some(sleep)) => {
                     sleep.as_mut().reset(deadline);
+                    self.waker = None;
                     self.armed = Some(deadline);
                 }
                 (_, None) => {

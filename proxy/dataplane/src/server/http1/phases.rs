@@ -68,7 +68,7 @@ pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
             Next::Request(info) => (Some(info), None),
             Next::Http2 => {
                 let read = connection.incoming.buffer.split().freeze();
-                return http2::serve(connection.io, read, accepted).await;
+                return Box::pin(http2::serve(connection.io, read, accepted)).await;
             }
             Next::Closed(reason) => break reason,
             Next::HeadTimeout => (None, Some(LocalReply::HeadTimeout)),
@@ -88,6 +88,7 @@ pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
             (After::Reuse, _) => {}
             (After::Abort, _) => break ConnectionClose::Error,
             (After::Close, last) => {
+                let last = last.or_else(|| last_request(&accepted, opened, requests));
                 linger(&mut connection).await;
                 break last.unwrap_or(if info.is_some() { ConnectionClose::Requested } else { ConnectionClose::Protocol });
             }
