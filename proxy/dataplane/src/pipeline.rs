@@ -56,6 +56,11 @@ impl<'c> RequestContext<'c> {
         &self.accepted.ends
     }
 
+    /// True if the connection should end after the request at hand.
+    fn is_draining(&self) -> bool {
+        self.accepted.registration.control.is_draining()
+    }
+
     fn connection_id(&self) -> u64 {
         self.accepted.registration.control.id
     }

@@ -233,7 +233,8 @@ async fn attempt(
     let length = exchange.response_start(&mut upstream).await?;
     request.record.upstream_answered(exchange.response.status, worker.now());
     respond::prepare(context, taken, &mut exchange.response);
-    exchange.downstream.send_head(&exchange.response, length, exchange.request_done())?;
+    let may_go_on = exchange.request_done() && !context.is_draining();
+    exchange.downstream.send_head(&exchange.response, length, may_go_on)?;
     request.record.response_started(&exchange.response);
     if length != BodyLength::None {
         request.record.trailers = exchange.stream(&mut upstream).await?;

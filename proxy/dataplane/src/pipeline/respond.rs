@@ -112,6 +112,7 @@ async fn send(
     // What follows a CONNECT may be meant for its tunnel: it is never read as a request.
     let request_done = request.head.method != Method::Connect
         && (request.length == BodyLength::None || request.record.request_ended() || discard(downstream).await);
+    let may_go_on = request_done && !context.is_draining();
     let is_head = request.head.method == Method::Head;
     let length = if body.is_empty() { BodyLength::None } else { BodyLength::Exact(body.len() as u64) };
     if is_head || downstream.version() == outrigger_http1::Version::Http2 {
@@ -121,9 +122,9 @@ async fn send(
     request.record.response_started(&head);
     let sent = async {
         if is_head {
-            downstream.send_head(&head, BodyLength::None, request_done)?;
+            downstream.send_head(&head, BodyLength::None, may_go_on)?;
         } else {
-            downstream.send_head(&head, length, request_done)?;
+            downstream.send_head(&head, length, may_go_on)?;
             if !body.is_empty() {
                 request.record.bytes_sent += body.len() as u64;
                 downstream.send_data(body, true)?;

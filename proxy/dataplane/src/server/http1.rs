@@ -141,7 +141,7 @@ impl Connection {
         }
     }
 
-    pub(crate) fn send_head(&mut self, head: &ResponseHead, length: BodyLength, request_done: bool) {
+    pub(crate) fn send_head(&mut self, head: &ResponseHead, length: BodyLength, may_go_on: bool) {
         let framing = match length {
             BodyLength::None if self.is_head || matches!(head.status, 204 | 304) => Framing::None,
             BodyLength::None => Framing::Length(0),
@@ -149,7 +149,7 @@ impl Connection {
             BodyLength::Unknown => Framing::Chunked.for_peer(self.version),
         };
         let close =
-            self.last || !self.info.keep_alive || !request_done || framing == Framing::UntilClose;
+            self.last || !self.info.keep_alive || !may_go_on || framing == Framing::UntilClose;
         if close {
             self.after = After::Close;
         }
