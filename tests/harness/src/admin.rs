@@ -22,7 +22,9 @@ impl Admin {
 
     async fn call(self, method: &str, path: &str) -> Response {
         let mut client = Client::connect(self.0).await;
-        let request = format!("{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+        );
         client.send(request.as_bytes()).await;
         client.response(method).await
     }
@@ -78,19 +80,28 @@ impl Metrics {
             None => (series, Vec::new()),
             Some((name, labels)) => (name, labels.trim_end_matches('}').split("\",").collect()),
         };
-        let labels: Vec<String> = labels.into_iter().map(|label| format!("{}\"", label.trim_end_matches('"'))).collect();
+        let labels: Vec<String> = labels
+            .into_iter()
+            .map(|label| format!("{}\"", label.trim_end_matches('"')))
+            .collect();
         let matches = |line: &&str| {
             let rest = line.strip_prefix(name);
             rest.is_some_and(|rest| {
-                (rest.starts_with('{') || rest.starts_with(' ')) && labels.iter().all(|label| has_label(rest, label))
+                (rest.starts_with('{') || rest.starts_with(' '))
+                    && labels.iter().all(|label| has_label(rest, label))
             })
         };
-        self.0.lines().filter(matches).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        self.0
+            .lines()
+            .filter(matches)
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
     }
 }
 
 fn has_label(rest: &str, label: &str) -> bool {
-    rest.find(label).is_some_and(|at| matches!(rest.as_bytes()[at - 1], b'{' | b','))
+    rest.find(label)
+        .is_some_and(|at| matches!(rest.as_bytes()[at - 1], b'{' | b','))
 }
 
 #[cfg(test)]
@@ -100,7 +111,8 @@ mod tests {
     #[test]
     fn series_are_summed_by_their_labels() {
         let metrics = Metrics(
-            "# HELP a x\na{b=\"1\",c=\"2\"} 3\na{b=\"1\",c=\"4\"} 5\na{b=\"10\",c=\"2\"} 7\nab 9\nplain 2\n".into(),
+            "# HELP a x\na{b=\"1\",c=\"2\"} 3\na{b=\"1\",c=\"4\"} 5\na{b=\"10\",c=\"2\"} 7\nab 9\nplain 2\n"
+                .into(),
         );
         for (series, sum) in [
             ("a", 15.0),

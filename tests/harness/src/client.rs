@@ -49,24 +49,45 @@ impl Client {
     /// Connects.
     pub async fn connect(address: SocketAddr) -> Client {
         let (stream, local) = Client::tcp(address).await;
-        Client { wire: Wire::new(Box::new(stream)), local }
+        Client {
+            wire: Wire::new(Box::new(stream)),
+            local,
+        }
     }
 
     /// Connects from a socket that takes little until it is read from.
     pub async fn connect_with_receive_buffer(address: SocketAddr, bytes: usize) -> Client {
         let socket = tokio::net::TcpSocket::new_v4().expect("a socket can be had");
-        socket.set_recv_buffer_size(bytes as u32).expect("the buffer's size can be set");
-        let stream = within("connecting", socket.connect(address)).await.expect("the proxy listens");
+        socket
+            .set_recv_buffer_size(bytes as u32)
+            .expect("the buffer's size can be set");
+        let stream = within("connecting", socket.connect(address))
+            .await
+            .expect("the proxy listens");
         let local = stream.local_addr().expect("a connected socket has an address");
-        Client { wire: Wire::new(Box::new(stream)), local }
+        Client {
+            wire: Wire::new(Box::new(stream)),
+            local,
+        }
     }
 
     /// Connects with TLS.
-    pub async fn connect_tls(address: SocketAddr, config: Arc<ClientConfig>, server_name: &str) -> io::Result<Client> {
+    pub async fn connect_tls(
+        address: SocketAddr,
+        config: Arc<ClientConfig>,
+        server_name: &str,
+    ) -> io::Result<Client> {
         let (stream, local) = Client::tcp(address).await;
         let name = ServerName::try_from(server_name.to_owned()).expect("the server name is one");
-        let stream = within("the TLS handshake", TlsConnector::from(config).connect(name, stream)).await?;
-        Ok(Client { wire: Wire::new(Box::new(stream)), local })
+        let stream = within(
+            "the TLS handshake",
+            TlsConnector::from(config).connect(name, stream),
+        )
+        .await?;
+        Ok(Client {
+            wire: Wire::new(Box::new(stream)),
+            local,
+        })
     }
 
     async fn tcp(address: SocketAddr) -> (TcpStream, SocketAddr) {
@@ -99,7 +120,9 @@ impl Client {
 
     /// Ends its own side only.
     pub async fn half_close(&mut self) {
-        within("closing", self.wire.stream().shutdown()).await.expect("the socket can be shut down");
+        within("closing", self.wire.stream().shutdown())
+            .await
+            .expect("the socket can be shut down");
     }
 
     /// The response to a request of this method, to its end.
@@ -108,7 +131,10 @@ impl Client {
         match response {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => panic!("no response: {error}"),
-            Err(_) => panic!("no response in time, but {:?}", self.wire.unread().escape_ascii().to_string()),
+            Err(_) => panic!(
+                "no response in time, but {:?}",
+                self.wire.unread().escape_ascii().to_string()
+            ),
         }
     }
 
@@ -123,7 +149,10 @@ impl Client {
             response.interim.push(std::mem::take(&mut response.head));
         }
         if method != "HEAD" && !matches!(response.status(), 204 | 304) {
-            response.body = self.wire.body(response.head.framing().unwrap_or(Framing::UntilClose)).await?;
+            response.body = self
+                .wire
+                .body(response.head.framing().unwrap_or(Framing::UntilClose))
+                .await?;
         }
         Ok(response)
     }
@@ -132,13 +161,18 @@ impl Client {
     pub async fn try_response_within(&mut self) -> io::Result<Response> {
         match tokio::time::timeout(DEADLINE, self.try_response("GET")).await {
             Ok(response) => response,
-            Err(_) => panic!("no response in time, but {:?}", self.wire.unread().escape_ascii().to_string()),
+            Err(_) => panic!(
+                "no response in time, but {:?}",
+                self.wire.unread().escape_ascii().to_string()
+            ),
         }
     }
 
     /// The next head, interim or not.
     pub async fn head(&mut self) -> Head {
-        within("a head", self.try_head()).await.unwrap_or_else(|error| panic!("no head: {error}"))
+        within("a head", self.try_head())
+            .await
+            .unwrap_or_else(|error| panic!("no head: {error}"))
     }
 
     async fn try_head(&mut self) -> io::Result<Head> {
@@ -148,12 +182,18 @@ impl Client {
 
     /// The body that this head announces.
     pub async fn body(&mut self, head: &Head) -> io::Result<Body> {
-        within("a body", self.wire.body(head.framing().unwrap_or(Framing::UntilClose))).await
+        within(
+            "a body",
+            self.wire.body(head.framing().unwrap_or(Framing::UntilClose)),
+        )
+        .await
     }
 
     /// Exactly this many bytes.
     pub async fn take(&mut self, count: usize) -> Vec<u8> {
-        within("bytes", self.wire.take(count)).await.unwrap_or_else(|error| panic!("{count} bytes: {error}"))
+        within("bytes", self.wire.take(count))
+            .await
+            .unwrap_or_else(|error| panic!("{count} bytes: {error}"))
     }
 
     /// Everything until the proxy closes; with a reset, what came before it.
@@ -177,7 +217,8 @@ impl Client {
 
     /// A GET of a path, with a host and these lines of fields.
     pub async fn fetch(&mut self, path: &str, fields: &str) -> Response {
-        self.exchange(format!("GET {path} HTTP/1.1\r\nhost: test\r\n{fields}\r\n")).await
+        self.exchange(format!("GET {path} HTTP/1.1\r\nhost: test\r\n{fields}\r\n"))
+            .await
     }
 
     /// The connection itself, for what else a test may do.

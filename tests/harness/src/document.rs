@@ -82,7 +82,8 @@ impl Document {
 
     /// Adds a cluster; `more` are fields beside its name and endpoints.
     pub fn with_cluster(mut self, name: &str, endpoints: &[SocketAddr], more: &str) -> Document {
-        self.clusters.push_str(&cluster(name, endpoints, &separated(more)));
+        self.clusters
+            .push_str(&cluster(name, endpoints, &separated(more)));
         self
     }
 
@@ -116,8 +117,20 @@ impl Document {
 
 impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Document { http, chain, listener, forward, route, cluster: more, .. } = self;
-        writeln!(f, "admin: {{ address: 127.0.0.1:0 }}\nruntime: {{ workers: {} }}", self.workers.unwrap_or(2))?;
+        let Document {
+            http,
+            chain,
+            listener,
+            forward,
+            route,
+            cluster: more,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "admin: {{ address: 127.0.0.1:0 }}\nruntime: {{ workers: {} }}",
+            self.workers.unwrap_or(2)
+        )?;
         writeln!(f, "{}listeners:", self.rest)?;
         writeln!(f, "- name: edge")?;
         if !listener.contains("address:") {
@@ -127,21 +140,39 @@ impl fmt::Display for Document {
             writeln!(f, "  {field}")?;
         }
         if !listener.contains("filter_chains:") {
-            writeln!(f, "  filter_chains: [{{ http: {{ route_configuration: main{http} }}{chain} }}]")?;
+            writeln!(
+                f,
+                "  filter_chains: [{{ http: {{ route_configuration: main{http} }}{chain} }}]"
+            )?;
         }
         write!(f, "{}", self.listeners)?;
-        let one_route = format!("{{ match: {{ prefix: / }}, forward: {{ cluster: upstream{forward} }}{route} }}");
+        let one_route =
+            format!("{{ match: {{ prefix: / }}, forward: {{ cluster: upstream{forward} }}{route} }}");
         let routes = self.routes.as_ref().unwrap_or(&one_route);
         let all = format!("{{ name: all, domains: ['*'], routes: [{routes}] }}");
         let hosts = self.virtual_hosts.as_ref().unwrap_or(&all);
-        writeln!(f, "route_configurations:\n- {{ name: main, virtual_hosts: [{hosts}] }}\nclusters:")?;
-        write!(f, "{}{}", cluster("upstream", &self.endpoints, more), self.clusters)
+        writeln!(
+            f,
+            "route_configurations:\n- {{ name: main, virtual_hosts: [{hosts}] }}\nclusters:"
+        )?;
+        write!(
+            f,
+            "{}{}",
+            cluster("upstream", &self.endpoints, more),
+            self.clusters
+        )
     }
 }
 
 fn cluster(name: &str, endpoints: &[SocketAddr], more: &str) -> String {
-    let endpoints: Vec<String> = endpoints.iter().map(|address| format!("{{ address: '{address}' }}")).collect();
-    format!("- {{ name: {name}, endpoints: [{}]{more} }}\n", endpoints.join(", "))
+    let endpoints: Vec<String> = endpoints
+        .iter()
+        .map(|address| format!("{{ address: '{address}' }}"))
+        .collect();
+    format!(
+        "- {{ name: {name}, endpoints: [{}]{more} }}\n",
+        endpoints.join(", ")
+    )
 }
 
 fn add(to: &mut String, fields: &str) {
@@ -149,7 +180,11 @@ fn add(to: &mut String, fields: &str) {
 }
 
 fn separated(fields: &str) -> String {
-    if fields.is_empty() { String::new() } else { format!(", {fields}") }
+    if fields.is_empty() {
+        String::new()
+    } else {
+        format!(", {fields}")
+    }
 }
 
 #[cfg(test)]
@@ -162,7 +197,10 @@ mod tests {
         let address = "127.0.0.1:1".parse().unwrap();
         let documents = [
             Document::to(&[address]),
-            Document::to(&[]).http("accept_http_10: true").cluster("connect_timeout: 1s").with_listener("more"),
+            Document::to(&[])
+                .http("accept_http_10: true")
+                .cluster("connect_timeout: 1s")
+                .with_listener("more"),
             Document::to(&[address])
                 .forward("timeout: 1s")
                 .route("request_body_max: 1KiB")
@@ -172,7 +210,13 @@ mod tests {
         ];
         for document in documents {
             let text = document.to_string();
-            let loaded = load(&Source { name: "test".into(), text: text.clone() }, &Environment::empty());
+            let loaded = load(
+                &Source {
+                    name: "test".into(),
+                    text: text.clone(),
+                },
+                &Environment::empty(),
+            );
             assert!(loaded.is_ok(), "{}\n{text}", loaded.unwrap_err());
         }
     }

@@ -47,7 +47,11 @@ impl Process {
             .expect("the binary can be started");
         let stdout = collect(child.stdout.take().expect("stdout is piped"));
         let stderr = collect(child.stderr.take().expect("stderr is piped"));
-        Process { child, stdout, stderr }
+        Process {
+            child,
+            stdout,
+            stderr,
+        }
     }
 
     /// What it wrote to standard output so far.
@@ -68,7 +72,9 @@ impl Process {
         let stderr = self.stderr();
         let mut names = format!("listener={listener}");
         let _ = write!(names, " address=");
-        let address = stderr.split_once(&names).and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
+        let address = stderr
+            .split_once(&names)
+            .and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
         address.unwrap_or_else(|| panic!("no address of `{listener}` in:\n{stderr}"))
     }
 
@@ -83,8 +89,13 @@ impl Process {
     /// If it did not say where it is.
     pub fn admin(&self) -> Admin {
         let stderr = self.stderr();
-        let line = stderr.lines().find(|line| line.contains(" admin ")).unwrap_or_else(|| panic!("no admin in:\n{stderr}"));
-        let address = line.split_once("address=").and_then(|(_, rest)| rest.trim().parse().ok());
+        let line = stderr
+            .lines()
+            .find(|line| line.contains(" admin "))
+            .unwrap_or_else(|| panic!("no admin in:\n{stderr}"));
+        let address = line
+            .split_once("address=")
+            .and_then(|(_, rest)| rest.trim().parse().ok());
         Admin(address.unwrap_or_else(|| panic!("no address in {line:?}")))
     }
 
@@ -101,7 +112,11 @@ impl Process {
             if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
                 return status.code().unwrap_or(-1);
             }
-            assert!(started.elapsed() < DEADLINE, "the proxy does not end:\n{}", self.stderr());
+            assert!(
+                started.elapsed() < DEADLINE,
+                "the proxy does not end:\n{}",
+                self.stderr()
+            );
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
@@ -113,9 +128,18 @@ impl Process {
 
     /// Resident memory in bytes, as the kernel counts it.
     pub fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process is there");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS is told");
-        let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().expect("VmRSS is a number");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .expect("the process is there");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("VmRSS is told");
+        let kibibytes: u64 = line
+            .trim()
+            .trim_end_matches("kB")
+            .trim()
+            .parse()
+            .expect("VmRSS is a number");
         kibibytes * 1024
     }
 }
@@ -134,7 +158,10 @@ fn collect(stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
         let mut lines = BufReader::new(stream);
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            shared.lock().expect("nobody panics under the lock").push_str(&String::from_utf8_lossy(&line));
+            shared
+                .lock()
+                .expect("nobody panics under the lock")
+                .push_str(&String::from_utf8_lossy(&line));
             line.clear();
         }
     });
@@ -153,10 +180,21 @@ pub fn binary() -> &'static Path {
 fn build() -> PathBuf {
     // TARGET/PROFILE/deps/TEST
     let test = std::env::current_exe().expect("a process knows its program");
-    let profile = test.ancestors().nth(2).expect("tests lie two folders below their profile's");
+    let profile = test
+        .ancestors()
+        .nth(2)
+        .expect("tests lie two folders below their profile's");
     let target = profile.parent().expect("a profile lies in the target folder");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--quiet", "--package", "outrigger-proxy", "--bin", "outrigger", "--target-dir"]);
+    command.args([
+        "build",
+        "--quiet",
+        "--package",
+        "outrigger-proxy",
+        "--bin",
+        "outrigger",
+        "--target-dir",
+    ]);
     command.arg(target).current_dir(env!("CARGO_MANIFEST_DIR"));
     if profile.ends_with("release") {
         command.arg("--release");

@@ -13,7 +13,11 @@ use tokio::sync::{mpsc, oneshot};
 enum Command {
     Reload(String, oneshot::Sender<Result<u64, String>>),
     BeginDrain(oneshot::Sender<()>),
-    Drain { grace: Duration, timeout: Duration, whole: oneshot::Sender<bool> },
+    Drain {
+        grace: Duration,
+        timeout: Duration,
+        whole: oneshot::Sender<bool>,
+    },
 }
 
 type Addresses = Arc<Mutex<HashMap<String, SocketAddr>>>;
@@ -45,11 +49,19 @@ impl Proxy {
             .name("proxy-control".to_owned())
             .spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                runtime.expect("a runtime can be had").block_on(run(text, shared, started, received));
+                runtime
+                    .expect("a runtime can be had")
+                    .block_on(run(text, shared, started, received));
             })
             .expect("a thread can be had");
-        let admin = within("the proxy's start", start).await.expect("the proxy's thread answers")?;
-        Ok(Proxy { commands, addresses, admin })
+        let admin = within("the proxy's start", start)
+            .await
+            .expect("the proxy's thread answers")?;
+        Ok(Proxy {
+            commands,
+            addresses,
+            admin,
+        })
     }
 
     /// Where the listener `edge` listens.
@@ -63,7 +75,9 @@ impl Proxy {
     /// If there is none of that name.
     pub fn address_of(&self, listener: &str) -> SocketAddr {
         let addresses = self.addresses.lock().expect("nobody panics under the lock");
-        *addresses.get(listener).unwrap_or_else(|| panic!("no listener `{listener}` in {addresses:?}"))
+        *addresses
+            .get(listener)
+            .unwrap_or_else(|| panic!("no listener `{listener}` in {addresses:?}"))
     }
 
     /// The admin endpoint.
@@ -75,25 +89,35 @@ impl Proxy {
     pub async fn reload(&self, document: impl ToString) -> Result<u64, String> {
         let (sender, receiver) = oneshot::channel();
         self.tell(Command::Reload(document.to_string(), sender));
-        within("a reload", receiver).await.expect("the proxy's thread answers")
+        within("a reload", receiver)
+            .await
+            .expect("the proxy's thread answers")
     }
 
     /// Turns readiness off.
     pub async fn begin_drain(&self) {
         let (sender, receiver) = oneshot::channel();
         self.tell(Command::BeginDrain(sender));
-        within("the drain's begin", receiver).await.expect("the proxy's thread answers");
+        within("the drain's begin", receiver)
+            .await
+            .expect("the proxy's thread answers");
     }
 
     /// Begins to end it; the receiver tells whether all that was in flight ended whole.
     pub fn drain(&self, grace: Duration, timeout: Duration) -> oneshot::Receiver<bool> {
         let (whole, receiver) = oneshot::channel();
-        self.tell(Command::Drain { grace, timeout, whole });
+        self.tell(Command::Drain {
+            grace,
+            timeout,
+            whole,
+        });
         receiver
     }
 
     fn tell(&self, command: Command) {
-        self.commands.send(command).unwrap_or_else(|_| panic!("the proxy has ended"));
+        self.commands
+            .send(command)
+            .unwrap_or_else(|_| panic!("the proxy has ended"));
     }
 }
 
@@ -124,7 +148,11 @@ async fn run(
                 proxy.begin_drain();
                 let _ = done.send(());
             }
-            Command::Drain { grace, timeout, whole } => {
+            Command::Drain {
+                grace,
+                timeout,
+                whole,
+            } => {
                 let _ = whole.send(proxy.drain(grace, timeout).await);
                 return;
             }
@@ -133,12 +161,17 @@ async fn run(
 }
 
 fn source(text: String) -> ConfigurationSource {
-    ConfigurationSource::Text(Source { name: "test.yaml".to_owned(), text })
+    ConfigurationSource::Text(Source {
+        name: "test.yaml".to_owned(),
+        text,
+    })
 }
 
 fn note_addresses(proxy: &Inner, addresses: &Addresses) {
     let config = proxy.configuration();
     let names = config.listeners().iter().map(|listener| listener.name().as_str());
-    let bound = names.filter_map(|name| Some((name.to_owned(), proxy.listener_address(name)?))).collect();
+    let bound = names
+        .filter_map(|name| Some((name.to_owned(), proxy.listener_address(name)?)))
+        .collect();
     *addresses.lock().expect("nobody panics under the lock") = bound;
 }

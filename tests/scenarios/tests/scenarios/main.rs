@@ -1,13 +1,18 @@
 //! What a client and an upstream see of a whole proxy: one behaviour per module.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod architecture;
+mod backpressure;
 mod http1;
 mod http2_floods;
 mod http2_pool;
 mod http2_requests;
 mod http2_streams;
 mod http2_upstream;
+mod lifecycle;
+mod reload;
 mod retries;
 mod routing;
 mod strictness_requests;
 mod strictness_responses;
+mod tls;

@@ -32,7 +32,9 @@ enum Failure {
 /// Answers requests, and fails those whose path begins with `/fail`; all others are answered.
 async fn serve(mut script: Script, failure: Failure) -> io::Result<()> {
     loop {
-        let Some(head) = script.head().await? else { return Ok(()) };
+        let Some(head) = script.head().await? else {
+            return Ok(());
+        };
         let fails = head.target().starts_with("/fail");
         if fails && failure == Failure::CloseInBody {
             return Ok(());
@@ -49,7 +51,9 @@ async fn serve(mut script: Script, failure: Failure) -> io::Result<()> {
             Failure::HalfHead => return script.send("HTTP/1.1 200 OK\r\nconte").await,
             Failure::HalfBody => return script.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no").await,
             Failure::HalfBodyReset => {
-                script.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no").await?;
+                script
+                    .send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no")
+                    .await?;
                 return script.reset();
             }
             Failure::Garbage => {
@@ -73,19 +77,30 @@ const FAILURES: [Failure; 7] = [
 /// How often a request of this method ran, on a connection that had served before or not.
 async fn runs(failure: Failure, method: &str, reused: bool) -> usize {
     let upstream = Scripted::start(move |script| serve(script, failure)).await;
-    let document = Document::to(&[upstream.address()]).workers(1).cluster("pool: { idle_timeout: 1h }");
+    let document = Document::to(&[upstream.address()])
+        .workers(1)
+        .cluster("pool: { idle_timeout: 1h }");
     let proxy = Proxy::start(document).await;
     let mut client = Client::connect(proxy.address()).await;
     if reused {
         assert_eq!(client.fetch("/warm", "").await.status(), 200);
     }
     let mut client = Client::connect(proxy.address()).await;
-    let body = if method == "GET" { "" } else { "content-length: 3\r\n" };
+    let body = if method == "GET" {
+        ""
+    } else {
+        "content-length: 3\r\n"
+    };
     let content = if method == "GET" { "" } else { "abc" };
-    let request = format!("{method} /fail HTTP/1.1\r\nhost: a\r\nx-id: once\r\nconnection: close\r\n{body}\r\n{content}");
+    let request = format!(
+        "{method} /fail HTTP/1.1\r\nhost: a\r\nx-id: once\r\nconnection: close\r\n{body}\r\n{content}"
+    );
     client.send(request).await;
     let answer = client.to_close().await;
-    assert!(!answer.starts_with(b"HTTP/1.1 200") || !answer.ends_with(b"ok"), "a failure cannot succeed");
+    assert!(
+        !answer.starts_with(b"HTTP/1.1 200") || !answer.ends_with(b"ok"),
+        "a failure cannot succeed"
+    );
     upstream.runs_of("once")
 }
 
@@ -95,7 +110,10 @@ async fn what_may_have_run_is_not_run_again() {
         for reused in [false, true] {
             for method in ["POST", "PATCH", "UNKNOWN"] {
                 let runs = runs(failure, method, reused).await;
-                assert!(runs <= 1, "{method} ran {runs} times ({failure:?}, reused: {reused})");
+                assert!(
+                    runs <= 1,
+                    "{method} ran {runs} times ({failure:?}, reused: {reused})"
+                );
             }
         }
     }
@@ -163,7 +181,10 @@ async fn an_idle_connection_found_closed_costs_nobody_an_answer() {
         let request = format!("POST / HTTP/1.1\r\nhost: a\r\nx-id: {index}\r\ncontent-length: 3\r\n\r\nabc");
         let response = client.exchange(request).await;
         assert_eq!((response.status(), response.text().as_str()), (200, "ok"));
-        wait_until("the upstream's close", async || (closed.load(Ordering::SeqCst) == index).then_some(())).await;
+        wait_until("the upstream's close", async || {
+            (closed.load(Ordering::SeqCst) == index).then_some(())
+        })
+        .await;
     }
     assert!((1..=5).all(|id| upstream.runs_of(&id.to_string()) == 1));
 }
@@ -186,8 +207,14 @@ async fn a_refused_connection_is_tried_at_another_endpoint_whatever_the_method()
         assert_eq!(upstream.runs_of(&index.to_string()), 1);
         assert_eq!(upstream.last_request().body.bytes, b"abc");
     }
-    let retries = proxy.admin().metric("outrigger_cluster_retries_total{reason=\"connect_failure\"}").await;
-    assert!(retries >= 4.0, "{retries}: every other request met the refusing endpoint");
+    let retries = proxy
+        .admin()
+        .metric("outrigger_cluster_retries_total{reason=\"connect_failure\"}")
+        .await;
+    assert!(
+        retries >= 4.0,
+        "{retries}: every other request met the refusing endpoint"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,10 +222,22 @@ async fn two_refusals_are_one_answer() {
     let document = Document::to(&[refusing().await, refusing().await, refusing().await]);
     let proxy = Proxy::start(document).await;
     let response = Client::connect(proxy.address()).await.fetch("/", "").await;
-    assert_eq!((response.status(), response.text().as_str()), (503, "upstream connect error\n"));
-    proxy.admin().wait_for_metric("outrigger_cluster_attempts_total", 2.0).await;
-    proxy.admin().wait_for_metric("outrigger_route_response_flags_total{flag=\"UF\"}", 1.0).await;
-    proxy.admin().wait_for_metric("outrigger_route_response_flags_total{flag=\"URX\"}", 1.0).await;
+    assert_eq!(
+        (response.status(), response.text().as_str()),
+        (503, "upstream connect error\n")
+    );
+    proxy
+        .admin()
+        .wait_for_metric("outrigger_cluster_attempts_total", 2.0)
+        .await;
+    proxy
+        .admin()
+        .wait_for_metric("outrigger_route_response_flags_total{flag=\"UF\"}", 1.0)
+        .await;
+    proxy
+        .admin()
+        .wait_for_metric("outrigger_route_response_flags_total{flag=\"URX\"}", 1.0)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,12 +260,16 @@ async fn a_body_is_replayed_up_to_64_kib_and_not_beyond() {
         let mut client = Client::connect(proxy.address()).await;
         assert_eq!(client.fetch("/", "").await.text(), "ok");
         let body = "0123456789abcdef".repeat(bytes / 16);
-        let request = format!("PUT / HTTP/1.1\r\nhost: a\r\nx-id: put\r\ncontent-length: {bytes}\r\n\r\n{body}");
+        let request =
+            format!("PUT / HTTP/1.1\r\nhost: a\r\nx-id: put\r\ncontent-length: {bytes}\r\n\r\n{body}");
         let response = client.exchange(request).await;
         assert_eq!(response.status(), status, "{bytes} bytes");
         assert_eq!(upstream.runs_of("put"), usize::from(status == 200));
         if status == 200 {
-            assert!(upstream.last_request().body.bytes == body.as_bytes(), "the replayed body is another");
+            assert!(
+                upstream.last_request().body.bytes == body.as_bytes(),
+                "the replayed body is another"
+            );
         }
     }
 }
@@ -250,7 +293,9 @@ async fn retries_have_a_budget() {
     let mut clients = Vec::new();
     for _ in 0..REQUESTS {
         let mut client = Client::connect(proxy.address()).await;
-        client.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        client
+            .send("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+            .await;
         clients.push(client);
     }
     let admin = proxy.admin();
@@ -265,7 +310,10 @@ async fn retries_have_a_budget() {
     .await;
     let retried = admin.metric("outrigger_cluster_retries_total").await;
     // 20 % of 40, which is never reached all at once.
-    assert!((3.0..=8.0).contains(&retried), "{retried} retries in flight, {denied} denied");
+    assert!(
+        (3.0..=8.0).contains(&retried),
+        "{retried} retries in flight, {denied} denied"
+    );
     go.send(true).unwrap();
     let mut answered = [0; 2];
     for client in &mut clients {
@@ -273,7 +321,12 @@ async fn retries_have_a_budget() {
         answered[usize::from(response.status() == 503)] += 1;
     }
     assert_eq!(answered[0] + answered[1], REQUESTS);
-    admin.wait_for_metric("outrigger_route_response_flags_total{flag=\"UO\"}", answered[1] as f64).await;
+    admin
+        .wait_for_metric(
+            "outrigger_route_response_flags_total{flag=\"UO\"}",
+            answered[1] as f64,
+        )
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -297,8 +350,16 @@ async fn an_upstream_replaced_under_load_loses_and_repeats_nothing() {
             // Until the new one listens, a connection is refused: replacing is not without a gap here.
             second = Some(wait_for_port(address).await);
         }
-        let (method, body) = if index % 2 == 0 { ("GET", "") } else { ("POST", "content-length: 0\r\n") };
-        let response = client.exchange(format!("{method} / HTTP/1.1\r\nhost: a\r\nx-id: {index}\r\n{body}\r\n")).await;
+        let (method, body) = if index % 2 == 0 {
+            ("GET", "")
+        } else {
+            ("POST", "content-length: 0\r\n")
+        };
+        let response = client
+            .exchange(format!(
+                "{method} / HTTP/1.1\r\nhost: a\r\nx-id: {index}\r\n{body}\r\n"
+            ))
+            .await;
         if method == "GET" {
             assert_eq!(response.status(), 200, "request {index}");
         } else if response.status() != 200 {
@@ -310,7 +371,10 @@ async fn an_upstream_replaced_under_load_loses_and_repeats_nothing() {
         let runs = before + second.runs_of(&index.to_string());
         assert!(runs <= 1, "POST {index} ran {runs} times");
     }
-    assert!(failed_posts <= 1, "{failed_posts} failed: at most the one on the connection that died");
+    assert!(
+        failed_posts <= 1,
+        "{failed_posts} failed: at most the one on the connection that died"
+    );
 }
 
 /// An upstream on a port that another has just left.

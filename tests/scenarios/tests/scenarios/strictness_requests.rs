@@ -22,7 +22,12 @@ struct Case {
 
 impl Case {
     fn new(input: impl Into<Vec<u8>>, status: u16, reason: &'static str) -> Case {
-        Case { input: input.into(), status, reason, closes: true }
+        Case {
+            input: input.into(),
+            status,
+            reason,
+            closes: true,
+        }
     }
 
     fn stays_open(mut self) -> Case {
@@ -65,7 +70,11 @@ impl Bench {
     async fn new(http: &str) -> Bench {
         let upstream = Scripted::ok().await;
         let proxy = Proxy::start(Document::to(&[upstream.address()]).http(http)).await;
-        Bench { upstream, proxy, refused: BTreeMap::new() }
+        Bench {
+            upstream,
+            proxy,
+            refused: BTreeMap::new(),
+        }
     }
 
     async fn refuses_all(&mut self, cases: &[Case]) {
@@ -81,11 +90,23 @@ impl Bench {
         let shown = format!("{pieces:?}: {}", excerpt(&case.input));
         let mut client = Client::connect(self.proxy.address()).await;
         send(&mut client, &case.input, pieces).await;
-        let response = client.try_response_within().await.unwrap_or_else(|error| panic!("{shown}: {error}"));
+        let response = client
+            .try_response_within()
+            .await
+            .unwrap_or_else(|error| panic!("{shown}: {error}"));
         assert_eq!(response.status(), case.status, "{shown}: {}", response.text());
         assert!(!response.body.bytes.is_empty(), "{shown}: the answer has no body");
-        assert_eq!(response.head.framing(), Some(wire::Framing::Length(response.body.bytes.len() as u64)), "{shown}");
-        assert_eq!(response.field("connection") == Some("close"), case.closes, "{shown}: {:?}", response.head);
+        assert_eq!(
+            response.head.framing(),
+            Some(wire::Framing::Length(response.body.bytes.len() as u64)),
+            "{shown}"
+        );
+        assert_eq!(
+            response.field("connection") == Some("close"),
+            case.closes,
+            "{shown}: {:?}",
+            response.head
+        );
         if case.closes {
             let rest = client.to_close().await;
             assert!(rest.is_empty(), "{shown}: a second answer: {}", excerpt(&rest));
@@ -111,8 +132,10 @@ async fn counted(admin: Admin, reason: &str, count: f64, shown: &str) {
     let found = admin.metric(&series).await;
     if found != count {
         let all = admin.metrics().await.0;
-        let lines: Vec<&str> =
-            all.lines().filter(|line| line.contains("refused_total") && !line.ends_with(" 0")).collect();
+        let lines: Vec<&str> = all
+            .lines()
+            .filter(|line| line.contains("refused_total") && !line.ends_with(" 0"))
+            .collect();
         panic!("{shown}: {series} is {found}, not {count}:\n{}", lines.join("\n"));
     }
 }
@@ -148,12 +171,18 @@ async fn limits_are_exact_answers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn paths_that_cannot_be_normalized_are_refused() {
-    Bench::new("escaped_slashes: refuse, repeated_slashes: refuse").await.refuses_all(&messages::paths()).await;
+    Bench::new("escaped_slashes: refuse, repeated_slashes: refuse")
+        .await
+        .refuses_all(&messages::paths())
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_1_0_is_as_strict_where_it_is_accepted() {
-    Bench::new("accept_http_10: true").await.refuses_all(&messages::http_10()).await;
+    Bench::new("accept_http_10: true")
+        .await
+        .refuses_all(&messages::http_10())
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,9 +226,18 @@ async fn valid_oddities_pass() {
             assert_eq!(request.head.start_line, case.start_line, "{shown}");
             assert_eq!(request.body.bytes, case.body.as_bytes(), "{shown}");
             if let Some((name, value)) = case.field {
-                assert_eq!(request.head.field(name), Some(value), "{shown}: {:?}", request.head);
+                assert_eq!(
+                    request.head.field(name),
+                    Some(value),
+                    "{shown}: {:?}",
+                    request.head
+                );
             }
         }
-        assert_eq!(bench.upstream.request_count(), valid::CASES.len(), "each ran once");
+        assert_eq!(
+            bench.upstream.request_count(),
+            valid::CASES.len(),
+            "each ran once"
+        );
     }
 }

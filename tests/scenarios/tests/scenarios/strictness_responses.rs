@@ -20,14 +20,20 @@ enum Pieces {
 
 /// Sends, to the request for `/N`, the response of case N, and waits for the proxy to close or closes itself.
 async fn play(mut script: Script, cases: Arc<Vec<Case>>, pieces: Pieces) -> std::io::Result<()> {
-    let Some(request) = script.request().await? else { return Ok(()) };
+    let Some(request) = script.request().await? else {
+        return Ok(());
+    };
     let index: usize = request.head.target().trim_start_matches('/').parse().unwrap();
     let case = &cases[index];
     match pieces {
         Pieces::One => script.send(&case.response).await?,
         Pieces::Bytes => script.send_bytewise(&case.response).await?,
     }
-    if case.closes { Ok(()) } else { script.until_closed().await }
+    if case.closes {
+        Ok(())
+    } else {
+        script.until_closed().await
+    }
 }
 
 /// The access log's lines, by path.
@@ -60,27 +66,43 @@ async fn faulty_responses_are_refused(pieces: Pieces) {
     let log = directory.path().join("access.log");
     let proxy = Proxy::start(Document::to(&[upstream.address()]).http(&access_log(&log))).await;
     for (index, case) in cases.iter().enumerate() {
-        let shown = format!("{pieces:?} {}", case.response[..case.response.len().min(200)].escape_ascii());
+        let shown = format!(
+            "{pieces:?} {}",
+            case.response[..case.response.len().min(200)].escape_ascii()
+        );
         let mut client = Client::connect(proxy.address()).await;
-        client.send(format!("{} /{index} HTTP/1.1\r\nhost: a\r\n\r\n", case.method)).await;
+        client
+            .send(format!("{} /{index} HTTP/1.1\r\nhost: a\r\n\r\n", case.method))
+            .await;
         match case.outcome {
             Outcome::Refused(_) | Outcome::Died => {
                 let status = if case.outcome == Outcome::Died { 503 } else { 502 };
-                let response = client.try_response_within().await.unwrap_or_else(|error| panic!("{shown}: {error}"));
+                let response = client
+                    .try_response_within()
+                    .await
+                    .unwrap_or_else(|error| panic!("{shown}: {error}"));
                 assert_eq!(response.status(), status, "{shown}: {}", response.text());
                 assert!(!response.body.bytes.is_empty(), "{shown}: no body");
-                assert!(!response.text().contains("secret"), "{shown}: the upstream's bytes pass");
+                assert!(
+                    !response.text().contains("secret"),
+                    "{shown}: the upstream's bytes pass"
+                );
             }
             Outcome::Cut(_) => {
                 let response = client.try_response_within().await;
                 assert!(response.is_err(), "{shown}: looks whole: {response:?}");
             }
         }
-        wait_until(&format!("{shown}: the upstream's connection to be closed"), || async {
-            (upstream.open_connections() == 0).then_some(())
-        })
+        wait_until(
+            &format!("{shown}: the upstream's connection to be closed"),
+            || async { (upstream.open_connections() == 0).then_some(()) },
+        )
         .await;
-        assert_eq!(upstream.connections(), index + 1, "{shown}: no connection is used twice, nothing is retried");
+        assert_eq!(
+            upstream.connections(),
+            index + 1,
+            "{shown}: no connection is used twice, nothing is retried"
+        );
     }
     let lines = log_lines(&log, cases.len()).await;
     for (index, case) in cases.iter().enumerate() {
@@ -90,10 +112,20 @@ async fn faulty_responses_are_refused(pieces: Pieces) {
             Outcome::Died | Outcome::Cut(None) => ("UC", "upstream_connection_closed"),
         };
         let shown = case.response.escape_ascii();
-        assert_eq!((line["flags"].as_str(), line["details"].as_str()), (Some(flags), Some(details)), "{shown}: {line}");
+        assert_eq!(
+            (line["flags"].as_str(), line["details"].as_str()),
+            (Some(flags), Some(details)),
+            "{shown}: {line}"
+        );
     }
-    let refused = cases.iter().filter(|case| matches!(case.outcome, Outcome::Refused(_) | Outcome::Cut(Some(_)))).count();
-    proxy.admin().wait_for_metric("outrigger_cluster_protocol_errors_total", refused as f64).await;
+    let refused = cases
+        .iter()
+        .filter(|case| matches!(case.outcome, Outcome::Refused(_) | Outcome::Cut(Some(_))))
+        .count();
+    proxy
+        .admin()
+        .wait_for_metric("outrigger_cluster_protocol_errors_total", refused as f64)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,7 +159,11 @@ async fn bytes_behind_a_response_end_its_connection() {
         let mut client = Client::connect(proxy.address()).await;
         for count in 1..=3 {
             let response = client.fetch("/", "").await;
-            assert_eq!((response.status(), response.text().as_str()), (200, "ok"), "{behind:?}");
+            assert_eq!(
+                (response.status(), response.text().as_str()),
+                (200, "ok"),
+                "{behind:?}"
+            );
             assert_eq!(upstream.connections(), count, "{behind:?}");
         }
     }
@@ -135,7 +171,11 @@ async fn bytes_behind_a_response_end_its_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_nobody_asked_for_on_an_idle_connection_end_it() {
-    for unasked in ["x", "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret", "HTTP/1.1 408 Request Timeout\r\n\r\n"] {
+    for unasked in [
+        "x",
+        "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret",
+        "HTTP/1.1 408 Request Timeout\r\n\r\n",
+    ] {
         let (ask, asked) = tokio::sync::watch::channel(false);
         let sent = Arc::new(tokio::sync::Notify::new());
         let notify = Arc::clone(&sent);
@@ -153,7 +193,9 @@ async fn bytes_nobody_asked_for_on_an_idle_connection_end_it() {
             }
         })
         .await;
-        let document = Document::to(&[upstream.address()]).cluster("pool: { idle_timeout: 1h }").workers(1);
+        let document = Document::to(&[upstream.address()])
+            .cluster("pool: { idle_timeout: 1h }")
+            .workers(1);
         let proxy = Proxy::start(document).await;
         let mut client = Client::connect(proxy.address()).await;
         assert_eq!(client.fetch("/", "").await.text(), "ok");
@@ -161,8 +203,16 @@ async fn bytes_nobody_asked_for_on_an_idle_connection_end_it() {
         // Once they are sent they lie in the proxy's socket, and it looks there before it uses the connection.
         within("the bytes to be sent", sent.notified()).await;
         let response = client.fetch("/", "").await;
-        assert_eq!((response.status(), response.text().as_str()), (200, "ok"), "{unasked:?}");
-        assert_eq!((upstream.connections(), upstream.request_count()), (2, 2), "{unasked:?}");
+        assert_eq!(
+            (response.status(), response.text().as_str()),
+            (200, "ok"),
+            "{unasked:?}"
+        );
+        assert_eq!(
+            (upstream.connections(), upstream.request_count()),
+            (2, 2),
+            "{unasked:?}"
+        );
         let closed = "outrigger_cluster_connections_closed_total{reason=\"unsolicited_bytes\"}";
         proxy.admin().wait_for_metric(closed, 1.0).await;
     }
@@ -176,7 +226,12 @@ async fn interim_responses_pass_up_to_their_limit() {
         let proxy = Proxy::start(Document::to(&[upstream.address()])).await;
         let response = Client::connect(proxy.address()).await.fetch("/", "").await;
         assert_eq!((response.status(), response.interim.len()), (status, 8));
-        assert!(response.interim.iter().all(|head| head.status() == 103 && head.field("link") == Some("</a>")));
+        assert!(
+            response
+                .interim
+                .iter()
+                .all(|head| head.status() == 103 && head.field("link") == Some("</a>"))
+        );
     }
 }
 

@@ -18,7 +18,10 @@ async fn bodies_of_all_sizes_and_framings_pass_both_ways() {
     let proxy = Proxy::start(Document::to(&[upstream.address()]).workers(1)).await;
     for size in SIZES {
         let body = pattern(size);
-        let with_length = [format!("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n").into_bytes(), body.clone()];
+        let with_length = [
+            format!("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n").into_bytes(),
+            body.clone(),
+        ];
         let mut chunked = vec![b"PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n".to_vec()];
         for piece in body.chunks(10_007) {
             chunked.push(format!("{:x}\r\n", piece.len()).into_bytes());
@@ -83,21 +86,39 @@ async fn a_response_framed_by_the_connections_end_is_framed_anew() {
 async fn responses_without_a_body_have_none() {
     let upstream = Scripted::start(|mut script| async move {
         while let Some(request) = script.request().await? {
-            let length = if request.head.target() == "/204" { "" } else { "content-length: 9\r\n" };
-            let status = if request.head.method() == "HEAD" { "200" } else { &request.head.target()[1..] };
-            script.send(format!("HTTP/1.1 {status} x\r\n{length}etag: \"a\"\r\n\r\n")).await?;
+            let length = if request.head.target() == "/204" {
+                ""
+            } else {
+                "content-length: 9\r\n"
+            };
+            let status = if request.head.method() == "HEAD" {
+                "200"
+            } else {
+                &request.head.target()[1..]
+            };
+            script
+                .send(format!("HTTP/1.1 {status} x\r\n{length}etag: \"a\"\r\n\r\n"))
+                .await?;
         }
         Ok(())
     })
     .await;
     let proxy = Proxy::start(Document::to(&[upstream.address()])).await;
     let mut client = Client::connect(proxy.address()).await;
-    for (method, target, length) in
-        [("HEAD", "/", Some("9")), ("GET", "/304", Some("9")), ("GET", "/204", None), ("HEAD", "/", Some("9"))]
-    {
-        let response = client.exchange(format!("{method} {target} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+    for (method, target, length) in [
+        ("HEAD", "/", Some("9")),
+        ("GET", "/304", Some("9")),
+        ("GET", "/204", None),
+        ("HEAD", "/", Some("9")),
+    ] {
+        let response = client
+            .exchange(format!("{method} {target} HTTP/1.1\r\nhost: a\r\n\r\n"))
+            .await;
         assert_eq!(response.field("content-length"), length, "{method} {target}");
-        assert_eq!((response.field("etag"), response.field("transfer-encoding")), (Some("\"a\""), None));
+        assert_eq!(
+            (response.field("etag"), response.field("transfer-encoding")),
+            (Some("\"a\""), None)
+        );
     }
     assert_eq!(upstream.connections(), 1);
 }
@@ -128,7 +149,11 @@ async fn trailers_pass_both_ways_announced_or_not() {
     assert_eq!(response.body.trailers, [pair("x-sum", "1"), pair("x-more", "2")]);
     let request = upstream.last_request();
     assert_eq!(request.body.trailers, [pair("x-sum", "3"), pair("x-more", "4")]);
-    assert_eq!(request.head.field("te"), Some("trailers"), "the one value of TE that passes");
+    assert_eq!(
+        request.head.field("te"),
+        Some("trailers"),
+        "the one value of TE that passes"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,7 +167,10 @@ async fn expectations_are_answered_here_and_not_passed_on() {
     client.send("abc").await;
     assert_eq!(client.response("POST").await.text(), "ok");
     let request = upstream.last_request();
-    assert_eq!((request.body.bytes.as_slice(), request.head.field("expect")), (&b"abc"[..], None));
+    assert_eq!(
+        (request.body.bytes.as_slice(), request.head.field("expect")),
+        (&b"abc"[..], None)
+    );
 
     // Who does not wait needs no leave.
     let response = client.exchange(format!("{head}abc")).await;
@@ -168,7 +196,9 @@ async fn interim_responses_pass_as_they_come() {
         let mut gone = gone.clone();
         async move {
             script.request().await?;
-            script.send("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\nconnection: x\r\nx: 1\r\n\r\n").await?;
+            script
+                .send("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\nconnection: x\r\nx: 1\r\n\r\n")
+                .await?;
             let _ = gone.wait_for(|go| *go).await;
             script.send(OK).await
         }
@@ -178,7 +208,10 @@ async fn interim_responses_pass_as_they_come() {
     let mut client = Client::connect(proxy.address()).await;
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let hints = client.head().await;
-    assert_eq!((hints.status(), hints.field("link"), hints.field("x")), (103, Some("</a>"), None));
+    assert_eq!(
+        (hints.status(), hints.field("link"), hints.field("x")),
+        (103, Some("</a>"), None)
+    );
     go.send(true).unwrap();
     assert_eq!(client.response("GET").await.text(), "ok");
 }
@@ -188,7 +221,9 @@ async fn a_body_streams_piece_by_piece_in_both_directions() {
     let upstream = Echo::start().await;
     let proxy = Proxy::start(Document::to(&[upstream.address()])).await;
     let mut client = Client::connect(proxy.address()).await;
-    client.send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+        .await;
     assert_eq!(client.head().await.status(), 200);
     for piece in ["one", "two", "three"] {
         let chunk = format!("{:x}\r\n{piece}\r\n", piece.len());
@@ -204,20 +239,31 @@ async fn a_body_streams_piece_by_piece_in_both_directions() {
 async fn an_early_response_passes_whole_while_the_body_is_on_its_way() {
     let upstream = Scripted::start(|mut script| async move {
         script.head().await?;
-        script.send("HTTP/1.1 413 Too Large\r\ncontent-length: 5\r\nconnection: close\r\n\r\nlarge").await?;
+        script
+            .send("HTTP/1.1 413 Too Large\r\ncontent-length: 5\r\nconnection: close\r\n\r\nlarge")
+            .await?;
         script.half_close().await?;
         script.until_closed().await
     })
     .await;
     let proxy = Proxy::start(Document::to(&[upstream.address()])).await;
     let mut client = Client::connect(proxy.address()).await;
-    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000000\r\n\r\n").await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000000\r\n\r\n")
+        .await;
     client.send(pattern(100_000)).await;
     let response = client.response("POST").await;
     assert_eq!((response.status(), response.text().as_str()), (413, "large"));
-    assert_eq!(response.field("connection"), Some("close"), "what is left of the body cannot be told from a request");
+    assert_eq!(
+        response.field("connection"),
+        Some("close"),
+        "what is left of the body cannot be told from a request"
+    );
     assert!(client.is_closed().await);
-    wait_until("the upstream to be left", || async { (upstream.open_connections() == 0).then_some(()) }).await;
+    wait_until("the upstream to be left", || async {
+        (upstream.open_connections() == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,12 +271,16 @@ async fn an_upstream_that_answers_early_and_resets_is_still_heard() {
     // The answer is whole before the connection dies under the rest of the request.
     let upstream = Scripted::start(|mut script| async move {
         script.head().await?;
-        script.send("HTTP/1.1 401 No\r\ncontent-length: 2\r\n\r\nno").await
+        script
+            .send("HTTP/1.1 401 No\r\ncontent-length: 2\r\n\r\nno")
+            .await
     })
     .await;
     let proxy = Proxy::start(Document::to(&[upstream.address()])).await;
     let mut client = Client::connect(proxy.address()).await;
-    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\nabc").await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\nabc")
+        .await;
     let response = client.response("POST").await;
     assert_eq!((response.status(), response.text().as_str()), (401, "no"));
 }

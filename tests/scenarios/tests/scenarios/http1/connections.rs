@@ -15,8 +15,14 @@ async fn a_connection_serves_one_request_after_the_other() {
         assert_eq!(upstream.last_request().head.start_line, "GET /a?b HTTP/1.1");
     }
     assert_eq!((upstream.request_count(), upstream.connections()), (3, 1));
-    proxy.admin().wait_for_metric("outrigger_route_requests_total{code_class=\"2xx\"}", 3.0).await;
-    proxy.admin().wait_for_metric("outrigger_cluster_pool_hits_total", 2.0).await;
+    proxy
+        .admin()
+        .wait_for_metric("outrigger_route_requests_total{code_class=\"2xx\"}", 3.0)
+        .await;
+    proxy
+        .admin()
+        .wait_for_metric("outrigger_cluster_pool_hits_total", 2.0)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +53,9 @@ async fn a_pipelined_request_waits_for_the_answer_before_it() {
     let upstream = Scripted::start(|mut script| async move {
         while let Some(request) = script.request().await? {
             // An answer to the second would be out before the first's body is.
-            script.send("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n").await?;
+            script
+                .send("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n")
+                .await?;
             for byte in request.head.target().repeat(3).bytes() {
                 script.send([byte]).await?;
                 tokio::task::yield_now().await;
@@ -58,7 +66,9 @@ async fn a_pipelined_request_waits_for_the_answer_before_it() {
     .await;
     let proxy = Proxy::start(Document::to(&[upstream.address()])).await;
     let mut client = Client::connect(proxy.address()).await;
-    client.send("GET /a HTTP/1.1\r\nhost: a\r\n\r\nGET /b HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    client
+        .send("GET /a HTTP/1.1\r\nhost: a\r\n\r\nGET /b HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        .await;
     assert_eq!(client.response("GET").await.text(), "/a/a/a");
     assert_eq!(client.response("GET").await.text(), "/b/b/b");
     assert!(client.is_closed().await);
@@ -72,10 +82,17 @@ async fn who_asks_for_a_close_gets_it() {
     for connection in ["close", "Close", "x, close", "keep-alive, close"] {
         let mut client = Client::connect(proxy.address()).await;
         let response = client.fetch("/", &format!("connection: {connection}\r\n")).await;
-        assert_eq!((response.status(), response.field("connection")), (200, Some("close")));
+        assert_eq!(
+            (response.status(), response.field("connection")),
+            (200, Some("close"))
+        );
         assert!(client.is_closed().await);
     }
-    assert_eq!(upstream.connections(), 1, "the upstream's connection is another matter");
+    assert_eq!(
+        upstream.connections(),
+        1,
+        "the upstream's connection is another matter"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +106,11 @@ async fn an_upstream_that_asks_for_a_close_is_not_used_again() {
         let mut client = Client::connect(proxy.address()).await;
         for count in 1..=3 {
             let answer = client.fetch("/", "").await;
-            assert_eq!((answer.text().as_str(), answer.field("connection")), ("ok", None), "{response:?}");
+            assert_eq!(
+                (answer.text().as_str(), answer.field("connection")),
+                ("ok", None),
+                "{response:?}"
+            );
             assert_eq!(upstream.connections(), count, "{response:?}");
         }
     }
@@ -97,19 +118,30 @@ async fn an_upstream_that_asks_for_a_close_is_not_used_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_1_0_is_accepted_where_it_is_configured() {
-    let upstream = Scripted::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n").await;
+    let upstream =
+        Scripted::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+            .await;
     let proxy = Proxy::start(Document::to(&[upstream.address()]).http("accept_http_10: true")).await;
     let mut client = Client::connect(proxy.address()).await;
     let response = client.exchange("GET / HTTP/1.0\r\nhost: a\r\n\r\n").await;
     assert_eq!(response.text(), "ok");
-    assert_eq!((response.head.framing(), response.field("connection")), (None, Some("close")), "no chunks for HTTP/1.0");
+    assert_eq!(
+        (response.head.framing(), response.field("connection")),
+        (None, Some("close")),
+        "no chunks for HTTP/1.0"
+    );
 
     let upstream = Scripted::answering(OK).await;
     let proxy = Proxy::start(Document::to(&[upstream.address()]).http("accept_http_10: true")).await;
     let mut client = Client::connect(proxy.address()).await;
     for _ in 0..2 {
-        let response = client.exchange("GET / HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n").await;
-        assert_eq!((response.text().as_str(), response.field("connection")), ("ok", Some("keep-alive")));
+        let response = client
+            .exchange("GET / HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n")
+            .await;
+        assert_eq!(
+            (response.text().as_str(), response.field("connection")),
+            ("ok", Some("keep-alive"))
+        );
     }
     let response = client.exchange("GET / HTTP/1.0\r\nhost: a\r\n\r\n").await;
     assert_eq!(response.text(), "ok");
@@ -126,11 +158,20 @@ async fn a_client_that_half_closes_has_gone() {
     let proxy = Proxy::start(Document::to(&[upstream.address()])).await;
     let mut client = Client::connect(proxy.address()).await;
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    wait_until("the request upstream", || async { (upstream.request_count() == 1).then_some(()) }).await;
+    wait_until("the request upstream", || async {
+        (upstream.request_count() == 1).then_some(())
+    })
+    .await;
     client.half_close().await;
-    wait_until("the upstream's connection to be cut", || async { (upstream.open_connections() == 0).then_some(()) }).await;
+    wait_until("the upstream's connection to be cut", || async {
+        (upstream.open_connections() == 0).then_some(())
+    })
+    .await;
     assert!(client.is_closed().await, "there is no answer for who has gone");
-    proxy.admin().wait_for_metric("outrigger_route_response_flags_total{flag=\"DC\"}", 1.0).await;
+    proxy
+        .admin()
+        .wait_for_metric("outrigger_route_response_flags_total{flag=\"DC\"}", 1.0)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,10 +179,18 @@ async fn a_client_that_leaves_in_its_body_cancels_the_request() {
     let upstream = Scripted::ok().await;
     let proxy = Proxy::start(Document::to(&[upstream.address()])).await;
     let mut client = Client::connect(proxy.address()).await;
-    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc").await;
-    wait_until("the head upstream", || async { (upstream.head_count() == 1).then_some(()) }).await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc")
+        .await;
+    wait_until("the head upstream", || async {
+        (upstream.head_count() == 1).then_some(())
+    })
+    .await;
     drop(client);
-    wait_until("the upstream's connection to be cut", || async { (upstream.open_connections() == 0).then_some(()) }).await;
+    wait_until("the upstream's connection to be cut", || async {
+        (upstream.open_connections() == 0).then_some(())
+    })
+    .await;
     assert_eq!(upstream.request_count(), 0, "half a request is none");
 }
 
@@ -185,6 +234,16 @@ async fn connections_beyond_the_limit_are_closed_at_once() {
     let refused = "outrigger_listener_connections_refused_total{reason=\"limit\"}";
     proxy.admin().wait_for_metric(refused, 1.0).await;
     drop(clients);
-    proxy.admin().wait_for_metric("outrigger_listener_connections_active", 0.0).await;
-    assert_eq!(Client::connect(proxy.address()).await.fetch("/", "").await.status(), 200);
+    proxy
+        .admin()
+        .wait_for_metric("outrigger_listener_connections_active", 0.0)
+        .await;
+    assert_eq!(
+        Client::connect(proxy.address())
+            .await
+            .fetch("/", "")
+            .await
+            .status(),
+        200
+    );
 }

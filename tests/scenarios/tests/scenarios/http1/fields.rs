@@ -11,7 +11,11 @@ async fn through(http: &str, request_fields: &str, response_fields: &str) -> (Re
     let upstream = Scripted::answering(response).await;
     let proxy = Proxy::start(Document::to(&[upstream.address()]).http(http)).await;
     let mut client = Client::connect(proxy.address()).await;
-    let response = client.exchange(format!("GET / HTTP/1.1\r\nhost: a.example:81\r\n{request_fields}\r\n")).await;
+    let response = client
+        .exchange(format!(
+            "GET / HTTP/1.1\r\nhost: a.example:81\r\n{request_fields}\r\n"
+        ))
+        .await;
     assert_eq!(response.text(), "ok");
     (upstream.last_request(), response)
 }
@@ -26,13 +30,23 @@ async fn hop_by_hop_fields_never_pass() {
          proxy-authenticate: Basic\r\nupgrade: h2c\r\nx-stays: 1\r\n",
     )
     .await;
-    for name in ["connection", "x-hop", "keep-alive", "proxy-connection", "te", "upgrade"] {
+    for name in [
+        "connection",
+        "x-hop",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "upgrade",
+    ] {
         assert_eq!(request.head.field(name), None, "{name} reached the upstream");
     }
     for name in ["connection", "x-hop", "keep-alive", "proxy-connection", "upgrade"] {
         assert_eq!(response.field(name), None, "{name} reached the client");
     }
-    assert_eq!((request.head.field("x-stays"), response.field("x-stays")), (Some("1"), Some("1")));
+    assert_eq!(
+        (request.head.field("x-stays"), response.field("x-stays")),
+        (Some("1"), Some("1"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,7 +60,10 @@ async fn connection_cannot_name_what_must_stay() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_that_no_route_allows_is_not_asked_for() {
     let (request, response) = through("", "connection: upgrade\r\nupgrade: websocket\r\n", "").await;
-    assert_eq!((request.head.field("upgrade"), request.head.field("connection")), (None, None));
+    assert_eq!(
+        (request.head.field("upgrade"), request.head.field("connection")),
+        (None, None)
+    );
     assert_eq!(response.status(), 200);
 }
 
@@ -59,7 +76,10 @@ async fn what_an_untrusted_client_says_of_itself_is_replaced() {
     assert_eq!(all("x-forwarded-for"), ["127.0.0.1"]);
     assert_eq!(all("x-forwarded-proto"), ["http"]);
     assert_eq!(all("x-forwarded-host"), ["a.example:81"]);
-    assert_eq!((all("x-envoy-internal"), all("x-outrigger-anything")), (vec![], vec![]));
+    assert_eq!(
+        (all("x-envoy-internal"), all("x-outrigger-anything")),
+        (vec![], vec![])
+    );
     let ids = all("x-request-id");
     assert_eq!((ids.len(), ids[0].len()), (1, 36), "{ids:?}");
 }
@@ -81,8 +101,18 @@ async fn server_and_via_pass_are_set_or_appended_to() {
     let theirs = "server: theirs\r\nvia: 1.1 theirs\r\n";
     for (http, request_via, server, via) in [
         ("", Some("1.1 client"), "outrigger", "1.1 theirs"),
-        ("server_header: pass, via_header: pass", Some("1.1 client"), "theirs", "1.1 theirs"),
-        ("server_header: { set: me }, via_header: { set: '1.1 me' }", Some("1.1 me"), "me", "1.1 me"),
+        (
+            "server_header: pass, via_header: pass",
+            Some("1.1 client"),
+            "theirs",
+            "1.1 theirs",
+        ),
+        (
+            "server_header: { set: me }, via_header: { set: '1.1 me' }",
+            Some("1.1 me"),
+            "me",
+            "1.1 me",
+        ),
         (
             "server_header: { append: me }, via_header: { append: '1.1 me' }",
             Some("1.1 client, 1.1 me"),
@@ -92,15 +122,33 @@ async fn server_and_via_pass_are_set_or_appended_to() {
     ] {
         let (request, response) = through(http, "via: 1.1 client\r\n", theirs).await;
         assert_eq!(request.head.field("via"), request_via, "{http}");
-        assert_eq!((response.field("server"), response.field("via")), (Some(server), Some(via)), "{http}");
+        assert_eq!(
+            (response.field("server"), response.field("via")),
+            (Some(server), Some(via)),
+            "{http}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fields_keep_their_order_their_values_and_their_repetitions() {
-    let (request, response) = through("", "b: 2\r\na: 1\r\nb: 3\r\n", "set-cookie: a\r\nx: 1\r\nset-cookie: b\r\n").await;
-    let sent: Vec<_> = request.head.fields.iter().filter(|(name, _)| name.len() == 1).cloned().collect();
-    assert_eq!(sent, [("b", "2"), ("a", "1"), ("b", "3")].map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let (request, response) = through(
+        "",
+        "b: 2\r\na: 1\r\nb: 3\r\n",
+        "set-cookie: a\r\nx: 1\r\nset-cookie: b\r\n",
+    )
+    .await;
+    let sent: Vec<_> = request
+        .head
+        .fields
+        .iter()
+        .filter(|(name, _)| name.len() == 1)
+        .cloned()
+        .collect();
+    assert_eq!(
+        sent,
+        [("b", "2"), ("a", "1"), ("b", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
     assert_eq!(response.head.all("set-cookie").collect::<Vec<_>>(), ["a", "b"]);
 }
 
@@ -108,7 +156,10 @@ async fn fields_keep_their_order_their_values_and_their_repetitions() {
 async fn local_replies_say_who_speaks() {
     let proxy = Proxy::start(Document::to(&[])).await;
     let response = Client::connect(proxy.address()).await.fetch("/", "").await;
-    assert_eq!((response.status(), response.field("server")), (503, Some("outrigger")));
+    assert_eq!(
+        (response.status(), response.field("server")),
+        (503, Some("outrigger"))
+    );
     assert!(response.field("date").is_some(), "{response:?}");
     assert_eq!(response.field("content-type"), Some("text/plain"));
 }
@@ -121,7 +172,9 @@ async fn access_logs_tell_one_line_for_each_request() {
     let log = format!("access_logs: [{{ path: '{}', format: json }}]", file.display());
     let proxy = Proxy::start(Document::to(&[upstream.address()]).http(&log)).await;
     let mut client = Client::connect(proxy.address()).await;
-    client.fetch("/logged?q=1", "user-agent: test \"quoted\"\r\n").await;
+    client
+        .fetch("/logged?q=1", "user-agent: test \"quoted\"\r\n")
+        .await;
     let line = outrigger_harness::wait_until("the log line", || async {
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         text.ends_with('\n').then_some(text)
@@ -130,7 +183,12 @@ async fn access_logs_tell_one_line_for_each_request() {
     assert_eq!(line.lines().count(), 1);
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
     let text = line.to_string();
-    for part in ["/logged?q=1", "test \\\"quoted\\\"", "via_upstream", &upstream.address().to_string()] {
+    for part in [
+        "/logged?q=1",
+        "test \\\"quoted\\\"",
+        "via_upstream",
+        &upstream.address().to_string(),
+    ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
 }

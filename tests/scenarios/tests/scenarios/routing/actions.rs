@@ -25,10 +25,18 @@ async fn rewrites_change_what_the_upstream_gets() {
     ] {
         assert_eq!(client.fetch(target, "").await.status(), 200);
         let request = upstream.last_request();
-        assert_eq!((request.head.target(), request.head.field("host")), (expected, Some(host)), "{target}");
+        assert_eq!(
+            (request.head.target(), request.head.field("host")),
+            (expected, Some(host)),
+            "{target}"
+        );
         let original = (target != expected).then_some(target);
         assert_eq!(request.head.field("x-envoy-original-path"), original, "{target}");
-        assert_eq!(request.head.field("x-forwarded-host"), Some("test"), "{target}: what the client asked for");
+        assert_eq!(
+            request.head.field("x-forwarded-host"),
+            Some("test"),
+            "{target}: what the client asked for"
+        );
     }
 }
 
@@ -52,14 +60,22 @@ async fn headers_are_edited_by_the_route_then_by_the_virtual_host() {
     );
     let proxy = Proxy::start(Document::to(&[upstream.address()]).virtual_hosts(&hosts)).await;
     let mut client = Client::connect(proxy.address()).await;
-    let response = client.fetch("/", "x-gone: 1\r\nx-set: theirs\r\nx-add: theirs\r\nx-append: theirs\r\n").await;
+    let response = client
+        .fetch(
+            "/",
+            "x-gone: 1\r\nx-set: theirs\r\nx-add: theirs\r\nx-append: theirs\r\n",
+        )
+        .await;
     for head in [&upstream.last_request().head, &response.head] {
         let all = |name: &str| head.all(name).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(all("x-gone"), Vec::<String>::new());
         assert_eq!(all("x-set"), ["host"], "the virtual host has the last word");
         assert_eq!(all("x-add"), ["theirs"]);
         assert_eq!(all("x-new"), ["route"]);
-        assert_eq!(all("x-append"), ["theirs", "route-1", "route-2", "host-1", "host-2"]);
+        assert_eq!(
+            all("x-append"),
+            ["theirs", "route-1", "route-2", "host-1", "host-2"]
+        );
     }
 }
 
@@ -68,18 +84,25 @@ async fn response_edits_apply_to_local_replies_too() {
     let document = Document::to(&[]).route("response_headers: { set: { x-a: '1', server: mine } }");
     let proxy = Proxy::start(document).await;
     let response = Client::connect(proxy.address()).await.fetch("/", "").await;
-    assert_eq!((response.status(), response.field("x-a"), response.field("server")), (503, Some("1"), Some("mine")));
+    assert_eq!(
+        (response.status(), response.field("x-a"), response.field("server")),
+        (503, Some("1"), Some("mine"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redirects_say_where() {
-    let redirect = |path: &str, redirect: &str| format!("{{ match: {{ prefix: {path} }}, redirect: {{ {redirect} }} }}");
+    let redirect =
+        |path: &str, redirect: &str| format!("{{ match: {{ prefix: {path} }}, redirect: {{ {redirect} }} }}");
     let routes = [
         redirect("/https", "scheme: https"),
         redirect("/host", "host: b.example, port: 81, status: 302"),
         redirect("/path", "path: /new, status: 303"),
         redirect("/old", "prefix_rewrite: /new, status: 308"),
-        redirect("/blog", "regex_rewrite: { pattern: '/blog/([0-9]+)', substitution: '/archive/\\1' }, status: 307"),
+        redirect(
+            "/blog",
+            "regex_rewrite: { pattern: '/blog/([0-9]+)', substitution: '/archive/\\1' }, status: 307",
+        ),
         redirect("/strip", "host: c, strip_query: true"),
     ];
     let proxy = Proxy::start(Document::to(&[]).routes(&routes.join(", "))).await;
@@ -93,7 +116,11 @@ async fn redirects_say_where() {
         ("/strip?secret", 301, "http://c/strip"),
     ] {
         let response = client.fetch(target, "").await;
-        assert_eq!((response.status(), response.field("location")), (status, Some(location)), "{target}");
+        assert_eq!(
+            (response.status(), response.field("location")),
+            (status, Some(location)),
+            "{target}"
+        );
     }
 }
 
@@ -108,9 +135,22 @@ async fn direct_responses_are_what_was_written() {
     assert_eq!((json.status(), json.text().as_str()), (404, "{\"a\": 1}"));
     assert_eq!(json.field("content-type"), Some("application/json"));
     let empty = client.fetch("/empty", "").await;
-    assert_eq!((empty.status(), empty.field("content-length"), empty.field("transfer-encoding")), (204, None, None));
-    let posted = client.exchange("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc").await;
-    assert_eq!((posted.text().as_str(), posted.field("connection")), ("ok\n", None), "a body that is there is read");
+    assert_eq!(
+        (
+            empty.status(),
+            empty.field("content-length"),
+            empty.field("transfer-encoding")
+        ),
+        (204, None, None)
+    );
+    let posted = client
+        .exchange("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc")
+        .await;
+    assert_eq!(
+        (posted.text().as_str(), posted.field("connection")),
+        ("ok\n", None),
+        "a body that is there is read"
+    );
     let head = client.exchange("HEAD / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert_eq!((head.status(), head.field("content-length")), (200, Some("3")));
 }
@@ -130,9 +170,16 @@ async fn weighted_clusters_get_their_shares() {
     for _ in 0..REQUESTS {
         assert_eq!(client.fetch("/", "").await.status(), 200);
     }
-    assert_eq!((blue.requests() + green.requests(), never.requests()), (REQUESTS, 0));
+    assert_eq!(
+        (blue.requests() + green.requests(), never.requests()),
+        (REQUESTS, 0)
+    );
     // 1,500 expected, standard deviation 19.4: seven of them either way.
-    assert!((1364..=1636).contains(&blue.requests()), "{} of {REQUESTS}", blue.requests());
+    assert!(
+        (1364..=1636).contains(&blue.requests()),
+        "{} of {REQUESTS}",
+        blue.requests()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,7 +205,11 @@ async fn endpoints_get_their_shares() {
         }
         for (upstream, expected) in upstreams.iter().zip([250_i64, 500, 250]) {
             let difference = upstream.requests() as i64 - expected;
-            assert!(difference.abs() <= spread, "{policy}: {} instead of {expected}", upstream.requests());
+            assert!(
+                difference.abs() <= spread,
+                "{policy}: {} instead of {expected}",
+                upstream.requests()
+            );
         }
     }
 }

@@ -7,9 +7,17 @@ use outrigger_harness::{Client, Document, Proxy, wait_until};
 async fn a_body_over_the_limit_is_413_before_or_while_it_comes() {
     let upstream = Scripted::ok().await;
     let proxy = Proxy::start(Document::to(&[upstream.address()]).route("request_body_max: 10B")).await;
-    let with_length = |bytes: usize| format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {bytes}\r\n\r\n{}", "x".repeat(bytes));
+    let with_length = |bytes: usize| {
+        format!(
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {bytes}\r\n\r\n{}",
+            "x".repeat(bytes)
+        )
+    };
     let chunked = |pieces: &[&str]| {
-        let chunks: String = pieces.iter().map(|piece| format!("{:x}\r\n{piece}\r\n", piece.len())).collect();
+        let chunks: String = pieces
+            .iter()
+            .map(|piece| format!("{:x}\r\n{piece}\r\n", piece.len()))
+            .collect();
         format!("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")
     };
     for (request, status) in [
@@ -26,8 +34,15 @@ async fn a_body_over_the_limit_is_413_before_or_while_it_comes() {
             assert_eq!(response.text(), "request body too large\n");
         }
     }
-    assert_eq!(upstream.request_count(), 2, "no body over the limit reached the upstream whole");
-    wait_until("upstreams of cut bodies to be left", async || (upstream.open_connections() <= 2).then_some(())).await;
+    assert_eq!(
+        upstream.request_count(),
+        2,
+        "no body over the limit reached the upstream whole"
+    );
+    wait_until("upstreams of cut bodies to be left", async || {
+        (upstream.open_connections() <= 2).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,8 +61,14 @@ async fn a_declared_length_over_the_limit_is_refused_without_waiting_for_it() {
 async fn a_cluster_without_endpoints_is_503_uh() {
     let proxy = Proxy::start(Document::to(&[])).await;
     let response = Client::connect(proxy.address()).await.fetch("/", "").await;
-    assert_eq!((response.status(), response.text().as_str()), (503, "no healthy upstream\n"));
-    proxy.admin().wait_for_metric("outrigger_route_response_flags_total{flag=\"UH\"}", 1.0).await;
+    assert_eq!(
+        (response.status(), response.text().as_str()),
+        (503, "no healthy upstream\n")
+    );
+    proxy
+        .admin()
+        .wait_for_metric("outrigger_route_response_flags_total{flag=\"UH\"}", 1.0)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +81,11 @@ async fn paths_are_normalized_as_the_listener_says() {
         ("escaped_slashes: refuse", "/a%2Fb", None),
         ("repeated_slashes: merge", "//a///b/", Some("/a/b/")),
         ("repeated_slashes: refuse", "/a//b", None),
-        ("escaped_slashes: unescape, repeated_slashes: merge", "/a%2F%2Fb", Some("/a/b")),
+        (
+            "escaped_slashes: unescape, repeated_slashes: merge",
+            "/a%2F%2Fb",
+            Some("/a/b"),
+        ),
     ] {
         let proxy = Proxy::start(Document::to(&[upstream.address()]).http(http)).await;
         let response = Client::connect(proxy.address()).await.fetch(target, "").await;

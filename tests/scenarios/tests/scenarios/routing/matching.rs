@@ -63,10 +63,16 @@ async fn methods_headers_and_parameters_are_conditions() {
         says("suffix", "prefix: /, headers: [{ name: x-a, suffix: suf }]"),
         says("contains", "prefix: /, headers: [{ name: x-a, contains: mid }]"),
         says("regex", "prefix: /, headers: [{ name: x-a, regex: '[0-9]+' }]"),
-        says("both", "prefix: /, headers: [{ name: x-b, exact: '1' }, { name: x-c, present: true }]"),
+        says(
+            "both",
+            "prefix: /, headers: [{ name: x-b, exact: '1' }, { name: x-c, present: true }]",
+        ),
         says("query-exact", "prefix: /, query: [{ name: q, exact: 'a b' }]"),
         says("query-present", "prefix: /, query: [{ name: q, present: true }]"),
-        says("absent", "prefix: /absent, headers: [{ name: x-d, present: true, invert: true }]"),
+        says(
+            "absent",
+            "prefix: /absent, headers: [{ name: x-d, present: true, invert: true }]",
+        ),
         says("rest", "prefix: /"),
     ];
     let proxy = Proxy::start(Document::to(&[]).routes(&routes.join(", "))).await;
@@ -103,7 +109,10 @@ async fn methods_headers_and_parameters_are_conditions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn virtual_hosts_are_picked_by_their_most_exact_domain() {
     let host = |name: &str, domains: &str| {
-        format!("{{ name: {name}, domains: [{domains}], routes: [{}] }}", says(name, "prefix: /"))
+        format!(
+            "{{ name: {name}, domains: [{domains}], routes: [{}] }}",
+            says(name, "prefix: /")
+        )
     };
     let hosts = [
         host("any", "'*'"),
@@ -128,10 +137,14 @@ async fn virtual_hosts_are_picked_by_their_most_exact_domain() {
         ("127.0.0.1", "address"),
         ("127.0.0.2", "any"),
     ] {
-        let response = client.exchange(format!("GET / HTTP/1.1\r\nhost: {authority}\r\n\r\n")).await;
+        let response = client
+            .exchange(format!("GET / HTTP/1.1\r\nhost: {authority}\r\n\r\n"))
+            .await;
         assert_eq!(response.text(), expected, "{authority}");
         // The target's authority wins over the field.
-        let response = client.exchange(format!("GET http://{authority}/ HTTP/1.1\r\nhost: other\r\n\r\n")).await;
+        let response = client
+            .exchange(format!("GET http://{authority}/ HTTP/1.1\r\nhost: other\r\n\r\n"))
+            .await;
         assert_eq!(response.text(), expected, "{authority} in the target");
     }
 }
@@ -144,11 +157,19 @@ async fn what_nothing_matches_is_404() {
     let proxy = Proxy::start(document).await;
     let mut client = Client::connect(proxy.address()).await;
     for (host, path) in [("b", "/x"), ("a", "/y")] {
-        let response = client.exchange(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n")).await;
-        assert_eq!((response.status(), response.text().as_str()), (404, "no route matched\n"));
+        let response = client
+            .exchange(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n"))
+            .await;
+        assert_eq!(
+            (response.status(), response.text().as_str()),
+            (404, "no route matched\n")
+        );
         assert_eq!(response.field("connection"), None, "the connection goes on");
     }
-    proxy.admin().wait_for_metric("outrigger_route_response_flags_total{flag=\"NR\"}", 2.0).await;
+    proxy
+        .admin()
+        .wait_for_metric("outrigger_route_response_flags_total{flag=\"NR\"}", 2.0)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,22 +177,36 @@ async fn grpc_routes_take_grpc_only_and_are_answered_in_grpc() {
     let routes = [
         says("method", "grpc: { service: shop.Cart, method: Add }"),
         says("service", "grpc: { service: shop.Cart }"),
-        says("upstream", "path: /none").replace("direct_response: { status: 200, body: upstream }", "forward: { cluster: upstream }"),
+        says("upstream", "path: /none").replace(
+            "direct_response: { status: 200, body: upstream }",
+            "forward: { cluster: upstream }",
+        ),
     ];
     let proxy = Proxy::start(Document::to(&[]).routes(&routes.join(", "))).await;
     let mut client = Client::connect(proxy.address()).await;
     let grpc = "content-type: application/grpc+proto\r\ncontent-length: 0\r\n";
     answers(
         &mut client,
-        &[("POST", "/shop.Cart/Add", grpc, "method"), ("POST", "/shop.Cart/Remove", grpc, "service")],
+        &[
+            ("POST", "/shop.Cart/Add", grpc, "method"),
+            ("POST", "/shop.Cart/Remove", grpc, "service"),
+        ],
     )
     .await;
     for (path, grpc_status) in [("/shop.Other/Add", "12"), ("/none", "14")] {
-        let response = client.exchange(format!("POST {path} HTTP/1.1\r\nhost: a\r\n{grpc}\r\n")).await;
-        assert_eq!((response.status(), response.field("grpc-status")), (200, Some(grpc_status)), "{path}");
+        let response = client
+            .exchange(format!("POST {path} HTTP/1.1\r\nhost: a\r\n{grpc}\r\n"))
+            .await;
+        assert_eq!(
+            (response.status(), response.field("grpc-status")),
+            (200, Some(grpc_status)),
+            "{path}"
+        );
         assert_eq!(response.field("content-type"), Some("application/grpc"), "{path}");
         assert!(response.body.bytes.is_empty(), "{path}: a gRPC fault has no body");
     }
-    let response = client.exchange("POST /shop.Cart/Add HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n").await;
+    let response = client
+        .exchange("POST /shop.Cart/Add HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n")
+        .await;
     assert_eq!(response.status(), 404, "without the content type it is no gRPC");
 }

@@ -16,7 +16,11 @@ pub(super) fn request_lines() -> Vec<Case> {
         ("GET: / HTTP/1.1", 400, "invalid_method"),
         ("G\u{c9}T / HTTP/1.1", 400, "invalid_method"),
         ("\"GET\" / HTTP/1.1", 400, "invalid_method"),
-        ("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA / HTTP/1.1", 400, "invalid_method"),
+        (
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA / HTTP/1.1",
+            400,
+            "invalid_method",
+        ),
         ("GET / HTTP/1.1 ", 400, "invalid_version"),
         ("GET / HTTP/1.1\t", 400, "invalid_version"),
         ("GET / http/1.1", 400, "invalid_version"),
@@ -73,17 +77,25 @@ pub(super) fn request_lines() -> Vec<Case> {
     let whole = [
         Case::new("GET / HTTP/1.1\nhost: a\r\n\r\n", 400, "bare_lf"),
         Case::new("\nGET / HTTP/1.1\r\nhost: a\r\n\r\n", 400, "bare_lf"),
-        Case::new("\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n", 400, "invalid_request_line"),
+        Case::new(
+            "\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n",
+            400,
+            "invalid_request_line",
+        ),
         Case::new("\r\rGET / HTTP/1.1\r\nhost: a\r\n\r\n", 400, "bare_cr"),
-        Case::new("\r\n \r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n", 400, "invalid_method"),
+        Case::new(
+            "\r\n \r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n",
+            400,
+            "invalid_method",
+        ),
         Case::new(b"GET /\xff HTTP/1.1\r\nhost: a\r\n\r\n", 400, "invalid_target"),
         Case::new(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n", 400, "bare_lf"),
         Case::new("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", 505, "unsupported_version"),
         Case::new("PRI * HTTP/1.1\r\n\r\n", 400, "invalid_target"),
     ];
-    let lines = table.iter().map(|(line, status, reason)| {
-        Case::new(format!("{line}\r\nhost: a\r\n\r\n"), *status, reason)
-    });
+    let lines = table
+        .iter()
+        .map(|(line, status, reason)| Case::new(format!("{line}\r\nhost: a\r\n\r\n"), *status, reason));
     lines.chain(whole).collect()
 }
 
@@ -103,11 +115,23 @@ pub(super) fn fields() -> Vec<Case> {
         ("host: a\r\n b\r\n", 400, "obsolete_folding"),
         ("host: a\r\n\tb: c\r\n", 400, "obsolete_folding"),
         ("host: a\r\n \r\n", 400, "obsolete_folding"),
-        ("host: a\r\nx: y\r\n\tcontent-length: 3\r\n", 400, "obsolete_folding"),
+        (
+            "host: a\r\nx: y\r\n\tcontent-length: 3\r\n",
+            400,
+            "obsolete_folding",
+        ),
         ("host : a\r\n", 400, "whitespace_before_colon"),
         ("host\t: a\r\n", 400, "whitespace_before_colon"),
-        ("host: a\r\ncontent-length : 3\r\n", 400, "whitespace_before_colon"),
-        ("host: a\r\ntransfer-encoding \t : chunked\r\n", 400, "whitespace_before_colon"),
+        (
+            "host: a\r\ncontent-length : 3\r\n",
+            400,
+            "whitespace_before_colon",
+        ),
+        (
+            "host: a\r\ntransfer-encoding \t : chunked\r\n",
+            400,
+            "whitespace_before_colon",
+        ),
         ("host: a\r\nx\r\n", 400, "missing_colon"),
         ("host: a\r\nx y: z\r\n", 400, "invalid_field_name"),
         ("host: a\r\n: y\r\n", 400, "invalid_field_name"),
@@ -116,7 +140,11 @@ pub(super) fn fields() -> Vec<Case> {
         ("host: a\r\nx[]: y\r\n", 400, "invalid_field_name"),
         ("host: a\r\n\u{fc}: y\r\n", 400, "invalid_field_name"),
         ("host: a\r\nx\u{7f}: y\r\n", 400, "invalid_field_name"),
-        ("host: a\r\ntransfer\u{b}-encoding: chunked\r\n", 400, "invalid_field_name"),
+        (
+            "host: a\r\ntransfer\u{b}-encoding: chunked\r\n",
+            400,
+            "invalid_field_name",
+        ),
         ("host: a\r\nx: \u{1}\r\n", 400, "invalid_field_value"),
         ("host: a\r\nx: \u{7f}\r\n", 400, "invalid_field_value"),
         ("host: a\r\nx: \u{c}\r\n", 400, "invalid_field_value"),
@@ -140,13 +168,21 @@ pub(super) fn fields() -> Vec<Case> {
         ("host: [::1\r\n", 400, "invalid_host"),
         ("host: [::g]\r\n", 400, "invalid_host"),
         ("host: a\r\nexpect: 200-ok\r\n", 417, "unknown_expectation"),
-        ("host: a\r\nexpect: 100-continue, x\r\n", 417, "unknown_expectation"),
+        (
+            "host: a\r\nexpect: 100-continue, x\r\n",
+            417,
+            "unknown_expectation",
+        ),
     ];
     let whole = [
         Case::new("GET http://a/ HTTP/1.1\r\nhost: a,b\r\n\r\n", 400, "invalid_host"),
         Case::new("GET http://a/ HTTP/1.1\r\n\r\n", 400, "missing_host"),
         Case::new(b"GET / HTTP/1.1\r\nhost: a\xff\r\n\r\n", 400, "invalid_host"),
-        Case::new(b"GET / HTTP/1.1\r\nhost: a\r\n\xff: b\r\n\r\n", 400, "invalid_field_name"),
+        Case::new(
+            b"GET / HTTP/1.1\r\nhost: a\r\n\xff: b\r\n\r\n",
+            400,
+            "invalid_field_name",
+        ),
     ];
     let lines = table.iter().map(|(fields, status, reason)| {
         Case::new(format!("GET / HTTP/1.1\r\n{fields}\r\n"), *status, reason)

@@ -21,7 +21,12 @@ pub(super) struct Case {
 
 fn case(response: impl Into<Vec<u8>>, outcome: Outcome) -> Case {
     let closes = matches!(outcome, Outcome::Died | Outcome::Cut(None));
-    Case { method: "GET", response: response.into(), closes, outcome }
+    Case {
+        method: "GET",
+        response: response.into(),
+        closes,
+        outcome,
+    }
 }
 
 pub(super) fn cases() -> Vec<Case> {
@@ -66,7 +71,10 @@ fn status_lines() -> Vec<Case> {
         ("GET / HTTP/1.1", "invalid_version"),
     ];
     let response = |line: &str| format!("{line}\r\ncontent-length: 6\r\n\r\nsecret");
-    table.iter().map(|(line, reason)| case(response(line), Outcome::Refused(reason))).collect()
+    table
+        .iter()
+        .map(|(line, reason)| case(response(line), Outcome::Refused(reason)))
+        .collect()
 }
 
 fn fields() -> Vec<Case> {
@@ -84,30 +92,55 @@ fn fields() -> Vec<Case> {
         ("x: \u{b}\r\n", "invalid_field_value"),
     ];
     let response = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\nsecret");
-    let mut cases: Vec<Case> =
-        table.iter().map(|(fields, reason)| case(response(fields), Outcome::Refused(reason))).collect();
-    cases.push(case(response(&"x: y\r\n".repeat(101)), Outcome::Refused("too_many_fields")));
+    let mut cases: Vec<Case> = table
+        .iter()
+        .map(|(fields, reason)| case(response(fields), Outcome::Refused(reason)))
+        .collect();
+    cases.push(case(
+        response(&"x: y\r\n".repeat(101)),
+        Outcome::Refused("too_many_fields"),
+    ));
     cases
 }
 
 fn lengths() -> Vec<Case> {
     let table: &[(&str, &'static str)] = &[
-        ("content-length: 6\r\ntransfer-encoding: chunked\r\n", "both_lengths"),
-        ("transfer-encoding: chunked\r\ncontent-length: 6\r\n", "both_lengths"),
-        ("content-length: 6\r\ncontent-length: 6\r\n", "repeated_content_length"),
-        ("content-length: 6\r\ncontent-length: 2\r\n", "repeated_content_length"),
+        (
+            "content-length: 6\r\ntransfer-encoding: chunked\r\n",
+            "both_lengths",
+        ),
+        (
+            "transfer-encoding: chunked\r\ncontent-length: 6\r\n",
+            "both_lengths",
+        ),
+        (
+            "content-length: 6\r\ncontent-length: 6\r\n",
+            "repeated_content_length",
+        ),
+        (
+            "content-length: 6\r\ncontent-length: 2\r\n",
+            "repeated_content_length",
+        ),
         ("content-length: 6,6\r\n", "invalid_content_length"),
         ("content-length: -1\r\n", "invalid_content_length"),
         ("content-length: +6\r\n", "invalid_content_length"),
         ("content-length: 0x6\r\n", "invalid_content_length"),
-        ("content-length: 99999999999999999999\r\n", "invalid_content_length"),
-        ("transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n", "repeated_transfer_encoding"),
+        (
+            "content-length: 99999999999999999999\r\n",
+            "invalid_content_length",
+        ),
+        (
+            "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+            "repeated_transfer_encoding",
+        ),
         ("transfer-encoding: gzip, chunked\r\n", "unknown_transfer_coding"),
         ("transfer-encoding: identity\r\n", "unknown_transfer_coding"),
     ];
     let response = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\nsecret");
-    let mut cases: Vec<Case> =
-        table.iter().map(|(fields, reason)| case(response(fields), Outcome::Refused(reason))).collect();
+    let mut cases: Vec<Case> = table
+        .iter()
+        .map(|(fields, reason)| case(response(fields), Outcome::Refused(reason)))
+        .collect();
     let chunked = "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
     cases.push(case(chunked, Outcome::Refused("transfer_encoding_in_http_10")));
     for status in ["100", "103", "204"] {
@@ -115,7 +148,8 @@ fn lengths() -> Vec<Case> {
         cases.push(case(bodied, Outcome::Refused("body_on_bodiless")));
     }
     // Nobody asked for another protocol: what an upgrade header said was not passed on.
-    let switched = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\nsecret";
+    let switched =
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\nsecret";
     cases.push(case(switched, Outcome::Refused("unexpected_upgrade")));
     let flood = "HTTP/1.1 102 x\r\n\r\n".repeat(9) + "HTTP/1.1 200 OK\r\n\r\n";
     cases.push(case(flood, Outcome::Refused("too_many_informational")));
@@ -144,7 +178,14 @@ fn chunks() -> Vec<Case> {
 
 /// Connections that end too early.
 fn ends() -> Vec<Case> {
-    let heads = ["", "H", "HTTP/1.1 2", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nx", "HTTP/1.1 100 x\r\n\r\n"];
+    let heads = [
+        "",
+        "H",
+        "HTTP/1.1 2",
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.1 200 OK\r\nx",
+        "HTTP/1.1 100 x\r\n\r\n",
+    ];
     let bodies = [
         "content-length: 3\r\n\r\n",
         "content-length: 3\r\n\r\nab",
