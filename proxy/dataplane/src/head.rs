@@ -2,7 +2,7 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use bytes::BytesMut;
-use outrigger_http1::{Fields, KnownName, Method, RequestHead, ResponseHead, Version};
+use outrigger_http1::{Fields, KnownName, Method, RequestHead, ResponseHead, Version, is_authority};
 use std::sync::OnceLock;
 
 /// A fault of an HTTP/2 request that `h2` lets through.
@@ -14,9 +14,15 @@ pub(crate) enum Http2RequestFault {
     /// Neither `:authority` nor `host`.
     #[error("no authority")]
     MissingAuthority,
+    /// `:authority` or `host` is no host with a port or without: it names a user, for example.
+    #[error("no authority that may stand in a request")]
+    InvalidAuthority,
     /// No `:path`.
     #[error("no path")]
     MissingPath,
+    /// `*` for another method than OPTIONS.
+    #[error("the path does not fit the method")]
+    InvalidPath,
     /// More fields than the limit.
     #[error("too many fields")]
     TooManyFields,
@@ -27,7 +33,9 @@ impl Http2RequestFault {
     pub(crate) const ALL: &'static [Http2RequestFault] = &[
         Http2RequestFault::AuthorityMismatch,
         Http2RequestFault::MissingAuthority,
+        Http2RequestFault::InvalidAuthority,
         Http2RequestFault::MissingPath,
+        Http2RequestFault::InvalidPath,
         Http2RequestFault::TooManyFields,
     ];
 
@@ -36,7 +44,9 @@ impl Http2RequestFault {
         match self {
             Http2RequestFault::AuthorityMismatch => "http2_authority_mismatch",
             Http2RequestFault::MissingAuthority => "http2_missing_authority",
+            Http2RequestFault::InvalidAuthority => "http2_invalid_authority",
             Http2RequestFault::MissingPath => "http2_missing_path",
+            Http2RequestFault::InvalidPath => "http2_invalid_path",
             Http2RequestFault::TooManyFields => "http2_too_many_fields",
         }
     }
@@ -67,6 +77,9 @@ pub(crate) fn request_from_http2(
     if path.is_empty() && head.method != Method::Connect {
         return Err(Http2RequestFault::MissingPath);
     }
+    if path == "*" && head.method != Method::Options {
+        return Err(Http2RequestFault::InvalidPath);
+    }
     head.set_path_and_query(path);
     fill_request_fields(&parts.headers, &mut head.fields);
     if head.fields.len() > fields_max {
@@ -77,21 +90,19 @@ pub(crate) fn request_from_http2(
     if hosts.next().is_some() {
         return Err(Http2RequestFault::AuthorityMismatch);
     }
-    match (parts.uri.authority(), host) {
+    let authority = match (parts.uri.authority(), host) {
         (Some(authority), Some(host)) if authority.as_str().as_bytes() != host.as_bytes() => {
-            Err(Http2RequestFault::AuthorityMismatch)
+            return Err(Http2RequestFault::AuthorityMismatch);
         }
-        (Some(authority), _) => {
-            head.set_authority(authority.as_str());
-            Ok(())
-        }
-        (None, Some(host)) => {
-            let host = host.to_str().ok().filter(|host| host.parse::<http::uri::Authority>().is_ok());
-            head.set_authority(host.ok_or(Http2RequestFault::MissingAuthority)?);
-            Ok(())
-        }
-        (None, None) => Err(Http2RequestFault::MissingAuthority),
+        (Some(authority), _) => authority.as_str(),
+        (None, Some(host)) => host.to_str().map_err(|_| Http2RequestFault::InvalidAuthority)?,
+        (None, None) => return Err(Http2RequestFault::MissingAuthority),
+    };
+    if !is_authority(authority.as_bytes()) {
+        return Err(Http2RequestFault::InvalidAuthority);
     }
+    head.set_authority(authority);
+    Ok(())
 }
 
 /// Fills `head` from an HTTP/2 response.

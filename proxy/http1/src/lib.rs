@@ -46,6 +46,7 @@ pub use head::{RequestHead, ResponseHead};
 pub use hop_by_hop::strip_hop_by_hop;
 pub use known::{KnownName, KnownSet};
 pub use method::{Method, TargetForm, Version};
+pub use target::is_authority;
 pub use request::RequestDecoder;
 pub use response::ResponseDecoder;
 pub use status::reason_phrase;

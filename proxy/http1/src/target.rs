@@ -109,7 +109,7 @@ fn has_port(authority: &str) -> bool {
 }
 
 /// Whether these bytes are a host that is not empty, with or without a port of 16 bits that is not empty.
-pub(crate) fn is_authority(bytes: &[u8]) -> bool {
+pub fn is_authority(bytes: &[u8]) -> bool {
     let host_bytes = match bytes {
         [b'[', rest @ ..] => address_length(rest).map_or(0, |length| length + 2),
         _ => name_length(bytes),

@@ -24,6 +24,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
 /// Streams that the client reset before they were taken up; more ends the connection (the rapid-reset flood,
@@ -40,6 +41,9 @@ const PREMATURE: Duration = Duration::from_secs(1);
 /// Bytes of response that `h2` may hold for a stream beside the one piece that we do.
 const SEND_BUFFER_BYTES: usize = outrigger_config::model::defaults::STREAM_BUFFER_BYTES_MAX;
 
+/// Bytes that are discarded after GOAWAY for an error, at most, and at a time.
+const LINGER_BYTES_MAX: usize = 1024 * 1024;
+const LINGER_READ_BYTES: usize = 8 * 1024;
 /// How long a connection that was told to go away, and has no streams, may stay.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -74,8 +78,28 @@ pub(crate) async fn serve(stream: Stream, read_ahead: Bytes, accepted: Accepted)
         idle_since: Instant::now(),
         closing: None,
     };
+    let lingering = driver.gather.clone();
     let reason = driver.run(connection, cells).await;
+    if reason == ConnectionClose::Protocol {
+        linger(lingering).await;
+    }
     cells.connections_closed[reason].inc();
+}
+
+/// Reads on for a while after GOAWAY, so that what the client still sends does not reset the connection and destroy it.
+async fn linger(mut gather: Gather<Stream>) {
+    let mut scratch = vec![0; LINGER_READ_BYTES];
+    let closing = async {
+        let mut discarded = 0;
+        while discarded < LINGER_BYTES_MAX {
+            match gather.read(&mut scratch).await {
+                Ok(read) if read > 0 => discarded += read,
+                _ => break,
+            }
+        }
+    };
+    // The end of patience changes nothing: the connection is closed.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
 }
 
 fn builder(options: &HttpOptions) -> h2::server::Builder {

@@ -41,7 +41,7 @@ pub(crate) struct Connection {
     local: Option<SocketAddr>,
     idle_since: Cell<Instant>,
     /// No new stream may start: GOAWAY, an error, age, or its endpoint is gone.
-    closing: Cell<Option<UpstreamClose>>,
+    closing: Rc<Cell<Option<UpstreamClose>>>,
 }
 
 impl Connection {
@@ -69,11 +69,11 @@ impl Connection {
             opened: now,
             local,
             idle_since: Cell::new(now),
-            closing: Cell::new(None),
+            closing: Rc::default(),
         });
-        let weak = Rc::downgrade(&handle);
+        let closing = Rc::clone(&handle.closing);
         let metrics = Arc::clone(&cluster.metrics);
-        tokio::task::spawn_local(drive(connection, gather, keepalive, weak, metrics, worker.index));
+        tokio::task::spawn_local(drive(connection, gather, keepalive, closing, metrics, worker.index));
         Ok(handle)
     }
 
@@ -86,15 +86,21 @@ impl Connection {
             self.closing.set(Some(UpstreamClose::AgeMax));
         } else if pool.requests_per_connection_max().is_some_and(|max| self.requests.get() >= max) {
             self.closing.set(Some(UpstreamClose::RequestsMax));
-        } else {
-            let mut sender = self.sender.borrow_mut();
-            // An error here is a GOAWAY that was received, or a connection that ended.
-            match sender.poll_ready(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Err(_)) => self.closing.set(Some(UpstreamClose::Goaway)),
-                _ => return self.active.get() < self.streams_max.min(sender.current_max_send_streams()),
-            }
+        } else if !self.is_going_away() {
+            return self.active.get() < self.streams_max.min(self.sender.borrow().current_max_send_streams());
         }
         false
+    }
+
+    /// True if the peer takes no more streams.
+    fn is_going_away(&self) -> bool {
+        // An error here is a GOAWAY that was received, or a connection that ended.
+        let ready = self.sender.borrow_mut().poll_ready(&mut Context::from_waker(Waker::noop()));
+        let going_away = matches!(ready, Poll::Ready(Err(_)));
+        if going_away && self.closing.get().is_none() {
+            self.closing.set(Some(UpstreamClose::Goaway));
+        }
+        going_away
     }
 
     /// True if nothing more will start on it and nothing is left: its pool lets go of it.
@@ -102,8 +108,11 @@ impl Connection {
         self.closing.get().is_some() && self.active.get() == 0
     }
 
-    /// Lets go of a connection that has been unused for as long as it may.
+    /// Lets go of a connection whose peer goes away, or that has been unused for as long as it may.
     pub(crate) fn expire(&self, pool: &model::PoolOptions, now: Instant) {
+        if self.is_going_away() {
+            return;
+        }
         let timeout = pool.idle_timeout().unwrap_or(defaults::POOL_IDLE_TIMEOUT_HTTP2);
         if self.active.get() == 0 && now.duration_since(self.idle_since.get()) >= timeout {
             self.closing.set(self.closing.get().or(Some(UpstreamClose::Idle)));
@@ -153,7 +162,7 @@ async fn drive(
     mut connection: ClientConnection,
     gather: Gather<Stream>,
     mut keepalive: Option<Keepalive>,
-    handle: std::rc::Weak<Connection>,
+    closing: Rc<Cell<Option<UpstreamClose>>>,
     metrics: Arc<ClusterMetrics>,
     worker: usize,
 ) {
@@ -175,15 +184,8 @@ async fn drive(
         Poll::Pending
     })
     .await;
-    let reason = match handle.upgrade() {
-        Some(handle) => {
-            let reason = handle.closing.get().unwrap_or(ended);
-            handle.closing.set(Some(reason));
-            reason
-        }
-        // Nobody holds it any more, so that it ended in order.
-        None => UpstreamClose::Idle,
-    };
+    let reason = closing.get().unwrap_or(ended);
+    closing.set(Some(reason));
     let cells = metrics.worker(worker);
     cells.connections_active.dec();
     cells.connections_closed[reason].inc();
