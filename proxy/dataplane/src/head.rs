@@ -142,7 +142,9 @@ fn fill_request_fields(headers: &HeaderMap, fields: &mut Fields) {
 }
 
 fn push_cookies(headers: &HeaderMap, fields: &mut Fields) {
-    let mut cookies = headers.get_all(http::header::COOKIE).iter().map(|cookie| cookie.as_bytes().trim_ascii());
+    // An empty piece would leave a blank at the end of the whole.
+    let pieces = headers.get_all(http::header::COOKIE).iter().map(|cookie| cookie.as_bytes().trim_ascii());
+    let mut cookies = pieces.filter(|cookie| !cookie.is_empty());
     let first = cookies.next().unwrap_or_default();
     let Some(second) = cookies.next() else { return fields.push(b"cookie", first) };
     let mut joined = first.to_vec();

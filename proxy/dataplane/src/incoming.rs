@@ -7,7 +7,7 @@ use crate::body::BodyFrame;
 use crate::io::Stream;
 use crate::spares::Spares;
 use crate::worker::Worker;
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use outrigger_http1::{Decoded, Event, Fields, RequestDecoder, RequestError, RequestHead, ResponseDecoder, ResponseError, ResponseHead};
 use std::future::Future;
 use std::io;
@@ -17,6 +17,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 /// One read of a body takes at most this much: large enough that the system call's cost is spread over it.
 const BODY_READ_BYTES: usize = 64 * 1024;
+
+/// A read of at least this much says that more will come soon.
+const FLOWING_BYTES: usize = 16 * 1024;
 
 /// A decoder of either side.
 pub(crate) trait Decoder {
@@ -81,11 +84,13 @@ pub(crate) struct Incoming<D: Decoder> {
     no_head: D::Head,
     stashed: Option<BodyFrame>,
     bytes_read: u64,
+    /// The last read was a large one.
+    flowing: bool,
 }
 
 impl<D: Decoder> Incoming<D> {
     pub(crate) fn new(decoder: D, no_head: D::Head) -> Incoming<D> {
-        Incoming { decoder, buffer: BytesMut::new(), no_head, stashed: None, bytes_read: 0 }
+        Incoming { decoder, buffer: BytesMut::new(), no_head, stashed: None, bytes_read: 0, flowing: false }
     }
 
     /// Bytes read since this was last asked.
@@ -137,6 +142,7 @@ impl<D: Decoder> Incoming<D> {
     pub(crate) fn poll_body(
         &mut self,
         io: &mut Stream,
+        worker: &Worker,
         cx: &mut Context<'_>,
     ) -> Poll<Result<BodyFrame, ReadError<D::Error>>> {
         if let Some(frame) = self.stashed.take() {
@@ -158,15 +164,34 @@ impl<D: Decoder> Incoming<D> {
                 Some(frame) => return Poll::Ready(Ok(frame)),
                 None => {}
             }
-            ready!(self.poll_fill(io, cx))?;
+            let read = ready!(if self.flowing { self.poll_fill(io, cx) } else { self.poll_drip(io, worker, cx) })
+                .map_err(ReadError::Io)?;
+            self.bytes_read += read as u64;
+            self.flowing = read >= FLOWING_BYTES;
+            if read == 0 {
+                return Poll::Ready(Err(ReadError::Eof));
+            }
         }
     }
 
-    fn poll_fill(&mut self, io: &mut Stream, cx: &mut Context<'_>) -> Poll<Result<(), ReadError<D::Error>>> {
+    /// Reads into a buffer of its own, for bodies that flow: nothing is copied. While nothing comes, none is held.
+    fn poll_fill(&mut self, io: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.buffer.reserve(BODY_READ_BYTES);
-        let read = ready!(pin!(io.read_buf(&mut self.buffer)).poll(cx)).map_err(ReadError::Io)?;
-        self.bytes_read += read as u64;
-        if read == 0 { Poll::Ready(Err(ReadError::Eof)) } else { Poll::Ready(Ok(())) }
+        let read = pin!(io.read_buf(&mut self.buffer)).poll(cx);
+        if read.is_pending() {
+            self.flowing = false;
+            self.release();
+        }
+        read
+    }
+
+    /// Reads through the worker's buffer, for bodies that come in small pieces or slowly.
+    fn poll_drip(&mut self, io: &mut Stream, worker: &Worker, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let scratch = &mut *worker.scratch.borrow_mut();
+        let mut read = ReadBuf::new(scratch);
+        ready!(Pin::new(io).poll_read(cx, &mut read))?;
+        self.buffer.extend_from_slice(read.filled());
+        Poll::Ready(Ok(read.filled().len()))
     }
 
     fn decode_body(&mut self) -> Result<Option<BodyFrame>, D::Error> {
@@ -174,9 +199,7 @@ impl<D: Decoder> Incoming<D> {
             let decoded = self.decoder.decode(&self.buffer, &mut self.no_head)?;
             match decoded.event {
                 Event::Data(range) => {
-                    self.buffer.advance(range.start);
-                    let bytes = self.buffer.split_to(range.len()).freeze();
-                    self.buffer.advance(decoded.consumed - range.end);
+                    let bytes = self.take_data(range, decoded.consumed);
                     return Ok(Some(BodyFrame::Data { bytes, end: false }));
                 }
                 Event::Trailers => {
@@ -199,6 +222,17 @@ impl<D: Decoder> Incoming<D> {
                 Event::Head(_) | Event::Informational => self.buffer.advance(decoded.consumed),
             }
         }
+    }
+
+    fn take_data(&mut self, range: std::ops::Range<usize>, consumed: usize) -> Bytes {
+        if range == (0..self.buffer.len()) {
+            // The whole buffer goes: cheaper than sharing it.
+            return std::mem::take(&mut self.buffer).freeze();
+        }
+        self.buffer.advance(range.start);
+        let bytes = self.buffer.split_to(range.len()).freeze();
+        self.buffer.advance(consumed - range.end);
+        bytes
     }
 
     /// Takes the end of a body that has no bytes off the decoder, so that the next message can begin.

@@ -36,7 +36,7 @@ fn pairs(fields: &Fields) -> Vec<(Vec<u8>, Vec<u8>)> {
 
 fn check(parts: &http::request::Parts) -> bool {
     let mut head = RequestHead::new();
-    if request_from_http2(parts, &mut head).is_err() {
+    if request_from_http2(parts, 100, &mut head).is_err() {
         return false;
     }
     let mut bytes = Vec::new();

@@ -112,7 +112,7 @@ impl Connection {
             // An interim response must not wait for anything: the client may wait for it.
             let _ = self.poll_flush(cx)?;
         }
-        let frame = match ready!(self.incoming.poll_body(&mut self.io, cx)) {
+        let frame = match ready!(self.incoming.poll_body(&mut self.io, &self.worker, cx)) {
             Ok(frame) => frame,
             Err(ReadError::Io(error)) => return Poll::Ready(Err(error.into())),
             Err(ReadError::Eof) => return Poll::Ready(Err(DownstreamError::Gone)),

@@ -271,8 +271,8 @@ impl Exchange {
     }
 
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame, AttemptError>> {
-        let connection = self.connection();
-        let frame = match ready!(connection.incoming.poll_body(&mut connection.io, cx)) {
+        let connection = self.connection.as_mut().expect(THERE);
+        let frame = match ready!(connection.incoming.poll_body(&mut connection.io, &self.worker, cx)) {
             Ok(frame) => frame,
             Err(ReadError::Eof) if connection.incoming.decoder.eof().is_ok() => BodyFrame::End,
             Err(error) => return Poll::Ready(Err(self.read_fault(error))),
