@@ -120,11 +120,6 @@ impl<'x, 'd> Exchange<'x, 'd> {
         self.replay.whole
     }
 
-    /// True if the request's body was read to its end.
-    pub(super) fn request_done(&self) -> bool {
-        self.request_done
-    }
-
     /// Prepares another attempt: its body starts from the first byte.
     pub(super) fn begin_attempt(&mut self, length: BodyLength) {
         self.replay.next = 0;

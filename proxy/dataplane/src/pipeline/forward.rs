@@ -233,7 +233,9 @@ async fn attempt(
     let length = exchange.response_start(&mut upstream).await?;
     request.record.upstream_answered(exchange.response.status, worker.now());
     respond::prepare(context, taken, &mut exchange.response);
-    let may_go_on = exchange.request_done() && !context.is_draining();
+    // An upstream may answer before it has the whole request, and still read it: what is left of it when the response
+    // ends decides whether the connection goes on.
+    let may_go_on = !context.is_draining();
     exchange.downstream.send_head(&exchange.response, length, may_go_on)?;
     request.record.response_started(&exchange.response);
     if length != BodyLength::None {

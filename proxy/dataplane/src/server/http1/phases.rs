@@ -225,6 +225,10 @@ async fn one_request(connection: &mut Connection, accepted: &Accepted, info: Hea
     // The pipeline's state is some KiB: boxed, so that an idle connection does not hold it.
     let head = Box::pin(pipeline::serve(&context, &mut Downstream::Http1(connection), head, length)).await;
     accepted.worker.spares.keep_request(head);
+    if connection.after == After::Reuse && !connection.request_ended {
+        // What follows the response would be the rest of a body that nobody wants.
+        connection.after = After::Close;
+    }
 }
 
 /// Answers a request that could not be read, and closes.
