@@ -76,6 +76,8 @@ pub(super) struct Exchange<'x, 'd> {
     request_done: bool,
     /// The current attempt has sent the request to its end.
     sent: bool,
+    /// All that it has sent is out of its hands: to send a last piece is not yet to have room for it.
+    flushed: bool,
     /// The deadline that the end of the request has set.
     deadline: Option<Instant>,
     last_progress: Instant,
@@ -102,6 +104,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
             replay: Replay { pieces: Vec::new(), bytes: 0, trailers: None, whole: true, next: 0 },
             request_done: false,
             sent: false,
+            flushed: false,
             deadline: limits.deadline,
             last_progress: now,
             response: worker.spares.response(),
@@ -120,10 +123,16 @@ impl<'x, 'd> Exchange<'x, 'd> {
         self.replay.whole
     }
 
+    /// True if the request's body was read to its end.
+    pub(super) fn request_done(&self) -> bool {
+        self.request_done
+    }
+
     /// Prepares another attempt: its body starts from the first byte.
     pub(super) fn begin_attempt(&mut self, length: BodyLength) {
         self.replay.next = 0;
         self.sent = length == BodyLength::None;
+        self.flushed = false;
     }
 
     /// Waits for `work` (a connection, a pause) within the request's limits, and for as long as the client is there.
@@ -172,10 +181,13 @@ impl<'x, 'd> Exchange<'x, 'd> {
         // The clock was read for the response's head, and the first piece of the body usually came with it.
         let mut ticked = true;
         poll_fn(|cx| {
-            if !self.sent
-                && let Poll::Ready(Err(Stop::Downstream(error))) = self.poll_request(upstream, cx)
-            {
-                return Poll::Ready(Err(error.into()));
+            if !self.flushed {
+                match self.poll_request(upstream, cx) {
+                    // What became of the upstream is told by its response.
+                    Poll::Ready(Err(Stop::Attempt(_))) => self.flushed = true,
+                    Poll::Ready(Err(stop)) => return Poll::Ready(Err(stop)),
+                    Poll::Ready(Ok(())) | Poll::Pending => {}
+                }
             }
             let mut moved = false;
             let streamed = self.poll_response(upstream, &mut moved, cx);
@@ -194,7 +206,9 @@ impl<'x, 'd> Exchange<'x, 'd> {
     fn poll_request(&mut self, upstream: &mut Upstream, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
         loop {
             if self.sent {
-                return upstream.poll_flush(cx).map_err(Stop::from);
+                ready!(upstream.poll_flush(cx))?;
+                self.flushed = true;
+                return Poll::Ready(Ok(()));
             }
             ready!(upstream.poll_room(cx))?;
             if let Some(piece) = self.replay.pieces.get(self.replay.next) {
