@@ -186,12 +186,14 @@ async fn attempts(
             Decision::GiveUp(_) => return Err(Stop::Reply(failed(error, attempts > 1, false))),
             Decision::Retry => {}
         }
-        let in_flight = cluster.shared.requests_active.load(Ordering::Relaxed);
-        if !cluster.shared.retry_budget.try_begin(in_flight) {
-            active.cells.retry_budget_denied.inc();
-            return Err(Stop::Reply(failed(error, false, true)));
+        if error.failure.is_budgeted() {
+            let in_flight = cluster.shared.requests_active.load(Ordering::Relaxed);
+            if !cluster.shared.retry_budget.try_begin(in_flight) {
+                active.cells.retry_budget_denied.inc();
+                return Err(Stop::Reply(failed(error, false, true)));
+            }
+            _budgeted = Some(BudgetedRetry(cluster));
         }
-        _budgeted = Some(BudgetedRetry(cluster));
         if let Some(reason) = retry_reason(error.failure) {
             active.cells.retries[reason].inc();
         }
@@ -233,9 +235,10 @@ async fn attempt(
     let length = exchange.response_start(&mut upstream).await?;
     request.record.upstream_answered(exchange.response.status, worker.now());
     respond::prepare(context, taken, &mut exchange.response);
-    // An upstream may answer before it has the whole request, and still read it: what is left of it when the response
-    // ends decides whether the connection goes on.
-    let may_go_on = !context.is_draining();
+    // An answer of known length before the request's end does without the rest. One that streams may well wait for it:
+    // what is left of the request when the response ends decides then.
+    let wants_all = exchange.request_done() || length == BodyLength::Unknown;
+    let may_go_on = wants_all && !context.is_draining();
     exchange.downstream.send_head(&exchange.response, length, may_go_on)?;
     request.record.response_started(&exchange.response);
     if length != BodyLength::None {
