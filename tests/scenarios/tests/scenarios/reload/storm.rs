@@ -20,9 +20,11 @@ const REMAINS_BYTES: u64 = 12 * 1024 * 1024;
 
 /// The configuration number `round`: routes, clusters, weights and listeners change; `edge` stays.
 fn document(round: usize, upstreams: &[SocketAddr]) -> Document {
-    let routes: Vec<String> = (0..10 + round % 7)
+    // Each configuration weighs a quarter of a MiB, so that one that is kept for each reload shows.
+    let text = round.to_string().repeat(2048 / round.to_string().len());
+    let routes: Vec<String> = (0..100 + round % 7)
         .map(|route| {
-            format!("{{ match: {{ prefix: /{round}/{route} }}, direct_response: {{ status: 204 }} }}")
+            format!("{{ match: {{ prefix: /{round}/{route} }}, direct_response: {{ status: 200, body: '{text}' }} }}")
         })
         .collect();
     let weights = format!(
