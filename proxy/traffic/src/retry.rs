@@ -51,6 +51,15 @@ impl AttemptFailure {
                 | AttemptFailure::PooledClosedBeforeWrite
         )
     }
+
+    /// A retry after it counts against the budget. What only found a connection closing cost the upstream nothing: a
+    /// GOAWAY on a busy connection may turn a hundred streams away at once, and each of them may move.
+    pub fn is_budgeted(self) -> bool {
+        !matches!(
+            self,
+            AttemptFailure::GoAwayAboveStream | AttemptFailure::PooledClosedBeforeWrite
+        )
+    }
 }
 
 /// What becomes of a request whose attempt failed.
@@ -120,6 +129,13 @@ mod tests {
         ResponseInvalid,
         BodyTooLargeToReplay,
     ];
+
+    #[test]
+    fn moving_from_a_closing_connection_is_not_budgeted() {
+        let free: Vec<_> = ALL.into_iter().filter(|failure| !failure.is_budgeted()).collect();
+        assert_eq!(free, [GoAwayAboveStream, PooledClosedBeforeWrite]);
+        assert!(free.into_iter().all(AttemptFailure::never_ran));
+    }
 
     #[test]
     fn what_never_ran_is_retried_once_whatever_the_method() {
