@@ -3,13 +3,17 @@
 
 mod architecture;
 mod backpressure;
+mod grpc;
 mod http1;
+mod http2_cold_start;
+mod http2_combinations;
 mod http2_floods;
 mod http2_pool;
 mod http2_requests;
 mod http2_streams;
 mod http2_upstream;
 mod lifecycle;
+mod programs;
 mod reload;
 mod retries;
 mod routing;
