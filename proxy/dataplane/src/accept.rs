@@ -75,7 +75,12 @@ impl Listeners {
             };
             let signal = Rc::new(CloseSignal::default());
             self.open.insert(key.clone(), Rc::clone(&signal));
-            self.tasks.push(tokio::task::spawn_local(accept(Rc::clone(worker), listener, key, signal)));
+            self.tasks.push(tokio::task::spawn_local(accept(
+                Rc::clone(worker),
+                listener,
+                key,
+                signal,
+            )));
         }
     }
 
@@ -187,16 +192,25 @@ fn accepted_one(
     peer: SocketAddr,
     key: &SocketKey,
 ) {
-    let Some(listener) = snapshot.listener(key) else { return };
+    let Some(listener) = snapshot.listener(key) else {
+        return;
+    };
     let cells = listener.metrics.worker(worker.index);
     cells.connections_accepted.inc();
     let before = listener.shared.connections.fetch_add(1, Ordering::AcqRel);
-    let mut permit = ConnectionPermit { shared: Arc::clone(&listener.shared), worker: None };
+    let mut permit = ConnectionPermit {
+        shared: Arc::clone(&listener.shared),
+        worker: None,
+    };
     if before >= listener.config.connections_max() {
         cells.connections_refused[ConnectionRefusal::Limit].inc();
         return;
     }
-    set_options(&stream, listener.config.tcp_keepalive().as_ref(), listener.config.tcp_user_timeout());
+    set_options(
+        &stream,
+        listener.config.tcp_keepalive().as_ref(),
+        listener.config.tcp_user_timeout(),
+    );
     let target = least_loaded(worker);
     permit.assign(&worker.peers, target);
     if target == worker.index {
@@ -207,7 +221,13 @@ fn accepted_one(
     match stream.into_std() {
         Ok(stream) => {
             let snapshot = Arc::clone(&snapshot.0);
-            let hand_over = HandOver { snapshot, stream, peer, key: key.clone(), permit };
+            let hand_over = HandOver {
+                snapshot,
+                stream,
+                peer,
+                key: key.clone(),
+                permit,
+            };
             if let Err(refused) = worker.peers[target].hand_over.try_send(hand_over) {
                 let mut hand_over = refused.into_inner();
                 hand_over.permit.assign(&worker.peers, worker.index);
@@ -223,7 +243,14 @@ pub(crate) fn take_over(worker: &Rc<Worker>, hand_over: HandOver) {
     match TcpStream::from_std(hand_over.stream) {
         Ok(stream) => {
             let snapshot = Rc::new(LocalSnapshot(hand_over.snapshot));
-            connection::spawn(worker, snapshot, stream, hand_over.peer, hand_over.key, hand_over.permit);
+            connection::spawn(
+                worker,
+                snapshot,
+                stream,
+                hand_over.peer,
+                hand_over.key,
+                hand_over.permit,
+            );
         }
         Err(error) => tracing::warn!(%error, "cannot watch a connection"),
     }
@@ -234,13 +261,23 @@ pub(crate) fn take_over(worker: &Rc<Worker>, hand_over: HandOver) {
 fn least_loaded(worker: &Worker) -> usize {
     let load = |index: usize| worker.peers[index].connections.load(Ordering::Relaxed);
     let own = load(worker.index);
-    let other = (0..worker.peers.len()).min_by_key(|&index| load(index)).unwrap_or(worker.index);
+    let other = (0..worker.peers.len())
+        .min_by_key(|&index| load(index))
+        .unwrap_or(worker.index);
     let least = load(other);
-    if own > least + least / 8 && !worker.is_draining() { other } else { worker.index }
+    if own > least + least / 8 && !worker.is_draining() {
+        other
+    } else {
+        worker.index
+    }
 }
 
 /// Sets the options of a TCP connection; a failure is not worth the connection.
-pub(crate) fn set_options(stream: &TcpStream, keepalive: Option<&model::TcpKeepalive>, user_timeout: Option<Duration>) {
+pub(crate) fn set_options(
+    stream: &TcpStream,
+    keepalive: Option<&model::TcpKeepalive>,
+    user_timeout: Option<Duration>,
+) {
     let result = stream.set_nodelay(true).and_then(|()| {
         let socket = SockRef::from(stream);
         if let Some(keepalive) = keepalive {

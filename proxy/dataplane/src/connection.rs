@@ -53,7 +53,9 @@ pub(crate) fn spawn(
 ) {
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
-        let Some(listener) = snapshot.listener(&key) else { return };
+        let Some(listener) = snapshot.listener(&key) else {
+            return;
+        };
         let metrics = std::sync::Arc::clone(&listener.metrics);
         let index = worker.index;
         metrics.worker(index).connections_active.inc();
@@ -90,18 +92,34 @@ async fn establish(
     let listener = snapshot.listener(&key).ok_or(ConnectionRefusal::Drain)?;
     let local = stream.local_addr().map_err(|_| ConnectionRefusal::Detection)?;
     let transport = transport(listener.detection, &stream).await?;
-    let mut ends =
-        Ends { remote: peer, local, remote_ip: peer.ip().to_canonical().to_string(), tls: false, server_name: None };
+    let mut ends = Ends {
+        remote: peer,
+        local,
+        remote_ip: peer.ip().to_canonical().to_string(),
+        tls: false,
+        server_name: None,
+    };
     match transport {
         Transport::Raw => {
             let registration = pick(&worker, &snapshot, &key, &ends, transport, &[])?;
-            Ok((Stream::Plain(stream), Accepted { worker, registration, ends, _permit: permit }))
+            Ok((
+                Stream::Plain(stream),
+                Accepted {
+                    worker,
+                    registration,
+                    ends,
+                    _permit: permit,
+                },
+            ))
         }
         Transport::Tls => {
-            let started = timeout(DETECTION_TIMEOUT, LazyConfigAcceptor::new(Default::default(), stream))
-                .await
-                .map_err(|_| Refused::Tls(TlsFailure::Timeout))?
-                .map_err(|error| Refused::Tls(tls_failure(&error)))?;
+            let started = timeout(
+                DETECTION_TIMEOUT,
+                LazyConfigAcceptor::new(Default::default(), stream),
+            )
+            .await
+            .map_err(|_| Refused::Tls(TlsFailure::Timeout))?
+            .map_err(|error| Refused::Tls(tls_failure(&error)))?;
             let hello = started.client_hello();
             ends.tls = true;
             ends.server_name = hello.server_name().map(str::to_ascii_lowercase);
@@ -109,12 +127,25 @@ async fn establish(
             let registration = pick(&worker, &snapshot, &key, &ends, transport, &offers)?;
             let tls = {
                 let snapshot = registration.control.snapshot();
-                registration.control.chain(&snapshot).tls.clone().ok_or(ConnectionRefusal::NoFilterChain)?
+                registration
+                    .control
+                    .chain(&snapshot)
+                    .tls
+                    .clone()
+                    .ok_or(ConnectionRefusal::NoFilterChain)?
             };
             let stream = handshake(started, tls).await.map_err(Refused::Tls)?;
             let listener = snapshot.listener(&key).ok_or(ConnectionRefusal::Drain)?;
             listener.metrics.worker(worker.index).tls_handshakes.inc();
-            Ok((stream, Accepted { worker, registration, ends, _permit: permit }))
+            Ok((
+                stream,
+                Accepted {
+                    worker,
+                    registration,
+                    ends,
+                    _permit: permit,
+                },
+            ))
         }
     }
 }
@@ -150,7 +181,11 @@ fn pick(
     offers: &[Vec<u8>],
 ) -> Result<Registration, Refused> {
     let current = worker.snapshot();
-    let snapshot = if current.listener(key).is_some() { current } else { Rc::clone(accepted_under) };
+    let snapshot = if current.listener(key).is_some() {
+        current
+    } else {
+        Rc::clone(accepted_under)
+    };
     let facts = ConnectionFacts {
         destination_port: ends.local.port(),
         source: ends.remote.ip().to_canonical(),
@@ -159,7 +194,9 @@ fn pick(
         application_protocols: offers,
     };
     let listener: &ListenerPolicy = snapshot.listener(key).ok_or(ConnectionRefusal::Drain)?;
-    let slot = listener.select(&snapshot, &facts).ok_or(ConnectionRefusal::NoFilterChain)?;
+    let slot = listener
+        .select(&snapshot, &facts)
+        .ok_or(ConnectionRefusal::NoFilterChain)?;
     Ok(worker.register(snapshot, slot))
 }
 
@@ -175,14 +212,21 @@ async fn handshake(
 }
 
 fn tls_failure(error: &io::Error) -> TlsFailure {
-    let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) else {
+    let Some(error) = error
+        .get_ref()
+        .and_then(|error| error.downcast_ref::<rustls::Error>())
+    else {
         return TlsFailure::ClientClosed;
     };
     tracing::debug!(%error, "TLS handshake failed");
     match error {
         rustls::Error::AlertReceived(_) => TlsFailure::ClientClosed,
-        rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_) => TlsFailure::Certificate,
-        rustls::Error::PeerIncompatible(_) | rustls::Error::NoApplicationProtocol => TlsFailure::NothingShared,
+        rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_) => {
+            TlsFailure::Certificate
+        }
+        rustls::Error::PeerIncompatible(_) | rustls::Error::NoApplicationProtocol => {
+            TlsFailure::NothingShared
+        }
         _ => TlsFailure::Protocol,
     }
 }

@@ -27,7 +27,9 @@ pub struct Options {
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options").field("workers", &self.workers).finish_non_exhaustive()
+        f.debug_struct("Options")
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,7 +88,9 @@ pub struct DataPlane {
 
 impl std::fmt::Debug for DataPlane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DataPlane").field("workers", &self.workers.len()).finish_non_exhaustive()
+        f.debug_struct("DataPlane")
+            .field("workers", &self.workers.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,12 +102,20 @@ impl DataPlane {
     pub async fn start(options: Options, config: Arc<MeshConfig>) -> Result<DataPlane, ApplyError> {
         let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&options.metrics)));
         let compiler = Compiler::new(Arc::clone(&options.metrics), Arc::clone(&sinks));
-        let empty = compiler.compile(Arc::clone(&config), None).map_err(ApplyError::Compile)?;
+        let empty = compiler
+            .compile(Arc::clone(&config), None)
+            .map_err(ApplyError::Compile)?;
         let count = options.workers.max(1);
         let (peers, hand_overs): (Vec<Peer>, Vec<_>) = (0..count)
             .map(|_| {
                 let (hand_over, receiver) = mpsc::channel(HAND_OVER_QUEUE_MAX);
-                (Peer { connections: AtomicUsize::new(0), hand_over }, receiver)
+                (
+                    Peer {
+                        connections: AtomicUsize::new(0),
+                        hand_over,
+                    },
+                    receiver,
+                )
             })
             .unzip();
         let peers: Arc<[Peer]> = peers.into();
@@ -126,11 +138,21 @@ impl DataPlane {
                     .name(format!("worker-{index}"))
                     .spawn(move || crate::worker::run(seed))
                     .expect("a thread can be had");
-                WorkerHandle { commands, thread: Some(thread) }
+                WorkerHandle {
+                    commands,
+                    thread: Some(thread),
+                }
             })
             .collect();
         let current = Arc::new(ArcSwap::from(Arc::clone(&first)));
-        let mut plane = DataPlane { compiler, sinks, current, workers, peers, bound: HashMap::new() };
+        let mut plane = DataPlane {
+            compiler,
+            sinks,
+            current,
+            workers,
+            peers,
+            bound: HashMap::new(),
+        };
         plane.publish(first).await?;
         Ok(plane)
     }
@@ -149,7 +171,10 @@ impl DataPlane {
     /// nothing has changed. Not cancel safe: run it to its end.
     pub async fn apply(&mut self, config: Arc<MeshConfig>) -> Result<Applied, ApplyError> {
         let previous = self.snapshot();
-        let snapshot = self.compiler.compile(config, Some(&previous)).map_err(ApplyError::Compile)?;
+        let snapshot = self
+            .compiler
+            .compile(config, Some(&previous))
+            .map_err(ApplyError::Compile)?;
         self.publish(Arc::new(snapshot)).await
     }
 
@@ -159,17 +184,29 @@ impl DataPlane {
             if self.bound.contains_key(&listener.key) {
                 continue;
             }
-            let (address, sockets) = bind_all(listener.config.address(), listener.config.backlog(), self.workers.len())
-                .map_err(|source| ApplyError::Bind {
-                    listener: listener.config.name().to_string(),
-                    address: listener.config.address(),
-                    source,
-                })?;
+            let (address, sockets) = bind_all(
+                listener.config.address(),
+                listener.config.backlog(),
+                self.workers.len(),
+            )
+            .map_err(|source| ApplyError::Bind {
+                listener: listener.config.name().to_string(),
+                address: listener.config.address(),
+                source,
+            })?;
             opened.push((listener.key.clone(), address, sockets));
         }
-        let closed: Vec<SocketKey> =
-            self.bound.keys().filter(|key| snapshot.listener(key).is_none()).cloned().collect();
-        let applied = Applied { generation: snapshot.generation, opened: opened.len(), closed: closed.len() };
+        let closed: Vec<SocketKey> = self
+            .bound
+            .keys()
+            .filter(|key| snapshot.listener(key).is_none())
+            .cloned()
+            .collect();
+        let applied = Applied {
+            generation: snapshot.generation,
+            opened: opened.len(),
+            closed: closed.len(),
+        };
         for key in &closed {
             self.bound.remove(key);
         }
@@ -179,9 +216,17 @@ impl DataPlane {
         self.current.store(Arc::clone(&snapshot));
         let mut acknowledged = Vec::new();
         for worker in &self.workers {
-            let open = opened.iter_mut().filter_map(|(key, _, sockets)| Some((key.clone(), sockets.pop()?))).collect();
+            let open = opened
+                .iter_mut()
+                .filter_map(|(key, _, sockets)| Some((key.clone(), sockets.pop()?)))
+                .collect();
             let (done, receiver) = oneshot::channel();
-            let publish = Command::Publish { snapshot: Arc::clone(&snapshot), open, close: closed.clone(), done };
+            let publish = Command::Publish {
+                snapshot: Arc::clone(&snapshot),
+                open,
+                close: closed.clone(),
+                done,
+            };
             if worker.commands.send(publish).is_ok() {
                 acknowledged.push(receiver);
             }
@@ -198,26 +243,39 @@ impl DataPlane {
         let snapshot = self.snapshot();
         let bound = snapshot.listeners.iter().filter_map(|listener| {
             let address = *self.bound.get(&listener.key)?;
-            Some(ListenerAddress { name: listener.config.name().to_string(), address })
+            Some(ListenerAddress {
+                name: listener.config.name().to_string(),
+                address,
+            })
         });
         bound.collect()
     }
 
     /// The address that a listener is bound to.
     pub fn listener_address(&self, name: &Name) -> Option<SocketAddr> {
-        self.listeners().into_iter().find(|listener| listener.name == name.as_str()).map(|listener| listener.address)
+        self.listeners()
+            .into_iter()
+            .find(|listener| listener.name == name.as_str())
+            .map(|listener| listener.address)
     }
 
     /// Downstream connections that are open.
     pub fn connections(&self) -> usize {
-        self.peers.iter().map(|peer| peer.connections.load(Ordering::Acquire)).sum()
+        self.peers
+            .iter()
+            .map(|peer| peer.connections.load(Ordering::Acquire))
+            .sum()
     }
 
     /// Ends the data plane: stops accepting, lets what is in flight finish for at most `timeout`, and cuts what is left
     /// then. True if nothing had to be cut.
     pub async fn drain(mut self, timeout: Duration) -> bool {
         self.tell(|| Command::Drain);
-        let threads: Vec<JoinHandle<()>> = self.workers.iter_mut().filter_map(|worker| worker.thread.take()).collect();
+        let threads: Vec<JoinHandle<()>> = self
+            .workers
+            .iter_mut()
+            .filter_map(|worker| worker.thread.take())
+            .collect();
         let mut joined = tokio::task::spawn_blocking(move || {
             for thread in threads {
                 // A worker that panicked has been reported by the panic hook.
@@ -254,7 +312,11 @@ impl Drop for DataPlane {
 }
 
 /// One socket for each worker, on one address.
-fn bind_all(address: SocketAddr, backlog: u32, workers: usize) -> io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
+fn bind_all(
+    address: SocketAddr,
+    backlog: u32,
+    workers: usize,
+) -> io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
     accept::probe(address)?;
     let first = accept::bind(address, backlog)?;
     let bound = first.local_addr()?;

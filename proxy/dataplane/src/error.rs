@@ -34,7 +34,11 @@ pub(crate) struct AttemptError {
 impl AttemptError {
     /// An error without a cause to show.
     pub(crate) fn new(failure: AttemptFailure, detail: &'static str) -> AttemptError {
-        AttemptError { failure, detail, source: None }
+        AttemptError {
+            failure,
+            detail,
+            source: None,
+        }
     }
 
     /// With its cause.
@@ -43,6 +47,10 @@ impl AttemptError {
         detail: &'static str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> AttemptError {
-        AttemptError { failure, detail, source: Some(source.into()) }
+        AttemptError {
+            failure,
+            detail,
+            source: Some(source.into()),
+        }
     }
 }

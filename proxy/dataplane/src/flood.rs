@@ -40,7 +40,10 @@ impl FrameMeter {
     /// For a connection whose preface was not read yet.
     pub(crate) fn new(now: Instant) -> FrameMeter {
         FrameMeter {
-            received: Scanner { skip: PREFACE_BYTES, ..Scanner::default() },
+            received: Scanner {
+                skip: PREFACE_BYTES,
+                ..Scanner::default()
+            },
             sent: Scanner::default(),
             excess: 0,
             since: now,
@@ -122,7 +125,11 @@ impl Scanner {
             self.filled = 0;
             let [a, b, c, kind, flags, ..] = self.head;
             self.skip = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-            each(FrameHead { length: self.skip, kind, flags });
+            each(FrameHead {
+                length: self.skip,
+                kind,
+                flags,
+            });
         }
     }
 }
@@ -159,7 +166,11 @@ mod tests {
     async fn content_of_either_side_makes_up_for_them() {
         let mut meter = meter();
         for round in 0..10_000 {
-            if round % 2 == 0 { meter.receive(&frame(DATA, 0, 1)) } else { meter.send(&frame(HEADERS, 4, 3)) }
+            if round % 2 == 0 {
+                meter.receive(&frame(DATA, 0, 1))
+            } else {
+                meter.send(&frame(HEADERS, 4, 3))
+            }
             (0..FREE_PER_CONTENT).for_each(|_| meter.receive(&frame(8, 0, 4)));
         }
         assert!(!meter.is_flooded());

@@ -55,13 +55,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
 
     fn wrap(io: S, read_ahead: Bytes, meter: Option<Box<FrameMeter>>, spares: &Rc<Spares>) -> Gather<S> {
         let spares = Rc::clone(spares);
-        let inner = Inner { io, read_ahead, spares, buffer: Vec::new(), written: 0, gathering: false, meter };
+        let inner = Inner {
+            io,
+            read_ahead,
+            spares,
+            buffer: Vec::new(),
+            written: 0,
+            gathering: false,
+            meter,
+        };
         Gather(Rc::new(RefCell::new(inner)))
     }
 
     /// True once the peer has flooded the connection with frames that carry nothing.
     pub(crate) fn is_flooded(&self) -> bool {
-        self.0.borrow().meter.as_ref().is_some_and(|meter| meter.is_flooded())
+        self.0
+            .borrow()
+            .meter
+            .as_ref()
+            .is_some_and(|meter| meter.is_flooded())
     }
 
     /// From now on writes are gathered; the caller must call [`Gather::poll_gathered`] after each poll of the
@@ -224,7 +236,8 @@ mod tests {
         gather.start();
         let mut writer = gather.clone();
         writer.write_all(&vec![7u8; GATHER_BYTES_MAX]).await.unwrap();
-        let pending = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut writer).poll_write(cx, b"x").is_pending()));
+        let pending =
+            std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut writer).poll_write(cx, b"x").is_pending()));
         assert!(pending.await);
         let drain = async {
             let mut sink = vec![0u8; GATHER_BYTES_MAX];

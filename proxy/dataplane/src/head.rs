@@ -1,7 +1,7 @@
 //! HTTP/2's header maps into heads and back, and what all requests go through before they are routed.
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
 use bytes::BytesMut;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use outrigger_http1::{Fields, KnownName, Method, RequestHead, ResponseHead, Version, is_authority};
 use std::sync::OnceLock;
 
@@ -69,7 +69,8 @@ pub(crate) fn request_from_http2(
 ) -> Result<(), Http2RequestFault> {
     head.clear();
     head.version = Version::Http2;
-    head.method = Method::from_bytes(parts.method.as_str().as_bytes()).ok_or(Http2RequestFault::MissingPath)?;
+    head.method =
+        Method::from_bytes(parts.method.as_str().as_bytes()).ok_or(Http2RequestFault::MissingPath)?;
     if let Some(scheme) = parts.uri.scheme_str() {
         head.set_scheme(scheme);
     }
@@ -143,10 +144,15 @@ fn fill_request_fields(headers: &HeaderMap, fields: &mut Fields) {
 
 fn push_cookies(headers: &HeaderMap, fields: &mut Fields) {
     // An empty piece would leave a blank at the end of the whole.
-    let pieces = headers.get_all(http::header::COOKIE).iter().map(|cookie| cookie.as_bytes().trim_ascii());
+    let pieces = headers
+        .get_all(http::header::COOKIE)
+        .iter()
+        .map(|cookie| cookie.as_bytes().trim_ascii());
     let mut cookies = pieces.filter(|cookie| !cookie.is_empty());
     let first = cookies.next().unwrap_or_default();
-    let Some(second) = cookies.next() else { return fields.push(b"cookie", first) };
+    let Some(second) = cookies.next() else {
+        return fields.push(b"cookie", first);
+    };
     let mut joined = first.to_vec();
     for cookie in std::iter::once(second).chain(cookies) {
         joined.extend_from_slice(b"; ");
@@ -182,7 +188,12 @@ pub(crate) fn header_map(fields: &Fields) -> HeaderMap {
 /// The well-known names as HTTP/2 wants them, by number.
 fn known_names() -> &'static [HeaderName] {
     static NAMES: OnceLock<Vec<HeaderName>> = OnceLock::new();
-    NAMES.get_or_init(|| KnownName::ALL.iter().map(|name| HeaderName::from_static(name.as_str())).collect())
+    NAMES.get_or_init(|| {
+        KnownName::ALL
+            .iter()
+            .map(|name| HeaderName::from_static(name.as_str()))
+            .collect()
+    })
 }
 
 /// An HTTP/2 request from a head. `None` if its parts do not make a URI.
@@ -232,7 +243,9 @@ pub(crate) fn grpc_timeout(fields: &Fields) -> Option<std::time::Duration> {
     if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let count = digits.iter().fold(0u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    let count = digits
+        .iter()
+        .fold(0u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
     Some(match unit {
         b'H' => Duration::from_secs(count * 3600),
         b'M' => Duration::from_secs(count * 60),
@@ -269,9 +282,11 @@ mod tests {
 
     #[test]
     fn grpc_is_told_by_its_content_type() {
-        for (value, expected) in
-            [("application/grpc", true), ("application/grpc+proto", true), ("application/grpc-web", false)]
-        {
+        for (value, expected) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc-web", false),
+        ] {
             let mut fields = Fields::new();
             fields.push_known(KnownName::ContentType, value.as_bytes());
             assert_eq!(is_grpc(&fields), expected, "{value}");
@@ -291,7 +306,10 @@ mod tests {
         };
         assert_eq!(request(None, "http://a/x"), Ok("a".to_owned()));
         assert_eq!(request(Some("a"), "http://a/x"), Ok("a".to_owned()));
-        assert_eq!(request(Some("b"), "http://a/x"), Err(Http2RequestFault::AuthorityMismatch));
+        assert_eq!(
+            request(Some("b"), "http://a/x"),
+            Err(Http2RequestFault::AuthorityMismatch)
+        );
         assert_eq!(request(Some("b"), "/x"), Ok("b".to_owned()));
         assert_eq!(request(None, "/x"), Err(Http2RequestFault::MissingAuthority));
     }

@@ -22,7 +22,12 @@ pub(crate) struct Http2Sender {
 
 impl Http2Sender {
     pub(crate) fn new(stream: h2::SendStream<Bytes>) -> Http2Sender {
-        Http2Sender { stream, waiting: Bytes::new(), end_after: false, trailers_after: None }
+        Http2Sender {
+            stream,
+            waiting: Bytes::new(),
+            end_after: false,
+            trailers_after: None,
+        }
     }
 
     /// Ready when the next piece may be sent: none is waiting.
@@ -56,7 +61,11 @@ impl Http2Sender {
     /// Ends the stream after what waits.
     pub(crate) fn finish(&mut self) -> Result<(), h2::Error> {
         self.end_after = true;
-        if self.waiting.is_empty() { self.stream.send_data(Bytes::new(), true) } else { Ok(()) }
+        if self.waiting.is_empty() {
+            self.stream.send_data(Bytes::new(), true)
+        } else {
+            Ok(())
+        }
     }
 
     /// Ends the stream with trailers after what waits.
@@ -86,7 +95,8 @@ impl Http2Sender {
         let piece = self.waiting.split_to(capacity.min(self.waiting.len()));
         let last = self.waiting.is_empty();
         let trailers = if last { self.trailers_after.take() } else { None };
-        self.stream.send_data(piece, last && self.end_after && trailers.is_none())?;
+        self.stream
+            .send_data(piece, last && self.end_after && trailers.is_none())?;
         match trailers {
             Some(trailers) => self.stream.send_trailers(trailers),
             None => Ok(()),
@@ -103,7 +113,10 @@ pub(crate) struct Http2Receiver {
 
 impl Http2Receiver {
     pub(crate) fn new(stream: h2::RecvStream) -> Http2Receiver {
-        Http2Receiver { stream, data_ended: false }
+        Http2Receiver {
+            stream,
+            data_ended: false,
+        }
     }
 
     /// True if the body is known to hold nothing more.

@@ -8,7 +8,10 @@ use crate::io::Stream;
 use crate::spares::Spares;
 use crate::worker::Worker;
 use bytes::{Buf, Bytes, BytesMut};
-use outrigger_http1::{Decoded, Event, Fields, RequestDecoder, RequestError, RequestHead, ResponseDecoder, ResponseError, ResponseHead};
+use outrigger_http1::{
+    Decoded, Event, Fields, RequestDecoder, RequestError, RequestHead, ResponseDecoder, ResponseError,
+    ResponseHead,
+};
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
@@ -90,7 +93,14 @@ pub(crate) struct Incoming<D: Decoder> {
 
 impl<D: Decoder> Incoming<D> {
     pub(crate) fn new(decoder: D, no_head: D::Head) -> Incoming<D> {
-        Incoming { decoder, buffer: BytesMut::new(), no_head, stashed: None, bytes_read: 0, flowing: false }
+        Incoming {
+            decoder,
+            buffer: BytesMut::new(),
+            no_head,
+            stashed: None,
+            bytes_read: 0,
+            flowing: false,
+        }
     }
 
     /// Bytes read since this was last asked.
@@ -110,7 +120,10 @@ impl<D: Decoder> Incoming<D> {
         loop {
             if !self.buffer.is_empty() {
                 D::provide(head, &worker.spares);
-                let decoded = self.decoder.decode(&self.buffer, head).map_err(ReadError::Refused)?;
+                let decoded = self
+                    .decoder
+                    .decode(&self.buffer, head)
+                    .map_err(ReadError::Refused)?;
                 self.buffer.advance(decoded.consumed);
                 if !matches!(decoded.event, Event::NeedMore) {
                     return Poll::Ready(Ok(decoded.event));
@@ -164,8 +177,12 @@ impl<D: Decoder> Incoming<D> {
                 Some(frame) => return Poll::Ready(Ok(frame)),
                 None => {}
             }
-            let read = ready!(if self.flowing { self.poll_fill(io, cx) } else { self.poll_drip(io, worker, cx) })
-                .map_err(ReadError::Io)?;
+            let read = ready!(if self.flowing {
+                self.poll_fill(io, cx)
+            } else {
+                self.poll_drip(io, worker, cx)
+            })
+            .map_err(ReadError::Io)?;
             self.bytes_read += read as u64;
             self.flowing = read >= FLOWING_BYTES;
             if read == 0 {
@@ -186,7 +203,12 @@ impl<D: Decoder> Incoming<D> {
     }
 
     /// Reads through the worker's buffer, for bodies that come in small pieces or slowly.
-    fn poll_drip(&mut self, io: &mut Stream, worker: &Worker, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_drip(
+        &mut self,
+        io: &mut Stream,
+        worker: &Worker,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         let scratch = &mut *worker.scratch.borrow_mut();
         let mut read = ReadBuf::new(scratch);
         ready!(Pin::new(io).poll_read(cx, &mut read))?;
@@ -207,7 +229,11 @@ impl<D: Decoder> Incoming<D> {
                     self.buffer.advance(decoded.consumed);
                     // The message's end takes no more bytes; without it, the next message could not begin.
                     let end = self.decoder.decode(&self.buffer, &mut self.no_head)?;
-                    debug_assert_eq!((end.consumed, end.event), (0, Event::End), "trailers are the last of a message");
+                    debug_assert_eq!(
+                        (end.consumed, end.event),
+                        (0, Event::End),
+                        "trailers are the last of a message"
+                    );
                     return Ok(Some(BodyFrame::Trailers(trailers)));
                 }
                 Event::End => {
@@ -238,7 +264,10 @@ impl<D: Decoder> Incoming<D> {
     /// Takes the end of a body that has no bytes off the decoder, so that the next message can begin.
     pub(crate) fn finish_empty_body(&mut self) {
         let ended = self.decode_body();
-        debug_assert!(matches!(ended, Ok(Some(BodyFrame::End))), "an empty body ends at once");
+        debug_assert!(
+            matches!(ended, Ok(Some(BodyFrame::End))),
+            "an empty body ends at once"
+        );
     }
 
     /// Reads ahead while no message is read, to notice the peer's close. Ready when it closed or failed; bytes that

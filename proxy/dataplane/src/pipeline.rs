@@ -41,7 +41,10 @@ pub(crate) struct RequestContext<'c> {
 impl<'c> RequestContext<'c> {
     /// Takes the snapshot that the request is served by.
     pub(crate) fn new(accepted: &'c Accepted) -> RequestContext<'c> {
-        RequestContext { accepted, snapshot: accepted.registration.control.snapshot() }
+        RequestContext {
+            accepted,
+            snapshot: accepted.registration.control.snapshot(),
+        }
     }
 
     fn worker(&self) -> &Rc<Worker> {
@@ -95,7 +98,12 @@ pub(crate) async fn serve(
 ) -> RequestHead {
     let grpc = is_grpc(&head.fields);
     let record = Record::begin(context, downstream.version(), &head);
-    let mut request = Request { head, length, grpc, record };
+    let mut request = Request {
+        head,
+        length,
+        grpc,
+        record,
+    };
     let chain = context.chain();
     if request.record.is_logged() {
         let hops = chain.http.xff_num_trusted_hops();
@@ -106,9 +114,15 @@ pub(crate) async fn serve(
         Err(reply) => {
             metrics = &chain.routes.unmatched;
             if let LocalReply::BadPath { reason } = reply {
-                context.listener().refused_requests.refuse(refusals::index(reason));
+                context
+                    .listener()
+                    .refused_requests
+                    .refuse(refusals::index(reason));
             } else {
-                context.listener().refused_requests.refuse(refusals::index(refusals::CONNECT));
+                context
+                    .listener()
+                    .refused_requests
+                    .refuse(refusals::index(refusals::CONNECT));
             }
             respond::local(&mut request, downstream, context, None, reply).await;
         }
@@ -135,8 +149,12 @@ async fn act(
 ) {
     match taken.route.action() {
         RouteAction::Forward(policy) => forward::forward(request, downstream, context, taken, policy).await,
-        RouteAction::Redirect(redirect) => respond::redirect(request, downstream, context, taken, redirect).await,
-        RouteAction::DirectResponse(direct) => respond::direct(request, downstream, context, taken, direct).await,
+        RouteAction::Redirect(redirect) => {
+            respond::redirect(request, downstream, context, taken, redirect).await
+        }
+        RouteAction::DirectResponse(direct) => {
+            respond::direct(request, downstream, context, taken, direct).await
+        }
     }
 }
 
@@ -148,12 +166,20 @@ pub(crate) async fn refuse(
     reply: LocalReply,
 ) -> RequestHead {
     let record = Record::begin(context, downstream.version(), &head);
-    let mut request = Request { head, length: BodyLength::None, grpc: false, record };
+    let mut request = Request {
+        head,
+        length: BodyLength::None,
+        grpc: false,
+        record,
+    };
     let reason = match reply {
         LocalReply::Malformed { reason, .. } => reason,
         _ => refusals::HEAD_TIMEOUT,
     };
-    context.listener().refused_requests.refuse(refusals::index(reason));
+    context
+        .listener()
+        .refused_requests
+        .refuse(refusals::index(reason));
     respond::local(&mut request, downstream, context, None, reply).await;
     finish(context, &context.chain().routes.unmatched, request)
 }
@@ -166,7 +192,9 @@ fn finish(context: &RequestContext<'_>, metrics: &Arc<RouteMetrics>, request: Re
 
 /// The route that takes the request.
 fn decide<'s>(chain: &'s ChainPolicy, head: &RequestHead) -> Option<Taken<'s>> {
-    let Found::Route { virtual_host, route } = chain.routes.table.find(&HeadView(head)) else { return None };
+    let Found::Route { virtual_host, route } = chain.routes.table.find(&HeadView(head)) else {
+        return None;
+    };
     let model = &chain.routes.config.virtual_hosts()[virtual_host];
     Some(Taken {
         virtual_host: model,
@@ -198,7 +226,9 @@ impl RequestView for HeadView<'_> {
     fn header<'a>(&'a self, name: &str, joined: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         let mut values = self.0.fields.find_all(name);
         let first = values.next()?;
-        let Some(second) = values.next() else { return Some(first) };
+        let Some(second) = values.next() else {
+            return Some(first);
+        };
         joined.extend_from_slice(first);
         for value in std::iter::once(second).chain(values) {
             joined.push(b',');
@@ -232,9 +262,14 @@ mod tests {
 
     #[test]
     fn ports_are_dropped_and_addresses_kept() {
-        for (authority, host) in
-            [("a", "a"), ("a:1", "a"), ("[::1]", "[::1]"), ("[::1]:80", "[::1]"), ("", ""), ("10.0.0.1:2", "10.0.0.1")]
-        {
+        for (authority, host) in [
+            ("a", "a"),
+            ("a:1", "a"),
+            ("[::1]", "[::1]"),
+            ("[::1]:80", "[::1]"),
+            ("", ""),
+            ("10.0.0.1:2", "10.0.0.1"),
+        ] {
             assert_eq!(host_without_port(authority), host);
         }
     }

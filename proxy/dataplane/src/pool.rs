@@ -55,7 +55,12 @@ impl EndpointPool {
 impl EndpointPool {
     /// A stream on a connection that is there: the HTTP/1 connection used last, or the first HTTP/2 connection with
     /// room, so that few connections stay busy and the others expire.
-    fn take(&mut self, worker: &Rc<Worker>, cluster: &ClusterPolicy, endpoint: &Arc<EndpointState>) -> Option<Upstream> {
+    fn take(
+        &mut self,
+        worker: &Rc<Worker>,
+        cluster: &ClusterPolicy,
+        endpoint: &Arc<EndpointState>,
+    ) -> Option<Upstream> {
         let now = worker.now();
         let options = cluster.config.pool();
         while let Some(mut connection) = self.idle.pop() {
@@ -63,7 +68,10 @@ impl EndpointPool {
                 return Some(exchange(worker, cluster, endpoint, connection));
             }
         }
-        let connection = self.http2.iter().find(|connection| connection.has_room(options, now));
+        let connection = self
+            .http2
+            .iter()
+            .find(|connection| connection.has_room(options, now));
         if let Some(connection) = connection {
             return Some(Upstream::Http2(connection.reserve()));
         }
@@ -112,7 +120,9 @@ impl Pools {
                 Found::Connect => {
                     cells.pool_waits.inc();
                     return match connect(cluster, endpoint, worker).await {
-                        Ok(Connected::Http1(connection)) => Ok(exchange(worker, cluster, endpoint, connection)),
+                        Ok(Connected::Http1(connection)) => {
+                            Ok(exchange(worker, cluster, endpoint, connection))
+                        }
                         Ok(Connected::Http2(connection)) => {
                             let upstream = Upstream::Http2(connection.reserve());
                             self.add_http2(endpoint, connection);
@@ -147,9 +157,16 @@ impl Pools {
         }
     }
 
-    fn look(&self, worker: &Rc<Worker>, cluster: &Arc<ClusterPolicy>, endpoint: &Arc<EndpointState>) -> Found {
+    fn look(
+        &self,
+        worker: &Rc<Worker>,
+        cluster: &Arc<ClusterPolicy>,
+        endpoint: &Arc<EndpointState>,
+    ) -> Found {
         let mut endpoints = self.endpoints.borrow_mut();
-        let pool = endpoints.entry(endpoint.id).or_insert_with(|| EndpointPool::new(cluster));
+        let pool = endpoints
+            .entry(endpoint.id)
+            .or_insert_with(|| EndpointPool::new(cluster));
         if let Some(upstream) = pool.take(worker, cluster, endpoint) {
             return Found::Ready(upstream);
         }
@@ -161,7 +178,11 @@ impl Pools {
             Some(waiting) => waiting.push(sender),
             None => {
                 pool.connecting = Some(vec![sender]);
-                tokio::task::spawn_local(connect_shared(Rc::clone(worker), Arc::clone(cluster), Arc::clone(endpoint)));
+                tokio::task::spawn_local(connect_shared(
+                    Rc::clone(worker),
+                    Arc::clone(cluster),
+                    Arc::clone(endpoint),
+                ));
             }
         }
         Found::Wait(receiver)
@@ -185,8 +206,10 @@ impl Pools {
 
     /// Drops the pools of endpoints that a snapshot does not have. Streams in flight finish.
     pub(crate) fn reap(&self, snapshot: &LocalSnapshot) {
-        let live: HashSet<u64> =
-            snapshot.clusters().flat_map(|cluster| cluster.endpoints.iter().map(|endpoint| endpoint.id)).collect();
+        let live: HashSet<u64> = snapshot
+            .clusters()
+            .flat_map(|cluster| cluster.endpoints.iter().map(|endpoint| endpoint.id))
+            .collect();
         self.endpoints.borrow_mut().retain(|id, _| live.contains(id));
     }
 
@@ -224,7 +247,9 @@ async fn connect_shared(worker: Rc<Worker>, cluster: Arc<ClusterPolicy>, endpoin
     let connected = connect(&cluster, &endpoint, &worker).await;
     let mut endpoints = worker.pools.endpoints.borrow_mut();
     // No pool: the endpoint is gone; those who wait see their channel closed and help themselves.
-    let Some(pool) = endpoints.get_mut(&endpoint.id) else { return };
+    let Some(pool) = endpoints.get_mut(&endpoint.id) else {
+        return;
+    };
     let result = match connected {
         Ok(Connected::Http1(mut connection)) => {
             pool.speaks_http1 = true;

@@ -22,7 +22,12 @@ pub(crate) enum LocalReply {
     /// The route's cluster has no endpoint that may be used.
     NoEndpoint,
     /// The attempt failed and no other was allowed.
-    Attempt { failure: AttemptFailure, detail: &'static str, retries_exhausted: bool, over_budget: bool },
+    Attempt {
+        failure: AttemptFailure,
+        detail: &'static str,
+        retries_exhausted: bool,
+        over_budget: bool,
+    },
     /// The route's timeout, or `grpc-timeout`, passed.
     RouteTimeout,
     /// Nothing moved on the stream for too long; who was to blame depends on whether the request had ended.
@@ -58,17 +63,32 @@ impl LocalReply {
     /// Status, flag, details and body of this reply.
     pub(crate) fn answer(self) -> Answer {
         match self {
-            LocalReply::NoRoute => Answer::new(404, ResponseFlags::NR, "route_not_found", "no route matched\n"),
-            LocalReply::NoEndpoint => {
-                Answer::new(503, ResponseFlags::UH, "no_healthy_upstream", "no healthy upstream\n")
+            LocalReply::NoRoute => {
+                Answer::new(404, ResponseFlags::NR, "route_not_found", "no route matched\n")
             }
+            LocalReply::NoEndpoint => Answer::new(
+                503,
+                ResponseFlags::UH,
+                "no_healthy_upstream",
+                "no healthy upstream\n",
+            ),
             LocalReply::RouteTimeout => Answer {
                 grpc_status: grpc::DEADLINE_EXCEEDED,
-                ..Answer::new(504, ResponseFlags::UT, "response_timeout", "upstream request timeout\n")
+                ..Answer::new(
+                    504,
+                    ResponseFlags::UT,
+                    "response_timeout",
+                    "upstream request timeout\n",
+                )
             },
             LocalReply::StreamIdle { request_done } => {
                 let status = if request_done { 504 } else { 408 };
-                Answer::new(status, ResponseFlags::SI, "stream_idle_timeout", "stream timeout\n")
+                Answer::new(
+                    status,
+                    ResponseFlags::SI,
+                    "stream_idle_timeout",
+                    "stream timeout\n",
+                )
             }
             LocalReply::HeadTimeout => Answer::new(
                 408,
@@ -78,7 +98,12 @@ impl LocalReply {
             ),
             LocalReply::BodyTooLarge => Answer {
                 grpc_status: grpc::RESOURCE_EXHAUSTED,
-                ..Answer::new(413, ResponseFlags::NONE, "request_payload_too_large", "request body too large\n")
+                ..Answer::new(
+                    413,
+                    ResponseFlags::NONE,
+                    "request_payload_too_large",
+                    "request body too large\n",
+                )
             },
             LocalReply::Malformed { status, reason } => {
                 Answer::new(status, ResponseFlags::DPE, reason, malformed_body(status))
@@ -90,16 +115,25 @@ impl LocalReply {
                 "connect_not_allowed",
                 "CONNECT is not allowed here\n",
             ),
-            LocalReply::Attempt { failure, detail, retries_exhausted, over_budget } => {
-                attempt_answer(failure, detail, retries_exhausted, over_budget)
-            }
+            LocalReply::Attempt {
+                failure,
+                detail,
+                retries_exhausted,
+                over_budget,
+            } => attempt_answer(failure, detail, retries_exhausted, over_budget),
         }
     }
 }
 
 impl Answer {
     fn new(status: u16, flags: ResponseFlags, details: &'static str, body: &'static str) -> Answer {
-        Answer { status, grpc_status: grpc_status_of(status), flags, details, body }
+        Answer {
+            status,
+            grpc_status: grpc_status_of(status),
+            flags,
+            details,
+            body,
+        }
     }
 }
 
@@ -133,9 +167,10 @@ fn attempt_answer(
     let (status, flags, body) = match failure {
         F::ConnectFailed | F::ConnectTimeout => (503, ResponseFlags::UF, "upstream connect error\n"),
         F::RefusedStream | F::ResetBeforeAnswer => (503, ResponseFlags::UR, "upstream reset the stream\n"),
-        F::GoAwayAboveStream | F::PooledClosedBeforeWrite | F::DiedBeforeAnswer { .. } | F::DiedAfterAnswer => {
-            (503, ResponseFlags::UC, "upstream connection ended\n")
-        }
+        F::GoAwayAboveStream
+        | F::PooledClosedBeforeWrite
+        | F::DiedBeforeAnswer { .. }
+        | F::DiedAfterAnswer => (503, ResponseFlags::UC, "upstream connection ended\n"),
         F::TimedOut => (504, ResponseFlags::UT, "upstream request timeout\n"),
         F::ResponseInvalid => (502, ResponseFlags::UPE, "upstream sent an invalid response\n"),
         F::BodyTooLargeToReplay => (503, ResponseFlags::UC, "upstream connection ended\n"),
@@ -160,17 +195,32 @@ mod tests {
             (LocalReply::NoRoute, 404, grpc::UNIMPLEMENTED),
             (LocalReply::NoEndpoint, 503, grpc::UNAVAILABLE),
             (LocalReply::RouteTimeout, 504, grpc::DEADLINE_EXCEEDED),
-            (LocalReply::StreamIdle { request_done: true }, 504, grpc::UNAVAILABLE),
+            (
+                LocalReply::StreamIdle { request_done: true },
+                504,
+                grpc::UNAVAILABLE,
+            ),
             (LocalReply::StreamIdle { request_done: false }, 408, grpc::UNKNOWN),
             (LocalReply::HeadTimeout, 408, grpc::UNKNOWN),
             (LocalReply::BodyTooLarge, 413, grpc::RESOURCE_EXHAUSTED),
-            (LocalReply::Malformed { status: 400, reason: "x" }, 400, grpc::INTERNAL),
+            (
+                LocalReply::Malformed {
+                    status: 400,
+                    reason: "x",
+                },
+                400,
+                grpc::INTERNAL,
+            ),
             (LocalReply::BadPath { reason: "x" }, 400, grpc::INTERNAL),
             (LocalReply::ConnectRefused, 405, grpc::UNKNOWN),
         ];
         for (reply, status, grpc_status) in replies {
             let answer = reply.answer();
-            assert_eq!((answer.status, answer.grpc_status), (status, grpc_status), "{reply:?}");
+            assert_eq!(
+                (answer.status, answer.grpc_status),
+                (status, grpc_status),
+                "{reply:?}"
+            );
             assert!(!answer.body.is_empty() && !answer.details.is_empty(), "{reply:?}");
         }
     }

@@ -35,7 +35,10 @@ pub struct SocketKey {
 impl SocketKey {
     pub(crate) fn of(listener: &model::Listener) -> SocketKey {
         let name = (listener.address().port() == 0).then(|| listener.name().clone());
-        SocketKey { address: listener.address(), name }
+        SocketKey {
+            address: listener.address(),
+            name,
+        }
     }
 }
 
@@ -125,8 +128,12 @@ impl ListenerPolicy {
     pub(crate) fn select(&self, snapshot: &Snapshot, facts: &ConnectionFacts<'_>) -> Option<ChainSlot> {
         let mut best: Option<(Specificity, ChainSlot)> = None;
         for &slot in &self.chains {
-            let Some(chain) = snapshot.chain(slot) else { continue };
-            let Some(specificity) = specificity(&chain.matches, facts) else { continue };
+            let Some(chain) = snapshot.chain(slot) else {
+                continue;
+            };
+            let Some(specificity) = specificity(&chain.matches, facts) else {
+                continue;
+            };
             if chain.tls.is_some() != (facts.transport == Transport::Tls) {
                 continue;
             }
@@ -157,7 +164,10 @@ fn specificity(matches: &FilterChainMatch, facts: &ConnectionFacts<'_>) -> Optio
     };
     let server_name = match matches.server_names().as_slice() {
         [] => 0,
-        names => names.iter().filter_map(|name| server_name_length(name, facts.server_name?)).max()?,
+        names => names
+            .iter()
+            .filter_map(|name| server_name_length(name, facts.server_name?))
+            .max()?,
     };
     let transport = match matches.transport() {
         Some(transport) if transport == facts.transport => true,
@@ -166,7 +176,14 @@ fn specificity(matches: &FilterChainMatch, facts: &ConnectionFacts<'_>) -> Optio
     };
     let application_protocol = match matches.application_protocols().as_slice() {
         [] => false,
-        names if names.iter().any(|name| facts.application_protocols.iter().any(|offer| offer == name.as_bytes())) => {
+        names
+            if names.iter().any(|name| {
+                facts
+                    .application_protocols
+                    .iter()
+                    .any(|offer| offer == name.as_bytes())
+            }) =>
+        {
             true
         }
         _ => return None,
@@ -175,10 +192,20 @@ fn specificity(matches: &FilterChainMatch, facts: &ConnectionFacts<'_>) -> Optio
         [] => 0,
         prefixes => {
             let contains = |prefix: &&IpNet| prefix.contains(&facts.source);
-            prefixes.iter().filter(contains).map(|prefix| u16::from(prefix.prefix_len()) + 1).max()?
+            prefixes
+                .iter()
+                .filter(contains)
+                .map(|prefix| u16::from(prefix.prefix_len()) + 1)
+                .max()?
         }
     };
-    Some(Specificity { destination_port, server_name, transport, application_protocol, source_prefix })
+    Some(Specificity {
+        destination_port,
+        server_name,
+        transport,
+        application_protocol,
+        source_prefix,
+    })
 }
 
 /// Above the length of any name, so that an exact match beats every suffix.
@@ -212,7 +239,9 @@ pub(crate) struct ChainPolicy {
 
 impl std::fmt::Debug for ChainPolicy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ChainPolicy").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("ChainPolicy")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -270,7 +299,9 @@ impl ClusterPolicy {
 
     /// Requests that are on their way to this cluster.
     pub fn requests_active(&self) -> u32 {
-        self.shared.requests_active.load(std::sync::atomic::Ordering::Relaxed)
+        self.shared
+            .requests_active
+            .load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 

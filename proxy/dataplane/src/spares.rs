@@ -66,7 +66,9 @@ impl<T> Default for Shelf<T> {
 impl<T: Default> Shelf<T> {
     fn take(&self) -> T {
         let (kept, sum) = &mut *self.0.borrow_mut();
-        let Some((thing, bytes)) = kept.pop() else { return T::default() };
+        let Some((thing, bytes)) = kept.pop() else {
+            return T::default();
+        };
         *sum -= bytes;
         thing
     }

@@ -20,11 +20,16 @@ pub(crate) struct TimerSlot {
 impl TimerSlot {
     /// Ready when `deadline` has passed; `None` is never ready. Registers the waker otherwise.
     pub(crate) fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
-        let Some(deadline) = deadline else { return Poll::Pending };
+        let Some(deadline) = deadline else {
+            return Poll::Pending;
+        };
         loop {
             match (self.armed, &mut self.sleep) {
                 (Some(armed), Some(sleep)) if armed <= deadline => {
-                    let known = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+                    let known = self
+                        .waker
+                        .as_ref()
+                        .is_some_and(|waker| waker.will_wake(cx.waker()));
                     if known && !sleep.is_elapsed() {
                         return Poll::Pending;
                     }
@@ -75,12 +80,18 @@ mod tests {
         let start = Instant::now();
         // Armed for 10 s, then asked for a later deadline: the early fire of the timer must not count.
         std::future::poll_fn(|cx| {
-            assert!(slot.poll_until(cx, Some(start + Duration::from_secs(10))).is_pending());
+            assert!(
+                slot.poll_until(cx, Some(start + Duration::from_secs(10)))
+                    .is_pending()
+            );
             Poll::Ready(())
         })
         .await;
         std::future::poll_fn(|cx| {
-            assert!(slot.poll_until(cx, Some(start + Duration::from_secs(5))).is_pending());
+            assert!(
+                slot.poll_until(cx, Some(start + Duration::from_secs(5)))
+                    .is_pending()
+            );
             Poll::Ready(())
         })
         .await;

@@ -37,7 +37,12 @@ impl Upstream {
     }
 
     /// Sends the request's head. Nothing leaves before the first [`Upstream::poll_flush`] or [`Upstream::poll_room`].
-    pub(crate) fn send_head(&mut self, head: &RequestHead, length: BodyLength, tls: bool) -> Result<(), AttemptError> {
+    pub(crate) fn send_head(
+        &mut self,
+        head: &RequestHead,
+        length: BodyLength,
+        tls: bool,
+    ) -> Result<(), AttemptError> {
         match self {
             Upstream::Http1(exchange) => {
                 exchange.send_head(head, length);

@@ -4,8 +4,8 @@
 
 use crate::accept;
 use crate::pool::Pools;
-use crate::spares::Spares;
 use crate::snapshot::{ChainPolicy, ChainSlot, Snapshot, SocketKey};
+use crate::spares::Spares;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -27,7 +27,12 @@ pub(crate) const HAND_OVER_QUEUE_MAX: usize = 1024;
 /// before it sends the next.
 pub(crate) enum Command {
     /// A new snapshot is in force, with sockets to open and to close.
-    Publish { snapshot: Arc<Snapshot>, open: Vec<(SocketKey, std::net::TcpListener)>, close: Vec<SocketKey>, done: oneshot::Sender<()> },
+    Publish {
+        snapshot: Arc<Snapshot>,
+        open: Vec<(SocketKey, std::net::TcpListener)>,
+        close: Vec<SocketKey>,
+        done: oneshot::Sender<()>,
+    },
     /// Stop accepting; end connections as they become free. The worker ends when none is left.
     Drain,
     /// End now.
@@ -94,7 +99,6 @@ impl Worker {
         write(&mut self.log_line.borrow_mut());
     }
 
-
     /// The snapshot in force.
     pub(crate) fn snapshot(&self) -> Rc<LocalSnapshot> {
         Rc::clone(&self.snapshot.borrow())
@@ -126,7 +130,11 @@ impl Worker {
             waker: RefCell::new(None),
         });
         let index = self.connections.borrow_mut().insert(Rc::clone(&control));
-        Registration { worker: Rc::clone(self), control, index }
+        Registration {
+            worker: Rc::clone(self),
+            control,
+            index,
+        }
     }
 
     fn publish(&self, snapshot: Arc<Snapshot>) {
@@ -164,7 +172,9 @@ impl ConnectionControl {
 
     /// The connection's filter chain in a snapshot that [`ConnectionControl::snapshot`] gave.
     pub(crate) fn chain<'s>(&self, snapshot: &'s LocalSnapshot) -> &'s Arc<ChainPolicy> {
-        snapshot.chain(self.slot).expect("a connection only adopts snapshots that hold its chain")
+        snapshot
+            .chain(self.slot)
+            .expect("a connection only adopts snapshots that hold its chain")
     }
 
     /// True if the connection should end as soon as nothing is in flight on it.
@@ -272,7 +282,14 @@ pub(crate) fn run(seed: Seed) {
 }
 
 async fn serve(seed: Seed) {
-    let Seed { index, snapshot, peers, connection_ids, mut commands, mut hand_overs } = seed;
+    let Seed {
+        index,
+        snapshot,
+        peers,
+        connection_ids,
+        mut commands,
+        mut hand_overs,
+    } = seed;
     let worker = Rc::new(Worker {
         index,
         pools: Pools::default(),

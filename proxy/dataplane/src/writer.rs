@@ -27,7 +27,11 @@ pub(crate) struct Writer {
 impl Writer {
     /// The buffer that framing and heads are appended to; in order with the data queued so far.
     pub(crate) fn text(&mut self) -> &mut Vec<u8> {
-        if self.data.is_empty() && self.after.is_empty() { &mut self.before } else { &mut self.after }
+        if self.data.is_empty() && self.after.is_empty() {
+            &mut self.before
+        } else {
+            &mut self.after
+        }
     }
 
     /// Takes a spare buffer if it has none, so that a head is written without growing one.

@@ -101,7 +101,13 @@ impl<'x, 'd> Exchange<'x, 'd> {
             downstream,
             worker,
             limits,
-            replay: Replay { pieces: Vec::new(), bytes: 0, trailers: None, whole: true, next: 0 },
+            replay: Replay {
+                pieces: Vec::new(),
+                bytes: 0,
+                trailers: None,
+                whole: true,
+                next: 0,
+            },
             request_done: false,
             sent: false,
             flushed: false,
@@ -237,7 +243,11 @@ impl<'x, 'd> Exchange<'x, 'd> {
         match frame {
             BodyFrame::Data { bytes, end } => {
                 self.request_bytes += bytes.len() as u64;
-                if self.limits.body_bytes_max.is_some_and(|max| self.request_bytes > max) {
+                if self
+                    .limits
+                    .body_bytes_max
+                    .is_some_and(|max| self.request_bytes > max)
+                {
                     return Err(Stop::Reply(LocalReply::BodyTooLarge));
                 }
                 self.keep(&bytes);
@@ -322,26 +332,38 @@ impl<'x, 'd> Exchange<'x, 'd> {
             return Poll::Ready(error.into());
         }
         let idle = after(self.last_progress, self.limits.stream_idle);
-        ready!(self.downstream.timer().poll_until(cx, earlier(self.deadline, idle)));
+        ready!(
+            self.downstream
+                .timer()
+                .poll_until(cx, earlier(self.deadline, idle))
+        );
         let now = self.worker.tick();
         let reply = if self.deadline.is_some_and(|deadline| now >= deadline) {
             LocalReply::RouteTimeout
         } else {
-            LocalReply::StreamIdle { request_done: self.request_done }
+            LocalReply::StreamIdle {
+                request_done: self.request_done,
+            }
         };
         Poll::Ready(Stop::Reply(reply))
     }
 }
 
 /// Waits until what was sent downstream has left, or nothing moved for `idle`.
-pub(super) async fn flush(downstream: &mut Downstream<'_>, idle: Option<Duration>) -> Result<(), DownstreamError> {
+pub(super) async fn flush(
+    downstream: &mut Downstream<'_>,
+    idle: Option<Duration>,
+) -> Result<(), DownstreamError> {
     let mut deadline = None;
     poll_fn(|cx| {
         if let Poll::Ready(result) = downstream.poll_flush(cx) {
             return Poll::Ready(result);
         }
         let deadline = *deadline.get_or_insert_with(|| after(Instant::now(), idle));
-        downstream.timer().poll_until(cx, deadline).map(|()| Err(DownstreamError::Gone))
+        downstream
+            .timer()
+            .poll_until(cx, deadline)
+            .map(|()| Err(DownstreamError::Gone))
     })
     .await
 }

@@ -32,12 +32,22 @@ pub(super) async fn forward(
 ) {
     let worker = context.worker();
     let slot = taken.policy.clusters[pick_cluster(&taken.policy.weights, worker.random())];
-    let cluster = context.snapshot.cluster(slot).expect("a route's clusters are in its snapshot");
+    let cluster = context
+        .snapshot
+        .cluster(slot)
+        .expect("a route's clusters are in its snapshot");
     request.record.cluster = Some(slot);
     if let (Some(max), BodyLength::Exact(length)) = (taken.route.request_body_bytes_max(), request.length)
         && length > max
     {
-        return respond::local(request, downstream, context, Some(taken), LocalReply::BodyTooLarge).await;
+        return respond::local(
+            request,
+            downstream,
+            context,
+            Some(taken),
+            LocalReply::BodyTooLarge,
+        )
+        .await;
     }
     let limits = limits(request, context, taken, policy);
     rewrite_request(&mut request.head, taken, policy);
@@ -53,8 +63,14 @@ pub(super) async fn forward(
         Err(Stop::Reply(reply)) => Some(reply),
         Err(Stop::Attempt(error)) => Some(failed(error, false, false)),
         Err(Stop::Downstream(DownstreamError::Malformed(error))) => {
-            context.listener().refused_requests.refuse(refusals::index(error.reason()));
-            Some(LocalReply::Malformed { status: error.status(), reason: error.reason() })
+            context
+                .listener()
+                .refused_requests
+                .refuse(refusals::index(error.reason()));
+            Some(LocalReply::Malformed {
+                status: error.status(),
+                reason: error.reason(),
+            })
         }
         Err(Stop::Downstream(error)) => {
             tracing::debug!(%error, "the downstream ended a request");
@@ -76,14 +92,23 @@ pub(super) async fn forward(
 }
 
 fn limits(request: &Request, context: &RequestContext<'_>, taken: Taken<'_>, policy: &Forward) -> Limits {
-    let grpc_deadline =
-        if request.grpc { grpc_timeout(&request.head.fields).and_then(|time| context.worker().now().checked_add(time)) } else { None };
+    let grpc_deadline = if request.grpc {
+        grpc_timeout(&request.head.fields).and_then(|time| context.worker().now().checked_add(time))
+    } else {
+        None
+    };
     // For gRPC the client's deadline counts; a timeout that was written caps it, the default one does not.
-    let route_timeout = if request.grpc && !policy.timeout_explicit() { None } else { policy.timeout() };
+    let route_timeout = if request.grpc && !policy.timeout_explicit() {
+        None
+    } else {
+        policy.timeout()
+    };
     Limits {
         route_timeout,
         deadline: grpc_deadline,
-        stream_idle: policy.stream_idle_timeout().unwrap_or_else(|| context.chain().http.stream_idle_timeout()),
+        stream_idle: policy
+            .stream_idle_timeout()
+            .unwrap_or_else(|| context.chain().http.stream_idle_timeout()),
         body_bytes_max: taken.route.request_body_bytes_max(),
     }
 }
@@ -125,7 +150,10 @@ impl<'a> ActiveRequest<'a> {
 
 impl Drop for ActiveRequest<'_> {
     fn drop(&mut self) {
-        self.cluster.shared.requests_active.fetch_sub(1, Ordering::Relaxed);
+        self.cluster
+            .shared
+            .requests_active
+            .fetch_sub(1, Ordering::Relaxed);
         self.cells.requests_active.dec();
     }
 }
@@ -182,7 +210,12 @@ async fn attempts(
         tracing::debug!(failure = ?error.failure, source = ?error.source, endpoint = %endpoint.address_text, "attempt failed");
         let attempts = tried.len() as u32;
         let replayable = exchange.is_replayable();
-        match default_decision(error.failure, is_idempotent(&request.head.method), replayable, attempts) {
+        match default_decision(
+            error.failure,
+            is_idempotent(&request.head.method),
+            replayable,
+            attempts,
+        ) {
             Decision::GiveUp(_) => return Err(Stop::Reply(failed(error, attempts > 1, false))),
             Decision::Retry => {}
         }
@@ -201,7 +234,12 @@ async fn attempts(
 }
 
 fn failed(error: AttemptError, retries_exhausted: bool, over_budget: bool) -> LocalReply {
-    LocalReply::Attempt { failure: error.failure, detail: error.detail, retries_exhausted, over_budget }
+    LocalReply::Attempt {
+        failure: error.failure,
+        detail: error.detail,
+        retries_exhausted,
+        over_budget,
+    }
 }
 
 fn retry_reason(failure: AttemptFailure) -> Option<RetryReason> {
@@ -224,7 +262,11 @@ async fn attempt(
     endpoint: &Arc<EndpointState>,
 ) -> Result<(), Stop> {
     let worker = context.worker();
-    let started = if request.record.is_first_attempt() { worker.now() } else { worker.tick() };
+    let started = if request.record.is_first_attempt() {
+        worker.now()
+    } else {
+        worker.tick()
+    };
     let mut upstream = match worker.pools.try_acquire(worker, cluster, endpoint) {
         Some(upstream) => upstream,
         None => acquire(exchange, worker, cluster, endpoint).await?,
@@ -233,19 +275,27 @@ async fn attempt(
     exchange.begin_attempt(request.length);
     upstream.send_head(&request.head, request.length, cluster.tls.is_some())?;
     let length = exchange.response_start(&mut upstream).await?;
-    request.record.upstream_answered(exchange.response.status, worker.now());
+    request
+        .record
+        .upstream_answered(exchange.response.status, worker.now());
     respond::prepare(context, taken, &mut exchange.response);
     // An answer of known length before the request's end does without the rest. One that streams may well wait for it:
     // what is left of the request when the response ends decides then.
     let wants_all = exchange.request_done() || length == BodyLength::Unknown;
     let may_go_on = wants_all && !context.is_draining();
-    exchange.downstream.send_head(&exchange.response, length, may_go_on)?;
+    exchange
+        .downstream
+        .send_head(&exchange.response, length, may_go_on)?;
     request.record.response_started(&exchange.response);
     if length != BodyLength::None {
         request.record.trailers = exchange.stream(&mut upstream).await?;
     }
     upstream.complete();
-    cluster.metrics.worker(worker.index).request_duration.observe(worker.now().duration_since(started));
+    cluster
+        .metrics
+        .worker(worker.index)
+        .request_duration
+        .observe(worker.now().duration_since(started));
     let idle = context.chain().http.stream_idle_timeout();
     exchange::flush(exchange.downstream, idle).await?;
     Ok(())
@@ -261,4 +311,3 @@ async fn acquire(
     let acquiring = Box::pin(worker.pools.acquire(worker, cluster, endpoint));
     Ok(exchange.within_limits(acquiring).await??)
 }
-

@@ -196,7 +196,10 @@ impl Record {
             route_name: logged.route.as_ref().map(|(_, route)| route.as_str()),
             virtual_host: logged.route.as_ref().map(|(host, _)| host.as_str()),
             // A proxy tells no port: Envoy shows 0 there too.
-            downstream_remote_address: Some(self.client.map_or(ends.remote, |client| SocketAddr::new(client, 0))),
+            downstream_remote_address: Some(
+                self.client
+                    .map_or(ends.remote, |client| SocketAddr::new(client, 0)),
+            ),
             downstream_direct_remote_address: Some(ends.remote),
             downstream_local_address: Some(ends.local),
             requested_server_name: ends.server_name.as_deref(),

@@ -38,7 +38,15 @@ pub(super) async fn local(
     if answer.flags.contains(outrigger_telemetry::ResponseFlags::UO) {
         head.fields.push(b"x-envoy-overloaded", b"true");
     }
-    send(request, downstream, context, taken, head, Bytes::from_static(body.as_bytes())).await;
+    send(
+        request,
+        downstream,
+        context,
+        taken,
+        head,
+        Bytes::from_static(body.as_bytes()),
+    )
+    .await;
 }
 
 /// A gRPC response that consists of its trailers (gRPC's `PROTOCOL-HTTP2.md`, "Trailers-Only").
@@ -52,10 +60,12 @@ fn grpc_head(head: &mut ResponseHead, answer: &Answer) {
         &digits[..]
     };
     head.status = 200;
-    head.fields.push_known(KnownName::ContentType, b"application/grpc");
+    head.fields
+        .push_known(KnownName::ContentType, b"application/grpc");
     head.fields.push_known(KnownName::GrpcStatus, status);
     // Bodies of local replies are printable ASCII without `%`, and need no percent-encoding.
-    head.fields.push_known(KnownName::GrpcMessage, answer.body.trim_end().as_bytes());
+    head.fields
+        .push_known(KnownName::GrpcMessage, answer.body.trim_end().as_bytes());
 }
 
 /// Sends a redirect.
@@ -93,7 +103,8 @@ pub(super) async fn direct(
     let mut head = ResponseHead::new();
     head.status = direct.status();
     if !direct.body().is_empty() {
-        head.fields.push_known(KnownName::ContentType, direct.content_type().as_bytes());
+        head.fields
+            .push_known(KnownName::ContentType, direct.content_type().as_bytes());
     }
     let body = Bytes::copy_from_slice(direct.body().as_bytes());
     send(request, downstream, context, Some(taken), head, body).await;
@@ -107,14 +118,23 @@ async fn send(
     mut head: ResponseHead,
     body: Bytes,
 ) {
-    head.fields.push_known(KnownName::Date, httpdate::fmt_http_date(std::time::SystemTime::now()).as_bytes());
+    head.fields.push_known(
+        KnownName::Date,
+        httpdate::fmt_http_date(std::time::SystemTime::now()).as_bytes(),
+    );
     finish_head(&mut head.fields, &context.chain().http, taken);
     // What follows a CONNECT may be meant for its tunnel: it is never read as a request.
     let request_done = request.head.method != Method::Connect
-        && (request.length == BodyLength::None || request.record.request_ended() || discard(downstream).await);
+        && (request.length == BodyLength::None
+            || request.record.request_ended()
+            || discard(downstream).await);
     let may_go_on = request_done && !context.is_draining();
     let is_head = request.head.method == Method::Head;
-    let length = if body.is_empty() { BodyLength::None } else { BodyLength::Exact(body.len() as u64) };
+    let length = if body.is_empty() {
+        BodyLength::None
+    } else {
+        BodyLength::Exact(body.len() as u64)
+    };
     if is_head || downstream.version() == outrigger_http1::Version::Http2 {
         let digits = body.len().to_string();
         head.fields.set_known(KnownName::ContentLength, digits.as_bytes());

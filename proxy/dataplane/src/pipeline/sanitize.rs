@@ -38,13 +38,18 @@ pub(super) fn sanitize(context: &RequestContext<'_>, head: &mut RequestHead) -> 
     Ok(())
 }
 
-fn normalize_path(head: &mut RequestHead, options: &outrigger_config::model::HttpOptions) -> Result<(), LocalReply> {
+fn normalize_path(
+    head: &mut RequestHead,
+    options: &outrigger_config::model::HttpOptions,
+) -> Result<(), LocalReply> {
     let normal = outrigger_traffic::path::normalize(
         head.path_and_query(),
         options.escaped_slashes(),
         options.repeated_slashes(),
     )
-    .map_err(|fault| LocalReply::BadPath { reason: fault.reason() })?;
+    .map_err(|fault| LocalReply::BadPath {
+        reason: fault.reason(),
+    })?;
     if normal.is_rewritten() {
         let target = normal.into_path_and_query();
         head.set_path_and_query(&target);
@@ -64,7 +69,13 @@ fn forwarded(context: &RequestContext<'_>, head: &mut RequestHead, trusted: bool
     head.fields = fields;
 }
 
-fn forwarded_fields(context: &RequestContext<'_>, fields: &mut Fields, authority: &str, scheme: &str, trusted: bool) {
+fn forwarded_fields(
+    context: &RequestContext<'_>,
+    fields: &mut Fields,
+    authority: &str,
+    scheme: &str,
+    trusted: bool,
+) {
     let ends = context.ends();
     if trusted {
         let mut xff = Vec::new();
@@ -86,14 +97,20 @@ fn forwarded_fields(context: &RequestContext<'_>, fields: &mut Fields, authority
     } else {
         let reserved = |name: &[u8]| RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
         // None of the reserved names is a known one.
-        if fields.iter().any(|field| field.known.is_none() && reserved(field.name)) {
+        if fields
+            .iter()
+            .any(|field| field.known.is_none() && reserved(field.name))
+        {
             fields.retain(|field| !reserved(field.name));
         }
         fields.set_known(KnownName::XForwardedFor, ends.remote_ip.as_bytes());
         fields.set_known(KnownName::XForwardedProto, scheme.as_bytes());
         fields.set_known(KnownName::XForwardedHost, authority.as_bytes());
     }
-    fields.set_known(KnownName::XRequestId, &request_id(context.worker().random(), context.worker().random()));
+    fields.set_known(
+        KnownName::XRequestId,
+        &request_id(context.worker().random(), context.worker().random()),
+    );
 }
 
 /// A version 4 UUID from 128 random bits (RFC 9562 section 5.4).

@@ -106,7 +106,9 @@ impl Connection {
 
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame, DownstreamError>> {
         if std::mem::take(&mut self.continue_owed) && self.incoming.buffer.is_empty() && !self.answered {
-            self.writer.text().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            self.writer
+                .text()
+                .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
         if !self.answered && !self.writer.is_empty() {
             // An interim response must not wait for anything: the client may wait for it.
@@ -148,8 +150,7 @@ impl Connection {
             BodyLength::Exact(length) => Framing::Length(length),
             BodyLength::Unknown => Framing::Chunked.for_peer(self.version),
         };
-        let close =
-            self.last || !self.info.keep_alive || !may_go_on || framing == Framing::UntilClose;
+        let close = self.last || !self.info.keep_alive || !may_go_on || framing == Framing::UntilClose;
         if close {
             self.after = After::Close;
         }
@@ -169,7 +170,9 @@ impl Connection {
 
     pub(crate) fn send_data(&mut self, data: Bytes, end: bool) -> Result<(), DownstreamError> {
         if !data.is_empty() && !self.is_head {
-            self.encoder.begin(data.len(), self.writer.text()).map_err(std::io::Error::other)?;
+            self.encoder
+                .begin(data.len(), self.writer.text())
+                .map_err(std::io::Error::other)?;
             let length = data.len();
             self.writer.push_data(data);
             self.encoder.end(length, self.writer.text());
@@ -178,12 +181,16 @@ impl Connection {
     }
 
     pub(crate) fn finish(&mut self, trailers: Option<&Fields>) -> Result<(), DownstreamError> {
-        self.encoder.finish(trailers, self.writer.text()).map_err(std::io::Error::other)?;
+        self.encoder
+            .finish(trailers, self.writer.text())
+            .map_err(std::io::Error::other)?;
         Ok(())
     }
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>> {
-        self.writer.poll_flush(&mut self.io, cx).map_err(DownstreamError::from)
+        self.writer
+            .poll_flush(&mut self.io, cx)
+            .map_err(DownstreamError::from)
     }
 
     /// The connection is closed without the response's end, and so the client knows that it did not come.

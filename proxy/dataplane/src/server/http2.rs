@@ -56,7 +56,12 @@ pub(crate) async fn serve(stream: Stream, read_ahead: Bytes, accepted: Accepted)
     let metrics = std::sync::Arc::clone(&chain.listener);
     let cells = metrics.worker(accepted.worker.index);
     cells.http_connections[HttpProtocol::Http2].inc();
-    let gather = Gather::metered(stream, read_ahead, FrameMeter::new(Instant::now()), &accepted.worker.spares);
+    let gather = Gather::metered(
+        stream,
+        read_ahead,
+        FrameMeter::new(Instant::now()),
+        &accepted.worker.spares,
+    );
     let handshake = builder(&chain.http).handshake::<_, Bytes>(gather.clone());
     let greeted = tokio::time::timeout(chain.http.request_headers_timeout(), handshake).await;
     let Ok(Ok(mut connection)) = greeted else {
@@ -144,7 +149,11 @@ impl Driver<'_> {
             if flushed.is_err() {
                 return Poll::Ready(ConnectionClose::Error);
             }
-            if self.keepalive.as_mut().is_some_and(|keepalive| keepalive.poll(cx).is_ready()) {
+            if self
+                .keepalive
+                .as_mut()
+                .is_some_and(|keepalive| keepalive.poll(cx).is_ready())
+            {
                 return Poll::Ready(ConnectionClose::Error);
             }
             self.poll_end(&mut connection, cx)
@@ -167,7 +176,11 @@ impl Driver<'_> {
                         cells.http2_connection_errors.inc();
                         tracing::debug!(%error, "HTTP/2 connection ended");
                     }
-                    let reason = if error.is_io() { ConnectionClose::Error } else { ConnectionClose::Protocol };
+                    let reason = if error.is_io() {
+                        ConnectionClose::Error
+                    } else {
+                        ConnectionClose::Protocol
+                    };
                     return Poll::Ready(self.closing.map_or(reason, |(reason, _)| reason));
                 }
                 Poll::Ready(None) => {
@@ -195,7 +208,10 @@ impl Driver<'_> {
     fn start(&mut self, request: http::Request<h2::RecvStream>, respond: h2::server::SendResponse<Bytes>) {
         self.requests += 1;
         self.streams.active.set(self.streams.active.get() + 1);
-        let guard = ActiveStream { streams: Rc::clone(&self.streams), accepted: Rc::clone(self.accepted) };
+        let guard = ActiveStream {
+            streams: Rc::clone(&self.streams),
+            accepted: Rc::clone(self.accepted),
+        };
         // Boxed, because the runtime moves a task's future several times before it is first polled.
         tokio::task::spawn_local(Box::pin(serve_stream(guard, request, respond)));
     }
@@ -208,14 +224,20 @@ impl Driver<'_> {
         if self.streams.active.get() > 0 {
             self.idle_since = Instant::now();
         }
-        let idle_deadline =
-            if self.streams.active.get() == 0 { after(self.idle_since, Some(options.idle_timeout())) } else { None };
+        let idle_deadline = if self.streams.active.get() == 0 {
+            after(self.idle_since, Some(options.idle_timeout()))
+        } else {
+            None
+        };
         let age_deadline = after(self.opened, options.connection_age_max());
         let now = Instant::now();
         let passed = |deadline: Option<Instant>| deadline.is_some_and(|deadline| now >= deadline);
         let reason = if control.is_draining() {
             Some(ConnectionClose::Drain)
-        } else if options.requests_per_connection_max().is_some_and(|max| self.requests >= max) {
+        } else if options
+            .requests_per_connection_max()
+            .is_some_and(|max| self.requests >= max)
+        {
             Some(ConnectionClose::RequestsMax)
         } else if passed(age_deadline) {
             Some(ConnectionClose::AgeMax)
@@ -293,7 +315,10 @@ async fn serve_stream(
     drop(parts);
     let mut stream = ServerStream {
         receiver: Http2Receiver::new(body),
-        expects_continue: head.fields.get(KnownName::Expect).is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue")),
+        expects_continue: head
+            .fields
+            .get(KnownName::Expect)
+            .is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue")),
         respond,
         sender: None,
         timer: TimerSlot::default(),
@@ -302,7 +327,10 @@ async fn serve_stream(
     match fault {
         None => pipeline::serve(&context, &mut downstream, head, length).await,
         Some(fault) => {
-            let reply = LocalReply::Malformed { status: fault.status(), reason: fault.reason() };
+            let reply = LocalReply::Malformed {
+                status: fault.status(),
+                reason: fault.reason(),
+            };
             pipeline::refuse(&context, &mut downstream, head, reply).await
         }
     };
@@ -349,9 +377,16 @@ impl ServerStream {
         let _ = self.respond.send_informational(response_to_http2(head));
     }
 
-    pub(crate) fn send_head(&mut self, head: &ResponseHead, length: BodyLength) -> Result<(), DownstreamError> {
+    pub(crate) fn send_head(
+        &mut self,
+        head: &ResponseHead,
+        length: BodyLength,
+    ) -> Result<(), DownstreamError> {
         let end = length == BodyLength::None;
-        let stream = self.respond.send_response(response_to_http2(head), end).map_err(stream_error)?;
+        let stream = self
+            .respond
+            .send_response(response_to_http2(head), end)
+            .map_err(stream_error)?;
         self.sender = Some(Http2Sender::new(stream));
         Ok(())
     }

@@ -2,7 +2,9 @@
 
 use super::*;
 use foldhash::HashMap;
-use outrigger_config::model::{AccessLogFormat as FormatModel, AccessLogSink as SinkModel, Origin, RouteAction};
+use outrigger_config::model::{
+    AccessLogFormat as FormatModel, AccessLogSink as SinkModel, Origin, RouteAction,
+};
 use outrigger_identity as identity;
 use outrigger_telemetry::{AccessLogSinks, Metrics, Sink};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,12 +40,20 @@ impl std::fmt::Debug for Compiler {
 impl Compiler {
     /// A compiler whose snapshots count into `metrics` and log into `sinks`.
     pub fn new(metrics: Arc<Metrics>, sinks: Arc<AccessLogSinks>) -> Compiler {
-        Compiler { metrics, sinks, next_endpoint_id: AtomicU64::new(1) }
+        Compiler {
+            metrics,
+            sinks,
+            next_endpoint_id: AtomicU64::new(1),
+        }
     }
 
     /// The next snapshot. Parts of `config` that are pointer-equal to those of `previous` are taken over as they are.
     /// Reads certificate files. Reports every fault.
-    pub fn compile(&self, config: Arc<MeshConfig>, previous: Option<&Snapshot>) -> Result<Snapshot, Vec<CompileFault>> {
+    pub fn compile(
+        &self,
+        config: Arc<MeshConfig>,
+        previous: Option<&Snapshot>,
+    ) -> Result<Snapshot, Vec<CompileFault>> {
         let mut faults = Vec::new();
         let clusters = self.clusters(&config, previous, &mut faults);
         let mut slots: HashMap<&Name, ClusterSlot> = clusters
@@ -65,7 +75,14 @@ impl Compiler {
         }
         let generation = previous.map_or(0, |previous| previous.generation) + 1;
         drop(slots);
-        Ok(Snapshot { generation, config, listeners, chains, routes, clusters })
+        Ok(Snapshot {
+            generation,
+            config,
+            listeners,
+            chains,
+            routes,
+            clusters,
+        })
     }
 
     fn clusters(
@@ -95,7 +112,8 @@ impl Compiler {
         }
         let mut free = 0;
         for policy in fresh {
-            while free < slots.len() && (slots[free].is_some() || previous.is_some_and(|p| p.clusters[free].is_some()))
+            while free < slots.len()
+                && (slots[free].is_some() || previous.is_some_and(|p| p.clusters[free].is_some()))
             {
                 free += 1;
             }
@@ -128,11 +146,17 @@ impl Compiler {
         {
             return Ok(Arc::clone(before));
         }
-        let same_connections = same_tls && before.is_some_and(|before| same_connection_settings(&before.config, config));
+        let same_connections =
+            same_tls && before.is_some_and(|before| same_connection_settings(&before.config, config));
         let known: HashMap<SocketAddr, &Arc<EndpointState>> = before
             .filter(|_| same_connections)
             .iter()
-            .flat_map(|before| before.endpoints.iter().map(|endpoint| (endpoint.address, endpoint)))
+            .flat_map(|before| {
+                before
+                    .endpoints
+                    .iter()
+                    .map(|endpoint| (endpoint.address, endpoint))
+            })
             .collect();
         let endpoints: Vec<Arc<EndpointState>> = config
             .endpoints()
@@ -153,7 +177,11 @@ impl Compiler {
             .zip(&endpoints)
             .map(|(endpoint, state)| (endpoint.weight(), Arc::clone(&state.load)))
             .collect();
-        let balancer = Balancer::new(config.load_balancing(), &loads, before.map(|before| &before.balancer));
+        let balancer = Balancer::new(
+            config.load_balancing(),
+            &loads,
+            before.map(|before| &before.balancer),
+        );
         let shared = match before {
             Some(before) => Arc::clone(&before.shared),
             None => Arc::new(ClusterShared {
@@ -165,7 +193,14 @@ impl Compiler {
             }),
         };
         let metrics = self.metrics.cluster(config.name().as_str());
-        Ok(Arc::new(ClusterPolicy { config: Arc::clone(config), endpoints, balancer, tls, shared, metrics }))
+        Ok(Arc::new(ClusterPolicy {
+            config: Arc::clone(config),
+            endpoints,
+            balancer,
+            tls,
+            shared,
+            metrics,
+        }))
     }
 
     fn upstream_tls(
@@ -189,7 +224,11 @@ impl Compiler {
             return Ok(Some(before.clone()));
         }
         let identity = Arc::new(identity::upstream(tls, alpn).map_err(fault)?);
-        Ok(Some(UpstreamTlsPolicy { identity, settings, stamp }))
+        Ok(Some(UpstreamTlsPolicy {
+            identity,
+            settings,
+            stamp,
+        }))
     }
 
     fn routes(
@@ -198,8 +237,10 @@ impl Compiler {
         previous: Option<&Snapshot>,
         slots: &HashMap<&Name, ClusterSlot>,
     ) -> Vec<Arc<RoutesPolicy>> {
-        let old: HashMap<&Name, &Arc<RoutesPolicy>> =
-            previous.iter().flat_map(|p| p.routes.iter().map(|routes| (routes.config.name(), routes))).collect();
+        let old: HashMap<&Name, &Arc<RoutesPolicy>> = previous
+            .iter()
+            .flat_map(|p| p.routes.iter().map(|routes| (routes.config.name(), routes)))
+            .collect();
         config
             .route_configurations()
             .iter()
@@ -219,14 +260,25 @@ impl Compiler {
     ) -> RoutesPolicy {
         let known: HashMap<*const model::VirtualHost, &Arc<[RoutePolicy]>> = before
             .iter()
-            .flat_map(|before| before.config.virtual_hosts().iter().map(Arc::as_ptr).zip(&before.virtual_hosts))
+            .flat_map(|before| {
+                before
+                    .config
+                    .virtual_hosts()
+                    .iter()
+                    .map(Arc::as_ptr)
+                    .zip(&before.virtual_hosts)
+            })
             .collect();
         let virtual_hosts = config
             .virtual_hosts()
             .iter()
             .map(|host| match known.get(&Arc::as_ptr(host)) {
                 Some(policies) => Arc::clone(policies),
-                None => host.routes().iter().map(|route| self.route(config, host, route, slots)).collect(),
+                None => host
+                    .routes()
+                    .iter()
+                    .map(|route| self.route(config, host, route, slots))
+                    .collect(),
             })
             .collect();
         RoutesPolicy {
@@ -257,8 +309,16 @@ impl Compiler {
                 weights.push(sum);
             }
         }
-        let metrics = self.metrics.route(config.name().as_str(), host.name().as_str(), route.name().as_str());
-        RoutePolicy { clusters, weights, metrics }
+        let metrics = self.metrics.route(
+            config.name().as_str(),
+            host.name().as_str(),
+            route.name().as_str(),
+        );
+        RoutePolicy {
+            clusters,
+            weights,
+            metrics,
+        }
     }
 
     fn listeners(
@@ -280,12 +340,23 @@ impl Compiler {
                 match self.chain(chain, old.map(|(_, chain)| chain), routes, &metrics) {
                     Ok(policy) => slots.push(chains.place(old.map(|(slot, _)| slot), policy)),
                     Err(message) => {
-                        let message = format!("listener `{}`, filter chain `{}`: {message}", listener.name(), chain.name());
-                        faults.push(CompileFault { origin: chain.origin().clone(), message });
+                        let message = format!(
+                            "listener `{}`, filter chain `{}`: {message}",
+                            listener.name(),
+                            chain.name()
+                        );
+                        faults.push(CompileFault {
+                            origin: chain.origin().clone(),
+                            message,
+                        });
                     }
                 }
             }
-            let with_tls = listener.filter_chains().iter().filter(|chain| chain.tls().is_some()).count();
+            let with_tls = listener
+                .filter_chains()
+                .iter()
+                .filter(|chain| chain.tls().is_some())
+                .count();
             let detection = match with_tls {
                 0 => Detection::Raw,
                 n if n == listener.filter_chains().len() => Detection::Tls,
@@ -293,7 +364,14 @@ impl Compiler {
             };
             let shared = before.map_or_else(Default::default, |before| Arc::clone(&before.shared));
             let config = Arc::clone(listener);
-            listeners.push(Arc::new(ListenerPolicy { key, config, chains: slots, detection, shared, metrics }));
+            listeners.push(Arc::new(ListenerPolicy {
+                key,
+                config,
+                chains: slots,
+                detection,
+                shared,
+                metrics,
+            }));
         }
         (listeners, chains.slots)
     }
@@ -307,13 +385,21 @@ impl Compiler {
     ) -> Result<Arc<ChainPolicy>, String> {
         let tls = match config.tls() {
             None => None,
-            Some(tls) => Some(downstream_tls(tls, before.and_then(|before| before.tls.as_ref()))?),
+            Some(tls) => Some(downstream_tls(
+                tls,
+                before.and_then(|before| before.tls.as_ref()),
+            )?),
         };
         let http = config.http();
         let routes = routes
             .iter()
             .find(|routes| routes.config.name() == http.route_configuration())
-            .ok_or_else(|| format!("route configuration `{}` is not there", http.route_configuration()))?;
+            .ok_or_else(|| {
+                format!(
+                    "route configuration `{}` is not there",
+                    http.route_configuration()
+                )
+            })?;
         if let Some(before) = before
             && before.http == *http
             && Arc::ptr_eq(&before.routes, routes)
@@ -321,7 +407,11 @@ impl Compiler {
         {
             return Ok(Arc::clone(before));
         }
-        let access_logs = http.access_logs().iter().map(|log| self.access_log(log)).collect::<Result<_, _>>()?;
+        let access_logs = http
+            .access_logs()
+            .iter()
+            .map(|log| self.access_log(log))
+            .collect::<Result<_, _>>()?;
         Ok(Arc::new(ChainPolicy {
             name: config.name().clone(),
             matches: config.matches().clone(),
@@ -349,7 +439,10 @@ impl Compiler {
             SinkModel::Stderr => Sink::Stderr,
             SinkModel::File(path) => Sink::File(path.clone()),
         };
-        let writer = self.sinks.open(&sink).map_err(|error| format!("access log: {error}"))?;
+        let writer = self
+            .sinks
+            .open(&sink)
+            .map_err(|error| format!("access log: {error}"))?;
         Ok(AccessLog { format, writer })
     }
 }
@@ -362,13 +455,20 @@ struct ChainSlots<'a> {
 
 impl<'a> ChainSlots<'a> {
     fn new(previous: Option<&'a Snapshot>) -> ChainSlots<'a> {
-        ChainSlots { slots: vec![None; previous.map_or(0, |previous| previous.chains.len())], previous }
+        ChainSlots {
+            slots: vec![None; previous.map_or(0, |previous| previous.chains.len())],
+            previous,
+        }
     }
 
     fn place(&mut self, old: Option<ChainSlot>, policy: Arc<ChainPolicy>) -> ChainSlot {
         let slot = old.unwrap_or_else(|| {
-            let used_before = |index: usize| self.previous.is_some_and(|p| p.chains.get(index).is_some_and(Option::is_some));
-            let free = (0..self.slots.len()).find(|&index| self.slots[index].is_none() && !used_before(index));
+            let used_before = |index: usize| {
+                self.previous
+                    .is_some_and(|p| p.chains.get(index).is_some_and(Option::is_some))
+            };
+            let free =
+                (0..self.slots.len()).find(|&index| self.slots[index].is_none() && !used_before(index));
             ChainSlot(free.unwrap_or(self.slots.len()) as u32)
         });
         if slot.0 as usize == self.slots.len() {
@@ -388,7 +488,11 @@ fn old_chain<'a>(
 ) -> Option<(ChainSlot, &'a Arc<ChainPolicy>)> {
     listener.chains.iter().find_map(|&slot| {
         let old = previous.chain(slot)?;
-        let config = listener.config.filter_chains().iter().find(|config| config.name() == &old.name)?;
+        let config = listener
+            .config
+            .filter_chains()
+            .iter()
+            .find(|config| config.name() == &old.name)?;
         let client_ca = |tls: Option<&model::DownstreamTls>| tls.map(|tls| tls.client_ca_file().clone());
         let same = old.name == *chain.name()
             && old.matches == *chain.matches()
@@ -411,7 +515,11 @@ fn downstream_tls(tls: &model::DownstreamTls, before: Option<&TlsPolicy>) -> Res
         return Ok(before.clone());
     }
     let config = identity::downstream(tls).map_err(|error| error.to_string())?;
-    Ok(TlsPolicy { config, settings: tls.clone(), stamp })
+    Ok(TlsPolicy {
+        config,
+        settings: tls.clone(),
+        stamp,
+    })
 }
 
 /// True if connections made by one configuration are as good as connections made by the other.

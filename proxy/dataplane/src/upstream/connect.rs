@@ -75,7 +75,11 @@ async fn establish(
         }
     })?;
     let local = tcp.local_addr().ok();
-    set_options(&tcp, cluster.config.tcp_keepalive().as_ref(), cluster.config.tcp_user_timeout());
+    set_options(
+        &tcp,
+        cluster.config.tcp_keepalive().as_ref(),
+        cluster.config.tcp_user_timeout(),
+    );
     let stream = match &cluster.tls {
         None => Stream::Plain(tcp),
         Some(tls) => {
@@ -97,11 +101,18 @@ async fn establish(
         UpstreamProtocol::Auto => stream.alpn() == Some(b"h2"),
     };
     if !http2 {
-        return Ok(Connected::Http1(Box::new(http1::Connection::new(stream, local, cluster, worker.index))));
+        return Ok(Connected::Http1(Box::new(http1::Connection::new(
+            stream,
+            local,
+            cluster,
+            worker.index,
+        ))));
     }
-    let connection = http2::Connection::open(stream, local, cluster, worker).await.map_err(|error| {
-        tracing::debug!(%error, endpoint = %endpoint.address_text, "HTTP/2 greeting failed");
-        ConnectionFailure::Protocol
-    })?;
+    let connection = http2::Connection::open(stream, local, cluster, worker)
+        .await
+        .map_err(|error| {
+            tracing::debug!(%error, endpoint = %endpoint.address_text, "HTTP/2 greeting failed");
+            ConnectionFailure::Protocol
+        })?;
     Ok(Connected::Http2(connection))
 }

@@ -11,8 +11,8 @@ use crate::writer::Writer;
 use bytes::Bytes;
 use outrigger_config::model::{self, defaults};
 use outrigger_http1::{
-    BodyEncoder, Event, Fields, Framing, KnownName, Limits, Method, RequestHead, ResponseDecoder, ResponseHead,
-    encode_request_head,
+    BodyEncoder, Event, Fields, Framing, KnownName, Limits, Method, RequestHead, ResponseDecoder,
+    ResponseHead, encode_request_head,
 };
 use outrigger_telemetry::{ClusterMetrics, UpstreamClose};
 use outrigger_traffic::retry::AttemptFailure;
@@ -72,12 +72,23 @@ impl Connection {
 
     /// Why an idle connection may not be used; `None`: it may. A close or bytes that have arrived are seen, without a
     /// system call if nothing has.
-    pub(crate) fn unusable(&mut self, pool: &model::PoolOptions, worker: &Worker, now: Instant) -> Option<UpstreamClose> {
+    pub(crate) fn unusable(
+        &mut self,
+        pool: &model::PoolOptions,
+        worker: &Worker,
+        now: Instant,
+    ) -> Option<UpstreamClose> {
         let unusable = if now.duration_since(self.idle_since) >= self.idle_timeout {
             Some(UpstreamClose::Idle)
-        } else if pool.connection_age_max().is_some_and(|age| now.duration_since(self.opened) >= age) {
+        } else if pool
+            .connection_age_max()
+            .is_some_and(|age| now.duration_since(self.opened) >= age)
+        {
             Some(UpstreamClose::AgeMax)
-        } else if pool.requests_per_connection_max().is_some_and(|max| self.requests >= max) {
+        } else if pool
+            .requests_per_connection_max()
+            .is_some_and(|max| self.requests >= max)
+        {
             Some(UpstreamClose::RequestsMax)
         } else {
             let mut cx = Context::from_waker(Waker::noop());
@@ -135,7 +146,11 @@ pub(crate) struct Exchange {
 const THERE: &str = "the connection is there until the exchange is complete";
 
 impl Exchange {
-    pub(crate) fn new(connection: Box<Connection>, worker: &Rc<Worker>, endpoint: &Arc<EndpointState>) -> Exchange {
+    pub(crate) fn new(
+        connection: Box<Connection>,
+        worker: &Rc<Worker>,
+        endpoint: &Arc<EndpointState>,
+    ) -> Exchange {
         Exchange {
             connection: Some(connection),
             worker: Rc::clone(worker),
@@ -157,13 +172,17 @@ impl Exchange {
     }
 
     fn is_reused(&self) -> bool {
-        self.connection.as_ref().is_some_and(|connection| connection.requests > 1)
+        self.connection
+            .as_ref()
+            .is_some_and(|connection| connection.requests > 1)
     }
 
     pub(crate) fn send_head(&mut self, head: &RequestHead, length: BodyLength) {
         let framing = match length {
             // RFC 9110 section 8.6: a request whose method expects a body says that there is none.
-            BodyLength::None if matches!(head.method, Method::Post | Method::Put | Method::Patch) => Framing::Length(0),
+            BodyLength::None if matches!(head.method, Method::Post | Method::Put | Method::Patch) => {
+                Framing::Length(0)
+            }
             BodyLength::None => Framing::None,
             BodyLength::Exact(length) => Framing::Length(length),
             BodyLength::Unknown => Framing::Chunked,
@@ -183,7 +202,11 @@ impl Exchange {
         if self.write_failed {
             return Poll::Pending;
         }
-        if self.connection().writer.has_room(defaults::STREAM_BUFFER_BYTES_MAX) {
+        if self
+            .connection()
+            .writer
+            .has_room(defaults::STREAM_BUFFER_BYTES_MAX)
+        {
             return Poll::Ready(Ok(()));
         }
         self.poll_flush(cx)
@@ -192,7 +215,10 @@ impl Exchange {
     pub(crate) fn send_data(&mut self, data: Bytes, end: bool) -> Result<(), AttemptError> {
         let connection = self.connection();
         if !data.is_empty() {
-            connection.encoder.begin(data.len(), connection.writer.text()).map_err(body_fault)?;
+            connection
+                .encoder
+                .begin(data.len(), connection.writer.text())
+                .map_err(body_fault)?;
             let length = data.len();
             connection.writer.push_data(data);
             connection.encoder.end(length, connection.writer.text());
@@ -202,7 +228,10 @@ impl Exchange {
 
     pub(crate) fn finish(&mut self, trailers: Option<&Fields>) -> Result<(), AttemptError> {
         let connection = self.connection();
-        connection.encoder.finish(trailers, connection.writer.text()).map_err(body_fault)?;
+        connection
+            .encoder
+            .finish(trailers, connection.writer.text())
+            .map_err(body_fault)?;
         self.request_ended = true;
         Ok(())
     }
@@ -217,7 +246,11 @@ impl Exchange {
             Err(error) if connection.writer.bytes_written() == 0 => {
                 connection.closed_as = UpstreamClose::Peer;
                 let failure = AttemptFailure::PooledClosedBeforeWrite;
-                Poll::Ready(Err(AttemptError::because(failure, "pooled_connection_closed", error)))
+                Poll::Ready(Err(AttemptError::because(
+                    failure,
+                    "pooled_connection_closed",
+                    error,
+                )))
             }
             Err(_) => {
                 // An upstream that answers early and closes makes writing fail; the answer decides.
@@ -233,7 +266,11 @@ impl Exchange {
         cx: &mut Context<'_>,
     ) -> Poll<Result<ResponseStart, AttemptError>> {
         let connection = self.connection.as_mut().expect(THERE);
-        let event = match ready!(connection.incoming.poll_head(head, &mut connection.io, &self.worker, cx)) {
+        let event = match ready!(
+            connection
+                .incoming
+                .poll_head(head, &mut connection.io, &self.worker, cx)
+        ) {
             Ok(event) => event,
             Err(error) => return Poll::Ready(Err(self.read_fault(error))),
         };
@@ -242,8 +279,15 @@ impl Exchange {
                 // No request asks for another protocol: what follows would be read as one by the client only.
                 let connection = self.connection();
                 connection.closed_as = UpstreamClose::Protocol;
-                connection.metrics.worker(connection.worker).upstream_protocol_errors.inc();
-                Poll::Ready(Err(AttemptError::new(AttemptFailure::ResponseInvalid, "unexpected_upgrade")))
+                connection
+                    .metrics
+                    .worker(connection.worker)
+                    .upstream_protocol_errors
+                    .inc();
+                Poll::Ready(Err(AttemptError::new(
+                    AttemptFailure::ResponseInvalid,
+                    "unexpected_upgrade",
+                )))
             }
             Event::Head(info) => {
                 self.answered = true;
@@ -262,7 +306,8 @@ impl Exchange {
                     self.keep_alive = false;
                 } else if let Some(seconds) = keep_alive_timeout(&head.fields) {
                     // A server that closes idle connections early says so; be a second quicker than it.
-                    connection.idle_timeout = Duration::from_secs(seconds.saturating_sub(1)).min(connection.idle_timeout);
+                    connection.idle_timeout =
+                        Duration::from_secs(seconds.saturating_sub(1)).min(connection.idle_timeout);
                 }
                 Poll::Ready(Ok(ResponseStart::Final(length)))
             }
@@ -272,7 +317,11 @@ impl Exchange {
 
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame, AttemptError>> {
         let connection = self.connection.as_mut().expect(THERE);
-        let frame = match ready!(connection.incoming.poll_body(&mut connection.io, &self.worker, cx)) {
+        let frame = match ready!(
+            connection
+                .incoming
+                .poll_body(&mut connection.io, &self.worker, cx)
+        ) {
             Ok(frame) => frame,
             Err(ReadError::Eof) if connection.incoming.decoder.eof().is_ok() => BodyFrame::End,
             Err(error) => return Poll::Ready(Err(self.read_fault(error))),
@@ -284,7 +333,9 @@ impl Exchange {
     /// The response was read to its end. The connection goes back to its pool if it is clean: both messages whole,
     /// nothing unasked for behind the response.
     pub(crate) fn complete(mut self) {
-        let Some(mut connection) = self.connection.take() else { return };
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
         let cells = connection.metrics.worker(connection.worker);
         cells.bytes_sent.add(connection.writer.bytes_written());
         cells.bytes_received.add(connection.incoming.take_bytes_read());
@@ -324,7 +375,11 @@ impl Exchange {
             }
             ReadError::Refused(error) => {
                 connection.closed_as = UpstreamClose::Protocol;
-                connection.metrics.worker(connection.worker).upstream_protocol_errors.inc();
+                connection
+                    .metrics
+                    .worker(connection.worker)
+                    .upstream_protocol_errors
+                    .inc();
                 AttemptError::because(AttemptFailure::ResponseInvalid, error.reason(), error)
             }
         }
@@ -339,11 +394,17 @@ impl Exchange {
 /// The `timeout` parameter of `Keep-Alive`, in seconds.
 fn keep_alive_timeout(fields: &Fields) -> Option<u64> {
     let value = std::str::from_utf8(fields.get(KnownName::KeepAlive)?).ok()?;
-    value.split(',').find_map(|part| part.trim().strip_prefix("timeout=")?.parse().ok())
+    value
+        .split(',')
+        .find_map(|part| part.trim().strip_prefix("timeout=")?.parse().ok())
 }
 
 fn body_fault(error: outrigger_http1::BodyLengthError) -> AttemptError {
-    AttemptError::because(AttemptFailure::DiedBeforeAnswer { reused: false }, "request_body_length", error)
+    AttemptError::because(
+        AttemptFailure::DiedBeforeAnswer { reused: false },
+        "request_body_length",
+        error,
+    )
 }
 
 #[cfg(test)]

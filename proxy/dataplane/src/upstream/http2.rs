@@ -73,7 +73,14 @@ impl Connection {
         });
         let closing = Rc::clone(&handle.closing);
         let metrics = Arc::clone(&cluster.metrics);
-        tokio::task::spawn_local(drive(connection, gather, keepalive, closing, metrics, worker.index));
+        tokio::task::spawn_local(drive(
+            connection,
+            gather,
+            keepalive,
+            closing,
+            metrics,
+            worker.index,
+        ));
         Ok(handle)
     }
 
@@ -82,12 +89,21 @@ impl Connection {
         if self.closing.get().is_some() {
             return false;
         }
-        if pool.connection_age_max().is_some_and(|age| now.duration_since(self.opened) >= age) {
+        if pool
+            .connection_age_max()
+            .is_some_and(|age| now.duration_since(self.opened) >= age)
+        {
             self.closing.set(Some(UpstreamClose::AgeMax));
-        } else if pool.requests_per_connection_max().is_some_and(|max| self.requests.get() >= max) {
+        } else if pool
+            .requests_per_connection_max()
+            .is_some_and(|max| self.requests.get() >= max)
+        {
             self.closing.set(Some(UpstreamClose::RequestsMax));
         } else if !self.is_going_away() {
-            return self.active.get() < self.streams_max.min(self.sender.borrow().current_max_send_streams());
+            return self.active.get()
+                < self
+                    .streams_max
+                    .min(self.sender.borrow().current_max_send_streams());
         }
         false
     }
@@ -95,7 +111,10 @@ impl Connection {
     /// True if the peer takes no more streams.
     fn is_going_away(&self) -> bool {
         // An error here is a GOAWAY that was received, or a connection that ended.
-        let ready = self.sender.borrow_mut().poll_ready(&mut Context::from_waker(Waker::noop()));
+        let ready = self
+            .sender
+            .borrow_mut()
+            .poll_ready(&mut Context::from_waker(Waker::noop()));
         let going_away = matches!(ready, Poll::Ready(Err(_)));
         if going_away && self.closing.get().is_none() {
             self.closing.set(Some(UpstreamClose::Goaway));
@@ -147,7 +166,10 @@ fn builder(options: &Http2Options, cluster: &model::Cluster) -> h2::client::Buil
 }
 
 /// Drives the connection until the peer's settings are here, which say how many streams it allows.
-async fn settle(sender: &h2::client::SendRequest<Bytes>, connection: &mut ClientConnection) -> io::Result<()> {
+async fn settle(
+    sender: &h2::client::SendRequest<Bytes>,
+    connection: &mut ClientConnection,
+) -> io::Result<()> {
     poll_fn(|cx| match std::pin::Pin::new(&mut *connection).poll(cx) {
         Poll::Ready(Ok(())) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
         Poll::Ready(Err(error)) => Poll::Ready(Err(io::Error::other(error))),
@@ -178,7 +200,11 @@ async fn drive(
                 Err(_) => UpstreamClose::Protocol,
             });
         }
-        if flushed.is_err() || keepalive.as_mut().is_some_and(|keepalive| keepalive.poll(cx).is_ready()) {
+        if flushed.is_err()
+            || keepalive
+                .as_mut()
+                .is_some_and(|keepalive| keepalive.poll(cx).is_ready())
+        {
             return Poll::Ready(UpstreamClose::Error);
         }
         Poll::Pending
@@ -220,12 +246,26 @@ impl Exchange {
         self.stream.0.local
     }
 
-    pub(crate) fn send_head(&mut self, head: &RequestHead, length: BodyLength, tls: bool) -> Result<(), AttemptError> {
+    pub(crate) fn send_head(
+        &mut self,
+        head: &RequestHead,
+        length: BodyLength,
+        tls: bool,
+    ) -> Result<(), AttemptError> {
         let request = request_to_http2(head, if tls { "https" } else { "http" }).ok_or_else(|| {
-            AttemptError::new(AttemptFailure::ResponseInvalid, "request_not_expressible_in_http2")
+            AttemptError::new(
+                AttemptFailure::ResponseInvalid,
+                "request_not_expressible_in_http2",
+            )
         })?;
         let end = length == BodyLength::None;
-        let sent = self.stream.0.sender.borrow_mut().clone().send_request(request, end);
+        let sent = self
+            .stream
+            .0
+            .sender
+            .borrow_mut()
+            .clone()
+            .send_request(request, end);
         let (response, stream) = sent.map_err(|error| self.fault(error))?;
         self.response = Some(response);
         self.sender = Some(Http2Sender::new(stream));
@@ -233,7 +273,9 @@ impl Exchange {
     }
 
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
-        let Some(sender) = &mut self.sender else { return Poll::Ready(Ok(())) };
+        let Some(sender) = &mut self.sender else {
+            return Poll::Ready(Ok(()));
+        };
         match ready!(sender.poll_room(cx)) {
             Ok(()) => Poll::Ready(Ok(())),
             // The peer wants no more of the request. Its response decides; it may be whole already.
@@ -264,13 +306,15 @@ impl Exchange {
         head: &mut ResponseHead,
         cx: &mut Context<'_>,
     ) -> Poll<Result<ResponseStart, AttemptError>> {
-        let Some(response) = &mut self.response else { return Poll::Pending };
+        let Some(response) = &mut self.response else {
+            return Poll::Pending;
+        };
         if let Poll::Ready(Some(informational)) = response.poll_informational(cx) {
             return Poll::Ready(match informational {
                 // RFC 9113 section 8.6.
-                Ok(informational) if informational.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
-                    Err(AttemptError::new(AttemptFailure::ResponseInvalid, "upstream_switching_protocols"))
-                }
+                Ok(informational) if informational.status() == http::StatusCode::SWITCHING_PROTOCOLS => Err(
+                    AttemptError::new(AttemptFailure::ResponseInvalid, "upstream_switching_protocols"),
+                ),
                 Ok(informational) => {
                     response_from_http2(&informational.into_parts().0, head);
                     Ok(ResponseStart::Informational)
@@ -287,7 +331,10 @@ impl Exchange {
         let (parts, body) = response.into_parts();
         response_from_http2(&parts, head);
         if head.fields.len() > self.stream.0.fields_max {
-            return Poll::Ready(Err(AttemptError::new(AttemptFailure::ResponseInvalid, "too_many_fields")));
+            return Poll::Ready(Err(AttemptError::new(
+                AttemptFailure::ResponseInvalid,
+                "too_many_fields",
+            )));
         }
         let receiver = Http2Receiver::new(body);
         let length = match head.fields.get(KnownName::ContentLength) {
@@ -303,7 +350,9 @@ impl Exchange {
     }
 
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame, AttemptError>> {
-        let Some(receiver) = &mut self.receiver else { return Poll::Pending };
+        let Some(receiver) = &mut self.receiver else {
+            return Poll::Pending;
+        };
         match ready!(receiver.poll_body(cx)) {
             Ok(frame) => Poll::Ready(Ok(frame)),
             Err(error) => Poll::Ready(Err(self.fault(error))),
@@ -328,7 +377,10 @@ impl Exchange {
         } else if error.is_library() {
             (AttemptFailure::ResponseInvalid, "upstream_http2_protocol_error")
         } else {
-            (AttemptFailure::DiedBeforeAnswer { reused: self.reused }, "upstream_connection_closed")
+            (
+                AttemptFailure::DiedBeforeAnswer { reused: self.reused },
+                "upstream_connection_closed",
+            )
         };
         AttemptError::because(failure, detail, error)
     }

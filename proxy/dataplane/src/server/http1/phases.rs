@@ -63,7 +63,10 @@ pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
         if !matches!(next, Next::Http2) && !std::mem::replace(&mut counted, true) {
             listener.worker(cells_index).http_connections[HttpProtocol::Http1].inc();
         }
-        listener.worker(cells_index).bytes_received.add(connection.incoming.take_bytes_read());
+        listener
+            .worker(cells_index)
+            .bytes_received
+            .add(connection.incoming.take_bytes_read());
         let (info, refused) = match next {
             Next::Request(info) => (Some(info), None),
             Next::Http2 => {
@@ -72,17 +75,31 @@ pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
             }
             Next::Closed(reason) => break reason,
             Next::HeadTimeout => (None, Some(LocalReply::HeadTimeout)),
-            Next::Refused(error) => {
-                (None, Some(LocalReply::Malformed { status: error.status(), reason: error.reason() }))
-            }
+            Next::Refused(error) => (
+                None,
+                Some(LocalReply::Malformed {
+                    status: error.status(),
+                    reason: error.reason(),
+                }),
+            ),
         };
         requests += 1;
         let last = last_request(&accepted, opened, requests);
         match (info, refused) {
             (Some(info), _) => one_request(&mut connection, &accepted, info, last.is_some()).await,
-            (None, reply) => refuse(&mut connection, &accepted, reply.unwrap_or(LocalReply::HeadTimeout)).await,
+            (None, reply) => {
+                refuse(
+                    &mut connection,
+                    &accepted,
+                    reply.unwrap_or(LocalReply::HeadTimeout),
+                )
+                .await
+            }
         }
-        listener.worker(cells_index).bytes_sent.add(connection.writer.bytes_written());
+        listener
+            .worker(cells_index)
+            .bytes_sent
+            .add(connection.writer.bytes_written());
         connection.writer.start_counting();
         match (connection.after, last) {
             (After::Reuse, _) => {}
@@ -90,7 +107,11 @@ pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
             (After::Close, last) => {
                 let last = last.or_else(|| last_request(&accepted, opened, requests));
                 linger(&mut connection).await;
-                break last.unwrap_or(if info.is_some() { ConnectionClose::Requested } else { ConnectionClose::Protocol });
+                break last.unwrap_or(if info.is_some() {
+                    ConnectionClose::Requested
+                } else {
+                    ConnectionClose::Protocol
+                });
             }
         }
     };
@@ -114,16 +135,27 @@ fn last_request(accepted: &Accepted, opened: Instant, requests: u32) -> Option<C
     if control.is_draining() {
         return Some(ConnectionClose::Drain);
     }
-    if options.requests_per_connection_max().is_some_and(|max| requests >= max) {
+    if options
+        .requests_per_connection_max()
+        .is_some_and(|max| requests >= max)
+    {
         return Some(ConnectionClose::RequestsMax);
     }
-    if options.connection_age_max().is_some_and(|age| opened.elapsed() >= age) {
+    if options
+        .connection_age_max()
+        .is_some_and(|age| opened.elapsed() >= age)
+    {
         return Some(ConnectionClose::AgeMax);
     }
     None
 }
 
-async fn next_request(connection: &mut Connection, accepted: &Accepted, opened: Instant, detect: bool) -> Next {
+async fn next_request(
+    connection: &mut Connection,
+    accepted: &Accepted,
+    opened: Instant,
+    detect: bool,
+) -> Next {
     let snapshot = accepted.registration.control.snapshot();
     let chain: &ChainPolicy = accepted.registration.control.chain(&snapshot);
     let idle_since = accepted.worker.now();
@@ -171,7 +203,9 @@ async fn next_request(connection: &mut Connection, accepted: &Accepted, opened: 
         Poll::Ready(match head_since {
             Some(_) => Next::HeadTimeout,
             None if drain_since.is_some() => Next::Closed(ConnectionClose::Drain),
-            None if age_max.is_some_and(|age| opened.elapsed() >= age) => Next::Closed(ConnectionClose::AgeMax),
+            None if age_max.is_some_and(|age| opened.elapsed() >= age) => {
+                Next::Closed(ConnectionClose::AgeMax)
+            }
             None => Next::Closed(ConnectionClose::Idle),
         })
     })
@@ -192,14 +226,22 @@ fn poll_detect(connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Option
         let mut buf = ReadBuf::new(scratch);
         match std::task::ready!(Pin::new(&mut connection.io).poll_read(cx, &mut buf)) {
             Err(_) => return Poll::Ready(Some(Next::Closed(ConnectionClose::Error))),
-            Ok(()) if buf.filled().is_empty() => return Poll::Ready(Some(Next::Closed(ConnectionClose::Peer))),
+            Ok(()) if buf.filled().is_empty() => {
+                return Poll::Ready(Some(Next::Closed(ConnectionClose::Peer)));
+            }
             Ok(()) => connection.incoming.buffer.extend_from_slice(buf.filled()),
         }
     }
 }
 
 fn poll_head(connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Next> {
-    let Connection { incoming, head, io, worker, .. } = connection;
+    let Connection {
+        incoming,
+        head,
+        io,
+        worker,
+        ..
+    } = connection;
     let polled = incoming.poll_head(head, io, worker, cx);
     Poll::Ready(match std::task::ready!(polled) {
         Ok(Event::Head(info)) => Next::Request(info),
@@ -223,7 +265,13 @@ async fn one_request(connection: &mut Connection, accepted: &Accepted, info: Hea
         connection.finish_empty_body();
     }
     // The pipeline's state is some KiB: boxed, so that an idle connection does not hold it.
-    let head = Box::pin(pipeline::serve(&context, &mut Downstream::Http1(connection), head, length)).await;
+    let head = Box::pin(pipeline::serve(
+        &context,
+        &mut Downstream::Http1(connection),
+        head,
+        length,
+    ))
+    .await;
     accepted.worker.spares.keep_request(head);
     if connection.after == After::Reuse && !connection.request_ended {
         // What follows the response would be the rest of a body that nobody wants.
@@ -233,11 +281,21 @@ async fn one_request(connection: &mut Connection, accepted: &Accepted, info: Hea
 
 /// Answers a request that could not be read, and closes.
 async fn refuse(connection: &mut Connection, accepted: &Accepted, reply: LocalReply) {
-    let info = HeadInfo { keep_alive: false, expect_continue: false, ..connection.info };
+    let info = HeadInfo {
+        keep_alive: false,
+        expect_continue: false,
+        ..connection.info
+    };
     let mut head: RequestHead = connection.begin(info, true);
     head.clear();
     let context = RequestContext::new(accepted);
-    Box::pin(pipeline::refuse(&context, &mut Downstream::Http1(connection), head, reply)).await;
+    Box::pin(pipeline::refuse(
+        &context,
+        &mut Downstream::Http1(connection),
+        head,
+        reply,
+    ))
+    .await;
     connection.after = After::Close;
 }
 
@@ -250,7 +308,9 @@ async fn linger(connection: &mut Connection) {
             let read = poll_fn(|cx| {
                 let scratch = &mut *connection.worker.scratch.borrow_mut();
                 let mut buf = ReadBuf::new(scratch);
-                Pin::new(&mut connection.io).poll_read(cx, &mut buf).map_ok(|()| buf.filled().len())
+                Pin::new(&mut connection.io)
+                    .poll_read(cx, &mut buf)
+                    .map_ok(|()| buf.filled().len())
             });
             match read.await? {
                 0 => break,
@@ -276,4 +336,3 @@ impl Connection {
         self.request_ended = true;
     }
 }
-
