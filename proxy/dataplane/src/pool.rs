@@ -32,6 +32,7 @@ pub(crate) struct Pools {
 
 struct EndpointPool {
     cluster: Arc<ClusterPolicy>,
+    #[expect(clippy::vec_box, reason = "a connection is several hundred bytes and moves with every request")]
     idle: Vec<Box<http1::Connection>>,
     http2: Vec<Rc<http2::Connection>>,
     /// Requests that wait for the one HTTP/2 connection that is being made.
@@ -82,7 +83,7 @@ impl EndpointPool {
 
 /// What a look into the pool found.
 enum Found {
-    Ready(Upstream),
+    Ready(Box<Upstream>),
     /// Make an HTTP/1 connection.
     Connect,
     /// Wait for the connection that is being made.
@@ -116,7 +117,7 @@ impl Pools {
         loop {
             worker.tick();
             match self.look(worker, cluster, endpoint) {
-                Found::Ready(upstream) => return Ok(upstream),
+                Found::Ready(upstream) => return Ok(*upstream),
                 Found::Connect => {
                     cells.pool_waits.inc();
                     return match connect(cluster, endpoint, worker).await {
@@ -168,7 +169,7 @@ impl Pools {
             .entry(endpoint.id)
             .or_insert_with(|| EndpointPool::new(cluster));
         if let Some(upstream) = pool.take(worker, cluster, endpoint) {
-            return Found::Ready(upstream);
+            return Found::Ready(Box::new(upstream));
         }
         if pool.speaks_http1 {
             return Found::Connect;

@@ -177,10 +177,10 @@ fn attempt_answer(
     };
     let mut flags = flags;
     if retries_exhausted {
-        flags = flags | ResponseFlags::URX;
+        flags |= ResponseFlags::URX;
     }
     if over_budget {
-        flags = flags | ResponseFlags::UO;
+        flags |= ResponseFlags::UO;
     }
     Answer::new(status, flags, details, body)
 }
