@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use crate::blocks::{self, BLOCK};
 use crate::scan;
 
 /// The longest known name; a name is looked up in a window of 32 bytes that also holds its colon.
 const NAME_BYTES_MAX: usize = 31;
-pub(crate) const WINDOW: usize = 32;
+const WINDOW: usize = 32;
 
 macro_rules! known_names {
     ($($variant:ident = $text:literal,)*) => {
@@ -142,6 +143,7 @@ struct Words {
 }
 
 static WORDS: [Words; COUNT] = words_table();
+static LENGTHS: [u8; COUNT] = lengths_table();
 /// Open addressing by `slot_of`; so sparse that nearly every name is found at its first slot.
 static TABLE: [u8; SLOTS] = slot_table();
 /// What keeps the first `n` bytes of a word.
@@ -176,6 +178,16 @@ const fn words_table() -> [Words; COUNT] {
         };
         let middle = [word_of(name, 8, name.len()), word_of(name, 16, name.len())];
         table[index] = Words { first, last, middle };
+        index += 1;
+    }
+    table
+}
+
+const fn lengths_table() -> [u8; COUNT] {
+    let mut table = [0; COUNT];
+    let mut index = 0;
+    while index < COUNT {
+        table[index] = NAMES[index].len() as u8;
         index += 1;
     }
     table
@@ -218,24 +230,59 @@ pub(crate) struct Spotted {
     pub(crate) is_lowercase: bool,
 }
 
-/// The known name that `window` starts with in any case and that a colon follows at once, if it is one.
+/// The known name that `line` starts with in any case and that a colon follows at once, if it is one.
 #[inline(always)]
-pub(crate) fn spot(window: &[u8; WINDOW]) -> Option<Spotted> {
-    let mut at = 0;
-    let length = loop {
-        let colons = scan::equal(word_at(window, at)?, b':');
+pub(crate) fn spot(line: &[u8]) -> Option<Spotted> {
+    if let Some(block) = line.first_chunk() {
+        let colons = blocks::equal(block, b':');
         if colons != 0 {
-            break at + colons.trailing_zeros() as usize / 8;
+            return find_short(block, colons.trailing_zeros() as usize);
         }
-        at += 8;
+    }
+    spot_long(line)
+}
+
+/// As `spot`, for names that are longer than a block and lines that are shorter.
+#[inline(never)]
+fn spot_long(line: &[u8]) -> Option<Spotted> {
+    match line.first_chunk::<WINDOW>() {
+        Some(window) => find(
+            window,
+            blocks::first_of(window, 0, |block| blocks::equal(block, b':')),
+        ),
+        None => {
+            let window = blocks::padded(line);
+            find(
+                &window,
+                blocks::first_of(&window, 0, |block| blocks::equal(block, b':')),
+            )
+        }
+    }
+}
+
+/// The known name that the first `length` bytes of `block` are, in any case.
+#[inline(always)]
+fn find_short(block: &[u8; BLOCK], length: usize) -> Option<Spotted> {
+    let (words, _) = block.as_chunks::<8>();
+    let mut first = u64::from_le_bytes(words[0]);
+    let last = match length.checked_sub(8) {
+        Some(last) => word_at(block, last)?,
+        None => {
+            first &= MASKS[length];
+            first
+        }
     };
-    find(window, length)
+    let (index, is_lowercase) = look_up(first, last, length)?;
+    Some(Spotted {
+        known: KnownName::ALL[index],
+        length,
+        is_lowercase,
+    })
 }
 
 /// The known name that the first `length` bytes of `window` are, in any case.
 ///
 /// Both ends are compared, which is all of a name of 16 bytes, and the middle of a longer one.
-#[inline(always)]
 fn find(window: &[u8; WINDOW], length: usize) -> Option<Spotted> {
     let first = word_at(window, 0)? & MASKS[length.min(8)];
     let last = if length < 8 {
@@ -243,23 +290,29 @@ fn find(window: &[u8; WINDOW], length: usize) -> Option<Spotted> {
     } else {
         word_at(window, length - 8)?
     };
+    let (index, is_lowercase) = look_up(first, last, length)?;
+    if length > 16 && !is_middle(window, length, &WORDS[index]) {
+        return None;
+    }
+    Some(Spotted {
+        known: KnownName::ALL[index],
+        length,
+        // Of a longer name the middle is not looked at again: it counts as not in lower case.
+        is_lowercase: is_lowercase && length <= 16,
+    })
+}
+
+/// The number of the known name of this length with these ends in any case, and whether they are in lower case.
+#[inline(always)]
+fn look_up(first: u64, last: u64, length: usize) -> Option<(usize, bool)> {
     let (first_lowered, last_lowered) = (scan::lower_word(first), scan::lower_word(last));
     let mut slot = slot_of(first_lowered, last_lowered);
     loop {
         // An empty slot's number is past the end of all tables.
         let index = TABLE[slot] as usize;
         let words = WORDS.get(index)?;
-        if words.first == first_lowered && words.last == last_lowered && NAMES[index].len() == length {
-            if length > 16 && !is_middle(window, length, words) {
-                return None;
-            }
-            // Of a longer name the middle is not looked at again: it counts as not in lower case.
-            let is_lowercase = first == first_lowered && last == last_lowered && length <= 16;
-            return Some(Spotted {
-                known: KnownName::ALL[index],
-                length,
-                is_lowercase,
-            });
+        if words.first == first_lowered && words.last == last_lowered && LENGTHS[index] as usize == length {
+            return Some((index, (first ^ first_lowered) | (last ^ last_lowered) == 0));
         }
         slot = (slot + 1) % SLOTS;
     }
@@ -273,7 +326,7 @@ fn is_middle(window: &[u8; WINDOW], length: usize, words: &Words) -> bool {
 }
 
 #[inline(always)]
-fn word_at(window: &[u8; WINDOW], at: usize) -> Option<u64> {
+fn word_at(window: &[u8], at: usize) -> Option<u64> {
     window
         .get(at..at + 8)?
         .first_chunk()
@@ -384,13 +437,6 @@ impl KnownSet {
 mod tests {
     use super::*;
 
-    fn window_at(line: &[u8]) -> [u8; WINDOW] {
-        let mut window = [0; WINDOW];
-        let length = line.len().min(WINDOW);
-        window[..length].copy_from_slice(&line[..length]);
-        window
-    }
-
     #[test]
     fn every_name_is_found_in_any_case_and_only_whole() {
         for &known in KnownName::ALL {
@@ -404,7 +450,7 @@ mod tests {
             );
             assert_eq!(KnownName::from_lowercase(format!("{name}x").as_bytes()), None);
             for line in [format!("{name}: v"), format!("{}: v", name.to_ascii_uppercase())] {
-                let spotted = spot(&window_at(line.as_bytes())).expect("it is known");
+                let spotted = spot(line.as_bytes()).expect("it is known");
                 assert_eq!((spotted.known, spotted.length), (known, name.len()));
                 assert_eq!(spotted.is_lowercase, line.starts_with(name) && name.len() <= 16);
             }
@@ -420,7 +466,7 @@ mod tests {
                     let mut changed = line.clone().into_bytes();
                     changed[at] ^= 1 << bit;
                     if !changed[at].eq_ignore_ascii_case(&line.as_bytes()[at]) {
-                        let spotted = spot(&window_at(&changed)).map(|spotted| spotted.known);
+                        let spotted = spot(&changed).map(|spotted| spotted.known);
                         assert_ne!(spotted, Some(known), "bit {bit} of byte {at} of {known}");
                     }
                 }
@@ -432,18 +478,15 @@ mod tests {
     fn a_name_is_not_known_with_nuls_at_its_end() {
         for &known in KnownName::ALL {
             assert_eq!(KnownName::from_lowercase(format!("{known}\0").as_bytes()), None);
-            assert!(
-                spot(&window_at(format!("{known}\0:").as_bytes())).is_none(),
-                "{known}"
-            );
+            assert!(spot(format!("{known}\0:").as_bytes()).is_none(), "{known}");
         }
     }
 
     #[test]
     fn names_are_not_spotted_without_their_colon() {
-        assert!(spot(&window_at(b"host : a")).is_none());
-        assert!(spot(&window_at(b"host")).is_none());
-        assert!(spot(&window_at(b":")).is_none());
+        assert!(spot(b"host : a").is_none());
+        assert!(spot(b"host").is_none());
+        assert!(spot(b":").is_none());
         assert!(spot(&[b'a'; WINDOW]).is_none());
     }
 

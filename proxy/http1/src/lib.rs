@@ -17,8 +17,9 @@
 //! - A trailer section that names framing, routing or credentials is refused; see [`RequestError::ForbiddenTrailer`].
 //! - Only `http` and `https` are taken in absolute-form; an authority has no userinfo, no empty host and no empty port.
 //! - A status line may end right after the three digits; the reason phrase is checked and forgotten.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)] // Allowed in `blocks::sse2` alone.
 
+mod blocks;
 mod body;
 mod body_encoder;
 mod encode;
@@ -46,7 +47,7 @@ pub use head::{RequestHead, ResponseHead};
 pub use hop_by_hop::strip_hop_by_hop;
 pub use known::{KnownName, KnownSet};
 pub use method::{Method, TargetForm, Version};
-pub use target::is_authority;
 pub use request::RequestDecoder;
 pub use response::ResponseDecoder;
 pub use status::reason_phrase;
+pub use target::is_authority;

@@ -4,7 +4,7 @@
 
 use crate::error::Fault;
 use crate::fields::{Entry, Fields};
-use crate::known::{self, KnownName, KnownSet, WINDOW};
+use crate::known::{self, KnownName, KnownSet};
 use crate::scan::{self, TOKEN_LOWER};
 
 /// What is kept between two calls on one section.
@@ -166,31 +166,23 @@ impl Parsed {
 /// and has no control in it, no more space, CRLF.
 #[inline(always)]
 fn parse_usual_line(view: &[u8], start: usize) -> Option<Parsed> {
-    let rest = view.get(start..)?;
-    let padded;
-    let window = match rest.first_chunk() {
-        Some(window) => window,
-        None => {
-            padded = padded_window(rest);
-            &padded
-        }
-    };
-    let spotted = known::spot(window)?;
-    let value = spotted.length + 2;
-    let end = scan::first_control(rest, value);
+    let spotted = known::spot(view.get(start..)?)?;
+    let colon = start + spotted.length;
+    let value = colon + 2;
+    let end = scan::first_control(view, value);
     // Tabs are controls too, so that blanks at the ends can only be spaces.
-    let is_usual = rest.get(spotted.length + 1) == Some(&b' ')
+    let is_usual = view.get(end..end + 2) == Some(b"\r\n")
         && end > value
-        && rest.get(value) != Some(&b' ')
-        && rest.get(end - 1) != Some(&b' ')
-        && rest.get(end..end + 2) == Some(b"\r\n");
+        && view[colon + 1] == b' '
+        && view[value] != b' '
+        && view[end - 1] != b' ';
     is_usual.then(|| Parsed {
         known: Some(spotted.known),
         name_bytes: spotted.length,
         is_lowercase: spotted.is_lowercase,
-        value_start: start + value,
-        value_end: start + end,
-        end: start + end + 2,
+        value_start: value,
+        value_end: end,
+        end: end + 2,
     })
 }
 
@@ -211,11 +203,7 @@ fn try_parse_line(view: &[u8], start: usize) -> Result<Line, Fault> {
         [] | [b'\r'] => return Ok(Line::Incomplete),
         _ => {}
     }
-    let spotted = match rest.first_chunk() {
-        Some(window) => known::spot(window),
-        None => known::spot(&padded_window(rest)),
-    };
-    let (known, name_bytes, is_lowercase) = match spotted {
+    let (known, name_bytes, is_lowercase) = match known::spot(rest) {
         Some(spotted) => (Some(spotted.known), spotted.length, spotted.is_lowercase),
         None => {
             let (length, is_lowercase) = parse_name(rest)?;
@@ -254,13 +242,6 @@ fn try_parse_line(view: &[u8], start: usize) -> Result<Line, Fault> {
         value_end,
         end: end + 2,
     }))
-}
-
-/// The input's last bytes, fewer than a window's, with NULs after them.
-fn padded_window(rest: &[u8]) -> [u8; WINDOW] {
-    let mut window = [0; WINDOW];
-    window[..rest.len()].copy_from_slice(rest);
-    window
 }
 
 #[inline]

@@ -1,18 +1,14 @@
 //! Byte classes and word-at-a-time scanning, which the parsers share. It knows bytes, not HTTP messages.
 
-const TARGET: u8 = 1;
-const AUTHORITY: u8 = 2;
+use crate::blocks;
 
-/// Every byte 1.
-const ONES: u64 = u64::MAX / 255;
-/// The high bit of every byte.
-const HIGHS: u64 = ONES << 7;
 /// Bit 6 of every byte: what tells letters from digits.
-const LETTERS: u64 = ONES << 6;
+const LETTERS: u64 = u64::MAX / 255 << 6;
 
 /// The lower-case form of each token byte (RFC 9110, 5.6.2), and 0 for what may not stand in a token.
 pub(crate) static TOKEN_LOWER: [u8; 256] = token_table();
-static CLASS: [u8; 256] = class_table();
+/// Whether a byte may stand in a host name.
+static HOST_NAME: [bool; 256] = host_name_table();
 
 const fn token_table() -> [u8; 256] {
     let mut table = [0; 256];
@@ -27,19 +23,14 @@ const fn token_table() -> [u8; 256] {
     table
 }
 
-const fn class_table() -> [u8; 256] {
-    let mut table = [0; 256];
+const fn host_name_table() -> [bool; 256] {
+    let mut table = [false; 256];
     let mut byte = 0;
     while byte < 256 {
         let b = byte as u8;
-        if b.is_ascii_graphic() && b != b'#' {
-            table[byte] |= TARGET;
-        }
         // RFC 3986's reg-name without escapes, which are looked at apart, and without the comma, which is how some
         // programs join two `Host` fields into one.
-        if b.is_ascii_alphanumeric() || contains(b"-._~!$&'()*+;=", b) {
-            table[byte] |= AUTHORITY;
-        }
+        table[byte] = b.is_ascii_alphanumeric() || contains(b"-._~!$&'()*+;=", b);
         byte += 1;
     }
     table
@@ -75,68 +66,19 @@ pub(crate) fn is_value(bytes: &[u8]) -> bool {
 pub(crate) fn host_name_length(bytes: &[u8]) -> usize {
     bytes
         .iter()
-        .position(|&b| CLASS[b as usize] & AUTHORITY == 0)
+        .position(|&b| !HOST_NAME[b as usize])
         .unwrap_or(bytes.len())
 }
 
 /// Whether all of `bytes` may stand in a request target: printable, without space and `#`.
 pub(crate) fn is_target(bytes: &[u8]) -> bool {
-    let is_allowed = |&b: &u8| CLASS[b as usize] & TARGET != 0;
-    let (words, rest) = bytes.as_chunks::<8>();
-    let is_word_allowed = |bytes: &[u8; 8]| {
-        let word = u64::from_le_bytes(*bytes);
-        let suspects =
-            word | (equal(word, b'#') | word.wrapping_sub(ONES * 0x21) | word.wrapping_add(ONES)) & !word;
-        suspects & HIGHS == 0 || bytes.iter().all(is_allowed)
-    };
-    words.iter().all(is_word_allowed) && rest.iter().all(is_allowed)
+    blocks::first_of(bytes, 0, blocks::outside_target) == bytes.len()
 }
 
 /// The index of the first control byte at or after `from`, or the length of `bytes`.
 #[inline(always)]
 pub(crate) fn first_control(bytes: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<16>) {
-        let (words, _) = block.as_chunks::<8>();
-        let low = control_suspects(u64::from_le_bytes(words[0]));
-        let high = control_suspects(u64::from_le_bytes(words[1]));
-        if low | high == 0 {
-            at += 16;
-            continue;
-        }
-        at += if low != 0 {
-            low.trailing_zeros() as usize / 8
-        } else {
-            8 + high.trailing_zeros() as usize / 8
-        };
-        if is_control(bytes[at]) {
-            return at;
-        }
-        // `~` after 0xff is a suspect too.
-        at += 1;
-    }
-    if let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        // Right also where there is no suspect: then it is the word's length.
-        at += control_suspects(u64::from_le_bytes(*word)).trailing_zeros() as usize / 8;
-    }
-    while at < bytes.len() && !is_control(bytes[at]) {
-        at += 1;
-    }
-    at
-}
-
-/// The high bit of every byte that is a control, and perhaps of others, but of none before the first control but `~`.
-#[inline(always)]
-fn control_suspects(word: u64) -> u64 {
-    // Below 0x20 the subtraction sets the high bit, and at 0x7f the addition; 0x80 and above had it before.
-    (word.wrapping_sub(ONES * 0x20) | word.wrapping_add(ONES)) & !word & HIGHS
-}
-
-/// The high bit of the lowest byte of `word` that equals `byte`; bits above that one mean nothing.
-#[inline(always)]
-pub(crate) fn equal(word: u64, byte: u8) -> u64 {
-    let zeros = word ^ (ONES * byte as u64);
-    zeros.wrapping_sub(ONES) & !zeros & HIGHS
+    blocks::first_of(bytes, from, blocks::controls)
 }
 
 /// Spaces and tabs cut off both ends.
