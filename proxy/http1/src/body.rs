@@ -107,22 +107,32 @@ impl BodyDecoder {
     }
 
     /// The next event; `End` once the body is over, without consuming a byte after it.
+    #[inline(always)]
     pub(crate) fn decode(&mut self, input: &[u8], limits: &Limits) -> Result<Decoded, Fault> {
+        match self.state {
+            State::Done => Ok(Decoded::new(0, Event::End)),
+            State::Length(left) if !input.is_empty() => {
+                let (length, left) = split(input, left);
+                self.state = if left == 0 {
+                    State::Done
+                } else {
+                    State::Length(left)
+                };
+                Ok(data(0, length))
+            }
+            State::Length(_) => Ok(Decoded::new(0, Event::NeedMore)),
+            _ => self.decode_unframed(input, limits),
+        }
+    }
+
+    /// `decode` of what has no length known ahead.
+    #[inline(never)]
+    fn decode_unframed(&mut self, input: &[u8], limits: &Limits) -> Result<Decoded, Fault> {
         let mut at = 0;
         loop {
             let rest = &input[at..];
             match self.state {
-                State::Done => return Ok(Decoded::new(at, Event::End)),
                 _ if rest.is_empty() => return Ok(Decoded::new(at, Event::NeedMore)),
-                State::Length(left) => {
-                    let (length, left) = split(rest, left);
-                    self.state = if left == 0 {
-                        State::Done
-                    } else {
-                        State::Length(left)
-                    };
-                    return Ok(data(at, length));
-                }
                 State::UntilClose => return Ok(data(at, rest.len())),
                 State::ChunkData(left) => {
                     let (length, left) = split(rest, left);
@@ -153,6 +163,8 @@ impl BodyDecoder {
                     };
                 }
                 State::Trailers => return self.read_trailers(input, at, limits),
+                // `decode` has done these.
+                State::Done | State::Length(_) => return self.decode(input, limits),
             }
         }
     }

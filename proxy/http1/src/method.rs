@@ -36,19 +36,30 @@ impl Method {
 
     /// The method of these bytes, if they are a token of at most [`Method::BYTES_MAX`] bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        if let Some(method) = Self::with_path(bytes) {
+            return Some(method);
+        }
+        Some(match bytes {
+            b"CONNECT" => Self::Connect,
+            other if other.len() <= Self::BYTES_MAX && scan::is_token(other) => {
+                Self::Other(std::str::from_utf8(other).ok()?.into())
+            }
+            _ => return None,
+        })
+    }
+
+    /// The method of these bytes, if it is one of the registered ones here that take a path.
+    #[inline(always)]
+    pub(crate) fn with_path(bytes: &[u8]) -> Option<Self> {
         Some(match bytes {
             b"GET" => Self::Get,
             b"HEAD" => Self::Head,
             b"POST" => Self::Post,
             b"PUT" => Self::Put,
             b"DELETE" => Self::Delete,
-            b"CONNECT" => Self::Connect,
             b"OPTIONS" => Self::Options,
             b"TRACE" => Self::Trace,
             b"PATCH" => Self::Patch,
-            other if other.len() <= Self::BYTES_MAX && scan::is_token(other) => {
-                Self::Other(std::str::from_utf8(other).ok()?.into())
-            }
             _ => return None,
         })
     }

@@ -112,22 +112,28 @@ impl RequestDecoder {
         }
         let limit = self.head_bytes_max();
         let view = &input[start..input.len().min(start + limit)];
-        let Some(lf) = self.section.find_lf(view) else {
-            if view.len() == limit {
-                return Err(RequestError::RequestLineTooLarge);
+        let line_bytes = match target::read_usual_request_line(view, head) {
+            Some(line_bytes) => line_bytes,
+            None => {
+                let Some(lf) = self.section.find_lf(view) else {
+                    if view.len() == limit {
+                        return Err(RequestError::RequestLineTooLarge);
+                    }
+                    return Ok(Decoded::new(start, Event::NeedMore));
+                };
+                let line = view[..lf].strip_suffix(b"\r").ok_or(RequestError::BareLf)?;
+                head.clear();
+                target::read_request_line(line, self.limits.accept_http_10, head)?;
+                lf + 1
             }
-            return Ok(Decoded::new(start, Event::NeedMore));
         };
-        let line = view[..lf].strip_suffix(b"\r").ok_or(RequestError::BareLf)?;
-        head.clear();
-        target::read_request_line(line, self.limits.accept_http_10, head)?;
         self.signals = Signals::default();
         self.section = Section {
-            bytes: lf as u32 + 1,
+            bytes: line_bytes as u32,
             ..Section::default()
         };
         self.state = State::Fields;
-        self.decode_fields(input, start + lf + 1, head)
+        self.decode_fields(input, start + line_bytes, head)
     }
 
     fn decode_fields(

@@ -144,22 +144,28 @@ impl ResponseDecoder {
     fn decode_start(&mut self, input: &[u8], head: &mut ResponseHead) -> Result<Decoded, ResponseError> {
         let limit = self.head_bytes_max();
         let view = &input[..input.len().min(limit)];
-        let Some(lf) = self.section.find_lf(view) else {
-            if view.len() == limit {
-                return Err(ResponseError::HeadTooLarge);
+        let line_bytes = match read_usual_status_line(view, head) {
+            Some(line_bytes) => line_bytes,
+            None => {
+                let Some(lf) = self.section.find_lf(view) else {
+                    if view.len() == limit {
+                        return Err(ResponseError::HeadTooLarge);
+                    }
+                    return Ok(Decoded::new(0, Event::NeedMore));
+                };
+                let line = view[..lf].strip_suffix(b"\r").ok_or(ResponseError::BareLf)?;
+                head.clear();
+                read_status_line(line, head)?;
+                lf + 1
             }
-            return Ok(Decoded::new(0, Event::NeedMore));
         };
-        let line = view[..lf].strip_suffix(b"\r").ok_or(ResponseError::BareLf)?;
-        head.clear();
-        read_status_line(line, head)?;
         self.signals = Signals::default();
         self.section = Section {
-            bytes: lf as u32 + 1,
+            bytes: line_bytes as u32,
             ..Section::default()
         };
         self.state = State::Fields;
-        self.decode_fields(input, lf + 1, head)
+        self.decode_fields(input, line_bytes, head)
     }
 
     fn decode_fields(
@@ -232,6 +238,42 @@ impl ResponseDecoder {
         }
         Ok(decoded)
     }
+}
+
+/// Reads the status line that `view` starts with, if it is as nearly all are: HTTP/1.1, a phrase without tabs. Gives
+/// its bytes with CRLF. The head is untouched if it is not.
+#[inline(always)]
+fn read_usual_status_line(view: &[u8], head: &mut ResponseHead) -> Option<usize> {
+    let (start, rest) = view.split_first_chunk::<13>()?;
+    let [
+        b'H',
+        b'T',
+        b'T',
+        b'P',
+        b'/',
+        b'1',
+        b'.',
+        b'1',
+        b' ',
+        hundreds,
+        tens,
+        ones,
+        b' ',
+    ] = *start
+    else {
+        return None;
+    };
+    let end = scan::first_control(rest, 0);
+    if rest.get(end..end + 2) != Some(b"\r\n") {
+        return None;
+    }
+    let digits = [hundreds, tens, ones].map(|digit| digit.wrapping_sub(b'0'));
+    if digits[0] == 0 || digits.iter().any(|digit| *digit > 9) {
+        return None;
+    }
+    head.clear();
+    head.status = digits.iter().fold(0, |value, digit| value * 10 + *digit as u16);
+    Some(start.len() + end + 2)
 }
 
 /// Reads a status line, without its CRLF, into a cleared head.

@@ -139,16 +139,25 @@ impl Signals {
 
 /// Digits only, and no more than a `u64` holds.
 fn parse_length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
-        return None;
-    }
-    value.iter().try_fold(0u64, |length, byte| {
+    /// So many digits are less than 2^64 in any case.
+    const SAFE_DIGITS: usize = 19;
+    let (safe, rest) = value.split_at(value.len().min(SAFE_DIGITS));
+    let mut length = 0;
+    for byte in safe {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             return None;
         }
-        length.checked_mul(10)?.checked_add(digit as u64)
-    })
+        length = length * 10 + digit as u64;
+    }
+    for byte in rest {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        length = length.checked_mul(10)?.checked_add(digit as u64)?;
+    }
+    (!value.is_empty()).then_some(length)
 }
 
 fn connection(value: &[u8]) -> u16 {
@@ -161,11 +170,20 @@ fn connection(value: &[u8]) -> u16 {
     }
 }
 
+#[inline]
 fn connection_option(option: &[u8]) -> u16 {
-    match option.len() {
-        10 if option.eq_ignore_ascii_case(b"keep-alive") => KEEP_ALIVE,
-        5 if option.eq_ignore_ascii_case(b"close") => CLOSE,
-        7 if option.eq_ignore_ascii_case(b"upgrade") => NAMES_UPGRADE,
+    match *option {
+        [b0, b1, b2, b3, b4, b5, b6, b7, b8, b9] => {
+            let start = u64::from_le_bytes([b0, b1, b2, b3, b4, b5, b6, b7]);
+            let is_start = scan::lower_word(start) == u64::from_le_bytes(*b"keep-ali");
+            if is_start && [b8, b9].eq_ignore_ascii_case(b"ve") {
+                KEEP_ALIVE
+            } else {
+                0
+            }
+        }
+        [_, _, _, _, _] if option.eq_ignore_ascii_case(b"close") => CLOSE,
+        [_, _, _, _, _, _, _] if option.eq_ignore_ascii_case(b"upgrade") => NAMES_UPGRADE,
         _ => 0,
     }
 }

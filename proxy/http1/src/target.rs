@@ -2,10 +2,30 @@
 
 use std::net::Ipv6Addr;
 
+use crate::blocks;
 use crate::error::{Fault, RequestError};
 use crate::head::RequestHead;
 use crate::method::{Method, Version};
 use crate::scan;
+
+/// Reads the request line that `view` starts with, if it is as nearly all are: a registered method, origin-form,
+/// HTTP/1.1. Gives its bytes with CRLF. The head is untouched if it is not.
+#[inline(always)]
+pub(crate) fn read_usual_request_line(view: &[u8], head: &mut RequestHead) -> Option<usize> {
+    const LINE_END: &[u8; 11] = b" HTTP/1.1\r\n";
+    let method_end = blocks::equal(view.first_chunk()?, b' ').trailing_zeros() as usize;
+    let method = Method::with_path(view.get(..method_end)?)?;
+    let start = method_end + 1;
+    let end = blocks::first_of(view, start, blocks::outside_target);
+    if view.get(end..end + LINE_END.len()) != Some(LINE_END) || view[start] != b'/' {
+        return None;
+    }
+    let target = std::str::from_utf8(&view[start..end]).ok()?;
+    head.clear();
+    head.method = method;
+    head.set_path_and_query(target);
+    Some(end + LINE_END.len())
+}
 
 /// Reads a request line, without its CRLF, into a cleared head.
 pub(crate) fn read_request_line(
