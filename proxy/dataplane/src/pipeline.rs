@@ -26,7 +26,7 @@ use crate::snapshot::{ChainPolicy, RoutePolicy};
 use crate::worker::{LocalSnapshot, Worker};
 use outrigger_config::model::{self, RouteAction};
 use outrigger_http1::{KnownName, Method, RequestHead};
-use outrigger_telemetry::{ListenerCells, RouteMetrics};
+use outrigger_telemetry::ListenerCells;
 use outrigger_traffic::{Found, RequestView};
 use record::Record;
 use std::rc::Rc;
@@ -82,22 +82,22 @@ struct Taken<'s> {
 }
 
 /// A request on its way through the phases.
-struct Request {
-    head: RequestHead,
+struct Request<'r> {
+    head: &'r mut RequestHead,
     length: BodyLength,
     grpc: bool,
     record: Record,
 }
 
-/// Serves one request to its end, and gives its head back, for its memory.
+/// Serves one request to its end. The head is edited on the way.
 pub(crate) async fn serve(
     context: &RequestContext<'_>,
     downstream: &mut Downstream<'_>,
-    head: RequestHead,
+    head: &mut RequestHead,
     length: BodyLength,
-) -> RequestHead {
+) {
     let grpc = is_grpc(&head.fields);
-    let record = Record::begin(context, downstream.version(), &head);
+    let record = Record::begin(context, downstream.version(), head);
     let mut request = Request {
         head,
         length,
@@ -110,7 +110,7 @@ pub(crate) async fn serve(
         request.record.client = sanitize::trusted_client(&request.head.fields, hops);
     }
     let metrics;
-    match sanitize::sanitize(context, &mut request.head) {
+    match sanitize::sanitize(context, request.head) {
         Err(reply) => {
             metrics = &chain.routes.unmatched;
             if let LocalReply::BadPath { reason } = reply {
@@ -126,7 +126,7 @@ pub(crate) async fn serve(
             }
             respond::local(&mut request, downstream, context, None, reply).await;
         }
-        Ok(()) => match decide(chain, &request.head) {
+        Ok(()) => match decide(chain, request.head) {
             None => {
                 metrics = &chain.routes.unmatched;
                 respond::local(&mut request, downstream, context, None, LocalReply::NoRoute).await;
@@ -138,11 +138,11 @@ pub(crate) async fn serve(
             }
         },
     }
-    finish(context, metrics, request)
+    request.record.finish(context, metrics, request.head);
 }
 
 async fn act(
-    request: &mut Request,
+    request: &mut Request<'_>,
     downstream: &mut Downstream<'_>,
     context: &RequestContext<'_>,
     taken: Taken<'_>,
@@ -162,10 +162,10 @@ async fn act(
 pub(crate) async fn refuse(
     context: &RequestContext<'_>,
     downstream: &mut Downstream<'_>,
-    head: RequestHead,
+    head: &mut RequestHead,
     reply: LocalReply,
-) -> RequestHead {
-    let record = Record::begin(context, downstream.version(), &head);
+) {
+    let record = Record::begin(context, downstream.version(), head);
     let mut request = Request {
         head,
         length: BodyLength::None,
@@ -181,13 +181,8 @@ pub(crate) async fn refuse(
         .refused_requests
         .refuse(refusals::index(reason));
     respond::local(&mut request, downstream, context, None, reply).await;
-    finish(context, &context.chain().routes.unmatched, request)
-}
-
-fn finish(context: &RequestContext<'_>, metrics: &Arc<RouteMetrics>, request: Request) -> RequestHead {
-    let Request { head, record, .. } = request;
-    record.finish(context, metrics, &head);
-    head
+    let metrics = &context.chain().routes.unmatched;
+    request.record.finish(context, metrics, request.head);
 }
 
 /// The route that takes the request.

@@ -32,7 +32,10 @@ pub(crate) struct Pools {
 
 struct EndpointPool {
     cluster: Arc<ClusterPolicy>,
-    #[expect(clippy::vec_box, reason = "a connection is several hundred bytes and moves with every request")]
+    #[expect(
+        clippy::vec_box,
+        reason = "a connection is several hundred bytes and moves with every request"
+    )]
     idle: Vec<Box<http1::Connection>>,
     http2: Vec<Rc<http2::Connection>>,
     /// Requests that wait for the one HTTP/2 connection that is being made.

@@ -24,7 +24,7 @@ use std::sync::atomic::Ordering;
 
 /// Forwards a request and passes its response on.
 pub(super) async fn forward(
-    request: &mut Request,
+    request: &mut Request<'_>,
     downstream: &mut Downstream<'_>,
     context: &RequestContext<'_>,
     taken: Taken<'_>,
@@ -50,7 +50,7 @@ pub(super) async fn forward(
         .await;
     }
     let limits = limits(request, context, taken, policy);
-    rewrite_request(&mut request.head, taken, policy);
+    rewrite_request(request.head, taken, policy);
     let active = ActiveRequest::begin(cluster, worker);
     let mut exchange = Exchange::new(downstream, worker, limits, request.length);
     let ended = attempts(request, &mut exchange, context, taken, cluster, &active).await;
@@ -91,7 +91,7 @@ pub(super) async fn forward(
     active.cells.requests[CodeClass::of(request.record.status())].inc();
 }
 
-fn limits(request: &Request, context: &RequestContext<'_>, taken: Taken<'_>, policy: &Forward) -> Limits {
+fn limits(request: &Request<'_>, context: &RequestContext<'_>, taken: Taken<'_>, policy: &Forward) -> Limits {
     let grpc_deadline = if request.grpc {
         grpc_timeout(&request.head.fields).and_then(|time| context.worker().now().checked_add(time))
     } else {
@@ -184,7 +184,7 @@ impl Drop for BudgetedRetry<'_> {
 }
 
 async fn attempts(
-    request: &mut Request,
+    request: &mut Request<'_>,
     exchange: &mut Exchange<'_, '_>,
     context: &RequestContext<'_>,
     taken: Taken<'_>,
@@ -254,7 +254,7 @@ fn retry_reason(failure: AttemptFailure) -> Option<RetryReason> {
 }
 
 async fn attempt(
-    request: &mut Request,
+    request: &mut Request<'_>,
     exchange: &mut Exchange<'_, '_>,
     context: &RequestContext<'_>,
     taken: Taken<'_>,
@@ -273,7 +273,7 @@ async fn attempt(
     };
     request.record.local_address = upstream.local_address();
     exchange.begin_attempt(request.length);
-    upstream.send_head(&request.head, request.length, cluster.tls.is_some())?;
+    upstream.send_head(request.head, request.length, cluster.tls.is_some())?;
     let length = exchange.response_start(&mut upstream).await?;
     request
         .record

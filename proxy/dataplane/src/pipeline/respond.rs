@@ -18,7 +18,7 @@ const DISCARD_BYTES_MAX: usize = 64 * 1024;
 
 /// Sends a local reply: an HTTP response, or a gRPC status to a gRPC request.
 pub(super) async fn local(
-    request: &mut Request,
+    request: &mut Request<'_>,
     downstream: &mut Downstream<'_>,
     context: &RequestContext<'_>,
     taken: Option<Taken<'_>>,
@@ -70,7 +70,7 @@ fn grpc_head(head: &mut ResponseHead, answer: &Answer) {
 
 /// Sends a redirect.
 pub(super) async fn redirect(
-    request: &mut Request,
+    request: &mut Request<'_>,
     downstream: &mut Downstream<'_>,
     context: &RequestContext<'_>,
     taken: Taken<'_>,
@@ -93,7 +93,7 @@ pub(super) async fn redirect(
 
 /// Sends a direct response.
 pub(super) async fn direct(
-    request: &mut Request,
+    request: &mut Request<'_>,
     downstream: &mut Downstream<'_>,
     context: &RequestContext<'_>,
     taken: Taken<'_>,
@@ -111,7 +111,7 @@ pub(super) async fn direct(
 }
 
 async fn send(
-    request: &mut Request,
+    request: &mut Request<'_>,
     downstream: &mut Downstream<'_>,
     context: &RequestContext<'_>,
     taken: Option<Taken<'_>>,

@@ -35,8 +35,6 @@ enum After {
 pub(crate) struct Connection {
     io: Stream,
     incoming: Incoming<RequestDecoder>,
-    /// The head that is being read; it holds memory only while it is.
-    head: RequestHead,
     writer: Writer,
     encoder: BodyEncoder,
     timer: TimerSlot,
@@ -60,7 +58,6 @@ impl Connection {
         Connection {
             io,
             incoming: Incoming::new(RequestDecoder::new(limits), RequestHead::new()),
-            head: RequestHead::new(),
             writer: Writer::default(),
             encoder: BodyEncoder::new(Framing::None),
             timer: TimerSlot::default(),
@@ -82,9 +79,8 @@ impl Connection {
         }
     }
 
-    /// Starts the request whose head was just read, and gives out the head.
-    fn begin(&mut self, info: HeadInfo, last: bool) -> RequestHead {
-        let head = std::mem::take(&mut self.head);
+    /// Starts the request whose head was just read.
+    fn begin(&mut self, info: HeadInfo, head: &RequestHead, last: bool) {
         self.info = info;
         self.version = head.version;
         self.is_head = head.method == outrigger_http1::Method::Head;
@@ -93,7 +89,6 @@ impl Connection {
         self.answered = false;
         self.after = After::Reuse;
         self.last = last;
-        head
     }
 
     pub(crate) fn request_version(&self) -> Version {

@@ -17,7 +17,7 @@ use crate::server::Downstream;
 use crate::timer::{TimerSlot, after, earlier};
 use bytes::Bytes;
 use outrigger_config::model::HttpOptions;
-use outrigger_http1::{Fields, KnownName, RequestHead, ResponseHead};
+use outrigger_http1::{Fields, KnownName, ResponseHead};
 use outrigger_telemetry::{ConnectionClose, HttpProtocol, ListenerCells};
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -302,7 +302,7 @@ async fn serve_stream(
     let context = RequestContext::new(&guard.accepted);
     let fields_max = context.chain().http.request_headers_count_max();
     let (parts, body) = request.into_parts();
-    let mut head = RequestHead::new();
+    let mut head = guard.accepted.worker.spares.request();
     let fault = request_from_http2(&parts, fields_max, &mut head).err();
     let length = match head.fields.get(KnownName::ContentLength) {
         _ if body.is_end_stream() => BodyLength::None,
@@ -325,15 +325,16 @@ async fn serve_stream(
     };
     let mut downstream = Downstream::Http2(&mut stream);
     match fault {
-        None => pipeline::serve(&context, &mut downstream, head, length).await,
+        None => pipeline::serve(&context, &mut downstream, &mut head, length).await,
         Some(fault) => {
             let reply = LocalReply::Malformed {
                 status: fault.status(),
                 reason: fault.reason(),
             };
-            pipeline::refuse(&context, &mut downstream, head, reply).await
+            pipeline::refuse(&context, &mut downstream, &mut head, reply).await;
         }
-    };
+    }
+    guard.accepted.worker.spares.keep_request(head);
     // Nothing was sent: the client has gone, by a reset or with its connection.
     if stream.sender.is_none() && started.elapsed() < PREMATURE {
         let resets = &guard.streams.premature_resets;

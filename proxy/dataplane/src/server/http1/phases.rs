@@ -56,10 +56,19 @@ pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
     let mut connection = Connection::new(stream, Rc::clone(&accepted.worker), limits);
     // Also the time from which the first request is waited for.
     let opened = accepted.worker.tick();
+    // It holds memory only while a request is read or served.
+    let mut head = RequestHead::new();
     let mut requests: u32 = 0;
     let mut counted = false;
     let close = loop {
-        let next = next_request(&mut connection, &accepted, opened, detect && requests == 0).await;
+        let next = next_request(
+            &mut connection,
+            &mut head,
+            &accepted,
+            opened,
+            detect && requests == 0,
+        )
+        .await;
         if !matches!(next, Next::Http2) && !std::mem::replace(&mut counted, true) {
             listener.worker(cells_index).http_connections[HttpProtocol::Http1].inc();
         }
@@ -86,10 +95,11 @@ pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
         requests += 1;
         let last = last_request(&accepted, opened, requests);
         match (info, refused) {
-            (Some(info), _) => one_request(&mut connection, &accepted, info, last.is_some()).await,
+            (Some(info), _) => one_request(&mut connection, &mut head, &accepted, info, last.is_some()).await,
             (None, reply) => {
                 refuse(
                     &mut connection,
+                    &mut head,
                     &accepted,
                     reply.unwrap_or(LocalReply::HeadTimeout),
                 )
@@ -152,6 +162,7 @@ fn last_request(accepted: &Accepted, opened: Instant, requests: u32) -> Option<C
 
 async fn next_request(
     connection: &mut Connection,
+    head: &mut RequestHead,
     accepted: &Accepted,
     opened: Instant,
     detect: bool,
@@ -182,7 +193,7 @@ async fn next_request(
                 Poll::Pending => {}
             }
         }
-        if !detect && let Poll::Ready(next) = poll_head(connection, cx) {
+        if !detect && let Poll::Ready(next) = poll_head(connection, head, cx) {
             return Poll::Ready(next);
         }
         if connection.is_between_requests() {
@@ -234,15 +245,10 @@ fn poll_detect(connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Option
     }
 }
 
-fn poll_head(connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Next> {
-    let Connection {
-        incoming,
-        head,
-        io,
-        worker,
-        ..
-    } = connection;
-    let polled = incoming.poll_head(head, io, worker, cx);
+fn poll_head(connection: &mut Connection, head: &mut RequestHead, cx: &mut Context<'_>) -> Poll<Next> {
+    let polled = connection
+        .incoming
+        .poll_head(head, &mut connection.io, &connection.worker, cx);
     Poll::Ready(match std::task::ready!(polled) {
         Ok(Event::Head(info)) => Next::Request(info),
         // A request decoder knows no other event before a head.
@@ -253,8 +259,14 @@ fn poll_head(connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Next> {
     })
 }
 
-async fn one_request(connection: &mut Connection, accepted: &Accepted, info: HeadInfo, last: bool) {
-    let head = connection.begin(info, last);
+async fn one_request(
+    connection: &mut Connection,
+    head: &mut RequestHead,
+    accepted: &Accepted,
+    info: HeadInfo,
+    last: bool,
+) {
+    connection.begin(info, head, last);
     let context = RequestContext::new(accepted);
     let length = match info.framing {
         framing if framing.is_empty() => crate::body::BodyLength::None,
@@ -265,14 +277,9 @@ async fn one_request(connection: &mut Connection, accepted: &Accepted, info: Hea
         connection.finish_empty_body();
     }
     // The pipeline's state is some KiB: boxed, so that an idle connection does not hold it.
-    let head = Box::pin(pipeline::serve(
-        &context,
-        &mut Downstream::Http1(connection),
-        head,
-        length,
-    ))
-    .await;
-    accepted.worker.spares.keep_request(head);
+    let mut downstream = Downstream::Http1(connection);
+    Box::pin(pipeline::serve(&context, &mut downstream, head, length)).await;
+    accepted.worker.spares.keep_request(std::mem::take(head));
     if connection.after == After::Reuse && !connection.request_ended {
         // What follows the response would be the rest of a body that nobody wants.
         connection.after = After::Close;
@@ -280,22 +287,17 @@ async fn one_request(connection: &mut Connection, accepted: &Accepted, info: Hea
 }
 
 /// Answers a request that could not be read, and closes.
-async fn refuse(connection: &mut Connection, accepted: &Accepted, reply: LocalReply) {
+async fn refuse(connection: &mut Connection, head: &mut RequestHead, accepted: &Accepted, reply: LocalReply) {
     let info = HeadInfo {
         keep_alive: false,
         expect_continue: false,
         ..connection.info
     };
-    let mut head: RequestHead = connection.begin(info, true);
+    connection.begin(info, head, true);
     head.clear();
     let context = RequestContext::new(accepted);
-    Box::pin(pipeline::refuse(
-        &context,
-        &mut Downstream::Http1(connection),
-        head,
-        reply,
-    ))
-    .await;
+    let mut downstream = Downstream::Http1(connection);
+    Box::pin(pipeline::refuse(&context, &mut downstream, head, reply)).await;
     connection.after = After::Close;
 }
 
