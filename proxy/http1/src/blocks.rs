@@ -32,27 +32,40 @@ pub(crate) fn outside_target(block: &[u8; BLOCK]) -> u32 {
 /// The index of the first byte at or after `from` that `class` holds, or else the length of `bytes`.
 #[inline(always)]
 pub(crate) fn first_of(bytes: &[u8], from: usize, class: impl Fn(&[u8; BLOCK]) -> u32) -> usize {
-    let mut at = from;
-    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        let found = class(block);
-        if found != 0 {
-            return at + found.trailing_zeros() as usize;
-        }
-        at += BLOCK;
-    }
-    first_in_rest(bytes, at, class)
+    let rest = bytes.get(from..).unwrap_or_default();
+    bytes.len() - rest.len() + first_in_end(bytes, rest, class)
 }
 
-/// As `first_of`, where less than a block is left: the last block of all is looked at from there on.
+/// The index in `end` of the first byte that `class` holds, or else the length of `end`, which is the end of `bytes`.
 #[inline(always)]
-fn first_in_rest(bytes: &[u8], at: usize, class: impl Fn(&[u8; BLOCK]) -> u32) -> usize {
-    let (found, skipped) = match bytes.last_chunk() {
-        Some(block) => (class(block), at + BLOCK - bytes.len()),
-        None => (class(&padded(bytes)), at),
+pub(crate) fn first_in_end(bytes: &[u8], end: &[u8], class: impl Fn(&[u8; BLOCK]) -> u32) -> usize {
+    let mut rest = end;
+    while let Some((block, after)) = rest.split_first_chunk() {
+        let found = class(block);
+        if found != 0 {
+            return end.len() - rest.len() + found.trailing_zeros() as usize;
+        }
+        rest = after;
+    }
+    // Less than a block is left: it is the end of the last block of all.
+    let left = rest.len();
+    let found = match bytes.last_chunk() {
+        Some(block) => class(block).wrapping_shr((BLOCK - left) as u32),
+        None => class(&padded(rest)),
     };
-    // The bit above the block's ends the search at the end of the bytes; NULs that pad are past that.
-    let found = (found | 1 << BLOCK) >> (skipped & 31);
-    (at + found.trailing_zeros() as usize).min(bytes.len())
+    // The bit after the last byte's ends the search.
+    let found = found | 1u32.wrapping_shl(left as u32);
+    end.len() - left + found.trailing_zeros() as usize
+}
+
+/// The longest run from `from` on of bytes that may stand in a request target.
+#[inline(always)]
+#[allow(unsafe_code)]
+pub(crate) fn target_at(bytes: &[u8], from: usize) -> Option<&str> {
+    let target = bytes.get(from..first_of(bytes, from, outside_target))?;
+    // SAFETY: `outside_target` holds all bytes from 0x80 on, and `first_of` gives the first of the bytes that it holds,
+    // so that there is only ASCII before, which is UTF-8. Tests check both for every byte at every place.
+    Some(unsafe { std::str::from_utf8_unchecked(target) })
 }
 
 /// Bytes, fewer than a block's, with NULs after them.
@@ -63,9 +76,7 @@ pub(crate) fn padded<const LENGTH: usize>(bytes: &[u8]) -> [u8; LENGTH] {
     block
 }
 
-/// The only `unsafe` of the crate, all of one kind: calls of functions that need SSE2.
-///
-/// Sound, because this is compiled only where `target_feature = "sse2"` holds, so that the whole program may use it
+/// Its `unsafe` is all of one kind: calls of functions that need SSE2. Sound, because this is compiled only where `target_feature = "sse2"` holds, so that the whole program may use it
 /// anyway, and because the intrinsics take and give values: no pointer is made, and a block is read as the array it
 /// is. What they compute is checked against the portable form, for every byte at every place.
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]

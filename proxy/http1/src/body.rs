@@ -217,7 +217,7 @@ impl BodyDecoder {
             view,
             &mut self.trailers,
             limits.fields_max,
-            UNSENT_TRAILERS,
+            |known| UNSENT_TRAILERS.contains(known),
             |known, _| {
                 if REFUSED_TRAILERS.contains(known) {
                     Err(Fault::ForbiddenTrailer)

@@ -139,9 +139,15 @@ impl RequestHead {
             crate::scan::is_target(target.as_bytes()),
             "a target is printable without space and #"
         );
+        self.set_target(target, memchr::memchr(b'?', target.as_bytes()));
+    }
+
+    /// Sets path and query, whose first `?` is known.
+    #[inline]
+    pub(crate) fn set_target(&mut self, target: &str, query_mark: Option<usize>) {
         self.target.clear();
         self.target.push_str(target);
-        self.query_mark = memchr::memchr(b'?', target.as_bytes()).map(|mark| mark as u32);
+        self.query_mark = query_mark.map(|mark| mark as u32);
     }
 
     /// The scheme that the request names: of absolute-form, of HTTP/2, or as the data plane has set it.

@@ -129,7 +129,6 @@ known_names! {
 
 const COUNT: usize = KnownName::ALL.len();
 const SLOTS: usize = 512;
-const EMPTY: u8 = u8::MAX;
 // The width of `KnownSet`.
 const _: () = assert!(COUNT <= 128);
 
@@ -140,12 +139,13 @@ struct Words {
     first: u64,
     last: u64,
     middle: [u64; 2],
+    /// Of the name, in bytes.
+    length: usize,
 }
 
 static WORDS: [Words; COUNT] = words_table();
-static LENGTHS: [u8; COUNT] = lengths_table();
 /// Open addressing by `slot_of`; so sparse that nearly every name is found at its first slot.
-static TABLE: [u8; SLOTS] = slot_table();
+static TABLE: [Option<KnownName>; SLOTS] = slot_table();
 /// What keeps the first `n` bytes of a word.
 static MASKS: [u64; 9] = mask_table();
 
@@ -165,6 +165,7 @@ const fn words_table() -> [Words; COUNT] {
         first: 0,
         last: 0,
         middle: [0; 2],
+        length: 0,
     }; COUNT];
     let mut index = 0;
     while index < COUNT {
@@ -177,32 +178,28 @@ const fn words_table() -> [Words; COUNT] {
             word_of(name, name.len() - 8, name.len())
         };
         let middle = [word_of(name, 8, name.len()), word_of(name, 16, name.len())];
-        table[index] = Words { first, last, middle };
+        let length = name.len();
+        table[index] = Words {
+            first,
+            last,
+            middle,
+            length,
+        };
         index += 1;
     }
     table
 }
 
-const fn lengths_table() -> [u8; COUNT] {
-    let mut table = [0; COUNT];
-    let mut index = 0;
-    while index < COUNT {
-        table[index] = NAMES[index].len() as u8;
-        index += 1;
-    }
-    table
-}
-
-const fn slot_table() -> [u8; SLOTS] {
+const fn slot_table() -> [Option<KnownName>; SLOTS] {
     let words = words_table();
-    let mut table = [EMPTY; SLOTS];
+    let mut table = [None; SLOTS];
     let mut index = 0;
     while index < COUNT {
         let mut slot = slot_of(words[index].first, words[index].last);
-        while table[slot] != EMPTY {
+        while table[slot].is_some() {
             slot = (slot + 1) % SLOTS;
         }
-        table[slot] = index as u8;
+        table[slot] = Some(KnownName::ALL[index]);
         index += 1;
     }
     table
@@ -225,7 +222,7 @@ const fn slot_of(first: u64, last: u64) -> usize {
 /// What the first bytes of a field line say about its name.
 pub(crate) struct Spotted {
     pub(crate) known: KnownName,
-    pub(crate) length: usize,
+    pub(crate) length: u8,
     /// Known for names of at most 16 bytes; else false.
     pub(crate) is_lowercase: bool,
 }
@@ -239,7 +236,12 @@ pub(crate) fn spot(line: &[u8]) -> Option<Spotted> {
             return find_short(block, colons.trailing_zeros() as usize);
         }
     }
-    spot_long(line)
+    // The end of a section is met once in each.
+    if line.starts_with(b"\r") {
+        None
+    } else {
+        spot_long(line)
+    }
 }
 
 /// As `spot`, for names that are longer than a block and lines that are shorter.
@@ -272,10 +274,10 @@ fn find_short(block: &[u8; BLOCK], length: usize) -> Option<Spotted> {
             first
         }
     };
-    let (index, is_lowercase) = look_up(first, last, length)?;
+    let (known, is_lowercase) = look_up(first, last, length)?;
     Some(Spotted {
-        known: KnownName::ALL[index],
-        length,
+        known,
+        length: length as u8,
         is_lowercase,
     })
 }
@@ -290,29 +292,28 @@ fn find(window: &[u8; WINDOW], length: usize) -> Option<Spotted> {
     } else {
         word_at(window, length - 8)?
     };
-    let (index, is_lowercase) = look_up(first, last, length)?;
-    if length > 16 && !is_middle(window, length, &WORDS[index]) {
+    let (known, is_lowercase) = look_up(first, last, length)?;
+    if length > 16 && !is_middle(window, length, &WORDS[known as usize]) {
         return None;
     }
     Some(Spotted {
-        known: KnownName::ALL[index],
-        length,
+        known,
+        length: length as u8,
         // Of a longer name the middle is not looked at again: it counts as not in lower case.
         is_lowercase: is_lowercase && length <= 16,
     })
 }
 
-/// The number of the known name of this length with these ends in any case, and whether they are in lower case.
+/// The known name of this length with these ends in any case, and whether they are in lower case.
 #[inline(always)]
-fn look_up(first: u64, last: u64, length: usize) -> Option<(usize, bool)> {
+fn look_up(first: u64, last: u64, length: usize) -> Option<(KnownName, bool)> {
     let (first_lowered, last_lowered) = (scan::lower_word(first), scan::lower_word(last));
     let mut slot = slot_of(first_lowered, last_lowered);
     loop {
-        // An empty slot's number is past the end of all tables.
-        let index = TABLE[slot] as usize;
-        let words = WORDS.get(index)?;
-        if words.first == first_lowered && words.last == last_lowered && LENGTHS[index] as usize == length {
-            return Some((index, (first ^ first_lowered) | (last ^ last_lowered) == 0));
+        let known = TABLE[slot]?;
+        let words = &WORDS[known as usize];
+        if words.first == first_lowered && words.last == last_lowered && words.length == length {
+            return Some((known, (first ^ first_lowered) | (last ^ last_lowered) == 0));
         }
         slot = (slot + 1) % SLOTS;
     }
@@ -338,14 +339,26 @@ impl KnownName {
     #[inline(always)]
     pub(crate) fn write_lowercase(self, name: &mut [u8]) {
         let words = &WORDS[self as usize];
-        if let (8..=16, Some(first)) = (name.len(), name.first_chunk_mut()) {
-            *first = words.first.to_le_bytes();
-            if let Some(last) = name.last_chunk_mut() {
-                *last = words.last.to_le_bytes();
+        match name {
+            [_, _, _, _, _, _, _, _, ..] if name.len() <= 16 => {
+                if let Some(first) = name.first_chunk_mut() {
+                    *first = words.first.to_le_bytes();
+                }
+                if let Some(last) = name.last_chunk_mut() {
+                    *last = words.last.to_le_bytes();
+                }
             }
-            return;
+            [_, _, _, _, ..] if name.len() < 8 => {
+                let last_word = (words.first >> (8 * (name.len() - 4))) as u32;
+                if let Some(first) = name.first_chunk_mut() {
+                    *first = (words.first as u32).to_le_bytes();
+                }
+                if let Some(last) = name.last_chunk_mut() {
+                    *last = last_word.to_le_bytes();
+                }
+            }
+            _ => name.make_ascii_lowercase(),
         }
-        name.copy_from_slice(self.as_str().as_bytes());
     }
 
     /// The name in lower case, as it stands on the wire.
@@ -451,7 +464,7 @@ mod tests {
             assert_eq!(KnownName::from_lowercase(format!("{name}x").as_bytes()), None);
             for line in [format!("{name}: v"), format!("{}: v", name.to_ascii_uppercase())] {
                 let spotted = spot(line.as_bytes()).expect("it is known");
-                assert_eq!((spotted.known, spotted.length), (known, name.len()));
+                assert_eq!((spotted.known, spotted.length as usize), (known, name.len()));
                 assert_eq!(spotted.is_lowercase, line.starts_with(name) && name.len() <= 16);
             }
         }

@@ -17,7 +17,7 @@
 //! - A trailer section that names framing, routing or credentials is refused; see [`RequestError::ForbiddenTrailer`].
 //! - Only `http` and `https` are taken in absolute-form; an authority has no userinfo, no empty host and no empty port.
 //! - A status line may end right after the three digits; the reason phrase is checked and forgotten.
-#![deny(unsafe_code)] // Allowed in `blocks::sse2` alone.
+#![deny(unsafe_code)] // Allowed in `blocks` alone.
 
 mod blocks;
 mod body;

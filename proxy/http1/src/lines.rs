@@ -2,9 +2,10 @@
 //!
 //! It checks syntax. What a field means is for the caller's `note`.
 
+use crate::blocks;
 use crate::error::Fault;
 use crate::fields::{Entry, Fields};
-use crate::known::{self, KnownName, KnownSet};
+use crate::known::{self, KnownName};
 use crate::scan::{self, TOKEN_LOWER};
 
 /// What is kept between two calls on one section.
@@ -34,6 +35,15 @@ enum Line {
     End,
     Incomplete,
     Field(Parsed),
+}
+
+/// A line with a known name, one space before its value, and CRLF after it.
+struct Usual<'v> {
+    known: KnownName,
+    name_bytes: usize,
+    is_lowercase: bool,
+    value_start: usize,
+    value: &'v [u8],
 }
 
 struct Parsed {
@@ -69,18 +79,19 @@ impl Section {
 
     /// Takes the whole lines of `view` into `fields`, up to and with the empty line.
     ///
-    /// `note` is asked about each field whose name is in `noted`. The caller has cut `view` to what is left of the
+    /// `note` is asked about each field whose name `is_noted`. The caller has cut `view` to what is left of the
     /// section's limit of bytes.
-    pub(crate) fn read<E, F>(
+    pub(crate) fn read<E, N, F>(
         &mut self,
         view: &[u8],
         fields: &mut Fields,
         lines_max: u32,
-        noted: KnownSet,
+        is_noted: N,
         note: F,
     ) -> Result<Progress, E>
     where
         E: From<Fault>,
+        N: Fn(KnownName) -> bool,
         F: FnMut(KnownName, &[u8]) -> Result<Keep, E>,
     {
         if !self.line_may_be_whole(view) {
@@ -89,7 +100,7 @@ impl Section {
                 is_end: false,
             });
         }
-        let result = self.read_lines(view, fields, lines_max, noted, note);
+        let result = self.read_lines(view, fields, lines_max, is_noted, note);
         if result.is_err() {
             // Entries were pushed whose bytes never came.
             fields.clear();
@@ -98,53 +109,112 @@ impl Section {
     }
 
     #[inline]
-    fn read_lines<E, F>(
+    fn read_lines<E, N, F>(
         &mut self,
         view: &[u8],
         fields: &mut Fields,
         lines_max: u32,
-        noted: KnownSet,
-        mut note: F,
+        is_noted: N,
+        note: F,
     ) -> Result<Progress, E>
     where
         E: From<Fault>,
+        N: Fn(KnownName) -> bool,
         F: FnMut(KnownName, &[u8]) -> Result<Keep, E>,
     {
         let (base, first) = fields.begin_lines();
-        let (mut at, mut is_end, mut some_upper) = (0, false, false);
-        loop {
-            let parsed = match parse_usual_line(view, at) {
-                Some(parsed) => parsed,
-                None => match parse_line(view, at)? {
-                    Line::Field(parsed) => parsed,
-                    Line::End => {
-                        is_end = true;
-                        break;
-                    }
-                    Line::Incomplete => {
-                        self.scanned = view.len() - at;
-                        break;
-                    }
-                },
-            };
-            if self.lines == lines_max {
-                return Err(Fault::TooManyFields.into());
+        let mut taker = Taker {
+            fields,
+            base,
+            lines_left: lines_max - self.lines,
+            some_upper: false,
+            is_noted,
+            note,
+        };
+        let mut at = 0;
+        let is_end = loop {
+            while let Some(line) = parse_usual_line(view, at) {
+                taker.take_usual(&line, at)?;
+                at = line.value_start + line.value.len() + 2;
             }
-            self.lines += 1;
-            let mut keep = Keep::Yes;
-            if let Some(known) = parsed.known.filter(|known| noted.contains(*known)) {
-                keep = note(known, &view[parsed.value_start..parsed.value_end])?;
+            match parse_line(view, at)? {
+                Line::Field(line) => {
+                    taker.take(&line, view, at)?;
+                    at = line.end;
+                }
+                Line::End => break true,
+                Line::Incomplete => {
+                    self.scanned = view.len() - at;
+                    break false;
+                }
             }
-            if let Keep::Yes = keep {
-                fields.push_line(parsed.entry(base, at));
-                some_upper |= !parsed.is_lowercase;
-            }
-            at = parsed.end;
-        }
+        };
+        self.lines = lines_max - taker.lines_left;
+        let some_upper = taker.some_upper;
         fields.end_lines(first, &view[..at], some_upper);
         let consumed = if is_end { at + 2 } else { at };
         self.bytes += consumed as u32;
         Ok(Progress { consumed, is_end })
+    }
+}
+
+/// What becomes of the lines that were parsed.
+struct Taker<'t, N, F> {
+    fields: &'t mut Fields,
+    /// Where in the fields' bytes those of `view` will start.
+    base: u32,
+    lines_left: u32,
+    some_upper: bool,
+    is_noted: N,
+    note: F,
+}
+
+impl<N: Fn(KnownName) -> bool, F> Taker<'_, N, F> {
+    #[inline(always)]
+    fn take_usual<E>(&mut self, line: &Usual<'_>, start: usize) -> Result<(), E>
+    where
+        E: From<Fault>,
+        F: FnMut(KnownName, &[u8]) -> Result<Keep, E>,
+    {
+        self.count()?;
+        if (self.is_noted)(line.known)
+            && let Keep::No = (self.note)(line.known, line.value)?
+        {
+            return Ok(());
+        }
+        self.some_upper |= !line.is_lowercase;
+        self.fields.push_line(Entry {
+            start: self.base + start as u32,
+            value_start: self.base + line.value_start as u32,
+            value_bytes: line.value.len() as u32,
+            name_bytes: line.name_bytes as u16,
+            known: Some(line.known),
+            is_wire: true,
+        });
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn take<E>(&mut self, line: &Parsed, view: &[u8], start: usize) -> Result<(), E>
+    where
+        E: From<Fault>,
+        F: FnMut(KnownName, &[u8]) -> Result<Keep, E>,
+    {
+        self.count()?;
+        if let Some(known) = line.known.filter(|known| (self.is_noted)(*known))
+            && let Keep::No = (self.note)(known, &view[line.value_start..line.value_end])?
+        {
+            return Ok(());
+        }
+        self.some_upper |= !line.is_lowercase;
+        self.fields.push_line(line.entry(self.base, start));
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn count(&mut self) -> Result<(), Fault> {
+        self.lines_left = self.lines_left.checked_sub(1).ok_or(Fault::TooManyFields)?;
+        Ok(())
     }
 }
 
@@ -165,24 +235,25 @@ impl Parsed {
 /// The line at `start` if it is as nearly all lines are: a known name, a colon, one space, a value that is not empty
 /// and has no control in it, no more space, CRLF.
 #[inline(always)]
-fn parse_usual_line(view: &[u8], start: usize) -> Option<Parsed> {
-    let spotted = known::spot(view.get(start..)?)?;
-    let colon = start + spotted.length;
-    let value = colon + 2;
-    let end = scan::first_control(view, value);
-    // Tabs are controls too, so that blanks at the ends can only be spaces.
-    let is_usual = view.get(end..end + 2) == Some(b"\r\n")
-        && end > value
-        && view[colon + 1] == b' '
-        && view[value] != b' '
-        && view[end - 1] != b' ';
-    is_usual.then(|| Parsed {
-        known: Some(spotted.known),
-        name_bytes: spotted.length,
+fn parse_usual_line(view: &[u8], start: usize) -> Option<Usual<'_>> {
+    let line = view.get(start..)?;
+    let spotted = known::spot(line)?;
+    let name_bytes = spotted.length as usize;
+    let (before, rest) = line.split_at_checked(name_bytes + 2)?;
+    // Tabs are controls too, so that blanks at the value's ends can only be spaces.
+    let value_bytes = blocks::first_in_end(view, rest, blocks::controls);
+    let [value @ .., b'\r', b'\n'] = rest.get(..value_bytes + 2)? else {
+        return None;
+    };
+    let is_usual = before[name_bytes + 1] == b' '
+        && value.first().is_some_and(|byte| *byte != b' ')
+        && value.last() != Some(&b' ');
+    is_usual.then_some(Usual {
+        known: spotted.known,
+        name_bytes,
         is_lowercase: spotted.is_lowercase,
-        value_start: value,
-        value_end: end,
-        end: end + 2,
+        value_start: start + name_bytes + 2,
+        value,
     })
 }
 
@@ -204,7 +275,7 @@ fn try_parse_line(view: &[u8], start: usize) -> Result<Line, Fault> {
         _ => {}
     }
     let (known, name_bytes, is_lowercase) = match known::spot(rest) {
-        Some(spotted) => (Some(spotted.known), spotted.length, spotted.is_lowercase),
+        Some(spotted) => (Some(spotted.known), spotted.length as usize, spotted.is_lowercase),
         None => {
             let (length, is_lowercase) = parse_name(rest)?;
             (None, length, is_lowercase)

@@ -8,7 +8,7 @@ use crate::head::RequestHead;
 use crate::known::KnownName;
 use crate::lines::{Keep, Section};
 use crate::method::{Method, Version};
-use crate::signals::{NOTED, Signals};
+use crate::signals::{self, Signals};
 use crate::target;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +149,7 @@ impl RequestDecoder {
         let (fields, authority) = head.fields_and_authority();
         let progress = self
             .section
-            .read(view, fields, fields_max, NOTED, |known, value| {
+            .read(view, fields, fields_max, signals::is_noted, |known, value| {
                 let has_host = signals.has_host();
                 signals.note(known, value);
                 if known != KnownName::Host {

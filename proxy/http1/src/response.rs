@@ -8,7 +8,7 @@ use crate::head::ResponseHead;
 use crate::lines::{Keep, Section};
 use crate::method::Method;
 use crate::scan;
-use crate::signals::{NOTED, Signals};
+use crate::signals::{self, Signals};
 use crate::target;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,12 +178,16 @@ impl ResponseDecoder {
         let view = &input[start..input.len().min(start + left)];
         let signals = &mut self.signals;
         let fields_max = self.limits.fields_max;
-        let progress = self
-            .section
-            .read(view, &mut head.fields, fields_max, NOTED, |known, value| {
+        let progress = self.section.read(
+            view,
+            &mut head.fields,
+            fields_max,
+            signals::is_noted,
+            |known, value| {
                 signals.note(known, value);
                 Ok::<_, ResponseError>(Keep::Yes)
-            })?;
+            },
+        )?;
         let consumed = start + progress.consumed;
         if progress.is_end {
             return self.finish_head(consumed, head);

@@ -4,20 +4,33 @@
 
 use crate::error::Fault;
 use crate::event::Framing;
-use crate::known::{KnownName, KnownSet};
+use crate::known::KnownName;
 use crate::method::Version;
 use crate::scan;
 
-/// The names that are noted in every head.
-pub(crate) const NOTED: KnownSet = KnownSet::of(&[
-    KnownName::Host,
-    KnownName::Connection,
-    KnownName::ContentLength,
-    KnownName::TransferEncoding,
-    KnownName::Te,
-    KnownName::Upgrade,
-    KnownName::Expect,
-]);
+/// Whether a name is one of those that are noted in every head.
+#[inline(always)]
+pub(crate) const fn is_noted(known: KnownName) -> bool {
+    // They are the first of all, so that this is one comparison for each field.
+    known as u8 <= KnownName::Expect as u8
+}
+
+const _: () = {
+    let noted = [
+        KnownName::Host,
+        KnownName::Connection,
+        KnownName::ContentLength,
+        KnownName::TransferEncoding,
+        KnownName::Te,
+        KnownName::Upgrade,
+        KnownName::Expect,
+    ];
+    let mut at = 0;
+    while at < noted.len() {
+        assert!(is_noted(noted[at]));
+        at += 1;
+    }
+};
 
 const CHUNKED: u16 = 1;
 const UNKNOWN_CODING: u16 = 1 << 1;

@@ -16,15 +16,17 @@ pub(crate) fn read_usual_request_line(view: &[u8], head: &mut RequestHead) -> Op
     let method_end = blocks::equal(view.first_chunk()?, b' ').trailing_zeros() as usize;
     let method = Method::with_path(view.get(..method_end)?)?;
     let start = method_end + 1;
-    let end = blocks::first_of(view, start, blocks::outside_target);
-    if view.get(end..end + LINE_END.len()) != Some(LINE_END) || view[start] != b'/' {
+    let target = blocks::target_at(view, start)?;
+    let end = start + target.len();
+    let line = view.get(..end + LINE_END.len())?;
+    if !line.ends_with(LINE_END) || !target.starts_with('/') {
         return None;
     }
-    let target = std::str::from_utf8(&view[start..end]).ok()?;
+    let mark = blocks::first_of(line, start, |block| blocks::equal(block, b'?'));
     head.clear();
     head.method = method;
-    head.set_path_and_query(target);
-    Some(end + LINE_END.len())
+    head.set_target(target, (mark < end).then(|| mark - start));
+    Some(line.len())
 }
 
 /// Reads a request line, without its CRLF, into a cleared head.
