@@ -1,7 +1,7 @@
 //! How an HTTP/2 upstream may fail, and what is retried: what provably never ran, once; anything else, never twice.
 
 use outrigger_fixtures::frames::{Frame, FrameConnection, FrameKind, FrameServer, code, literal_block};
-use outrigger_harness::{Client, Document, Proxy, Response};
+use outrigger_harness::{Client, Document, Proxy, Response, wait_until};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
@@ -118,15 +118,19 @@ async fn answer_text(response: &Response, proxy: &Proxy) -> String {
     if response.status() == 200 {
         return format!("200 {}", response.text());
     }
-    let mut text = response.status().to_string();
-    for flag in ["UC", "UF", "UH", "UO", "UPE", "UR", "URX", "UT"] {
-        let series = format!("outrigger_route_response_flags_total{{flag=\"{flag}\"}}");
-        if proxy.admin().metric(&series).await > 0.0 {
-            text.push(' ');
-            text.push_str(flag);
+    // A request is counted when its response has left: the client may be here a moment before.
+    let flags = wait_until("the flags of the answer", async || {
+        let mut flags = String::new();
+        for flag in ["UC", "UF", "UH", "UO", "UPE", "UR", "URX", "UT"] {
+            let series = format!("outrigger_route_response_flags_total{{flag=\"{flag}\"}}");
+            if proxy.admin().metric(&series).await > 0.0 {
+                flags.push(' ');
+                flags.push_str(flag);
+            }
         }
-    }
-    text
+        (!flags.is_empty()).then_some(flags)
+    });
+    format!("{}{}", response.status(), flags.await)
 }
 
 /// What a failing upstream comes to: (what, deed, method, requests before, answer, how often it reached an upstream).
