@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use crate::known::{KnownName, KnownSet};
+use crate::known::{self, KnownName, KnownSet};
 use crate::scan;
 
 #[derive(Clone, Copy)]
@@ -395,11 +395,10 @@ impl Fields {
             return;
         }
         for entry in &self.entries[first..] {
-            let start = entry.start as usize;
-            let name = &mut self.bytes[start..start + entry.name_bytes as usize];
+            let line = &mut self.bytes[entry.start as usize..];
             match entry.known {
-                Some(known) => known.write_lowercase(name),
-                None => name.make_ascii_lowercase(),
+                Some(known) => known.write_lowercase(line),
+                None => known::lower(&mut line[..entry.name_bytes as usize]),
             }
         }
     }

@@ -335,29 +335,22 @@ fn word_at(window: &[u8], at: usize) -> Option<u64> {
 }
 
 impl KnownName {
-    /// Makes `name`, which is this name in any case, lower-case.
+    /// Makes the name that `line` starts with, which is this one in any case, lower-case.
     #[inline(always)]
-    pub(crate) fn write_lowercase(self, name: &mut [u8]) {
+    pub(crate) fn write_lowercase(self, line: &mut [u8]) {
         let words = &WORDS[self as usize];
-        match name {
-            [_, _, _, _, _, _, _, _, ..] if name.len() <= 16 => {
-                if let Some(first) = name.first_chunk_mut() {
-                    *first = words.first.to_le_bytes();
-                }
-                if let Some(last) = name.last_chunk_mut() {
-                    *last = words.last.to_le_bytes();
-                }
+        let length = words.length;
+        match (line.first_chunk_mut::<BLOCK>(), length) {
+            (Some(block), ..8) => {
+                let (start, _) = block.as_chunks_mut::<8>();
+                let after = u64::from_le_bytes(start[0]) & !MASKS[length];
+                start[0] = (after | words.first).to_le_bytes();
             }
-            [_, _, _, _, ..] if name.len() < 8 => {
-                let last_word = (words.first >> (8 * (name.len() - 4))) as u32;
-                if let Some(first) = name.first_chunk_mut() {
-                    *first = (words.first as u32).to_le_bytes();
-                }
-                if let Some(last) = name.last_chunk_mut() {
-                    *last = last_word.to_le_bytes();
-                }
+            (Some(block), 8..=BLOCK) => {
+                block[..8].copy_from_slice(&words.first.to_le_bytes());
+                block[length - 8..length].copy_from_slice(&words.last.to_le_bytes());
             }
-            _ => name.make_ascii_lowercase(),
+            _ => lower(&mut line[..length]),
         }
     }
 
@@ -375,6 +368,13 @@ impl KnownName {
     pub fn from_lowercase(name: &[u8]) -> Option<Self> {
         Self::from_any_case(name).filter(|known| known.as_str().as_bytes() == name)
     }
+}
+
+/// For names of any kind; apart, so that loops over short ones stay small.
+#[cold]
+#[inline(never)]
+pub(crate) fn lower(name: &mut [u8]) {
+    name.make_ascii_lowercase();
 }
 
 /// A name in a window, unless it is longer than any that is known.

@@ -242,10 +242,9 @@ fn parse_usual_line(view: &[u8], start: usize) -> Option<Usual<'_>> {
     let (before, rest) = line.split_at_checked(name_bytes + 2)?;
     // Tabs are controls too, so that blanks at the value's ends can only be spaces.
     let value_bytes = blocks::first_in_end(view, rest, blocks::controls);
-    let [value @ .., b'\r', b'\n'] = rest.get(..value_bytes + 2)? else {
-        return None;
-    };
-    let is_usual = before[name_bytes + 1] == b' '
+    let (value, after) = rest.split_at_checked(value_bytes)?;
+    let is_usual = after.starts_with(b"\r\n")
+        && before[name_bytes + 1] == b' '
         && value.first().is_some_and(|byte| *byte != b' ')
         && value.last() != Some(&b' ');
     is_usual.then_some(Usual {
