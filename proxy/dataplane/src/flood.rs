@@ -20,7 +20,6 @@ const PREFACE_BYTES: usize = 24;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
-const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
@@ -57,7 +56,7 @@ impl FrameMeter {
         self.received.scan(bytes, |frame| match frame.kind {
             DATA if frame.length == 0 && frame.flags & END_STREAM == 0 => excess += 1,
             DATA | HEADERS => excess = excess.saturating_sub(FREE_PER_CONTENT),
-            SETTINGS | PING if frame.flags & ACK != 0 => {}
+            SETTINGS if frame.flags & ACK != 0 => {}
             CONTINUATION => {}
             _ => excess += 1,
         });
@@ -138,6 +137,8 @@ impl Scanner {
 mod tests {
     use super::*;
 
+    const PING: u8 = 6;
+
     fn frame(kind: u8, flags: u8, length: u8) -> Vec<u8> {
         let mut frame = vec![0, 0, length, kind, flags, 0, 0, 0, 0];
         frame.resize(9 + usize::from(length), 0xff);
@@ -175,7 +176,7 @@ mod tests {
         }
         assert!(!meter.is_flooded());
         for _ in 0..EXCESS_MAX * 2 {
-            meter.receive(&frame(PING, ACK, 8));
+            meter.receive(&frame(SETTINGS, ACK, 0));
             meter.send(&frame(PING, ACK, 8));
         }
         assert!(!meter.is_flooded(), "answers count neither way");
