@@ -18,7 +18,11 @@ async fn service() -> Option<Service> {
     command.arg(peer("grpc_server.py"));
     let (server, address) = Beside::listening(command);
     let proxy = Proxy::start(Document::to(&[address]).cluster("protocol: http2")).await;
-    Some(Service { python, server, proxy })
+    Some(Service {
+        python,
+        server,
+        proxy,
+    })
 }
 
 impl Service {
@@ -39,7 +43,10 @@ impl Service {
 
 async fn calls(python: &PathBuf, proxy: &Proxy, cases: &[&str]) {
     let mut command = Command::new(python);
-    command.arg(peer("grpc_client.py")).arg(proxy.address().to_string()).args(cases);
+    command
+        .arg(peer("grpc_client.py"))
+        .arg(proxy.address().to_string())
+        .args(cases);
     let said = output(command).await;
     let expected: Vec<String> = cases.iter().map(|case| format!("passed {case}")).collect();
     assert_eq!(said.lines().collect::<Vec<_>>(), expected);
@@ -48,7 +55,17 @@ async fn calls(python: &PathBuf, proxy: &Proxy, cases: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_call_passes() {
     let Some(service) = service().await else { return };
-    service.passes(&["unary", "client_streaming", "server_streaming", "chat", "large", "many", "metadata"]).await;
+    service
+        .passes(&[
+            "unary",
+            "client_streaming",
+            "server_streaming",
+            "chat",
+            "large",
+            "many",
+            "metadata",
+        ])
+        .await;
     let admin = service.proxy.admin();
     let flagged = admin.metric("outrigger_route_response_flags_total").await;
     assert_eq!(flagged, 0.0, "nothing went wrong");
@@ -77,7 +94,10 @@ async fn a_deadline_ends_the_call_at_both_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn local_replies_are_grpc_statuses() {
     let Some(python) = python() else { return };
-    let away = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let away = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let proxy = Proxy::start(Document::to(&[away]).cluster("protocol: http2")).await;
     calls(&python, &proxy, &["unreachable"]).await;
     let routes = "{ match: { path: /else }, forward: { cluster: upstream } }";

@@ -16,14 +16,22 @@ const STREAMS: usize = 200;
 /// A body that tells one request from another, of a length of its own.
 fn body_of(round: usize, index: usize) -> Vec<u8> {
     let length = 1 + (index * 37 + round * 101) % 3000;
-    format!("{round}/{index};").into_bytes().into_iter().cycle().take(length).collect()
+    format!("{round}/{index};")
+        .into_bytes()
+        .into_iter()
+        .cycle()
+        .take(length)
+        .collect()
 }
 
 async fn client(address: SocketAddr) -> hyper::client::conn::http2::SendRequest<Full<Bytes>> {
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let io = TokioIo::new(stream);
-    let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new()).handshake(io).await.unwrap();
+    let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .handshake(io)
+        .await
+        .unwrap();
     tokio::spawn(connection);
     sender
 }
@@ -39,10 +47,19 @@ async fn http2_round(address: SocketAddr, round: usize, connections: usize) {
         let mut sender = senders[index % connections].clone();
         requests.spawn(async move {
             let body = body_of(round, index);
-            let request = Request::post("http://a.example/").body(Full::new(Bytes::from(body.clone()))).unwrap();
-            let response = sender.send_request(request).await.unwrap_or_else(|error| panic!("{round}/{index}: {error}"));
+            let request = Request::post("http://a.example/")
+                .body(Full::new(Bytes::from(body.clone())))
+                .unwrap();
+            let response = sender
+                .send_request(request)
+                .await
+                .unwrap_or_else(|error| panic!("{round}/{index}: {error}"));
             assert_eq!(response.status(), 200, "{round}/{index}");
-            let echoed = response.into_body().collect().await.unwrap_or_else(|error| panic!("{round}/{index}: {error}"));
+            let echoed = response
+                .into_body()
+                .collect()
+                .await
+                .unwrap_or_else(|error| panic!("{round}/{index}: {error}"));
             assert!(echoed.to_bytes() == body, "{round}/{index}: another body");
         });
     }
@@ -58,7 +75,10 @@ async fn http1_round(address: SocketAddr, round: usize) {
         requests.spawn(async move {
             let body = body_of(round, index);
             let mut client = Client::connect(address).await;
-            let head = format!("POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+            let head = format!(
+                "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
             let response = client.exchange([head.as_bytes(), &body].concat()).await;
             assert_eq!(response.status(), 200, "{round}/{index}: {}", response.text());
             assert!(response.body.bytes == body, "{round}/{index}: another body");
@@ -100,7 +120,9 @@ async fn http2_to_http2_starts_cold_on_fresh_upstream_connections() {
     let named = |round: usize| {
         let route = format!("{{ match: {{ prefix: / }}, forward: {{ cluster: round-{round} }} }}");
         let cluster = format!("round-{round}");
-        Document::to(&[]).routes(&route).with_cluster(&cluster, &[upstream.address()], "protocol: http2")
+        Document::to(&[])
+            .routes(&route)
+            .with_cluster(&cluster, &[upstream.address()], "protocol: http2")
     };
     let proxy = Proxy::start(named(0)).await;
     for round in 0..ROUNDS {
@@ -110,5 +132,9 @@ async fn http2_to_http2_starts_cold_on_fresh_upstream_connections() {
         http2_round(proxy.address(), round, 2).await;
     }
     assert_eq!(upstream.requests(), ROUNDS * STREAMS, "each ran once");
-    assert!(upstream.connections() >= ROUNDS, "{} connections", upstream.connections());
+    assert!(
+        upstream.connections() >= ROUNDS,
+        "{} connections",
+        upstream.connections()
+    );
 }

@@ -28,7 +28,8 @@ enum Version {
 }
 use Version::{Http1, Http2};
 
-const COMBINATIONS: [(Version, Version); 4] = [(Http1, Http1), (Http1, Http2), (Http2, Http1), (Http2, Http2)];
+const COMBINATIONS: [(Version, Version); 4] =
+    [(Http1, Http1), (Http1, Http2), (Http2, Http1), (Http2, Http2)];
 
 enum Sender {
     Http1(hyper::client::conn::http1::SendRequest<Body>),
@@ -87,7 +88,9 @@ impl Sender {
                 Sender::Http2(sender) => sender.send_request(request).await,
             }
         };
-        within("a response", sent).await.unwrap_or_else(|error| panic!("no response to {more:?}: {error:?}"))
+        within("a response", sent)
+            .await
+            .unwrap_or_else(|error| panic!("no response to {more:?}: {error:?}"))
     }
 }
 
@@ -98,7 +101,10 @@ impl hyper::body::Body for Streamed {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.0.poll_recv(cx).map(|frame| frame.map(Ok))
     }
 }
@@ -114,7 +120,11 @@ fn in_pieces(bytes: &[u8], trailers: bool) -> Body {
     let bytes = bytes.to_vec();
     tokio::spawn(async move {
         for piece in bytes.chunks(10_007) {
-            if sender.send(Frame::data(Bytes::copy_from_slice(piece))).await.is_err() {
+            if sender
+                .send(Frame::data(Bytes::copy_from_slice(piece)))
+                .await
+                .is_err()
+            {
                 return;
             }
         }
@@ -146,22 +156,42 @@ async fn bodies_of_all_sizes_and_framings_pass_both_ways() {
             let sent = pattern(size);
             for whole in [true, false] {
                 let what = format!("{downstream:?} to {to:?}, {size} bytes, length known: {whole}");
-                let body = if whole { Full::new(Bytes::from(sent.clone())).boxed() } else { in_pieces(&sent, false) };
+                let body = if whole {
+                    Full::new(Bytes::from(sent.clone())).boxed()
+                } else {
+                    in_pieces(&sent, false)
+                };
                 sender = sender.renewed(proxy.address()).await;
                 let response = sender.send(body, &[]).await;
                 assert_eq!(response.status(), 200, "{what}");
                 let version = if to == Http1 { "1.1" } else { "2" };
                 assert_eq!(response.headers()["x-version"], version, "{what}");
-                let echoed = within(&what, response.into_body().collect()).await.unwrap().to_bytes();
+                let echoed = within(&what, response.into_body().collect())
+                    .await
+                    .unwrap()
+                    .to_bytes();
                 assert!(echoed == sent, "{what}: {} bytes came back", echoed.len());
             }
             let wanted = size.to_string();
             sender = sender.renewed(proxy.address()).await;
-            let response = sender.send(Full::default().boxed(), &[("x-want-bytes", &wanted)]).await;
-            assert_eq!(response.body().size_hint().exact(), Some(size as u64), "the length passes");
-            let body = within("a body", response.into_body().collect()).await.unwrap().to_bytes();
+            let response = sender
+                .send(Full::default().boxed(), &[("x-want-bytes", &wanted)])
+                .await;
+            assert_eq!(
+                response.body().size_hint().exact(),
+                Some(size as u64),
+                "the length passes"
+            );
+            let body = within("a body", response.into_body().collect())
+                .await
+                .unwrap()
+                .to_bytes();
             assert_eq!(body.len(), size);
-            assert!(body.iter().zip(outrigger_fixtures::echo::PATTERN.iter().cycle()).all(|(a, b)| a == b));
+            assert!(
+                body.iter()
+                    .zip(outrigger_fixtures::echo::PATTERN.iter().cycle())
+                    .all(|(a, b)| a == b)
+            );
         }
     }
 }
@@ -197,7 +227,10 @@ async fn both_directions_stream_at_once() {
         for round in 0..100usize {
             let what = format!("{downstream:?} to {to:?}, round {round}");
             let piece = pattern(1 + round * 311);
-            pieces.send(Frame::data(Bytes::from(piece.clone()))).await.unwrap();
+            pieces
+                .send(Frame::data(Bytes::from(piece.clone())))
+                .await
+                .unwrap();
             let mut back = Vec::new();
             while back.len() < piece.len() {
                 let frame = within(&what, response.frame()).await.unwrap().unwrap();

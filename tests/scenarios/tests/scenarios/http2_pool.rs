@@ -1,10 +1,9 @@
 //! Connections to HTTP/2 upstreams: how many there are, how full, and what passes over them.
 
 use outrigger_fixtures::frames::{Frame, FrameConnection, FrameKind, FrameServer, code, setting};
-use outrigger_harness::{Client, Document, Proxy, wait_until, within};
+use outrigger_harness::{Client, Document, Proxy, wait_until};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// The most streams that were open at once on one connection, and how many are waiting for their answer in all.
@@ -31,7 +30,9 @@ async fn serve_limited(
     answers: &Semaphore,
     book: &Book,
 ) -> anyhow::Result<()> {
-    connection.greet(&[(setting::MAX_CONCURRENT_STREAMS, streams_max)]).await?;
+    connection
+        .greet(&[(setting::MAX_CONCURRENT_STREAMS, streams_max)])
+        .await?;
     let mut open: Vec<u32> = Vec::new();
     loop {
         tokio::select! {
@@ -55,13 +56,17 @@ async fn serve_limited(
 
 fn document(upstream: &FrameServer) -> Document {
     // One worker has one pool, so that the number of connections is known.
-    Document::to(&[upstream.address()]).cluster("protocol: http2").workers(1)
+    Document::to(&[upstream.address()])
+        .cluster("protocol: http2")
+        .workers(1)
 }
 
 /// Sends so many requests at once and gives the connection that will have their answers.
 async fn ask(proxy: &Proxy, requests: u32) -> FrameConnection {
     let mut client = FrameConnection::connect(proxy.address(), &[]).await.unwrap();
-    let frames: Vec<Frame> = (0..requests).map(|index| Frame::request(1 + 2 * index, "GET", "/", &[], true)).collect();
+    let frames: Vec<Frame> = (0..requests)
+        .map(|index| Frame::request(1 + 2 * index, "GET", "/", &[], true))
+        .collect();
     client.send_all(&frames).await.unwrap();
     client
 }
@@ -69,7 +74,10 @@ async fn ask(proxy: &Proxy, requests: u32) -> FrameConnection {
 async fn all_answered(client: &mut FrameConnection, requests: u32, status: &str) {
     let mut answered = 0;
     while answered < requests {
-        let frame = client.next_where(|frame| frame.kind == FrameKind::Headers).await.unwrap();
+        let frame = client
+            .next_where(|frame| frame.kind == FrameKind::Headers)
+            .await
+            .unwrap();
         assert_eq!(frame.field(":status"), Some(status), "{frame:?}");
         answered += 1;
     }
@@ -81,11 +89,17 @@ async fn many_that_wait_share_one_new_connection() {
     let upstream = limited(1000, &answers, &book).await;
     let proxy = Proxy::start(document(&upstream)).await;
     let mut client = ask(&proxy, 100).await;
-    wait_until("all requests arrive", || async { (book.waiting.load(Ordering::SeqCst) == 100).then_some(()) }).await;
+    wait_until("all requests arrive", || async {
+        (book.waiting.load(Ordering::SeqCst) == 100).then_some(())
+    })
+    .await;
     assert_eq!(upstream.connections(), 1);
     answers.add_permits(100);
     all_answered(&mut client, 100, "204").await;
-    proxy.admin().wait_for_metric("outrigger_cluster_connections_active", 1.0).await;
+    proxy
+        .admin()
+        .wait_for_metric("outrigger_cluster_connections_active", 1.0)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,8 +108,14 @@ async fn requests_spread_over_connections_that_are_full() {
     let upstream = limited(10, &answers, &book).await;
     let proxy = Proxy::start(document(&upstream)).await;
     let mut client = ask(&proxy, 50).await;
-    wait_until("all requests arrive", || async { (book.waiting.load(Ordering::SeqCst) == 50).then_some(()) }).await;
-    assert_eq!((upstream.connections(), book.open_max.load(Ordering::SeqCst)), (5, 10));
+    wait_until("all requests arrive", || async {
+        (book.waiting.load(Ordering::SeqCst) == 50).then_some(())
+    })
+    .await;
+    assert_eq!(
+        (upstream.connections(), book.open_max.load(Ordering::SeqCst)),
+        (5, 10)
+    );
     answers.add_permits(50);
     all_answered(&mut client, 50, "204").await;
     // What is there is used before more is opened.
@@ -103,7 +123,11 @@ async fn requests_spread_over_connections_that_are_full() {
     answers.add_permits(50);
     all_answered(&mut client, 50, "204").await;
     assert_eq!(upstream.connections(), 5);
-    assert_eq!(book.open_max.load(Ordering::SeqCst), 10, "never more at once than the upstream allows");
+    assert_eq!(
+        book.open_max.load(Ordering::SeqCst),
+        10,
+        "never more at once than the upstream allows"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,8 +148,14 @@ async fn our_own_limit_of_streams_holds_too() {
     let upstream = limited(1000, &answers, &book).await;
     let proxy = Proxy::start(document(&upstream).cluster("http2: { concurrent_streams_max: 4 }")).await;
     let mut client = ask(&proxy, 12).await;
-    wait_until("all requests arrive", || async { (book.waiting.load(Ordering::SeqCst) == 12).then_some(()) }).await;
-    assert_eq!((upstream.connections(), book.open_max.load(Ordering::SeqCst)), (3, 4));
+    wait_until("all requests arrive", || async {
+        (book.waiting.load(Ordering::SeqCst) == 12).then_some(())
+    })
+    .await;
+    assert_eq!(
+        (upstream.connections(), book.open_max.load(Ordering::SeqCst)),
+        (3, 4)
+    );
     answers.add_permits(12);
     all_answered(&mut client, 12, "204").await;
 }
@@ -138,10 +168,13 @@ async fn a_limit_that_falls_is_obeyed_and_one_that_rises_is_used() {
     let settled = Arc::new(AtomicUsize::new(0));
     let (count, acknowledged) = (Arc::clone(&waiting), Arc::clone(&settled));
     let upstream = FrameServer::start(move |mut connection, _| {
-        let (mut changes, count, acknowledged) = (changes.clone(), Arc::clone(&count), Arc::clone(&acknowledged));
+        let (mut changes, count, acknowledged) =
+            (changes.clone(), Arc::clone(&count), Arc::clone(&acknowledged));
         async move {
             let first = *changes.borrow_and_update();
-            connection.greet(&[(setting::MAX_CONCURRENT_STREAMS, first)]).await?;
+            connection
+                .greet(&[(setting::MAX_CONCURRENT_STREAMS, first)])
+                .await?;
             let mut open = 0;
             loop {
                 tokio::select! {
@@ -176,17 +209,32 @@ async fn a_limit_that_falls_is_obeyed_and_one_that_rises_is_used() {
     let stay = |stream| Frame::request(stream, "GET", "/stay", &[], true);
     let mut client = FrameConnection::connect(proxy.address(), &[]).await.unwrap();
     client.send_all(&[stay(1), stay(3)]).await.unwrap();
-    wait_until("two are open", || async { (waiting.load(Ordering::SeqCst) == 2).then_some(()) }).await;
+    wait_until("two are open", || async {
+        (waiting.load(Ordering::SeqCst) == 2).then_some(())
+    })
+    .await;
     assert_eq!(upstream.connections(), 1);
     let acknowledgements = settled.load(Ordering::SeqCst);
     change.send(3).unwrap();
-    wait_until("settings", || async { (settled.load(Ordering::SeqCst) > acknowledgements).then_some(()) }).await;
+    wait_until("settings", || async {
+        (settled.load(Ordering::SeqCst) > acknowledgements).then_some(())
+    })
+    .await;
     client.send(stay(5)).await.unwrap();
-    wait_until("three are open", || async { (waiting.load(Ordering::SeqCst) == 3).then_some(()) }).await;
+    wait_until("three are open", || async {
+        (waiting.load(Ordering::SeqCst) == 3).then_some(())
+    })
+    .await;
     assert_eq!(upstream.connections(), 1, "a limit that rose is used");
     change.send(1).unwrap();
-    wait_until("settings", || async { (settled.load(Ordering::SeqCst) > acknowledgements + 1).then_some(()) }).await;
-    client.send(Frame::request(7, "GET", "/", &[], true)).await.unwrap();
+    wait_until("settings", || async {
+        (settled.load(Ordering::SeqCst) > acknowledgements + 1).then_some(())
+    })
+    .await;
+    client
+        .send(Frame::request(7, "GET", "/", &[], true))
+        .await
+        .unwrap();
     let head = client.next_headers().await.unwrap();
     assert_eq!((head.stream, head.field(":status")), (7, Some("204")));
     assert_eq!(upstream.connections(), 2, "a limit that fell is obeyed");
@@ -203,13 +251,23 @@ async fn an_upstream_that_never_greets_is_given_up() {
     let proxy = Proxy::start(document(&upstream).cluster("connect_timeout: 200ms")).await;
     let response = Client::connect(proxy.address()).await.fetch("/", "").await;
     assert_eq!(response.status(), 503, "{}", response.text());
-    proxy.admin().wait_for_metric("outrigger_route_response_flags_total{flag=\"UF\"}", 1.0).await;
-    proxy.admin().wait_for_metric("outrigger_cluster_connections_active", 0.0).await;
+    proxy
+        .admin()
+        .wait_for_metric("outrigger_route_response_flags_total{flag=\"UF\"}", 1.0)
+        .await;
+    proxy
+        .admin()
+        .wait_for_metric("outrigger_cluster_connections_active", 0.0)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_speaks_no_http2_is_a_failure() {
-    for greeting in ["", "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n", "SSH-2.0-x\r\n"] {
+    for greeting in [
+        "",
+        "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n",
+        "SSH-2.0-x\r\n",
+    ] {
         let upstream = FrameServer::start(move |mut connection, _| async move {
             connection.send_raw(greeting.as_bytes()).await
         })
@@ -217,8 +275,15 @@ async fn an_upstream_that_speaks_no_http2_is_a_failure() {
         .unwrap();
         let proxy = Proxy::start(document(&upstream)).await;
         let response = Client::connect(proxy.address()).await.fetch("/", "").await;
-        assert!(matches!(response.status(), 502 | 503), "{greeting:?}: {}", response.status());
-        proxy.admin().wait_for_metric("outrigger_cluster_connections_active", 0.0).await;
+        assert!(
+            matches!(response.status(), 502 | 503),
+            "{greeting:?}: {}",
+            response.status()
+        );
+        proxy
+            .admin()
+            .wait_for_metric("outrigger_cluster_connections_active", 0.0)
+            .await;
     }
 }
 
@@ -241,18 +306,35 @@ async fn interim_responses_are_forwarded() {
     .unwrap();
     let proxy = Proxy::start(document(&upstream)).await;
     let response = Client::connect(proxy.address()).await.fetch("/", "").await;
-    let links: Vec<_> = response.interim.iter().map(|head| (head.status(), head.field("link"))).collect();
+    let links: Vec<_> = response
+        .interim
+        .iter()
+        .map(|head| (head.status(), head.field("link")))
+        .collect();
     assert_eq!(links, [(103, Some("</a.css>")), (103, Some("</b.css>"))]);
     assert_eq!((response.status(), response.text().as_str()), (200, "page"));
     let mut client = FrameConnection::connect(proxy.address(), &[]).await.unwrap();
-    client.send(Frame::request(1, "GET", "/", &[], true)).await.unwrap();
+    client
+        .send(Frame::request(1, "GET", "/", &[], true))
+        .await
+        .unwrap();
     let mut heads = Vec::new();
     for _ in 0..3 {
         let head = client.next_headers().await.unwrap();
-        heads.push((head.field(":status").unwrap().to_owned(), head.field("link").map(str::to_owned)));
+        heads.push((
+            head.field(":status").unwrap().to_owned(),
+            head.field("link").map(str::to_owned),
+        ));
     }
-    let expected = [("103", Some("</a.css>")), ("103", Some("</b.css>")), ("200", None)];
-    assert_eq!(heads, expected.map(|(status, link)| (status.to_owned(), link.map(str::to_owned))));
+    let expected = [
+        ("103", Some("</a.css>")),
+        ("103", Some("</b.css>")),
+        ("200", None),
+    ];
+    assert_eq!(
+        heads,
+        expected.map(|(status, link)| (status.to_owned(), link.map(str::to_owned)))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -275,130 +357,28 @@ async fn an_answer_before_the_request_s_end_passes_whole() {
     let proxy = Proxy::start(document(&upstream)).await;
     for round in 0..20 {
         let mut client = FrameConnection::connect(proxy.address(), &[]).await.unwrap();
-        let frames = [Frame::request(1, "POST", "/", &[], false), Frame::data(1, vec![b'u'; 16_000], false)];
+        let frames = [
+            Frame::request(1, "POST", "/", &[], false),
+            Frame::data(1, vec![b'u'; 16_000], false),
+        ];
         client.send_all(&frames).await.unwrap();
         let head = client.next_headers().await.unwrap();
         assert_eq!(head.field(":status"), Some("403"), "round {round}");
-        assert_eq!(client.rest_of(&head).await.unwrap().0, b"not that much", "round {round}");
+        assert_eq!(
+            client.rest_of(&head).await.unwrap().0,
+            b"not that much",
+            "round {round}"
+        );
         let mut client = Client::connect(proxy.address()).await;
-        client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\npart").await;
+        client
+            .send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\npart")
+            .await;
         let response = client.response("POST").await;
-        assert_eq!((response.status(), response.text().as_str()), (403, "not that much"), "round {round}");
+        assert_eq!(
+            (response.status(), response.text().as_str()),
+            (403, "not that much"),
+            "round {round}"
+        );
     }
     assert_eq!(upstream.connections(), 1, "the connection is none the worse");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_that_gives_no_window_slows_the_client() {
-    // The upstream reads one window and no more: what the proxy takes from the client is bounded.
-    let go_on = Arc::new(Semaphore::new(0));
-    let told = Arc::clone(&go_on);
-    let upstream = FrameServer::start(move |mut connection, _| {
-        let told = Arc::clone(&told);
-        async move {
-            connection.greet(&[]).await?;
-            let head = connection.next_headers().await?;
-            told.acquire().await?.forget();
-            let (body, _) = connection.rest_of(&head).await?;
-            let answer = [
-                Frame::response(head.stream, "200", false),
-                Frame::data(head.stream, body.len().to_string(), true),
-            ];
-            connection.send_all(&answer).await?;
-            connection.read_to_end().await.map(drop)
-        }
-    })
-    .await
-    .unwrap();
-    let document = document(&upstream).http("http2: { stream_window: 64KiB, connection_window: 64KiB }");
-    let proxy = Proxy::start(document).await;
-    const BYTES: usize = 8 << 20;
-
-    let mut client = FrameConnection::connect(proxy.address(), &[]).await.unwrap();
-    client.send(Frame::request(1, "POST", "/", &[], false)).await.unwrap();
-    // Sends as the windows allow until they stay shut.
-    let (mut sent, mut released) = (0, false);
-    while sent < BYTES {
-        let room = client.window(1, sent).min(16 * 1024).min(BYTES - sent);
-        if room > 0 {
-            sent += room;
-            client.send(Frame::data(1, vec![0; room], sent == BYTES)).await.unwrap();
-            continue;
-        }
-        match tokio::time::timeout(Duration::from_millis(300), client.read()).await {
-            Ok(frame) => drop(frame.unwrap().expect("the connection stays")),
-            Err(_) if released => {}
-            Err(_) => {
-                assert!(sent < 1 << 20, "{sent} bytes were taken, and nobody reads");
-                released = true;
-                go_on.add_permits(1);
-            }
-        }
-    }
-    assert!(released, "the client was never slowed down");
-    let head = client.next_headers().await.unwrap();
-    assert_eq!(client.rest_of(&head).await.unwrap().0, BYTES.to_string().as_bytes());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_gives_no_window_slows_the_upstream() {
-    // Ten streams of 4 MiB to a client whose window is shut: the upstream's windows shut too.
-    const BYTES: usize = 4 << 20;
-    let taken = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&taken);
-    let upstream = FrameServer::start(move |mut connection, _| {
-        let taken = Arc::clone(&count);
-        async move {
-            connection.greet(&[]).await?;
-            let stream = connection.next_headers().await?.stream;
-            connection.send(Frame::response(stream, "200", false)).await?;
-            let mut sent = 0;
-            while sent < BYTES {
-                let room = connection.window(stream, sent).min(16 * 1024).min(BYTES - sent);
-                if room > 0 {
-                    sent += room;
-                    connection.send(Frame::data(stream, vec![7; room], sent == BYTES)).await?;
-                    taken.store(sent, Ordering::SeqCst);
-                } else if connection.read().await?.is_none() {
-                    return Ok(());
-                }
-            }
-            connection.read_to_end().await.map(drop)
-        }
-    })
-    .await
-    .unwrap();
-    let document = document(&upstream).cluster("http2: { stream_window: 128KiB, connection_window: 256KiB }");
-    let proxy = Proxy::start(document).await;
-    let mut client = FrameConnection::connect(proxy.address(), &[(setting::INITIAL_WINDOW_SIZE, 0)]).await.unwrap();
-    client.send(Frame::request(1, "GET", "/", &[], true)).await.unwrap();
-    assert_eq!(client.next_headers().await.unwrap().field(":status"), Some("200"));
-    // What was sent stops growing: nothing moves between two looks that lie many scheduling rounds apart.
-    let stalled = within("the upstream stalls", async {
-        let mut before = usize::MAX;
-        loop {
-            for _ in 0..20 {
-                client.settle_ping().await.unwrap();
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            let now = taken.load(Ordering::SeqCst);
-            if now == before {
-                return now;
-            }
-            before = now;
-        }
-    })
-    .await;
-    assert!(stalled < 1 << 20, "{stalled} bytes were taken for a client that reads none");
-    client.send_all(&[Frame::window_update(0, 1 << 24), Frame::window_update(1, 1 << 24)]).await.unwrap();
-    let mut received = 0;
-    loop {
-        let frame = client.next_where(|frame| frame.kind == FrameKind::Data).await.unwrap();
-        received += frame.payload.len();
-        assert!(frame.payload.iter().all(|byte| *byte == 7));
-        if frame.ends_stream() {
-            break;
-        }
-    }
-    assert_eq!(received, BYTES);
 }

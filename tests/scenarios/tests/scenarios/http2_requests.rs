@@ -1,9 +1,12 @@
 //! HTTP/2 requests that are malformed or could be read two ways: none reaches the upstream, and the connection serves
 //! the next request.
 
+mod table;
+
 use outrigger_fixtures::Scripted;
 use outrigger_fixtures::frames::{Frame, FrameConnection, FrameKind, code, literal_block};
 use outrigger_harness::{Document, Proxy};
+use table::{AUTHORITY, Fields, METHOD, PATH, SCHEME, malformed, with};
 
 /// What a request on stream `stream` came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,7 +22,9 @@ use Outcome::{Ended, Reset, Status};
 
 async fn outcome(connection: &mut FrameConnection, stream: u32) -> String {
     let wanted = |frame: &Frame| frame.stream == stream || frame.kind == FrameKind::GoAway;
-    let Ok(frame) = connection.next_where(wanted).await else { return "the connection ended".to_owned() };
+    let Ok(frame) = connection.next_where(wanted).await else {
+        return "the connection ended".to_owned();
+    };
     match frame.kind {
         FrameKind::RstStream => format!("reset {}", frame.error_code().unwrap()),
         FrameKind::Headers => {
@@ -41,75 +46,6 @@ impl Outcome {
     }
 }
 
-const METHOD: (&str, &str) = (":method", "GET");
-const SCHEME: (&str, &str) = (":scheme", "http");
-const AUTHORITY: (&str, &str) = (":authority", "a.example");
-const PATH: (&str, &str) = (":path", "/");
-
-/// A whole request with one more field.
-fn with<'a>(name: &'a str, value: &'a str) -> Vec<(&'a str, &'a str)> {
-    vec![METHOD, SCHEME, AUTHORITY, PATH, (name, value)]
-}
-
-fn malformed() -> Vec<(&'static str, Vec<(&'static str, &'static str)>, Outcome)> {
-    vec![
-        ("no method", vec![SCHEME, AUTHORITY, PATH], Reset),
-        ("no scheme", vec![METHOD, AUTHORITY, PATH], Reset),
-        ("no path", vec![METHOD, SCHEME, AUTHORITY], Reset),
-        ("method twice", with(":method", "GET"), Reset),
-        ("scheme twice", with(":scheme", "http"), Reset),
-        ("path twice", with(":path", "/"), Reset),
-        ("authority twice", with(":authority", "a.example"), Reset),
-        ("unknown pseudo-header", with(":unknown", "x"), Ended),
-        ("a response's pseudo-header", with(":status", "200"), Reset),
-        ("pseudo-header after a field", vec![METHOD, SCHEME, AUTHORITY, ("a", "b"), PATH], Reset),
-        ("uppercase name", with("X-Upper", "x"), Ended),
-        ("empty name", with("", "x"), Ended),
-        ("blank in a name", with("a b", "x"), Ended),
-        ("colon in a name", with("a:b", "x"), Ended),
-        ("NUL in a value", with("a", "b\0c"), Ended),
-        ("CR in a value", with("a", "b\rc"), Ended),
-        ("LF in a value", with("a", "b\nc"), Ended),
-        ("connection", with("connection", "close"), Reset),
-        ("keep-alive", with("keep-alive", "timeout=5"), Reset),
-        ("proxy-connection", with("proxy-connection", "close"), Reset),
-        ("transfer-encoding", with("transfer-encoding", "chunked"), Reset),
-        ("upgrade", with("upgrade", "websocket"), Reset),
-        ("te other than trailers", with("te", "gzip"), Reset),
-        ("empty path", vec![METHOD, SCHEME, AUTHORITY, (":path", "")], Reset),
-        ("path without a slash", vec![METHOD, SCHEME, AUTHORITY, (":path", "a/b")], Reset),
-        ("blank in the path", vec![METHOD, SCHEME, AUTHORITY, (":path", "/a b")], Reset),
-        ("NUL escaped in the path", vec![METHOD, SCHEME, AUTHORITY, (":path", "/%00")], Status("400")),
-        ("whole URI as the path", vec![METHOD, SCHEME, AUTHORITY, (":path", "http://a.example/")], Reset),
-        ("asterisk for GET", vec![METHOD, SCHEME, AUTHORITY, (":path", "*")], Status("400")),
-        ("blank in the method", vec![(":method", "G T"), SCHEME, AUTHORITY, PATH], Ended),
-        ("empty method", vec![(":method", ""), SCHEME, AUTHORITY, PATH], Ended),
-        ("blank in the authority", vec![METHOD, SCHEME, (":authority", "a b"), PATH], Reset),
-        ("empty port in the authority", vec![METHOD, SCHEME, (":authority", "a.example:"), PATH], Status("400")),
-        ("user in the authority", vec![METHOD, SCHEME, (":authority", "user@a.example"), PATH], Status("400")),
-        ("empty authority", vec![METHOD, SCHEME, (":authority", ""), PATH], Reset),
-        ("neither authority nor host", vec![METHOD, SCHEME, PATH], Status("400")),
-        ("host that differs", with("host", "b.example"), Status("400")),
-        ("host with another port", with("host", "a.example:81"), Status("400")),
-        ("host twice", vec![METHOD, SCHEME, PATH, ("host", "a.example"), ("host", "a.example")], Status("400")),
-        ("user in the host", vec![METHOD, SCHEME, PATH, ("host", "user@a.example")], Status("400")),
-        ("length of a body that is not there", with("content-length", "5"), Reset),
-        ("length that is no number", with("content-length", "0x0"), Reset),
-        ("length with a sign", with("content-length", "+0"), Reset),
-        ("length as a list", with("content-length", "0, 0"), Reset),
-        ("two lengths", vec![METHOD, SCHEME, AUTHORITY, PATH, ("content-length", "0"), ("content-length", "1")], Reset),
-        ("length beyond 64 bits", with("content-length", "18446744073709551616"), Reset),
-        ("CONNECT with a path", vec![(":method", "CONNECT"), SCHEME, AUTHORITY, PATH], Reset),
-        ("CONNECT", vec![(":method", "CONNECT"), (":authority", "a.example:443")], Status("405")),
-        (
-            "extended CONNECT that was not offered",
-            vec![(":method", "CONNECT"), (":protocol", "websocket"), SCHEME, AUTHORITY, PATH],
-            Reset,
-        ),
-        ("protocol without CONNECT", with(":protocol", "websocket"), Reset),
-    ]
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_requests_are_refused_and_the_connection_goes_on() {
     let upstream = Scripted::ok().await;
@@ -117,7 +53,10 @@ async fn malformed_requests_are_refused_and_the_connection_goes_on() {
     let mut connection = FrameConnection::connect(proxy.address(), &[]).await.unwrap();
     let (mut stream, mut good, mut faults) = (1, 0, Vec::new());
     for (what, fields, expected) in malformed() {
-        connection.send(Frame::headers(stream, &fields, true)).await.unwrap();
+        connection
+            .send(Frame::headers(stream, &fields, true))
+            .await
+            .unwrap();
         let found = outcome(&mut connection, stream).await;
         if found != expected.text() {
             faults.push(format!("{what}: {found}, expected {}", expected.text()));
@@ -127,14 +66,26 @@ async fn malformed_requests_are_refused_and_the_connection_goes_on() {
             stream = 1;
             continue;
         }
-        connection.send(Frame::request(stream + 2, "GET", "/good", &[], true)).await.unwrap();
-        assert_eq!(outcome(&mut connection, stream + 2).await, "status 200", "after {what}");
+        connection
+            .send(Frame::request(stream + 2, "GET", "/good", &[], true))
+            .await
+            .unwrap();
+        assert_eq!(
+            outcome(&mut connection, stream + 2).await,
+            "status 200",
+            "after {what}"
+        );
         stream += 4;
         good += 1;
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert_eq!(upstream.request_count(), good, "{:?}", upstream.requests());
-    assert!(upstream.requests().iter().all(|request| request.head.target() == "/good"));
+    assert!(
+        upstream
+            .requests()
+            .iter()
+            .all(|request| request.head.target() == "/good")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,7 +93,7 @@ async fn odd_requests_that_are_right_pass() {
     let upstream = Scripted::ok().await;
     let proxy = Proxy::start(Document::to(&[upstream.address()])).await;
     let mut connection = FrameConnection::connect(proxy.address(), &[]).await.unwrap();
-    let requests: Vec<Vec<(&str, &str)>> = vec![
+    let requests: Vec<Fields> = vec![
         vec![PATH, AUTHORITY, SCHEME, METHOD],
         vec![METHOD, SCHEME, PATH, ("host", "a.example")],
         with("host", "a.example"),
@@ -160,7 +111,10 @@ async fn odd_requests_that_are_right_pass() {
     ];
     for (index, fields) in requests.iter().enumerate() {
         let stream = 1 + 2 * index as u32;
-        connection.send(Frame::headers(stream, fields, true)).await.unwrap();
+        connection
+            .send(Frame::headers(stream, fields, true))
+            .await
+            .unwrap();
         assert_eq!(outcome(&mut connection, stream).await, "status 200", "{fields:?}");
     }
     assert_eq!(upstream.request_count(), requests.len());
@@ -172,11 +126,21 @@ async fn split_cookies_reach_an_http1_upstream_as_one() {
     let upstream = Scripted::ok().await;
     let proxy = Proxy::start(Document::to(&[upstream.address()])).await;
     let mut connection = FrameConnection::connect(proxy.address(), &[]).await.unwrap();
-    let request = Frame::request(1, "GET", "/", &[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2")], true);
+    let request = Frame::request(
+        1,
+        "GET",
+        "/",
+        &[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2")],
+        true,
+    );
     connection.send(request).await.unwrap();
     assert_eq!(outcome(&mut connection, 1).await, "status 200");
     let head = upstream.last_request().head;
-    assert_eq!(head.all("cookie").collect::<Vec<_>>(), ["a=1; b=2"], "RFC 9113 section 8.2.3");
+    assert_eq!(
+        head.all("cookie").collect::<Vec<_>>(),
+        ["a=1; b=2"],
+        "RFC 9113 section 8.2.3"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,10 +151,22 @@ async fn a_body_that_belies_its_length_resets_the_stream() {
     for (index, (length, data)) in [("3", "four"), ("5", "four"), ("0", "x")].into_iter().enumerate() {
         let stream = 1 + 2 * index as u32;
         let head = Frame::request(stream, "POST", "/", &[("content-length", length)], false);
-        connection.send_all(&[head, Frame::data(stream, data, true)]).await.unwrap();
-        assert_eq!(outcome(&mut connection, stream).await, "reset 1", "{length} for {data:?}");
+        connection
+            .send_all(&[head, Frame::data(stream, data, true)])
+            .await
+            .unwrap();
+        assert_eq!(
+            outcome(&mut connection, stream).await,
+            "reset 1",
+            "{length} for {data:?}"
+        );
     }
-    assert_eq!(upstream.request_count(), 0, "none is whole: {:?}", upstream.requests());
+    assert_eq!(
+        upstream.request_count(),
+        0,
+        "none is whole: {:?}",
+        upstream.requests()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,19 +174,27 @@ async fn malformed_trailers_reset_the_stream() {
     let upstream = Scripted::ok().await;
     let proxy = Proxy::start(Document::to(&[upstream.address()])).await;
     let mut connection = FrameConnection::connect(proxy.address(), &[]).await.unwrap();
-    let trailers: [(&str, &[(&str, &str)], bool); 3] = [
-        ("connection", &[("connection", "close")], true),
-        ("te", &[("te", "gzip")], true),
-        ("without END_STREAM", &[("a", "b")], false),
+    let trailers: [(&str, Fields, bool); 3] = [
+        ("connection", vec![("connection", "close")], true),
+        ("te", vec![("te", "gzip")], true),
+        ("without END_STREAM", vec![("a", "b")], false),
     ];
     for (index, (what, fields, end)) in trailers.into_iter().enumerate() {
         let stream = 1 + 2 * index as u32;
         let head = Frame::request(stream, "POST", "/", &[], false);
-        let trailers = Frame::headers(stream, fields, end);
-        connection.send_all(&[head, Frame::data(stream, "x", false), trailers]).await.unwrap();
+        let trailers = Frame::headers(stream, &fields, end);
+        connection
+            .send_all(&[head, Frame::data(stream, "x", false), trailers])
+            .await
+            .unwrap();
         assert_eq!(outcome(&mut connection, stream).await, "reset 1", "{what}");
     }
-    assert_eq!(upstream.request_count(), 0, "none is whole: {:?}", upstream.requests());
+    assert_eq!(
+        upstream.request_count(),
+        0,
+        "none is whole: {:?}",
+        upstream.requests()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,10 +204,16 @@ async fn a_header_list_beyond_the_limit_is_refused() {
     let proxy = Proxy::start(document).await;
     let mut connection = FrameConnection::connect(proxy.address(), &[]).await.unwrap();
     let long = "x".repeat(10 * 1024);
-    connection.send(Frame::request(1, "GET", "/", &[("long", &long)], true)).await.unwrap();
+    connection
+        .send(Frame::request(1, "GET", "/", &[("long", &long)], true))
+        .await
+        .unwrap();
     assert_eq!(outcome(&mut connection, 1).await, "status 431");
     let fits = "x".repeat(7 * 1024);
-    connection.send(Frame::request(3, "GET", "/", &[("long", &fits)], true)).await.unwrap();
+    connection
+        .send(Frame::request(3, "GET", "/", &[("long", &fits)], true))
+        .await
+        .unwrap();
     assert_eq!(outcome(&mut connection, 3).await, "status 200");
     assert_eq!(upstream.request_count(), 1);
 }
@@ -235,9 +225,15 @@ async fn more_fields_than_allowed_are_refused() {
     let mut connection = FrameConnection::connect(proxy.address(), &[]).await.unwrap();
     let names: Vec<String> = (0..11).map(|index| format!("x-{index}")).collect();
     let fields: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "v")).collect();
-    connection.send(Frame::request(1, "GET", "/", &fields, true)).await.unwrap();
+    connection
+        .send(Frame::request(1, "GET", "/", &fields, true))
+        .await
+        .unwrap();
     assert_eq!(outcome(&mut connection, 1).await, "status 431");
-    connection.send(Frame::request(3, "GET", "/", &fields[..10], true)).await.unwrap();
+    connection
+        .send(Frame::request(3, "GET", "/", &fields[..10], true))
+        .await
+        .unwrap();
     assert_eq!(outcome(&mut connection, 3).await, "status 200");
     assert_eq!(upstream.request_count(), 1);
 }
@@ -250,30 +246,84 @@ fn fatal() -> Vec<(&'static str, Vec<Frame>)> {
     vec![
         ("DATA on stream 0", vec![Frame::data(0, "x", false)]),
         ("DATA on an idle stream", vec![Frame::data(1, "x", true)]),
-        ("HEADERS on stream 0", vec![Frame::request(0, "GET", "/", &[], true)]),
-        ("HEADERS on a server's stream", vec![Frame::request(2, "GET", "/", &[], true)]),
+        (
+            "HEADERS on stream 0",
+            vec![Frame::request(0, "GET", "/", &[], true)],
+        ),
+        (
+            "HEADERS on a server's stream",
+            vec![Frame::request(2, "GET", "/", &[], true)],
+        ),
         (
             "a stream below the last",
-            vec![Frame::request(5, "GET", "/", &[], true), Frame::request(3, "GET", "/", &[], true)],
+            vec![
+                Frame::request(5, "GET", "/", &[], true),
+                Frame::request(3, "GET", "/", &[], true),
+            ],
         ),
-        ("PING of seven bytes", vec![Frame::new(FrameKind::Ping, 0, 0, "seven..")]),
-        ("PING on a stream", vec![Frame::new(FrameKind::Ping, 0, 1, "12345678")]),
-        ("SETTINGS on a stream", vec![Frame::new(FrameKind::Settings, 0, 1, "")]),
-        ("SETTINGS of five bytes", vec![Frame::new(FrameKind::Settings, 0, 0, "12345")]),
-        ("SETTINGS that acknowledge with a payload", vec![Frame::new(FrameKind::Settings, 1, 0, "123456")]),
-        ("an initial window beyond 2^31", vec![Frame::settings(&[(4, 1 << 31)])]),
+        (
+            "PING of seven bytes",
+            vec![Frame::new(FrameKind::Ping, 0, 0, "seven..")],
+        ),
+        (
+            "PING on a stream",
+            vec![Frame::new(FrameKind::Ping, 0, 1, "12345678")],
+        ),
+        (
+            "SETTINGS on a stream",
+            vec![Frame::new(FrameKind::Settings, 0, 1, "")],
+        ),
+        (
+            "SETTINGS of five bytes",
+            vec![Frame::new(FrameKind::Settings, 0, 0, "12345")],
+        ),
+        (
+            "SETTINGS that acknowledge with a payload",
+            vec![Frame::new(FrameKind::Settings, 1, 0, "123456")],
+        ),
+        (
+            "an initial window beyond 2^31",
+            vec![Frame::settings(&[(4, 1 << 31)])],
+        ),
         ("a frame size below 2^14", vec![Frame::settings(&[(5, 1)])]),
         ("RST_STREAM on an idle stream", vec![Frame::reset(1, 8)]),
         ("RST_STREAM on stream 0", vec![Frame::reset(0, 8)]),
-        ("PUSH_PROMISE from a client", vec![request(), Frame::new(FrameKind::PushPromise, 4, 1, "\0\0\0\x02")]),
-        ("CONTINUATION without HEADERS", vec![Frame::continuation(1, "", true)]),
-        ("a frame inside a header block", vec![headers_open.clone(), Frame::ping(*b"12345678")]),
-        ("another stream's CONTINUATION", vec![headers_open, Frame::continuation(3, "", true)]),
-        ("a header block that is cut", vec![Frame::new(FrameKind::Headers, 5, 1, "\0\x05a")]),
-        ("padding longer than its frame", vec![request(), Frame::new(FrameKind::Data, 8, 1, "\x09abc")]),
-        ("a window update of the connection of 0", vec![Frame::window_update(0, 0)]),
-        ("a connection window beyond 2^31", vec![Frame::window_update(0, (1 << 31) - 1)]),
-        ("GOAWAY on a stream", vec![Frame::new(FrameKind::GoAway, 0, 1, "\0\0\0\0\0\0\0\0")]),
+        (
+            "PUSH_PROMISE from a client",
+            vec![request(), Frame::new(FrameKind::PushPromise, 4, 1, "\0\0\0\x02")],
+        ),
+        (
+            "CONTINUATION without HEADERS",
+            vec![Frame::continuation(1, "", true)],
+        ),
+        (
+            "a frame inside a header block",
+            vec![headers_open.clone(), Frame::ping(*b"12345678")],
+        ),
+        (
+            "another stream's CONTINUATION",
+            vec![headers_open, Frame::continuation(3, "", true)],
+        ),
+        (
+            "a header block that is cut",
+            vec![Frame::new(FrameKind::Headers, 5, 1, "\0\x05a")],
+        ),
+        (
+            "padding longer than its frame",
+            vec![request(), Frame::new(FrameKind::Data, 8, 1, "\x09abc")],
+        ),
+        (
+            "a window update of the connection of 0",
+            vec![Frame::window_update(0, 0)],
+        ),
+        (
+            "a connection window beyond 2^31",
+            vec![Frame::window_update(0, (1 << 31) - 1)],
+        ),
+        (
+            "GOAWAY on a stream",
+            vec![Frame::new(FrameKind::GoAway, 0, 1, "\0\0\0\0\0\0\0\0")],
+        ),
     ]
 }
 
@@ -287,15 +337,27 @@ async fn frames_that_break_the_connection_end_it_and_are_counted() {
         // It may be closed while the rest is on its way.
         let _ = connection.send_all(&frames).await;
         let answer = connection.read_to_end().await.unwrap();
-        let code = answer.iter().filter(|frame| frame.kind == FrameKind::GoAway).find_map(Frame::error_code);
+        let code = answer
+            .iter()
+            .filter(|frame| frame.kind == FrameKind::GoAway)
+            .find_map(Frame::error_code);
         if code.is_none_or(|code| code == code::NO_ERROR) {
             faults.push(format!("{what}: {code:?}"));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     let ended = fatal().len() as f64;
-    proxy.admin().wait_for_metric("outrigger_listener_http2_connection_errors_total", ended).await;
-    proxy.admin().wait_for_metric("outrigger_listener_connections_closed_total{reason=\"protocol\"}", ended).await;
+    proxy
+        .admin()
+        .wait_for_metric("outrigger_listener_http2_connection_errors_total", ended)
+        .await;
+    proxy
+        .admin()
+        .wait_for_metric(
+            "outrigger_listener_connections_closed_total{reason=\"protocol\"}",
+            ended,
+        )
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

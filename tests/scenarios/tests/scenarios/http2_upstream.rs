@@ -12,6 +12,9 @@ type Heads = mpsc::UnboundedReceiver<(usize, String)>;
 /// What an upstream does to a request, the `request`th on its `connection`th connection.
 type Act = fn(connection: usize, request: usize) -> Deed;
 
+/// A faulty response on a stream, and what is wrong with it.
+type Fault = (&'static str, fn(u32) -> Vec<Frame>);
+
 #[derive(Debug, Clone, Copy)]
 enum Deed {
     /// 200, with the body `whole`.
@@ -35,7 +38,9 @@ use Deed::*;
 
 async fn upstream(act: Act) -> (FrameServer, Heads) {
     let (seen, heads) = mpsc::unbounded_channel();
-    let server = FrameServer::start(move |connection, index| serve(connection, index, act, seen.clone())).await.unwrap();
+    let server = FrameServer::start(move |connection, index| serve(connection, index, act, seen.clone()))
+        .await
+        .unwrap();
     (server, heads)
 }
 
@@ -51,13 +56,24 @@ async fn serve(
         if frame.kind != FrameKind::Headers {
             continue;
         }
-        let head = format!("{} {}", frame.field(":method").unwrap(), frame.field(":path").unwrap());
+        let head = format!(
+            "{} {}",
+            frame.field(":method").unwrap(),
+            frame.field(":path").unwrap()
+        );
         let _ = seen.send((index, head));
         let stream = frame.stream;
-        let answer = [Frame::response(stream, "200", false), Frame::data(stream, "whole", true)];
+        let answer = [
+            Frame::response(stream, "200", false),
+            Frame::data(stream, "whole", true),
+        ];
         match act(index, request) {
             Answer => connection.send_all(&answer).await?,
-            GoAwayBelow => connection.send(Frame::go_away(stream.saturating_sub(2), code::NO_ERROR)).await?,
+            GoAwayBelow => {
+                connection
+                    .send(Frame::go_away(stream.saturating_sub(2), code::NO_ERROR))
+                    .await?
+            }
             GoAwayAndAnswer => {
                 connection.send(Frame::go_away(stream, code::NO_ERROR)).await?;
                 connection.settle_ping().await?;
@@ -69,7 +85,9 @@ async fn serve(
             }
             Reset(code) => connection.send(Frame::reset(stream, code)).await?,
             HeadAndReset(code) => {
-                connection.send_all(&[Frame::response(stream, "200", false), Frame::reset(stream, code)]).await?;
+                connection
+                    .send_all(&[Frame::response(stream, "200", false), Frame::reset(stream, code)])
+                    .await?;
             }
             Close => return Ok(()),
             CloseHard => {
@@ -84,11 +102,17 @@ async fn serve(
 
 fn document(upstream: &FrameServer) -> Document {
     // One worker has one pool, so that the number of connections is known.
-    Document::to(&[upstream.address()]).cluster("protocol: http2").workers(1)
+    Document::to(&[upstream.address()])
+        .cluster("protocol: http2")
+        .workers(1)
 }
 
 fn request(method: &str) -> String {
-    let length = if method == "POST" { "content-length: 4\r\n\r\nbody" } else { "\r\n" };
+    let length = if method == "POST" {
+        "content-length: 4\r\n\r\nbody"
+    } else {
+        "\r\n"
+    };
     format!("{method} /r HTTP/1.1\r\nhost: a\r\n{length}")
 }
 
@@ -134,6 +158,7 @@ async fn answer_text(response: &Response, proxy: &Proxy) -> String {
 }
 
 /// What a failing upstream comes to: (what, deed, method, requests before, answer, how often it reached an upstream).
+#[rustfmt::skip]
 fn cases() -> Vec<(&'static str, Act, &'static str, usize, &'static str, usize)> {
     vec![
         ("GOAWAY below, new connection answers", |c, _| if c == 0 { GoAwayBelow } else { Answer }, "POST", 0, "200 whole", 2),
@@ -166,7 +191,9 @@ async fn failures_are_retried_exactly_where_nothing_can_have_run() {
     for (what, act, method, before, expected, times) in cases() {
         let (answer, reached) = outcome(act, method, before).await;
         if answer != expected || reached.len() != times {
-            faults.push(format!("{what}: {answer}, reached {reached:?}; expected {expected}, {times} times"));
+            faults.push(format!(
+                "{what}: {answer}, reached {reached:?}; expected {expected}, {times} times"
+            ));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -176,12 +203,17 @@ async fn failures_are_retried_exactly_where_nothing_can_have_run() {
 async fn a_retry_after_goaway_uses_another_connection() {
     let (server, mut heads) = upstream(|c, _| if c == 0 { GoAwayBelow } else { Answer }).await;
     let proxy = Proxy::start(document(&server)).await;
-    let response = Client::connect(proxy.address()).await.exchange(request("POST")).await;
+    let response = Client::connect(proxy.address())
+        .await
+        .exchange(request("POST"))
+        .await;
     assert_eq!((response.status(), response.text().as_str()), (200, "whole"));
     assert_eq!(heads.recv().await, Some((0, "POST /r".into())));
     assert_eq!(heads.recv().await, Some((1, "POST /r".into())));
     let admin = proxy.admin();
-    admin.wait_for_metric("outrigger_cluster_retries_total{reason=\"goaway\"}", 1.0).await;
+    admin
+        .wait_for_metric("outrigger_cluster_retries_total{reason=\"goaway\"}", 1.0)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,14 +234,22 @@ async fn streams_above_a_goaway_move_and_streams_below_it_stay() {
                 connection.send(Frame::go_away(first, code::NO_ERROR)).await?;
                 connection.settle_ping().await?;
                 seen.send((0, path))?;
-                connection.send_all(&[Frame::response(first, "200", false), Frame::data(first, "there", true)]).await?;
+                connection
+                    .send_all(&[
+                        Frame::response(first, "200", false),
+                        Frame::data(first, "there", true),
+                    ])
+                    .await?;
                 connection.read_to_end().await?;
                 return Ok(());
             }
             while let Some(frame) = connection.next().await? {
                 if frame.kind == FrameKind::Headers {
                     seen.send((index, frame.field(":path").unwrap().to_owned()))?;
-                    let answer = [Frame::response(frame.stream, "200", false), Frame::data(frame.stream, "moved", true)];
+                    let answer = [
+                        Frame::response(frame.stream, "200", false),
+                        Frame::data(frame.stream, "moved", true),
+                    ];
                     connection.send_all(&answer).await?;
                 }
             }
@@ -221,11 +261,17 @@ async fn streams_above_a_goaway_move_and_streams_below_it_stay() {
     let proxy = Proxy::start(document(&server)).await;
     let mut client = FrameConnection::connect(proxy.address(), &[]).await.unwrap();
     for stream in [1, 3, 5] {
-        client.send(Frame::request(stream, "POST", &format!("/{stream}"), &[], true)).await.unwrap();
+        client
+            .send(Frame::request(stream, "POST", &format!("/{stream}"), &[], true))
+            .await
+            .unwrap();
     }
     let mut bodies = Vec::new();
     while bodies.len() < 3 {
-        let frame = client.next_where(|frame| frame.kind == FrameKind::Data).await.unwrap();
+        let frame = client
+            .next_where(|frame| frame.kind == FrameKind::Data)
+            .await
+            .unwrap();
         bodies.push(String::from_utf8_lossy(&frame.payload).into_owned());
     }
     bodies.sort();
@@ -234,7 +280,10 @@ async fn streams_above_a_goaway_move_and_streams_below_it_stay() {
     while reached.len() < 3 {
         reached.push(heads.recv().await.unwrap());
     }
-    let on_first: Vec<_> = reached.iter().filter(|(connection, _)| *connection == 0).collect();
+    let on_first: Vec<_> = reached
+        .iter()
+        .filter(|(connection, _)| *connection == 0)
+        .collect();
     assert_eq!(on_first.len(), 1, "{reached:?}");
     let mut paths: Vec<&str> = reached.iter().map(|(_, path)| path.as_str()).collect();
     paths.sort_unstable();
@@ -248,12 +297,16 @@ async fn a_body_longer_than_the_replay_buffer_is_sent_once() {
     let server = FrameServer::start(move |mut connection, _| {
         let count = Arc::clone(&count);
         async move {
-            connection.greet(&[(outrigger_fixtures::frames::setting::INITIAL_WINDOW_SIZE, 1 << 20)]).await?;
+            connection
+                .greet(&[(outrigger_fixtures::frames::setting::INITIAL_WINDOW_SIZE, 1 << 20)])
+                .await?;
             connection.send(Frame::window_update(0, 1 << 20)).await?;
             let head = connection.next_headers().await?;
             count.fetch_add(1, Ordering::SeqCst);
             connection.next_where(Frame::ends_stream).await?;
-            connection.send(Frame::reset(head.stream, code::REFUSED_STREAM)).await?;
+            connection
+                .send(Frame::reset(head.stream, code::REFUSED_STREAM))
+                .await?;
             connection.read_to_end().await.map(drop)
         }
     })
@@ -291,34 +344,60 @@ async fn a_replayed_body_is_whole() {
     let proxy = Proxy::start(document(&server)).await;
     let mut client = Client::connect(proxy.address()).await;
     let chunk = format!("4e20\r\n{}\r\n", "y".repeat(20_000));
-    let request = format!("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{chunk}{chunk}0\r\nx-t: 1\r\n\r\n");
+    let request = format!(
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{chunk}{chunk}0\r\nx-t: 1\r\n\r\n"
+    );
     let response = client.exchange(request).await;
     assert_eq!((response.status(), response.text().as_str()), (200, "40000 1"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn responses_that_break_the_rules_are_502() {
-    let faults: Vec<(&str, fn(u32) -> Vec<Frame>)> = vec![
+    let faults: Vec<Fault> = vec![
         ("no status", |s| vec![Frame::headers(s, &[("a", "b")], true)]),
-        ("a status that is no number", |s| vec![Frame::headers(s, &[(":status", "abc")], true)]),
-        ("uppercase name", |s| vec![Frame::headers(s, &[(":status", "200"), ("Upper", "x")], true)]),
-        ("connection", |s| vec![Frame::headers(s, &[(":status", "200"), ("connection", "close")], true)]),
+        ("a status that is no number", |s| {
+            vec![Frame::headers(s, &[(":status", "abc")], true)]
+        }),
+        ("uppercase name", |s| {
+            vec![Frame::headers(s, &[(":status", "200"), ("Upper", "x")], true)]
+        }),
+        ("connection", |s| {
+            vec![Frame::headers(
+                s,
+                &[(":status", "200"), ("connection", "close")],
+                true,
+            )]
+        }),
         ("data before the head", |s| vec![Frame::data(s, "x", true)]),
-        ("a length that the end belies", |s| vec![Frame::headers(s, &[(":status", "200"), ("content-length", "3")], true)]),
+        ("a length that the end belies", |s| {
+            vec![Frame::headers(
+                s,
+                &[(":status", "200"), ("content-length", "3")],
+                true,
+            )]
+        }),
         ("101", |s| vec![Frame::headers(s, &[(":status", "101")], false)]),
         ("too many fields", |s| {
             let names: Vec<String> = (0..101).map(|index| format!("x-{index}")).collect();
-            let fields = std::iter::once((":status", "200")).chain(names.iter().map(|name| (name.as_str(), "v")));
+            let fields =
+                std::iter::once((":status", "200")).chain(names.iter().map(|name| (name.as_str(), "v")));
             vec![Frame::headers(s, &fields.collect::<Vec<_>>(), true)]
         }),
         ("a head that is too long", |s| {
             let long = "x".repeat(14_000);
             let pieces: Vec<Vec<u8>> = (0..5).map(|_| literal_block(&[("long", &long)])).collect();
             let mut frames = vec![Frame::response(s, "200", false).with_flags(1)];
-            frames.extend(pieces.iter().enumerate().map(|(n, piece)| Frame::continuation(s, piece.clone(), n == 4)));
+            frames.extend(
+                pieces
+                    .iter()
+                    .enumerate()
+                    .map(|(n, piece)| Frame::continuation(s, piece.clone(), n == 4)),
+            );
             frames
         }),
-        ("an interim response that ends", |s| vec![Frame::headers(s, &[(":status", "103")], true)]),
+        ("an interim response that ends", |s| {
+            vec![Frame::headers(s, &[(":status", "103")], true)]
+        }),
     ];
     let mut wrong = Vec::new();
     for (what, frames) in faults {
@@ -331,12 +410,18 @@ async fn responses_that_break_the_rules_are_502() {
         .await
         .unwrap();
         let proxy = Proxy::start(document(&server)).await;
-        let response = Client::connect(proxy.address()).await.exchange(request("GET")).await;
+        let response = Client::connect(proxy.address())
+            .await
+            .exchange(request("GET"))
+            .await;
         if response.status() != 502 {
             wrong.push(format!("{what}: {}", response.status()));
             continue;
         }
-        proxy.admin().wait_for_metric("outrigger_route_response_flags_total{flag=\"UPE\"}", 1.0).await;
+        proxy
+            .admin()
+            .wait_for_metric("outrigger_route_response_flags_total{flag=\"UPE\"}", 1.0)
+            .await;
     }
     assert!(wrong.is_empty(), "{}", wrong.join(", "));
 }

@@ -12,6 +12,7 @@ mod http2_pool;
 mod http2_requests;
 mod http2_streams;
 mod http2_upstream;
+mod http2_windows;
 mod lifecycle;
 mod programs;
 mod reload;

@@ -34,7 +34,11 @@ fn allow_missing(missing: &[&str]) -> bool {
     if missing.is_empty() {
         return true;
     }
-    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "CI has no {}", missing.join(", no "));
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "CI has no {}",
+        missing.join(", no ")
+    );
     eprintln!("skipped: there is no {}", missing.join(", no "));
     false
 }
@@ -49,7 +53,12 @@ pub(crate) fn python() -> Option<PathBuf> {
         None => workspace().join("target/peers"),
     };
     let python = folder.join("bin/python");
-    allow_missing(if python.is_file() { &[] } else { &["virtual environment of tests/peers/setup"] }).then_some(python)
+    allow_missing(if python.is_file() {
+        &[]
+    } else {
+        &["virtual environment of tests/peers/setup"]
+    })
+    .then_some(python)
 }
 
 /// A file under `tests/peers`.
@@ -59,20 +68,31 @@ pub(crate) fn peer(name: &str) -> PathBuf {
 
 fn workspace() -> PathBuf {
     let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    package.ancestors().nth(2).expect("the package lies two folders below the workspace").to_path_buf()
+    package
+        .ancestors()
+        .nth(2)
+        .expect("the package lies two folders below the workspace")
+        .to_path_buf()
 }
 
 /// Runs a program to its end.
 pub(crate) async fn run(mut command: Command) -> Output {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = command
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let id = child.id();
     std::thread::spawn(move || {
         let _ = sender.send(child.wait_with_output());
     });
     match tokio::time::timeout(PROGRAM_TIMEOUT, receiver).await {
-        Ok(output) => output.expect("the thread answers").expect("the program can be waited for"),
+        Ok(output) => output
+            .expect("the thread answers")
+            .expect("the program can be waited for"),
         Err(_) => {
             let pid = rustix::process::Pid::from_raw(id as i32).expect("a process has an id");
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
@@ -85,8 +105,15 @@ pub(crate) async fn run(mut command: Command) -> Output {
 pub(crate) async fn output(command: Command) -> String {
     let what = format!("{command:?}");
     let output = run(command).await;
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{what}: {}\n{stdout}\n{stderr}", output.status);
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "{what}: {}\n{stdout}\n{stderr}",
+        output.status
+    );
     stdout.into_owned()
 }
 
@@ -101,7 +128,9 @@ impl Beside {
     pub(crate) fn start(mut command: Command) -> Beside {
         // Its standard input stays open as long as the test lives.
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = child.stdout.take().expect("stdout is piped");
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || tell_lines(stdout, &sender));
@@ -110,7 +139,9 @@ impl Beside {
 
     /// The next line of its output.
     pub(crate) fn line(&self) -> String {
-        self.lines.recv_timeout(PROGRAM_TIMEOUT).expect("the program says a line")
+        self.lines
+            .recv_timeout(PROGRAM_TIMEOUT)
+            .expect("the program says a line")
     }
 
     /// Starts a program whose first line is the port that it listens on.

@@ -7,7 +7,9 @@ use std::process::Command;
 
 fn curl(arguments: &[&str]) -> Command {
     let mut command = Command::new("curl");
-    command.args(["--silent", "--show-error", "--fail", "--max-time", "60"]).args(arguments);
+    command
+        .args(["--silent", "--show-error", "--fail", "--max-time", "60"])
+        .args(arguments);
     command
 }
 
@@ -18,12 +20,17 @@ async fn curl_speaks_http1_and_http2() {
     }
     let upstream = Echo::start().await;
     for to in ["http1", "http2"] {
-        let proxy = Proxy::start(Document::to(&[upstream.address()]).cluster(&format!("protocol: {to}"))).await;
+        let proxy =
+            Proxy::start(Document::to(&[upstream.address()]).cluster(&format!("protocol: {to}"))).await;
         let url = format!("http://{}/path?query", proxy.address());
         for (option, version) in [("--http1.1", "1.1"), ("--http2-prior-knowledge", "2")] {
             let format = "%{http_version} %{http_code} %header{x-path} %header{x-method}\n";
             let said = output(curl(&[option, "--write-out", format, "--data", "hello", &url])).await;
-            assert_eq!(said, format!("hello{version} 200 /path?query POST\n"), "{option} to {to}");
+            assert_eq!(
+                said,
+                format!("hello{version} 200 /path?query POST\n"),
+                "{option} to {to}"
+            );
         }
     }
 }
@@ -41,7 +48,15 @@ async fn curl_speaks_http2_over_tls() {
     let (port, ca) = (proxy.address().port(), authority.root().display().to_string());
     let url = format!("https://localhost:{port}/tls");
     let resolve = format!("localhost:{port}:127.0.0.1");
-    let fixed = ["--cacert", &ca, "--resolve", &resolve, "--write-out", "%{http_version} %header{x-path}", &url];
+    let fixed = [
+        "--cacert",
+        &ca,
+        "--resolve",
+        &resolve,
+        "--write-out",
+        "%{http_version} %header{x-path}",
+        &url,
+    ];
     for (option, expected) in [("--http2", "2 /tls"), ("--http1.1", "1.1 /tls")] {
         assert_eq!(output(curl(&[&[option], &fixed[..]].concat())).await, expected);
     }
@@ -58,20 +73,38 @@ async fn curl_waits_for_continue_and_uploads() {
     let body: Vec<u8> = (0..2u32 << 20).map(|index| (index % 253) as u8).collect();
     std::fs::write(&sent, &body).unwrap();
     for to in ["http1", "http2"] {
-        let proxy = Proxy::start(Document::to(&[upstream.address()]).cluster(&format!("protocol: {to}"))).await;
-        let (url, data) = (format!("http://{}/", proxy.address()), format!("@{}", sent.display()));
+        let proxy =
+            Proxy::start(Document::to(&[upstream.address()]).cluster(&format!("protocol: {to}"))).await;
+        let (url, data) = (
+            format!("http://{}/", proxy.address()),
+            format!("@{}", sent.display()),
+        );
         for version in ["--http1.1", "--http2-prior-knowledge"] {
             let file = received.display().to_string();
             // Without 100 (Continue) it would wait for a minute, and be cut off.
             let patience = ["--header", "Expect: 100-continue", "--expect100-timeout", "60"];
-            let rest = [version, "--output", &file, "--data-binary", &data, "--verbose", &url];
+            let rest = [
+                version,
+                "--output",
+                &file,
+                "--data-binary",
+                &data,
+                "--verbose",
+                &url,
+            ];
             let output = super::run(curl(&[&patience[..], &rest[..]].concat())).await;
             let told = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{version} to {to}: {told}");
             if version == "--http1.1" {
-                assert!(told.contains("HTTP/1.1 100 Continue"), "{version} to {to}: {told}");
+                assert!(
+                    told.contains("HTTP/1.1 100 Continue"),
+                    "{version} to {to}: {told}"
+                );
             }
-            assert!(std::fs::read(&received).unwrap() == body, "{version} to {to}: another body");
+            assert!(
+                std::fs::read(&received).unwrap() == body,
+                "{version} to {to}: another body"
+            );
         }
     }
 }

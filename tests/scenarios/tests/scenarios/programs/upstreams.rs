@@ -22,7 +22,13 @@ async fn nginx(folder: &std::path::Path, server: &str) -> (Beside, SocketAddr) {
         );
         std::fs::write(&configuration, text).unwrap();
         let mut command = Command::new("/usr/sbin/nginx");
-        command.arg("-c").arg(&configuration).arg("-p").arg(folder).arg("-e").arg(folder.join("error.log"));
+        command
+            .arg("-c")
+            .arg(&configuration)
+            .arg("-p")
+            .arg(folder)
+            .arg("-e")
+            .arg(folder.join("error.log"));
         let beside = Beside::start(command);
         let up = tokio::time::timeout(std::time::Duration::from_secs(10), async {
             while tokio::net::TcpStream::connect(address).await.is_err() {
@@ -33,7 +39,10 @@ async fn nginx(folder: &std::path::Path, server: &str) -> (Beside, SocketAddr) {
             return (beside, address);
         }
     }
-    panic!("nginx does not start: {:?}", std::fs::read_to_string(folder.join("error.log")));
+    panic!(
+        "nginx does not start: {:?}",
+        std::fs::read_to_string(folder.join("error.log"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,7 +51,9 @@ async fn nginx_serves_files_over_either_version() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let page: String = (0..200_000).map(|index| char::from(b'a' + (index % 26) as u8)).collect();
+    let page: String = (0..200_000)
+        .map(|index| char::from(b'a' + (index % 26) as u8))
+        .collect();
     std::fs::write(folder.path().join("page"), &page).unwrap();
     let root = format!("root {};", folder.path().display());
     for (listen, protocol) in [("; ", "http1"), (" http2; ", "http2")] {
@@ -50,15 +61,27 @@ async fn nginx_serves_files_over_either_version() {
         let proxy = Proxy::start(Document::to(&[address]).cluster(&format!("protocol: {protocol}"))).await;
         for _ in 0..20 {
             let response = fetch(proxy.address(), "/page", "").await;
-            assert_eq!((response.status(), response.text() == page), (200, true), "{protocol}");
+            assert_eq!(
+                (response.status(), response.text() == page),
+                (200, true),
+                "{protocol}"
+            );
         }
         let missing = fetch(proxy.address(), "/missing", "").await;
         assert_eq!(missing.status(), 404, "{protocol}");
         let mut client = Client::connect(proxy.address()).await;
         let response = client.exchange("HEAD /page HTTP/1.1\r\nhost: a\r\n\r\n").await;
-        assert_eq!((response.status(), response.field("content-length")), (200, Some("200000")), "{protocol}");
+        assert_eq!(
+            (response.status(), response.field("content-length")),
+            (200, Some("200000")),
+            "{protocol}"
+        );
         let range = client.fetch("/page", "range: bytes=10-19\r\n").await;
-        assert_eq!((range.status(), range.text()), (206, page[10..20].to_owned()), "{protocol}");
+        assert_eq!(
+            (range.status(), range.text()),
+            (206, page[10..20].to_owned()),
+            "{protocol}"
+        );
     }
 }
 
@@ -69,7 +92,11 @@ async fn an_nginx_that_closes_after_each_request_loses_none() {
     }
     // Requests that find their pooled connection closed go to another; with a limit of three, a third of them do.
     let folder = tempfile::tempdir().unwrap();
-    let (_nginx, address) = nginx(folder.path(), "; keepalive_requests 3; location / { return 200 ok; }").await;
+    let (_nginx, address) = nginx(
+        folder.path(),
+        "; keepalive_requests 3; location / { return 200 ok; }",
+    )
+    .await;
     let proxy = Proxy::start(Document::to(&[address])).await;
     let mut client = Client::connect(proxy.address()).await;
     for _ in 0..300 {
@@ -89,9 +116,14 @@ async fn nginx_s_goaway_loses_no_request() {
     let (_nginx, address) = nginx(folder.path(), server).await;
     let proxy = Proxy::start(Document::to(&[address]).cluster("protocol: http2")).await;
     let mut command = Command::new("h2load");
-    command.args(["-n", "3000", "-c", "4", "-m", "20", "-t", "1"]).arg(format!("http://{}/", proxy.address()));
+    command
+        .args(["-n", "3000", "-c", "4", "-m", "20", "-t", "1"])
+        .arg(format!("http://{}/", proxy.address()));
     let said = output(command).await;
-    assert!(said.contains("status codes: 3000 2xx, 0 3xx, 0 4xx, 0 5xx"), "{said}");
+    assert!(
+        said.contains("status codes: 3000 2xx, 0 3xx, 0 4xx, 0 5xx"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,10 +141,18 @@ async fn python_s_server_answers() {
         let mut request = request.into_bytes();
         request.resize(request.len() + size, b'p');
         let response = client.exchange(request).await;
-        assert_eq!((response.status(), response.body.bytes == vec![b'p'; size]), (200, true));
+        assert_eq!(
+            (response.status(), response.body.bytes == vec![b'p'; size]),
+            (200, true)
+        );
     }
     wait_until("requests are counted", || async {
-        (proxy.admin().metric("outrigger_route_requests_total{code_class=\"2xx\"}").await == 8.0).then_some(())
+        (proxy
+            .admin()
+            .metric("outrigger_route_requests_total{code_class=\"2xx\"}")
+            .await
+            == 8.0)
+            .then_some(())
     })
     .await;
 }
