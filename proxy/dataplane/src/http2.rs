@@ -46,6 +46,11 @@ impl Http2Sender {
         Poll::Ready(Ok(()))
     }
 
+    /// True while data waits for the peer's window.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Sends data, or keeps it until the window allows. The caller asked [`Http2Sender::poll_room`] before.
     pub(crate) fn send_data(&mut self, data: Bytes, end: bool) -> Result<(), h2::Error> {
         self.end_after |= end;

@@ -128,6 +128,14 @@ impl Downstream<'_> {
         }
     }
 
+    /// Ends an HTTP/2 response with these trailers, if all that came before them has left for the connection.
+    pub(crate) fn end_early(&mut self, trailers: &Fields) -> bool {
+        match self {
+            Downstream::Http1(_) => false,
+            Downstream::Http2(stream) => stream.end_early(trailers),
+        }
+    }
+
     /// Cuts the response off: its rest will not come, and the client must be able to tell.
     pub(crate) fn abort(&mut self) {
         match self {

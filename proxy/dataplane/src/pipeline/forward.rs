@@ -81,9 +81,13 @@ pub(super) async fn forward(
     };
     match reply {
         Some(_) if request.record.has_started() => {
-            // The response's head is out: the client learns from the cut that the rest does not come.
-            downstream.abort();
-            request.record.cut_off(reply.map(LocalReply::answer));
+            let answer = reply.map(LocalReply::answer);
+            // The response's head is out: a gRPC client is told by a status, any other by the cut that the rest does
+            // not come.
+            if !respond::end_grpc(request, downstream, answer.as_ref()) {
+                downstream.abort();
+            }
+            request.record.cut_off(answer);
         }
         Some(reply) => respond::local(request, downstream, context, Some(taken), reply).await,
         None => {}

@@ -51,6 +51,28 @@ pub(super) async fn local(
 
 /// A gRPC response that consists of its trailers (gRPC's `PROTOCOL-HTTP2.md`, "Trailers-Only").
 fn grpc_head(head: &mut ResponseHead, answer: &Answer) {
+    head.status = 200;
+    head.fields
+        .push_known(KnownName::ContentType, b"application/grpc");
+    push_grpc_status(&mut head.fields, answer);
+}
+
+/// Ends a gRPC response whose head is out with the status that stands for `answer`, and remembers it. False if that
+/// cannot be: it is no gRPC over HTTP/2, or data still waits for the client's window.
+pub(super) fn end_grpc(request: &mut Request<'_>, downstream: &mut Downstream<'_>, answer: Option<&Answer>) -> bool {
+    let (true, Some(answer)) = (request.grpc, answer) else {
+        return false;
+    };
+    let mut trailers = Fields::new();
+    push_grpc_status(&mut trailers, answer);
+    let ended = downstream.end_early(&trailers);
+    if ended {
+        request.record.trailers = Some(Box::new(trailers));
+    }
+    ended
+}
+
+fn push_grpc_status(fields: &mut Fields, answer: &Answer) {
     let mut digits = [0u8; 2];
     let status = if answer.grpc_status < 10 {
         digits[0] = b'0' + answer.grpc_status;
@@ -59,13 +81,9 @@ fn grpc_head(head: &mut ResponseHead, answer: &Answer) {
         digits = [b'0' + answer.grpc_status / 10, b'0' + answer.grpc_status % 10];
         &digits[..]
     };
-    head.status = 200;
-    head.fields
-        .push_known(KnownName::ContentType, b"application/grpc");
-    head.fields.push_known(KnownName::GrpcStatus, status);
+    fields.push_known(KnownName::GrpcStatus, status);
     // Bodies of local replies are printable ASCII without `%`, and need no percent-encoding.
-    head.fields
-        .push_known(KnownName::GrpcMessage, answer.body.trim_end().as_bytes());
+    fields.push_known(KnownName::GrpcMessage, answer.body.trim_end().as_bytes());
 }
 
 /// Sends a redirect.

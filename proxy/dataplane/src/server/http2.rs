@@ -414,6 +414,11 @@ impl ServerStream {
         }
     }
 
+    pub(crate) fn end_early(&mut self, trailers: &Fields) -> bool {
+        let sender = self.sender.as_mut().filter(|sender| !sender.is_waiting());
+        sender.is_some_and(|sender| sender.send_trailers(trailers).is_ok())
+    }
+
     pub(crate) fn abort(&mut self) {
         match &mut self.sender {
             Some(sender) => sender.reset(h2::Reason::INTERNAL_ERROR),

@@ -1,6 +1,7 @@
 //! gRPC with Python's grpcio at both ends: all kinds of streaming, and what becomes of failures.
 
 use crate::programs::{Beside, output, peer, python};
+use outrigger_fixtures::frames::{Frame, FrameConnection, FrameKind, FrameServer, code};
 use outrigger_harness::{Document, Proxy};
 use std::path::PathBuf;
 use std::process::Command;
@@ -103,4 +104,45 @@ async fn local_replies_are_grpc_statuses() {
     let routes = "{ match: { path: /else }, forward: { cluster: upstream } }";
     let proxy = Proxy::start(Document::to(&[away]).routes(routes)).await;
     calls(&python, &proxy, &["unrouted"]).await;
+}
+
+/// A gRPC call whose upstream sends its head, and then what the test says; how it ends for the client.
+async fn ended_after_its_head(rest: fn(u32) -> Vec<Frame>, timeout: &str) -> Frame {
+    let upstream = FrameServer::start(move |mut connection, _| async move {
+        connection.greet(&[]).await?;
+        let stream = connection.next_headers().await?.stream;
+        let head = [(":status", "200"), ("content-type", "application/grpc")];
+        connection.send(Frame::headers(stream, &head, false)).await?;
+        connection.send_all(&rest(stream)).await?;
+        connection.read_to_end().await.map(drop)
+    })
+    .await
+    .unwrap();
+    let proxy = Proxy::start(Document::to(&[upstream.address()]).cluster("protocol: http2")).await;
+    let mut client = FrameConnection::connect(proxy.address(), &[]).await.unwrap();
+    let fields = [
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+        ("grpc-timeout", timeout),
+    ];
+    client
+        .send(Frame::request(1, "POST", "/a.B/C", &fields, true))
+        .await
+        .unwrap();
+    let head = client.next_headers().await.unwrap();
+    assert_eq!(
+        (head.field(":status"), head.field("grpc-status")),
+        (Some("200"), None)
+    );
+    let last = |frame: &Frame| frame.ends_stream() || frame.kind == FrameKind::RstStream;
+    client.next_where(last).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_cut_after_its_head_ends_with_a_status() {
+    let message = |stream| vec![Frame::data(stream, "\0\0\0\0\x05whole", false)];
+    let deadline = ended_after_its_head(message, "200m").await;
+    assert_eq!(deadline.field("grpc-status"), Some("4"), "{deadline:?}");
+    let reset = ended_after_its_head(|stream| vec![Frame::reset(stream, code::INTERNAL_ERROR)], "1M").await;
+    assert_eq!(reset.field("grpc-status"), Some("14"), "{reset:?}");
 }
