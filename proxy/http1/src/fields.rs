@@ -9,6 +9,7 @@ use std::fmt;
 
 use crate::known::{self, KnownName, KnownSet};
 use crate::scan;
+use crate::signals;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
@@ -281,13 +282,20 @@ impl Fields {
         self.entries[first] = self.write(known, name, value);
     }
 
-    /// Makes room, by leaving out dropped bytes if they are more than half of what there is.
+    #[inline(always)]
     fn reserve(&mut self, more: usize) {
+        // Places in the buffer are 32 bits.
+        if self.bytes.len() + more > self.bytes.capacity().min(u32::MAX as usize) {
+            self.make_room(more);
+        }
+    }
+
+    /// Makes room, by leaving out dropped bytes if they are more than half of what there is.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, more: usize) {
         let needed = self.bytes.len() + more;
         assert!(needed <= u32::MAX as usize, "fields stay under 4 GiB");
-        if needed <= self.bytes.capacity() {
-            return;
-        }
         if (self.bytes_len() + 4 * self.len()) * 2 >= self.bytes.len() {
             return self.bytes.reserve(more);
         }
@@ -307,7 +315,7 @@ impl Fields {
         let (mut named, mut names_unknown) = (KnownSet::EMPTY, false);
         for value in self.get_all(KnownName::Connection) {
             // Nearly every value is one of these two.
-            if value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close") {
+            if signals::is_persistence(value) {
                 continue;
             }
             for option in scan::list_members(value) {

@@ -353,3 +353,84 @@ fn name_fault(line: &[u8], at: usize) -> Fault {
         _ => Fault::InvalidFieldName,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines of every combination of these, in what comes after and without anything after.
+    fn lines() -> impl Iterator<Item = (Vec<u8>, usize)> {
+        const NAMES: &[&str] = &[
+            "host",
+            "Content-Length",
+            "x-unknown",
+            "STRICT-transport-security",
+            "",
+            "vi\ra",
+        ];
+        const COLONS: &[&str] = &[":", ": ", " : ", ":  ", ":\t", " "];
+        const VALUES: &[&[u8]] = &[
+            b"",
+            b"a",
+            b" ",
+            b"a b",
+            b"a\tb",
+            b"a\0",
+            b"a\x7f",
+            b"\xff",
+            b"sixteen bytes or",
+            b"a line of more than 32 bytes, \x1f",
+            b"a line of more than two blocks' bytes",
+        ];
+        const ENDS: &[&str] = &["\r\n", " \r\n", "\t\r\n", "\n", "\r", "\r\r\n"];
+        const AFTER: &[&str] = &[
+            "",
+            "\r\n",
+            "via: b\r\n\r\nbody of some more bytes than there are in a block",
+        ];
+        NAMES
+            .iter()
+            .flat_map(|name| {
+                COLONS
+                    .iter()
+                    .map(move |colon| [name.as_bytes(), colon.as_bytes()].concat())
+            })
+            .flat_map(|start| {
+                let with_value = |value: &&[u8]| [&start[..], value].concat();
+                VALUES.iter().map(with_value).collect::<Vec<_>>()
+            })
+            .flat_map(|line| ENDS.iter().map(move |end| [&line[..], end.as_bytes()].concat()))
+            .flat_map(|line| {
+                AFTER.iter().map(move |after| {
+                    (
+                        ["ab".as_bytes(), &line[..], after.as_bytes()].concat(),
+                        line.len(),
+                    )
+                })
+            })
+    }
+
+    #[test]
+    fn usual_lines_are_read_as_all_are() {
+        let mut usual_lines = 0;
+        for (view, length) in lines() {
+            let Some(usual) = parse_usual_line(&view, 2) else {
+                continue;
+            };
+            let Ok(Line::Field(line)) = parse_line(&view, 2) else {
+                panic!("{} is refused", view.escape_ascii());
+            };
+            assert_eq!(line.end, length + 2, "{}", view.escape_ascii());
+            assert_eq!(
+                (Some(usual.known), usual.name_bytes),
+                (line.known, line.name_bytes)
+            );
+            assert_eq!(usual.is_lowercase, line.is_lowercase);
+            assert_eq!(usual.value, &view[line.value_start..line.value_end]);
+            assert_eq!(usual.value_start, line.value_start);
+            usual_lines += 1;
+        }
+        // Three known names, five good values, in three surroundings.
+        assert_eq!(usual_lines, 3 * 5 * 3);
+    }
+}

@@ -308,3 +308,41 @@ fn read_status(line: &[u8], head: &mut ResponseHead) -> Result<(), ResponseError
         _ => Err(ResponseError::InvalidStatusLine),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_status_lines_are_read_as_all_are() {
+        let mut usual_lines = 0;
+        for version in ["HTTP/1.1", "HTTP/1.0", "http/1.1"] {
+            for status in ["200", "999", "099", "2x0", "20", "2000", "20\u{7f}"] {
+                for reason in [
+                    "",
+                    " ",
+                    " OK",
+                    " a longer phrase than a block",
+                    " a\tb",
+                    " \0",
+                    " é",
+                    "x",
+                ] {
+                    for end in ["\r\n", "\n", "\r\r\n", ""] {
+                        let line = format!("{version} {status}{reason}{end}");
+                        let (mut usual, mut other) = (ResponseHead::new(), ResponseHead::new());
+                        let Some(length) = read_usual_status_line(line.as_bytes(), &mut usual) else {
+                            assert_eq!(usual, ResponseHead::new());
+                            continue;
+                        };
+                        let stripped = &line.as_bytes()[..line.len() - 2];
+                        assert_eq!(read_status_line(stripped, &mut other), Ok(()), "{line:?}");
+                        assert_eq!((length, usual), (line.len(), other));
+                        usual_lines += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(usual_lines, 2 * 4, "two statuses, four phrases");
+    }
+}

@@ -3,7 +3,7 @@
 use crate::blocks;
 
 /// Bit 6 of every byte: what tells letters from digits.
-const LETTERS: u64 = u64::MAX / 255 << 6;
+const LETTERS: u64 = (u64::MAX / 255) << 6;
 
 /// The lower-case form of each token byte (RFC 9110, 5.6.2), and 0 for what may not stand in a token.
 pub(crate) static TOKEN_LOWER: [u8; 256] = token_table();

@@ -183,6 +183,12 @@ fn connection(value: &[u8]) -> u16 {
     }
 }
 
+/// Whether a `connection` value is `keep-alive` or `close` and nothing else.
+#[inline]
+pub(crate) fn is_persistence(value: &[u8]) -> bool {
+    connection_option(value) & (KEEP_ALIVE | CLOSE) != 0
+}
+
 #[inline]
 fn connection_option(option: &[u8]) -> u16 {
     match *option {

@@ -225,6 +225,62 @@ mod tests {
     }
 
     #[test]
+    fn usual_request_lines_are_read_as_all_are() {
+        let mut usual_lines = 0;
+        let targets = [
+            "/",
+            "/a?b=c?d",
+            "*",
+            "",
+            "/a b",
+            "/#",
+            "/\x7f",
+            "/é",
+            "/0123456789abcdef?",
+            "a:1",
+            "http://a/b",
+        ];
+        for method in [
+            "GET",
+            "PATCH",
+            "CONNECT",
+            "get",
+            "",
+            "A-METHOD-OF-MORE-THAN-16-BYTES",
+        ] {
+            for target in targets {
+                for end in [
+                    "HTTP/1.1\r\n",
+                    "HTTP/1.0\r\n",
+                    "HTTP/1.1\n",
+                    "HTTP/1.1 \r\n",
+                    " HTTP/1.1\r\n",
+                ] {
+                    let line = format!("{method} {target} {end}");
+                    for after in ["", "host: a\r\n\r\n"] {
+                        let (mut usual, mut other) = (RequestHead::new(), RequestHead::new());
+                        let view = format!("{line}{after}");
+                        let Some(length) = read_usual_request_line(view.as_bytes(), &mut usual) else {
+                            assert_eq!(usual, RequestHead::new());
+                            continue;
+                        };
+                        let stripped = &line.as_bytes()[..line.len() - 2];
+                        assert_eq!(read_request_line(stripped, false, &mut other), Ok(()), "{line:?}");
+                        assert_eq!((length, &usual), (line.len(), &other));
+                        assert_eq!(usual.query(), other.query());
+                        usual_lines += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(
+            usual_lines,
+            2 * 3 * 2,
+            "two methods, three targets, with and without more"
+        );
+    }
+
+    #[test]
     fn ports_are_told_from_addresses() {
         assert!(has_port("[::1]:80") && has_port("a:80"));
         assert!(!has_port("[::1]") && !has_port("a"));
