@@ -9,6 +9,7 @@ use std::time::Duration;
 
 mod curl;
 mod load;
+mod reload;
 mod upstreams;
 
 /// How long a program may take before its test fails.
