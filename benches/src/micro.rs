@@ -6,15 +6,19 @@
 use std::hint::black_box;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
-use outrigger_config::{Environment, Source, load};
+use outrigger_config::{Environment, MeshConfig, Source, load, reuse};
+use outrigger_dataplane::refusals;
+use outrigger_dataplane::snapshot::{Compiler, Snapshot};
 use outrigger_http1::{
     Event, Framing, KnownName, Limits, Method, RequestDecoder, RequestHead, ResponseDecoder, ResponseHead,
     Version, encode_request_head, encode_response_head, strip_hop_by_hop,
 };
+use outrigger_telemetry::{AccessLogSinks, Metrics};
 use outrigger_traffic::{Found, RequestView, RouteTable};
 
 use crate::callgrind;
@@ -30,6 +34,8 @@ const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nserver: upstream\r\ndate: Thu, 01 J
     x-frame-options: DENY\r\nset-cookie: session=0123456789abcdef; HttpOnly\r\ncontent-length: 0\r\n\r\n";
 /// Batches that are timed, of which the median is printed.
 const BATCHES: usize = 11;
+const CLUSTERS: usize = 1_000;
+const ENDPOINTS_EACH: usize = 10;
 const ROUTES_FEW: usize = 10;
 const ROUTES_MANY: usize = 10_000;
 
@@ -55,6 +61,8 @@ pub(crate) enum Case {
     EncodeResponse,
     /// Decode a request head, drop its hop-by-hop fields, and set, replace and remove one field each.
     EditHead,
+    /// Compile a configuration of 1,000 clusters with 10,000 endpoints of which one changed.
+    CompileOneEndpoint,
 }
 
 /// Prints nanoseconds per call of the chosen cases, all if none is chosen.
@@ -89,7 +97,11 @@ pub(crate) fn run_once(case: Case, iterations: u64) -> Result<()> {
 
 /// Instructions per call, from runs of this program under callgrind.
 pub(crate) fn instructions(case: Case, directory: &Path) -> Result<u64> {
-    const CALLS: u64 = 4_000;
+    let calls = if case == Case::CompileOneEndpoint {
+        50
+    } else {
+        4_000
+    };
     let file = directory.join("micro.out");
     let mut counts = [0_u64; 2];
     for (times, count) in (1..).zip(&mut counts) {
@@ -101,7 +113,7 @@ pub(crate) fn instructions(case: Case, directory: &Path) -> Result<u64> {
                 "--case",
                 &case.name(),
                 "--iterations",
-                &(CALLS * times).to_string(),
+                &(calls * times).to_string(),
             ])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -114,7 +126,7 @@ pub(crate) fn instructions(case: Case, directory: &Path) -> Result<u64> {
         );
         *count = callgrind::instructions(&file)?;
     }
-    Ok(counts[1].saturating_sub(counts[0]) / CALLS)
+    Ok(counts[1].saturating_sub(counts[0]) / calls)
 }
 
 fn repeat(call: &mut Call, iterations: u64) {
@@ -159,8 +171,56 @@ impl Case {
             }
             Self::EncodeResponse => encode_response(),
             Self::EditHead => edit_head(),
+            Self::CompileOneEndpoint => compile_one_endpoint(),
         }
     }
+}
+
+/// Goes to and fro between two configurations that differ in one endpoint.
+fn compile_one_endpoint() -> Result<Call> {
+    let configuration = |port: u16| {
+        let mut text = "clusters:\n".to_owned();
+        for cluster in 0..CLUSTERS {
+            text += &format!("- name: cluster-{cluster}\n  endpoints:\n");
+            for endpoint in 0..ENDPOINTS_EACH {
+                let port = if cluster == 0 && endpoint == 0 { port } else { 80 };
+                text += &format!(
+                    "  - {{address: 10.{}.{}.{endpoint}:{port}}}\n",
+                    cluster / 250,
+                    cluster % 250
+                );
+            }
+        }
+        let source = Source {
+            name: "clusters.yaml".to_owned(),
+            text,
+        };
+        Ok(load(&source, &Environment::empty())
+            .map_err(|faults| anyhow::anyhow!("{faults}"))?
+            .config)
+    };
+    let first: Result<_> = configuration(80);
+    let first = first?;
+    let second: Result<_> = configuration(81);
+    let second = Arc::new(reuse(&first, second?));
+    let first = Arc::new(first);
+    let metrics = Metrics::new(1, refusals::reasons());
+    let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&metrics)));
+    let compiler = Compiler::new(metrics, sinks);
+    let compile = move |config: &Arc<MeshConfig>, previous: Option<&Snapshot>| {
+        compiler
+            .compile(Arc::clone(config), previous)
+            .map_err(|faults| anyhow::anyhow!("{faults:?}"))
+    };
+    let mut snapshot = compile(&first, None)?;
+    let mut forth = true;
+    Ok(Box::new(move || {
+        let config = if forth { &second } else { &first };
+        forth = !forth;
+        if let Ok(next) = compile(config, Some(&snapshot)) {
+            snapshot = black_box(next);
+        }
+    }))
 }
 
 struct View {
