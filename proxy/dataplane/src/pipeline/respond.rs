@@ -59,7 +59,11 @@ fn grpc_head(head: &mut ResponseHead, answer: &Answer) {
 
 /// Ends a gRPC response whose head is out with the status that stands for `answer`, and remembers it. False if that
 /// cannot be: it is no gRPC over HTTP/2, or data still waits for the client's window.
-pub(super) fn end_grpc(request: &mut Request<'_>, downstream: &mut Downstream<'_>, answer: Option<&Answer>) -> bool {
+pub(super) fn end_grpc(
+    request: &mut Request<'_>,
+    downstream: &mut Downstream<'_>,
+    answer: Option<&Answer>,
+) -> bool {
     let (true, Some(answer)) = (request.grpc, answer) else {
         return false;
     };
