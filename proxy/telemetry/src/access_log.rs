@@ -6,6 +6,7 @@
 
 mod escape;
 mod format;
+mod line;
 mod operator;
 mod record;
 mod timestamp;
@@ -13,5 +14,5 @@ mod writer;
 
 pub use format::AccessLogFormat;
 pub use operator::FormatError;
-pub use record::{HeaderLookup, RequestRecord};
+pub use record::{HeaderLookup, HeaderName, RequestRecord};
 pub use writer::{AccessLogSinks, AccessLogWriter, Sink};

@@ -16,7 +16,8 @@ mod metrics;
 mod reference;
 
 pub use access_log::{
-    AccessLogFormat, AccessLogSinks, AccessLogWriter, FormatError, HeaderLookup, RequestRecord, Sink,
+    AccessLogFormat, AccessLogSinks, AccessLogWriter, FormatError, HeaderLookup, HeaderName, RequestRecord,
+    Sink,
 };
 pub use cell::labelled::{CounterBy, FlagCounters, Label, RefusalCounters};
 pub use cell::{Counter, Gauge, Histogram, SharedCounter, SharedGauge};

@@ -4,8 +4,8 @@ use super::RequestContext;
 use crate::reply::Answer;
 use crate::snapshot::{ClusterSlot, EndpointState};
 use outrigger_config::model::{Name, Route, VirtualHost};
-use outrigger_http1::{Fields, RequestHead, ResponseHead, Version};
-use outrigger_telemetry::{HeaderLookup, RequestRecord, ResponseFlags, RouteMetrics};
+use outrigger_http1::{Fields, KnownName, RequestHead, ResponseHead, Version};
+use outrigger_telemetry::{HeaderLookup, HeaderName, RequestRecord, ResponseFlags, RouteMetrics};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -226,13 +226,13 @@ struct RequestLookup<'r> {
 }
 
 impl HeaderLookup for RequestLookup<'_> {
-    fn lookup(&self, name: &str) -> Option<&[u8]> {
+    fn lookup(&self, name: &HeaderName) -> Option<&[u8]> {
         let text = match name {
-            ":method" => self.head.method.as_str(),
-            ":path" => &self.logged.path,
-            ":authority" => &self.logged.authority,
-            ":scheme" => self.head.scheme()?,
-            _ => return self.head.fields.find(name),
+            HeaderName::Method => self.head.method.as_str(),
+            HeaderName::Path => &self.logged.path,
+            HeaderName::Authority => &self.logged.authority,
+            HeaderName::Scheme => self.head.scheme()?,
+            name => return find(&self.head.fields, name),
         };
         Some(text.as_bytes())
     }
@@ -241,7 +241,16 @@ impl HeaderLookup for RequestLookup<'_> {
 struct FieldsLookup<'f>(&'f Fields);
 
 impl HeaderLookup for FieldsLookup<'_> {
-    fn lookup(&self, name: &str) -> Option<&[u8]> {
-        self.0.find(name)
+    fn lookup(&self, name: &HeaderName) -> Option<&[u8]> {
+        find(self.0, name)
+    }
+}
+
+/// Formats have the numbers of [`KnownName`] for the names that have one.
+fn find<'f>(fields: &'f Fields, name: &HeaderName) -> Option<&'f [u8]> {
+    match name {
+        HeaderName::Numbered(number) => fields.get(*KnownName::ALL.get(usize::from(*number))?),
+        HeaderName::Named(name) => fields.find(name),
+        HeaderName::Method | HeaderName::Path | HeaderName::Authority | HeaderName::Scheme => None,
     }
 }

@@ -5,6 +5,7 @@ use foldhash::HashMap;
 use outrigger_config::model::{
     AccessLogFormat as FormatModel, AccessLogSink as SinkModel, Origin, RouteAction,
 };
+use outrigger_http1::KnownName;
 use outrigger_identity as identity;
 use outrigger_telemetry::{AccessLogSinks, Metrics, Sink};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -434,6 +435,8 @@ impl Compiler {
                 AccessLogFormat::json(keys).map_err(|error| format!("access log format: {error}"))?
             }
         };
+        let format =
+            format.number_names(|name| KnownName::from_lowercase(name.as_bytes()).map(|known| known as u8));
         let sink = match config.sink() {
             SinkModel::Stdout => Sink::Stdout,
             SinkModel::Stderr => Sink::Stderr,

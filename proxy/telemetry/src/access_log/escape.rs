@@ -1,16 +1,11 @@
 //! Bytes and numbers into a line, so that no value can end its field or its line.
 //!
 //! Text lines hold printable ASCII only: everything else, a quote and a backslash are escaped (`\x0a`, `\"`, `\\`).
-//! JSON strings keep valid UTF-8; what is not becomes U+FFFD.
-
-use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+//! JSON strings keep valid UTF-8; what is not becomes U+FFFD. Printable ASCII without quote and backslash is the same in
+//! both: `line` copies it, and only values with anything else come to the slow functions here.
 
 /// Appends `value` for a text line.
 pub(super) fn push_text(value: &[u8], out: &mut Vec<u8>) {
-    if is_clean(value) {
-        return out.extend_from_slice(value);
-    }
     for byte in value {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
@@ -22,9 +17,6 @@ pub(super) fn push_text(value: &[u8], out: &mut Vec<u8>) {
 
 /// Appends `value` for the inside of a JSON string.
 pub(super) fn push_json(value: &[u8], out: &mut Vec<u8>) {
-    if is_clean(value) {
-        return out.extend_from_slice(value);
-    }
     for chunk in value.utf8_chunks() {
         for byte in chunk.valid().bytes() {
             match byte {
@@ -51,32 +43,38 @@ fn hex(digit: u8) -> u8 {
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = ONES * 0x80;
 
-/// Whether nothing in `value` needs an escape, eight bytes at a time: headers are most of a line, and nearly all are
-/// clean. The last eight bytes may be looked at twice, which is cheaper than one by one.
-fn is_clean(value: &[u8]) -> bool {
-    let Some(last) = value.last_chunk::<8>() else {
-        return value
-            .iter()
-            .all(|byte| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\');
-    };
-    let (words, _) = value.as_chunks::<8>();
-    let dirt = words
-        .iter()
-        .fold(dirt_of(last), |dirt, word| dirt | dirt_of(word));
-    dirt & HIGH_BITS == 0
-}
-
-/// Some high bit of the result is set just when some byte of `word` is a control byte, a quote, a backslash, or above
-/// 0x7e. Such a byte, and no other below 0x80, gets its high bit from the subtraction; `byte ^ c` is below 1 just when
-/// `byte` is `c`. A borrow can mark the neighbour of a byte, but only if that byte is marked itself.
-fn dirt_of(word: &[u8; 8]) -> u64 {
-    let word = u64::from_le_bytes(*word);
+/// Not 0 just when some byte of `word` is a control byte, a quote, a backslash, or above 0x7e. Such a byte, and no other
+/// below 0x80, gets its high bit from the subtraction; `byte ^ c` is below 1 just when `byte` is `c`. A borrow can mark
+/// the neighbour of a byte, but only if that byte is marked itself.
+#[inline(always)]
+pub(super) fn dirt_of_word(word: [u8; 8]) -> u64 {
+    let word = u64::from_le_bytes(word);
     let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound);
     let equals = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-    word | below(word, 0x20) | equals(b'"') | equals(b'\\') | equals(0x7f)
+    (word | below(word, 0x20) | equals(b'"') | equals(b'\\') | equals(0x7f)) & HIGH_BITS
 }
 
-const DIGIT_PAIRS: [u8; 200] = {
+/// The same for any number of blocks of 16 bytes, in loops that the compiler makes a few vector instructions of.
+#[derive(Default)]
+pub(super) struct Dirt([u8; 16]);
+
+impl Dirt {
+    #[inline(always)]
+    pub(super) fn look_at(&mut self, block: &[u8; 16]) {
+        for (dirt, byte) in self.0.iter_mut().zip(block) {
+            // As a signed number, a byte from 0x80 on is below 0x20 too.
+            let is_dirty = ((*byte as i8) < 0x20) | (*byte == b'"') | (*byte == b'\\') | (*byte == 0x7f);
+            *dirt |= u8::from(is_dirty);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn is_none(&self) -> bool {
+        u128::from_ne_bytes(self.0) == 0
+    }
+}
+
+static DIGIT_PAIRS: [u8; 200] = {
     let mut pairs = [0; 200];
     let mut number = 0;
     while number < 100 {
@@ -88,31 +86,21 @@ const DIGIT_PAIRS: [u8; 200] = {
 };
 
 /// The two digits of a number below 100.
+#[inline(always)]
 pub(super) fn digit_pair(number: u32) -> [u8; 2] {
     let at = number as usize * 2;
     [DIGIT_PAIRS[at], DIGIT_PAIRS[at + 1]]
 }
 
-/// Appends `number` in decimal. Pieces of a fixed length, because a copy of any length is a call.
-pub(super) fn push_number(number: u64, out: &mut Vec<u8>) {
-    match number {
-        0..10 => out.push(b'0' + number as u8),
-        10..100 => out.extend_from_slice(&digit_pair(number as u32)),
-        100..10_000 => {
-            push_number(number / 100, out);
-            out.extend_from_slice(&digit_pair((number % 100) as u32));
-        }
-        _ => {
-            push_number(number / 10_000, out);
-            let rest = (number % 10_000) as u32;
-            let ([a, b], [c, d]) = (digit_pair(rest / 100), digit_pair(rest % 100));
-            out.extend_from_slice(&[a, b, c, d]);
-        }
-    }
+/// The four digits of a number below 10,000.
+#[inline(always)]
+pub(super) fn decimal_quad(number: u32) -> [u8; 4] {
+    let ([a, b], [c, d]) = (digit_pair(number / 100), digit_pair(number % 100));
+    [a, b, c, d]
 }
 
 /// Each octet in decimal with a dot behind it.
-const OCTETS: [[u8; 4]; 256] = {
+pub(super) static OCTETS: [[u8; 4]; 256] = {
     let mut table = [[b'.'; 4]; 256];
     let mut octet = 0;
     while octet < 256 {
@@ -131,37 +119,6 @@ const OCTETS: [[u8; 4]; 256] = {
     }
     table
 };
-
-/// Appends `address:port`.
-pub(super) fn push_address(address: SocketAddr, out: &mut Vec<u8>) {
-    match address {
-        SocketAddr::V4(v4) => {
-            push_v4(*v4.ip(), out);
-            out.push(b':');
-            push_number(v4.port().into(), out);
-        }
-        SocketAddr::V6(v6) => write!(out, "{v6}").expect("a Vec takes what is written"),
-    }
-}
-
-/// Appends an address without a port.
-pub(super) fn push_ip(address: IpAddr, out: &mut Vec<u8>) {
-    match address {
-        IpAddr::V4(v4) => push_v4(v4, out),
-        IpAddr::V6(v6) => write!(out, "{v6}").expect("a Vec takes what is written"),
-    }
-}
-
-fn push_v4(address: Ipv4Addr, out: &mut Vec<u8>) {
-    let mut text = [0; 16];
-    let mut end = 0;
-    for octet in address.octets() {
-        // Four bytes always, of which the next octet overwrites what is too much.
-        text[end..end + 4].copy_from_slice(&OCTETS[usize::from(octet)]);
-        end += 2 + usize::from(octet >= 10) + usize::from(octet >= 100);
-    }
-    out.extend_from_slice(&text[..end - 1]);
-}
 
 #[cfg(test)]
 mod tests {
@@ -201,46 +158,5 @@ mod tests {
         for (value, expected) in table {
             assert_eq!(printed(|out| push_json(value, out)), expected);
         }
-    }
-
-    #[test]
-    fn eight_bytes_at_a_time_agree_with_one() {
-        for byte in 0..=255_u8 {
-            let clean = matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-            for place in 0..11 {
-                for filler in [b' ', b'a', b'~', b'!', b'#', b'[', b']'] {
-                    let mut value = [filler; 11];
-                    value[place] = byte;
-                    assert_eq!(is_clean(&value), clean, "{value:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn numbers_print_in_decimal() {
-        let around = (0..20).flat_map(|exponent| {
-            let power = 10_u64.pow(exponent);
-            [power - 1, power, power + 1]
-        });
-        for number in around.chain([u64::MAX, 99, 100, 101, 12_345]) {
-            assert_eq!(printed(|out| push_number(number, out)), number.to_string());
-        }
-    }
-
-    #[test]
-    fn addresses_print_as_the_standard_library_does() {
-        for address in [
-            "10.0.200.3:80",
-            "255.255.255.255:65535",
-            "[2001:db8::1]:443",
-            "[::1]:0",
-        ] {
-            assert_eq!(
-                printed(|out| push_address(address.parse().unwrap(), out)),
-                address
-            );
-        }
-        assert_eq!(printed(|out| push_ip("::1".parse().unwrap(), out)), "::1");
     }
 }

@@ -1,10 +1,14 @@
-//! Formats, compiled: a list of parts that are copied or printed one after the other.
+//! Formats, compiled: literals and operators in turn, which are copied and printed one after the other.
 
-use super::escape::{push_address, push_ip, push_json, push_number, push_text};
-use super::operator::{FormatError, Operator, Piece, Value, parse};
+use super::escape::{push_json, push_text};
+use super::line::{Line, Literal};
+use super::operator::{FormatError, Operator, Piece, Read, parse};
 use super::record::RequestRecord;
-use super::timestamp::push_timestamp;
-use crate::flags::ResponseFlags;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What one value probably needs of a line, for the first size of a line's buffer.
+const VALUE_BYTES: usize = 32;
 
 /// Envoy's default line.
 const DEFAULT_TEXT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" \
@@ -46,19 +50,29 @@ const DEFAULT_JSON: [(&str, &str); 24] = [
 /// `set-cookie` print as `[redacted]` all the same.
 #[derive(Debug, Clone)]
 pub struct AccessLogFormat {
-    parts: Vec<Part>,
+    fields: Vec<Field>,
+    /// What follows the last field.
+    end: Literal,
+    bytes_expected: usize,
 }
 
+/// A value and what stands before it.
 #[derive(Debug, Clone)]
-enum Part {
-    /// Copied as it is.
-    Literal(Box<[u8]>),
-    /// A value in a line of text; `-` when missing.
-    Text(Operator),
-    /// A whole JSON value: a number, a string with its quotes, or `null` when missing.
-    Json(Operator),
-    /// A value inside a JSON string that holds more than it; `-` when missing.
-    JsonInside(Operator),
+struct Field {
+    before: Literal,
+    operator: Operator,
+    style: Style,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    /// In a line of text; `-` when missing.
+    Text,
+    /// A whole JSON value: a number, a string with its quotes, or `null` when missing. What is not a number finds its
+    /// opening quote in the literal before it.
+    Json,
+    /// Inside a JSON string that holds more than it; `-` when missing.
+    JsonInside,
 }
 
 impl AccessLogFormat {
@@ -78,15 +92,14 @@ impl AccessLogFormat {
     /// # Errors
     /// The first fault of the template.
     pub fn text(template: &str) -> Result<AccessLogFormat, FormatError> {
-        let mut parts = Vec::new();
+        let mut compiler = Compiler::default();
         for piece in parse(template.strip_suffix('\n').unwrap_or(template))? {
-            parts.push(match piece {
-                Piece::Literal(literal) => Part::Literal(literal.into_bytes().into()),
-                Piece::Operator(operator) => Part::Text(operator),
-            });
+            match piece {
+                Piece::Literal(text) => compiler.literal.extend_from_slice(text.as_bytes()),
+                Piece::Operator(operator) => compiler.push(operator, Style::Text),
+            }
         }
-        parts.push(Part::Literal(Box::from(*b"\n")));
-        Ok(AccessLogFormat { parts })
+        Ok(compiler.end_with(b"\n"))
     }
 
     /// A JSON object: keys to templates, in this order. A template that is one operator becomes a number, a string or
@@ -95,89 +108,183 @@ impl AccessLogFormat {
     /// # Errors
     /// The first fault, with its key.
     pub fn json(fields: &[(String, String)]) -> Result<AccessLogFormat, FormatError> {
-        let mut parts = Vec::new();
-        let mut literal = vec![b'{'];
+        let mut compiler = Compiler::default();
+        compiler.literal.push(b'{');
         for (place, (key, template)) in fields.iter().enumerate() {
             if fields[..place].iter().any(|(earlier, _)| earlier == key) {
                 return Err(FormatError::DuplicateKey { key: key.clone() });
             }
+            let literal = &mut compiler.literal;
             literal.extend_from_slice(if place == 0 { b"\"" } else { b",\"" });
-            push_json(key.as_bytes(), &mut literal);
+            push_json(key.as_bytes(), literal);
             literal.extend_from_slice(b"\":");
             let in_key = |source| FormatError::InKey {
                 key: key.clone(),
                 source: Box::new(source),
             };
-            json_value(parse(template).map_err(in_key)?, &mut literal, &mut parts);
+            compiler.push_json_value(parse(template).map_err(in_key)?);
         }
-        literal.extend_from_slice(b"}\n");
-        parts.push(Part::Literal(literal.into()));
-        Ok(AccessLogFormat { parts })
+        Ok(compiler.end_with(b"}\n"))
+    }
+
+    /// Looks headers up by number from now on, where `number_of` knows one for their name in lower case. Every
+    /// [`HeaderLookup`](super::HeaderLookup) of a record that is written must know the same numbers.
+    #[must_use]
+    pub fn number_names(mut self, number_of: impl Fn(&str) -> Option<u8>) -> AccessLogFormat {
+        for field in &mut self.fields {
+            if let Operator::Header(header) = &mut field.operator {
+                header.number_names(&number_of);
+            }
+        }
+        self
     }
 
     /// Appends the line of `record` to `out`, its newline included.
     pub fn write(&self, record: &RequestRecord<'_>, out: &mut Vec<u8>) {
-        for part in &self.parts {
-            match part {
-                Part::Literal(literal) => out.extend_from_slice(literal),
-                Part::Text(operator) => push_value(operator.read(record), b"-", push_text, out),
-                Part::JsonInside(operator) => push_value(operator.read(record), b"-", push_json, out),
-                Part::Json(operator) => match operator.read(record) {
-                    value @ (Value::Missing | Value::Number(_)) => push_value(value, b"null", push_json, out),
-                    value => {
-                        out.push(b'"');
-                        push_value(value, b"", push_json, out);
-                        out.push(b'"');
-                    }
-                },
+        let mut line = Line::begin(out, self.bytes_expected);
+        for field in &self.fields {
+            line.push_literal(&field.before);
+            field.print(record, &mut line);
+        }
+        line.push_literal(&self.end);
+        line.finish();
+    }
+}
+
+/// A format so far.
+#[derive(Default)]
+struct Compiler {
+    fields: Vec<Field>,
+    /// What follows the last field.
+    literal: Vec<u8>,
+}
+
+impl Compiler {
+    fn push(&mut self, operator: Operator, style: Style) {
+        if style == Style::Json && !operator.is_number() {
+            self.literal.push(b'"');
+        }
+        let before = Literal::new(&self.literal);
+        self.literal.clear();
+        self.fields.push(Field {
+            before,
+            operator,
+            style,
+        });
+    }
+
+    fn push_json_value(&mut self, pieces: Vec<Piece>) {
+        if let [Piece::Operator(operator)] = pieces.as_slice() {
+            return self.push(operator.clone(), Style::Json);
+        }
+        self.literal.push(b'"');
+        for piece in pieces {
+            match piece {
+                Piece::Literal(text) => push_json(text.as_bytes(), &mut self.literal),
+                Piece::Operator(operator) => self.push(operator, Style::JsonInside),
+            }
+        }
+        self.literal.push(b'"');
+    }
+
+    fn end_with(mut self, last: &[u8]) -> AccessLogFormat {
+        self.literal.extend_from_slice(last);
+        let end = Literal::new(&self.literal);
+        let literals = self.fields.iter().map(|field| field.before.room_bytes());
+        AccessLogFormat {
+            bytes_expected: literals.sum::<usize>() + end.room_bytes() + self.fields.len() * VALUE_BYTES,
+            fields: self.fields,
+            end,
+        }
+    }
+}
+
+impl Field {
+    #[inline]
+    fn print(&self, record: &RequestRecord<'_>, line: &mut Line<'_>) {
+        let read = match &self.operator {
+            Operator::Header(header) => return self.print_text(header.read(record), line),
+            Operator::Plain(read) => read,
+        };
+        match *read {
+            Read::Text(read) => self.print_text(read(record).map(str::as_bytes), line),
+            Read::Number(read) => line.push_number(read(record)),
+            Read::Milliseconds(read) => self.print_number(read(record).map(milliseconds), line),
+            Read::Port(read) => {
+                let port = read(record).map(|address| address.port().into());
+                self.print_number(port, line);
+            }
+            Read::Time(read) => {
+                line.push_time(read(record));
+                self.close(line);
+            }
+            Read::Flags(read) => {
+                line.push_flags(read(record));
+                self.close(line);
+            }
+            Read::Address(read) => self.print_string(read(record), Line::push_address, line),
+            Read::Ip(read) => {
+                let print = |line: &mut Line<'_>, address: &SocketAddr| line.push_ip(address.ip());
+                self.print_string(read(record), print, line);
             }
         }
     }
-}
 
-/// Appends one JSON value to `parts`, gathering literal bytes in `literal`.
-fn json_value(pieces: Vec<Piece>, literal: &mut Vec<u8>, parts: &mut Vec<Part>) {
-    let mut push_part = |literal: &mut Vec<u8>, part: Part| {
-        parts.push(Part::Literal(std::mem::take(literal).into()));
-        parts.push(part);
-    };
-    if let [Piece::Operator(operator)] = pieces.as_slice() {
-        return push_part(literal, Part::Json(operator.clone()));
+    #[inline(always)]
+    fn print_text(&self, value: Option<&[u8]>, line: &mut Line<'_>) {
+        let print = |line: &mut Line<'_>, value: &[u8]| {
+            if !line.push_clean(value) {
+                let escape = if self.style == Style::Text {
+                    push_text
+                } else {
+                    push_json
+                };
+                line.append(|out| escape(value, out));
+            }
+        };
+        self.print_string(value, print, line);
     }
-    literal.push(b'"');
-    for piece in pieces {
-        match piece {
-            Piece::Literal(text) => push_json(text.as_bytes(), literal),
-            Piece::Operator(operator) => push_part(literal, Part::JsonInside(operator)),
+
+    /// What would be a string in JSON.
+    #[inline(always)]
+    fn print_string<'o, T: ?Sized>(
+        &self,
+        value: Option<&T>,
+        print: impl FnOnce(&mut Line<'o>, &T),
+        line: &mut Line<'o>,
+    ) {
+        match value {
+            Some(value) => {
+                print(line, value);
+                self.close(line);
+            }
+            None if self.style == Style::Json => line.push_null_for_quote(),
+            None => line.push_byte(b'-'),
         }
     }
-    literal.push(b'"');
-}
 
-/// Appends a value; text goes through `escape`, everything else is clean by construction.
-#[inline]
-fn push_value(value: Value<'_>, missing: &[u8], escape: fn(&[u8], &mut Vec<u8>), out: &mut Vec<u8>) {
-    match value {
-        Value::Missing => out.extend_from_slice(missing),
-        Value::Number(number) => push_number(number, out),
-        Value::Text(text) => escape(text, out),
-        Value::Time(time) => push_timestamp(time, out),
-        Value::Address(address) => push_address(address, out),
-        Value::Ip(address) => push_ip(address, out),
-        Value::Flags(flags) => push_flags(flags, out),
-    }
-}
-
-fn push_flags(flags: ResponseFlags, out: &mut Vec<u8>) {
-    if flags.is_empty() {
-        return out.push(b'-');
-    }
-    for (place, name) in flags.names().enumerate() {
-        if place > 0 {
-            out.push(b',');
+    #[inline(always)]
+    fn print_number(&self, number: Option<u64>, line: &mut Line<'_>) {
+        match number {
+            Some(number) => line.push_number(number),
+            None if self.style == Style::Json => line.push_null(),
+            None => line.push_byte(b'-'),
         }
-        out.extend_from_slice(name.as_bytes());
     }
+
+    /// The closing quote of a JSON string.
+    #[inline(always)]
+    fn close(&self, line: &mut Line<'_>) {
+        if self.style == Style::Json {
+            line.push_byte(b'"');
+        }
+    }
+}
+
+#[inline(always)]
+fn milliseconds(duration: Duration) -> u64 {
+    let whole = duration.as_secs().saturating_mul(1_000);
+    whole.saturating_add(duration.subsec_millis().into())
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 //! The grammar is Envoy's: `%NAME%`, `%NAME(argument)%`, `%NAME(argument):length%`, and `%%` for a percent sign. An
 //! operator that does not exist is an error, never an empty field.
 
-use super::record::{HeaderLookup, RequestRecord};
+use super::record::{HeaderLookup, HeaderName, RequestRecord};
 use crate::flags::ResponseFlags;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 /// Headers whose values are credentials. A header that a format names is allowed to be logged, but these print as
@@ -63,77 +63,100 @@ fn suggestion(nearest: Option<&str>) -> String {
     nearest.map_or(String::new(), |nearest| format!("; did you mean %{nearest}%?"))
 }
 
-/// What an operator has read.
-pub(super) enum Value<'a> {
-    Missing,
-    Number(u64),
+/// What a plain operator reads from a record: one function for each type of value.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Read {
+    Number(fn(&RequestRecord<'_>) -> u64),
+    Milliseconds(fn(&RequestRecord<'_>) -> Option<Duration>),
+    Port(ReadAddress),
     /// Bytes from anywhere: to be escaped.
-    Text(&'a [u8]),
-    Time(SystemTime),
-    Address(SocketAddr),
-    Ip(IpAddr),
-    Flags(ResponseFlags),
+    Text(for<'a> fn(&RequestRecord<'a>) -> Option<&'a str>),
+    Time(fn(&RequestRecord<'_>) -> SystemTime),
+    Address(ReadAddress),
+    /// An address without its port.
+    Ip(ReadAddress),
+    Flags(fn(&RequestRecord<'_>) -> ResponseFlags),
 }
 
-type Read = for<'a> fn(&RequestRecord<'a>) -> Value<'a>;
+type ReadAddress = for<'r> fn(&'r RequestRecord<'_>) -> Option<&'r SocketAddr>;
 
 /// The operators without an argument.
 const PLAIN: &[(&str, Read)] = &[
-    ("BYTES_RECEIVED", |record| Value::Number(record.bytes_received)),
-    ("BYTES_SENT", |record| Value::Number(record.bytes_sent)),
-    ("CONNECTION_ID", |record| Value::Number(record.connection_id)),
-    ("DOWNSTREAM_DIRECT_REMOTE_ADDRESS", |record| {
-        address(record.downstream_direct_remote_address)
-    }),
-    ("DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", |record| {
-        ip(record.downstream_direct_remote_address)
-    }),
-    ("DOWNSTREAM_LOCAL_ADDRESS", |record| {
-        address(record.downstream_local_address)
-    }),
-    ("DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", |record| {
-        ip(record.downstream_local_address)
-    }),
-    ("DOWNSTREAM_LOCAL_PORT", |record| {
-        port(record.downstream_local_address)
-    }),
-    ("DOWNSTREAM_REMOTE_ADDRESS", |record| {
-        address(record.downstream_remote_address)
-    }),
-    ("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", |record| {
-        ip(record.downstream_remote_address)
-    }),
-    ("DOWNSTREAM_REMOTE_PORT", |record| {
-        port(record.downstream_remote_address)
-    }),
-    ("DURATION", |record| milliseconds(Some(record.duration))),
-    ("FILTER_CHAIN_NAME", |record| text(record.filter_chain_name)),
-    ("PROTOCOL", |record| text(record.protocol)),
-    ("REQUESTED_SERVER_NAME", |record| {
-        text(record.requested_server_name)
-    }),
-    ("REQUEST_DURATION", |record| milliseconds(record.request_duration)),
-    ("RESPONSE_CODE", |record| {
-        Value::Number(record.response_code.into())
-    }),
-    ("RESPONSE_CODE_DETAILS", |record| {
-        text(record.response_code_details)
-    }),
-    ("RESPONSE_DURATION", |record| {
-        milliseconds(record.response_duration)
-    }),
-    ("RESPONSE_FLAGS", |record| Value::Flags(record.response_flags)),
-    ("ROUTE_NAME", |record| text(record.route_name)),
-    ("START_TIME", |record| Value::Time(record.start_time)),
-    ("UPSTREAM_CLUSTER", |record| text(record.upstream_cluster)),
-    ("UPSTREAM_HOST", |record| address(record.upstream_host)),
-    ("UPSTREAM_LOCAL_ADDRESS", |record| {
-        address(record.upstream_local_address)
-    }),
-    ("UPSTREAM_REQUEST_ATTEMPT_COUNT", |record| {
-        Value::Number(record.upstream_request_attempt_count.into())
-    }),
-    ("VIRTUAL_HOST_NAME", |record| text(record.virtual_host)),
+    ("BYTES_RECEIVED", Read::Number(|record| record.bytes_received)),
+    ("BYTES_SENT", Read::Number(|record| record.bytes_sent)),
+    ("CONNECTION_ID", Read::Number(|record| record.connection_id)),
+    (
+        "DOWNSTREAM_DIRECT_REMOTE_ADDRESS",
+        Read::Address(|record| record.downstream_direct_remote_address.as_ref()),
+    ),
+    (
+        "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT",
+        Read::Ip(|record| record.downstream_direct_remote_address.as_ref()),
+    ),
+    (
+        "DOWNSTREAM_LOCAL_ADDRESS",
+        Read::Address(|record| record.downstream_local_address.as_ref()),
+    ),
+    (
+        "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT",
+        Read::Ip(|record| record.downstream_local_address.as_ref()),
+    ),
+    (
+        "DOWNSTREAM_LOCAL_PORT",
+        Read::Port(|record| record.downstream_local_address.as_ref()),
+    ),
+    (
+        "DOWNSTREAM_REMOTE_ADDRESS",
+        Read::Address(|record| record.downstream_remote_address.as_ref()),
+    ),
+    (
+        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
+        Read::Ip(|record| record.downstream_remote_address.as_ref()),
+    ),
+    (
+        "DOWNSTREAM_REMOTE_PORT",
+        Read::Port(|record| record.downstream_remote_address.as_ref()),
+    ),
+    ("DURATION", Read::Milliseconds(|record| Some(record.duration))),
+    ("FILTER_CHAIN_NAME", Read::Text(|record| record.filter_chain_name)),
+    ("PROTOCOL", Read::Text(|record| record.protocol)),
+    (
+        "REQUESTED_SERVER_NAME",
+        Read::Text(|record| record.requested_server_name),
+    ),
+    (
+        "REQUEST_DURATION",
+        Read::Milliseconds(|record| record.request_duration),
+    ),
+    (
+        "RESPONSE_CODE",
+        Read::Number(|record| record.response_code.into()),
+    ),
+    (
+        "RESPONSE_CODE_DETAILS",
+        Read::Text(|record| record.response_code_details),
+    ),
+    (
+        "RESPONSE_DURATION",
+        Read::Milliseconds(|record| record.response_duration),
+    ),
+    ("RESPONSE_FLAGS", Read::Flags(|record| record.response_flags)),
+    ("ROUTE_NAME", Read::Text(|record| record.route_name)),
+    ("START_TIME", Read::Time(|record| record.start_time)),
+    ("UPSTREAM_CLUSTER", Read::Text(|record| record.upstream_cluster)),
+    (
+        "UPSTREAM_HOST",
+        Read::Address(|record| record.upstream_host.as_ref()),
+    ),
+    (
+        "UPSTREAM_LOCAL_ADDRESS",
+        Read::Address(|record| record.upstream_local_address.as_ref()),
+    ),
+    (
+        "UPSTREAM_REQUEST_ATTEMPT_COUNT",
+        Read::Number(|record| record.upstream_request_attempt_count.into()),
+    ),
+    ("VIRTUAL_HOST_NAME", Read::Text(|record| record.virtual_host)),
 ];
 
 /// The operators that take a header's name.
@@ -142,33 +165,6 @@ const HEADERS: &[(&str, Section)] = &[
     ("RESP", Section::Response),
     ("TRAILER", Section::Trailers),
 ];
-
-fn text(value: Option<&str>) -> Value<'_> {
-    value.map_or(Value::Missing, |value| Value::Text(value.as_bytes()))
-}
-
-fn address(value: Option<SocketAddr>) -> Value<'static> {
-    value.map_or(Value::Missing, Value::Address)
-}
-
-fn ip(value: Option<SocketAddr>) -> Value<'static> {
-    value.map_or(Value::Missing, |value| Value::Ip(value.ip()))
-}
-
-fn port(value: Option<SocketAddr>) -> Value<'static> {
-    value.map_or(Value::Missing, |value| Value::Number(value.port().into()))
-}
-
-fn milliseconds(value: Option<Duration>) -> Value<'static> {
-    value.map_or(Value::Missing, |value| {
-        Value::Number(
-            value
-                .as_secs()
-                .saturating_mul(1_000)
-                .saturating_add(value.subsec_millis().into()),
-        )
-    })
-}
 
 /// Which header a header operator reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,8 +176,8 @@ enum Section {
 
 /// A header's name, and whether its value is a credential.
 #[derive(Debug, Clone)]
-struct HeaderName {
-    lower_case: Box<str>,
+struct ShownName {
+    name: HeaderName,
     credential: bool,
 }
 
@@ -198,43 +194,53 @@ pub(super) enum Operator {
 #[derive(Debug, Clone)]
 pub(super) struct HeaderOperator {
     section: Section,
-    name: HeaderName,
-    alternative: Option<HeaderName>,
+    name: ShownName,
+    alternative: Option<ShownName>,
     length_max: usize,
 }
 
 impl Operator {
-    /// What this operator says of `record`.
-    pub(super) fn read<'a>(&self, record: &RequestRecord<'a>) -> Value<'a> {
-        match self {
-            Operator::Plain(read) => read(record),
-            Operator::Header(header) => header.read(record),
-        }
+    /// Whether it prints a number, which JSON does not quote.
+    pub(super) fn is_number(&self) -> bool {
+        matches!(
+            self,
+            Operator::Plain(Read::Number(_) | Read::Milliseconds(_) | Read::Port(_))
+        )
     }
 }
 
 impl HeaderOperator {
-    fn read<'a>(&self, record: &RequestRecord<'a>) -> Value<'a> {
-        let headers: &'a dyn HeaderLookup = match (self.section, record.trailers) {
-            (Section::Request, _) => record.request,
-            (Section::Response, _) => record.response,
-            (Section::Trailers, Some(trailers)) => trailers,
-            (Section::Trailers, None) => return Value::Missing,
+    /// The bytes that this operator shows of `record`: from anywhere, to be escaped.
+    #[inline]
+    pub(super) fn read<'a>(&self, record: &RequestRecord<'a>) -> Option<&'a [u8]> {
+        let headers: &'a dyn HeaderLookup = match self.section {
+            Section::Request => record.request,
+            Section::Response => record.response,
+            Section::Trailers => record.trailers?,
         };
-        if let Some(value) = headers.lookup(&self.name.lower_case) {
-            return self.shown(value, &self.name);
+        if let Some(value) = headers.lookup(&self.name.name) {
+            return Some(self.shown(value, &self.name));
         }
-        if let Some(alternative) = &self.alternative
-            && let Some(value) = headers.lookup(&alternative.lower_case)
-        {
-            return self.shown(value, alternative);
-        }
-        Value::Missing
+        let alternative = self.alternative.as_ref()?;
+        let value = headers.lookup(&alternative.name)?;
+        Some(self.shown(value, alternative))
     }
 
-    fn shown<'a>(&self, value: &'a [u8], name: &HeaderName) -> Value<'a> {
+    #[inline]
+    fn shown<'a>(&self, value: &'a [u8], name: &ShownName) -> &'a [u8] {
         let value = if name.credential { REDACTED } else { value };
-        Value::Text(&value[..value.len().min(self.length_max)])
+        &value[..value.len().min(self.length_max)]
+    }
+
+    /// Replaces names by the numbers that they have.
+    pub(super) fn number_names(&mut self, number_of: &dyn Fn(&str) -> Option<u8>) {
+        for shown in std::iter::once(&mut self.name).chain(&mut self.alternative) {
+            if let HeaderName::Named(name) = &shown.name
+                && let Some(number) = number_of(name)
+            {
+                shown.name = HeaderName::Numbered(number);
+            }
+        }
     }
 }
 
@@ -334,25 +340,28 @@ fn parse_header_operator(section: Section, rest: &str) -> Result<HeaderOperator,
     })
 }
 
-fn header_name(section: Section, name: &str) -> Result<HeaderName, &'static str> {
+fn header_name(section: Section, name: &str) -> Result<ShownName, &'static str> {
     let lower_case = name.to_ascii_lowercase();
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&'*+-.^_`|~".contains(&byte);
-    match lower_case.strip_prefix(':') {
-        Some("method" | "path" | "authority" | "scheme") if section == Section::Request => {}
-        Some(_) => {
-            return Err("the pseudo-headers are :METHOD, :PATH, :AUTHORITY and :SCHEME, of requests only");
-        }
-        None if lower_case.is_empty() => return Err("a header's name is missing"),
-        None if !lower_case.bytes().all(is_token) => {
+    let pseudo = "the pseudo-headers are :METHOD, :PATH, :AUTHORITY and :SCHEME, of requests only";
+    let credential = CREDENTIALS.contains(&lower_case.as_str());
+    let name = match lower_case.as_str() {
+        ":method" => HeaderName::Method,
+        ":path" => HeaderName::Path,
+        ":authority" => HeaderName::Authority,
+        ":scheme" => HeaderName::Scheme,
+        "" => return Err("a header's name is missing"),
+        _ if lower_case.starts_with(':') => return Err(pseudo),
+        _ if !lower_case.bytes().all(is_token) => {
             return Err("a header's name has a character that none can have");
         }
-        None => {}
+        _ => HeaderName::Named(lower_case.into()),
+    };
+    match name {
+        HeaderName::Named(_) => Ok(ShownName { name, credential }),
+        _ if section == Section::Request => Ok(ShownName { name, credential }),
+        _ => Err(pseudo),
     }
-    let credential = CREDENTIALS.contains(&lower_case.as_str());
-    Ok(HeaderName {
-        lower_case: lower_case.into(),
-        credential,
-    })
 }
 
 /// The operator that `name` was probably meant to be.

@@ -5,16 +5,33 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-/// Header fields by name. Names are asked for in lower case; pseudo-headers by their HTTP/2 names (`:method`, `:path`,
-/// `:authority`, `:scheme`), whatever version the request came in.
+/// A header's name, as a compiled format holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderName {
+    /// `:method`
+    Method,
+    /// `:path`
+    Path,
+    /// `:authority`
+    Authority,
+    /// `:scheme`
+    Scheme,
+    /// A field's name by the number that [`AccessLogFormat::number_names`](super::AccessLogFormat::number_names) was
+    /// told; formats that were told none have none.
+    Numbered(u8),
+    /// A field's name in lower case.
+    Named(Box<str>),
+}
+
+/// Header fields by name; pseudo-headers whatever version the request came in.
 pub trait HeaderLookup {
     /// The first field of this name.
-    fn lookup(&self, name: &str) -> Option<&[u8]>;
+    fn lookup(&self, name: &HeaderName) -> Option<&[u8]>;
 }
 
 /// No header at all.
 impl HeaderLookup for () {
-    fn lookup(&self, _: &str) -> Option<&[u8]> {
+    fn lookup(&self, _: &HeaderName) -> Option<&[u8]> {
         None
     }
 }

@@ -1,16 +1,37 @@
 //! Instants as ISO 8601 in UTC with milliseconds, `2024-05-01T09:30:00.123Z`, without a calendar library.
 
 use super::escape::digit_pair;
+use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Appends `time`; what lies before 1970 prints as its first moment, and the year of four digits begins anew after
+/// A second since 1970 and its text, milliseconds open.
+type Second = (u64, [u8; 24]);
+
+/// The text of `time`; what lies before 1970 prints as its first moment, and the year of four digits begins anew after
 /// 9999.
-pub(super) fn push_timestamp(time: SystemTime, out: &mut Vec<u8>) {
+#[inline]
+pub(super) fn timestamp(time: SystemTime) -> [u8; 24] {
+    thread_local! {
+        /// The last second that was asked for: lines of one thread are mostly of the same.
+        static LAST: Cell<Second> = const { Cell::new((0, *b"1970-01-01T00:00:00.000Z")) };
+    }
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let seconds = since.as_secs();
+    let (last, mut text) = LAST.get();
+    if last != seconds {
+        text = text_of_second(seconds);
+        LAST.set((seconds, text));
+    }
+    let milliseconds = since.subsec_millis();
+    text[20] = b'0' + (milliseconds / 100) as u8;
+    text[21..23].copy_from_slice(&digit_pair(milliseconds % 100));
+    text
+}
+
+#[cold]
+fn text_of_second(seconds: u64) -> [u8; 24] {
     let (year, month, day) = civil_from_days(seconds / 86_400);
     let second_of_day = (seconds % 86_400) as u32;
-    let milliseconds = since.subsec_millis();
     let mut text = *b"0000-00-00T00:00:00.000Z";
     text[0..2].copy_from_slice(&digit_pair(year / 100 % 100));
     text[2..4].copy_from_slice(&digit_pair(year % 100));
@@ -19,9 +40,7 @@ pub(super) fn push_timestamp(time: SystemTime, out: &mut Vec<u8>) {
     text[11..13].copy_from_slice(&digit_pair(second_of_day / 3_600));
     text[14..16].copy_from_slice(&digit_pair(second_of_day / 60 % 60));
     text[17..19].copy_from_slice(&digit_pair(second_of_day % 60));
-    text[20] = b'0' + (milliseconds / 100) as u8;
-    text[21..23].copy_from_slice(&digit_pair(milliseconds % 100));
-    out.extend_from_slice(&text);
+    text
 }
 
 /// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant's `civil_from_days`, for days that are not
@@ -49,18 +68,24 @@ mod tests {
 
     #[test]
     fn instants_print_as_iso_8601() {
+        let before = UNIX_EPOCH - Duration::from_millis(1_500);
+        assert_eq!(&timestamp(before), b"1970-01-01T00:00:00.000Z");
         let table = [
             (0, "1970-01-01T00:00:00.000Z"),
+            (999, "1970-01-01T00:00:00.999Z"),
             (951_782_399_999, "2000-02-28T23:59:59.999Z"),
             (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (951_782_400_120, "2000-02-29T00:00:00.120Z"),
             (1_709_164_800_001, "2024-02-29T00:00:00.001Z"),
             (1_735_689_599_050, "2024-12-31T23:59:59.050Z"),
             (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
         ];
         for (milliseconds, expected) in table {
-            let mut out = Vec::new();
-            push_timestamp(UNIX_EPOCH + Duration::from_millis(milliseconds), &mut out);
-            assert_eq!(String::from_utf8(out).unwrap(), expected);
+            // The second time from the cache.
+            for _ in 0..2 {
+                let text = timestamp(UNIX_EPOCH + Duration::from_millis(milliseconds));
+                assert_eq!(std::str::from_utf8(&text).unwrap(), expected);
+            }
         }
     }
 

@@ -1,11 +1,23 @@
-use super::super::record::HeaderLookup;
+use super::super::record::{HeaderLookup, HeaderName};
 use super::*;
-use std::time::{Duration, UNIX_EPOCH};
+use crate::flags::ResponseFlags;
+use std::time::UNIX_EPOCH;
+
+/// The names that have numbers, where a test gives them.
+const NUMBERED: [&str; 3] = ["server", "x-request-id", "cookie"];
 
 struct Headers(&'static [(&'static str, &'static [u8])]);
 
 impl HeaderLookup for Headers {
-    fn lookup(&self, name: &str) -> Option<&[u8]> {
+    fn lookup(&self, name: &HeaderName) -> Option<&[u8]> {
+        let name = match name {
+            HeaderName::Method => ":method",
+            HeaderName::Path => ":path",
+            HeaderName::Authority => ":authority",
+            HeaderName::Scheme => ":scheme",
+            HeaderName::Numbered(number) => NUMBERED[usize::from(*number)],
+            HeaderName::Named(name) => name,
+        };
         self.0
             .iter()
             .find(|(known, _)| *known == name)
@@ -210,6 +222,33 @@ fn credentials_never_print_even_when_named() {
         "%REQ(AUTHORIZATION)% %REQ(X-ABSENT?Cookie)% %RESP(set-cookie)% %REQ(PROXY-AUTHORIZATION)%";
     let printed = line(&AccessLogFormat::text(template).unwrap(), &record());
     assert_eq!(printed, "[redacted] [redacted] [redacted] -\n");
+}
+
+#[test]
+fn numbered_names_are_looked_up_by_number_and_stay_credentials() {
+    struct ByNumber;
+    impl HeaderLookup for ByNumber {
+        fn lookup(&self, name: &HeaderName) -> Option<&[u8]> {
+            match name {
+                HeaderName::Numbered(number) => Some(NUMBERED[usize::from(*number)].as_bytes()),
+                _ => None,
+            }
+        }
+    }
+    let template = "%REQ(SERVER)% %REQ(X-Request-Id):3% %REQ(X-OTHER?COOKIE)% %REQ(USER-AGENT)% %REQ(:PATH)%";
+    let format = AccessLogFormat::text(template).unwrap().number_names(|name| {
+        let number = NUMBERED.iter().position(|known| *known == name)?;
+        u8::try_from(number).ok()
+    });
+    let by_number = RequestRecord {
+        request: &ByNumber,
+        ..record()
+    };
+    assert_eq!(line(&format, &by_number), "server x-r [redacted] - -\n");
+    assert_eq!(
+        line(&format, &record()),
+        "- d2a [redacted] curl/8.5 (\\\"quoted\\\") /cart?id=1\n"
+    );
 }
 
 #[test]

@@ -1,0 +1,108 @@
+use super::*;
+
+/// What one push leaves in a buffer, whatever room it finds.
+fn printed(push: impl Fn(&mut Line<'_>)) -> String {
+    let texts = [0, 1, 7, 64].map(|bytes_expected| {
+        let mut out = b"before ".to_vec();
+        let mut line = Line::begin(&mut out, bytes_expected);
+        push(&mut line);
+        line.finish();
+        String::from_utf8(out).unwrap()
+    });
+    assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
+    texts[0].strip_prefix("before ").unwrap().to_owned()
+}
+
+#[test]
+fn literals_of_every_length_are_whole() {
+    let text = "0123456789".repeat(10);
+    for length in 0..text.len() {
+        let literal = Literal::new(&text.as_bytes()[..length]);
+        let twice = printed(|line| {
+            line.push_literal(&literal);
+            line.push_literal(&literal);
+        });
+        assert_eq!(twice, text[..length].repeat(2));
+    }
+}
+
+#[test]
+fn clean_values_of_every_length_are_copied() {
+    let text = "abcdefghijklm nopqrstuvwxyz~!#[]".repeat(3);
+    for length in 0..text.len() {
+        let copied = printed(|line| {
+            assert!(line.push_clean(&text.as_bytes()[..length]));
+            line.push_byte(b'|');
+        });
+        assert_eq!(copied, format!("{}|", &text[..length]));
+    }
+}
+
+#[test]
+fn every_byte_that_needs_an_escape_is_seen_at_every_place() {
+    for length in [1, 3, 4, 7, 8, 11, 15, 16, 17, 31, 35] {
+        for place in 0..length {
+            for byte in 0..=255_u8 {
+                let clean = matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+                for filler in [b' ', b'~', b'!', b'#', b'[', b']'] {
+                    let mut value = [filler; 35];
+                    value[place] = byte;
+                    let mut out = Vec::new();
+                    let mut line = Line::begin(&mut out, 40);
+                    assert_eq!(line.push_clean(&value[..length]), clean, "{value:?}");
+                    line.finish();
+                    assert_eq!(out.len(), if clean { length } else { 0 });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn numbers_print_in_decimal() {
+    let around = (0..20).flat_map(|exponent| {
+        let power = 10_u64.pow(exponent);
+        [power - 1, power, power + 1]
+    });
+    for number in around.chain([u64::MAX, 12_345]).chain(0..10_100) {
+        assert_eq!(printed(|line| line.push_number(number)), number.to_string());
+    }
+}
+
+#[test]
+fn addresses_print_as_the_standard_library_does() {
+    for address in [
+        "10.0.200.3:80",
+        "255.255.255.255:65535",
+        "[2001:db8::1]:443",
+        "[::1]:0",
+    ] {
+        let both = printed(|line| {
+            line.push_address(&address.parse().unwrap());
+            line.push_byte(b' ');
+        });
+        assert_eq!(both, format!("{address} "));
+    }
+    assert_eq!(printed(|line| line.push_ip("::1".parse().unwrap())), "::1");
+    assert_eq!(
+        printed(|line| line.push_ip("10.20.255.9".parse().unwrap())),
+        "10.20.255.9"
+    );
+}
+
+#[test]
+fn flags_are_joined_by_commas() {
+    assert_eq!(printed(|line| line.push_flags(ResponseFlags::NONE)), "-");
+    let flags = ResponseFlags::URX | ResponseFlags::UF;
+    assert_eq!(printed(|line| line.push_flags(flags)), "UF,URX");
+}
+
+#[test]
+fn null_takes_the_place_of_a_quote() {
+    let literal = Literal::new(b"\"key\":\"");
+    let null = printed(|line| {
+        line.push_literal(&literal);
+        line.push_null_for_quote();
+    });
+    assert_eq!(null, "\"key\":null");
+}
