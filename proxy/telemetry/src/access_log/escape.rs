@@ -6,6 +6,9 @@
 
 /// Appends `value` for a text line.
 pub(super) fn push_text(value: &[u8], out: &mut Vec<u8>) {
+    if is_clean(value) {
+        return out.extend_from_slice(value);
+    }
     for byte in value {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
@@ -17,6 +20,9 @@ pub(super) fn push_text(value: &[u8], out: &mut Vec<u8>) {
 
 /// Appends `value` for the inside of a JSON string.
 pub(super) fn push_json(value: &[u8], out: &mut Vec<u8>) {
+    if is_clean(value) {
+        return out.extend_from_slice(value);
+    }
     for chunk in value.utf8_chunks() {
         for byte in chunk.valid().bytes() {
             match byte {
@@ -34,6 +40,14 @@ pub(super) fn push_json(value: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice(b"\\ufffd");
         }
     }
+}
+
+/// Whether a value came here only because it was too long for what was left.
+fn is_clean(value: &[u8]) -> bool {
+    let (blocks, rest) = value.as_chunks();
+    let mut dirt = Dirt::default();
+    blocks.iter().for_each(|block| dirt.look_at(block));
+    dirt.is_none() && rest.iter().all(|byte| dirt_of_word([*byte; 8]) == 0)
 }
 
 fn hex(digit: u8) -> u8 {
@@ -99,22 +113,21 @@ pub(super) fn decimal_quad(number: u32) -> [u8; 4] {
     [a, b, c, d]
 }
 
-/// Each octet in decimal with a dot behind it.
-pub(super) static OCTETS: [[u8; 4]; 256] = {
-    let mut table = [[b'.'; 4]; 256];
-    let mut octet = 0;
+/// Each octet in decimal with a dot behind it, first digit lowest, and how many bytes that is.
+pub(super) static OCTETS: [(u32, u32); 256] = {
+    let mut table = [(0, 0); 256];
+    let mut octet: u32 = 0;
     while octet < 256 {
-        let (hundreds, tens, ones) = (octet / 100, octet / 10 % 10, octet % 10);
-        let mut at = 0;
-        if octet >= 100 {
-            table[octet][at] = b'0' + hundreds as u8;
-            at += 1;
+        let (mut text, mut bytes, mut left) = (b'.' as u32, 1, octet);
+        loop {
+            text = (text << 8) | (b'0' as u32 + left % 10);
+            bytes += 1;
+            left /= 10;
+            if left == 0 {
+                break;
+            }
         }
-        if octet >= 10 {
-            table[octet][at] = b'0' + tens as u8;
-            at += 1;
-        }
-        table[octet][at] = b'0' + ones as u8;
+        table[octet as usize] = (text, bytes);
         octet += 1;
     }
     table

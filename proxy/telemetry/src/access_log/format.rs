@@ -4,9 +4,12 @@ use super::escape::{push_json, push_text};
 use super::line::{Line, Literal};
 use super::operator::{FormatError, Operator, Piece, Read, parse};
 use super::record::RequestRecord;
+use crate::flags::ResponseFlags;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+/// No value but text is longer: flags are, when all are set, and then an IPv6 address with its zone and port.
+const BOUNDED_VALUE_BYTES_MAX: usize = 128;
 /// What one value probably needs of a line, for the first size of a line's buffer.
 const VALUE_BYTES: usize = 32;
 
@@ -141,13 +144,37 @@ impl AccessLogFormat {
 
     /// Appends the line of `record` to `out`, its newline included.
     pub fn write(&self, record: &RequestRecord<'_>, out: &mut Vec<u8>) {
-        let mut line = Line::begin(out, self.bytes_expected);
+        let mut end = out.len();
+        out.resize(end + self.bytes_expected, 0);
         for field in &self.fields {
-            line.push_literal(&field.before);
-            field.print(record, &mut line);
+            let mut line = Line::new(&mut out[end..]);
+            match field.print(record, &mut line) {
+                Some(()) => {
+                    let left = line.bytes_left();
+                    end = out.len() - left;
+                }
+                None => end = self.print_slowly(field, record, out, end),
+            }
         }
-        line.push_literal(&self.end);
-        line.finish();
+        out.truncate(end);
+        out.extend_from_slice(self.end.as_bytes());
+    }
+
+    /// Prints a field behind `end`, and makes room for the others; their end is returned.
+    #[cold]
+    #[inline(never)]
+    fn print_slowly(
+        &self,
+        field: &Field,
+        record: &RequestRecord<'_>,
+        out: &mut Vec<u8>,
+        end: usize,
+    ) -> usize {
+        out.truncate(end);
+        field.print_escaped(record, out);
+        let end = out.len();
+        out.resize(end + self.bytes_expected, 0);
+        end
     }
 }
 
@@ -200,71 +227,63 @@ impl Compiler {
 }
 
 impl Field {
-    #[inline]
-    fn print(&self, record: &RequestRecord<'_>, line: &mut Line<'_>) {
+    #[inline(always)]
+    fn print(&self, record: &RequestRecord<'_>, line: &mut Line<'_>) -> Option<()> {
         let read = match &self.operator {
-            Operator::Header(header) => return self.print_text(header.read(record), line),
+            Operator::Header(header) => {
+                return self.print_string(header.read(record), Line::push_clean, line);
+            }
             Operator::Plain(read) => read,
         };
         match *read {
-            Read::Text(read) => self.print_text(read(record).map(str::as_bytes), line),
-            Read::Number(read) => line.push_number(read(record)),
+            Read::Text(read) => self.print_string(read(record).map(str::as_bytes), Line::push_clean, line),
+            Read::Number(read) => self.print_number(Some(read(record)), line),
             Read::Milliseconds(read) => self.print_number(read(record).map(milliseconds), line),
             Read::Port(read) => {
                 let port = read(record).map(|address| address.port().into());
-                self.print_number(port, line);
+                self.print_number(port, line)
             }
             Read::Time(read) => {
-                line.push_time(read(record));
-                self.close(line);
+                let print = |line: &mut Line<'_>, time: &SystemTime| line.push_time(*time);
+                self.print_string(Some(&read(record)), print, line)
             }
             Read::Flags(read) => {
-                line.push_flags(read(record));
-                self.close(line);
+                let print = |line: &mut Line<'_>, flags: &ResponseFlags| line.push_flags(*flags);
+                self.print_string(Some(&read(record)), print, line)
             }
             Read::Address(read) => self.print_string(read(record), Line::push_address, line),
             Read::Ip(read) => {
                 let print = |line: &mut Line<'_>, address: &SocketAddr| line.push_ip(address.ip());
-                self.print_string(read(record), print, line);
+                self.print_string(read(record), print, line)
             }
         }
-    }
-
-    #[inline(always)]
-    fn print_text(&self, value: Option<&[u8]>, line: &mut Line<'_>) {
-        let print = |line: &mut Line<'_>, value: &[u8]| {
-            if !line.push_clean(value) {
-                let escape = if self.style == Style::Text {
-                    push_text
-                } else {
-                    push_json
-                };
-                line.append(|out| escape(value, out));
-            }
-        };
-        self.print_string(value, print, line);
     }
 
     /// What would be a string in JSON.
     #[inline(always)]
-    fn print_string<'o, T: ?Sized>(
+    fn print_string<'r, T: ?Sized>(
         &self,
         value: Option<&T>,
-        print: impl FnOnce(&mut Line<'o>, &T),
-        line: &mut Line<'o>,
-    ) {
-        match value {
-            Some(value) => {
-                print(line, value);
-                self.close(line);
-            }
-            None if self.style == Style::Json => line.push_null_for_quote(),
-            None => line.push_byte(b'-'),
-        }
+        print: impl FnOnce(&mut Line<'r>, &T) -> Option<()>,
+        line: &mut Line<'r>,
+    ) -> Option<()> {
+        let is_json = self.style == Style::Json;
+        let Some(value) = value else {
+            line.push_literal(&self.before, usize::from(is_json))?;
+            return if is_json {
+                line.push_null()
+            } else {
+                line.push_byte(b'-')
+            };
+        };
+        line.push_literal(&self.before, 0)?;
+        print(line, value)?;
+        if is_json { line.push_byte(b'"') } else { Some(()) }
     }
 
     #[inline(always)]
-    fn print_number(&self, number: Option<u64>, line: &mut Line<'_>) {
+    fn print_number(&self, number: Option<u64>, line: &mut Line<'_>) -> Option<()> {
+        line.push_literal(&self.before, 0)?;
         match number {
             Some(number) => line.push_number(number),
             None if self.style == Style::Json => line.push_null(),
@@ -272,12 +291,35 @@ impl Field {
         }
     }
 
-    /// The closing quote of a JSON string.
-    #[inline(always)]
-    fn close(&self, line: &mut Line<'_>) {
-        if self.style == Style::Json {
-            line.push_byte(b'"');
+    /// Appends a field for which there was no room, or whose value has to be escaped.
+    fn print_escaped(&self, record: &RequestRecord<'_>, out: &mut Vec<u8>) {
+        let value = match &self.operator {
+            Operator::Header(header) => header.read(record),
+            Operator::Plain(Read::Text(read)) => read(record).map(str::as_bytes),
+            Operator::Plain(_) => None,
+        };
+        let Some(value) = value else {
+            return self.print_bounded(record, out);
+        };
+        out.extend_from_slice(self.before.as_bytes());
+        match self.style {
+            Style::Text => push_text(value, out),
+            Style::Json | Style::JsonInside => push_json(value, out),
         }
+        if self.style == Style::Json {
+            out.push(b'"');
+        }
+    }
+
+    /// Appends a field whose value is no text from anywhere.
+    fn print_bounded(&self, record: &RequestRecord<'_>, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.resize(start + self.before.room_bytes() + BOUNDED_VALUE_BYTES_MAX, 0);
+        let mut line = Line::new(&mut out[start..]);
+        let printed = self.print(record, &mut line);
+        debug_assert!(printed.is_some(), "{:?} is longer than any can be", self.operator);
+        let left = line.bytes_left();
+        out.truncate(out.len() - left);
     }
 }
 

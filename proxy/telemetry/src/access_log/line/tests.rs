@@ -1,16 +1,17 @@
 use super::*;
 
-/// What one push leaves in a buffer, whatever room it finds.
-fn printed(push: impl Fn(&mut Line<'_>)) -> String {
-    let texts = [0, 1, 7, 64].map(|bytes_expected| {
-        let mut out = b"before ".to_vec();
-        let mut line = Line::begin(&mut out, bytes_expected);
-        push(&mut line);
-        line.finish();
-        String::from_utf8(out).unwrap()
-    });
-    assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
-    texts[0].strip_prefix("before ").unwrap().to_owned()
+/// What a push leaves in a buffer; in every smaller one, nothing but `None`.
+fn printed(push: impl Fn(&mut Line<'_>) -> Option<()>) -> String {
+    let pushed = |bytes: usize| {
+        let mut buffer = vec![b'?'; bytes];
+        let mut line = Line::new(&mut buffer);
+        push(&mut line)?;
+        let used = bytes - line.bytes_left();
+        Some(String::from_utf8(buffer[..used].to_vec()).unwrap())
+    };
+    let text = pushed(400).expect("it fits");
+    assert!((0..text.len()).all(|bytes| pushed(bytes).is_none()), "{text}");
+    text
 }
 
 #[test]
@@ -19,9 +20,10 @@ fn literals_of_every_length_are_whole() {
     for length in 0..text.len() {
         let literal = Literal::new(&text.as_bytes()[..length]);
         let twice = printed(|line| {
-            line.push_literal(&literal);
-            line.push_literal(&literal);
+            line.push_literal(&literal, 0)?;
+            line.push_literal(&literal, 0)
         });
+        assert_eq!(literal.as_bytes(), &text.as_bytes()[..length]);
         assert_eq!(twice, text[..length].repeat(2));
     }
 }
@@ -31,8 +33,8 @@ fn clean_values_of_every_length_are_copied() {
     let text = "abcdefghijklm nopqrstuvwxyz~!#[]".repeat(3);
     for length in 0..text.len() {
         let copied = printed(|line| {
-            assert!(line.push_clean(&text.as_bytes()[..length]));
-            line.push_byte(b'|');
+            line.push_clean(&text.as_bytes()[..length])?;
+            line.push_byte(b'|')
         });
         assert_eq!(copied, format!("{}|", &text[..length]));
     }
@@ -47,11 +49,9 @@ fn every_byte_that_needs_an_escape_is_seen_at_every_place() {
                 for filler in [b' ', b'~', b'!', b'#', b'[', b']'] {
                     let mut value = [filler; 35];
                     value[place] = byte;
-                    let mut out = Vec::new();
-                    let mut line = Line::begin(&mut out, 40);
-                    assert_eq!(line.push_clean(&value[..length]), clean, "{value:?}");
-                    line.finish();
-                    assert_eq!(out.len(), if clean { length } else { 0 });
+                    let mut buffer = [0; 40];
+                    let pushed = Line::new(&mut buffer).push_clean(&value[..length]);
+                    assert_eq!(pushed.is_some(), clean, "{value:?}");
                 }
             }
         }
@@ -74,12 +74,14 @@ fn addresses_print_as_the_standard_library_does() {
     for address in [
         "10.0.200.3:80",
         "255.255.255.255:65535",
+        "1.22.3.4:1",
+        "100.2.33.244:9999",
         "[2001:db8::1]:443",
         "[::1]:0",
     ] {
         let both = printed(|line| {
-            line.push_address(&address.parse().unwrap());
-            line.push_byte(b' ');
+            line.push_address(&address.parse().unwrap())?;
+            line.push_byte(b' ')
         });
         assert_eq!(both, format!("{address} "));
     }
@@ -98,11 +100,13 @@ fn flags_are_joined_by_commas() {
 }
 
 #[test]
-fn null_takes_the_place_of_a_quote() {
-    let literal = Literal::new(b"\"key\":\"");
-    let null = printed(|line| {
-        line.push_literal(&literal);
-        line.push_null_for_quote();
-    });
-    assert_eq!(null, "\"key\":null");
+fn a_literal_goes_without_its_last_byte() {
+    for text in ["\"key\":\"", "\"", "a key of 32 bytes with its \"quote\""] {
+        let literal = Literal::new(text.as_bytes());
+        let null = printed(|line| {
+            line.push_literal(&literal, 1)?;
+            line.push_null()
+        });
+        assert_eq!(null, format!("{}null", &text[..text.len() - 1]));
+    }
 }
