@@ -47,7 +47,10 @@ fn is_clean(value: &[u8]) -> bool {
     let (blocks, rest) = value.as_chunks();
     let mut dirt = Dirt::default();
     blocks.iter().for_each(|block| dirt.look_at(block));
-    dirt.is_none() && rest.iter().all(|byte| dirt_of_word([*byte; 8]) == 0)
+    dirt.is_none()
+        && rest
+            .iter()
+            .all(|byte| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\')
 }
 
 fn hex(digit: u8) -> u8 {
@@ -68,7 +71,8 @@ pub(super) fn dirt_of_word(word: [u8; 8]) -> u64 {
     (word | below(word, 0x20) | equals(b'"') | equals(b'\\') | equals(0x7f)) & HIGH_BITS
 }
 
-/// The same for any number of blocks of 16 bytes, in loops that the compiler makes a few vector instructions of.
+/// Whether any byte of some blocks is such a byte: 16 bytes at a time, in a loop
+/// that the compiler makes a few vector instructions of.
 #[derive(Default)]
 pub(super) struct Dirt([u8; 16]);
 

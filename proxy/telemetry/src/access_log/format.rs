@@ -231,12 +231,16 @@ impl Field {
     fn print(&self, record: &RequestRecord<'_>, line: &mut Line<'_>) -> Option<()> {
         let read = match &self.operator {
             Operator::Header(header) => {
-                return self.print_string(header.read(record), Line::push_clean, line);
+                return self.print_string(header.read(record), |line, value| line.push_clean(value), line);
             }
             Operator::Plain(read) => read,
         };
         match *read {
-            Read::Text(read) => self.print_string(read(record).map(str::as_bytes), Line::push_clean, line),
+            Read::Text(read) => self.print_string(
+                read(record).map(str::as_bytes),
+                |line, value| line.push_clean(value),
+                line,
+            ),
             Read::Number(read) => self.print_number(Some(read(record)), line),
             Read::Milliseconds(read) => self.print_number(read(record).map(milliseconds), line),
             Read::Port(read) => {
@@ -251,7 +255,9 @@ impl Field {
                 let print = |line: &mut Line<'_>, flags: &ResponseFlags| line.push_flags(*flags);
                 self.print_string(Some(&read(record)), print, line)
             }
-            Read::Address(read) => self.print_string(read(record), Line::push_address, line),
+            Read::Address(read) => {
+                self.print_string(read(record), |line, address| line.push_address(address), line)
+            }
             Read::Ip(read) => {
                 let print = |line: &mut Line<'_>, address: &SocketAddr| line.push_ip(address.ip());
                 self.print_string(read(record), print, line)

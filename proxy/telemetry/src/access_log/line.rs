@@ -8,7 +8,8 @@
 use super::escape::{Dirt, OCTETS, decimal_quad, dirt_of_word};
 use super::timestamp::timestamp;
 use crate::flags::ResponseFlags;
-use std::io::{self, Write as _};
+use std::fmt;
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
 
@@ -105,25 +106,22 @@ impl<'r> Line<'r> {
         self.push_block(*b"null", 4)
     }
 
-    /// Appends `value` if nothing in it needs an escape. Bytes are copied and looked at together; those where two
-    /// blocks overlap twice, which is cheaper than one by one.
+    /// Appends `value` if nothing in it needs an escape.
     #[inline(always)]
     pub(super) fn push_clean(&mut self, value: &[u8]) -> Option<()> {
-        let room = self.rest.get_mut(..value.len())?;
-        let is_clean = match (value.last_chunk(), room.last_chunk_mut::<16>()) {
-            (Some(last), Some(target)) => {
-                let mut dirt = Dirt::default();
-                dirt.look_at(last);
-                *target = *last;
-                for (target, block) in room.as_chunks_mut().0.iter_mut().zip(value.as_chunks().0) {
-                    *target = *block;
-                    dirt.look_at(block);
-                }
-                dirt.is_none()
-            }
-            _ => copy_short(value, room),
-        };
-        if is_clean { self.advance(value.len()) } else { None }
+        if copy_clean(value, self.rest) {
+            self.advance(value.len())
+        } else {
+            None
+        }
+    }
+
+    /// Appends what a function of its own writes to the front of a slice and returns the length of. No function that
+    /// is called may take `self`: the slice would live in memory.
+    #[inline(always)]
+    fn push_with(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Option<()> {
+        let bytes = write(self.rest)?;
+        self.advance(bytes)
     }
 
     /// Appends `number` in decimal.
@@ -132,7 +130,7 @@ impl<'r> Line<'r> {
         match number {
             0..10 => self.push_byte(b'0' + number as u8),
             10..10_000 => self.push_number_below_10_000(number as u32),
-            _ => self.push_long_number(number),
+            _ => self.push_with(|rest| write_long_number(number, rest)),
         }
     }
 
@@ -141,22 +139,6 @@ impl<'r> Line<'r> {
         let more = usize::from(number >= 10) + usize::from(number >= 100) + usize::from(number >= 1_000);
         let quad = u32::from_le_bytes(decimal_quad(number)) >> (8 * (3 - more));
         self.push_block(quad.to_le_bytes(), 1 + more)
-    }
-
-    #[inline(never)]
-    fn push_long_number(&mut self, number: u64) -> Option<()> {
-        let mut text = [0; 20];
-        let (mut start, mut left) = (20, number);
-        while left >= 10_000 {
-            start -= 4;
-            text[start..start + 4].copy_from_slice(&decimal_quad((left % 10_000) as u32));
-            left /= 10_000;
-        }
-        self.push_number_below_10_000(left as u32)?;
-        for quad in text[start..].as_chunks::<4>().0 {
-            self.push_block(*quad, 4)?;
-        }
-        Some(())
     }
 
     /// Appends `time` as ISO 8601.
@@ -171,18 +153,7 @@ impl<'r> Line<'r> {
         if flags.is_empty() {
             return self.push_byte(b'-');
         }
-        self.push_flag_names(flags)
-    }
-
-    #[inline(never)]
-    fn push_flag_names(&mut self, flags: ResponseFlags) -> Option<()> {
-        for (place, name) in flags.names().enumerate() {
-            if place > 0 {
-                self.push_byte(b',')?;
-            }
-            self.push_clean(name.as_bytes())?;
-        }
-        Some(())
+        self.push_with(|rest| write_flag_names(flags, rest))
     }
 
     /// Appends `address:port`.
@@ -193,26 +164,14 @@ impl<'r> Line<'r> {
                 self.push_v4(*v4.ip(), b':')?;
                 self.push_number(v4.port().into())
             }
-            SocketAddr::V6(v6) => self.push_written(|mut rest| {
-                write!(rest, "{v6}")?;
-                Ok(rest.len())
-            }),
+            SocketAddr::V6(v6) => self.push_with(|rest| write_displayed(v6, rest)),
         }
     }
 
     /// Appends an address without a port.
+    #[inline(always)]
     pub(super) fn push_ip(&mut self, address: IpAddr) -> Option<()> {
-        self.push_written(|mut rest| {
-            write!(rest, "{address}")?;
-            Ok(rest.len())
-        })
-    }
-
-    /// Writes by another's hand, which tells how many bytes it left.
-    #[cold]
-    fn push_written(&mut self, write: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> Option<()> {
-        let left = write(self.rest).ok()?;
-        self.advance(self.rest.len() - left)
+        self.push_with(|rest| write_displayed(&address, rest))
     }
 
     /// Appends an address and one byte behind it.
@@ -233,6 +192,65 @@ impl<'r> Line<'r> {
     }
 }
 
+#[inline(never)]
+fn write_long_number(number: u64, rest: &mut [u8]) -> Option<usize> {
+    let mut text = [0; 20];
+    let (mut start, mut left) = (text.len(), number);
+    while left >= 10_000 {
+        start -= 4;
+        text[start..start + 4].copy_from_slice(&decimal_quad((left % 10_000) as u32));
+        left /= 10_000;
+    }
+    let before = rest.len();
+    let mut line = Line::new(rest);
+    line.push_number_below_10_000(left as u32)?;
+    for quad in text[start..].as_chunks::<4>().0 {
+        line.push_block(*quad, 4)?;
+    }
+    Some(before - line.bytes_left())
+}
+
+#[inline(never)]
+fn write_flag_names(flags: ResponseFlags, rest: &mut [u8]) -> Option<usize> {
+    let before = rest.len();
+    let mut line = Line::new(rest);
+    for (place, name) in flags.names().enumerate() {
+        if place > 0 {
+            line.push_byte(b',')?;
+        }
+        line.push_clean(name.as_bytes())?;
+    }
+    Some(before - line.bytes_left())
+}
+
+/// For addresses that have no hand-made way.
+#[cold]
+fn write_displayed(address: &dyn fmt::Display, mut rest: &mut [u8]) -> Option<usize> {
+    let before = rest.len();
+    write!(rest, "{address}").ok()?;
+    Some(before - rest.len())
+}
+
+/// Copies `value` to the front of `rest` if it fits; whether it did and nothing in it needs an escape. Bytes are copied
+/// and looked at together; those where two blocks overlap twice, which is cheaper than one by one.
+#[inline(never)]
+fn copy_clean(value: &[u8], rest: &mut [u8]) -> bool {
+    let Some(target) = rest.get_mut(..value.len()) else {
+        return false;
+    };
+    let (Some(last), Some(last_target)) = (value.last_chunk(), target.last_chunk_mut::<16>()) else {
+        return copy_short(value, target);
+    };
+    let mut dirt = Dirt::default();
+    dirt.look_at(last);
+    *last_target = *last;
+    for (target, block) in target.as_chunks_mut().0.iter_mut().zip(value.as_chunks().0) {
+        *target = *block;
+        dirt.look_at(block);
+    }
+    dirt.is_none()
+}
+
 /// Copies fewer than 16 bytes to as many; whether nothing in them needs an escape.
 #[inline(always)]
 fn copy_short(value: &[u8], target: &mut [u8]) -> bool {
@@ -246,12 +264,17 @@ fn copy_short(value: &[u8], target: &mut [u8]) -> bool {
         let ([a, b, c, d], [e, f, g, h]) = (*first, *last);
         dirt_of_word([a, b, c, d, e, f, g, h])
     } else {
-        let mut dirt = 0;
-        for (target, byte) in target.iter_mut().zip(value) {
-            *target = *byte;
-            dirt |= dirt_of_word([*byte; 8]);
-        }
-        dirt
+        let ([a, .., c], [to_a, .., to_c]) = (value, &mut *target) else {
+            let (Some(byte), Some(to)) = (value.first(), target.first_mut()) else {
+                return true;
+            };
+            *to = *byte;
+            return dirt_of_word([*byte; 8]) == 0;
+        };
+        (*to_a, *to_c) = (*a, *c);
+        let middle = value.len() / 2;
+        target[middle] = value[middle];
+        dirt_of_word([*a, value[middle], *c, b' ', b' ', b' ', b' ', b' '])
     };
     dirt == 0
 }

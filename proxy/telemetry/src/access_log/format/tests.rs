@@ -252,6 +252,41 @@ fn numbered_names_are_looked_up_by_number_and_stay_credentials() {
 }
 
 #[test]
+fn values_longer_than_expected_leave_room_for_what_follows() {
+    struct Long(Vec<u8>);
+    impl HeaderLookup for Long {
+        fn lookup(&self, _: &HeaderName) -> Option<&[u8]> {
+            Some(&self.0)
+        }
+    }
+    let fields = [
+        ("first", "%REQ(LONG)%"),
+        ("host", "%UPSTREAM_HOST%"),
+        ("second", "%REQ(LONG)%"),
+        ("sent", "%BYTES_SENT%"),
+    ];
+    let (format, text) = (
+        json(&fields).unwrap(),
+        AccessLogFormat::text("<%REQ(LONG)%> %UPSTREAM_HOST%").unwrap(),
+    );
+    for bytes in 0..400 {
+        let value = "v".repeat(bytes);
+        let request = Long(value.clone().into_bytes());
+        let long = RequestRecord {
+            request: &request,
+            ..record()
+        };
+        assert_eq!(
+            line(&format, &long),
+            format!(
+                "{{\"first\":\"{value}\",\"host\":\"10.0.0.7:8080\",\"second\":\"{value}\",\"sent\":1024}}\n"
+            )
+        );
+        assert_eq!(line(&text, &long), format!("<{value}> 10.0.0.7:8080\n"));
+    }
+}
+
+#[test]
 fn json_faults_name_their_key() {
     let unknown = json(&[("ok", "%PROTOCOL%"), ("bad", "x %DURATIN%")]).unwrap_err();
     assert_eq!(
