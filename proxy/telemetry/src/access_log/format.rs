@@ -146,15 +146,22 @@ impl AccessLogFormat {
     pub fn write(&self, record: &RequestRecord<'_>, out: &mut Vec<u8>) {
         let mut end = out.len();
         out.resize(end + self.bytes_expected, 0);
-        for field in &self.fields {
+        let mut fields = self.fields.iter();
+        loop {
             let mut line = Line::new(&mut out[end..]);
-            match field.print(record, &mut line) {
+            let mut left = line.bytes_left();
+            let stopped_at = fields.find(|field| match field.print(record, &mut line) {
                 Some(()) => {
-                    let left = line.bytes_left();
-                    end = out.len() - left;
+                    left = line.bytes_left();
+                    false
                 }
-                None => end = self.print_slowly(field, record, out, end),
-            }
+                None => true,
+            });
+            end = out.len() - left;
+            let Some(field) = stopped_at else {
+                break;
+            };
+            end = self.print_slowly(field, record, out, end);
         }
         out.truncate(end);
         out.extend_from_slice(self.end.as_bytes());
