@@ -3,6 +3,7 @@
 
 mod architecture;
 mod backpressure;
+mod edges;
 mod grpc;
 mod http1;
 mod http2_cold_start;
