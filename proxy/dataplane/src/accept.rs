@@ -3,7 +3,7 @@
 //! A listening socket that closes is emptied first, since closing one resets what waits in its backlog.
 
 use crate::connection;
-use crate::snapshot::{ListenerShared, SocketKey};
+use crate::snapshot::{ListenerShared, Snapshot, SocketKey};
 use crate::worker::{HandOver, LocalSnapshot, Worker};
 use outrigger_config::model;
 use outrigger_telemetry::ConnectionRefusal;
@@ -51,8 +51,16 @@ pub(crate) fn bind(address: SocketAddr, backlog: u32) -> io::Result<std::net::Tc
 /// A worker's listening sockets.
 #[derive(Default)]
 pub(crate) struct Listeners {
-    open: HashMap<SocketKey, Rc<CloseSignal>>,
-    tasks: Vec<JoinHandle<()>>,
+    open: HashMap<SocketKey, Open>,
+    closing: Vec<JoinHandle<()>>,
+}
+
+/// A socket that is accepted from.
+struct Open {
+    listener: Rc<TcpListener>,
+    backlog: u32,
+    signal: Rc<CloseSignal>,
+    task: JoinHandle<()>,
 }
 
 #[derive(Default)]
@@ -61,51 +69,102 @@ struct CloseSignal {
     waker: RefCell<Option<Waker>>,
 }
 
+/// How long a closing socket may take to empty its backlog before the close counts as done.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
 impl Listeners {
     /// Starts accepting from these sockets.
     pub(crate) fn open(&mut self, worker: &Rc<Worker>, sockets: Vec<(SocketKey, std::net::TcpListener)>) {
-        self.tasks.retain(|task| !task.is_finished());
         for (key, socket) in sockets {
             let listener = match TcpListener::from_std(socket) {
-                Ok(listener) => listener,
+                Ok(listener) => Rc::new(listener),
                 Err(error) => {
                     tracing::error!(%error, address = %key.address, "cannot watch a listening socket");
                     continue;
                 }
             };
             let signal = Rc::new(CloseSignal::default());
-            self.open.insert(key.clone(), Rc::clone(&signal));
-            self.tasks.push(tokio::task::spawn_local(accept(
+            let accepting = accept(
                 Rc::clone(worker),
-                listener,
+                Rc::clone(&listener),
+                key.clone(),
+                Rc::clone(&signal),
+            );
+            let task = tokio::task::spawn_local(accepting);
+            let snapshot = worker.snapshot();
+            let backlog = snapshot
+                .listener(&key)
+                .map_or(0, |listener| listener.config.backlog());
+            self.open.insert(
                 key,
-                signal,
-            )));
+                Open {
+                    listener,
+                    backlog,
+                    signal,
+                    task,
+                },
+            );
         }
     }
 
-    /// Stops accepting from these sockets once their backlog is empty.
-    pub(crate) fn close(&mut self, keys: &[SocketKey]) {
-        for key in keys {
-            if let Some(signal) = self.open.remove(key) {
-                signal.close();
+    /// Gives sockets that stay the backlog that a new snapshot says.
+    pub(crate) fn resize(&mut self, snapshot: &Snapshot) {
+        for (key, open) in &mut self.open {
+            let Some(listener) = snapshot.listener(key) else {
+                continue;
+            };
+            let backlog = listener.config.backlog();
+            if backlog == open.backlog {
+                continue;
+            }
+            // Listening again on a socket that listens changes its backlog and nothing else.
+            let length = i32::try_from(backlog).unwrap_or(i32::MAX);
+            match SockRef::from(&*open.listener).listen(length) {
+                Ok(()) => open.backlog = backlog,
+                Err(error) => tracing::warn!(%error, address = %key.address, "cannot change the backlog"),
             }
         }
     }
 
+    /// Stops accepting from these sockets once their backlog is empty, and waits until they are closed, so that their
+    /// addresses are free.
+    pub(crate) async fn close(&mut self, keys: &[SocketKey]) {
+        for key in keys {
+            if let Some(open) = self.open.remove(key) {
+                self.closing.push(open.close());
+            }
+        }
+        // One that takes longer goes on by itself.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.join()).await;
+    }
+
     /// Stops accepting everywhere.
     pub(crate) fn close_all(&mut self) {
-        for (_, signal) in self.open.drain() {
-            signal.close();
+        for (_, open) in self.open.drain() {
+            self.closing.push(open.close());
         }
     }
 
-    /// Waits until all sockets that were closed are.
-    pub(crate) async fn join(&mut self) {
-        for task in self.tasks.drain(..) {
+    /// True if all sockets that were told to close are closed.
+    pub(crate) fn are_closed(&mut self) -> bool {
+        self.closing.retain(|task| !task.is_finished());
+        self.closing.is_empty()
+    }
+
+    /// Waits until all sockets that were told to close are closed. Cancel safe.
+    async fn join(&mut self) {
+        while let Some(task) = self.closing.last_mut() {
             // A task that panicked has closed its socket too.
             let _ = task.await;
+            self.closing.pop();
         }
+    }
+}
+
+impl Open {
+    fn close(self) -> JoinHandle<()> {
+        self.signal.close();
+        self.task
     }
 }
 
@@ -118,11 +177,18 @@ impl CloseSignal {
     }
 }
 
-async fn accept(worker: Rc<Worker>, listener: TcpListener, key: SocketKey, signal: Rc<CloseSignal>) {
+async fn accept(worker: Rc<Worker>, listener: Rc<TcpListener>, key: SocketKey, signal: Rc<CloseSignal>) {
     // The last snapshot that holds this listener: connections that wait in the backlog of a listener that was removed
     // are served by it.
     let mut snapshot = worker.snapshot();
-    loop {
+    let mut take = |stream, peer| {
+        let current = worker.snapshot();
+        if current.listener(&key).is_some() {
+            snapshot = current;
+        }
+        accepted_one(&worker, &snapshot, stream, peer, &key);
+    };
+    while !signal.closing.get() {
         let accepted = std::future::poll_fn(|cx| match listener.poll_accept(cx) {
             Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
             Poll::Pending if signal.closing.get() => Poll::Ready(None),
@@ -132,19 +198,29 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener, key: SocketKey, signa
             }
         });
         match accepted.await {
-            None => return,
-            Some(Ok((stream, peer))) => {
-                let current = worker.snapshot();
-                if current.listener(&key).is_some() {
-                    snapshot = current;
-                }
-                accepted_one(&worker, &snapshot, stream, peer, &key);
-            }
+            None => break,
+            Some(Ok((stream, peer))) => take(stream, peer),
             Some(Err(error)) if is_of_one_connection(&error) => {}
             Some(Err(error)) => {
                 tracing::warn!(%error, address = %key.address, "cannot accept");
                 tokio::time::sleep(ACCEPT_ERROR_PAUSE).await;
             }
+        }
+    }
+    // The runtime's view of the socket may be a moment old: the kernel itself is asked until it has no more.
+    let socket = SockRef::from(&*listener);
+    loop {
+        match socket.accept() {
+            Ok((stream, peer)) => {
+                let stream = stream
+                    .set_nonblocking(true)
+                    .and_then(|()| TcpStream::from_std(stream.into()));
+                if let (Ok(stream), Some(peer)) = (stream, peer.as_socket()) {
+                    take(stream, peer);
+                }
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(_) => return,
         }
     }
 }

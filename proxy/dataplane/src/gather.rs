@@ -29,6 +29,9 @@ struct Inner<S> {
     /// Bytes of `buffer` that are written already.
     written: usize,
     gathering: bool,
+    /// Bytes read and written, until they are asked for.
+    read: u64,
+    wrote: u64,
     /// Weighs the frames that pass; for downstream connections.
     meter: Option<Box<FrameMeter>>,
 }
@@ -62,6 +65,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
             buffer: Vec::new(),
             written: 0,
             gathering: false,
+            read: 0,
+            wrote: 0,
             meter,
         };
         Gather(Rc::new(RefCell::new(inner)))
@@ -74,6 +79,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
             .meter
             .as_ref()
             .is_some_and(|meter| meter.is_flooded())
+    }
+
+    /// Bytes read and written since this was last asked.
+    pub(crate) fn take_counts(&self) -> (u64, u64) {
+        let inner = &mut *self.0.borrow_mut();
+        (std::mem::take(&mut inner.read), std::mem::take(&mut inner.wrote))
     }
 
     /// From now on writes are gathered; the caller must call [`Gather::poll_gathered`] after each poll of the
@@ -107,6 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
     }
 
     fn note_sent(&mut self, bytes: &[u8]) {
+        self.wrote += bytes.len() as u64;
         if let Some(meter) = &mut self.meter {
             meter.send(bytes);
         }
@@ -130,6 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gather<S> {
         let before = buf.filled().len();
         if inner.read_ahead.is_empty() {
             ready!(Pin::new(&mut inner.io).poll_read(cx, buf))?;
+            inner.read += (buf.filled().len() - before) as u64;
         } else {
             let n = inner.read_ahead.len().min(buf.remaining());
             buf.put_slice(&inner.read_ahead.split_to(n));

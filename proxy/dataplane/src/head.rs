@@ -257,6 +257,24 @@ pub(crate) fn grpc_timeout(fields: &Fields) -> Option<std::time::Duration> {
     })
 }
 
+/// `grpc-timeout` for a duration, rounded up, in the finest unit that eight digits hold.
+pub(crate) fn grpc_timeout_text(left: std::time::Duration) -> String {
+    const DIGITS_MAX: u128 = 99_999_999;
+    let units = [
+        (1, 'n'),
+        (1_000, 'u'),
+        (1_000_000, 'm'),
+        (1_000_000_000, 'S'),
+        (60_000_000_000, 'M'),
+    ];
+    let nanos = left.as_nanos();
+    let fitting = units.iter().find(|(size, _)| nanos.div_ceil(*size) <= DIGITS_MAX);
+    match fitting {
+        Some((size, unit)) => format!("{}{unit}", nanos.div_ceil(*size)),
+        None => format!("{}H", (nanos.div_ceil(3_600_000_000_000)).min(DIGITS_MAX)),
+    }
+}
+
 #[cfg(test)]
 mod fuzz;
 
@@ -277,6 +295,23 @@ mod tests {
         assert_eq!(read(b"100m"), Some(Duration::from_millis(100)));
         for bad in [b"" as &[u8], b"S", b"5", b"5s", b"123456789S", b"-1S", b"1 S"] {
             assert_eq!(read(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn grpc_timeouts_are_written_so_that_they_are_read() {
+        for (left, text) in [
+            (Duration::from_nanos(1), "1n"),
+            (Duration::from_millis(99), "99000000n"),
+            (Duration::from_millis(100), "100000u"),
+            (Duration::from_secs(5), "5000000u"),
+            (Duration::from_secs(100), "100000m"),
+            (Duration::from_secs(99_999_999 * 60), "99999999M"),
+        ] {
+            assert_eq!(grpc_timeout_text(left), text);
+            let mut fields = Fields::new();
+            fields.push_known(KnownName::GrpcTimeout, text.as_bytes());
+            assert_eq!(grpc_timeout(&fields), Some(left), "{text}");
         }
     }
 

@@ -32,8 +32,8 @@ pub(crate) trait Decoder {
     type Error;
     fn decode(&mut self, input: &[u8], head: &mut Self::Head) -> Result<Decoded, Self::Error>;
     fn trailers(&self) -> &Fields;
-    /// Gives a head that has no memory yet what another has left.
-    fn provide(head: &mut Self::Head, spares: &Spares);
+    /// Gives a head that has no memory yet, and of which nothing has been decoded, what another has left.
+    fn provide(&self, head: &mut Self::Head, spares: &Spares);
 }
 
 impl Decoder for RequestDecoder {
@@ -45,8 +45,8 @@ impl Decoder for RequestDecoder {
     fn trailers(&self) -> &Fields {
         RequestDecoder::trailers(self)
     }
-    fn provide(head: &mut RequestHead, spares: &Spares) {
-        if head.capacity_bytes() == 0 {
+    fn provide(&self, head: &mut RequestHead, spares: &Spares) {
+        if self.is_idle() && head.capacity_bytes() == 0 {
             *head = spares.request();
         }
     }
@@ -61,11 +61,8 @@ impl Decoder for ResponseDecoder {
     fn trailers(&self) -> &Fields {
         ResponseDecoder::trailers(self)
     }
-    fn provide(head: &mut ResponseHead, spares: &Spares) {
-        if head.fields.capacity_bytes() == 0 {
-            *head = spares.response();
-        }
-    }
+    /// The exchange brings one that has memory.
+    fn provide(&self, _: &mut ResponseHead, _: &Spares) {}
 }
 
 /// Why no event came.
@@ -103,6 +100,16 @@ impl<D: Decoder> Incoming<D> {
         }
     }
 
+    /// True if bytes were read since they were last taken count of.
+    pub(crate) fn has_read(&self) -> bool {
+        self.bytes_read > 0
+    }
+
+    /// Counts bytes that were read by somebody else and put into the buffer.
+    pub(crate) fn count_read(&mut self, bytes: usize) {
+        self.bytes_read += bytes as u64;
+    }
+
     /// Bytes read since this was last asked.
     pub(crate) fn take_bytes_read(&mut self) -> u64 {
         std::mem::take(&mut self.bytes_read)
@@ -119,7 +126,7 @@ impl<D: Decoder> Incoming<D> {
     ) -> Poll<Result<Event, ReadError<D::Error>>> {
         loop {
             if !self.buffer.is_empty() {
-                D::provide(head, &worker.spares);
+                self.decoder.provide(head, &worker.spares);
                 let decoded = self
                     .decoder
                     .decode(&self.buffer, head)
@@ -139,7 +146,7 @@ impl<D: Decoder> Incoming<D> {
             self.bytes_read += filled.len() as u64;
             if self.buffer.is_empty() {
                 // The usual case: the whole head in one read, decoded where it lies.
-                D::provide(head, &worker.spares);
+                self.decoder.provide(head, &worker.spares);
                 let decoded = self.decoder.decode(filled, head).map_err(ReadError::Refused)?;
                 self.buffer.extend_from_slice(&filled[decoded.consumed..]);
                 if !matches!(decoded.event, Event::NeedMore) {

@@ -134,7 +134,10 @@ pub(crate) async fn serve(
             Some(taken) => {
                 metrics = &taken.policy.metrics;
                 request.record.take_route(taken.virtual_host, taken.route);
+                let active = &metrics.worker(context.worker().index).requests_active;
+                active.inc();
                 act(&mut request, downstream, context, taken).await;
+                active.dec();
             }
         },
     }

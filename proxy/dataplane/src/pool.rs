@@ -28,6 +28,8 @@ const REAP_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(crate) struct Pools {
     endpoints: RefCell<HashMap<u64, EndpointPool>>,
+    /// The endpoints of the snapshot in force: only they have pools.
+    live: RefCell<HashSet<u64>>,
 }
 
 struct EndpointPool {
@@ -89,6 +91,8 @@ enum Found {
     Ready(Box<Upstream>),
     /// Make an HTTP/1 connection.
     Connect,
+    /// The endpoint has left the configuration: connect for this request and keep nothing.
+    Alone,
     /// Wait for the connection that is being made.
     Wait(oneshot::Receiver<Result<(), ConnectFault>>),
 }
@@ -135,6 +139,7 @@ impl Pools {
                         Err(fault) => Err(AttemptError::new(fault.failure, fault.detail)),
                     };
                 }
+                Found::Alone => return self.acquire_alone(worker, cluster, endpoint).await,
                 Found::Wait(done) => {
                     cells.pool_waits.inc();
                     match done.await {
@@ -168,6 +173,9 @@ impl Pools {
         endpoint: &Arc<EndpointState>,
     ) -> Found {
         let mut endpoints = self.endpoints.borrow_mut();
+        if !self.live.borrow().contains(&endpoint.id) {
+            return Found::Alone;
+        }
         let pool = endpoints
             .entry(endpoint.id)
             .or_insert_with(|| EndpointPool::new(cluster));
@@ -210,11 +218,18 @@ impl Pools {
 
     /// Drops the pools of endpoints that a snapshot does not have. Streams in flight finish.
     pub(crate) fn reap(&self, snapshot: &LocalSnapshot) {
-        let live: HashSet<u64> = snapshot
-            .clusters()
-            .flat_map(|cluster| cluster.endpoints.iter().map(|endpoint| endpoint.id))
-            .collect();
-        self.endpoints.borrow_mut().retain(|id, _| live.contains(id));
+        let mut live = self.live.borrow_mut();
+        let mut endpoints = self.endpoints.borrow_mut();
+        live.clear();
+        for cluster in snapshot.clusters() {
+            for endpoint in &cluster.endpoints {
+                live.insert(endpoint.id);
+                if let Some(pool) = endpoints.get_mut(&endpoint.id) {
+                    pool.cluster = Arc::clone(cluster);
+                }
+            }
+        }
+        endpoints.retain(|id, _| live.contains(id));
     }
 
     /// Drops all pools.

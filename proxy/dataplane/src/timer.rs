@@ -33,8 +33,10 @@ impl TimerSlot {
                     if known && !sleep.is_elapsed() {
                         return Poll::Pending;
                     }
+                    // Without budget the runtime polls the task again, and the timer has not taken the waker.
+                    let has_budget = tokio::task::coop::has_budget_remaining();
                     if sleep.as_mut().poll(cx).is_pending() {
-                        self.waker = Some(cx.waker().clone());
+                        self.waker = has_budget.then(|| cx.waker().clone());
                         return Poll::Pending;
                     }
                     self.armed = None;

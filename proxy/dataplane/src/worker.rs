@@ -121,7 +121,7 @@ impl Worker {
     /// that is not in force any more belongs to a listener that was removed: its connections drain.
     pub(crate) fn register(self: &Rc<Self>, snapshot: Rc<LocalSnapshot>, slot: ChainSlot) -> Registration {
         let id = self.connection_ids.fetch_add(1, Ordering::Relaxed);
-        let outdated = !Arc::ptr_eq(&snapshot.0, &self.snapshot.borrow().0);
+        let outdated = snapshot.generation() < self.snapshot.borrow().generation();
         let control = Rc::new(ConnectionControl {
             id,
             slot,
@@ -304,6 +304,7 @@ async fn serve(seed: Seed) {
         spares: Rc::default(),
         now: Cell::new(Instant::now()),
     });
+    worker.pools.reap(&worker.snapshot());
     let reaper = tokio::task::spawn_local(crate::pool::reap_idle(Rc::clone(&worker)));
     let mut listeners = accept::Listeners::default();
     loop {
@@ -312,7 +313,8 @@ async fn serve(seed: Seed) {
                 Some(Command::Publish { snapshot, open, close, done }) => {
                     worker.publish(snapshot);
                     listeners.open(&worker, open);
-                    listeners.close(&close);
+                    listeners.resize(&worker.snapshot());
+                    listeners.close(&close).await;
                     // The applier may have given up waiting; the snapshot is in force all the same.
                     let _ = done.send(());
                 }
@@ -337,7 +339,6 @@ async fn drained(
     hand_overs: &mut mpsc::Receiver<HandOver>,
     listeners: &mut accept::Listeners,
 ) {
-    listeners.join().await;
     let connections = &worker.peers[worker.index].connections;
     let mut poll = tokio::time::interval(std::time::Duration::from_millis(5));
     loop {
@@ -346,7 +347,7 @@ async fn drained(
             Some(hand_over) = hand_overs.recv() => accept::take_over(worker, hand_over),
             _ = poll.tick() => {
                 // Counted from accept, hand-overs under way included, so zero means none.
-                if connections.load(Ordering::Acquire) == 0 {
+                if listeners.are_closed() && connections.load(Ordering::Acquire) == 0 {
                     return;
                 }
             }

@@ -20,6 +20,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// What a kept piece of a body costs beside its bytes, so that many small ones count for what they are.
+const PIECE_OVERHEAD_BYTES: usize = 64;
+
 /// Why a request got no (further) response from an upstream.
 pub(super) enum Stop {
     /// The attempt failed; another may be allowed.
@@ -162,6 +165,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
                 }
                 match upstream.poll_head(&mut self.response, cx) {
                     Poll::Ready(Ok(ResponseStart::Final(length))) => {
+                        self.forget_sent();
                         self.last_progress = self.worker.tick();
                         return Poll::Ready(Ok(length));
                     }
@@ -271,15 +275,35 @@ impl<'x, 'd> Exchange<'x, 'd> {
         if !self.replay.whole {
             return;
         }
-        if self.replay.bytes + bytes.len() > RETRY_BUFFER_BYTES_MAX {
+        let held = bytes.len() + PIECE_OVERHEAD_BYTES;
+        if self.replay.bytes + held > RETRY_BUFFER_BYTES_MAX + PIECE_OVERHEAD_BYTES {
             self.replay.whole = false;
             self.replay.pieces = Vec::new();
             self.replay.next = 0;
         } else if !bytes.is_empty() {
-            self.replay.bytes += bytes.len();
+            self.replay.bytes += held;
             self.replay.pieces.push(bytes.clone());
             self.replay.next += 1;
         }
+    }
+
+    /// The response's head is here: no other attempt will send what was kept.
+    fn forget_sent(&mut self) {
+        if self.replay.next >= self.replay.pieces.len() {
+            self.replay.whole = false;
+            self.replay.pieces = Vec::new();
+            self.replay.next = 0;
+        }
+    }
+
+    /// When the client's own deadline is.
+    pub(super) fn grpc_deadline(&self) -> Option<Instant> {
+        self.limits.deadline
+    }
+
+    /// How long nothing may move.
+    pub(super) fn stream_idle(&self) -> Option<Duration> {
+        self.limits.stream_idle
     }
 
     fn end_of_request(&mut self, now: Instant) {

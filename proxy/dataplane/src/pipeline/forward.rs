@@ -5,7 +5,7 @@ use super::respond::{self, edit};
 use super::{Request, RequestContext, Taken, is_idempotent};
 use crate::body::BodyLength;
 use crate::error::{AttemptError, DownstreamError};
-use crate::head::grpc_timeout;
+use crate::head::{grpc_timeout, grpc_timeout_text};
 use crate::refusals;
 use crate::reply::LocalReply;
 use crate::server::Downstream;
@@ -13,7 +13,7 @@ use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 use outrigger_config::model::Forward;
-use outrigger_http1::RequestHead;
+use outrigger_http1::{KnownName, RequestHead};
 use outrigger_telemetry::{ClusterCells, CodeClass, RetryReason};
 use outrigger_traffic::retry::{AttemptFailure, Decision, default_decision};
 use outrigger_traffic::{pick_cluster, rewrite};
@@ -277,6 +277,14 @@ async fn attempt(
     };
     request.record.local_address = upstream.local_address();
     exchange.begin_attempt(request.length);
+    if let Some(deadline) = exchange.grpc_deadline() {
+        // The next hop has what is left of the time.
+        let left = grpc_timeout_text(deadline.saturating_duration_since(worker.tick()));
+        request
+            .head
+            .fields
+            .set_known(KnownName::GrpcTimeout, left.as_bytes());
+    }
     upstream.send_head(request.head, request.length, cluster.tls.is_some())?;
     let length = exchange.response_start(&mut upstream).await?;
     request
@@ -300,7 +308,7 @@ async fn attempt(
         .worker(worker.index)
         .request_duration
         .observe(worker.now().duration_since(started));
-    let idle = context.chain().http.stream_idle_timeout();
+    let idle = exchange.stream_idle();
     exchange::flush(exchange.downstream, idle).await?;
     Ok(())
 }

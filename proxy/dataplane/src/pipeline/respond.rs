@@ -177,6 +177,7 @@ async fn send(
     };
     if sent.await.is_err() {
         request.record.downstream_gone();
+        downstream.abort();
     }
 }
 

@@ -96,11 +96,7 @@ fn forwarded_fields(
         }
     } else {
         let reserved = |name: &[u8]| RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-        // None of the reserved names is a known one.
-        if fields
-            .iter()
-            .any(|field| field.known.is_none() && reserved(field.name))
-        {
+        if fields.iter().any(|field| reserved(field.name)) {
             fields.retain(|field| !reserved(field.name));
         }
         fields.set_known(KnownName::XForwardedFor, ends.remote_ip.as_bytes());

@@ -42,6 +42,10 @@ pub(crate) struct Connection {
     info: HeadInfo,
     version: Version,
     is_head: bool,
+    /// The response has no body, whatever its head says.
+    bodiless: bool,
+    /// The response ends where the connection does.
+    until_close: bool,
     /// A `100 Continue` is owed before the body is read.
     continue_owed: bool,
     /// The request's body has been read to its end.
@@ -71,6 +75,8 @@ impl Connection {
             },
             version: Version::Http11,
             is_head: false,
+            bodiless: false,
+            until_close: false,
             continue_owed: false,
             request_ended: false,
             answered: false,
@@ -87,6 +93,8 @@ impl Connection {
         self.continue_owed = info.expect_continue;
         self.request_ended = false;
         self.answered = false;
+        self.bodiless = false;
+        self.until_close = false;
         self.after = After::Reuse;
         self.last = last;
     }
@@ -140,7 +148,11 @@ impl Connection {
 
     pub(crate) fn send_head(&mut self, head: &ResponseHead, length: BodyLength, may_go_on: bool) {
         let framing = match length {
-            BodyLength::None if self.is_head || matches!(head.status, 204 | 304) => Framing::None,
+            // Whatever the upstream sends behind such a head, nothing may follow it here.
+            _ if self.is_head || matches!(head.status, 204 | 304) => {
+                self.bodiless = true;
+                Framing::None
+            }
             BodyLength::None => Framing::Length(0),
             BodyLength::Exact(length) => Framing::Length(length),
             BodyLength::Unknown => Framing::Chunked.for_peer(self.version),
@@ -153,7 +165,8 @@ impl Connection {
         self.continue_owed = false;
         self.writer.provide(&self.worker.spares);
         encode_response_head(head, framing, self.version, close, self.writer.text());
-        self.encoder = BodyEncoder::new(if self.is_head { Framing::None } else { framing });
+        self.encoder = BodyEncoder::new(framing);
+        self.until_close = framing == Framing::UntilClose;
     }
 
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>> {
@@ -164,7 +177,7 @@ impl Connection {
     }
 
     pub(crate) fn send_data(&mut self, data: Bytes, end: bool) -> Result<(), DownstreamError> {
-        if !data.is_empty() && !self.is_head {
+        if !data.is_empty() && !self.bodiless {
             self.encoder
                 .begin(data.len(), self.writer.text())
                 .map_err(std::io::Error::other)?;
@@ -191,5 +204,9 @@ impl Connection {
     /// The connection is closed without the response's end, and so the client knows that it did not come.
     pub(crate) fn abort(&mut self) {
         self.after = After::Abort;
+        if let (true, Stream::Plain(tcp)) = (self.until_close, &self.io) {
+            // An orderly close would say that the response is whole: this one is a reset.
+            let _ = socket2::SockRef::from(tcp).set_linger(Some(std::time::Duration::ZERO));
+        }
     }
 }

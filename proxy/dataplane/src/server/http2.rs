@@ -78,9 +78,12 @@ pub(crate) async fn serve(stream: Stream, read_ahead: Bytes, accepted: Accepted)
         keepalive,
         opened: Instant::now(),
         timer: TimerSlot::default(),
-        streams: Rc::default(),
+        streams: Rc::new(Streams {
+            active: Cell::new(0),
+            idle_since: Cell::new(Instant::now()),
+            premature_resets: Cell::new(0),
+        }),
         requests: 0,
-        idle_since: Instant::now(),
         closing: None,
     };
     let lingering = driver.gather.clone();
@@ -131,7 +134,6 @@ struct Driver<'a> {
     timer: TimerSlot,
     streams: Rc<Streams>,
     requests: u32,
-    idle_since: Instant,
     /// Why GOAWAY was sent.
     closing: Option<(ConnectionClose, Instant)>,
 }
@@ -143,6 +145,16 @@ impl Driver<'_> {
             let polled = self.poll_streams(&mut connection, cells, cx);
             self.end_flood(&mut connection, cells, cx);
             let flushed = flush(&self.gather, cx);
+            let (read, written) = self.gather.take_counts();
+            // For the listener as it is named now.
+            let control = &self.accepted.registration.control;
+            let current = control.snapshot();
+            let current = control
+                .chain(&current)
+                .listener
+                .worker(self.accepted.worker.index);
+            current.bytes_received.add(read);
+            current.bytes_sent.add(written);
             if let Poll::Ready(reason) = polled {
                 return Poll::Ready(reason);
             }
@@ -221,11 +233,9 @@ impl Driver<'_> {
         let control = &self.accepted.registration.control;
         let snapshot = control.snapshot();
         let options = &control.chain(&snapshot).http;
-        if self.streams.active.get() > 0 {
-            self.idle_since = Instant::now();
-        }
+        let idle_since = self.streams.idle_since.get();
         let idle_deadline = if self.streams.active.get() == 0 {
-            after(self.idle_since, Some(options.idle_timeout()))
+            after(idle_since, Some(options.idle_timeout()))
         } else {
             None
         };
@@ -259,9 +269,14 @@ impl Driver<'_> {
                 Poll::Pending
             }
             // A client that does not answer GOAWAY's PING cannot hold the connection open.
+            // What its streams have left for it to send may take as long as a stream may stand still.
             Some((reason, since)) if self.streams.active.get() == 0 => {
-                let deadline = since.max(self.idle_since) + CLOSE_TIMEOUT;
-                self.timer.poll_until(cx, Some(deadline)).map(|()| reason)
+                let patience = match (connection.has_streams(), options.stream_idle_timeout()) {
+                    (true, Some(idle)) => idle.max(CLOSE_TIMEOUT),
+                    _ => CLOSE_TIMEOUT,
+                };
+                let deadline = after(since.max(idle_since), Some(patience));
+                self.timer.poll_until(cx, deadline).map(|()| reason)
             }
             Some(_) => Poll::Pending,
         }
@@ -269,10 +284,11 @@ impl Driver<'_> {
 }
 
 /// What a connection's streams tell its driver.
-#[derive(Default)]
 struct Streams {
     /// Streams that are being served.
     active: Cell<usize>,
+    /// When the last of them ended.
+    idle_since: Cell<Instant>,
     /// Streams that ended soon and without an answer, because the client reset them.
     premature_resets: Cell<u32>,
 }
@@ -287,6 +303,7 @@ impl Drop for ActiveStream {
     fn drop(&mut self) {
         self.streams.active.set(self.streams.active.get() - 1);
         if self.streams.active.get() == 0 {
+            self.streams.idle_since.set(Instant::now());
             // The driver starts to count idle time from here.
             self.accepted.registration.control.wake();
         }

@@ -404,6 +404,7 @@ impl Compiler {
         if let Some(before) = before
             && before.http == *http
             && Arc::ptr_eq(&before.routes, routes)
+            && Arc::ptr_eq(&before.listener, metrics)
             && same_tls(before.tls.as_ref(), tls.as_ref())
         {
             return Ok(Arc::clone(before));
@@ -532,4 +533,6 @@ fn same_connection_settings(old: &model::Cluster, new: &model::Cluster) -> bool 
         && old.http2() == new.http2()
         && old.tcp_keepalive() == new.tcp_keepalive()
         && old.tcp_user_timeout() == new.tcp_user_timeout()
+        && old.response_headers_bytes_max() == new.response_headers_bytes_max()
+        && old.response_headers_count_max() == new.response_headers_count_max()
 }

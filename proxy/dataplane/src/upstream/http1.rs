@@ -110,6 +110,11 @@ impl Connection {
         self.idle_timeout = pool.idle_timeout().unwrap_or(defaults::POOL_IDLE_TIMEOUT_HTTP1);
     }
 
+    /// True if no byte of the request can have left. TLS may have sent a part of what it then says it has not taken.
+    fn has_written_nothing(&self) -> bool {
+        self.writer.bytes_written() == 0 && matches!(self.io, Stream::Plain(_))
+    }
+
     /// True if the connection has been idle for as long as it may.
     pub(crate) fn is_expired(&mut self, now: Instant) -> bool {
         let expired = now.duration_since(self.idle_since) >= self.idle_timeout;
@@ -120,8 +125,19 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Counts what moved since this was last done.
+    fn count_bytes(&mut self) {
+        let cells = self.metrics.worker(self.worker);
+        cells.bytes_sent.add(self.writer.bytes_written());
+        cells.bytes_received.add(self.incoming.take_bytes_read());
+        self.writer.start_counting();
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.count_bytes();
         let cells = self.metrics.worker(self.worker);
         cells.connections_active.dec();
         cells.connections_closed[self.closed_as].inc();
@@ -194,6 +210,7 @@ impl Exchange {
         connection.closed_as = UpstreamClose::Abandoned;
         connection.incoming.decoder.begin(&head.method);
         connection.writer.start_counting();
+        connection.incoming.take_bytes_read();
         encode_request_head(head, framing, connection.writer.text());
         connection.encoder = BodyEncoder::new(framing);
     }
@@ -243,7 +260,7 @@ impl Exchange {
         let connection = self.connection();
         match ready!(connection.writer.poll_flush(&mut connection.io, cx)) {
             Ok(()) => Poll::Ready(Ok(())),
-            Err(error) if connection.writer.bytes_written() == 0 => {
+            Err(error) if connection.has_written_nothing() => {
                 connection.closed_as = UpstreamClose::Peer;
                 let failure = AttemptFailure::PooledClosedBeforeWrite;
                 Poll::Ready(Err(AttemptError::because(
@@ -288,6 +305,11 @@ impl Exchange {
                     AttemptFailure::ResponseInvalid,
                     "unexpected_upgrade",
                 )))
+            }
+            Event::Head(_) if connection.writer.bytes_written() == 0 => {
+                connection.closed_as = UpstreamClose::UnsolicitedBytes;
+                let failure = AttemptFailure::ResponseInvalid;
+                Poll::Ready(Err(AttemptError::new(failure, "unsolicited_response")))
             }
             Event::Head(info) => {
                 self.answered = true;
@@ -336,15 +358,13 @@ impl Exchange {
         let Some(mut connection) = self.connection.take() else {
             return;
         };
-        let cells = connection.metrics.worker(connection.worker);
-        cells.bytes_sent.add(connection.writer.bytes_written());
-        cells.bytes_received.add(connection.incoming.take_bytes_read());
         if !self.keep_alive {
             connection.closed_as = UpstreamClose::Requested;
         } else if !connection.incoming.buffer.is_empty() {
             connection.closed_as = UpstreamClose::UnsolicitedBytes;
         } else if self.request_ended && connection.writer.is_empty() && !self.write_failed {
             connection.closed_as = UpstreamClose::Drained;
+            connection.count_bytes();
             connection.idle_since = self.worker.now();
             connection.incoming.release();
             connection.writer.release(&self.worker.spares);
@@ -356,8 +376,9 @@ impl Exchange {
         let reused = self.is_reused();
         let answered = self.answered;
         let connection = self.connection();
-        let nothing_written = connection.writer.bytes_written() == 0;
-        let died = if answered || !connection.incoming.buffer.is_empty() {
+        let nothing_written = connection.has_written_nothing();
+        // Any byte of an answer counts, a part of a line or an interim answer too.
+        let died = if answered || connection.incoming.has_read() {
             AttemptFailure::DiedAfterAnswer
         } else if nothing_written {
             AttemptFailure::PooledClosedBeforeWrite

@@ -27,6 +27,9 @@ use tokio::time::Instant;
 /// wrong guess is streams that are refused, and so none starts before the peer's settings are here.
 const STREAMS_BEFORE_SETTINGS: usize = 0;
 
+/// Interim answers before one final answer; as the HTTP/1 codec's.
+const INFORMATIONAL_MAX: u32 = 8;
+
 type ClientConnection = h2::client::Connection<Gather<Stream>, Bytes>;
 
 /// A connection to an endpoint. Its driver task ends when the peer ends it or when its last handle is dropped.
@@ -149,6 +152,7 @@ impl Connection {
             sender: None,
             receiver: None,
             answered: false,
+            informational: 0,
         }
     }
 }
@@ -188,10 +192,14 @@ async fn drive(
     metrics: Arc<ClusterMetrics>,
     worker: usize,
 ) {
-    metrics.worker(worker).connections_active.inc();
+    let cells = metrics.worker(worker);
+    cells.connections_active.inc();
     let ended = poll_fn(|cx| {
         let polled = std::pin::Pin::new(&mut connection).poll(cx);
         let flushed = flush(&gather, cx);
+        let (read, written) = gather.take_counts();
+        cells.bytes_received.add(read);
+        cells.bytes_sent.add(written);
         if let Poll::Ready(result) = polled {
             return Poll::Ready(match result {
                 Ok(()) => UpstreamClose::Peer,
@@ -212,7 +220,6 @@ async fn drive(
     .await;
     let reason = closing.get().unwrap_or(ended);
     closing.set(Some(reason));
-    let cells = metrics.worker(worker);
     cells.connections_active.dec();
     cells.connections_closed[reason].inc();
 }
@@ -236,7 +243,9 @@ pub(crate) struct Exchange {
     response: Option<h2::client::ResponseFuture>,
     sender: Option<Http2Sender>,
     receiver: Option<Http2Receiver>,
+    /// A head came, if only an interim one.
     answered: bool,
+    informational: u32,
     /// Last, so that the stream's handles are dropped before its place is free.
     stream: StreamGuard,
 }
@@ -315,7 +324,13 @@ impl Exchange {
                 Ok(informational) if informational.status() == http::StatusCode::SWITCHING_PROTOCOLS => Err(
                     AttemptError::new(AttemptFailure::ResponseInvalid, "upstream_switching_protocols"),
                 ),
+                Ok(_) if self.informational == INFORMATIONAL_MAX => Err(AttemptError::new(
+                    AttemptFailure::ResponseInvalid,
+                    "too_many_informational",
+                )),
                 Ok(informational) => {
+                    self.answered = true;
+                    self.informational += 1;
                     response_from_http2(&informational.into_parts().0, head);
                     Ok(ResponseStart::Informational)
                 }
@@ -339,6 +354,8 @@ impl Exchange {
         let receiver = Http2Receiver::new(body);
         let length = match head.fields.get(KnownName::ContentLength) {
             _ if receiver.is_end() => BodyLength::None,
+            // Whatever its length says; what should follow is not waited for.
+            _ if matches!(head.status, 204 | 304) => BodyLength::None,
             Some(value) => std::str::from_utf8(value)
                 .ok()
                 .and_then(|text| text.parse().ok())
@@ -365,7 +382,9 @@ impl Exchange {
 
     fn fault(&self, error: h2::Error) -> AttemptError {
         let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM);
-        let (failure, detail) = if self.answered {
+        let (failure, detail) = if error.is_library() {
+            (AttemptFailure::ResponseInvalid, "upstream_http2_protocol_error")
+        } else if self.answered {
             (AttemptFailure::DiedAfterAnswer, "upstream_stream_ended")
         } else if error.is_remote() && error.is_go_away() {
             // `h2` gives a received GOAWAY to streams above its last id only, and to streams that never started.
@@ -374,8 +393,6 @@ impl Exchange {
             (AttemptFailure::RefusedStream, "upstream_refused_stream")
         } else if error.is_remote() && error.is_reset() {
             (AttemptFailure::ResetBeforeAnswer, "upstream_reset_stream")
-        } else if error.is_library() {
-            (AttemptFailure::ResponseInvalid, "upstream_http2_protocol_error")
         } else {
             (
                 AttemptFailure::DiedBeforeAnswer { reused: self.reused },

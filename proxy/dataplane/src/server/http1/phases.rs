@@ -11,11 +11,10 @@ use crate::snapshot::ChainPolicy;
 use crate::timer::{after, earlier};
 use outrigger_config::model::HttpOptions;
 use outrigger_http1::{Event, HeadInfo, Limits, RequestError, RequestHead};
-use outrigger_telemetry::{ConnectionClose, HttpProtocol};
+use outrigger_telemetry::{ConnectionClose, HttpProtocol, ListenerCells};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
@@ -47,11 +46,9 @@ enum Next {
 
 /// Serves the connection. `detect`: its first bytes may turn out to be HTTP/2.
 pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
-    let cells_index = accepted.worker.index;
-    let (listener, limits) = {
+    let limits = {
         let snapshot = accepted.registration.control.snapshot();
-        let chain = accepted.registration.control.chain(&snapshot);
-        (Arc::clone(&chain.listener), limits(&chain.http))
+        limits(&accepted.registration.control.chain(&snapshot).http)
     };
     let mut connection = Connection::new(stream, Rc::clone(&accepted.worker), limits);
     // Also the time from which the first request is waited for.
@@ -70,12 +67,12 @@ pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
         )
         .await;
         if !matches!(next, Next::Http2) && !std::mem::replace(&mut counted, true) {
-            listener.worker(cells_index).http_connections[HttpProtocol::Http1].inc();
+            count(&accepted, |cells| {
+                cells.http_connections[HttpProtocol::Http1].inc()
+            });
         }
-        listener
-            .worker(cells_index)
-            .bytes_received
-            .add(connection.incoming.take_bytes_read());
+        let read = connection.incoming.take_bytes_read();
+        count(&accepted, |cells| cells.bytes_received.add(read));
         let (info, refused) = match next {
             Next::Request(info) => (Some(info), None),
             Next::Http2 => {
@@ -106,10 +103,14 @@ pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
                 .await
             }
         }
-        listener
-            .worker(cells_index)
-            .bytes_sent
-            .add(connection.writer.bytes_written());
+        let (read, written) = (
+            connection.incoming.take_bytes_read(),
+            connection.writer.bytes_written(),
+        );
+        count(&accepted, |cells| {
+            cells.bytes_received.add(read);
+            cells.bytes_sent.add(written);
+        });
         connection.writer.start_counting();
         match (connection.after, last) {
             (After::Reuse, _) => {}
@@ -125,7 +126,14 @@ pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
             }
         }
     };
-    listener.worker(cells_index).connections_closed[close].inc();
+    count(&accepted, |cells| cells.connections_closed[close].inc());
+}
+
+/// Counts for the listener as it is named now.
+fn count(accepted: &Accepted, count: impl FnOnce(&ListenerCells)) {
+    let snapshot = accepted.registration.control.snapshot();
+    let chain = accepted.registration.control.chain(&snapshot);
+    count(chain.listener.worker(accepted.worker.index));
 }
 
 fn limits(options: &HttpOptions) -> Limits {
@@ -235,7 +243,9 @@ fn poll_detect(connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Option
         }
         let scratch = &mut *connection.worker.scratch.borrow_mut();
         let mut buf = ReadBuf::new(scratch);
-        match std::task::ready!(Pin::new(&mut connection.io).poll_read(cx, &mut buf)) {
+        let read = std::task::ready!(Pin::new(&mut connection.io).poll_read(cx, &mut buf));
+        connection.incoming.count_read(buf.filled().len());
+        match read {
             Err(_) => return Poll::Ready(Some(Next::Closed(ConnectionClose::Error))),
             Ok(()) if buf.filled().is_empty() => {
                 return Poll::Ready(Some(Next::Closed(ConnectionClose::Peer)));
