@@ -34,28 +34,20 @@ flags! {
     NR = 3,
     /// Upstream retry limit exceeded.
     URX = 4,
-    /// No cluster found (503).
-    NC = 5,
     /// Downstream connection termination: the client went away.
-    DC = 6,
+    DC = 5,
     /// Upstream connection termination: it closed before its answer was whole.
-    UC = 7,
+    UC = 6,
     /// Upstream request timeout (504).
-    UT = 8,
-    /// Local reset: we gave up the upstream stream.
-    LR = 9,
+    UT = 7,
     /// Upstream remote reset.
-    UR = 10,
+    UR = 8,
     /// Downstream protocol error: the request could not be accepted.
-    DPE = 11,
+    DPE = 9,
     /// Upstream protocol error: the answer could not be accepted (502).
-    UPE = 12,
+    UPE = 10,
     /// Stream idle timeout.
-    SI = 13,
-    /// Duration timeout: the request or its connection exceeded its longest duration.
-    DT = 14,
-    /// Overload manager: the proxy protects itself (503).
-    OM = 15,
+    SI = 11,
 }
 
 impl ResponseFlags {
@@ -128,8 +120,8 @@ mod tests {
         assert_eq!(ResponseFlags::NONE.to_string(), "-");
         assert_eq!(ResponseFlags::NR.to_string(), "NR");
         let mut flags = ResponseFlags::URX | ResponseFlags::UF;
-        flags |= ResponseFlags::OM;
-        assert_eq!(flags.to_string(), "UF,URX,OM");
+        flags |= ResponseFlags::SI;
+        assert_eq!(flags.to_string(), "UF,URX,SI");
         assert!(flags.contains(ResponseFlags::URX) && !flags.contains(ResponseFlags::UH));
     }
 
