@@ -4,17 +4,25 @@
 //! xDS later) builds it inside this crate; outside it can only be read. Nothing in the data plane validates again.
 
 mod cluster;
+mod cors;
 pub mod defaults;
+mod discovery;
+mod edge;
 mod headers;
 mod http;
 mod listener;
 mod route;
+mod tcp;
 
 pub use cluster::*;
+pub use cors::*;
+pub use discovery::*;
+pub use edge::*;
 pub use headers::*;
 pub use http::*;
 pub use listener::*;
 pub use route::*;
+pub use tcp::*;
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -174,7 +174,10 @@ fn explain(config: &MeshConfig, request: &Request, listener: Option<&str>) -> Re
         &mut text,
         format_args!("filter chain `{}` ({})", chain.name(), chain.origin()),
     );
-    let options = chain.http();
+    let Some(options) = chain.mode().http() else {
+        line(&mut text, format_args!("its bytes are passed on as they are"));
+        return Ok((text, true));
+    };
     let normal = match path::normalize(
         &request.target,
         options.escaped_slashes(),

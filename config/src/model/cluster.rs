@@ -1,6 +1,6 @@
 //! Clusters and their endpoints.
 
-use super::{CertificateFiles, Http2Options, Name, Origin, TcpKeepalive, model};
+use super::{CertificateFiles, Discovery, Http2Options, Name, Origin, PassTlvs, TcpKeepalive, model};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,7 +11,10 @@ model! {
     pub struct Cluster {
         /// Unique among clusters.
         by_ref name: Name,
-        /// Endpoints; addresses are unique. May be empty (503, flag `UH`).
+        /// Where endpoints come from.
+        by_ref discovery: Discovery,
+        /// Endpoints that are listed; addresses are unique. May be empty (503, flag `UH`), and is unless discovery is
+        /// static.
         by_ref endpoints: Vec<Endpoint>,
         /// How an endpoint is picked.
         copy load_balancing: LoadBalancing,
@@ -19,6 +22,9 @@ model! {
         copy protocol: UpstreamProtocol,
         /// TLS to the endpoints; none: plain text.
         by_ref tls: Option<UpstreamTls>,
+        /// The PROXY protocol header that each connection begins with; none: none. HTTP connections that carry one are
+        /// not shared between downstream connections.
+        by_ref proxy_protocol: Option<UpstreamProxyProtocol>,
         /// From the first SYN to a connection that is ready, TLS included.
         copy connect_timeout: Duration,
         /// Pool limits.
@@ -36,6 +42,25 @@ model! {
         /// Where it was written.
         by_ref origin: Origin,
     }
+}
+
+model! {
+    /// How the PROXY protocol is spoken to a cluster.
+    pub struct UpstreamProxyProtocol {
+        /// Which version.
+        copy version: ProxyProtocolVersion,
+        /// Fields of the downstream header that are passed on; version 2 only.
+        by_ref pass_tlvs: PassTlvs,
+    }
+}
+
+/// A version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyProtocolVersion {
+    /// Text.
+    V1,
+    /// Binary, with type-length-value fields.
+    V2,
 }
 
 model! {

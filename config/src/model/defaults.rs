@@ -71,3 +71,68 @@ pub const HTTP2_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 pub const APPLICATION_PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
 /// Media type of a direct response.
 pub const DIRECT_RESPONSE_CONTENT_TYPE: &str = "text/plain";
+/// A PROXY protocol header, from accept to its end: as HAProxy's usual `timeout client-hello`.
+pub const PROXY_PROTOCOL_TIMEOUT: Duration = Duration::from_secs(5);
+/// A proxied TCP connection on which nothing moves, as Envoy's `idle_timeout`.
+pub const TCP_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Endpoints tried for a TCP connection, as Envoy's `max_connect_attempts` with one more: connecting twice harms nobody.
+pub const TCP_CONNECT_ATTEMPTS_MAX: u32 = 2;
+/// What a client may take to say enough for its protocol to be told, as Linkerd's.
+pub const DETECTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Protocols that clients may upgrade to.
+pub const UPGRADES: [&str; 1] = ["websocket"];
+/// An upgraded connection on which nothing moves: as a proxied TCP connection.
+pub const UPGRADE_IDLE_TIMEOUT: Duration = TCP_IDLE_TIMEOUT;
+/// Shortest time that a DNS answer is kept: a TTL of zero must not become a storm of queries.
+pub const DNS_TTL_MIN: Duration = Duration::from_secs(1);
+/// Longest time that a DNS answer is kept.
+pub const DNS_TTL_MAX: Duration = Duration::from_secs(300);
+/// How long the last good answer outlives its TTL while the resolver fails (RFC 8767 suggests one to three days for
+/// caches; a proxy's endpoints move sooner).
+pub const DNS_STALE_MAX: Duration = Duration::from_secs(3600);
+/// One DNS query with its repetitions, as the usual `resolv.conf` timeout.
+pub const DNS_QUERY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Weight of a DNS name's addresses.
+pub const DNS_NAME_WEIGHT: u32 = 1;
+/// Destinations that an original-destination cluster remembers; a bound, not a target.
+pub const ORIGINAL_DESTINATION_ENDPOINTS_MAX: usize = 10_000;
+/// An original destination that nothing uses: above the pool's idle timeout for HTTP/1, so that pools are not cut short.
+pub const ORIGINAL_DESTINATION_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Status of a redirect to HTTPS, as Envoy's.
+pub const HTTPS_REDIRECT_STATUS: u16 = 301;
+/// `max-age` of `strict-transport-security`: a year, as preload lists want it.
+pub const HSTS_MAX_AGE: Duration = Duration::from_secs(31_536_000);
+/// Responses that are known to be shorter are not compressed: about one packet, as is usual for CDNs.
+pub const COMPRESSION_BYTES_MIN: u64 = 1024;
+/// Media types that are compressed.
+pub const COMPRESSION_CONTENT_TYPES: [&str; 7] = [
+    "text/*",
+    "application/json",
+    "application/javascript",
+    "application/xml",
+    "application/xhtml+xml",
+    "application/wasm",
+    "image/svg+xml",
+];
+/// Level of gzip: nginx's default of 1 compresses less, zlib's of 6 costs twice the time.
+pub const GZIP_LEVEL: u32 = 4;
+/// Quality of Brotli for answers that are made as they are sent.
+pub const BROTLI_QUALITY: u32 = 4;
+/// Level of zstd, its own default.
+pub const ZSTD_LEVEL: u32 = 3;
+/// Status of a maintenance page.
+pub const MAINTENANCE_STATUS: u16 = 503;
+/// Media type of a page.
+pub const PAGE_CONTENT_TYPE: &str = "text/html; charset=utf-8";
+/// Bytes of a page.
+pub const PAGE_BYTES_MAX: usize = 64 * 1024;
+/// A mirrored request, from its start to the end of its answer.
+pub const MIRROR_TIMEOUT: Duration = ROUTE_TIMEOUT;
+/// Mirrored requests of one worker at once; those beyond are dropped.
+pub const MIRRORS_MAX: usize = 1024;
+/// Bytes of a request's body that are copied for a mirror; a longer request is not mirrored to its end, and counted.
+pub const MIRROR_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Path of a session cookie.
+pub const SESSION_COOKIE_PATH: &str = "/";
+/// A second address family is tried after this long without an answer of the first, as RFC 8305 recommends.
+pub const HAPPY_EYEBALLS_DELAY: Duration = Duration::from_millis(250);

@@ -100,9 +100,61 @@ model! {
         copy kind: HeaderEditKind,
         /// The header's name.
         by_ref name: HeaderName,
-        /// The value, a legal field value.
-        by_ref value: String,
+        /// The value.
+        by_ref value: HeaderValue,
     }
+}
+
+/// The value of a header that is written: a legal field value, of which parts may be known only with the request. `%%`
+/// was written for `%`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderValue {
+    /// This text.
+    Text(String),
+    /// Parts, one after the other; at least one is no text.
+    Parts(Vec<HeaderValuePart>),
+}
+
+impl std::fmt::Display for HeaderValue {
+    /// As it was written.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let literal = |f: &mut std::fmt::Formatter<'_>, text: &str| f.write_str(&text.replace('%', "%%"));
+        let parts = match self {
+            HeaderValue::Text(text) => return literal(f, text),
+            HeaderValue::Parts(parts) => parts,
+        };
+        for part in parts {
+            match part {
+                HeaderValuePart::Text(text) => literal(f, text)?,
+                HeaderValuePart::PathVariable(name) => write!(f, "%PATH_VARIABLE({name})%")?,
+                HeaderValuePart::RequestHeader(name) => write!(f, "%REQ({})%", name.as_str())?,
+                HeaderValuePart::DownstreamRemoteAddress => {
+                    f.write_str("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%")?
+                }
+                HeaderValuePart::Protocol => f.write_str("%PROTOCOL%")?,
+                HeaderValuePart::UpstreamHost => f.write_str("%UPSTREAM_HOST%")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A part of a header's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderValuePart {
+    /// This text.
+    Text(String),
+    /// `%PATH_VARIABLE(name)%`: what a variable of the route's path template took, as it stands in the path. The template
+    /// has it.
+    PathVariable(String),
+    /// `%REQ(name)%`: the first field of that name in the request; empty if there is none.
+    RequestHeader(HeaderName),
+    /// `%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%`: the client's address.
+    DownstreamRemoteAddress,
+    /// `%PROTOCOL%`: `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`.
+    Protocol,
+    /// `%UPSTREAM_HOST%`: the endpoint's address; empty where there is none. Only in response headers.
+    UpstreamHost,
 }
 
 model! {

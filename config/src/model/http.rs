@@ -1,6 +1,7 @@
 //! How a filter chain speaks HTTP: limits, timeouts, normalization, identity headers, access log.
 
-use super::{Name, defaults, model};
+use super::{Compression, Name, defaults, model};
+use ipnet::IpNet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,6 +32,16 @@ model! {
         copy escaped_slashes: EscapedSlashes,
         /// What is done with repeated slashes in paths.
         copy repeated_slashes: RepeatedSlashes,
+        /// Protocols that a client may upgrade to, lower case (`websocket`), where its route does not say otherwise:
+        /// [`super::defaults::UPGRADES`]. An upgrade to anything else is ignored, as RFC 9110 has it.
+        by_ref upgrades: Vec<String>,
+        /// An upgraded connection or tunnel on which nothing moves in either direction is ended after this; none: never. A
+        /// route may say otherwise. [`super::defaults::UPGRADE_IDLE_TIMEOUT`]
+        copy upgrade_idle_timeout: Option<Duration>,
+        /// Peers whose `x-forwarded-*` headers are trusted by `xff_num_trusted_hops`; empty: all.
+        by_ref trusted_proxies: Vec<IpNet>,
+        /// Compression of responses; none: off. A route may turn it off.
+        by_ref compression: Option<Compression>,
         /// Proxies in front of this one whose `x-forwarded-*` headers are trusted (Envoy's `xff_num_trusted_hops`);
         /// 0: the downstream is not trusted, and those headers are replaced.
         copy xff_num_trusted_hops: u32,

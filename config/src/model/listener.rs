@@ -1,6 +1,6 @@
 //! Listeners and their filter chains.
 
-use super::{HttpOptions, Name, Origin, model};
+use super::{HttpOptions, Name, Origin, TcpProxy, model};
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,16 +17,85 @@ model! {
         copy connections_max: usize,
         /// Listen backlog.
         copy backlog: u32,
+        /// New connections in a second at most; those beyond are closed at once and counted. None: no limit.
+        copy connection_rate_max: Option<ConnectionRate>,
+        /// Whether connections begin with a PROXY protocol header.
+        by_ref proxy_protocol: DownstreamProxyProtocol,
+        /// How the address that a connection was meant for is learnt.
+        copy interception: Interception,
         /// TCP keep-alive of accepted connections; none: off.
         by_ref tcp_keepalive: Option<TcpKeepalive>,
         /// `TCP_USER_TIMEOUT` of accepted connections; none: the kernel's.
         copy tcp_user_timeout: Option<Duration>,
-        /// Chains; for a connection the most specific match wins, as in Envoy: destination port, then server name,
-        /// then transport, then ALPN, then source prefix. Never empty; no two match alike.
+        /// Chains; for a connection the most specific match wins, as in Envoy: destination port, then destination
+        /// prefix, then server name, then transport, then ALPN, then source prefix. Never empty; no two match alike.
         by_ref filter_chains: Vec<FilterChain>,
         /// Where it was written.
         by_ref origin: Origin,
     }
+}
+
+/// A rate of new connections, as a token bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionRate {
+    pub(crate) per_second: u32,
+    pub(crate) burst: u32,
+}
+
+impl ConnectionRate {
+    /// Tokens that come back in a second; at least 1.
+    pub fn per_second(self) -> u32 {
+        self.per_second
+    }
+    /// Tokens at most, and at first; at least 1. If it was not given: `per_second`.
+    pub fn burst(self) -> u32 {
+        self.burst
+    }
+}
+
+model! {
+    /// How a listener reads the PROXY protocol (versions 1 and 2), before everything else.
+    pub struct DownstreamProxyProtocol {
+        /// Whether a header is read.
+        copy mode: ProxyProtocolMode,
+        /// Type-length-value fields of version 2 that are kept for upstreams to which the PROXY protocol is spoken.
+        by_ref pass_tlvs: PassTlvs,
+        /// From accept to the end of the header: [`super::defaults::PROXY_PROTOCOL_TIMEOUT`].
+        copy timeout: Duration,
+    }
+}
+
+/// Whether a PROXY protocol header is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyProtocolMode {
+    /// None is expected; one that comes is part of what the client says.
+    Off,
+    /// One that comes is obeyed; without one the connection speaks for itself. Only for peers that are trusted.
+    Optional,
+    /// A connection without one is closed and counted.
+    Required,
+}
+
+/// Which type-length-value fields are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PassTlvs {
+    /// None.
+    None,
+    /// All.
+    All,
+    /// Those of these types.
+    Listed(Vec<u8>),
+}
+
+/// How the address that a connection was meant for is learnt: rules of the kernel may have led it here from elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interception {
+    /// It was meant for this listener.
+    Off,
+    /// `SO_ORIGINAL_DST`, after `REDIRECT` or `DNAT`.
+    Redirect,
+    /// The socket's own address, after `TPROXY`; the listening socket is transparent (`IP_TRANSPARENT`).
+    Tproxy,
 }
 
 model! {
@@ -50,10 +119,54 @@ model! {
         by_ref matches: FilterChainMatch,
         /// TLS is terminated here; none: plain text.
         by_ref tls: Option<DownstreamTls>,
-        /// How HTTP is spoken.
-        by_ref http: HttpOptions,
+        /// What is spoken.
+        by_ref mode: ChainMode,
         /// Where it was written.
         by_ref origin: Origin,
+    }
+}
+
+/// What is spoken on the connections of a filter chain.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ChainMode {
+    /// HTTP/1 or HTTP/2.
+    Http(Box<HttpOptions>),
+    /// Bytes, passed on. On a chain without `tls` a TLS connection is passed through as it is.
+    Tcp(Box<TcpProxy>),
+    /// What the first bytes say.
+    Auto(Box<AutoMode>),
+}
+
+impl ChainMode {
+    /// How HTTP is spoken, where it is.
+    pub fn http(&self) -> Option<&HttpOptions> {
+        match self {
+            ChainMode::Http(http) => Some(http),
+            ChainMode::Tcp(_) => None,
+            ChainMode::Auto(auto) => Some(&auto.http),
+        }
+    }
+    /// Where bytes are passed on to, where they are.
+    pub fn tcp(&self) -> Option<&TcpProxy> {
+        match self {
+            ChainMode::Http(_) => None,
+            ChainMode::Tcp(tcp) => Some(tcp),
+            ChainMode::Auto(auto) => Some(&auto.tcp),
+        }
+    }
+}
+
+model! {
+    /// Detection of the protocol by the first bytes: HTTP/2's preface, an HTTP/1 request line, else TCP. The upstream of
+    /// `tcp` is connected to at once while its protocol is not known, so that a server that speaks first is not waited for.
+    pub struct AutoMode {
+        /// How HTTP is spoken, where it is.
+        by_ref http: HttpOptions,
+        /// Where everything else goes.
+        by_ref tcp: TcpProxy,
+        /// A client that has said too little to tell after this long is served as TCP:
+        /// [`super::defaults::DETECTION_TIMEOUT`].
+        copy detection_timeout: Duration,
     }
 }
 
@@ -62,6 +175,8 @@ model! {
     pub struct FilterChainMatch {
         /// The local port of the connection.
         copy destination_port: Option<u16>,
+        /// Prefixes of the address that the connection was meant for.
+        by_ref destination_prefixes: Vec<IpNet>,
         /// Prefixes of the peer's address.
         by_ref source_prefixes: Vec<IpNet>,
         /// SNI names.

@@ -1,6 +1,9 @@
 //! Virtual hosts, routes and their actions.
 
-use super::{HeaderEdits, HeaderMatch, Name, Origin, Pattern, QueryMatch, model};
+use super::{
+    Cors, ErrorPage, HeaderEdits, HeaderMatch, Hsts, HttpsRedirect, Maintenance, Name, Origin, Pattern,
+    QueryMatch, model,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +32,16 @@ model! {
         by_ref request_headers: HeaderEdits,
         /// Edits of responses, after the route's.
         by_ref response_headers: HeaderEdits,
+        /// Cross-origin requests, where the route does not say otherwise; none: passed on like any other.
+        by_ref cors: Option<Cors>,
+        /// Requests that did not come by HTTPS are redirected before any route is looked at; none: they are served.
+        by_ref https_redirect: Option<HttpsRedirect>,
+        /// `strict-transport-security`; none: not sent.
+        by_ref hsts: Option<Hsts>,
+        /// Every request is answered by a page; none: they are served.
+        by_ref maintenance: Option<Maintenance>,
+        /// Pages in place of local replies.
+        by_ref error_pages: Vec<ErrorPage>,
         /// Where it was written.
         by_ref origin: Origin,
     }
@@ -62,6 +75,13 @@ model! {
         by_ref response_headers: HeaderEdits,
         /// Bytes of request body at most (413); none: unlimited.
         copy request_body_bytes_max: Option<u64>,
+        /// Bytes of response body at most: one that says it is longer is answered 502, one that turns out to be is cut;
+        /// none: unlimited.
+        copy response_body_bytes_max: Option<u64>,
+        /// Overrides the virtual host's; `Some(None)`: no CORS.
+        by_ref cors: Option<Option<Cors>>,
+        /// Responses may be compressed if the filter chain compresses; true if not given.
+        copy compression: bool,
         /// Where it was written.
         by_ref origin: Origin,
     }
@@ -80,6 +100,9 @@ model! {
         by_ref query: Vec<QueryMatch>,
         /// The request is gRPC (its `content-type` begins with `application/grpc`).
         copy grpc: bool,
+        /// The route takes CONNECT requests (RFC 9110 section 9.3.6; not WebSockets over HTTP/2), which have no path, and
+        /// nothing else. Without it a route never takes them. Its `path` is [`PathMatch::Prefix`] of `/`.
+        copy connect: bool,
     }
 }
 
@@ -112,7 +135,7 @@ model! {
 pub enum TemplateSegment {
     /// This text.
     Literal(String),
-    /// Any one segment that is not empty.
+    /// Any one segment that is not empty. Names are unique in a template.
     Variable(String),
 }
 
@@ -143,7 +166,78 @@ model! {
         copy timeout_explicit: bool,
         /// Overrides the filter chain's; `Some(None)`: never.
         copy stream_idle_timeout: Option<Option<Duration>>,
+        /// Protocols that a client may upgrade to here, lower case, in place of the filter chain's.
+        by_ref upgrades: Option<Vec<String>>,
+        /// Overrides the filter chain's; `Some(None)`: never.
+        copy upgrade_idle_timeout: Option<Option<Duration>>,
+        /// What becomes of a CONNECT request; [`ConnectAction::Terminate`] if not given.
+        copy connect: ConnectAction,
+        /// Clusters that get copies of requests.
+        by_ref mirrors: Vec<Mirror>,
+        /// A cookie that keeps a client at the endpoint that served it first; none: no such cookie.
+        by_ref session_cookie: Option<SessionCookie>,
     }
+}
+
+/// What becomes of a CONNECT request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectAction {
+    /// It ends here: what the client sends after it goes to an endpoint as plain bytes.
+    Terminate,
+    /// The endpoint is itself a proxy: the request is passed on.
+    Pass,
+}
+
+model! {
+    /// A cluster that gets copies of a share of the requests. Copies never slow or fail the original: they are sent once,
+    /// their answers are thrown away, and one for which there is no room at once is dropped and counted.
+    pub struct Mirror {
+        /// The cluster's name; it exists.
+        by_ref cluster: Name,
+        /// The share that is copied.
+        copy fraction: Fraction,
+    }
+}
+
+/// A share of requests, in parts of a million.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fraction(pub(crate) u32);
+
+impl Fraction {
+    /// Everything.
+    pub const ALL: Fraction = Fraction(1_000_000);
+
+    /// Parts of a million; at most 1,000,000.
+    pub fn parts_per_million(self) -> u32 {
+        self.0
+    }
+}
+
+model! {
+    /// Session persistence by a cookie (Envoy's stateful session). Its value says which endpoint, and not its address.
+    pub struct SessionCookie {
+        /// The cookie's name, a token of RFC 6265.
+        by_ref name: String,
+        /// Its `Max-Age`; none: for the browser's session.
+        copy max_age: Option<Duration>,
+        /// Its `Path`, which begins with `/`: `/` if not given.
+        by_ref path: String,
+        /// A request whose endpoint is not there any more is answered 503 (flag `UH`) rather than sent to another.
+        copy strict: bool,
+        /// `SameSite`; none: not sent.
+        copy same_site: Option<SameSite>,
+    }
+}
+
+/// The `SameSite` attribute of a cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SameSite {
+    /// `Strict`.
+    Strict,
+    /// `Lax`.
+    Lax,
+    /// `None`; the cookie is then `Secure`.
+    None,
 }
 
 model! {
@@ -163,6 +257,9 @@ pub enum PathRewrite {
     Prefix(String),
     /// Every match of the pattern (not anchored) is replaced; `\1` stands for a group.
     Regex(RegexRewrite),
+    /// This path, in which `{name}` stands for what a variable of the matched template took. Its variables are among
+    /// those of the route's [`PathMatch::Template`].
+    Template(PathTemplate),
 }
 
 /// A regular expression and what its matches become.

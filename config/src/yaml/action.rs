@@ -73,6 +73,11 @@ fn forward(reader: &mut Reader<'_>, node: &Node, matched: Matched) -> Option<For
         timeout: timeout.unwrap_or(Some(defaults::ROUTE_TIMEOUT)),
         timeout_explicit: timeout.is_some(),
         stream_idle_timeout,
+        upgrades: None,
+        upgrade_idle_timeout: None,
+        connect: crate::model::ConnectAction::Terminate,
+        mirrors: Vec::new(),
+        session_cookie: None,
     })
 }
 

@@ -39,10 +39,12 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
         .map(|count| count as usize);
     let cluster = Cluster {
         name: name.unwrap_or(Name("".into())),
+        discovery: crate::model::Discovery::Static,
         endpoints,
         load_balancing,
         protocol,
         tls,
+        proxy_protocol: None,
         connect_timeout: fields
             .duration(reader, "connect_timeout")
             .unwrap_or(defaults::CONNECT_TIMEOUT),

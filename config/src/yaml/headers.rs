@@ -61,7 +61,7 @@ fn write(
             edits.push(HeaderEdit {
                 kind,
                 name: name.clone(),
-                value,
+                value: crate::model::HeaderValue::Text(value),
             });
         }
     };

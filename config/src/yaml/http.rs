@@ -55,6 +55,10 @@ pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOption
         repeated_slashes: fields
             .choice(reader, "repeated_slashes", &repeated)
             .unwrap_or(RepeatedSlashes::Keep),
+        upgrades: defaults::UPGRADES.map(str::to_owned).to_vec(),
+        upgrade_idle_timeout: Some(defaults::UPGRADE_IDLE_TIMEOUT),
+        trusted_proxies: Vec::new(),
+        compression: None,
         xff_num_trusted_hops: fields.integer32(reader, "xff_num_trusted_hops").unwrap_or(0),
         server_header: proxy_header(reader, &fields, "server_header")
             .unwrap_or_else(|| ProxyHeader::Set(defaults::SERVER_NAME.to_owned())),

@@ -8,7 +8,8 @@ use super::tree::Node;
 use super::{Unique, http, scalar};
 use crate::diagnostic::Span;
 use crate::model::{
-    Admin, CertificateFiles, DownstreamTls, FilterChain, FilterChainMatch, Http2Options, Listener, Name,
+    Admin, CertificateFiles, ChainMode, DownstreamProxyProtocol, DownstreamTls, FilterChain,
+    FilterChainMatch, Http2Options, Interception, Listener, Name, PassTlvs, ProxyProtocolMode,
     ServerNameMatch, TcpKeepalive, Transport, defaults,
 };
 use ipnet::IpNet;
@@ -70,6 +71,13 @@ pub(super) fn listener(
         address: address?,
         connections_max: connections_max.unwrap_or(defaults::LISTENER_CONNECTIONS_MAX),
         backlog: backlog.unwrap_or(defaults::LISTENER_BACKLOG),
+        connection_rate_max: None,
+        proxy_protocol: DownstreamProxyProtocol {
+            mode: ProxyProtocolMode::Off,
+            pass_tlvs: PassTlvs::None,
+            timeout: defaults::PROXY_PROTOCOL_TIMEOUT,
+        },
+        interception: Interception::Off,
         tcp_keepalive,
         tcp_user_timeout,
         filter_chains,
@@ -110,7 +118,7 @@ fn filter_chain(
             Some(tls) => Some(tls?),
             None => None,
         },
-        http: http?,
+        mode: ChainMode::Http(Box::new(http?)),
         origin: reader.origin(node.span),
     })
 }
@@ -118,6 +126,7 @@ fn filter_chain(
 fn any_connection() -> FilterChainMatch {
     FilterChainMatch {
         destination_port: None,
+        destination_prefixes: Vec::new(),
         source_prefixes: Vec::new(),
         server_names: Vec::new(),
         application_protocols: Vec::new(),
@@ -185,6 +194,7 @@ fn chain_match(reader: &mut Reader<'_>, node: &Node, has_tls: bool) -> Option<Fi
     }
     Some(FilterChainMatch {
         destination_port,
+        destination_prefixes: Vec::new(),
         source_prefixes,
         server_names,
         application_protocols,

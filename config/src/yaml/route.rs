@@ -78,6 +78,11 @@ fn virtual_host(
         routes,
         request_headers,
         response_headers,
+        cors: None,
+        https_redirect: None,
+        hsts: None,
+        maintenance: None,
+        error_pages: Vec::new(),
         origin: reader.origin(node.span),
     })
 }
@@ -135,6 +140,9 @@ fn route(
         request_headers,
         response_headers,
         request_body_bytes_max,
+        response_body_bytes_max: None,
+        cors: None,
+        compression: true,
         origin: reader.origin(node.span),
     })
 }

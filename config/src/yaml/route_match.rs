@@ -36,6 +36,7 @@ pub(super) fn route_match(reader: &mut Reader<'_>, node: &Node) -> Option<RouteM
         headers,
         query,
         grpc: is_grpc,
+        connect: false,
     })
 }
 

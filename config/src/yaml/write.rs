@@ -137,7 +137,10 @@ fn filter_chain(chain: &FilterChain) -> Out {
     if let Some(tls) = &chain.tls {
         map.put("tls", downstream_tls(tls));
     }
-    map.with("http", http(&chain.http)).into()
+    if let Some(options) = chain.mode.http() {
+        map.put("http", http(options));
+    }
+    map.into()
 }
 
 fn chain_match(matches: &FilterChainMatch) -> Map {

@@ -106,13 +106,13 @@ pub(crate) async fn serve(
     };
     let chain = context.chain();
     if request.record.is_logged() {
-        let hops = chain.http.xff_num_trusted_hops();
+        let hops = chain.http().options.xff_num_trusted_hops();
         request.record.client = sanitize::trusted_client(&request.head.fields, hops);
     }
     let metrics;
     match sanitize::sanitize(context, request.head) {
         Err(reply) => {
-            metrics = &chain.routes.unmatched;
+            metrics = &chain.http().routes.unmatched;
             if let LocalReply::BadPath { reason } = reply {
                 context
                     .listener()
@@ -128,7 +128,7 @@ pub(crate) async fn serve(
         }
         Ok(()) => match decide(chain, request.head) {
             None => {
-                metrics = &chain.routes.unmatched;
+                metrics = &chain.http().routes.unmatched;
                 respond::local(&mut request, downstream, context, None, LocalReply::NoRoute).await;
             }
             Some(taken) => {
@@ -184,20 +184,20 @@ pub(crate) async fn refuse(
         .refused_requests
         .refuse(refusals::index(reason));
     respond::local(&mut request, downstream, context, None, reply).await;
-    let metrics = &context.chain().routes.unmatched;
+    let metrics = &context.chain().http().routes.unmatched;
     request.record.finish(context, metrics, request.head);
 }
 
 /// The route that takes the request.
 fn decide<'s>(chain: &'s ChainPolicy, head: &RequestHead) -> Option<Taken<'s>> {
-    let Found::Route { virtual_host, route } = chain.routes.table.find(&HeadView(head)) else {
+    let Found::Route { virtual_host, route } = chain.http().routes.table.find(&HeadView(head)) else {
         return None;
     };
-    let model = &chain.routes.config.virtual_hosts()[virtual_host];
+    let model = &chain.http().routes.config.virtual_hosts()[virtual_host];
     Some(Taken {
         virtual_host: model,
         route: &model.routes()[route],
-        policy: &chain.routes.virtual_hosts[virtual_host][route],
+        policy: &chain.http().routes.virtual_hosts[virtual_host][route],
     })
 }
 

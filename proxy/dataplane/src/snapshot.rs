@@ -131,7 +131,7 @@ impl ListenerPolicy {
             let Some(chain) = snapshot.chain(slot) else {
                 continue;
             };
-            let Some(specificity) = specificity(&chain.matches, facts) else {
+            let Some(specificity) = specificity(chain.config.matches(), facts) else {
                 continue;
             };
             if chain.tls.is_some() != (facts.transport == Transport::Tls) {
@@ -228,19 +228,33 @@ pub(crate) struct AccessLog {
 
 /// A filter chain's compiled policy.
 pub(crate) struct ChainPolicy {
-    pub(crate) name: Name,
-    pub(crate) matches: FilterChainMatch,
+    pub(crate) config: model::FilterChain,
     pub(crate) tls: Option<TlsPolicy>,
-    pub(crate) http: model::HttpOptions,
-    pub(crate) routes: Arc<RoutesPolicy>,
-    pub(crate) access_logs: Vec<AccessLog>,
+    /// There where HTTP may be spoken.
+    pub(crate) http: Option<HttpPolicy>,
     pub(crate) listener: Arc<ListenerMetrics>,
+}
+
+impl ChainPolicy {
+    /// How HTTP is spoken; only for connections on which it is: a chain that ceases to speak it becomes another chain.
+    pub(crate) fn http(&self) -> &HttpPolicy {
+        self.http
+            .as_ref()
+            .expect("a connection that speaks HTTP has a chain that does")
+    }
+}
+
+/// The HTTP side of a filter chain.
+pub(crate) struct HttpPolicy {
+    pub(crate) options: model::HttpOptions,
+    pub(crate) routes: Arc<RoutesPolicy>,
+    pub(crate) access_logs: Arc<[AccessLog]>,
 }
 
 impl std::fmt::Debug for ChainPolicy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ChainPolicy")
-            .field("name", &self.name)
+            .field("name", self.config.name())
             .finish_non_exhaustive()
     }
 }

@@ -24,6 +24,7 @@ pub fn rewrite_path(rewrite: &PathRewrite, matched: &PathMatch, path: &str) -> S
             PathMatch::Template(_) | PathMatch::Regex(_) => path.to_owned(),
         },
         PathRewrite::Regex(rewrite) => legal_path(replace_matches(rewrite, path)),
+        PathRewrite::Template(template) => template.source().clone(),
     }
 }
 

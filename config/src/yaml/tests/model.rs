@@ -28,7 +28,9 @@ fn forward(fields: &str) -> Forward {
 
 fn http(fields: &str) -> HttpOptions {
     valid(&with_http(fields)).config.listeners()[0].filter_chains()[0]
+        .mode()
         .http()
+        .unwrap()
         .clone()
 }
 
@@ -272,15 +274,15 @@ fn header_edits_keep_their_order() {
     let written: Vec<_> = edits
         .write()
         .iter()
-        .map(|edit| (edit.kind(), edit.name().as_str(), edit.value().as_str()))
+        .map(|edit| (edit.kind(), edit.name().as_str(), edit.value().to_string()))
         .collect();
     assert_eq!(
         written,
         [
-            (HeaderEditKind::Add, "x-a", "x: y"),
-            (HeaderEditKind::Set, "x-b", "1"),
-            (HeaderEditKind::Append, "x-c", "a"),
-            (HeaderEditKind::Append, "x-c", "b"),
+            (HeaderEditKind::Add, "x-a", "x: y".to_owned()),
+            (HeaderEditKind::Set, "x-b", "1".to_owned()),
+            (HeaderEditKind::Append, "x-c", "a".to_owned()),
+            (HeaderEditKind::Append, "x-c", "b".to_owned()),
         ]
     );
     assert_eq!(edits.remove()[0].as_str(), "x-d");

@@ -64,7 +64,9 @@ fn values_take_the_type_that_is_asked_for() {
     let text = super::with_http("accept_http_10: '${YES}'");
     assert!(
         read(&text).unwrap().config.listeners()[0].filter_chains()[0]
+            .mode()
             .http()
+            .unwrap()
             .accept_http_10()
     );
 }

@@ -67,11 +67,11 @@ fn header_edits(edits: &HeaderEdits) -> Map {
         ("append", HeaderEditKind::Append),
     ];
     for (field, kind) in groups {
-        let mut names: Vec<(&str, Vec<&str>)> = Vec::new();
+        let mut names: Vec<(&str, Vec<String>)> = Vec::new();
         for edit in edits.write.iter().filter(|edit| edit.kind == kind) {
             match names.iter_mut().find(|(name, _)| *name == edit.name.as_str()) {
-                Some((_, values)) => values.push(&edit.value),
-                None => names.push((edit.name.as_str(), vec![&edit.value])),
+                Some((_, values)) => values.push(edit.value.to_string()),
+                None => names.push((edit.name.as_str(), vec![edit.value.to_string()])),
             }
         }
         let mut group = Map::default();
@@ -167,6 +167,7 @@ fn put_rewrite(map: &mut Map, rewrite: Option<&PathRewrite>) {
     match rewrite {
         Some(PathRewrite::Prefix(prefix)) => map.put("prefix_rewrite", text(prefix)),
         Some(PathRewrite::Regex(rewrite)) => map.put("regex_rewrite", regex_rewrite(rewrite)),
+        Some(PathRewrite::Template(template)) => map.put("template_rewrite", text(&template.source)),
         None => {}
     }
 }

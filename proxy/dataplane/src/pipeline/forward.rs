@@ -112,7 +112,7 @@ fn limits(request: &Request<'_>, context: &RequestContext<'_>, taken: Taken<'_>,
         deadline: grpc_deadline,
         stream_idle: policy
             .stream_idle_timeout()
-            .unwrap_or_else(|| context.chain().http.stream_idle_timeout()),
+            .unwrap_or_else(|| context.chain().http().options.stream_idle_timeout()),
         body_bytes_max: taken.route.request_body_bytes_max(),
     }
 }

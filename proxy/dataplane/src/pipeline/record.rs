@@ -47,7 +47,7 @@ struct Logged {
 impl Record {
     pub(super) fn begin(context: &RequestContext<'_>, version: Version, head: &RequestHead) -> Record {
         context.listener().requests_active.inc();
-        let logged = (!context.chain().access_logs.is_empty()).then(|| {
+        let logged = (!context.chain().http().access_logs.is_empty()).then(|| {
             Box::new(Logged {
                 start_time: SystemTime::now(),
                 path: head.path_and_query().to_owned(),
@@ -204,13 +204,13 @@ impl Record {
             downstream_local_address: Some(ends.local),
             requested_server_name: ends.server_name.as_deref(),
             connection_id: context.connection_id(),
-            filter_chain_name: Some(chain.name.as_str()),
+            filter_chain_name: Some(chain.config.name().as_str()),
             request: &request,
             response: &response,
             trailers: trailers.as_ref().map(|trailers| trailers as &dyn HeaderLookup),
         };
         context.worker().with_log_line(|line| {
-            for log in &chain.access_logs {
+            for log in chain.http().access_logs.iter() {
                 line.clear();
                 log.format.write(&record, line);
                 log.writer.try_write(line);

@@ -6,7 +6,9 @@ use crate::body::BodyLength;
 use crate::reply::{Answer, LocalReply};
 use crate::server::Downstream;
 use bytes::Bytes;
-use outrigger_config::model::{DirectResponse, HeaderEditKind, HeaderEdits, HttpOptions, Redirect};
+use outrigger_config::model::{
+    DirectResponse, HeaderEditKind, HeaderEdits, HeaderValue, HttpOptions, Redirect,
+};
 use outrigger_http1::{Fields, KnownName, Method, ResponseHead, strip_hop_by_hop};
 use outrigger_traffic::rewrite::redirect_location;
 use std::future::poll_fn;
@@ -144,7 +146,7 @@ async fn send(
         KnownName::Date,
         httpdate::fmt_http_date(std::time::SystemTime::now()).as_bytes(),
     );
-    finish_head(&mut head.fields, &context.chain().http, taken);
+    finish_head(&mut head.fields, &context.chain().http().options, taken);
     // What follows a CONNECT may be meant for its tunnel: it is never read as a request.
     let request_done = request.head.method != Method::Connect
         && (request.length == BodyLength::None
@@ -172,7 +174,7 @@ async fn send(
                 downstream.send_data(body, true)?;
             }
         }
-        let idle = context.chain().http.stream_idle_timeout();
+        let idle = context.chain().http().options.stream_idle_timeout();
         super::exchange::flush(downstream, idle).await
     };
     if sent.await.is_err() {
@@ -205,7 +207,7 @@ async fn discard(downstream: &mut Downstream<'_>) -> bool {
 /// What a response from an upstream goes through before it is sent.
 pub(super) fn prepare(context: &RequestContext<'_>, taken: Taken<'_>, head: &mut ResponseHead) {
     strip_hop_by_hop(&mut head.fields);
-    finish_head(&mut head.fields, &context.chain().http, Some(taken));
+    finish_head(&mut head.fields, &context.chain().http().options, Some(taken));
 }
 
 fn finish_head(fields: &mut Fields, options: &HttpOptions, taken: Option<Taken<'_>>) {
@@ -223,7 +225,10 @@ pub(super) fn edit(fields: &mut Fields, edits: &HeaderEdits) {
         fields.remove(name.as_str());
     }
     for edit in edits.write() {
-        let (name, value) = (edit.name().as_str(), edit.value().as_bytes());
+        let HeaderValue::Text(value) = edit.value() else {
+            continue;
+        };
+        let (name, value) = (edit.name().as_str(), value.as_bytes());
         match edit.kind() {
             HeaderEditKind::Add if fields.find(name).is_some() => {}
             HeaderEditKind::Add | HeaderEditKind::Append => fields.push(name.as_bytes(), value),

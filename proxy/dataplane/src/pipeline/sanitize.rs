@@ -26,7 +26,7 @@ pub(super) fn sanitize(context: &RequestContext<'_>, head: &mut RequestHead) -> 
     if head.method == Method::Connect {
         return Err(LocalReply::ConnectRefused);
     }
-    let options = &context.chain().http;
+    let options = &context.chain().http().options;
     if head.target_form() != TargetForm::Asterisk {
         normalize_path(head, options)?;
     }

@@ -62,14 +62,14 @@ pub(crate) async fn serve(stream: Stream, read_ahead: Bytes, accepted: Accepted)
         FrameMeter::new(Instant::now()),
         &accepted.worker.spares,
     );
-    let handshake = builder(&chain.http).handshake::<_, Bytes>(gather.clone());
-    let greeted = tokio::time::timeout(chain.http.request_headers_timeout(), handshake).await;
+    let handshake = builder(&chain.http().options).handshake::<_, Bytes>(gather.clone());
+    let greeted = tokio::time::timeout(chain.http().options.request_headers_timeout(), handshake).await;
     let Ok(Ok(mut connection)) = greeted else {
         cells.http2_connection_errors.inc();
         cells.connections_closed[ConnectionClose::Protocol].inc();
         return;
     };
-    let keepalive = Keepalive::new(chain.http.http2(), connection.ping_pong());
+    let keepalive = Keepalive::new(chain.http().options.http2(), connection.ping_pong());
     drop(chain);
     gather.start();
     let driver = Driver {
@@ -232,7 +232,7 @@ impl Driver<'_> {
     fn poll_end(&mut self, connection: &mut ServerConnection, cx: &mut Context<'_>) -> Poll<ConnectionClose> {
         let control = &self.accepted.registration.control;
         let snapshot = control.snapshot();
-        let options = &control.chain(&snapshot).http;
+        let options = &control.chain(&snapshot).http().options;
         let idle_since = self.streams.idle_since.get();
         let idle_deadline = if self.streams.active.get() == 0 {
             after(idle_since, Some(options.idle_timeout()))
@@ -317,7 +317,7 @@ async fn serve_stream(
 ) {
     let started = Instant::now();
     let context = RequestContext::new(&guard.accepted);
-    let fields_max = context.chain().http.request_headers_count_max();
+    let fields_max = context.chain().http().options.request_headers_count_max();
     let (parts, body) = request.into_parts();
     let mut head = guard.accepted.worker.spares.request();
     let fault = request_from_http2(&parts, fields_max, &mut head).err();

@@ -48,7 +48,7 @@ enum Next {
 pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
     let limits = {
         let snapshot = accepted.registration.control.snapshot();
-        limits(&accepted.registration.control.chain(&snapshot).http)
+        limits(&accepted.registration.control.chain(&snapshot).http().options)
     };
     let mut connection = Connection::new(stream, Rc::clone(&accepted.worker), limits);
     // Also the time from which the first request is waited for.
@@ -149,7 +149,7 @@ fn limits(options: &HttpOptions) -> Limits {
 fn last_request(accepted: &Accepted, opened: Instant, requests: u32) -> Option<ConnectionClose> {
     let control = &accepted.registration.control;
     let snapshot = control.snapshot();
-    let options = &control.chain(&snapshot).http;
+    let options = &control.chain(&snapshot).http().options;
     if control.is_draining() {
         return Some(ConnectionClose::Drain);
     }
@@ -187,9 +187,9 @@ async fn next_request(
         head_since = Some(idle_since);
     }
     let mut detect = detect;
-    let idle_timeout = chain.http.idle_timeout();
-    let age_max = chain.http.connection_age_max();
-    let headers_timeout = chain.http.request_headers_timeout();
+    let idle_timeout = chain.http().options.idle_timeout();
+    let age_max = chain.http().options.connection_age_max();
+    let headers_timeout = chain.http().options.request_headers_timeout();
     // A snapshot that this connection may wait under for an hour must not be kept alive by it.
     drop(snapshot);
     poll_fn(|cx| {

@@ -1,0 +1,228 @@
+//! Listeners and filter chains: slots by identity, TLS from files, access logs.
+
+use super::*;
+
+impl Compiler {
+    pub(super) fn listeners(
+        &self,
+        config: &MeshConfig,
+        previous: Option<&Snapshot>,
+        routes: &[Arc<RoutesPolicy>],
+        faults: &mut Vec<CompileFault>,
+    ) -> (Vec<Arc<ListenerPolicy>>, Vec<Option<Arc<ChainPolicy>>>) {
+        let mut chains = ChainSlots::new(previous);
+        let mut listeners = Vec::new();
+        for listener in config.listeners() {
+            let key = SocketKey::of(listener);
+            let before = previous.and_then(|previous| previous.listener(&key));
+            let metrics = self.metrics.listener(listener.name().as_str());
+            let mut slots = Vec::new();
+            for chain in listener.filter_chains() {
+                let old = before.and_then(|before| old_chain(previous?, before, chain));
+                match self.chain(chain, old.map(|(_, chain)| chain), routes, &metrics) {
+                    Ok(policy) => slots.push(chains.place(old.map(|(slot, _)| slot), policy)),
+                    Err(message) => {
+                        let message = format!(
+                            "listener `{}`, filter chain `{}`: {message}",
+                            listener.name(),
+                            chain.name()
+                        );
+                        faults.push(CompileFault {
+                            origin: chain.origin().clone(),
+                            message,
+                        });
+                    }
+                }
+            }
+            let with_tls = listener
+                .filter_chains()
+                .iter()
+                .filter(|chain| chain.tls().is_some())
+                .count();
+            let detection = match with_tls {
+                0 => Detection::Raw,
+                n if n == listener.filter_chains().len() => Detection::Tls,
+                _ => Detection::FirstByte,
+            };
+            let shared = before.map_or_else(Default::default, |before| Arc::clone(&before.shared));
+            let config = Arc::clone(listener);
+            listeners.push(Arc::new(ListenerPolicy {
+                key,
+                config,
+                chains: slots,
+                detection,
+                shared,
+                metrics,
+            }));
+        }
+        (listeners, chains.slots)
+    }
+
+    fn chain(
+        &self,
+        config: &model::FilterChain,
+        before: Option<&Arc<ChainPolicy>>,
+        routes: &[Arc<RoutesPolicy>],
+        metrics: &Arc<ListenerMetrics>,
+    ) -> Result<Arc<ChainPolicy>, String> {
+        let tls = match config.tls() {
+            None => None,
+            Some(tls) => Some(downstream_tls(
+                tls,
+                before.and_then(|before| before.tls.as_ref()),
+            )?),
+        };
+        if let Some(before) = before
+            && before.config == *config
+            && Arc::ptr_eq(&before.listener, metrics)
+            && same_tls(before.tls.as_ref(), tls.as_ref())
+            && same_routes(before.http.as_ref(), routes)
+        {
+            return Ok(Arc::clone(before));
+        }
+        let old_http = before.and_then(|before| before.http.as_ref());
+        let http = match config.mode().http() {
+            Some(options) => Some(self.http(options, old_http, routes)?),
+            None => None,
+        };
+        Ok(Arc::new(ChainPolicy {
+            config: config.clone(),
+            tls,
+            http,
+            listener: Arc::clone(metrics),
+        }))
+    }
+
+    fn http(
+        &self,
+        options: &model::HttpOptions,
+        before: Option<&HttpPolicy>,
+        routes: &[Arc<RoutesPolicy>],
+    ) -> Result<HttpPolicy, String> {
+        let routes = routes
+            .iter()
+            .find(|routes| routes.config.name() == options.route_configuration())
+            .ok_or_else(|| {
+                format!(
+                    "route configuration `{}` is not there",
+                    options.route_configuration()
+                )
+            })?;
+        let access_logs = match before {
+            Some(before) if before.options.access_logs() == options.access_logs() => {
+                before.access_logs.clone()
+            }
+            _ => self.access_logs(options.access_logs())?,
+        };
+        Ok(HttpPolicy {
+            options: options.clone(),
+            routes: Arc::clone(routes),
+            access_logs,
+        })
+    }
+
+    fn access_logs(&self, configs: &[model::AccessLog]) -> Result<Arc<[AccessLog]>, String> {
+        configs.iter().map(|log| self.access_log(log)).collect()
+    }
+
+    fn access_log(&self, config: &model::AccessLog) -> Result<AccessLog, String> {
+        let format = match config.format() {
+            FormatModel::DefaultText => AccessLogFormat::default_text(),
+            FormatModel::DefaultJson => AccessLogFormat::default_json(),
+            FormatModel::Text(text) => {
+                AccessLogFormat::text(text).map_err(|error| format!("access log format: {error}"))?
+            }
+            FormatModel::Json(keys) => {
+                AccessLogFormat::json(keys).map_err(|error| format!("access log format: {error}"))?
+            }
+        };
+        let format =
+            format.number_names(|name| KnownName::from_lowercase(name.as_bytes()).map(|known| known as u8));
+        let sink = match config.sink() {
+            SinkModel::Stdout => Sink::Stdout,
+            SinkModel::Stderr => Sink::Stderr,
+            SinkModel::File(path) => Sink::File(path.clone()),
+        };
+        let writer = self
+            .sinks
+            .open(&sink)
+            .map_err(|error| format!("access log: {error}"))?;
+        Ok(AccessLog { format, writer })
+    }
+}
+
+/// Hands out slots of filter chains: a chain whose identity stays keeps its slot.
+struct ChainSlots<'a> {
+    slots: Vec<Option<Arc<ChainPolicy>>>,
+    previous: Option<&'a Snapshot>,
+}
+
+impl<'a> ChainSlots<'a> {
+    fn new(previous: Option<&'a Snapshot>) -> ChainSlots<'a> {
+        ChainSlots {
+            slots: vec![None; previous.map_or(0, |previous| previous.chains.len())],
+            previous,
+        }
+    }
+
+    fn place(&mut self, old: Option<ChainSlot>, policy: Arc<ChainPolicy>) -> ChainSlot {
+        let slot = old.unwrap_or_else(|| {
+            let used_before = |index: usize| {
+                self.previous
+                    .is_some_and(|p| p.chains.get(index).is_some_and(Option::is_some))
+            };
+            let free =
+                (0..self.slots.len()).find(|&index| self.slots[index].is_none() && !used_before(index));
+            ChainSlot(free.unwrap_or(self.slots.len()) as u32)
+        });
+        if slot.0 as usize == self.slots.len() {
+            self.slots.push(None);
+        }
+        self.slots[slot.0 as usize] = Some(policy);
+        slot
+    }
+}
+
+/// The chain of the same identity in the snapshot before: same name, same match, same mode, same kind of TLS. Connections of a
+/// chain whose identity changed are drained; of any other they go on under the new policy.
+fn old_chain<'a>(
+    previous: &'a Snapshot,
+    listener: &ListenerPolicy,
+    chain: &model::FilterChain,
+) -> Option<(ChainSlot, &'a Arc<ChainPolicy>)> {
+    listener.chains.iter().find_map(|&slot| {
+        let old = previous.chain(slot)?;
+        let client_ca = |tls: Option<&model::DownstreamTls>| tls.map(|tls| tls.client_ca_file().clone());
+        let same = old.config.name() == chain.name()
+            && old.config.matches() == chain.matches()
+            && std::mem::discriminant(old.config.mode()) == std::mem::discriminant(chain.mode())
+            && client_ca(old.config.tls().as_ref()) == client_ca(chain.tls().as_ref());
+        same.then_some((slot, old))
+    })
+}
+
+/// True if the routes that the HTTP side of a chain points at are still in force.
+fn same_routes(http: Option<&HttpPolicy>, routes: &[Arc<RoutesPolicy>]) -> bool {
+    http.is_none_or(|http| routes.iter().any(|routes| Arc::ptr_eq(routes, &http.routes)))
+}
+
+fn same_tls(old: Option<&TlsPolicy>, new: Option<&TlsPolicy>) -> bool {
+    match (old, new) {
+        (None, None) => true,
+        (Some(old), Some(new)) => Arc::ptr_eq(&old.config, &new.config),
+        _ => false,
+    }
+}
+
+fn downstream_tls(tls: &model::DownstreamTls, before: Option<&TlsPolicy>) -> Result<TlsPolicy, String> {
+    let stamp = FileStamp::of(&identity::files_of_downstream(tls));
+    if let Some(before) = before.filter(|before| before.settings == *tls && before.stamp == stamp) {
+        return Ok(before.clone());
+    }
+    let config = identity::downstream(tls).map_err(|error| error.to_string())?;
+    Ok(TlsPolicy {
+        config,
+        settings: tls.clone(),
+        stamp,
+    })
+}

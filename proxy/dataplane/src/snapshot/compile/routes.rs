@@ -1,0 +1,95 @@
+//! Route configurations: tables, and which slots routes point at.
+
+use super::*;
+
+impl Compiler {
+    pub(super) fn routes(
+        &self,
+        config: &MeshConfig,
+        previous: Option<&Snapshot>,
+        slots: &HashMap<&Name, ClusterSlot>,
+    ) -> Vec<Arc<RoutesPolicy>> {
+        let old: HashMap<&Name, &Arc<RoutesPolicy>> = previous
+            .iter()
+            .flat_map(|p| p.routes.iter().map(|routes| (routes.config.name(), routes)))
+            .collect();
+        config
+            .route_configurations()
+            .iter()
+            .map(|routes| match old.get(routes.name()) {
+                Some(before) if Arc::ptr_eq(&before.config, routes) => Arc::clone(before),
+                before => Arc::new(self.route_configuration(routes, slots, before.copied())),
+            })
+            .collect()
+    }
+
+    /// Virtual hosts that did not change are taken over: clusters keep their slots for as long as they have their names.
+    fn route_configuration(
+        &self,
+        config: &Arc<model::RouteConfiguration>,
+        slots: &HashMap<&Name, ClusterSlot>,
+        before: Option<&Arc<RoutesPolicy>>,
+    ) -> RoutesPolicy {
+        let known: HashMap<*const model::VirtualHost, &Arc<[RoutePolicy]>> = before
+            .iter()
+            .flat_map(|before| {
+                before
+                    .config
+                    .virtual_hosts()
+                    .iter()
+                    .map(Arc::as_ptr)
+                    .zip(&before.virtual_hosts)
+            })
+            .collect();
+        let virtual_hosts = config
+            .virtual_hosts()
+            .iter()
+            .map(|host| match known.get(&Arc::as_ptr(host)) {
+                Some(policies) => Arc::clone(policies),
+                None => host
+                    .routes()
+                    .iter()
+                    .map(|route| self.route(config, host, route, slots))
+                    .collect(),
+            })
+            .collect();
+        RoutesPolicy {
+            config: Arc::clone(config),
+            table: match before {
+                Some(before) => RouteTable::recompile(config, &before.table),
+                None => RouteTable::compile(config),
+            },
+            virtual_hosts,
+            unmatched: self.metrics.route(config.name().as_str(), "", ""),
+        }
+    }
+
+    fn route(
+        &self,
+        config: &model::RouteConfiguration,
+        host: &model::VirtualHost,
+        route: &model::Route,
+        slots: &HashMap<&Name, ClusterSlot>,
+    ) -> RoutePolicy {
+        let mut clusters = Vec::new();
+        let mut weights = Vec::new();
+        if let RouteAction::Forward(forward) = route.action() {
+            let mut sum = 0;
+            for target in forward.clusters() {
+                sum += target.weight();
+                clusters.push(slots[target.cluster()]);
+                weights.push(sum);
+            }
+        }
+        let metrics = self.metrics.route(
+            config.name().as_str(),
+            host.name().as_str(),
+            route.name().as_str(),
+        );
+        RoutePolicy {
+            clusters,
+            weights,
+            metrics,
+        }
+    }
+}
