@@ -2,6 +2,7 @@
 
 use crate::accept::ConnectionPermit;
 use crate::io::Stream;
+use crate::proxy_protocol::{self, Tlv};
 use crate::server;
 use crate::snapshot::{ConnectionFacts, Detection, ListenerPolicy, SocketKey, TlsPolicy};
 use crate::worker::{LocalSnapshot, Registration, Worker};
@@ -24,8 +25,13 @@ const DETECTION_TIMEOUT: Duration = outrigger_config::model::defaults::TLS_HANDS
 /// What is known of the two ends of a connection; formatted once.
 #[derive(Debug)]
 pub(crate) struct Ends {
+    /// The client, as a PROXY protocol header or else the socket says.
     pub(crate) remote: SocketAddr,
+    /// Who made the connection: the client, or a load balancer in front that spoke of it.
+    pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
+    /// Fields of a PROXY protocol header, for upstreams to which it is spoken.
+    pub(crate) tlvs: Vec<Tlv>,
     /// `remote` without its port, as `x-forwarded-for` holds it.
     pub(crate) remote_ip: String,
     pub(crate) tls: bool,
@@ -91,11 +97,18 @@ async fn establish(
 ) -> Result<(Stream, Accepted), Refused> {
     let listener = snapshot.listener(&key).ok_or(ConnectionRefusal::Drain)?;
     let local = stream.local_addr().map_err(|_| ConnectionRefusal::Detection)?;
+    let header = proxy_protocol::receive(&stream, listener.config.proxy_protocol())
+        .await
+        .map_err(proxy_protocol_refusal)?
+        .unwrap_or_default();
+    let (remote, local) = header.addresses.unwrap_or((peer, local));
     let transport = transport(listener.detection, &stream).await?;
     let mut ends = Ends {
-        remote: peer,
+        remote,
+        peer,
         local,
-        remote_ip: peer.ip().to_canonical().to_string(),
+        tlvs: header.tlvs,
+        remote_ip: remote.ip().to_canonical().to_string(),
         tls: false,
         server_name: None,
     };
@@ -147,6 +160,15 @@ async fn establish(
                 },
             ))
         }
+    }
+}
+
+fn proxy_protocol_refusal(fault: proxy_protocol::Fault) -> ConnectionRefusal {
+    match fault {
+        proxy_protocol::Fault::Missing => ConnectionRefusal::ProxyProtocolMissing,
+        proxy_protocol::Fault::Malformed => ConnectionRefusal::ProxyProtocolMalformed,
+        proxy_protocol::Fault::Timeout => ConnectionRefusal::ProxyProtocolTimeout,
+        proxy_protocol::Fault::Gone => ConnectionRefusal::Detection,
     }
 }
 

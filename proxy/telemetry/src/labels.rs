@@ -72,6 +72,12 @@ labels! {
         DetectionTimeout = "detection_timeout",
         /// The peer closed, or the socket failed, before a filter chain was chosen.
         Detection = "detection",
+        /// A PROXY protocol header is required, and none came.
+        ProxyProtocolMissing = "proxy_protocol_missing",
+        /// The PROXY protocol header is wrong.
+        ProxyProtocolMalformed = "proxy_protocol_malformed",
+        /// The PROXY protocol header did not come in time.
+        ProxyProtocolTimeout = "proxy_protocol_timeout",
     }
 
     /// Why a downstream TLS handshake failed.

@@ -200,7 +200,7 @@ impl Record {
                 self.client
                     .map_or(ends.remote, |client| SocketAddr::new(client, 0)),
             ),
-            downstream_direct_remote_address: Some(ends.remote),
+            downstream_direct_remote_address: Some(ends.peer),
             downstream_local_address: Some(ends.local),
             requested_server_name: ends.server_name.as_deref(),
             connection_id: context.connection_id(),
