@@ -10,6 +10,7 @@
 //!
 //! The whole request is served by one snapshot, taken at its start.
 
+mod edits;
 mod exchange;
 mod forward;
 mod record;
@@ -24,6 +25,7 @@ use crate::reply::LocalReply;
 use crate::server::Downstream;
 use crate::snapshot::{ChainPolicy, RoutePolicy};
 use crate::worker::{LocalSnapshot, Worker};
+use edits::Known;
 use outrigger_config::model::{self, RouteAction};
 use outrigger_http1::{KnownName, Method, RequestHead};
 use outrigger_telemetry::ListenerCells;
@@ -87,6 +89,20 @@ struct Request<'r> {
     length: BodyLength,
     grpc: bool,
     record: Record,
+    /// The path by which the route was found, where a header value names a part of it.
+    matched_path: Option<Box<str>>,
+}
+
+impl Request<'_> {
+    /// What header values are put together from.
+    fn known<'k>(&'k self, context: &'k RequestContext<'k>, taken: Taken<'k>) -> Known<'k> {
+        Known {
+            context,
+            taken,
+            record: &self.record,
+            matched_path: self.matched_path.as_deref(),
+        }
+    }
 }
 
 /// Serves one request to its end. The head is edited on the way.
@@ -103,9 +119,10 @@ pub(crate) async fn serve(
         length,
         grpc,
         record,
+        matched_path: None,
     };
     let chain = context.chain();
-    if request.record.is_logged() {
+    if request.record.is_logged() || chain.http().routes.names_clients {
         let hops = chain.http().options.xff_num_trusted_hops();
         request.record.client = sanitize::trusted_client(&request.head.fields, hops);
     }
@@ -134,6 +151,9 @@ pub(crate) async fn serve(
             Some(taken) => {
                 metrics = &taken.policy.metrics;
                 request.record.take_route(taken.virtual_host, taken.route);
+                if taken.policy.names_path {
+                    request.matched_path = Some(request.head.path().into());
+                }
                 let active = &metrics.worker(context.worker().index).requests_active;
                 active.inc();
                 act(&mut request, downstream, context, taken).await;
@@ -174,6 +194,7 @@ pub(crate) async fn refuse(
         length: BodyLength::None,
         grpc: false,
         record,
+        matched_path: None,
     };
     let reason = match reply {
         LocalReply::Malformed { reason, .. } => reason,

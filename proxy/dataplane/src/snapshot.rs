@@ -276,6 +276,8 @@ pub(crate) struct RoutesPolicy {
     pub(crate) table: RouteTable,
     /// Indices as in the model.
     pub(crate) virtual_hosts: Vec<Arc<[RoutePolicy]>>,
+    /// Some header value names the client's address.
+    pub(crate) names_clients: bool,
     /// Counts of requests that no route took.
     pub(crate) unmatched: Arc<RouteMetrics>,
 }
@@ -286,6 +288,8 @@ pub(crate) struct RoutePolicy {
     pub(crate) clusters: Vec<ClusterSlot>,
     /// Cumulative weights of `clusters`.
     pub(crate) weights: Vec<u32>,
+    /// Some header value names a variable of the path, which a rewrite may change.
+    pub(crate) names_path: bool,
     pub(crate) metrics: Arc<RouteMetrics>,
 }
 

@@ -9,13 +9,16 @@
 //! * [`Balancer`], [`EndpointLoad`], [`pick_cluster`]: endpoints and weighted clusters.
 //! * [`retry`]: the default retry and the [`RetryBudget`].
 //! * [`path`]: normalization of request paths, before anything is matched.
-//! * [`rewrite`]: paths and `location` headers as routes rewrite them.
+//! * [`rewrite`]: paths and `location` headers as routes rewrite them; [`template`]: what path variables took.
+//! * [`header_value`]: header values that are put together from what is known of a request.
 
 mod balancing;
+pub mod header_value;
 pub mod path;
 pub mod retry;
 pub mod rewrite;
 mod routing;
+pub mod template;
 
 pub use balancing::{Balancer, EndpointLoad, pick_cluster};
 pub use retry::RetryBudget;

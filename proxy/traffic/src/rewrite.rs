@@ -4,6 +4,7 @@
 //! segments and no broken escapes, whatever a substitution put together. The query is never rewritten.
 
 use crate::path::{hex_digit, normalize};
+use crate::template;
 use outrigger_config::model::{
     EscapedSlashes, PathMatch, PathRewrite, Redirect, RedirectPath, RegexRewrite, RepeatedSlashes,
 };
@@ -12,7 +13,9 @@ use outrigger_config::model::{
 ///
 /// A prefix rewrite replaces the matched prefix, or the whole of an exact path; where Envoy would double or lose the
 /// slash at the border (`/a` by `/`, `/` by `/a`), one stands there. For templates and regular expressions, which have
-/// no prefix to replace, the path stays (the model holds no such pair). A regex rewrite replaces every match.
+/// no prefix to replace, the path stays (the model holds no such pair). A regex rewrite replaces every match. A template
+/// puts what the variables of the matched template took, as it stands in the path, into places of its own; for
+/// other matches, which have no variables, the path stays (the model holds no such pair).
 pub fn rewrite_path(rewrite: &PathRewrite, matched: &PathMatch, path: &str) -> String {
     match rewrite {
         PathRewrite::Prefix(replacement) => match matched {
@@ -24,7 +27,10 @@ pub fn rewrite_path(rewrite: &PathRewrite, matched: &PathMatch, path: &str) -> S
             PathMatch::Template(_) | PathMatch::Regex(_) => path.to_owned(),
         },
         PathRewrite::Regex(rewrite) => legal_path(replace_matches(rewrite, path)),
-        PathRewrite::Template(template) => template.source().clone(),
+        PathRewrite::Template(template) => match matched {
+            PathMatch::Template(matched) => legal_path(template::expand(template, matched, path)),
+            PathMatch::Exact(_) | PathMatch::Prefix(_) | PathMatch::Regex(_) => path.to_owned(),
+        },
     }
 }
 

@@ -1,7 +1,8 @@
 //! Forwarding: the attempts at a cluster, and what becomes of their end.
 
+use super::edits::{Known, edit_request};
 use super::exchange::{self, Exchange, Limits, Stop};
-use super::respond::{self, edit};
+use super::respond;
 use super::{Request, RequestContext, Taken, is_idempotent};
 use crate::body::BodyLength;
 use crate::error::{AttemptError, DownstreamError};
@@ -50,7 +51,7 @@ pub(super) async fn forward(
         .await;
     }
     let limits = limits(request, context, taken, policy);
-    rewrite_request(request.head, taken, policy);
+    rewrite_request(request, context, taken, policy);
     let active = ActiveRequest::begin(cluster, worker);
     let mut exchange = Exchange::new(downstream, worker, limits, request.length);
     let ended = attempts(request, &mut exchange, context, taken, cluster, &active).await;
@@ -117,7 +118,13 @@ fn limits(request: &Request<'_>, context: &RequestContext<'_>, taken: Taken<'_>,
     }
 }
 
-fn rewrite_request(head: &mut RequestHead, taken: Taken<'_>, policy: &Forward) {
+fn rewrite_request(
+    request: &mut Request<'_>,
+    context: &RequestContext<'_>,
+    taken: Taken<'_>,
+    policy: &Forward,
+) {
+    let head: &mut RequestHead = request.head;
     if let Some(rewriting) = policy.path_rewrite() {
         let mut target = rewrite::rewrite_path(rewriting, taken.route.matches().path(), head.path());
         if let Some(query) = head.query() {
@@ -133,8 +140,14 @@ fn rewrite_request(head: &mut RequestHead, taken: Taken<'_>, policy: &Forward) {
     if let Some(host) = policy.host_rewrite() {
         head.set_authority(host);
     }
-    edit(&mut head.fields, taken.route.request_headers());
-    edit(&mut head.fields, taken.virtual_host.request_headers());
+    let known = Known {
+        context,
+        taken,
+        record: &request.record,
+        matched_path: request.matched_path.as_deref(),
+    };
+    edit_request(head, taken.route.request_headers(), &known);
+    edit_request(head, taken.virtual_host.request_headers(), &known);
 }
 
 /// A request counted as active at its cluster.
@@ -290,7 +303,7 @@ async fn attempt(
     request
         .record
         .upstream_answered(exchange.response.status, worker.now());
-    respond::prepare(context, taken, &mut exchange.response);
+    respond::prepare(context, request, taken, &mut exchange.response);
     // An answer of known length before the request's end does without the rest. One that streams may well wait for it:
     // what is left of the request when the response ends decides then.
     let wants_all = exchange.request_done() || length == BodyLength::Unknown;

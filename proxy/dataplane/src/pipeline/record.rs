@@ -91,6 +91,22 @@ impl Record {
         self.status
     }
 
+    /// The version that the client spoke, as logs and headers name it.
+    pub(super) fn protocol(&self) -> &'static str {
+        match self.version {
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+            Version::Http2 => "HTTP/2",
+        }
+    }
+
+    /// The address of the last attempt's endpoint.
+    pub(super) fn upstream_host(&self) -> Option<&str> {
+        self.endpoint
+            .as_ref()
+            .map(|endpoint| endpoint.address_text.as_str())
+    }
+
     pub(super) fn is_first_attempt(&self) -> bool {
         self.attempts == 1
     }
@@ -176,11 +192,7 @@ impl Record {
         let since_start = |at: Option<Instant>| at.map(|at| at.duration_since(self.started));
         let record = RequestRecord {
             start_time: logged.start_time,
-            protocol: Some(match self.version {
-                Version::Http10 => "HTTP/1.0",
-                Version::Http11 => "HTTP/1.1",
-                Version::Http2 => "HTTP/2",
-            }),
+            protocol: Some(self.protocol()),
             response_code: self.status,
             response_code_details: (!self.details.is_empty()).then_some(self.details),
             response_flags: self.flags,

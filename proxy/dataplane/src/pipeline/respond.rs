@@ -1,14 +1,13 @@
 //! Responses that come from here: local replies, redirects, direct responses; and what every response goes through.
 
+use super::edits::edit_response;
 use super::sanitize::proxy_header;
 use super::{Request, RequestContext, Taken};
 use crate::body::BodyLength;
 use crate::reply::{Answer, LocalReply};
 use crate::server::Downstream;
 use bytes::Bytes;
-use outrigger_config::model::{
-    DirectResponse, HeaderEditKind, HeaderEdits, HeaderValue, HttpOptions, Redirect,
-};
+use outrigger_config::model::{DirectResponse, Redirect};
 use outrigger_http1::{Fields, KnownName, Method, ResponseHead, strip_hop_by_hop};
 use outrigger_traffic::rewrite::redirect_location;
 use std::future::poll_fn;
@@ -146,7 +145,7 @@ async fn send(
         KnownName::Date,
         httpdate::fmt_http_date(std::time::SystemTime::now()).as_bytes(),
     );
-    finish_head(&mut head.fields, &context.chain().http().options, taken);
+    finish_head(context, request, taken, &mut head.fields);
     // What follows a CONNECT may be meant for its tunnel: it is never read as a request.
     let request_done = request.head.method != Method::Connect
         && (request.length == BodyLength::None
@@ -205,34 +204,33 @@ async fn discard(downstream: &mut Downstream<'_>) -> bool {
 }
 
 /// What a response from an upstream goes through before it is sent.
-pub(super) fn prepare(context: &RequestContext<'_>, taken: Taken<'_>, head: &mut ResponseHead) {
+pub(super) fn prepare(
+    context: &RequestContext<'_>,
+    request: &Request<'_>,
+    taken: Taken<'_>,
+    head: &mut ResponseHead,
+) {
     strip_hop_by_hop(&mut head.fields);
-    finish_head(&mut head.fields, &context.chain().http().options, Some(taken));
+    finish_head(context, request, Some(taken), &mut head.fields);
 }
 
-fn finish_head(fields: &mut Fields, options: &HttpOptions, taken: Option<Taken<'_>>) {
+fn finish_head(
+    context: &RequestContext<'_>,
+    request: &Request<'_>,
+    taken: Option<Taken<'_>>,
+    fields: &mut Fields,
+) {
+    let options = &context.chain().http().options;
     proxy_header(fields, KnownName::Server, options.server_header());
     proxy_header(fields, KnownName::Via, options.via_header());
     if let Some(taken) = taken {
-        edit(fields, taken.route.response_headers());
-        edit(fields, taken.virtual_host.response_headers());
-    }
-}
-
-/// Applies header edits: removals, then writes.
-pub(super) fn edit(fields: &mut Fields, edits: &HeaderEdits) {
-    for name in edits.remove() {
-        fields.remove(name.as_str());
-    }
-    for edit in edits.write() {
-        let HeaderValue::Text(value) = edit.value() else {
-            continue;
-        };
-        let (name, value) = (edit.name().as_str(), value.as_bytes());
-        match edit.kind() {
-            HeaderEditKind::Add if fields.find(name).is_some() => {}
-            HeaderEditKind::Add | HeaderEditKind::Append => fields.push(name.as_bytes(), value),
-            HeaderEditKind::Set => fields.set(name.as_bytes(), value),
-        }
+        let known = request.known(context, taken);
+        edit_response(fields, taken.route.response_headers(), request.head, &known);
+        edit_response(
+            fields,
+            taken.virtual_host.response_headers(),
+            request.head,
+            &known,
+        );
     }
 }

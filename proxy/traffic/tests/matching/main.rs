@@ -5,3 +5,4 @@ mod properties;
 mod redirects;
 mod routes;
 mod tables;
+mod values;

@@ -1,6 +1,7 @@
 //! Route configurations: tables, and which slots routes point at.
 
 use super::*;
+use outrigger_config::model::{HeaderValue, HeaderValuePart};
 
 impl Compiler {
     pub(super) fn routes(
@@ -60,6 +61,12 @@ impl Compiler {
                 None => RouteTable::compile(config),
             },
             virtual_hosts,
+            names_clients: config.virtual_hosts().iter().any(|host| {
+                host.routes()
+                    .iter()
+                    .flat_map(|route| value_parts(host, route))
+                    .any(|part| *part == HeaderValuePart::DownstreamRemoteAddress)
+            }),
             unmatched: self.metrics.route(config.name().as_str(), "", ""),
         }
     }
@@ -89,7 +96,28 @@ impl Compiler {
         RoutePolicy {
             clusters,
             weights,
+            names_path: value_parts(host, route).any(|part| matches!(part, HeaderValuePart::PathVariable(_))),
             metrics,
         }
     }
+}
+
+/// The parts of all header values that a route's requests and responses are given.
+fn value_parts<'m>(
+    host: &'m model::VirtualHost,
+    route: &'m model::Route,
+) -> impl Iterator<Item = &'m HeaderValuePart> {
+    let edits = [
+        route.request_headers(),
+        route.response_headers(),
+        host.request_headers(),
+        host.response_headers(),
+    ];
+    edits
+        .into_iter()
+        .flat_map(|edits| edits.write())
+        .flat_map(|edit| match edit.value() {
+            HeaderValue::Text(_) => [].iter(),
+            HeaderValue::Parts(parts) => parts.iter(),
+        })
 }

@@ -1,0 +1,118 @@
+//! Header edits of routes and virtual hosts. A value that is plain text is written as it stands; one that has variables
+//! is put together first.
+
+use super::record::Record;
+use super::{RequestContext, Taken};
+use outrigger_config::model::{
+    HeaderEdit, HeaderEditKind, HeaderEdits, HeaderValue, HeaderValuePart, PathMatch,
+};
+use outrigger_http1::{Fields, RequestHead};
+use outrigger_traffic::header_value::{ValueSource, assemble};
+use outrigger_traffic::template;
+use std::net::IpAddr;
+
+/// What values are put together from, beside the request's head.
+pub(super) struct Known<'k> {
+    pub(super) context: &'k RequestContext<'k>,
+    pub(super) taken: Taken<'k>,
+    pub(super) record: &'k Record,
+    /// The path by which the route was found, where a value may name it.
+    pub(super) matched_path: Option<&'k str>,
+}
+
+/// Edits a request. A value sees what the edits before it have made of the head.
+pub(super) fn edit_request(head: &mut RequestHead, edits: &HeaderEdits, known: &Known<'_>) {
+    remove(&mut head.fields, edits);
+    for edit in edits.write() {
+        match edit.value() {
+            HeaderValue::Text(value) => write(&mut head.fields, edit, value.as_bytes()),
+            HeaderValue::Parts(parts) => {
+                let value = known.assemble(parts, head);
+                write_assembled(&mut head.fields, edit, &value);
+            }
+        }
+    }
+}
+
+/// Edits a response to the request with this head, which is as it was sent upstream.
+pub(super) fn edit_response(
+    fields: &mut Fields,
+    edits: &HeaderEdits,
+    request: &RequestHead,
+    known: &Known<'_>,
+) {
+    remove(fields, edits);
+    for edit in edits.write() {
+        match edit.value() {
+            HeaderValue::Text(value) => write(fields, edit, value.as_bytes()),
+            HeaderValue::Parts(parts) => write_assembled(fields, edit, &known.assemble(parts, request)),
+        }
+    }
+}
+
+fn remove(fields: &mut Fields, edits: &HeaderEdits) {
+    for name in edits.remove() {
+        fields.remove(name.as_str());
+    }
+}
+
+fn write(fields: &mut Fields, edit: &HeaderEdit, value: &[u8]) {
+    let name = edit.name().as_str();
+    match edit.kind() {
+        HeaderEditKind::Add if fields.find(name).is_some() => {}
+        HeaderEditKind::Add | HeaderEditKind::Append => fields.push(name.as_bytes(), value),
+        HeaderEditKind::Set => fields.set(name.as_bytes(), value),
+    }
+}
+
+/// A value that turned out empty is not written, as in Envoy. One that was to replace others takes their place all the
+/// same: what a client sent must not pass for what was to stand there.
+fn write_assembled(fields: &mut Fields, edit: &HeaderEdit, value: &[u8]) {
+    if !value.is_empty() {
+        write(fields, edit, value);
+    } else if edit.kind() == HeaderEditKind::Set {
+        fields.remove(edit.name().as_str());
+    }
+}
+
+impl Known<'_> {
+    fn assemble(&self, parts: &[HeaderValuePart], head: &RequestHead) -> Vec<u8> {
+        let mut value = Vec::new();
+        assemble(parts, &Source { known: self, head }, &mut value);
+        value
+    }
+}
+
+struct Source<'s> {
+    known: &'s Known<'s>,
+    head: &'s RequestHead,
+}
+
+impl ValueSource for Source<'_> {
+    fn path_variable(&self, name: &str) -> Option<&str> {
+        let PathMatch::Template(matched) = self.known.taken.route.matches().path() else {
+            return None;
+        };
+        template::variable(matched, self.known.matched_path?, name)
+    }
+
+    fn request_header(&self, name: &str) -> Option<&[u8]> {
+        match name {
+            "host" => Some(self.head.authority().as_bytes()),
+            name => self.head.fields.find(name),
+        }
+    }
+
+    fn client_address(&self) -> IpAddr {
+        let ends = self.known.context.ends();
+        self.known.record.client.unwrap_or(ends.remote.ip())
+    }
+
+    fn protocol(&self) -> &str {
+        self.known.record.protocol()
+    }
+
+    fn upstream_host(&self) -> Option<&str> {
+        self.known.record.upstream_host()
+    }
+}
