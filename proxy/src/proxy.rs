@@ -83,6 +83,7 @@ impl Proxy {
             Options {
                 workers,
                 metrics: Arc::clone(&metrics),
+                own_addresses: vec![admin_address],
             },
             config,
         )

@@ -5,7 +5,7 @@
 use crate::connection;
 use crate::snapshot::{ListenerShared, Snapshot, SocketKey};
 use crate::worker::{HandOver, LocalSnapshot, Worker};
-use outrigger_config::model;
+use outrigger_config::model::{self, Interception};
 use outrigger_telemetry::ConnectionRefusal;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::cell::{Cell, RefCell};
@@ -35,7 +35,11 @@ pub(crate) fn probe(address: SocketAddr) -> io::Result<()> {
 }
 
 /// Binds one listening socket. Several may share an address, one for each worker.
-pub(crate) fn bind(address: SocketAddr, backlog: u32) -> io::Result<std::net::TcpListener> {
+pub(crate) fn bind(
+    address: SocketAddr,
+    backlog: u32,
+    interception: Interception,
+) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
@@ -43,9 +47,32 @@ pub(crate) fn bind(address: SocketAddr, backlog: u32) -> io::Result<std::net::Tc
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    if interception == Interception::Tproxy {
+        set_transparent(&socket, address, true)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
+}
+
+/// Lets a socket take connections to addresses that are not this host's.
+fn set_transparent(socket: &Socket, address: SocketAddr, transparent: bool) -> io::Result<()> {
+    let result = match address {
+        SocketAddr::V4(_) => socket.set_ip_transparent_v4(transparent),
+        SocketAddr::V6(_) => socket.set_ip_transparent_v6(transparent),
+    };
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            io::Error::other("`interception: tproxy` needs the capability CAP_NET_ADMIN")
+        }
+        _ => error,
+    })
+}
+
+/// Fails if [`set_transparent`] would.
+pub(crate) fn check_transparency(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    set_transparent(&socket, address, true)
 }
 
 /// A worker's listening sockets.
@@ -59,6 +86,7 @@ pub(crate) struct Listeners {
 struct Open {
     listener: Rc<TcpListener>,
     backlog: u32,
+    transparent: bool,
     signal: Rc<CloseSignal>,
     task: JoinHandle<()>,
 }
@@ -92,14 +120,15 @@ impl Listeners {
             );
             let task = tokio::task::spawn_local(accepting);
             let snapshot = worker.snapshot();
-            let backlog = snapshot
-                .listener(&key)
-                .map_or(0, |listener| listener.config.backlog());
+            let config = snapshot.listener(&key).map(|listener| &listener.config);
+            let backlog = config.map_or(0, |config| config.backlog());
+            let transparent = config.is_some_and(|config| is_transparent(config));
             self.open.insert(
                 key,
                 Open {
                     listener,
                     backlog,
+                    transparent,
                     signal,
                     task,
                 },
@@ -107,12 +136,13 @@ impl Listeners {
         }
     }
 
-    /// Gives sockets that stay the backlog that a new snapshot says.
-    pub(crate) fn resize(&mut self, snapshot: &Snapshot) {
+    /// Gives sockets that stay the backlog and the transparency that a new snapshot says.
+    pub(crate) fn adjust(&mut self, snapshot: &Snapshot) {
         for (key, open) in &mut self.open {
             let Some(listener) = snapshot.listener(key) else {
                 continue;
             };
+            open.set_transparent(is_transparent(&listener.config), key.address);
             let backlog = listener.config.backlog();
             if backlog == open.backlog {
                 continue;
@@ -161,7 +191,21 @@ impl Listeners {
     }
 }
 
+fn is_transparent(listener: &model::Listener) -> bool {
+    listener.interception() == Interception::Tproxy
+}
+
 impl Open {
+    fn set_transparent(&mut self, transparent: bool, address: SocketAddr) {
+        if transparent == self.transparent {
+            return;
+        }
+        match set_transparent(&SockRef::from(&*self.listener), address, transparent) {
+            Ok(()) => self.transparent = transparent,
+            Err(error) => tracing::warn!(%error, %address, "cannot change whether a socket is transparent"),
+        }
+    }
+
     fn close(self) -> JoinHandle<()> {
         self.signal.close();
         self.task

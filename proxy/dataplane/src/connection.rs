@@ -1,12 +1,13 @@
 //! A downstream connection from accept to the protocol it speaks: first bytes, filter chain, TLS, HTTP version.
 
 use crate::accept::ConnectionPermit;
+use crate::interception;
 use crate::io::Stream;
 use crate::proxy_protocol::{self, Tlv};
 use crate::server;
 use crate::snapshot::{ConnectionFacts, Detection, ListenerPolicy, SocketKey, TlsPolicy};
 use crate::worker::{LocalSnapshot, Registration, Worker};
-use outrigger_config::model::Transport;
+use outrigger_config::model::{Interception, Transport};
 use outrigger_telemetry::{ConnectionRefusal, TlsFailure};
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +31,8 @@ pub(crate) struct Ends {
     /// Who made the connection: the client, or a load balancer in front that spoke of it.
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
+    /// Where the connection was meant for: `local`, unless it was led here from elsewhere.
+    pub(crate) destination: SocketAddr,
     /// Fields of a PROXY protocol header, for upstreams to which it is spoken.
     pub(crate) tlvs: Vec<Tlv>,
     /// `remote` without its port, as `x-forwarded-for` holds it.
@@ -97,16 +100,26 @@ async fn establish(
 ) -> Result<(Stream, Accepted), Refused> {
     let listener = snapshot.listener(&key).ok_or(ConnectionRefusal::Drain)?;
     let local = stream.local_addr().map_err(|_| ConnectionRefusal::Detection)?;
+    let interception = listener.config.interception();
+    let destination = interception::destination(interception, &stream, local);
+    if interception != Interception::Off && worker.ourselves.made(peer, destination) {
+        tracing::debug!(%peer, %destination, "a connection of our own came back");
+        return Err(ConnectionRefusal::Loop.into());
+    }
     let header = proxy_protocol::receive(&stream, listener.config.proxy_protocol())
         .await
         .map_err(proxy_protocol_refusal)?
         .unwrap_or_default();
-    let (remote, local) = header.addresses.unwrap_or((peer, local));
+    let (destination, (remote, local)) = match header.addresses {
+        Some((client, meant)) => (interception::comparable(meant), (client, meant)),
+        None => (destination, (peer, local)),
+    };
     let transport = transport(listener.detection, &stream).await?;
     let mut ends = Ends {
         remote,
         peer,
         local,
+        destination,
         tlvs: header.tlvs,
         remote_ip: remote.ip().to_canonical().to_string(),
         tls: false,
@@ -209,7 +222,7 @@ fn pick(
         Rc::clone(accepted_under)
     };
     let facts = ConnectionFacts {
-        destination_port: ends.local.port(),
+        destination: ends.destination,
         source: ends.remote.ip().to_canonical(),
         transport,
         server_name: ends.server_name.as_deref(),

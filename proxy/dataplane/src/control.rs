@@ -1,11 +1,12 @@
 //! Starting the data plane, putting configurations in force, and ending it.
 
 use crate::accept;
+use crate::interception::OwnConnections;
 use crate::snapshot::{CompileFault, Compiler, Snapshot, SocketKey};
 use crate::worker::{Command, HAND_OVER_QUEUE_MAX, Peer, Seed};
 use arc_swap::ArcSwap;
 use outrigger_config::MeshConfig;
-use outrigger_config::model::Name;
+use outrigger_config::model::{self, Interception, Name};
 use outrigger_telemetry::{AccessLogSinks, Metrics};
 use std::collections::HashMap;
 use std::io;
@@ -23,6 +24,8 @@ pub struct Options {
     pub workers: usize,
     /// Where the workers count. It was made for as many workers.
     pub metrics: Arc<Metrics>,
+    /// Where the process listens beside its listeners: nothing is forwarded there by original destination.
+    pub own_addresses: Vec<SocketAddr>,
 }
 
 impl std::fmt::Debug for Options {
@@ -84,6 +87,7 @@ pub struct DataPlane {
     workers: Vec<WorkerHandle>,
     peers: Arc<[Peer]>,
     bound: HashMap<SocketKey, SocketAddr>,
+    own_addresses: Vec<SocketAddr>,
 }
 
 impl std::fmt::Debug for DataPlane {
@@ -121,6 +125,7 @@ impl DataPlane {
         let peers: Arc<[Peer]> = peers.into();
         let first = Arc::new(empty);
         let connection_ids = Arc::new(AtomicU64::new(1));
+        let own_connections = Arc::new(OwnConnections::new(count));
         let workers = hand_overs
             .into_iter()
             .enumerate()
@@ -131,6 +136,7 @@ impl DataPlane {
                     snapshot: Arc::clone(&first),
                     peers: Arc::clone(&peers),
                     connection_ids: Arc::clone(&connection_ids),
+                    own_connections: Arc::clone(&own_connections),
                     commands: receiver,
                     hand_overs,
                 };
@@ -152,6 +158,7 @@ impl DataPlane {
             workers,
             peers,
             bound: HashMap::new(),
+            own_addresses: options.own_addresses,
         };
         plane.publish(first).await?;
         Ok(plane)
@@ -179,21 +186,18 @@ impl DataPlane {
     }
 
     async fn publish(&mut self, snapshot: Arc<Snapshot>) -> Result<Applied, ApplyError> {
+        self.check_transparency(&snapshot)?;
         let mut opened: Vec<(SocketKey, SocketAddr, Vec<std::net::TcpListener>)> = Vec::new();
         for listener in &snapshot.listeners {
             if self.bound.contains_key(&listener.key) {
                 continue;
             }
-            let (address, sockets) = bind_all(
-                listener.config.address(),
-                listener.config.backlog(),
-                self.workers.len(),
-            )
-            .map_err(|source| ApplyError::Bind {
-                listener: listener.config.name().to_string(),
-                address: listener.config.address(),
-                source,
-            })?;
+            let (address, sockets) =
+                bind_all(&listener.config, self.workers.len()).map_err(|source| ApplyError::Bind {
+                    listener: listener.config.name().to_string(),
+                    address: listener.config.address(),
+                    source,
+                })?;
             opened.push((listener.key.clone(), address, sockets));
         }
         let closed: Vec<SocketKey> = self
@@ -214,6 +218,8 @@ impl DataPlane {
             self.bound.insert(key.clone(), *address);
         }
         self.current.store(Arc::clone(&snapshot));
+        let own = self.own_addresses.iter().chain(self.bound.values());
+        let listening: Arc<[SocketAddr]> = own.copied().collect();
         let mut acknowledged = Vec::new();
         for worker in &self.workers {
             let open = opened
@@ -225,6 +231,7 @@ impl DataPlane {
                 snapshot: Arc::clone(&snapshot),
                 open,
                 close: closed.clone(),
+                listening: Arc::clone(&listening),
                 done,
             };
             if worker.commands.send(publish).is_ok() {
@@ -236,6 +243,21 @@ impl DataPlane {
             let _ = worker.await;
         }
         Ok(applied)
+    }
+
+    /// A listener that is bound already may be told to intercept by TPROXY: its sockets change later, and must be able to.
+    fn check_transparency(&self, snapshot: &Snapshot) -> Result<(), ApplyError> {
+        for listener in &snapshot.listeners {
+            let config = &listener.config;
+            if config.interception() == Interception::Tproxy && self.bound.contains_key(&listener.key) {
+                accept::check_transparency(config.address()).map_err(|source| ApplyError::Bind {
+                    listener: config.name().to_string(),
+                    address: config.address(),
+                    source,
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// The bound listeners, in the order of the configuration.
@@ -313,16 +335,16 @@ impl Drop for DataPlane {
 
 /// One socket for each worker, on one address.
 fn bind_all(
-    address: SocketAddr,
-    backlog: u32,
+    listener: &model::Listener,
     workers: usize,
 ) -> io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
-    accept::probe(address)?;
-    let first = accept::bind(address, backlog)?;
+    let bind = |address| accept::bind(address, listener.backlog(), listener.interception());
+    accept::probe(listener.address())?;
+    let first = bind(listener.address())?;
     let bound = first.local_addr()?;
     let mut sockets = vec![first];
     for _ in 1..workers {
-        sockets.push(accept::bind(bound, backlog)?);
+        sockets.push(bind(bound)?);
     }
     Ok((bound, sockets))
 }

@@ -4,6 +4,7 @@
 //! leaves the endpoint out. The pool never retries and never picks an endpoint.
 
 use crate::error::AttemptError;
+use crate::pick::Destinations;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::connect::{ConnectFault, Connected, connect};
 use crate::upstream::{Upstream, http1, http2};
@@ -28,7 +29,7 @@ const REAP_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(crate) struct Pools {
     endpoints: RefCell<HashMap<u64, EndpointPool>>,
-    /// The endpoints of the snapshot in force: only they have pools.
+    /// The endpoints of the snapshot in force, and the destinations that are remembered: only they have pools.
     live: RefCell<HashSet<u64>>,
 }
 
@@ -216,19 +217,34 @@ impl Pools {
         }
     }
 
-    /// Drops the pools of endpoints that a snapshot does not have. Streams in flight finish.
-    pub(crate) fn reap(&self, snapshot: &LocalSnapshot) {
+    /// Lets an endpoint that is in no snapshot have a pool.
+    pub(crate) fn admit(&self, endpoint: u64) {
+        self.live.borrow_mut().insert(endpoint);
+    }
+
+    /// Drops the pool of such an endpoint. Streams in flight finish.
+    pub(crate) fn forget(&self, endpoint: u64) {
+        self.live.borrow_mut().remove(&endpoint);
+        self.endpoints.borrow_mut().remove(&endpoint);
+    }
+
+    /// Drops the pools of endpoints that neither a snapshot has nor `destinations`. Streams in flight finish.
+    pub(crate) fn reap(&self, snapshot: &LocalSnapshot, destinations: &Destinations) {
         let mut live = self.live.borrow_mut();
         let mut endpoints = self.endpoints.borrow_mut();
         live.clear();
+        let mut keep = |cluster: &Arc<ClusterPolicy>, endpoint: &EndpointState| {
+            live.insert(endpoint.id);
+            if let Some(pool) = endpoints.get_mut(&endpoint.id) {
+                pool.cluster = Arc::clone(cluster);
+            }
+        };
         for cluster in snapshot.clusters() {
             for endpoint in &cluster.endpoints {
-                live.insert(endpoint.id);
-                if let Some(pool) = endpoints.get_mut(&endpoint.id) {
-                    pool.cluster = Arc::clone(cluster);
-                }
+                keep(cluster, endpoint);
             }
         }
+        destinations.each(keep);
         endpoints.retain(|id, _| live.contains(id));
     }
 
@@ -288,12 +304,13 @@ async fn connect_shared(worker: Rc<Worker>, cluster: Arc<ClusterPolicy>, endpoin
     }
 }
 
-/// Closes idle connections whose time is up; runs for as long as the worker does.
+/// Closes idle connections whose time is up, and forgets destinations likewise; runs for as long as the worker does.
 pub(crate) async fn reap_idle(worker: Rc<Worker>) {
     let mut interval = tokio::time::interval(REAP_INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
         worker.pools.expire();
+        worker.destinations.expire(&worker, Instant::now());
     }
 }

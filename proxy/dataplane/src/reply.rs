@@ -21,6 +21,10 @@ pub(crate) enum LocalReply {
     NoRoute,
     /// The route's cluster has no endpoint that may be used.
     NoEndpoint,
+    /// The connection was meant for where the route's cluster does not go.
+    DestinationNotAllowed,
+    /// The connection was meant for this proxy itself, or was not led here from elsewhere.
+    DestinationLoop,
     /// The attempt failed and no other was allowed.
     Attempt {
         failure: AttemptFailure,
@@ -72,6 +76,14 @@ impl LocalReply {
                 "no_healthy_upstream",
                 "no healthy upstream\n",
             ),
+            LocalReply::DestinationNotAllowed => Answer {
+                details: "destination_not_allowed",
+                ..LocalReply::NoEndpoint.answer()
+            },
+            LocalReply::DestinationLoop => Answer {
+                details: "destination_loop",
+                ..LocalReply::NoEndpoint.answer()
+            },
             LocalReply::RouteTimeout => Answer {
                 grpc_status: grpc::DEADLINE_EXCEEDED,
                 ..Answer::new(

@@ -15,7 +15,7 @@ use outrigger_traffic::retry::RetryBudget;
 use outrigger_traffic::{Balancer, EndpointLoad, RouteTable};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
 /// Index of a filter chain in [`Snapshot`]; stays the same across snapshots for as long as the chain's identity does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,6 +77,14 @@ impl Snapshot {
         self.clusters.get(slot.0 as usize)?.as_ref()
     }
 
+    /// True if a listener takes connections that were not addressed to it.
+    pub(crate) fn intercepts(&self) -> bool {
+        let off = model::Interception::Off;
+        self.listeners
+            .iter()
+            .any(|listener| listener.config.interception() != off)
+    }
+
     pub(crate) fn listener(&self, key: &SocketKey) -> Option<&Arc<ListenerPolicy>> {
         self.listeners.iter().find(|listener| listener.key == *key)
     }
@@ -113,7 +121,8 @@ pub(crate) enum Detection {
 /// What is known of a connection when its chain is picked.
 #[derive(Debug)]
 pub(crate) struct ConnectionFacts<'a> {
-    pub(crate) destination_port: u16,
+    /// Where the connection was meant for.
+    pub(crate) destination: SocketAddr,
     pub(crate) source: IpAddr,
     pub(crate) transport: Transport,
     /// SNI, in lower case.
@@ -123,8 +132,8 @@ pub(crate) struct ConnectionFacts<'a> {
 }
 
 impl ListenerPolicy {
-    /// The chain that takes this connection: of those that match, the most specific by destination port, then server
-    /// name, then transport, then ALPN, then source prefix (Envoy's order).
+    /// The chain that takes this connection: of those that match, the most specific by destination port, then
+    /// destination prefix, then server name, then transport, then ALPN, then source prefix (Envoy's order).
     pub(crate) fn select(&self, snapshot: &Snapshot, facts: &ConnectionFacts<'_>) -> Option<ChainSlot> {
         let mut best: Option<(Specificity, ChainSlot)> = None;
         for &slot in &self.chains {
@@ -149,6 +158,7 @@ impl ListenerPolicy {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Specificity {
     destination_port: bool,
+    destination_prefix: u16,
     /// Length of the matched name; exact names count above any suffix.
     server_name: usize,
     transport: bool,
@@ -158,10 +168,11 @@ struct Specificity {
 
 fn specificity(matches: &FilterChainMatch, facts: &ConnectionFacts<'_>) -> Option<Specificity> {
     let destination_port = match matches.destination_port() {
-        Some(port) if port == facts.destination_port => true,
+        Some(port) if port == facts.destination.port() => true,
         Some(_) => return None,
         None => false,
     };
+    let destination_prefix = longest_prefix(matches.destination_prefixes(), facts.destination.ip())?;
     let server_name = match matches.server_names().as_slice() {
         [] => 0,
         names => names
@@ -188,24 +199,28 @@ fn specificity(matches: &FilterChainMatch, facts: &ConnectionFacts<'_>) -> Optio
         }
         _ => return None,
     };
-    let source_prefix = match matches.source_prefixes().as_slice() {
-        [] => 0,
-        prefixes => {
-            let contains = |prefix: &&IpNet| prefix.contains(&facts.source);
-            prefixes
-                .iter()
-                .filter(contains)
-                .map(|prefix| u16::from(prefix.prefix_len()) + 1)
-                .max()?
-        }
-    };
+    let source_prefix = longest_prefix(matches.source_prefixes(), facts.source)?;
     Some(Specificity {
         destination_port,
+        destination_prefix,
         server_name,
         transport,
         application_protocol,
         source_prefix,
     })
+}
+
+/// One more than the length of the longest prefix that holds the address; 0 if there are no prefixes, and none if none
+/// of them does.
+fn longest_prefix(prefixes: &[IpNet], address: IpAddr) -> Option<u16> {
+    if prefixes.is_empty() {
+        return Some(0);
+    }
+    prefixes
+        .iter()
+        .filter(|prefix| prefix.contains(&address))
+        .map(|prefix| u16::from(prefix.prefix_len()) + 1)
+        .max()
 }
 
 /// Above the length of any name, so that an exact match beats every suffix.
@@ -299,6 +314,8 @@ pub struct ClusterPolicy {
     pub(crate) config: Arc<model::Cluster>,
     pub(crate) endpoints: Vec<Arc<EndpointState>>,
     pub(crate) balancer: Balancer,
+    /// There if endpoints are where downstream connections were meant for.
+    pub(crate) destinations: Option<DestinationsPolicy>,
     pub(crate) tls: Option<UpstreamTlsPolicy>,
     pub(crate) shared: Arc<ClusterShared>,
     pub(crate) metrics: Arc<ClusterMetrics>,
@@ -321,6 +338,16 @@ impl ClusterPolicy {
             .requests_active
             .load(std::sync::atomic::Ordering::Relaxed)
     }
+}
+
+/// How endpoints are made of the destinations of downstream connections.
+#[derive(Debug)]
+pub(crate) struct DestinationsPolicy {
+    pub(crate) settings: model::OriginalDestination,
+    /// Keys the workers' tables; changes when connections that were made are not as good any more. Never used twice.
+    pub(crate) key: u64,
+    /// Where the endpoints' ids come from.
+    pub(crate) ids: Arc<AtomicU64>,
 }
 
 /// TLS to a cluster.

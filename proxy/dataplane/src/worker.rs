@@ -3,6 +3,8 @@
 //! What hangs on a worker is `!Send` and needs no lock. Other threads speak to it through [`Command`]s only.
 
 use crate::accept;
+use crate::interception::{Ourselves, OwnConnections};
+use crate::pick::Destinations;
 use crate::pool::Pools;
 use crate::snapshot::{ChainPolicy, ChainSlot, Snapshot, SocketKey};
 use crate::spares::Spares;
@@ -31,6 +33,8 @@ pub(crate) enum Command {
         snapshot: Arc<Snapshot>,
         open: Vec<(SocketKey, std::net::TcpListener)>,
         close: Vec<SocketKey>,
+        /// Where the process listens from now on, the admin endpoint included.
+        listening: Arc<[SocketAddr]>,
         done: oneshot::Sender<()>,
     },
     /// Stop accepting; end connections as they become free. The worker ends when none is left.
@@ -69,6 +73,8 @@ impl Deref for LocalSnapshot {
 pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) pools: Pools,
+    pub(crate) destinations: Destinations,
+    pub(crate) ourselves: Ourselves,
     pub(crate) peers: Arc<[Peer]>,
     pub(crate) scratch: RefCell<Box<[u8]>>,
     snapshot: RefCell<Rc<LocalSnapshot>>,
@@ -137,13 +143,15 @@ impl Worker {
         }
     }
 
-    fn publish(&self, snapshot: Arc<Snapshot>) {
+    fn publish(&self, snapshot: Arc<Snapshot>, listening: Arc<[SocketAddr]>) {
+        self.ourselves.publish(listening, snapshot.intercepts());
         let local = Rc::new(LocalSnapshot(snapshot));
         *self.snapshot.borrow_mut() = Rc::clone(&local);
         for control in self.connections.borrow().iter() {
             control.adopt(&local);
         }
-        self.pools.reap(&local);
+        self.destinations.reap(&local, self.index);
+        self.pools.reap(&local, &self.destinations);
     }
 
     fn drain(&self) {
@@ -265,6 +273,7 @@ pub(crate) struct Seed {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) peers: Arc<[Peer]>,
     pub(crate) connection_ids: Arc<AtomicU64>,
+    pub(crate) own_connections: Arc<OwnConnections>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     pub(crate) hand_overs: mpsc::Receiver<HandOver>,
 }
@@ -287,12 +296,15 @@ async fn serve(seed: Seed) {
         snapshot,
         peers,
         connection_ids,
+        own_connections,
         mut commands,
         mut hand_overs,
     } = seed;
     let worker = Rc::new(Worker {
         index,
         pools: Pools::default(),
+        destinations: Destinations::default(),
+        ourselves: Ourselves::new(index, own_connections),
         peers,
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
         snapshot: RefCell::new(Rc::new(LocalSnapshot(snapshot))),
@@ -304,16 +316,16 @@ async fn serve(seed: Seed) {
         spares: Rc::default(),
         now: Cell::new(Instant::now()),
     });
-    worker.pools.reap(&worker.snapshot());
+    worker.pools.reap(&worker.snapshot(), &worker.destinations);
     let reaper = tokio::task::spawn_local(crate::pool::reap_idle(Rc::clone(&worker)));
     let mut listeners = accept::Listeners::default();
     loop {
         tokio::select! {
             command = commands.recv() => match command {
-                Some(Command::Publish { snapshot, open, close, done }) => {
-                    worker.publish(snapshot);
+                Some(Command::Publish { snapshot, open, close, listening, done }) => {
+                    worker.publish(snapshot, listening);
                     listeners.open(&worker, open);
-                    listeners.resize(&worker.snapshot());
+                    listeners.adjust(&worker.snapshot());
                     listeners.close(&close).await;
                     // The applier may have given up waiting; the snapshot is in force all the same.
                     let _ = done.send(());

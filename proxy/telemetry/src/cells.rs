@@ -7,8 +7,8 @@ use crate::cell::labelled::{CounterBy, FlagCounters, RefusalCounters};
 use crate::cell::{Counter, Gauge, Histogram, Series, SharedCounter, SharedGauge};
 use crate::flags::ResponseFlags;
 use crate::labels::{
-    CodeClass, ConnectionClose, ConnectionFailure, ConnectionRefusal, HttpProtocol, RetryReason, TlsFailure,
-    UpstreamClose,
+    CodeClass, ConnectionClose, ConnectionFailure, ConnectionRefusal, DestinationRefusal, HttpProtocol,
+    RetryReason, TlsFailure, UpstreamClose,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
@@ -153,6 +153,13 @@ cells! {
         bytes_sent: Counter = "outrigger_cluster_sent_bytes_total",
         /// Bytes read from the cluster's connections, after TLS.
         bytes_received: Counter = "outrigger_cluster_received_bytes_total",
+        /// Original destinations that are remembered now, summed over the workers.
+        destinations: Gauge = "outrigger_cluster_destinations",
+        /// Original destinations forgotten before their time because there were too many.
+        destinations_evicted: Counter = "outrigger_cluster_destinations_evicted_total",
+        /// Attempts that were not sent to their original destination, by reason.
+        destinations_refused: CounterBy<DestinationRefusal, { DestinationRefusal::COUNT }> =
+            "outrigger_cluster_destinations_refused_total",
     }
 
     /// What is counted for the process as a whole; any thread may write.

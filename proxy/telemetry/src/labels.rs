@@ -78,6 +78,8 @@ labels! {
         ProxyProtocolMalformed = "proxy_protocol_malformed",
         /// The PROXY protocol header did not come in time.
         ProxyProtocolTimeout = "proxy_protocol_timeout",
+        /// It is one that this proxy made itself: the rules that lead connections here do not let its own pass.
+        Loop = "loop",
     }
 
     /// Why a downstream TLS handshake failed.
@@ -152,6 +154,14 @@ labels! {
         Requested = "requested",
         /// A request was given up halfway, and HTTP/1 has no other way to say so.
         Abandoned = "abandoned",
+    }
+
+    /// Why a connection is not forwarded where it was meant for.
+    pub enum DestinationRefusal = "reason" {
+        /// The cluster's list of allowed destinations does not hold it.
+        NotAllowed = "not_allowed",
+        /// The proxy listens there itself; so it is for connections that were not led here from elsewhere.
+        Loop = "loop",
     }
 
     /// Why an attempt was followed by another.

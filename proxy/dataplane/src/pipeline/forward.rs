@@ -7,6 +7,7 @@ use super::{Request, RequestContext, Taken, is_idempotent};
 use crate::body::BodyLength;
 use crate::error::{AttemptError, DownstreamError};
 use crate::head::{grpc_timeout, grpc_timeout_text};
+use crate::pick::{NoEndpoint, Tried, pick};
 use crate::refusals;
 use crate::reply::LocalReply;
 use crate::server::Downstream;
@@ -15,10 +16,9 @@ use crate::upstream::Upstream;
 use crate::worker::Worker;
 use outrigger_config::model::Forward;
 use outrigger_http1::{KnownName, RequestHead};
-use outrigger_telemetry::{ClusterCells, CodeClass, RetryReason};
+use outrigger_telemetry::{ClusterCells, CodeClass, DestinationRefusal, RetryReason};
 use outrigger_traffic::retry::{AttemptFailure, Decision, default_decision};
 use outrigger_traffic::{pick_cluster, rewrite};
-use smallvec::SmallVec;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -179,9 +179,9 @@ impl Drop for ActiveRequest<'_> {
 struct ActiveAttempt(Arc<EndpointState>);
 
 impl ActiveAttempt {
-    fn begin(endpoint: &Arc<EndpointState>) -> ActiveAttempt {
+    fn begin(endpoint: Arc<EndpointState>) -> ActiveAttempt {
         endpoint.load.begin();
-        ActiveAttempt(Arc::clone(endpoint))
+        ActiveAttempt(endpoint)
     }
 }
 
@@ -209,23 +209,21 @@ async fn attempts(
     active: &ActiveRequest<'_>,
 ) -> Result<(), Stop> {
     let worker = context.worker();
-    let mut tried: SmallVec<[usize; 2]> = SmallVec::new();
+    let mut tried = Tried::default();
     let mut _budgeted = None;
     loop {
-        let Some(index) = cluster.balancer.pick(worker.random(), &tried) else {
-            return Err(Stop::Reply(LocalReply::NoEndpoint));
-        };
-        tried.push(index);
-        let endpoint = &cluster.endpoints[index];
-        request.record.attempt(endpoint);
+        let endpoint = pick(cluster, worker, &mut tried, context.ends().destination)
+            .map_err(|refusal| Stop::Reply(no_endpoint(refusal)))?;
+        request.record.attempt(&endpoint);
         active.cells.attempts.inc();
-        let _attempt = ActiveAttempt::begin(endpoint);
+        let under_way = ActiveAttempt::begin(endpoint);
+        let endpoint = &under_way.0;
         let error = match attempt(request, exchange, context, taken, cluster, endpoint).await {
             Err(Stop::Attempt(error)) if !request.record.has_started() => error,
             ended => return ended,
         };
         tracing::debug!(failure = ?error.failure, source = ?error.source, endpoint = %endpoint.address_text, "attempt failed");
-        let attempts = tried.len() as u32;
+        let attempts = tried.attempts();
         let replayable = exchange.is_replayable();
         match default_decision(
             error.failure,
@@ -247,6 +245,14 @@ async fn attempts(
         if let Some(reason) = retry_reason(error.failure) {
             active.cells.retries[reason].inc();
         }
+    }
+}
+
+fn no_endpoint(reason: NoEndpoint) -> LocalReply {
+    match reason {
+        NoEndpoint::None => LocalReply::NoEndpoint,
+        NoEndpoint::Refused(DestinationRefusal::NotAllowed) => LocalReply::DestinationNotAllowed,
+        NoEndpoint::Refused(DestinationRefusal::Loop) => LocalReply::DestinationLoop,
     }
 }
 

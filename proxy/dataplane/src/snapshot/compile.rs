@@ -33,7 +33,7 @@ impl std::fmt::Display for CompileFault {
 pub struct Compiler {
     metrics: Arc<Metrics>,
     sinks: Arc<AccessLogSinks>,
-    next_endpoint_id: AtomicU64,
+    next_endpoint_id: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Compiler {
@@ -48,7 +48,7 @@ impl Compiler {
         Compiler {
             metrics,
             sinks,
-            next_endpoint_id: AtomicU64::new(1),
+            next_endpoint_id: Arc::new(AtomicU64::new(1)),
         }
     }
 

@@ -83,7 +83,7 @@ impl Compiler {
             .map(|endpoint| match known.get(&endpoint.address()) {
                 Some(state) => Arc::clone(state),
                 None => Arc::new(EndpointState {
-                    id: self.next_endpoint_id.fetch_add(1, Ordering::Relaxed),
+                    id: self.fresh_id(),
                     address: endpoint.address(),
                     address_text: endpoint.address().to_string(),
                     load: Arc::new(EndpointLoad::new()),
@@ -101,6 +101,19 @@ impl Compiler {
             &loads,
             before.map(|before| &before.balancer),
         );
+        let destinations = match config.discovery() {
+            model::Discovery::OriginalDestination(settings) => {
+                let known = before
+                    .filter(|_| same_connections)
+                    .and_then(|before| before.destinations.as_ref());
+                Some(DestinationsPolicy {
+                    settings: settings.clone(),
+                    key: known.map_or_else(|| self.fresh_id(), |known| known.key),
+                    ids: Arc::clone(&self.next_endpoint_id),
+                })
+            }
+            _ => None,
+        };
         let shared = match before {
             Some(before) => Arc::clone(&before.shared),
             None => Arc::new(ClusterShared {
@@ -116,10 +129,15 @@ impl Compiler {
             config: Arc::clone(config),
             endpoints,
             balancer,
+            destinations,
             tls,
             shared,
             metrics,
         }))
+    }
+
+    fn fresh_id(&self) -> u64 {
+        self.next_endpoint_id.fetch_add(1, Ordering::Relaxed)
     }
 
     fn upstream_tls(

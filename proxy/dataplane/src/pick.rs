@@ -1,0 +1,86 @@
+//! Picking an endpoint for an attempt at a cluster: by its balancer, or where the downstream connection was meant for.
+//!
+//! The one place that does so: requests, TCP connections and mirrors all come here. It connects to nothing.
+
+mod destinations;
+
+pub(crate) use destinations::Destinations;
+
+use crate::interception::comparable;
+use crate::snapshot::{ClusterPolicy, EndpointState};
+use crate::worker::Worker;
+use outrigger_telemetry::DestinationRefusal;
+use smallvec::SmallVec;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What the attempts of one request or connection have tried.
+#[derive(Debug, Default)]
+pub(crate) struct Tried {
+    attempts: u32,
+    /// Places among the cluster's endpoints.
+    endpoints: SmallVec<[usize; 2]>,
+}
+
+impl Tried {
+    /// How many attempts were picked for.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+}
+
+/// Why there is no endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoEndpoint {
+    /// The cluster has none that may be used.
+    None,
+    /// It goes where connections were meant for, and this one must not go there.
+    Refused(DestinationRefusal),
+}
+
+/// Picks the endpoint of the next attempt at a cluster, another than before if there is one. `destination` is where the
+/// downstream connection was meant for.
+pub(crate) fn pick(
+    cluster: &Arc<ClusterPolicy>,
+    worker: &Worker,
+    tried: &mut Tried,
+    destination: SocketAddr,
+) -> Result<Arc<EndpointState>, NoEndpoint> {
+    tried.attempts += 1;
+    if cluster.destinations.is_some() {
+        return by_destination(cluster, worker, destination).map_err(|refusal| {
+            cluster.metrics.worker(worker.index).destinations_refused[refusal].inc();
+            NoEndpoint::Refused(refusal)
+        });
+    }
+    let index = cluster
+        .balancer
+        .pick(worker.random(), &tried.endpoints)
+        .ok_or(NoEndpoint::None)?;
+    tried.endpoints.push(index);
+    Ok(Arc::clone(&cluster.endpoints[index]))
+}
+
+fn by_destination(
+    cluster: &Arc<ClusterPolicy>,
+    worker: &Worker,
+    destination: SocketAddr,
+) -> Result<Arc<EndpointState>, DestinationRefusal> {
+    let policy = cluster
+        .destinations
+        .as_ref()
+        .expect("only clusters of original destinations come here");
+    let mut address = comparable(destination);
+    if let Some(port) = policy.settings.port() {
+        address.set_port(port);
+    }
+    let allow = policy.settings.allow();
+    if !allow.is_empty() && !allow.iter().any(|prefix| prefix.contains(&address.ip())) {
+        return Err(DestinationRefusal::NotAllowed);
+    }
+    if worker.ourselves.listens_on(address) {
+        tracing::debug!(%address, cluster = %cluster.config.name(), "refusing to connect to ourselves");
+        return Err(DestinationRefusal::Loop);
+    }
+    Ok(worker.destinations.endpoint(cluster, policy, worker, address))
+}
