@@ -4,7 +4,10 @@
 //! in; [`reader`] takes the nodes apart by the [`shapes`] and collects faults; the modules named after the model's
 //! parts build it and refuse what cannot work. [`write`] goes the other way.
 
+mod access_log;
 mod action;
+mod alike;
+mod chain;
 mod cluster;
 mod headers;
 mod http;
@@ -18,6 +21,9 @@ mod shadow;
 mod shape;
 mod shapes;
 mod substitute;
+mod targets;
+mod tcp;
+mod tls;
 mod tree;
 mod unsupported;
 pub(crate) mod write;
@@ -225,7 +231,7 @@ fn warn_of_unused(reader: &mut Reader<'_>, config: &MeshConfig) {
     }
     for cluster in &config.clusters {
         if unused(&reader.clusters, &cluster.name) {
-            let message = format!("no route uses the cluster `{}`", cluster.name);
+            let message = format!("nothing uses the cluster `{}`", cluster.name);
             reader.warn(place(&cluster.origin), message, "forward to it, or remove it");
         }
     }

@@ -211,7 +211,7 @@ model! {
     pub struct DownstreamTls {
         /// Certificates; SNI picks one by its names, the first is the default. Never empty.
         by_ref certificates: Vec<CertificateFiles>,
-        /// ALPN names offered, in order of preference: `h2`, `http/1.1`.
+        /// ALPN names offered, in order of preference; where only HTTP is spoken `h2`, `http/1.1`. Empty: none.
         by_ref application_protocols: Vec<String>,
         /// A client certificate that chains to a root in this file is required; none: not asked for.
         by_ref client_ca_file: Option<PathBuf>,

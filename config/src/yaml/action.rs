@@ -1,13 +1,13 @@
 //! What is done with a request: forward, redirect, direct response.
 
-use super::Unique;
 use super::reader::{Fields, Reader};
 use super::scalar::{self, Problem, problem, problem_with_help};
-use super::shapes::{DIRECT_RESPONSE, FORWARD, REDIRECT, REGEX_REWRITE, WEIGHTED_CLUSTER};
+use super::shapes::{DIRECT_RESPONSE, FORWARD, REDIRECT, REGEX_REWRITE};
+use super::targets;
 use super::tree::Node;
 use crate::model::{
-    DirectResponse, Forward, Name, PathMatch, PathRewrite, Redirect, RedirectPath, RegexRewrite, RouteAction,
-    RouteMatch, WeightedCluster, defaults,
+    DirectResponse, Forward, PathMatch, PathRewrite, Redirect, RedirectPath, RegexRewrite, RouteAction,
+    RouteMatch, defaults,
 };
 use regex::Regex;
 
@@ -55,13 +55,7 @@ pub(super) fn action(
 
 fn forward(reader: &mut Reader<'_>, node: &Node, matched: Matched) -> Option<Forward> {
     let fields = reader.fields(node, &FORWARD)?;
-    let mut clusters = Vec::new();
-    if let Some(node) = fields.node(reader, "cluster")
-        && let Some(cluster) = cluster(reader, node)
-    {
-        clusters.push(WeightedCluster { cluster, weight: 1 });
-    }
-    clusters.extend(weighted_clusters(reader, &fields));
+    let clusters = targets::targets(reader, &fields);
     let path_rewrite = path_rewrite(reader, &fields, matched);
     let host_rewrite = fields.parsed(reader, "host_rewrite", scalar::authority);
     let timeout = fields.duration_or_off(reader, "timeout");
@@ -79,48 +73,6 @@ fn forward(reader: &mut Reader<'_>, node: &Node, matched: Matched) -> Option<For
         mirrors: Vec::new(),
         session_cookie: None,
     })
-}
-
-fn cluster(reader: &mut Reader<'_>, node: &Node) -> Option<Name> {
-    let name = reader.name(node)?;
-    reader.refer_to_cluster(&name, node.span);
-    Some(name)
-}
-
-fn weighted_clusters(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<WeightedCluster> {
-    let nodes = fields.list(reader, "weighted_clusters");
-    let mut names = Unique::new("share of the cluster");
-    let mut clusters = Vec::new();
-    let mut sum = 0;
-    let mut whole = true;
-    for node in nodes {
-        let Some(fields) = reader.fields(node, &WEIGHTED_CLUSTER) else {
-            whole = false;
-            continue;
-        };
-        let name = fields
-            .node(reader, "cluster")
-            .and_then(|node| cluster(reader, node));
-        let weight = fields.integer32(reader, "weight");
-        if let Some(name) = &name {
-            names.insert(reader, name.clone(), fields.span_of("cluster"));
-        }
-        match (name, weight) {
-            (Some(cluster), Some(weight)) => clusters.push(WeightedCluster { cluster, weight }),
-            _ => whole = false,
-        }
-        sum += u64::from(weight.unwrap_or(0));
-    }
-    if !nodes.is_empty() && whole && sum == 0 {
-        reader.fault(
-            fields.span_of("weighted_clusters"),
-            "the weights sum to 0, so no cluster gets a request",
-        );
-    } else if sum > u64::from(u32::MAX) {
-        let message = format!("the weights sum to {sum}, more than {}", u32::MAX);
-        reader.fault(fields.span_of("weighted_clusters"), message);
-    }
-    clusters
 }
 
 fn path_rewrite(reader: &mut Reader<'_>, fields: &Fields<'_>, matched: Matched) -> Option<PathRewrite> {

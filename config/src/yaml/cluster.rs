@@ -1,12 +1,12 @@
 //! Clusters and their endpoints.
 
-use super::listener::{certificate, http2, tcp_keepalive};
+use super::listener::{http2, tcp_keepalive};
 use super::reader::{Fields, Reader};
-use super::shapes::{CLUSTER, ENDPOINT, POOL, UPSTREAM_TLS};
+use super::shapes::{CLUSTER, ENDPOINT, POOL};
 use super::tree::Node;
-use super::{Unique, scalar};
+use super::{Unique, tls};
 use crate::model::{
-    Cluster, Endpoint, LoadBalancing, Name, PoolOptions, UpstreamProtocol, UpstreamTls, defaults,
+    Cluster, Endpoint, LoadBalancing, Name, PoolOptions, UpstreamProtocol, defaults,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
         .unwrap_or(LoadBalancing::RoundRobin);
     let tls = fields
         .node(reader, "tls")
-        .and_then(|node| upstream_tls(reader, node));
+        .and_then(|node| tls::upstream(reader, node));
     let protocol = protocol(reader, &fields);
     let pool = fields.node(reader, "pool").and_then(|node| pool(reader, node));
     let bytes_max = fields
@@ -138,20 +138,6 @@ fn protocol(reader: &mut Reader<'_>, fields: &Fields<'_>) -> UpstreamProtocol {
         );
     }
     protocol
-}
-
-fn upstream_tls(reader: &mut Reader<'_>, node: &Node) -> Option<UpstreamTls> {
-    let fields = reader.fields(node, &UPSTREAM_TLS)?;
-    let ca_file = fields.file(reader, "ca_file");
-    let server_name = fields.parsed(reader, "server_name", scalar::upstream_server_name);
-    let certificate = fields
-        .node(reader, "certificate")
-        .and_then(|node| certificate(reader, node));
-    Some(UpstreamTls {
-        ca_file: ca_file?,
-        server_name: server_name?,
-        certificate,
-    })
 }
 
 fn pool(reader: &mut Reader<'_>, node: &Node) -> Option<PoolOptions> {

@@ -213,13 +213,11 @@ impl<'a> Reader<'a> {
                 );
             }
         }
-        if !shape.exactly_one.is_empty() && !shape.exactly_one.iter().any(|name| given(name)) {
-            let message = format!(
-                "one of {} is missing in {}",
-                quoted(shape.exactly_one),
-                shape.name
-            );
-            self.fault(node.span, message);
+        for names in [shape.exactly_one, shape.at_least_one] {
+            if !names.is_empty() && !names.iter().any(|name| given(name)) {
+                let message = format!("one of {} is missing in {}", quoted(names), shape.name);
+                self.fault(node.span, message);
+            }
         }
         self.refuse_exclusive(entries, shape.exactly_one, "exactly");
         self.refuse_exclusive(entries, shape.at_most_one, "at most");
@@ -244,7 +242,7 @@ impl<'a> Reader<'a> {
             format!("not implemented: {what}")
         } else if entry.key == "<<" {
             "merge keys are not supported; use an alias for a whole value".to_owned()
-        } else if let Some(near) = self.nearest(&entry.key, shape.field_names()) {
+        } else if let Some(near) = self.called_here(&entry.key, shape) {
             meant = Some(near);
             format!("did you mean `{near}`?")
         } else {
@@ -252,6 +250,13 @@ impl<'a> Reader<'a> {
         };
         self.fault_with_help(entry.key_span, message, help);
         meant
+    }
+
+    /// The field of an object that a word of another proxy, or a misspelt one, stands for.
+    fn called_here(&mut self, word: &str, shape: &'static Shape) -> Option<&'static str> {
+        unsupported::meant(word)
+            .filter(|name| shape.field(name).is_some())
+            .or_else(|| self.nearest(word, shape.field_names()))
     }
 
     /// A word out of a choice, with what it stands for.

@@ -301,6 +301,14 @@ pub(crate) fn server_name_match(text: &str) -> Result<ServerNameMatch, Problem> 
     }
 }
 
+/// An ALPN name, RFC 7301 section 3.1.
+pub(crate) fn application_protocol(text: &str) -> Result<String, Problem> {
+    match text.len() {
+        1..=255 => Ok(text.to_owned()),
+        _ => problem("an ALPN name has 1 to 255 bytes"),
+    }
+}
+
 /// The name that an upstream's certificate must hold.
 pub(crate) fn upstream_server_name(text: &str) -> Result<String, Problem> {
     if text.parse::<IpAddr>().is_ok() || (is_host(text) && !text.starts_with('[')) {

@@ -47,6 +47,14 @@ fn object(shape: &'static Shape, definitions: &mut Map<String, Value>) -> Value 
             .collect();
         rules.push(json!({ "oneOf": one }));
     }
+    if !shape.at_least_one.is_empty() {
+        let some: Vec<Value> = shape
+            .at_least_one
+            .iter()
+            .map(|name| json!({ "required": [name] }))
+            .collect();
+        rules.push(json!({ "anyOf": some }));
+    }
     for (index, one) in shape.at_most_one.iter().enumerate() {
         for other in &shape.at_most_one[index + 1..] {
             rules.push(json!({ "not": { "required": [one, other] } }));

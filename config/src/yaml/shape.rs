@@ -15,6 +15,8 @@ pub(crate) struct Shape {
     pub(crate) exactly_one: &'static [&'static str],
     /// At most one of these is given.
     pub(crate) at_most_one: &'static [&'static str],
+    /// At least one of these is given.
+    pub(crate) at_least_one: &'static [&'static str],
 }
 
 impl Shape {
@@ -25,6 +27,7 @@ impl Shape {
             fields,
             exactly_one: &[],
             at_most_one: &[],
+            at_least_one: &[],
         }
     }
     pub(crate) const fn with_exactly_one(mut self, names: &'static [&'static str]) -> Shape {
@@ -33,6 +36,10 @@ impl Shape {
     }
     pub(crate) const fn with_at_most_one(mut self, names: &'static [&'static str]) -> Shape {
         self.at_most_one = names;
+        self
+    }
+    pub(crate) const fn with_at_least_one(mut self, names: &'static [&'static str]) -> Shape {
+        self.at_least_one = names;
         self
     }
     pub(crate) fn field(&self, name: &str) -> Option<&'static Field> {

@@ -2,19 +2,24 @@
 //!
 //! Defaults stand here as they would be written; a test holds them to `model::defaults`.
 
+mod access_log;
+mod chain;
 mod cluster;
+mod http;
 mod listener;
 mod route;
+mod target;
 
+pub(crate) use access_log::{ACCESS_LOG, ACCESS_LOG_FORMAT, ACCESS_LOGS};
+pub(crate) use chain::{DOWNSTREAM_TLS, FILTER_CHAIN, FILTER_CHAIN_MATCH, MODES, TCP};
 pub(crate) use cluster::{CLUSTER, ENDPOINT, POOL, UPSTREAM_TLS};
-pub(crate) use listener::{
-    ACCESS_LOG, ACCESS_LOG_FORMAT, DOWNSTREAM_TLS, FILTER_CHAIN, FILTER_CHAIN_MATCH, HTTP, LISTENER,
-    PROXY_HEADER,
-};
+pub(crate) use http::{HTTP, PROXY_HEADER};
+pub(crate) use listener::{CONNECTION_RATE, LISTENER};
 pub(crate) use route::{
     DIRECT_RESPONSE, FORWARD, GRPC_MATCH, HEADER_EDITS, HEADER_MATCH, QUERY_MATCH, REDIRECT, REGEX_REWRITE,
-    ROUTE, ROUTE_CONFIGURATION, ROUTE_MATCH, VIRTUAL_HOST, WEIGHTED_CLUSTER,
+    ROUTE, ROUTE_CONFIGURATION, ROUTE_MATCH, VIRTUAL_HOST,
 };
+pub(crate) use target::{TARGET, TARGETS, TARGETS_WEIGHTED, WEIGHTED_CLUSTER};
 
 use super::shape::{Kind, Shape, defaulted, optional, required};
 

@@ -51,6 +51,7 @@ listeners:
   address: 127.0.0.1:1
   filter_chains:
   - {chain}
+clusters: [{{name: a}}, {{name: backend}}]
 "
     )
 }

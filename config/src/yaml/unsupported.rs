@@ -1,5 +1,5 @@
-//! Names that users of other proxies may write and that are not implemented: a document that uses one is refused by
-//! name.
+//! Names that users of other proxies may write: those of what is not implemented, so that a document that uses one is
+//! refused by name, and those of what is called otherwise here.
 
 /// What a name asks for, if it is known and not implemented.
 pub(crate) fn explain(name: &str) -> Option<&'static str> {
@@ -33,7 +33,6 @@ pub(crate) fn explain(name: &str) -> Option<&'static str> {
         "adaptive_concurrency" | "overload" | "overload_manager" => "overload control",
         "tracing" | "traces" | "opentelemetry" => "traces",
         "proxy_protocol" => "the PROXY protocol",
-        "tcp" | "tcp_proxy" | "mode" => "TCP proxying and protocol detection; a filter chain speaks HTTP",
         "identity" | "spiffe" | "sds" | "trust_bundles" | "trust_domain" => "identities other than files",
         "forward_client_cert" | "forward_client_cert_details" | "xfcc" => "`x-forwarded-client-cert`",
         "source_identity" | "principals" => "matching by source identity",
@@ -54,4 +53,16 @@ pub(crate) fn explain(name: &str) -> Option<&'static str> {
         _ => return None,
     };
     Some(what)
+}
+
+/// The field that has the meaning of another proxy's word, if this document has one under another name.
+pub(crate) fn meant(name: &str) -> Option<&'static str> {
+    let field = match name {
+        "tcp_proxy" => "tcp",
+        "max_connect_attempts" => "connect_attempts_max",
+        "prefix_ranges" => "destination_prefixes",
+        "max_connection_duration" | "max_downstream_connection_duration" => "connection_duration_max",
+        _ => return None,
+    };
+    Some(field)
 }

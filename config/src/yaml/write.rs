@@ -3,21 +3,20 @@
 //! What is written loads to an equal configuration (given a source name without a directory, if file names are
 //! relative). Where a default depends on something else (workers, pool idle, route timeout), a comment stands for it.
 
+mod chain;
 mod emit;
+mod http;
+mod route;
 
 use super::route::domain_text;
 use super::scalar::{DURATION_UNITS, SIZE_UNITS};
 use crate::model::{
-    AccessLog, AccessLogFormat, AccessLogSink, CertificateFiles, Cluster, DownstreamTls, Endpoint,
-    EscapedSlashes, FilterChain, FilterChainMatch, Http2Options, HttpOptions, Listener, LoadBalancing,
-    MeshConfig, ProxyHeader, RepeatedSlashes, ServerNameMatch, TcpKeepalive, Transport, UpstreamProtocol,
-    UpstreamTls, defaults,
+    CertificateFiles, Cluster, ConnectionRate, Endpoint, Http2Options, Listener, LoadBalancing, MeshConfig,
+    TcpKeepalive, UpstreamProtocol, UpstreamTls, WeightedCluster, defaults,
 };
 use emit::{Map, Out, list, text};
 use std::path::Path;
 use std::time::Duration;
-
-mod route;
 
 /// Writes a configuration with every default in place.
 pub fn to_yaml(config: &MeshConfig) -> String {
@@ -108,12 +107,23 @@ fn listener(listener: &Listener) -> Out {
         .with("address", text(listener.address))
         .with("connections_max", number(listener.connections_max as u64))
         .with("backlog", number(listener.backlog.into()))
+        .with("connection_rate_max", connection_rate(listener.connection_rate_max))
         .with("tcp_keepalive", tcp_keepalive(listener.tcp_keepalive.as_ref()))
         .with("tcp_user_timeout", duration_or_off(listener.tcp_user_timeout))
         .with(
             "filter_chains",
-            list(listener.filter_chains.iter().map(filter_chain)),
+            list(listener.filter_chains.iter().map(chain::filter_chain)),
         )
+        .into()
+}
+
+fn connection_rate(rate: Option<ConnectionRate>) -> Out {
+    let Some(rate) = rate else {
+        return word("off");
+    };
+    Map::default()
+        .with("per_second", number(rate.per_second.into()))
+        .with("burst", number(rate.burst.into()))
         .into()
 }
 
@@ -128,118 +138,6 @@ fn tcp_keepalive(keepalive: Option<&TcpKeepalive>) -> Out {
         .into()
 }
 
-fn filter_chain(chain: &FilterChain) -> Out {
-    let mut map = Map::default().with("name", text(&chain.name));
-    let matches = chain_match(&chain.matches);
-    if !matches.is_empty() {
-        map.put("match", matches);
-    }
-    if let Some(tls) = &chain.tls {
-        map.put("tls", downstream_tls(tls));
-    }
-    if let Some(options) = chain.mode.http() {
-        map.put("http", http(options));
-    }
-    map.into()
-}
-
-fn chain_match(matches: &FilterChainMatch) -> Map {
-    let mut map = Map::default();
-    if let Some(port) = matches.destination_port {
-        map.put("destination_port", number(port.into()));
-    }
-    if !matches.source_prefixes.is_empty() {
-        map.put("source_prefixes", list(matches.source_prefixes.iter().map(text)));
-    }
-    if !matches.server_names.is_empty() {
-        let name = |name: &ServerNameMatch| match name {
-            ServerNameMatch::Exact(name) => text(name),
-            ServerNameMatch::Suffix(suffix) => text(format!("*{suffix}")),
-        };
-        map.put("server_names", list(matches.server_names.iter().map(name)));
-    }
-    if !matches.application_protocols.is_empty() {
-        map.put(
-            "application_protocols",
-            list(matches.application_protocols.iter().map(text)),
-        );
-    }
-    match matches.transport {
-        Some(Transport::Raw) => map.put("transport", word("raw")),
-        Some(Transport::Tls) => map.put("transport", word("tls")),
-        None => {}
-    }
-    map
-}
-
-fn certificate(files: &CertificateFiles) -> Out {
-    Map::default()
-        .with("certificate_file", path(&files.certificate_file))
-        .with("private_key_file", path(&files.private_key_file))
-        .into()
-}
-
-fn downstream_tls(tls: &DownstreamTls) -> Map {
-    let mut map = Map::default()
-        .with("certificates", list(tls.certificates.iter().map(certificate)))
-        .with(
-            "application_protocols",
-            list(tls.application_protocols.iter().map(text)),
-        );
-    if let Some(file) = &tls.client_ca_file {
-        map.put("client_ca_file", path(file));
-    }
-    map.with("handshake_timeout", duration(tls.handshake_timeout))
-}
-
-fn http(options: &HttpOptions) -> Map {
-    let escaped = match options.escaped_slashes {
-        EscapedSlashes::Keep => "keep",
-        EscapedSlashes::Unescape => "unescape",
-        EscapedSlashes::Refuse => "refuse",
-    };
-    let repeated = match options.repeated_slashes {
-        RepeatedSlashes::Keep => "keep",
-        RepeatedSlashes::Merge => "merge",
-        RepeatedSlashes::Refuse => "refuse",
-    };
-    Map::default()
-        .with("route_configuration", text(&options.route_configuration))
-        .with("accept_http_10", boolean(options.accept_http_10))
-        .with("http2", http2(&options.http2))
-        .with(
-            "request_headers_bytes_max",
-            size(options.request_headers_bytes_max as u64),
-        )
-        .with(
-            "request_headers_count_max",
-            number(options.request_headers_count_max as u64),
-        )
-        .with(
-            "request_headers_timeout",
-            duration(options.request_headers_timeout),
-        )
-        .with("idle_timeout", duration(options.idle_timeout))
-        .with(
-            "stream_idle_timeout",
-            duration_or_off(options.stream_idle_timeout),
-        )
-        .with("connection_age_max", duration_or_off(options.connection_age_max))
-        .with(
-            "requests_per_connection_max",
-            number_or_off(options.requests_per_connection_max),
-        )
-        .with("escaped_slashes", word(escaped))
-        .with("repeated_slashes", word(repeated))
-        .with(
-            "xff_num_trusted_hops",
-            number(options.xff_num_trusted_hops.into()),
-        )
-        .with("server_header", proxy_header(&options.server_header))
-        .with("via_header", proxy_header(&options.via_header))
-        .with("access_logs", list(options.access_logs.iter().map(access_log)))
-}
-
 fn http2(options: &Http2Options) -> Map {
     Map::default()
         .with(
@@ -250,35 +148,6 @@ fn http2(options: &Http2Options) -> Map {
         .with("connection_window", size(options.connection_window_bytes.into()))
         .with("keepalive_interval", duration_or_off(options.keepalive_interval))
         .with("keepalive_timeout", duration(options.keepalive_timeout))
-}
-
-fn proxy_header(header: &ProxyHeader) -> Out {
-    match header {
-        ProxyHeader::Pass => word("pass"),
-        ProxyHeader::Set(value) => Map::default().with("set", text(value)).into(),
-        ProxyHeader::Append(value) => Map::default().with("append", text(value)).into(),
-    }
-}
-
-fn access_log(log: &AccessLog) -> Out {
-    let sink = match &log.sink {
-        AccessLogSink::Stdout => word("stdout"),
-        AccessLogSink::Stderr => word("stderr"),
-        AccessLogSink::File(file) => path(file),
-    };
-    let format = match &log.format {
-        AccessLogFormat::DefaultText => word("text"),
-        AccessLogFormat::DefaultJson => word("json"),
-        AccessLogFormat::Text(line) => Map::default().with("text", text(line)).into(),
-        AccessLogFormat::Json(members) => {
-            let mut map = Map::default();
-            for (key, value) in members {
-                map.put(key, text(value));
-            }
-            Map::default().with("json", map).into()
-        }
-    };
-    Map::default().with("path", sink).with("format", format).into()
 }
 
 fn cluster(cluster: &Cluster) -> Out {
@@ -331,6 +200,27 @@ fn endpoint(endpoint: &Endpoint) -> Out {
         map.put("metadata", metadata);
     }
     map.into()
+}
+
+fn put_targets(map: &mut Map, clusters: &[WeightedCluster]) {
+    match clusters {
+        [one] if one.weight == 1 => map.put("cluster", text(&one.cluster)),
+        several => {
+            let clusters = several.iter().map(|one| {
+                Map::default()
+                    .with("cluster", text(&one.cluster))
+                    .with("weight", number(one.weight.into()))
+            });
+            map.put("weighted_clusters", list(clusters));
+        }
+    }
+}
+
+fn certificate(files: &CertificateFiles) -> Out {
+    Map::default()
+        .with("certificate_file", path(&files.certificate_file))
+        .with("private_key_file", path(&files.private_key_file))
+        .into()
 }
 
 fn upstream_tls(tls: &UpstreamTls) -> Map {

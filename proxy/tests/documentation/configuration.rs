@@ -42,12 +42,14 @@ fn object(
     let about = schema["description"].as_str().unwrap();
     write!(page, "\n## {title}\n\n{about}\n").unwrap();
     for rule in schema["allOf"].as_array().into_iter().flatten() {
-        if let Some(one) = rule["oneOf"].as_array() {
-            let names: Vec<String> = one
-                .iter()
-                .map(|one| code(one["required"][0].as_str().unwrap()))
-                .collect();
-            write!(page, "\nExactly one of {} is given.\n", names.join(", ")).unwrap();
+        for (keyword, how_many) in [("oneOf", "Exactly"), ("anyOf", "At least")] {
+            if let Some(one) = rule[keyword].as_array() {
+                let names: Vec<String> = one
+                    .iter()
+                    .map(|one| code(one["required"][0].as_str().unwrap()))
+                    .collect();
+                write!(page, "\n{how_many} one of {} is given.\n", names.join(", ")).unwrap();
+            }
         }
     }
     page.push_str("\n| field | value | default | meaning |\n|---|---|---|---|\n");

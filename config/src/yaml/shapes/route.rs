@@ -1,6 +1,6 @@
 //! Route configurations, virtual hosts, routes, their matches and actions.
 
-use super::U32;
+use super::{TARGET, TARGETS, TARGETS_WEIGHTED};
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
 const EDITS: Kind = Kind::Object(&HEADER_EDITS);
@@ -237,12 +237,8 @@ pub(crate) static FORWARD: Shape = Shape::new(
     "forward",
     "Forwarding to clusters.",
     &[
-        optional("cluster", Kind::Name, "The name of a cluster."),
-        optional(
-            "weighted_clusters",
-            Kind::FilledList(&Kind::Object(&WEIGHTED_CLUSTER)),
-            "Clusters with their shares.",
-        ),
+        TARGET,
+        TARGETS_WEIGHTED,
         optional("prefix_rewrite", Kind::Text("/b"), "Replaces the matched prefix or path."),
         optional("regex_rewrite", Kind::Object(&REGEX_REWRITE), "Replaces what matches in the path."),
         optional("host_rewrite", Kind::Text("a host, with or without port"), "The authority that is sent."),
@@ -259,21 +255,8 @@ pub(crate) static FORWARD: Shape = Shape::new(
         ),
     ],
 )
-.with_exactly_one(&["cluster", "weighted_clusters"])
+.with_exactly_one(&TARGETS)
 .with_at_most_one(&["prefix_rewrite", "regex_rewrite"]);
-
-pub(crate) static WEIGHTED_CLUSTER: Shape = Shape::new(
-    "weighted cluster",
-    "A cluster with its share.",
-    &[
-        required("cluster", Kind::Name, "The name of a cluster."),
-        required(
-            "weight",
-            Kind::Integer { min: 0, max: U32 },
-            "Its share of the sum of weights; 0: none.",
-        ),
-    ],
-);
 
 pub(crate) static REGEX_REWRITE: Shape = Shape::new(
     "regex_rewrite",

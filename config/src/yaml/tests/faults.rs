@@ -1,7 +1,9 @@
 //! Faulty documents, each with the exact place («marked») and message of all its faults.
 
+mod chains;
 mod clusters;
 mod documents;
+mod http;
 mod listeners;
 mod routes;
 

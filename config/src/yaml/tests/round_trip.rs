@@ -190,6 +190,17 @@ fn condition() -> BoxedStrategy<String> {
         .boxed()
 }
 
+fn target() -> BoxedStrategy<String> {
+    prop_oneof![
+        Just("cluster: a".to_owned()),
+        (0..5u32, 1..5u32).prop_map(|(one, two)| {
+            format!("weighted_clusters: [{{cluster: a, weight: {one}}}, {{cluster: b, weight: {two}}}]")
+        }),
+        Just("weighted_clusters: [{cluster: b, weight: 1}]".to_owned()),
+    ]
+    .boxed()
+}
+
 fn route() -> BoxedStrategy<String> {
     let path = prop_oneof![
         "(/[a-z!$&'*+,;=:@~_.-]{1,5}x){1,3}/?".prop_map(|path| format!("path: {}", quoted(&path))),
@@ -206,18 +217,11 @@ fn route() -> BoxedStrategy<String> {
         maybe("methods", Just("[POST, PUT]".into())),
     )
         .prop_map(|(a, b, c, d)| format!("match: {{{b}{c}{d}{a}}}"));
-    let target = prop_oneof![
-        Just("cluster: a".to_owned()),
-        (0..5u32, 1..5u32).prop_map(|(one, two)| {
-            format!("weighted_clusters: [{{cluster: a, weight: {one}}}, {{cluster: b, weight: {two}}}]")
-        }),
-        Just("weighted_clusters: [{cluster: b, weight: 1}]".to_owned()),
-    ];
     let substitution = "(\\\\1|\\\\\\\\|[!\"$-;=@-Z^-z]){0,6}"
         .prop_map(|text| format!("{{pattern: '/(a+)', substitution: {}}}", quoted(&text)));
     let action = prop_oneof![
         (
-            target,
+            target(),
             maybe("timeout", prop_oneof![duration_or_off(), Just("0s".to_owned())]),
             maybe("stream_idle_timeout", duration_or_off()),
             maybe("regex_rewrite", substitution.clone())
@@ -286,11 +290,46 @@ fn cluster(name: &'static str) -> BoxedStrategy<String> {
         .boxed()
 }
 
+fn chain() -> BoxedStrategy<String> {
+    let tcp = (
+        maybe("idle_timeout", duration_or_off()),
+        maybe("connection_duration_max", duration_or_off()),
+        maybe("connect_attempts_max", Just("3".to_owned())),
+        target(),
+    )
+        .prop_map(|(a, b, c, d)| format!("tcp: {{{a}{b}{c}{d}}}"))
+        .boxed();
+    let http = http().prop_map(|http| format!("http: {http}")).boxed();
+    let both = (http.clone(), tcp.clone(), maybe("detection_timeout", duration()))
+        .prop_map(|(http, tcp, timeout)| format!("{timeout}{http}, {tcp}"));
+    let spoken = prop_oneof![http, tcp, both];
+    let matches = (
+        maybe("destination_prefixes", Just("[10.0.0.0/8, '::1']".to_owned())),
+        maybe("source_prefixes", Just("[192.0.2.7]".to_owned())),
+        maybe("destination_port", Just("81".to_owned())),
+    )
+        .prop_map(|(a, b, c)| format!("{{{a}{b}{c}}}"));
+    let tls = Just("{certificates: [{certificate_file: c, private_key_file: k}]}".to_owned());
+    (maybe("match", matches), maybe("tls", tls), spoken)
+        .prop_map(|(a, b, c)| format!("{{{a}{b}{c}}}"))
+        .boxed()
+}
+
+fn listener() -> BoxedStrategy<String> {
+    let rate = prop_oneof![
+        Just("off".to_owned()),
+        (1..9u32, 1..9u32).prop_map(|(rate, burst)| format!("{{per_second: {rate}, burst: {burst}}}"))
+    ];
+    (chain(), maybe("connection_rate_max", rate))
+        .prop_map(|(chain, a)| format!("{{name: l, address: 127.0.0.1:0, {a}filter_chains: [{chain}]}}"))
+        .boxed()
+}
+
 fn document() -> BoxedStrategy<String> {
-    (http(), vec(route(), 0..5), cluster("a"), cluster("b"), maybe("request_headers", edits())).prop_map(
-        |(http, routes, a, b, edits)| {
+    (listener(), vec(route(), 0..5), cluster("a"), cluster("b"), maybe("request_headers", edits())).prop_map(
+        |(listener, routes, a, b, edits)| {
             format!(
-                "listeners: [{{name: l, address: 127.0.0.1:0, filter_chains: [{{http: {http}}}]}}]\n\
+                "listeners: [{listener}]\n\
                  route_configurations: [{{name: r, virtual_hosts: [{{{edits}name: v, domains: [a.example, '*.b'], routes: [\n{}\n]}}]}}]\n\
                  clusters: [{a}, {b}]\n",
                 routes.join(",\n")

@@ -52,6 +52,7 @@ fn declared_defaults_are_what_the_loader_gives() {
     let minimal = "\
 listeners:
 - {name: l, address: 127.0.0.1:1, tcp_keepalive: {}, filter_chains: [{match: {}, tls: {certificates: [{certificate_file: c, private_key_file: k}]}, http: {route_configuration: r, http2: {}, access_logs: [{path: stdout}]}}]}
+- {name: m, address: 127.0.0.1:2, connection_rate_max: {per_second: 1}, filter_chains: [{tcp: {cluster: c}}]}
 route_configurations:
 - {name: r, virtual_hosts: [{name: v, domains: ['*'], routes: [
     {match: {prefix: /, headers: [{name: x, exact: a}], query: [{name: x, exact: a}]}, forward: {cluster: c}},

@@ -1,6 +1,6 @@
 //! What is accepted and looks odd: shadowed routes, unused parts, settings without effect.
 
-use super::{expect, unmark, valid, with_cluster, with_route};
+use super::{expect, unmark, valid, with_chain, with_cluster, with_route};
 
 fn check(around: impl Fn(&str) -> String, table: &[(&str, &[&str])]) {
     for (fragment, messages) in table {
@@ -90,7 +90,7 @@ fn unused_and_empty_parts() {
         &[
             (
                 "clusters:\n- «n»ame: a\n",
-                &["no route uses the cluster `a` | forward to it, or remove it"],
+                &["nothing uses the cluster `a` | forward to it, or remove it"],
             ),
             (
                 "route_configurations:\n- «{»name: r}\n",
@@ -111,12 +111,32 @@ fn unused_and_empty_parts() {
 
 #[test]
 fn settings_without_effect() {
+    let unused = "nothing uses the cluster `backend` | forward to it, or remove it";
+    check(
+        |matches| {
+            with_chain(&format!(
+                "{{match: {matches}, http: {{route_configuration: r}}, tcp: {{cluster: a}}}}"
+            ))
+            .replace("{name: backend}", "«{»name: backend}")
+        },
+        &[
+            (
+                "«{»server_names: [a.example]}",
+                &[
+                    "`http` has no effect: every connection of this filter chain is TLS, which `tcp` passes on | \
+                     give the chain `tls`, or remove `http`",
+                    unused,
+                ],
+            ),
+            ("{destination_port: 7}", &[unused]),
+        ],
+    );
     check(
         |fields| with_cluster(&format!("«{{»name: a, {fields}}}")),
         &[(
             "«http2»: {}",
             &[
-                "no route uses the cluster `a` | forward to it, or remove it",
+                "nothing uses the cluster `a` | forward to it, or remove it",
                 "`http2` has no effect: the protocol is http1 | write `protocol: http2`, or remove `http2`",
             ],
         )],

@@ -1,7 +1,7 @@
 //! Route configurations as YAML.
 
 use super::emit::{Map, Out, list, text};
-use super::{boolean, domain_text, duration, duration_or_off, number, size, word};
+use super::{boolean, domain_text, duration, duration_or_off, number, put_targets, size, word};
 use crate::model::{
     DirectResponse, Forward, HeaderEditKind, HeaderEdits, HeaderMatch, PathMatch, PathRewrite, QueryMatch,
     Redirect, RedirectPath, RegexRewrite, Route, RouteAction, RouteConfiguration, RouteMatch, StringMatch,
@@ -133,17 +133,7 @@ fn string_match(name: &str, value: &StringMatch, invert: bool) -> Map {
 
 fn forward(forward: &Forward) -> Map {
     let mut map = Map::default();
-    match forward.clusters.as_slice() {
-        [one] if one.weight == 1 => map.put("cluster", text(&one.cluster)),
-        several => {
-            let clusters = several.iter().map(|one| {
-                Map::default()
-                    .with("cluster", text(&one.cluster))
-                    .with("weight", number(one.weight.into()))
-            });
-            map.put("weighted_clusters", list(clusters));
-        }
-    }
+    put_targets(&mut map, &forward.clusters);
     put_rewrite(&mut map, forward.path_rewrite.as_ref());
     if let Some(host) = &forward.host_rewrite {
         map.put("host_rewrite", text(host));

@@ -1,0 +1,146 @@
+//! Filter chains: what they match, how TLS is terminated, where bytes go.
+
+use super::{ACCESS_LOGS, CERTIFICATE, HTTP, TARGET, TARGETS, TARGETS_WEIGHTED};
+use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
+
+/// The modes of a filter chain.
+pub(crate) const MODES: [&str; 3] = ["http", "tcp", "auto"];
+
+pub(crate) static FILTER_CHAIN: Shape = Shape::new(
+    "filter chain",
+    "What is done with the connections that match.",
+    &[
+        optional(
+            "name",
+            Kind::Name,
+            "Unique in its listener; `chain-INDEX` if not given.",
+        ),
+        optional(
+            "match",
+            Kind::Object(&FILTER_CHAIN_MATCH),
+            "Which connections; all if not given.",
+        ),
+        optional(
+            "tls",
+            Kind::Object(&DOWNSTREAM_TLS),
+            "TLS is terminated here; plain text if not given.",
+        ),
+        optional("http", Kind::Object(&HTTP), "How HTTP is spoken."),
+        optional(
+            "tcp",
+            Kind::Object(&TCP),
+            "Where bytes are passed on to: all, or with `http` those of other protocols.",
+        ),
+        optional(
+            "mode",
+            Kind::Choice(&MODES),
+            "What is spoken. It follows from what is given: `http`, `tcp`, or with both `auto`, what the first bytes say.",
+        ),
+        optional(
+            "detection_timeout",
+            Kind::Duration { zero: false },
+            "A client that has said too little to tell its protocol after this is served as TCP; only with both `http` \
+             and `tcp`; 10s if not given.",
+        ),
+    ],
+)
+.with_at_least_one(&["http", "tcp"]);
+
+pub(crate) static FILTER_CHAIN_MATCH: Shape = Shape::new(
+    "filter chain match",
+    "Which connections a filter chain takes: all conditions must hold.",
+    &[
+        optional(
+            "destination_port",
+            Kind::Integer { min: 1, max: 65_535 },
+            "The connection's local port.",
+        ),
+        optional(
+            "destination_prefixes",
+            Kind::List(&Kind::Text("10.0.0.0/8")),
+            "Prefixes of the address that the connection was meant for.",
+        ),
+        optional(
+            "source_prefixes",
+            Kind::List(&Kind::Text("10.0.0.0/8")),
+            "Prefixes of the peer's address.",
+        ),
+        optional(
+            "server_names",
+            Kind::List(&Kind::Text("a.example, *.b.example")),
+            "Server names (SNI); only where the chain has `tls`, or `tcp` to pass TLS through.",
+        ),
+        optional(
+            "application_protocols",
+            Kind::List(&Kind::Text("h2")),
+            "ALPN names that the client offers; only where the chain has `tls`, or `tcp` to pass TLS through.",
+        ),
+        optional(
+            "transport",
+            Kind::Choice(&["raw", "tls"]),
+            "What the first bytes say.",
+        ),
+    ],
+);
+
+pub(crate) static DOWNSTREAM_TLS: Shape = Shape::new(
+    "downstream tls",
+    "TLS termination from files.",
+    &[
+        required(
+            "certificates",
+            Kind::FilledList(&Kind::Object(&CERTIFICATE)),
+            "The server name picks one; the first is the default.",
+        ),
+        optional(
+            "application_protocols",
+            Kind::List(&Kind::Text("h2")),
+            "ALPN names offered, in order of preference; where only HTTP is spoken, `h2` and `http/1.1` alone. If not \
+             given: [h2, http/1.1], and none without `http`.",
+        ),
+        optional(
+            "client_ca_file",
+            Kind::File,
+            "A client certificate that chains to a root in this file is required; not asked for if not given.",
+        ),
+        defaulted(
+            "handshake_timeout",
+            Kind::Duration { zero: false },
+            "10s",
+            "From accept to the handshake's end.",
+        ),
+    ],
+);
+
+pub(crate) static TCP: Shape = Shape::new(
+    "tcp",
+    "Passing a connection's bytes on to an endpoint.",
+    &[
+        TARGET,
+        TARGETS_WEIGHTED,
+        defaulted(
+            "idle_timeout",
+            Kind::DurationOrOff { zero: false },
+            "1h",
+            "A connection on which no byte moves in either direction is closed after this.",
+        ),
+        defaulted(
+            "connection_duration_max",
+            Kind::DurationOrOff { zero: false },
+            "off",
+            "A connection is closed at this age.",
+        ),
+        defaulted(
+            "connect_attempts_max",
+            Kind::Integer { min: 1, max: 255 },
+            "2",
+            "Endpoints that are tried before the connection is given up.",
+        ),
+        optional(
+            "access_logs",
+            ACCESS_LOGS,
+            "Where connections are logged; nowhere if not given.",
+        ),
+    ],
+)
+.with_exactly_one(&TARGETS);

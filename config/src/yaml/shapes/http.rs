@@ -1,0 +1,113 @@
+//! How HTTP is spoken.
+
+use super::{ACCESS_LOGS, HEADERS_BYTES, HEADERS_COUNT, HTTP2, U32};
+use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
+
+/// `pass`, or a value that is set or appended.
+const PROXY_HEADER_KIND: Kind = Kind::Either(&[Kind::Choice(&["pass"]), Kind::Object(&PROXY_HEADER)]);
+
+pub(crate) static HTTP: Shape = Shape::new(
+    "http",
+    "The HTTP side of a filter chain.",
+    &[
+        required(
+            "route_configuration",
+            Kind::Name,
+            "The name of a route configuration.",
+        ),
+        defaulted(
+            "accept_http_10",
+            Kind::Boolean,
+            "false",
+            "HTTP/1.0 requests are accepted (else 505).",
+        ),
+        optional("http2", Kind::Object(&HTTP2), "HTTP/2 settings."),
+        defaulted(
+            "request_headers_bytes_max",
+            HEADERS_BYTES,
+            "60KiB",
+            "Bytes of a request head at most (431).",
+        ),
+        defaulted(
+            "request_headers_count_max",
+            HEADERS_COUNT,
+            "100",
+            "Fields of a request head at most (431).",
+        ),
+        defaulted(
+            "request_headers_timeout",
+            Kind::Duration { zero: false },
+            "10s",
+            "From the first byte of a request to the end of its head (408).",
+        ),
+        defaulted(
+            "idle_timeout",
+            Kind::Duration { zero: false },
+            "1h",
+            "A connection without a request is closed after this.",
+        ),
+        defaulted(
+            "stream_idle_timeout",
+            Kind::DurationOrOff { zero: false },
+            "5m",
+            "A stream on which nothing moves is ended after this; a route may say otherwise.",
+        ),
+        defaulted(
+            "connection_age_max",
+            Kind::DurationOrOff { zero: false },
+            "off",
+            "A connection is drained after this age.",
+        ),
+        defaulted(
+            "requests_per_connection_max",
+            Kind::IntegerOrOff { min: 1, max: U32 },
+            "off",
+            "A connection is drained after this many requests.",
+        ),
+        defaulted(
+            "escaped_slashes",
+            Kind::Choice(&["keep", "unescape", "refuse"]),
+            "keep",
+            "What is done with %2F and %5C in paths.",
+        ),
+        defaulted(
+            "repeated_slashes",
+            Kind::Choice(&["keep", "merge", "refuse"]),
+            "keep",
+            "What is done with repeated slashes in paths.",
+        ),
+        defaulted(
+            "xff_num_trusted_hops",
+            Kind::Integer { min: 0, max: 255 },
+            "0",
+            "Proxies in front of this one whose x-forwarded-* headers are trusted; 0: the headers are replaced.",
+        ),
+        defaulted(
+            "server_header",
+            PROXY_HEADER_KIND,
+            "{set: outrigger}",
+            "What is done with the `server` header of responses.",
+        ),
+        defaulted(
+            "via_header",
+            PROXY_HEADER_KIND,
+            "pass",
+            "What is done with the `via` header.",
+        ),
+        optional(
+            "access_logs",
+            ACCESS_LOGS,
+            "Where requests are logged; nowhere if not given.",
+        ),
+    ],
+);
+
+pub(crate) static PROXY_HEADER: Shape = Shape::new(
+    "header value",
+    "A value that replaces what came, or is appended to it.",
+    &[
+        optional("set", Kind::Text("a field value"), "Replaces what came."),
+        optional("append", Kind::Text("a field value"), "Is appended to what came."),
+    ],
+)
+.with_exactly_one(&["set", "append"]);

@@ -1,0 +1,62 @@
+//! Where requests and connections go: a cluster, or clusters with their shares.
+
+use super::Unique;
+use super::reader::{Fields, Reader};
+use super::shapes::WEIGHTED_CLUSTER;
+use super::tree::Node;
+use crate::model::{Name, WeightedCluster};
+
+/// The targets in the fields `cluster` and `weighted_clusters`, of which exactly one is given.
+pub(super) fn targets(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<WeightedCluster> {
+    let mut clusters = Vec::new();
+    if let Some(node) = fields.node(reader, "cluster")
+        && let Some(cluster) = cluster(reader, node)
+    {
+        clusters.push(WeightedCluster { cluster, weight: 1 });
+    }
+    clusters.extend(weighted_clusters(reader, fields));
+    clusters
+}
+
+/// A reference to a cluster that the document declares.
+pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node) -> Option<Name> {
+    let name = reader.name(node)?;
+    reader.refer_to_cluster(&name, node.span);
+    Some(name)
+}
+
+fn weighted_clusters(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<WeightedCluster> {
+    let nodes = fields.list(reader, "weighted_clusters");
+    let mut names = Unique::new("share of the cluster");
+    let mut clusters = Vec::new();
+    let mut sum = 0;
+    let mut whole = true;
+    for node in nodes {
+        let Some(fields) = reader.fields(node, &WEIGHTED_CLUSTER) else {
+            whole = false;
+            continue;
+        };
+        let name = fields
+            .node(reader, "cluster")
+            .and_then(|node| cluster(reader, node));
+        let weight = fields.integer32(reader, "weight");
+        if let Some(name) = &name {
+            names.insert(reader, name.clone(), fields.span_of("cluster"));
+        }
+        match (name, weight) {
+            (Some(cluster), Some(weight)) => clusters.push(WeightedCluster { cluster, weight }),
+            _ => whole = false,
+        }
+        sum += u64::from(weight.unwrap_or(0));
+    }
+    if !nodes.is_empty() && whole && sum == 0 {
+        reader.fault(
+            fields.span_of("weighted_clusters"),
+            "the weights sum to 0, so no cluster gets a request",
+        );
+    } else if sum > u64::from(u32::MAX) {
+        let message = format!("the weights sum to {sum}, more than {}", u32::MAX);
+        reader.fault(fields.span_of("weighted_clusters"), message);
+    }
+    clusters
+}

@@ -1,0 +1,84 @@
+//! How HTTP is spoken, and access logs, as YAML.
+
+use super::emit::{Map, Out, list, text};
+use super::{boolean, duration, duration_or_off, http2, number, number_or_off, path, size, word};
+use crate::model::{
+    AccessLog, AccessLogFormat, AccessLogSink, EscapedSlashes, HttpOptions, ProxyHeader, RepeatedSlashes,
+};
+
+pub(super) fn http(options: &HttpOptions) -> Map {
+    let escaped = match options.escaped_slashes {
+        EscapedSlashes::Keep => "keep",
+        EscapedSlashes::Unescape => "unescape",
+        EscapedSlashes::Refuse => "refuse",
+    };
+    let repeated = match options.repeated_slashes {
+        RepeatedSlashes::Keep => "keep",
+        RepeatedSlashes::Merge => "merge",
+        RepeatedSlashes::Refuse => "refuse",
+    };
+    Map::default()
+        .with("route_configuration", text(&options.route_configuration))
+        .with("accept_http_10", boolean(options.accept_http_10))
+        .with("http2", http2(&options.http2))
+        .with(
+            "request_headers_bytes_max",
+            size(options.request_headers_bytes_max as u64),
+        )
+        .with(
+            "request_headers_count_max",
+            number(options.request_headers_count_max as u64),
+        )
+        .with(
+            "request_headers_timeout",
+            duration(options.request_headers_timeout),
+        )
+        .with("idle_timeout", duration(options.idle_timeout))
+        .with(
+            "stream_idle_timeout",
+            duration_or_off(options.stream_idle_timeout),
+        )
+        .with("connection_age_max", duration_or_off(options.connection_age_max))
+        .with(
+            "requests_per_connection_max",
+            number_or_off(options.requests_per_connection_max),
+        )
+        .with("escaped_slashes", word(escaped))
+        .with("repeated_slashes", word(repeated))
+        .with(
+            "xff_num_trusted_hops",
+            number(options.xff_num_trusted_hops.into()),
+        )
+        .with("server_header", proxy_header(&options.server_header))
+        .with("via_header", proxy_header(&options.via_header))
+        .with("access_logs", list(options.access_logs.iter().map(access_log)))
+}
+
+fn proxy_header(header: &ProxyHeader) -> Out {
+    match header {
+        ProxyHeader::Pass => word("pass"),
+        ProxyHeader::Set(value) => Map::default().with("set", text(value)).into(),
+        ProxyHeader::Append(value) => Map::default().with("append", text(value)).into(),
+    }
+}
+
+pub(super) fn access_log(log: &AccessLog) -> Out {
+    let sink = match &log.sink {
+        AccessLogSink::Stdout => word("stdout"),
+        AccessLogSink::Stderr => word("stderr"),
+        AccessLogSink::File(file) => path(file),
+    };
+    let format = match &log.format {
+        AccessLogFormat::DefaultText => word("text"),
+        AccessLogFormat::DefaultJson => word("json"),
+        AccessLogFormat::Text(line) => Map::default().with("text", text(line)).into(),
+        AccessLogFormat::Json(members) => {
+            let mut map = Map::default();
+            for (key, value) in members {
+                map.put(key, text(value));
+            }
+            Map::default().with("json", map).into()
+        }
+    };
+    Map::default().with("path", sink).with("format", format).into()
+}
