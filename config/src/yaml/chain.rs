@@ -81,7 +81,8 @@ fn mode(reader: &mut Reader<'_>, fields: &Fields<'_>, spoken: Spoken) -> Option<
         .node(reader, "tcp")
         .and_then(|node| tcp::proxy(reader, node));
     let written = fields.choice(reader, "mode", &MODES.map(|mode| (mode, mode)));
-    if let Some(written) = written.filter(|written| *written != spoken.mode() && (spoken.http || spoken.tcp)) {
+    if let Some(written) = written.filter(|written| *written != spoken.mode() && (spoken.http || spoken.tcp))
+    {
         refuse_mode(reader, fields, written, spoken);
     }
     let detection_timeout = fields.duration(reader, "detection_timeout");
@@ -114,7 +115,10 @@ fn refuse_mode(reader: &mut Reader<'_>, fields: &Fields<'_>, written: &str, spok
     let other = if right == "http" { "tcp" } else { "http" };
     let help = match (written, right) {
         ("auto", _) => format!("write `{right}`, or give it `{other}` too"),
-        (_, "auto") => format!("write `auto`, or remove `{}`", if written == "http" { "tcp" } else { "http" }),
+        (_, "auto") => format!(
+            "write `auto`, or remove `{}`",
+            if written == "http" { "tcp" } else { "http" }
+        ),
         _ => format!("write `{right}`, or give it `{written}` in place of `{right}`"),
     };
     let message = format!("`mode: {written}` on a filter chain with {given}");
@@ -137,9 +141,8 @@ fn chain_match(reader: &mut Reader<'_>, node: &Node, spoken: Spoken) -> Option<F
     let destination_port = fields
         .integer(reader, "destination_port")
         .and_then(|port| u16::try_from(port).ok());
-    let prefixes = |reader: &mut Reader<'_>, name| {
-        distinct(reader, &fields, name, scalar::prefix, IpNet::to_string)
-    };
+    let prefixes =
+        |reader: &mut Reader<'_>, name| distinct(reader, &fields, name, scalar::prefix, IpNet::to_string);
     let destination_prefixes = prefixes(reader, "destination_prefixes");
     let source_prefixes = prefixes(reader, "source_prefixes");
     let server_names = distinct(
@@ -212,7 +215,11 @@ fn refuse_what_never_matches(
         }
         if transport == Some(Transport::Raw) {
             let message = format!("`{name}` with `transport: raw` never matches");
-            reader.fault_with_help(fields.key_span_of(name), message, "only TLS connections send them");
+            reader.fault_with_help(
+                fields.key_span_of(name),
+                message,
+                "only TLS connections send them",
+            );
         } else if !passes_tls_on {
             let message = format!("`{name}` on a filter chain without `tls` never matches");
             let help = "only TLS connections send them; give the chain `tls`, or `tcp` to pass TLS through";

@@ -5,9 +5,7 @@ use super::reader::{Fields, Reader};
 use super::shapes::{CLUSTER, ENDPOINT, POOL};
 use super::tree::Node;
 use super::{Unique, tls};
-use crate::model::{
-    Cluster, Endpoint, LoadBalancing, Name, PoolOptions, UpstreamProtocol, defaults,
-};
+use crate::model::{Cluster, Endpoint, LoadBalancing, Name, PoolOptions, UpstreamProtocol, defaults};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 

@@ -107,7 +107,10 @@ fn listener(listener: &Listener) -> Out {
         .with("address", text(listener.address))
         .with("connections_max", number(listener.connections_max as u64))
         .with("backlog", number(listener.backlog.into()))
-        .with("connection_rate_max", connection_rate(listener.connection_rate_max))
+        .with(
+            "connection_rate_max",
+            connection_rate(listener.connection_rate_max),
+        )
         .with("tcp_keepalive", tcp_keepalive(listener.tcp_keepalive.as_ref()))
         .with("tcp_user_timeout", duration_or_off(listener.tcp_user_timeout))
         .with(

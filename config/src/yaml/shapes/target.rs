@@ -10,11 +10,8 @@ pub(crate) const TARGET: Field = optional("cluster", Kind::Name, "The name of a 
 
 const SHARES: Kind = Kind::FilledList(&Kind::Object(&WEIGHTED_CLUSTER));
 
-pub(crate) const TARGETS_WEIGHTED: Field = optional(
-    "weighted_clusters",
-    SHARES,
-    "Clusters with their shares.",
-);
+pub(crate) const TARGETS_WEIGHTED: Field =
+    optional("weighted_clusters", SHARES, "Clusters with their shares.");
 
 pub(crate) static WEIGHTED_CLUSTER: Shape = Shape::new(
     "weighted cluster",

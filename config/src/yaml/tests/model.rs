@@ -2,9 +2,9 @@
 
 use super::{valid, with_chain, with_cluster, with_http, with_route};
 use crate::model::{
-    AccessLogFormat, AccessLogSink, ChainMode, ConnectionRate, Domain, Forward, HeaderEditKind, HttpOptions, LoadBalancing, PathMatch,
-    PathRewrite, ProxyHeader, Redirect, RedirectPath, Route, RouteAction, ServerNameMatch, StringMatch,
-    TemplateSegment, Transport, UpstreamProtocol, defaults,
+    AccessLogFormat, AccessLogSink, ChainMode, ConnectionRate, Domain, Forward, HeaderEditKind, HttpOptions,
+    LoadBalancing, PathMatch, PathRewrite, ProxyHeader, Redirect, RedirectPath, Route, RouteAction,
+    ServerNameMatch, StringMatch, TemplateSegment, Transport, UpstreamProtocol, defaults,
 };
 use std::time::Duration;
 
@@ -148,18 +148,25 @@ fn a_chain_speaks_what_is_given() {
     };
     let (http, tcp) = ("http: {route_configuration: r}", "tcp: {cluster: a}");
     for mode in ["", "mode: http, "] {
-        assert!(matches!(chain(&format!("{mode}{http}")).mode(), ChainMode::Http(_)));
+        assert!(matches!(
+            chain(&format!("{mode}{http}")).mode(),
+            ChainMode::Http(_)
+        ));
     }
     for mode in ["", "mode: tcp, "] {
         assert!(matches!(chain(&format!("{mode}{tcp}")).mode(), ChainMode::Tcp(_)));
     }
     for mode in ["", "mode: auto, "] {
         let chain = chain(&format!("{mode}{http}, {tcp}"));
-        let ChainMode::Auto(auto) = chain.mode() else { panic!() };
+        let ChainMode::Auto(auto) = chain.mode() else {
+            panic!()
+        };
         assert_eq!(auto.detection_timeout(), defaults::DETECTION_TIMEOUT);
     }
     let slow = chain(&format!("{http}, {tcp}, detection_timeout: 3s"));
-    let ChainMode::Auto(auto) = slow.mode() else { panic!() };
+    let ChainMode::Auto(auto) = slow.mode() else {
+        panic!()
+    };
     assert_eq!(auto.detection_timeout(), Duration::from_secs(3));
 
     let plain = chain(tcp);
@@ -177,14 +184,20 @@ fn a_chain_speaks_what_is_given() {
         (proxy.idle_timeout(), proxy.connection_duration_max()),
         (None, Some(Duration::from_secs(3600)))
     );
-    assert_eq!((proxy.connect_attempts_max(), proxy.clusters()[1].weight()), (5, 2));
+    assert_eq!(
+        (proxy.connect_attempts_max(), proxy.clusters()[1].weight()),
+        (5, 2)
+    );
     assert_eq!(proxy.access_logs().len(), 1);
 }
 
 #[test]
 fn tls_is_passed_through_where_bytes_are_passed_on() {
     let chain = |fields: &str| {
-        valid(&with_chain(&format!("{{{fields}, tcp: {{cluster: a}}}}"))).config.listeners()[0].filter_chains()[0]
+        valid(&with_chain(&format!("{{{fields}, tcp: {{cluster: a}}}}")))
+            .config
+            .listeners()[0]
+            .filter_chains()[0]
             .clone()
     };
     let named = chain("match: {server_names: [a.example], destination_prefixes: [10.0.0.0/8, '::1']}");
@@ -194,8 +207,18 @@ fn tls_is_passed_through_where_bytes_are_passed_on() {
     chain("match: {transport: tls}");
     chain("match: {application_protocols: [mqtt]}");
     let files = "certificates: [{certificate_file: c, private_key_file: k}]";
-    let offered = |fields: &str| chain(fields).tls().clone().unwrap().application_protocols().clone();
-    assert!(offered(&format!("tls: {{{files}}}")).is_empty(), "what endpoints speak is not known");
+    let offered = |fields: &str| {
+        chain(fields)
+            .tls()
+            .clone()
+            .unwrap()
+            .application_protocols()
+            .clone()
+    };
+    assert!(
+        offered(&format!("tls: {{{files}}}")).is_empty(),
+        "what endpoints speak is not known"
+    );
     assert_eq!(
         offered(&format!("tls: {{{files}, application_protocols: [mqtt]}}")),
         ["mqtt"]

@@ -42,7 +42,10 @@ fn tcp(proxy: &TcpProxy) -> Map {
             duration_or_off(proxy.connection_duration_max),
         )
         .with("connect_attempts_max", number(proxy.connect_attempts_max.into()))
-        .with("access_logs", list(proxy.access_logs.iter().map(http::access_log)))
+        .with(
+            "access_logs",
+            list(proxy.access_logs.iter().map(http::access_log)),
+        )
 }
 
 fn chain_match(matches: &FilterChainMatch) -> Map {

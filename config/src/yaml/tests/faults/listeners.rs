@@ -45,7 +45,10 @@ fn listeners() {
                 "tcp_user_timeout: «0s»",
                 &["this duration may not be zero | write `off` for no limit"],
             ),
-            ("connection_rate_max: «5»", &["expected `off` or a map, found `5`"]),
+            (
+                "connection_rate_max: «5»",
+                &["expected `off` or a map, found `5`"],
+            ),
             (
                 "connection_rate_max: «{»burst: 5}",
                 &["missing field `per_second` in connection rate"],
