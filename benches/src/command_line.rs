@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
+use crate::load::echo::{self, Echo};
 use crate::load::open_loop::{Latencies, OpenLoop};
 use crate::micro::{self, Case};
 use crate::peer::Peer;
@@ -102,6 +103,33 @@ enum Subcommands {
         #[arg(long)]
         json: bool,
     },
+    /// Send messages of 1 KiB that come back, and print how many did, as JSON.
+    Echo {
+        /// Whom to ask.
+        #[arg(long)]
+        address: SocketAddr,
+        /// Connections, each with one message under way.
+        #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+        connections: u32,
+        /// For at most how many seconds.
+        #[arg(long, default_value_t = 60.0, value_parser = seconds)]
+        seconds: f64,
+        /// At most so many.
+        #[arg(long)]
+        messages: Option<u64>,
+        /// In WebSockets.
+        #[arg(long)]
+        websocket: bool,
+    },
+    /// Connect again and again and print how long a server's banner takes, as JSON.
+    Banner {
+        /// Whom to connect to.
+        #[arg(long)]
+        address: SocketAddr,
+        /// How often.
+        #[arg(long, default_value_t = 1_000)]
+        connections: u32,
+    },
 }
 
 /// Runs the program with the process's arguments.
@@ -177,6 +205,27 @@ fn dispatch(command: Subcommands) -> Result<ExitCode> {
             }
             .run()?;
             print_latencies(&latencies, json)
+        }
+        Subcommands::Echo {
+            address,
+            connections,
+            seconds,
+            messages,
+            websocket,
+        } => {
+            let duration = Duration::from_secs_f64(seconds);
+            let echo = Echo {
+                address,
+                connections,
+                websocket,
+                messages,
+                duration,
+            };
+            println!("{}", serde_json::to_string(&echo.run()?)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Subcommands::Banner { address, connections } => {
+            print_latencies(&echo::banners(address, connections)?, true)
         }
     }
 }

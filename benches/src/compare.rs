@@ -66,7 +66,8 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
         eprintln!("measuring {}", scenario.name());
         match scenario {
             Scenario::Memory => report.memory = memory::measure(&bench)?,
-            Scenario::Latency => report.latency = latency::measure(&bench)?,
+            Scenario::Latency => report.latency = latency::measure(&bench, scenario)?,
+            Scenario::Banner => report.banner = latency::measure(&bench, scenario)?,
             _ => report.throughput.extend(throughput::measure(&bench, scenario)?),
         }
     }

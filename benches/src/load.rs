@@ -1,5 +1,7 @@
-//! Clients: `wrk` and `h2load` for what a proxy can take, our own open-loop client for latency at a fixed rate.
+//! Clients: `wrk` and `h2load` for what a proxy can take, our own echo client for what is not HTTP, and our own
+//! open-loop client for latency at a fixed rate.
 
+pub(crate) mod echo;
 pub(crate) mod idle;
 pub(crate) mod open_loop;
 mod schedule;

@@ -100,6 +100,7 @@ impl Peer {
     pub(crate) fn lacks(self, scenario: Scenario) -> Option<&'static str> {
         match (self, scenario.upstream()) {
             (Self::Nginx, Protocol::Http2) => Some("nginx 1.22 speaks no HTTP/2 to upstreams"),
+            (Self::Nginx, Protocol::Tcp) => Some("Debian's nginx-light passes no TCP on"),
             _ => None,
         }
     }
@@ -178,10 +179,7 @@ impl Setup {
         Ok(Self {
             listen: free_address()?,
             downstream: scenario.downstream(),
-            upstream: match upstream_protocol {
-                Protocol::Http2 => upstream.http2,
-                Protocol::Http1 | Protocol::TlsHttp1 => upstream.http1,
-            },
+            upstream: scenario.target(upstream),
             upstream_protocol,
             access_log: scenario.has_access_log(),
             certificate: certificate.clone(),

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::load::tools::{ClosedLoop, Tool};
+use crate::upstream::Addresses;
 
 /// Connections of HTTP/1 loads.
 const HTTP1_CONNECTIONS: u32 = 64;
@@ -40,6 +41,18 @@ pub(crate) enum Scenario {
     #[value(name = "body-1m")]
     #[serde(rename = "body-1m")]
     Body1m,
+    /// TCP, 1 KiB there and back, on 64 connections.
+    #[value(name = "tcp-1k")]
+    #[serde(rename = "tcp-1k")]
+    Tcp1k,
+    /// TCP, 16 MiB at a time; a request is one of them.
+    TcpBulk,
+    /// Messages of 1 KiB in WebSockets over HTTP/1.1, there and back.
+    #[value(name = "websocket")]
+    #[serde(rename = "websocket")]
+    WebSocket,
+    /// How long a client waits for the banner of a server that speaks first; ours detects the protocol meanwhile.
+    Banner,
     /// Resident memory: at start, and for each idle connection.
     Memory,
     /// Latency at 4,000 requests a second, HTTP/1.1, 1 KiB.
@@ -55,6 +68,13 @@ pub(crate) enum Protocol {
     Http2,
     /// HTTP/1.1 over TLS 1.3; downstream only.
     TlsHttp1,
+    /// Bytes.
+    Tcp,
+    /// Whatever comes: HTTP, or bytes of which the server may send the first; downstream only. A product that must be
+    /// told is told that it is bytes.
+    Detected,
+    /// WebSockets over HTTP/1.1 in the clear.
+    WebSocket,
 }
 
 impl Scenario {
@@ -68,6 +88,10 @@ impl Scenario {
             Self::TlsH1 => "tls-h1",
             Self::Body64k => "body-64k",
             Self::Body1m => "body-1m",
+            Self::Tcp1k => "tcp-1k",
+            Self::TcpBulk => "tcp-bulk",
+            Self::WebSocket => "websocket",
+            Self::Banner => "banner",
             Self::Memory => "memory",
             Self::Latency => "latency",
         }
@@ -78,16 +102,30 @@ impl Scenario {
         match self {
             Self::H2H1 | Self::H2H2 => Protocol::Http2,
             Self::TlsH1 => Protocol::TlsHttp1,
+            Self::Tcp1k | Self::TcpBulk => Protocol::Tcp,
+            Self::WebSocket => Protocol::WebSocket,
+            Self::Banner => Protocol::Detected,
             _ => Protocol::Http1,
         }
     }
 
     /// What the proxy speaks to the upstream.
     pub(crate) fn upstream(self) -> Protocol {
-        if self == Self::H2H2 {
-            Protocol::Http2
-        } else {
-            Protocol::Http1
+        match self {
+            Self::H2H2 => Protocol::Http2,
+            Self::Tcp1k | Self::TcpBulk | Self::Banner => Protocol::Tcp,
+            Self::WebSocket => Protocol::WebSocket,
+            _ => Protocol::Http1,
+        }
+    }
+
+    /// Which of the upstream's addresses serves this.
+    pub(crate) fn target(self, upstream: Addresses) -> SocketAddr {
+        match self {
+            Self::H2H2 => upstream.http2,
+            Self::Tcp1k | Self::WebSocket => upstream.echo,
+            Self::Banner => upstream.banner,
+            _ => upstream.http1,
         }
     }
 
@@ -99,13 +137,16 @@ impl Scenario {
     /// The load for time: as fast as the proxy answers.
     pub(crate) fn closed_loop(self, address: SocketAddr) -> ClosedLoop {
         let (tool, connections, streams) = match self.downstream() {
-            Protocol::Http1 => (Tool::Wrk, HTTP1_CONNECTIONS, 1),
+            Protocol::WebSocket => (Tool::EchoWebSocket, HTTP1_CONNECTIONS, 1),
+            Protocol::Tcp if self == Self::Tcp1k => (Tool::Echo, HTTP1_CONNECTIONS, 1),
+            Protocol::Http1 | Protocol::Tcp | Protocol::Detected => (Tool::Wrk, HTTP1_CONNECTIONS, 1),
             Protocol::TlsHttp1 => (Tool::H2loadHttp1, HTTP1_CONNECTIONS, 1),
             Protocol::Http2 => (Tool::H2loadHttp2, HTTP2_CONNECTIONS, HTTP2_STREAMS),
         };
         let (path, connections) = match self {
             Self::Body64k => ("/64k", LARGE_BODY_CONNECTIONS),
             Self::Body1m => ("/1m", LARGE_BODY_CONNECTIONS),
+            Self::TcpBulk => ("/16m", LARGE_BODY_CONNECTIONS),
             _ => ("/1k", connections),
         };
         let tls = self.downstream() == Protocol::TlsHttp1;
@@ -131,6 +172,7 @@ impl Scenario {
     /// Requests of one counted load; twice as many are sent as well, and the difference counts.
     pub(crate) fn counted_requests(self) -> u64 {
         match self {
+            Self::TcpBulk => 32,
             Self::Body1m => 320,
             Self::Body64k => 1_600,
             _ => 6_400,

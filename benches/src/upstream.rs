@@ -1,9 +1,10 @@
 //! The load's target: the fastest honest origin that fits in a page, so that the proxy is what is measured.
 //!
-//! `/1k`, `/64k` and `/1m` answer bodies of that size over HTTP/1.1 (with keep-alive) and over HTTP/2 without
+//! `/1k`, `/64k`, `/1m` and `/16m` answer bodies of that size over HTTP/1.1 (with keep-alive) and over HTTP/2 without
 //! TLS. `/count` over HTTP/1.1 tells how many requests both have answered, which is how `compare` knows the
 //! requests between two moments. It never judges requests: it reads heads only as far as it must.
 
+mod echo;
 mod http1;
 mod http2;
 
@@ -19,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::placement::Placement;
 
+pub(crate) use echo::{BANNER, WEBSOCKET_ACCEPT, WEBSOCKET_KEY};
+
 /// How long an answer of `/count` may take.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -29,6 +32,10 @@ pub(crate) struct Addresses {
     pub(crate) http1: SocketAddr,
     /// HTTP/2 without TLS, by prior knowledge.
     pub(crate) http2: SocketAddr,
+    /// What comes is sent back, also after a WebSocket handshake.
+    pub(crate) echo: SocketAddr,
+    /// The server speaks first.
+    pub(crate) banner: SocketAddr,
 }
 
 /// The bodies by path, and how many were sent.
@@ -50,12 +57,17 @@ impl Bodies {
             b"/1k" => Some(1 << 10),
             b"/64k" => Some(64 << 10),
             b"/1m" => Some(1 << 20),
+            b"/16m" => Some(16 << 20),
             _ => None,
         }
     }
 
     fn count_one(&self) {
-        self.answered.fetch_add(1, Ordering::Relaxed);
+        self.count(1);
+    }
+
+    fn count(&self, answers: u64) {
+        self.answered.fetch_add(answers, Ordering::Relaxed);
     }
 
     fn answered(&self) -> u64 {
@@ -63,13 +75,17 @@ impl Bodies {
     }
 }
 
-/// Serves on both addresses for ever, after printing where.
+/// Serves on all addresses for ever, after printing where.
 pub(crate) fn run(http1: SocketAddr, http2: SocketAddr) -> Result<()> {
     let http1 = TcpListener::bind(http1).context("binding the HTTP/1 address")?;
     let http2 = TcpListener::bind(http2).context("binding the HTTP/2 address")?;
+    let echo = TcpListener::bind("127.0.0.1:0").context("binding the echo's address")?;
+    let banner = TcpListener::bind("127.0.0.1:0").context("binding the banner's address")?;
     let addresses = Addresses {
         http1: http1.local_addr()?,
         http2: http2.local_addr()?,
+        echo: echo.local_addr()?,
+        banner: banner.local_addr()?,
     };
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{}", serde_json::to_string(&addresses)?)?;
@@ -80,10 +96,18 @@ pub(crate) fn run(http1: SocketAddr, http2: SocketAddr) -> Result<()> {
         .name("upstream-http2".to_owned())
         .spawn(move || http2::serve(http2, shared))
         .context("starting the HTTP/2 thread")?;
+    let shared = bodies.clone();
+    let third = std::thread::Builder::new()
+        .name("upstream-echo".to_owned())
+        .spawn(move || echo::serve(echo, banner, shared))
+        .context("starting the echo's thread")?;
     http1::serve(&http1, &bodies)?;
-    second
-        .join()
-        .map_err(|_| anyhow::anyhow!("the HTTP/2 thread panicked"))?
+    for thread in [second, third] {
+        thread
+            .join()
+            .map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+    }
+    Ok(())
 }
 
 /// An upstream as a child process on the load's processor.
@@ -152,14 +176,20 @@ mod tests {
     fn start() -> Addresses {
         let http1 = TcpListener::bind("127.0.0.1:0").unwrap();
         let http2 = TcpListener::bind("127.0.0.1:0").unwrap();
+        let echo = TcpListener::bind("127.0.0.1:0").unwrap();
+        let banner = TcpListener::bind("127.0.0.1:0").unwrap();
         let addresses = Addresses {
             http1: http1.local_addr().unwrap(),
             http2: http2.local_addr().unwrap(),
+            echo: echo.local_addr().unwrap(),
+            banner: banner.local_addr().unwrap(),
         };
         let bodies = Bodies::new();
         let shared = bodies.clone();
+        let echoed = bodies.clone();
         std::thread::spawn(move || http1::serve(&http1, &bodies));
         std::thread::spawn(move || http2::serve(http2, shared));
+        std::thread::spawn(move || echo::serve(echo, banner, echoed));
         addresses
     }
 
@@ -194,6 +224,25 @@ mod tests {
             2,
             "asking for the count is not counted"
         );
+    }
+
+    #[test]
+    fn messages_come_back_and_are_counted_with_and_without_a_websocket() {
+        let addresses = start();
+        for (websocket, total) in [(false, 100), (true, 200)] {
+            let echo = crate::load::echo::Echo {
+                address: addresses.echo,
+                connections: 3,
+                websocket,
+                messages: Some(100),
+                duration: Duration::from_secs(60),
+            };
+            let outcome = echo.run().unwrap();
+            assert_eq!((outcome.succeeded, outcome.failed), (100, 0));
+            assert_eq!(answered(addresses.http1).unwrap(), total);
+        }
+        let greeted = crate::load::echo::banners(addresses.banner, 3).unwrap();
+        assert_eq!((greeted.succeeded, greeted.failed), (3, 0));
     }
 
     #[test]

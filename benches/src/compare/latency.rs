@@ -1,4 +1,4 @@
-//! Latency at a fixed rate, and what each proxy adds to a direct connection.
+//! Latency at a fixed rate, or of a server's banner, and what each proxy adds to a direct connection.
 
 use std::net::SocketAddr;
 
@@ -14,6 +14,8 @@ use crate::statistics::{median, median_difference, present};
 /// Requests a second: well under what every proxy can do with one core.
 const RATE: u32 = 4_000;
 const CONNECTIONS: usize = 64;
+/// Connections of one slice, one after the other, where banners are timed.
+const BANNERS: u32 = 2_000;
 
 /// One product, or the upstream itself, over all rounds.
 struct Gathered {
@@ -24,8 +26,8 @@ struct Gathered {
 }
 
 /// Runs all rounds: direct, then each proxy.
-pub(super) fn measure(bench: &Bench) -> Result<Vec<LatencyRow>> {
-    let proxies = bench.entrants(Scenario::Latency)?.into_iter();
+pub(super) fn measure(bench: &Bench, scenario: Scenario) -> Result<Vec<LatencyRow>> {
+    let proxies = bench.entrants(scenario)?.into_iter();
     let mut products: Vec<Gathered> = std::iter::once((None, None))
         .chain(proxies.map(|(peer, entrant)| (Some(peer), Some(entrant))))
         .map(|(peer, entrant)| Gathered {
@@ -38,23 +40,23 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<LatencyRow>> {
     for round in 0..bench.options.rounds {
         eprintln!("  round {} of {}", round + 1, bench.options.rounds);
         for product in &mut products {
-            product.slice(bench);
+            product.slice(bench, scenario);
         }
     }
     Ok(rows(&products))
 }
 
 impl Gathered {
-    fn slice(&mut self, bench: &Bench) {
+    fn slice(&mut self, bench: &Bench, scenario: Scenario) {
         let address = match &self.entrant {
-            None => bench.upstream.addresses().http1,
+            None => scenario.target(bench.upstream.addresses()),
             Some(Entrant::Running(running)) => running.address,
             Some(Entrant::Absent(_)) => {
                 self.rounds.push(None);
                 return;
             }
         };
-        let measured = slice(bench, address);
+        let measured = slice(bench, scenario, address);
         self.rounds.push(measured.as_ref().ok().cloned());
         if let Err(error) = measured {
             self.failure.get_or_insert(format!("{error:#}"));
@@ -78,22 +80,25 @@ impl Gathered {
 }
 
 /// The client is a process of its own, for the sake of its priority.
-fn slice(bench: &Bench, address: SocketAddr) -> Result<Latencies> {
+fn slice(bench: &Bench, scenario: Scenario, address: SocketAddr) -> Result<Latencies> {
     let program = std::env::current_exe().context("finding this program")?;
-    let output = bench
-        .placement
-        .load_command(program)
-        .args([
-            "load",
+    let mut command = bench.placement.load_command(program);
+    let address = address.to_string();
+    if scenario == Scenario::Banner {
+        command.args([
+            "banner",
             "--address",
-            &address.to_string(),
-            "--rate",
-            &RATE.to_string(),
-        ])
-        .args(["--connections", &CONNECTIONS.to_string(), "--json"])
-        .args(["--seconds", &bench.options.slice.as_secs_f64().to_string()])
-        .output()
-        .context("running the open-loop load")?;
+            &address,
+            "--connections",
+            &BANNERS.to_string(),
+        ]);
+    } else {
+        command
+            .args(["load", "--address", &address, "--rate", &RATE.to_string()])
+            .args(["--connections", &CONNECTIONS.to_string(), "--json"])
+            .args(["--seconds", &bench.options.slice.as_secs_f64().to_string()]);
+    }
+    let output = command.output().context("running the load")?;
     ensure!(
         output.status.success(),
         "{}",

@@ -40,6 +40,8 @@ pub(super) struct Report {
     pub(super) memory: Vec<MemoryRow>,
     /// Rows of the scenario `latency`; the first is the upstream itself.
     pub(super) latency: Vec<LatencyRow>,
+    /// Rows of the scenario `banner`; the first is the upstream itself.
+    pub(super) banner: Vec<LatencyRow>,
 }
 
 /// One product in one scenario.
@@ -113,6 +115,7 @@ impl Report {
             throughput: Vec::new(),
             memory: Vec::new(),
             latency: Vec::new(),
+            banner: Vec::new(),
         }
     }
 
@@ -120,7 +123,7 @@ impl Report {
     pub(super) fn has_failures(&self) -> bool {
         let throughput = self.throughput.iter().map(|row| &row.state);
         let memory = self.memory.iter().map(|row| &row.state);
-        let latency = self.latency.iter().map(|row| &row.state);
+        let latency = self.latency.iter().chain(&self.banner).map(|row| &row.state);
         throughput
             .chain(memory)
             .chain(latency)
@@ -142,8 +145,10 @@ impl Report {
         if !self.memory.is_empty() {
             self.write_memory(&mut text);
         }
-        if !self.latency.is_empty() {
-            self.write_latency(&mut text);
+        for (title, rows) in [("proxy", &self.latency), ("proxy, banner", &self.banner)] {
+            if !rows.is_empty() {
+                write_latency(title, rows, &mut text);
+            }
         }
         text
     }
@@ -193,32 +198,32 @@ impl Report {
             write_row(text, cells, 5);
         }
     }
+}
 
-    fn write_latency(&self, text: &mut String) {
-        text.push_str(
-            "\n| proxy | p50 µs | p99 µs | p99.9 µs | added p50 | added p99 | added p99 × Envoy | × HAProxy | × nginx |\n\
+fn write_latency(title: &str, rows: &[LatencyRow], text: &mut String) {
+    text.push_str(&format!(
+            "\n| {title} | p50 µs | p99 µs | p99.9 µs | added p50 | added p99 | added p99 × Envoy | × HAProxy | × nginx |\n\
              |---|---|---|---|---|---|---|---|---|\n",
-        );
-        for row in &self.latency {
-            let mut cells = vec![row.peer.map_or("direct", Peer::name).to_owned()];
-            match verdict(&row.state) {
-                Some(verdict) => cells.push(verdict),
-                None => {
-                    let figures = [
-                        row.p50_us,
-                        row.p99_us,
-                        row.p999_us,
-                        row.added_p50_us,
-                        row.added_p99_us,
-                    ];
-                    cells.extend(figures.map(|figure| {
-                        figure.map_or_else(|| MISSING.to_owned(), |figure| format!("{figure:.0}"))
-                    }));
-                    cells.extend(ratio_cells(&row.added_p99_ratios));
-                }
+        ));
+    for row in rows {
+        let mut cells = vec![row.peer.map_or("direct", Peer::name).to_owned()];
+        match verdict(&row.state) {
+            Some(verdict) => cells.push(verdict),
+            None => {
+                let figures = [
+                    row.p50_us,
+                    row.p99_us,
+                    row.p999_us,
+                    row.added_p50_us,
+                    row.added_p99_us,
+                ];
+                cells.extend(figures.map(|figure| {
+                    figure.map_or_else(|| MISSING.to_owned(), |figure| format!("{figure:.0}"))
+                }));
+                cells.extend(ratio_cells(&row.added_p99_ratios));
             }
-            write_row(text, cells, 9);
         }
+        write_row(text, cells, 9);
     }
 }
 
@@ -280,6 +285,7 @@ mod tests {
             throughput,
             memory: Vec::new(),
             latency: Vec::new(),
+            banner: Vec::new(),
         }
     }
 

@@ -58,6 +58,22 @@ pub(crate) struct Latencies {
     pub(crate) max: f64,
 }
 
+impl Latencies {
+    /// Of a histogram in nanoseconds.
+    pub(super) fn of(histogram: &Histogram<u64>, failed: u64) -> Latencies {
+        let microseconds = |quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
+        Latencies {
+            succeeded: histogram.len(),
+            failed,
+            p50: microseconds(0.5),
+            p90: microseconds(0.9),
+            p99: microseconds(0.99),
+            p999: microseconds(0.999),
+            max: histogram.max() as f64 / 1000.0,
+        }
+    }
+}
+
 impl OpenLoop {
     /// Sends the whole load and waits for its answers.
     pub(crate) fn run(&self) -> Result<Latencies> {
@@ -210,18 +226,9 @@ impl Client {
     }
 
     fn latencies(&self, total: u64) -> Latencies {
-        let microseconds = |quantile| self.histogram.value_at_quantile(quantile) as f64 / 1000.0;
-        let succeeded = self.histogram.len();
-        Latencies {
-            succeeded,
-            // What was never answered, or never sent, failed as well.
-            failed: self.failed.max(total.saturating_sub(succeeded)),
-            p50: microseconds(0.5),
-            p90: microseconds(0.9),
-            p99: microseconds(0.99),
-            p999: microseconds(0.999),
-            max: self.histogram.max() as f64 / 1000.0,
-        }
+        // What was never answered, or never sent, failed as well.
+        let failed = self.failed.max(total.saturating_sub(self.histogram.len()));
+        Latencies::of(&self.histogram, failed)
     }
 }
 

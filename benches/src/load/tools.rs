@@ -1,10 +1,12 @@
-//! `wrk` and `h2load`: their command lines and what they print.
+//! `wrk`, `h2load` and our own echo client: their command lines and what they print.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+
+use serde::{Deserialize, Serialize};
 
 use crate::placement::Placement;
 
@@ -17,6 +19,10 @@ pub(crate) enum Tool {
     H2loadHttp1,
     /// `h2load` with HTTP/2 in the clear.
     H2loadHttp2,
+    /// This program's `echo`.
+    Echo,
+    /// This program's `echo --websocket`.
+    EchoWebSocket,
 }
 
 /// How long a load lasts.
@@ -46,7 +52,7 @@ pub(crate) struct ClosedLoop {
 }
 
 /// What a load came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     /// Requests answered with 2xx.
     pub(crate) succeeded: u64,
@@ -57,13 +63,27 @@ pub(crate) struct Outcome {
 impl ClosedLoop {
     /// Whether the program is there.
     pub(crate) fn is_installed(tool: Tool) -> bool {
-        crate::peer::find_program(tool.program()).is_some()
+        tool.is_own() || crate::peer::find_program(tool.program()).is_some()
     }
 
     /// The command line, on the load's processor.
     pub(crate) fn command(&self, placement: &Placement, extent: Extent) -> Result<Command> {
-        let mut command = placement.load_command(self.tool.program());
         let connections = self.connections.to_string();
+        if self.tool.is_own() {
+            let program = std::env::current_exe().context("finding this program")?;
+            let mut command = placement.load_command(program);
+            let address = self.address.to_string();
+            command.args(["echo", "--address", &address, "--connections", &connections]);
+            match extent {
+                Extent::Lasting(duration) => command.args(["--seconds", &duration.as_secs_f64().to_string()]),
+                Extent::Requests(count) => command.args(["--messages", &count.to_string()]),
+            };
+            if self.tool == Tool::EchoWebSocket {
+                command.arg("--websocket");
+            }
+            return Ok(command);
+        }
+        let mut command = placement.load_command(self.tool.program());
         match (self.tool, extent) {
             (Tool::Wrk, Extent::Lasting(duration)) => {
                 let seconds = duration.as_secs_f64().ceil();
@@ -122,6 +142,9 @@ impl ClosedLoop {
             output.status,
             String::from_utf8_lossy(&output.stderr)
         );
+        if self.tool.is_own() {
+            return serde_json::from_slice(&output.stdout).with_context(|| format!("echo printed:\n{text}"));
+        }
         if self.tool == Tool::Wrk {
             return read_wrk(&text).with_context(|| format!("wrk printed:\n{text}"));
         }
@@ -163,7 +186,12 @@ impl Tool {
         match self {
             Self::Wrk => "wrk",
             Self::H2loadHttp1 | Self::H2loadHttp2 => "h2load",
+            Self::Echo | Self::EchoWebSocket => "outrigger-benches",
         }
+    }
+
+    fn is_own(self) -> bool {
+        matches!(self, Self::Echo | Self::EchoWebSocket)
     }
 }
 

@@ -58,6 +58,11 @@ pub(super) fn arguments(file: &Path) -> Vec<OsString> {
 pub(super) fn configuration(setup: &Setup) -> String {
     let listen = setup.listen;
     let upstream = setup.upstream;
+    let filter = if setup.upstream_protocol == Protocol::Tcp {
+        TCP_PROXY.to_owned()
+    } else {
+        http_connection_manager(setup)
+    };
     format!(
         r#"static_resources:
   listeners:
@@ -65,20 +70,7 @@ pub(super) fn configuration(setup: &Setup) -> String {
     address: {{ socket_address: {{ address: {}, port_value: {} }} }}
     filter_chains:
     - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: bench
-          codec_type: AUTO
-{}          route_config:
-            virtual_hosts:
-            - name: all
-              domains: ["*"]
-              routes: [ {{ match: {{ prefix: "/" }}, route: {{ cluster: upstream }} }} ]
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: {{ "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }}
-{}  clusters:
+{filter}{}  clusters:
   - name: upstream
     type: STATIC
     connect_timeout: 5s
@@ -90,11 +82,42 @@ pub(super) fn configuration(setup: &Setup) -> String {
 "#,
         listen.ip(),
         listen.port(),
-        access_log(setup),
         transport_socket(setup),
         upstream_protocol(setup),
         upstream.ip(),
         upstream.port(),
+    )
+}
+
+const TCP_PROXY: &str = r#"      - name: envoy.filters.network.tcp_proxy
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+          stat_prefix: bench
+          cluster: upstream
+"#;
+
+fn http_connection_manager(setup: &Setup) -> String {
+    let upgrades = if setup.downstream == Protocol::WebSocket {
+        "          upgrade_configs: [ { upgrade_type: websocket } ]\n"
+    } else {
+        ""
+    };
+    format!(
+        r#"      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: bench
+          codec_type: AUTO
+{upgrades}{}          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes: [ {{ match: {{ prefix: "/" }}, route: {{ cluster: upstream }} }} ]
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {{ "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }}
+"#,
+        access_log(setup),
     )
 }
 

@@ -25,7 +25,7 @@ pub(super) fn configuration(setup: &Setup) -> String {
         ("", "")
     };
     let bind = match setup.downstream {
-        Protocol::Http1 => String::new(),
+        Protocol::Http1 | Protocol::WebSocket | Protocol::Tcp | Protocol::Detected => String::new(),
         Protocol::Http2 => " proto h2".to_owned(),
         Protocol::TlsHttp1 => {
             format!(
@@ -33,6 +33,14 @@ pub(super) fn configuration(setup: &Setup) -> String {
                 setup.certificate.bundle.display()
             )
         }
+    };
+    let mode = if setup.upstream_protocol == Protocol::Tcp {
+        "mode tcp
+    option splice-auto"
+    } else {
+        "mode http
+    http-reuse always
+    timeout http-keep-alive 1h"
     };
     let server = if setup.upstream_protocol == Protocol::Http2 {
         " proto h2"
@@ -46,12 +54,11 @@ pub(super) fn configuration(setup: &Setup) -> String {
     no strict-limits
 {log_global}
 defaults
-    mode http
+    {mode}
     timeout connect 5s
     timeout client 1h
-    timeout http-keep-alive 1h
     timeout server 1h
-    http-reuse always
+    timeout tunnel 1h
 {log}
 frontend bench
     bind {}{bind}

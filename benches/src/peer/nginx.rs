@@ -17,7 +17,7 @@ pub(super) fn arguments(file: &Path, directory: &Path) -> Vec<OsString> {
 pub(super) fn configuration(setup: &Setup) -> String {
     let listen = setup.listen;
     let (listen_options, tls) = match setup.downstream {
-        Protocol::Http1 => ("", String::new()),
+        Protocol::Http1 | Protocol::WebSocket | Protocol::Tcp | Protocol::Detected => ("", String::new()),
         Protocol::Http2 => (" http2", String::new()),
         Protocol::TlsHttp1 => (
             " ssl",
@@ -30,6 +30,11 @@ pub(super) fn configuration(setup: &Setup) -> String {
                 setup.certificate.key.display()
             ),
         ),
+    };
+    let headers = if setup.downstream == Protocol::WebSocket {
+        r#"proxy_set_header Connection "upgrade"; proxy_set_header Upgrade $http_upgrade; proxy_read_timeout 1h"#
+    } else {
+        r#"proxy_set_header Connection """#
     };
     format!(
         r#"daemon off;
@@ -57,7 +62,7 @@ http {{
 {tls}        location / {{
             proxy_pass http://upstream;
             proxy_http_version 1.1;
-            proxy_set_header Connection "";
+            {headers};
             proxy_max_temp_file_size 0;
         }}
     }}

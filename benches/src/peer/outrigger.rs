@@ -27,7 +27,9 @@ pub(super) fn arguments(file: &Path) -> Vec<OsString> {
 
 pub(super) fn configuration(setup: &Setup) -> String {
     let tls = match setup.downstream {
-        Protocol::Http1 | Protocol::Http2 => String::new(),
+        Protocol::Http1 | Protocol::Http2 | Protocol::WebSocket | Protocol::Tcp | Protocol::Detected => {
+            String::new()
+        }
         Protocol::TlsHttp1 => format!(
             r#"        tls:
           certificates: [ {{ certificate_file: "{}", private_key_file: "{}" }} ]
@@ -45,6 +47,16 @@ pub(super) fn configuration(setup: &Setup) -> String {
     } else {
         String::new()
     };
+    let http = if setup.downstream == Protocol::Tcp {
+        ""
+    } else {
+        "        http:\n          route_configuration: main\n"
+    };
+    let tcp = if matches!(setup.downstream, Protocol::Tcp | Protocol::Detected) {
+        "        tcp: { cluster: upstream }\n"
+    } else {
+        ""
+    };
     let upstream_protocol = if setup.upstream_protocol == Protocol::Http2 {
         "http2"
     } else {
@@ -59,9 +71,7 @@ listeners:
     address: {}
     filter_chains:
       - name: plain
-{tls}        http:
-          route_configuration: main
-{access_logs}route_configurations:
+{tls}{http}{tcp}{access_logs}route_configurations:
   - name: main
     virtual_hosts:
       - name: all

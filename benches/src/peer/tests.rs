@@ -6,6 +6,8 @@ fn setups(peer: Peer, directory: &Path) -> Vec<(Scenario, Setup)> {
     let upstream = Addresses {
         http1: unused,
         http2: unused,
+        echo: unused,
+        banner: unused,
     };
     Scenario::value_variants()
         .iter()
@@ -90,7 +92,10 @@ fn a_scenario_changes_what_it_names_and_nothing_else() {
                 Scenario::Latency => true,
                 // HTTP/2 without TLS is recognised by its preface, so nothing need say so.
                 Scenario::H2H1 => matches!(peer, Peer::Outrigger | Peer::Envoy),
+                // Those that pass upgrades on by themselves.
+                Scenario::WebSocket => matches!(peer, Peer::Outrigger | Peer::Haproxy),
                 Scenario::H2H2 | Scenario::TlsH1 | Scenario::AccessLog => false,
+                Scenario::Tcp1k | Scenario::TcpBulk | Scenario::Banner => false,
             };
             assert_eq!(text == plain, same, "{} for {}", peer.name(), scenario.name());
         }

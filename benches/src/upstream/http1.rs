@@ -190,6 +190,7 @@ struct Answers {
     kibibyte: Arc<[u8]>,
     kibibytes_64: Arc<[u8]>,
     mebibyte: Arc<[u8]>,
+    mebibytes_16: Arc<[u8]>,
     not_found: Arc<[u8]>,
     refused: Arc<[u8]>,
 }
@@ -201,6 +202,7 @@ impl Answers {
             kibibyte: sized(b"/1k"),
             kibibytes_64: sized(b"/64k"),
             mebibyte: sized(b"/1m"),
+            mebibytes_16: sized(b"/16m"),
             not_found: answer("404 Not Found", b"no such body\n"),
             refused: answer("405 Method Not Allowed", b"only GET\n"),
         }
@@ -218,6 +220,7 @@ impl Answers {
             b"/1k" => &self.kibibyte,
             b"/64k" => &self.kibibytes_64,
             b"/1m" => &self.mebibyte,
+            b"/16m" => &self.mebibytes_16,
             b"/count" => return (answer("200 OK", bodies.answered().to_string().as_bytes()), close),
             _ => return (Arc::clone(&self.not_found), close),
         };
