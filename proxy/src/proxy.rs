@@ -86,6 +86,7 @@ impl Proxy {
                 own_addresses: vec![admin_address],
             },
             config,
+            &mut Vec::new(),
         )
         .await;
         let plane = started.map_err(|error| match error {

@@ -9,7 +9,7 @@ use outrigger_config::model::{self, Interception};
 use outrigger_telemetry::ConnectionRefusal;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -75,10 +75,20 @@ pub(crate) fn check_transparency(address: SocketAddr) -> io::Result<()> {
     set_transparent(&socket, address, true)
 }
 
+/// Prepares a socket that another process bound, as [`bind`] prepares one of its own.
+pub(crate) fn adopt(socket: &std::net::TcpListener, listener: &model::Listener) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    let socket = SockRef::from(socket);
+    set_transparent(&socket, listener.address(), is_transparent(listener))?;
+    // Listening again on a socket that listens changes its backlog and nothing else.
+    socket.listen(i32::try_from(listener.backlog()).unwrap_or(i32::MAX))
+}
+
 /// A worker's listening sockets.
 #[derive(Default)]
 pub(crate) struct Listeners {
-    open: HashMap<SocketKey, Open>,
+    /// Usually one socket for a key; several where a process with more workers bound them.
+    open: HashMap<SocketKey, Vec<Open>>,
     closing: Vec<JoinHandle<()>>,
 }
 
@@ -93,8 +103,17 @@ struct Open {
 
 #[derive(Default)]
 struct CloseSignal {
-    closing: Cell<bool>,
+    told: Cell<Option<Ending>>,
     waker: RefCell<Option<Waker>>,
+}
+
+/// How accepting from a socket ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// The socket closes with this descriptor: what waits in its backlog is accepted first.
+    Close,
+    /// Another process goes on accepting from the socket: what waits is left to it.
+    Release,
 }
 
 /// How long a closing socket may take to empty its backlog before the close counts as done.
@@ -123,35 +142,34 @@ impl Listeners {
             let config = snapshot.listener(&key).map(|listener| &listener.config);
             let backlog = config.map_or(0, |config| config.backlog());
             let transparent = config.is_some_and(|config| is_transparent(config));
-            self.open.insert(
-                key,
-                Open {
-                    listener,
-                    backlog,
-                    transparent,
-                    signal,
-                    task,
-                },
-            );
+            self.open.entry(key).or_default().push(Open {
+                listener,
+                backlog,
+                transparent,
+                signal,
+                task,
+            });
         }
     }
 
     /// Gives sockets that stay the backlog and the transparency that a new snapshot says.
     pub(crate) fn adjust(&mut self, snapshot: &Snapshot) {
-        for (key, open) in &mut self.open {
+        for (key, sockets) in &mut self.open {
             let Some(listener) = snapshot.listener(key) else {
                 continue;
             };
-            open.set_transparent(is_transparent(&listener.config), key.address);
             let backlog = listener.config.backlog();
-            if backlog == open.backlog {
-                continue;
-            }
-            // Listening again on a socket that listens changes its backlog and nothing else.
-            let length = i32::try_from(backlog).unwrap_or(i32::MAX);
-            match SockRef::from(&*open.listener).listen(length) {
-                Ok(()) => open.backlog = backlog,
-                Err(error) => tracing::warn!(%error, address = %key.address, "cannot change the backlog"),
+            for open in sockets {
+                open.set_transparent(is_transparent(&listener.config), key.address);
+                if backlog == open.backlog {
+                    continue;
+                }
+                // Listening again on a socket that listens changes its backlog and nothing else.
+                let length = i32::try_from(backlog).unwrap_or(i32::MAX);
+                match SockRef::from(&*open.listener).listen(length) {
+                    Ok(()) => open.backlog = backlog,
+                    Err(error) => tracing::warn!(%error, address = %key.address, "cannot change the backlog"),
+                }
             }
         }
     }
@@ -160,8 +178,8 @@ impl Listeners {
     /// addresses are free.
     pub(crate) async fn close(&mut self, keys: &[SocketKey]) {
         for key in keys {
-            if let Some(open) = self.open.remove(key) {
-                self.closing.push(open.close());
+            for open in self.open.remove(key).into_iter().flatten() {
+                self.closing.push(open.end(Ending::Close));
             }
         }
         // One that takes longer goes on by itself.
@@ -170,9 +188,25 @@ impl Listeners {
 
     /// Stops accepting everywhere.
     pub(crate) fn close_all(&mut self) {
-        for (_, open) in self.open.drain() {
-            self.closing.push(open.close());
+        for open in self.open.drain().flat_map(|(_, sockets)| sockets) {
+            self.closing.push(open.end(Ending::Close));
         }
+    }
+
+    /// Stops accepting everywhere. What waits in the backlogs of these sockets is left to the process that has taken
+    /// them over; the others close.
+    pub(crate) async fn release(&mut self, kept: &HashSet<SocketKey>) {
+        for (key, sockets) in self.open.drain() {
+            let ending = if kept.contains(&key) {
+                Ending::Release
+            } else {
+                Ending::Close
+            };
+            self.closing
+                .extend(sockets.into_iter().map(|open| open.end(ending)));
+        }
+        // One that takes longer goes on by itself.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.join()).await;
     }
 
     /// True if all sockets that were told to close are closed.
@@ -206,15 +240,15 @@ impl Open {
         }
     }
 
-    fn close(self) -> JoinHandle<()> {
-        self.signal.close();
+    fn end(self, ending: Ending) -> JoinHandle<()> {
+        self.signal.tell(ending);
         self.task
     }
 }
 
 impl CloseSignal {
-    fn close(&self) {
-        self.closing.set(true);
+    fn tell(&self, ending: Ending) {
+        self.told.set(Some(ending));
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
@@ -232,10 +266,10 @@ async fn accept(worker: Rc<Worker>, listener: Rc<TcpListener>, key: SocketKey, s
         }
         accepted_one(&worker, &snapshot, stream, peer, &key);
     };
-    while !signal.closing.get() {
+    while signal.told.get().is_none() {
         let accepted = std::future::poll_fn(|cx| match listener.poll_accept(cx) {
             Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
-            Poll::Pending if signal.closing.get() => Poll::Ready(None),
+            Poll::Pending if signal.told.get().is_some() => Poll::Ready(None),
             Poll::Pending => {
                 *signal.waker.borrow_mut() = Some(cx.waker().clone());
                 Poll::Pending
@@ -250,6 +284,9 @@ async fn accept(worker: Rc<Worker>, listener: Rc<TcpListener>, key: SocketKey, s
                 tokio::time::sleep(ACCEPT_ERROR_PAUSE).await;
             }
         }
+    }
+    if signal.told.get() == Some(Ending::Release) {
+        return;
     }
     // The runtime's view of the socket may be a moment old: the kernel itself is asked until it has no more.
     let socket = SockRef::from(&*listener);

@@ -2,15 +2,16 @@
 
 use crate::accept;
 use crate::interception::OwnConnections;
-use crate::snapshot::{CompileFault, Compiler, Snapshot, SocketKey};
+use crate::snapshot::{CompileFault, Compiler, ListenerPolicy, Snapshot, SocketKey};
+use crate::sockets::{self, Bound, ListeningSocket};
 use crate::worker::{Command, HAND_OVER_QUEUE_MAX, Peer, Seed};
 use arc_swap::ArcSwap;
 use outrigger_config::MeshConfig;
-use outrigger_config::model::{self, Interception, Name};
+use outrigger_config::model::{Interception, Name};
 use outrigger_telemetry::{AccessLogSinks, Metrics};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -74,6 +75,13 @@ pub struct ListenerAddress {
     pub address: SocketAddr,
 }
 
+/// An address that the workers are about to accept from.
+struct Opened {
+    key: SocketKey,
+    /// Usually one for each worker.
+    sockets: Vec<TcpListener>,
+}
+
 struct WorkerHandle {
     commands: mpsc::UnboundedSender<Command>,
     thread: Option<JoinHandle<()>>,
@@ -86,7 +94,7 @@ pub struct DataPlane {
     current: Arc<ArcSwap<Snapshot>>,
     workers: Vec<WorkerHandle>,
     peers: Arc<[Peer]>,
-    bound: HashMap<SocketKey, SocketAddr>,
+    bound: HashMap<SocketKey, Bound>,
     own_addresses: Vec<SocketAddr>,
 }
 
@@ -103,7 +111,14 @@ const LOG_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl DataPlane {
     /// Starts workers and puts the first configuration in force.
-    pub async fn start(options: Options, config: Arc<MeshConfig>) -> Result<DataPlane, ApplyError> {
+    ///
+    /// `inherited` are sockets that another process bound: those that listeners want are taken and accepted from
+    /// instead of new ones, every one of them for as long as its address is listened on. What is left in it is nobody's.
+    pub async fn start(
+        options: Options,
+        config: Arc<MeshConfig>,
+        inherited: &mut Vec<ListeningSocket>,
+    ) -> Result<DataPlane, ApplyError> {
         let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&options.metrics)));
         let compiler = Compiler::new(Arc::clone(&options.metrics), Arc::clone(&sinks));
         let empty = compiler
@@ -160,7 +175,7 @@ impl DataPlane {
             bound: HashMap::new(),
             own_addresses: options.own_addresses,
         };
-        plane.publish(first).await?;
+        plane.publish(first, inherited).await?;
         Ok(plane)
     }
 
@@ -182,24 +197,45 @@ impl DataPlane {
             .compiler
             .compile(config, Some(&previous))
             .map_err(ApplyError::Compile)?;
-        self.publish(Arc::new(snapshot)).await
+        self.publish(Arc::new(snapshot), &mut Vec::new()).await
     }
 
-    async fn publish(&mut self, snapshot: Arc<Snapshot>) -> Result<Applied, ApplyError> {
-        self.check_transparency(&snapshot)?;
-        let mut opened: Vec<(SocketKey, SocketAddr, Vec<std::net::TcpListener>)> = Vec::new();
-        for listener in &snapshot.listeners {
-            if self.bound.contains_key(&listener.key) {
-                continue;
-            }
-            let (address, sockets) =
-                bind_all(&listener.config, self.workers.len()).map_err(|source| ApplyError::Bind {
-                    listener: listener.config.name().to_string(),
-                    address: listener.config.address(),
+    /// Sockets for the listeners that have none yet.
+    fn open_missing(
+        &self,
+        snapshot: &Snapshot,
+        inherited: &mut Vec<ListeningSocket>,
+    ) -> Result<Vec<(Opened, Bound)>, ApplyError> {
+        let missing = snapshot
+            .listeners
+            .iter()
+            .filter(|listener| !self.bound.contains_key(&listener.key));
+        // Who asks for a port comes before who takes any.
+        let (any, given): (Vec<_>, Vec<_>) = missing.partition(|listener| listener.key.address.port() == 0);
+        let open = |listener: &Arc<ListenerPolicy>| {
+            let config = &listener.config;
+            let taken = sockets::take(inherited, config);
+            sockets::open(config, taken, self.workers.len())
+                .map(|(bound, sockets)| {
+                    let key = listener.key.clone();
+                    (Opened { key, sockets }, bound)
+                })
+                .map_err(|source| ApplyError::Bind {
+                    listener: config.name().to_string(),
+                    address: config.address(),
                     source,
-                })?;
-            opened.push((listener.key.clone(), address, sockets));
-        }
+                })
+        };
+        given.into_iter().chain(any).map(open).collect()
+    }
+
+    async fn publish(
+        &mut self,
+        snapshot: Arc<Snapshot>,
+        inherited: &mut Vec<ListeningSocket>,
+    ) -> Result<Applied, ApplyError> {
+        self.check_transparency(&snapshot)?;
+        let opened = self.open_missing(&snapshot, inherited)?;
         let closed: Vec<SocketKey> = self
             .bound
             .keys()
@@ -211,21 +247,26 @@ impl DataPlane {
             opened: opened.len(),
             closed: closed.len(),
         };
+        // Before the workers close theirs: nothing may come into a backlog once it has been emptied.
         for key in &closed {
             self.bound.remove(key);
         }
-        for (key, address, _) in &opened {
-            self.bound.insert(key.clone(), *address);
+        let count = self.workers.len();
+        let mut open: Vec<Vec<(SocketKey, TcpListener)>> = (0..count).map(|_| Vec::new()).collect();
+        for (opened, bound) in opened {
+            for (index, socket) in opened.sockets.into_iter().enumerate() {
+                open[index % count].push((opened.key.clone(), socket));
+            }
+            self.bound.insert(opened.key, bound);
         }
         self.current.store(Arc::clone(&snapshot));
-        let own = self.own_addresses.iter().chain(self.bound.values());
+        let own = self
+            .own_addresses
+            .iter()
+            .chain(self.bound.values().map(|bound| &bound.address));
         let listening: Arc<[SocketAddr]> = own.copied().collect();
         let mut acknowledged = Vec::new();
-        for worker in &self.workers {
-            let open = opened
-                .iter_mut()
-                .filter_map(|(key, _, sockets)| Some((key.clone(), sockets.pop()?)))
-                .collect();
+        for (worker, open) in self.workers.iter().zip(open) {
             let (done, receiver) = oneshot::channel();
             let publish = Command::Publish {
                 snapshot: Arc::clone(&snapshot),
@@ -264,7 +305,7 @@ impl DataPlane {
     pub fn listeners(&self) -> Vec<ListenerAddress> {
         let snapshot = self.snapshot();
         let bound = snapshot.listeners.iter().filter_map(|listener| {
-            let address = *self.bound.get(&listener.key)?;
+            let address = self.bound.get(&listener.key)?.address;
             Some(ListenerAddress {
                 name: listener.config.name().to_string(),
                 address,
@@ -289,9 +330,54 @@ impl DataPlane {
             .sum()
     }
 
+    /// A second descriptor of every listening socket, for another process to accept from.
+    ///
+    /// # Errors
+    /// If there are no descriptors left.
+    pub fn sockets(&self) -> io::Result<Vec<ListeningSocket>> {
+        let snapshot = self.snapshot();
+        let mut sockets = Vec::new();
+        for listener in &snapshot.listeners {
+            let Some(bound) = self.bound.get(&listener.key) else {
+                continue;
+            };
+            for socket in &bound.sockets {
+                let name = listener.config.name().to_string();
+                sockets.push(ListeningSocket::new(name, bound.address, socket.try_clone()?));
+            }
+        }
+        Ok(sockets)
+    }
+
+    /// Stops accepting in favour of another process that has taken over the sockets of these addresses: what waits in
+    /// their backlogs is left to it. Other addresses are emptied and closed. What was accepted goes on, and what drains
+    /// is [`DataPlane::drain`]'s to say, which should follow; a configuration must not. Not cancel safe.
+    pub async fn release(&mut self, taken_over: &[SocketAddr]) {
+        let kept = self
+            .bound
+            .drain()
+            .filter(|(_, bound)| taken_over.contains(&bound.address))
+            .map(|(key, _)| key);
+        let kept: Arc<HashSet<SocketKey>> = Arc::new(kept.collect());
+        let mut acknowledged = Vec::new();
+        for worker in &self.workers {
+            let (done, receiver) = oneshot::channel();
+            let kept = Arc::clone(&kept);
+            if worker.commands.send(Command::Release { kept, done }).is_ok() {
+                acknowledged.push(receiver);
+            }
+        }
+        for worker in acknowledged {
+            // A worker that ended meanwhile accepts nothing any more.
+            let _ = worker.await;
+        }
+    }
+
     /// Ends the data plane: stops accepting, lets what is in flight finish for at most `timeout`, and cuts what is left
     /// then. True if nothing had to be cut.
     pub async fn drain(mut self, timeout: Duration) -> bool {
+        // Before the workers close theirs: nothing may come into a backlog once it has been emptied.
+        self.bound.clear();
         self.tell(|| Command::Drain);
         let threads: Vec<JoinHandle<()>> = self
             .workers
@@ -331,20 +417,4 @@ impl Drop for DataPlane {
             }
         }
     }
-}
-
-/// One socket for each worker, on one address.
-fn bind_all(
-    listener: &model::Listener,
-    workers: usize,
-) -> io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
-    let bind = |address| accept::bind(address, listener.backlog(), listener.interception());
-    accept::probe(listener.address())?;
-    let first = bind(listener.address())?;
-    let bound = first.local_addr()?;
-    let mut sockets = vec![first];
-    for _ in 1..workers {
-        sockets.push(bind(bound)?);
-    }
-    Ok((bound, sockets))
 }

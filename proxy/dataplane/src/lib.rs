@@ -29,6 +29,7 @@ pub mod refusals;
 mod reply;
 mod server;
 pub mod snapshot;
+mod sockets;
 mod spares;
 mod timer;
 mod upstream;
@@ -36,3 +37,4 @@ mod worker;
 mod writer;
 
 pub use control::{Applied, ApplyError, DataPlane, ListenerAddress, Options};
+pub use sockets::ListeningSocket;

@@ -9,12 +9,14 @@ use crate::pool::Pools;
 use crate::snapshot::{ChainPolicy, ChainSlot, Snapshot, SocketKey};
 use crate::spares::Spares;
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -24,6 +26,14 @@ const SCRATCH_BYTES: usize = 32 * 1024;
 
 /// Connections handed to a worker that it has not taken up yet; beyond that the accepting worker keeps them.
 pub(crate) const HAND_OVER_QUEUE_MAX: usize = 1024;
+
+/// How long a connection that is to drain waits for a request that may be on its way, to answer it with
+/// `Connection: close`, before it is closed: closing at once would fail that request.
+const DRAIN_IDLE_GRACE: Duration = Duration::from_millis(100);
+
+/// The same after another process has taken the sockets over: nobody waits for the end, and a client that thinks for
+/// some seconds between two requests never meets a close.
+const RELEASE_IDLE_GRACE: Duration = Duration::from_secs(5);
 
 /// What the apply side tells a worker. Unbounded, because the one applier waits for each publish to be acknowledged
 /// before it sends the next.
@@ -35,6 +45,11 @@ pub(crate) enum Command {
         close: Vec<SocketKey>,
         /// Where the process listens from now on, the admin endpoint included.
         listening: Arc<[SocketAddr]>,
+        done: oneshot::Sender<()>,
+    },
+    /// Stop accepting: another process goes on with the sockets of these keys, the others close.
+    Release {
+        kept: Arc<HashSet<SocketKey>>,
         done: oneshot::Sender<()>,
     },
     /// Stop accepting; end connections as they become free. The worker ends when none is left.
@@ -82,6 +97,7 @@ pub(crate) struct Worker {
     connection_ids: Arc<AtomicU64>,
     random: Cell<u64>,
     draining: Cell<bool>,
+    drain_idle_grace: Cell<Duration>,
     log_line: RefCell<Vec<u8>>,
     pub(crate) spares: Rc<Spares>,
     now: Cell<Instant>,
@@ -113,6 +129,11 @@ impl Worker {
     /// True after [`Command::Drain`].
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// How long a connection that drains waits for one more request.
+    pub(crate) fn drain_idle_grace(&self) -> Duration {
+        self.drain_idle_grace.get()
     }
 
     /// A random number: wyrand, seeded per worker; balancing and request ids need no secrecy.
@@ -312,6 +333,7 @@ async fn serve(seed: Seed) {
         connection_ids,
         random: Cell::new(fastrand::u64(..)),
         draining: Cell::new(false),
+        drain_idle_grace: Cell::new(DRAIN_IDLE_GRACE),
         log_line: RefCell::default(),
         spares: Rc::default(),
         now: Cell::new(Instant::now()),
@@ -328,6 +350,11 @@ async fn serve(seed: Seed) {
                     listeners.adjust(&worker.snapshot());
                     listeners.close(&close).await;
                     // The applier may have given up waiting; the snapshot is in force all the same.
+                    let _ = done.send(());
+                }
+                Some(Command::Release { kept, done }) => {
+                    worker.drain_idle_grace.set(RELEASE_IDLE_GRACE);
+                    listeners.release(&kept).await;
                     let _ = done.send(());
                 }
                 Some(Command::Drain) => {
@@ -352,7 +379,7 @@ async fn drained(
     listeners: &mut accept::Listeners,
 ) {
     let connections = &worker.peers[worker.index].connections;
-    let mut poll = tokio::time::interval(std::time::Duration::from_millis(5));
+    let mut poll = tokio::time::interval(Duration::from_millis(5));
     loop {
         tokio::select! {
             command = commands.recv() => if matches!(command, Some(Command::Stop) | None) { return },
@@ -360,7 +387,12 @@ async fn drained(
             _ = poll.tick() => {
                 // Counted from accept, hand-overs under way included, so zero means none.
                 if listeners.are_closed() && connections.load(Ordering::Acquire) == 0 {
-                    return;
+                    // A worker that is told later may be about to hand a connection over: from here on it keeps it.
+                    hand_overs.close();
+                    match hand_overs.recv().await {
+                        Some(hand_over) => accept::take_over(worker, hand_over),
+                        None => return,
+                    }
                 }
             }
         }

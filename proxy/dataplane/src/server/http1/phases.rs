@@ -30,10 +30,6 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes that are discarded while lingering, at most.
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 
-/// How long a connection that is to drain waits for a request that may be on its way, to answer it with
-/// `Connection: close`, before it is closed: closing at once would fail that request.
-const DRAIN_IDLE_GRACE: Duration = Duration::from_millis(100);
-
 /// What waiting for a request ended with.
 enum Next {
     Request(HeadInfo),
@@ -213,7 +209,7 @@ async fn next_request(
         }
         let deadline = match (head_since, drain_since) {
             (Some(since), _) => after(since, Some(headers_timeout)),
-            (None, Some(since)) => after(since, Some(DRAIN_IDLE_GRACE)),
+            (None, Some(since)) => after(since, Some(accepted.worker.drain_idle_grace())),
             (None, None) => earlier(after(idle_since, Some(idle_timeout)), after(opened, age_max)),
         };
         if connection.timer.poll_until(cx, deadline).is_pending() {
