@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use outrigger_config::{Environment, MeshConfig, Source, load, reuse};
 use outrigger_dataplane::refusals;
-use outrigger_dataplane::snapshot::{Compiler, Snapshot};
+use outrigger_dataplane::snapshot::{Compiler, Discovered, Snapshot};
 use outrigger_http1::{
     Event, Framing, KnownName, Limits, Method, RequestDecoder, RequestHead, ResponseDecoder, ResponseHead,
     Version, encode_request_head, encode_response_head, strip_hop_by_hop,
@@ -209,7 +209,7 @@ fn compile_one_endpoint() -> Result<Call> {
     let compiler = Compiler::new(metrics, sinks);
     let compile = move |config: &Arc<MeshConfig>, previous: Option<&Snapshot>| {
         compiler
-            .compile(Arc::clone(config), previous)
+            .compile(Arc::clone(config), &Discovered::default(), previous)
             .map_err(|faults| anyhow::anyhow!("{faults:?}"))
     };
     let mut snapshot = compile(&first, None)?;

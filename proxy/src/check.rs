@@ -4,7 +4,7 @@ use crate::cli::{BAD_CONFIGURATION, CheckArguments};
 use crate::configuration::ConfigurationSource;
 use outrigger_config::MeshConfig;
 use outrigger_dataplane::refusals;
-use outrigger_dataplane::snapshot::{CompileFault, Compiler};
+use outrigger_dataplane::snapshot::{CompileFault, Compiler, Discovered};
 use outrigger_telemetry::{AccessLogSinks, Metrics};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -48,6 +48,6 @@ fn compile(config: &MeshConfig) -> Result<(), Vec<CompileFault>> {
     let metrics = Metrics::new(1, refusals::reasons());
     let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&metrics)));
     Compiler::new(metrics, sinks)
-        .compile(Arc::new(config.clone()), None)
+        .compile(Arc::new(config.clone()), &Discovered::default(), None)
         .map(drop)
 }

@@ -5,6 +5,7 @@ use crate::configuration::{ConfigurationSource, Rejection};
 use crate::logging::Logging;
 use crate::status::{Ask, Phase, Status};
 use outrigger_config::{MeshConfig, difference, reuse};
+use outrigger_dataplane::snapshot::Discovered;
 use outrigger_dataplane::{ApplyError, DataPlane, Options, refusals};
 use outrigger_telemetry::Metrics;
 use std::net::SocketAddr;
@@ -86,6 +87,7 @@ impl Proxy {
                 own_addresses: vec![admin_address],
             },
             config,
+            &Discovered::default(),
             &mut Vec::new(),
         )
         .await;
@@ -192,7 +194,7 @@ impl Proxy {
         let config = Arc::new(reuse(&old, loaded.config));
         let applied = self
             .plane
-            .apply(config)
+            .apply(config, &Discovered::default())
             .await
             .map_err(|error| reject(format!("error: {error}\n")))?;
         Ok(applied.generation)

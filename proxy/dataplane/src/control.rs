@@ -2,7 +2,7 @@
 
 use crate::accept;
 use crate::interception::OwnConnections;
-use crate::snapshot::{CompileFault, Compiler, ListenerPolicy, Snapshot, SocketKey};
+use crate::snapshot::{CompileFault, Compiler, Discovered, ListenerPolicy, Snapshot, SocketKey};
 use crate::sockets::{self, Bound, ListeningSocket};
 use crate::worker::{Command, HAND_OVER_QUEUE_MAX, Peer, Seed};
 use arc_swap::ArcSwap;
@@ -110,19 +110,20 @@ impl std::fmt::Debug for DataPlane {
 const LOG_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl DataPlane {
-    /// Starts workers and puts the first configuration in force.
+    /// Starts workers and puts the first configuration in force, with what discovery has found for its clusters.
     ///
     /// `inherited` are sockets that another process bound: those that listeners want are taken and accepted from
     /// instead of new ones, every one of them for as long as its address is listened on. What is left in it is nobody's.
     pub async fn start(
         options: Options,
         config: Arc<MeshConfig>,
+        discovered: &Discovered,
         inherited: &mut Vec<ListeningSocket>,
     ) -> Result<DataPlane, ApplyError> {
         let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&options.metrics)));
         let compiler = Compiler::new(Arc::clone(&options.metrics), Arc::clone(&sinks));
         let empty = compiler
-            .compile(Arc::clone(&config), None)
+            .compile(config, discovered, None)
             .map_err(ApplyError::Compile)?;
         let count = options.workers.max(1);
         let (peers, hand_overs): (Vec<Peer>, Vec<_>) = (0..count)
@@ -189,15 +190,32 @@ impl DataPlane {
         Arc::clone(&self.current)
     }
 
-    /// Puts a configuration in force on all workers: when this returns, every new request is served by it. On an error
-    /// nothing has changed. Not cancel safe: run it to its end.
-    pub async fn apply(&mut self, config: Arc<MeshConfig>) -> Result<Applied, ApplyError> {
+    /// Puts a configuration in force on all workers, with what discovery has found for its clusters: when this returns,
+    /// every new request is served by it. On an error nothing has changed. Not cancel safe: run it to its end.
+    pub async fn apply(
+        &mut self,
+        config: Arc<MeshConfig>,
+        discovered: &Discovered,
+    ) -> Result<Applied, ApplyError> {
         let previous = self.snapshot();
         let snapshot = self
             .compiler
-            .compile(config, Some(&previous))
+            .compile(config, discovered, Some(&previous))
             .map_err(ApplyError::Compile)?;
         self.publish(Arc::new(snapshot), &mut Vec::new()).await
+    }
+
+    /// Puts discovered endpoints in force on all workers. Of an endpoint that stays by its address, pools, load and
+    /// budgets stay too. What names a cluster that is not there, or whose endpoints are not discovered, is ignored. The
+    /// configuration's generation stays. Not cancel safe: run it to its end.
+    pub async fn set_endpoints(&mut self, changed: &Discovered) {
+        let previous = self.snapshot();
+        if let Some(snapshot) = self.compiler.with_endpoints(&previous, changed) {
+            if let Err(error) = self.publish(Arc::new(snapshot), &mut Vec::new()).await {
+                // Listeners are as they were, so that no socket is needed. The endpoints before stay in force.
+                tracing::error!(%error, "cannot put endpoints in force");
+            }
+        }
     }
 
     /// Sockets for the listeners that have none yet.

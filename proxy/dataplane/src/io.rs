@@ -2,6 +2,7 @@
 //! generic over I/O.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,6 +20,16 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
+    /// The other end's address; none if it has gone.
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
+        let tcp = match self {
+            Stream::Plain(tcp) => tcp,
+            Stream::TlsServer(tls) => tls.get_ref().0,
+            Stream::TlsClient(tls) => tls.get_ref().0,
+        };
+        tcp.peer_addr().ok()
+    }
+
     /// The protocol that ALPN settled, if any.
     pub(crate) fn alpn(&self) -> Option<&[u8]> {
         match self {

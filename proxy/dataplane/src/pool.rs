@@ -4,11 +4,10 @@
 //! leaves the endpoint out. The pool never retries and never picks an endpoint.
 
 use crate::error::AttemptError;
-use crate::pick::Destinations;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::connect::{ConnectFault, Connected, connect};
 use crate::upstream::{Upstream, http1, http2};
-use crate::worker::{LocalSnapshot, Worker};
+use crate::worker::Worker;
 use foldhash::{HashMap, HashSet};
 use outrigger_config::model::UpstreamProtocol;
 use std::cell::RefCell;
@@ -222,30 +221,49 @@ impl Pools {
         self.live.borrow_mut().insert(endpoint);
     }
 
+    /// Puts the pool of such an endpoint under its cluster's new policy.
+    pub(crate) fn adopt(&self, endpoint: u64, cluster: &Arc<ClusterPolicy>) {
+        if let Some(pool) = self.endpoints.borrow_mut().get_mut(&endpoint) {
+            pool.cluster = Arc::clone(cluster);
+        }
+    }
+
     /// Drops the pool of such an endpoint. Streams in flight finish.
     pub(crate) fn forget(&self, endpoint: u64) {
         self.live.borrow_mut().remove(&endpoint);
         self.endpoints.borrow_mut().remove(&endpoint);
     }
 
-    /// Drops the pools of endpoints that neither a snapshot has nor `destinations`. Streams in flight finish.
-    pub(crate) fn reap(&self, snapshot: &LocalSnapshot, destinations: &Destinations) {
+    /// Drops the pools of endpoints that left from one snapshot's clusters to the next's. Streams in flight finish.
+    /// Takes time in proportion to the clusters that changed, beside one comparison a cluster.
+    pub(crate) fn reap(&self, before: &[Option<Arc<ClusterPolicy>>], after: &[Option<Arc<ClusterPolicy>>]) {
         let mut live = self.live.borrow_mut();
         let mut endpoints = self.endpoints.borrow_mut();
-        live.clear();
-        let mut keep = |cluster: &Arc<ClusterPolicy>, endpoint: &EndpointState| {
-            live.insert(endpoint.id);
-            if let Some(pool) = endpoints.get_mut(&endpoint.id) {
-                pool.cluster = Arc::clone(cluster);
+        let mut left: Vec<u64> = Vec::new();
+        for slot in 0..before.len().max(after.len()) {
+            let old = before.get(slot).and_then(Option::as_ref);
+            let new = after.get(slot).and_then(Option::as_ref);
+            if old.map(Arc::as_ptr) == new.map(Arc::as_ptr) {
+                continue;
             }
-        };
-        for cluster in snapshot.clusters() {
-            for endpoint in &cluster.endpoints {
-                keep(cluster, endpoint);
+            for endpoint in old.iter().flat_map(|cluster| &cluster.endpoints) {
+                live.remove(&endpoint.id);
+                left.push(endpoint.id);
+            }
+            if let Some(cluster) = new {
+                for endpoint in &cluster.endpoints {
+                    live.insert(endpoint.id);
+                    if let Some(pool) = endpoints.get_mut(&endpoint.id) {
+                        pool.cluster = Arc::clone(cluster);
+                    }
+                }
             }
         }
-        destinations.each(keep);
-        endpoints.retain(|id, _| live.contains(id));
+        for id in left {
+            if !live.contains(&id) {
+                endpoints.remove(&id);
+            }
+        }
     }
 
     /// Drops all pools.

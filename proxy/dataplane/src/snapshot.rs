@@ -7,6 +7,21 @@ mod compile;
 
 pub use compile::{CompileFault, Compiler};
 
+/// What discovery found, by cluster. A cluster that is not named keeps what it had.
+pub type Discovered = foldhash::HashMap<Name, EndpointSet>;
+
+/// What discovery found for one cluster, shared for as long as it does not change.
+pub type EndpointSet = Arc<[DiscoveredEndpoint]>;
+
+/// An address that discovery found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiscoveredEndpoint {
+    /// Where.
+    pub address: SocketAddr,
+    /// Its share; at least 1. Of no meaning where all addresses are one endpoint (logical DNS).
+    pub weight: u32,
+}
+
 use ipnet::IpNet;
 use outrigger_config::model::{self, FilterChainMatch, MeshConfig, Name, ServerNameMatch, Transport};
 use outrigger_identity::{FileStamp, UpstreamIdentity};
@@ -46,6 +61,8 @@ impl SocketKey {
 #[derive(Debug)]
 pub struct Snapshot {
     pub(crate) generation: u64,
+    /// Counts publishes, those of endpoints alone included.
+    pub(crate) revision: u64,
     pub(crate) config: Arc<MeshConfig>,
     pub(crate) listeners: Vec<Arc<ListenerPolicy>>,
     pub(crate) chains: Vec<Option<Arc<ChainPolicy>>>,
@@ -57,6 +74,11 @@ impl Snapshot {
     /// Counts accepted configurations, from 1.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Counts what was published, from 1: configurations, and changes of discovered endpoints between them.
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// The configuration that was compiled.
@@ -312,6 +334,8 @@ pub(crate) struct RoutePolicy {
 #[derive(Debug)]
 pub struct ClusterPolicy {
     pub(crate) config: Arc<model::Cluster>,
+    /// What its endpoints were made of, where the configuration does not list them.
+    pub(crate) discovered: Option<EndpointSet>,
     pub(crate) endpoints: Vec<Arc<EndpointState>>,
     pub(crate) balancer: Balancer,
     /// There if endpoints are where downstream connections were meant for.
@@ -327,9 +351,19 @@ impl ClusterPolicy {
         &self.config
     }
 
-    /// Its endpoints with their state, in the order of the configuration.
+    /// What discovery found, where the configuration does not list endpoints.
+    pub fn discovered(&self) -> Option<&EndpointSet> {
+        self.discovered.as_ref()
+    }
+
+    /// Its endpoints with their state, in the order of the configuration or of what was discovered.
     pub fn endpoints(&self) -> &[Arc<EndpointState>] {
         &self.endpoints
+    }
+
+    /// True if its endpoint is a name with several addresses.
+    pub(crate) fn is_logical(&self) -> bool {
+        matches!(self.config.discovery(), model::Discovery::LogicalDns(_))
     }
 
     /// Requests that are on their way to this cluster.
@@ -372,15 +406,27 @@ pub(crate) struct ClusterShared {
 pub struct EndpointState {
     /// Keys the workers' pools; never used twice.
     pub(crate) id: u64,
+    /// What it is known by; where connections go, unless there are `alternatives`.
     pub(crate) address: SocketAddr,
     pub(crate) address_text: String,
+    /// All addresses of a logical endpoint, each as good as the other; empty for an endpoint that is one address.
+    pub(crate) alternatives: Box<[SocketAddr]>,
     pub(crate) load: Arc<EndpointLoad>,
 }
 
 impl EndpointState {
-    /// Where.
+    /// Where; the first address of a logical endpoint.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Everywhere that a new connection may go; never empty.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        if self.alternatives.is_empty() {
+            std::slice::from_ref(&self.address)
+        } else {
+            &self.alternatives
+        }
     }
 
     /// Requests that are on their way to it.

@@ -1,6 +1,7 @@
 //! The upstream side: one attempt's stream to an endpoint, in either version of HTTP.
 
 pub(crate) mod connect;
+pub(crate) mod dial;
 pub(crate) mod http1;
 pub(crate) mod http2;
 
@@ -33,6 +34,14 @@ impl Upstream {
         match self {
             Upstream::Http1(exchange) => exchange.local_address(),
             Upstream::Http2(exchange) => exchange.local_address(),
+        }
+    }
+
+    /// The endpoint's address on the connection, where the endpoint has several.
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
+        match self {
+            Upstream::Http1(exchange) => exchange.peer_address(),
+            Upstream::Http2(exchange) => exchange.peer_address(),
         }
     }
 

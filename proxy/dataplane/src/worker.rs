@@ -148,7 +148,14 @@ impl Worker {
     /// that is not in force any more belongs to a listener that was removed: its connections drain.
     pub(crate) fn register(self: &Rc<Self>, snapshot: Rc<LocalSnapshot>, slot: ChainSlot) -> Registration {
         let id = self.connection_ids.fetch_add(1, Ordering::Relaxed);
-        let outdated = snapshot.generation() < self.snapshot.borrow().generation();
+        let current = self.snapshot();
+        let outdated = snapshot.generation() < current.generation();
+        // Endpoints may have been published since: chains are the same in all snapshots of a configuration.
+        let snapshot = if !outdated && snapshot.revision < current.revision {
+            current
+        } else {
+            snapshot
+        };
         let control = Rc::new(ConnectionControl {
             id,
             slot,
@@ -167,12 +174,12 @@ impl Worker {
     fn publish(&self, snapshot: Arc<Snapshot>, listening: Arc<[SocketAddr]>) {
         self.ourselves.publish(listening, snapshot.intercepts());
         let local = Rc::new(LocalSnapshot(snapshot));
-        *self.snapshot.borrow_mut() = Rc::clone(&local);
+        let before = self.snapshot.replace(Rc::clone(&local));
         for control in self.connections.borrow().iter() {
             control.adopt(&local);
         }
-        self.destinations.reap(&local, self.index);
-        self.pools.reap(&local, &self.destinations);
+        self.destinations.reap(&local, &self.pools, self.index);
+        self.pools.reap(&before.clusters, &local.clusters);
     }
 
     fn drain(&self) {
@@ -338,7 +345,7 @@ async fn serve(seed: Seed) {
         spares: Rc::default(),
         now: Cell::new(Instant::now()),
     });
-    worker.pools.reap(&worker.snapshot(), &worker.destinations);
+    worker.pools.reap(&[], &worker.snapshot().clusters);
     let reaper = tokio::task::spawn_local(crate::pool::reap_idle(Rc::clone(&worker)));
     let mut listeners = accept::Listeners::default();
     loop {

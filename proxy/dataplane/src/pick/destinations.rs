@@ -2,6 +2,7 @@
 //!
 //! Bounded by `endpoints_max`; what is used least recently goes first, and what nothing uses goes after `idle_timeout`.
 
+use crate::pool::Pools;
 use crate::snapshot::{ClusterPolicy, DestinationsPolicy, EndpointState};
 use crate::worker::{LocalSnapshot, Worker};
 use foldhash::HashMap;
@@ -63,6 +64,7 @@ impl Destinations {
             id: policy.ids.fetch_add(1, Ordering::Relaxed),
             address,
             address_text: address.to_string(),
+            alternatives: Box::default(),
             load: Arc::new(EndpointLoad::new()),
         });
         worker.pools.admit(endpoint.id);
@@ -75,9 +77,8 @@ impl Destinations {
         endpoint
     }
 
-    /// Drops the tables of clusters that a snapshot does not have. The pools go with [`crate::pool::Pools::reap`],
-    /// which comes after.
-    pub(crate) fn reap(&self, snapshot: &LocalSnapshot, worker: usize) {
+    /// Drops the tables of clusters that a snapshot does not have, with their pools.
+    pub(crate) fn reap(&self, snapshot: &LocalSnapshot, pools: &Pools, worker: usize) {
         let mut tables = self.tables.borrow_mut();
         let policies: HashMap<u64, &Arc<ClusterPolicy>> = snapshot
             .clusters()
@@ -85,24 +86,23 @@ impl Destinations {
             .collect();
         tables.retain(|key, table| match policies.get(key) {
             Some(cluster) => {
-                table.cluster = Arc::clone(cluster);
+                if !Arc::ptr_eq(&table.cluster, cluster) {
+                    table.cluster = Arc::clone(cluster);
+                    for (_, entry) in &table.entries {
+                        pools.adopt(entry.endpoint.id, cluster);
+                    }
+                }
                 true
             }
             None => {
                 let cells = table.cluster.metrics.worker(worker);
-                (0..table.entries.len()).for_each(|_| cells.destinations.dec());
+                for (_, entry) in &table.entries {
+                    pools.forget(entry.endpoint.id);
+                    cells.destinations.dec();
+                }
                 false
             }
         });
-    }
-
-    /// Every endpoint that is remembered, with its cluster.
-    pub(crate) fn each(&self, mut take: impl FnMut(&Arc<ClusterPolicy>, &EndpointState)) {
-        for table in self.tables.borrow().values() {
-            for (_, entry) in &table.entries {
-                take(&table.cluster, &entry.endpoint);
-            }
-        }
     }
 
     /// Forgets what nothing has used for long.

@@ -28,6 +28,8 @@ pub(super) struct Record {
     pub(super) cluster: Option<ClusterSlot>,
     /// Our address on the last attempt's connection.
     pub(super) local_address: Option<SocketAddr>,
+    /// Which address the last attempt's connection went to, where the endpoint has several.
+    pub(super) peer_address: Option<SocketAddr>,
     /// The client as trusted proxies tell it.
     pub(super) client: Option<IpAddr>,
     pub(super) bytes_received: u64,
@@ -70,6 +72,7 @@ impl Record {
             endpoint: None,
             cluster: None,
             local_address: None,
+            peer_address: None,
             client: None,
             bytes_received: 0,
             bytes_sent: 0,
@@ -126,6 +129,7 @@ impl Record {
     pub(super) fn attempt(&mut self, endpoint: &Arc<EndpointState>) {
         self.attempts += 1;
         self.endpoint = Some(Arc::clone(endpoint));
+        self.peer_address = None;
     }
 
     pub(super) fn upstream_answered(&mut self, status: u16, at: Instant) {
@@ -201,7 +205,9 @@ impl Record {
             duration,
             request_duration: since_start(self.request_ended),
             response_duration: since_start(self.upstream_answered),
-            upstream_host: self.endpoint.as_ref().map(|endpoint| endpoint.address),
+            upstream_host: self
+                .peer_address
+                .or_else(|| self.endpoint.as_ref().map(|endpoint| endpoint.address)),
             upstream_cluster: cluster.map(|cluster| cluster.config.name().as_str()),
             upstream_local_address: self.local_address,
             upstream_request_attempt_count: self.attempts,

@@ -57,10 +57,11 @@ impl Compiler {
     pub fn compile(
         &self,
         config: Arc<MeshConfig>,
+        discovered: &Discovered,
         previous: Option<&Snapshot>,
     ) -> Result<Snapshot, Vec<CompileFault>> {
         let mut faults = Vec::new();
-        let clusters = self.clusters(&config, previous, &mut faults);
+        let clusters = self.clusters(&config, discovered, previous, &mut faults);
         let mut slots: HashMap<&Name, ClusterSlot> = clusters
             .iter()
             .enumerate()
@@ -82,10 +83,26 @@ impl Compiler {
         drop(slots);
         Ok(Snapshot {
             generation,
+            revision: previous.map_or(0, |previous| previous.revision) + 1,
             config,
             listeners,
             chains,
             routes,
+            clusters,
+        })
+    }
+
+    /// The same configuration with other endpoints; none if that changes nothing. Clusters that `changed` does not name
+    /// are taken over as they are, and so is everything else.
+    pub fn with_endpoints(&self, previous: &Snapshot, changed: &Discovered) -> Option<Snapshot> {
+        let clusters = self.clusters_with(previous, changed)?;
+        Some(Snapshot {
+            generation: previous.generation,
+            revision: previous.revision + 1,
+            config: Arc::clone(&previous.config),
+            listeners: previous.listeners.clone(),
+            chains: previous.chains.clone(),
+            routes: previous.routes.clone(),
             clusters,
         })
     }

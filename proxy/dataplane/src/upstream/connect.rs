@@ -3,6 +3,7 @@
 use crate::accept::set_options;
 use crate::io::Stream;
 use crate::snapshot::{ClusterPolicy, EndpointState};
+use crate::upstream::dial::dial;
 use crate::upstream::{http1, http2};
 use crate::worker::Worker;
 use outrigger_config::model::UpstreamProtocol;
@@ -11,7 +12,6 @@ use outrigger_traffic::retry::AttemptFailure;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
@@ -67,7 +67,8 @@ async fn establish(
     endpoint: &EndpointState,
     worker: &Worker,
 ) -> Result<Connected, ConnectionFailure> {
-    let tcp = TcpStream::connect(endpoint.address).await.map_err(|error| {
+    let dialing = dial(endpoint.addresses(), worker.random());
+    let tcp = dialing.await.map_err(|error| {
         tracing::debug!(%error, endpoint = %endpoint.address_text, "cannot connect");
         match error.kind() {
             io::ErrorKind::ConnectionRefused => ConnectionFailure::Refused,

@@ -32,6 +32,8 @@ pub(crate) struct Connection {
     requests: u32,
     opened: Instant,
     local: Option<SocketAddr>,
+    /// Which of the endpoint's addresses it goes to, where it has several.
+    peer: Option<SocketAddr>,
     /// When it became idle, and for how long it may stay so.
     idle_since: Instant,
     idle_timeout: Duration,
@@ -53,6 +55,7 @@ impl Connection {
             ..Limits::default()
         };
         let now = Instant::now();
+        let peer = cluster.is_logical().then(|| io.peer_address()).flatten();
         cluster.metrics.worker(worker).connections_active.inc();
         Connection {
             io,
@@ -62,6 +65,7 @@ impl Connection {
             requests: 0,
             opened: now,
             local,
+            peer,
             idle_since: now,
             idle_timeout: Duration::ZERO,
             worker,
@@ -181,6 +185,10 @@ impl Exchange {
 
     fn connection(&mut self) -> &mut Connection {
         self.connection.as_mut().expect(THERE)
+    }
+
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
+        self.connection.as_ref()?.peer
     }
 
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {

@@ -42,6 +42,8 @@ pub(crate) struct Connection {
     requests: Cell<u32>,
     opened: Instant,
     local: Option<SocketAddr>,
+    /// Which of the endpoint's addresses it goes to, where it has several.
+    peer: Option<SocketAddr>,
     idle_since: Cell<Instant>,
     /// No new stream may start: GOAWAY, an error, age, or its endpoint is gone.
     closing: Rc<Cell<Option<UpstreamClose>>>,
@@ -56,6 +58,7 @@ impl Connection {
         worker: &Worker,
     ) -> io::Result<Rc<Connection>> {
         let options = cluster.config.http2();
+        let peer = cluster.is_logical().then(|| io.peer_address()).flatten();
         let gather = Gather::new(io, &worker.spares);
         let handshake = builder(options, &cluster.config).handshake(gather.clone());
         let (sender, mut connection) = handshake.await.map_err(io::Error::other)?;
@@ -71,6 +74,7 @@ impl Connection {
             requests: Cell::new(0),
             opened: now,
             local,
+            peer,
             idle_since: Cell::new(now),
             closing: Rc::default(),
         });
@@ -251,6 +255,10 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
+        self.stream.0.peer
+    }
+
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         self.stream.0.local
     }

@@ -1,12 +1,14 @@
 //! Clusters and their endpoints: slots by name, endpoints' state kept while their connections are as good.
 
 use super::*;
+use outrigger_config::model::{Discovery, DnsDiscovery};
 use outrigger_traffic::retry::RetryBudget;
 
 impl Compiler {
     pub(super) fn clusters(
         &self,
         config: &MeshConfig,
+        discovered: &Discovered,
         previous: Option<&Snapshot>,
         faults: &mut Vec<CompileFault>,
     ) -> Vec<Option<Arc<ClusterPolicy>>> {
@@ -21,7 +23,7 @@ impl Compiler {
         for cluster in config.clusters() {
             let index = old.get(cluster.name()).copied();
             let before = index.and_then(|index| previous?.clusters[index].as_ref());
-            match self.cluster(cluster, before) {
+            match self.cluster(cluster, discovered.get(cluster.name()), before) {
                 Ok(policy) => match index {
                     Some(index) => slots[index] = Some(policy),
                     None => fresh.push(policy),
@@ -48,53 +50,82 @@ impl Compiler {
         slots
     }
 
+    /// The clusters with what was discovered for some of them; none if that is what is there.
+    pub(super) fn clusters_with(
+        &self,
+        previous: &Snapshot,
+        changed: &Discovered,
+    ) -> Option<Vec<Option<Arc<ClusterPolicy>>>> {
+        let mut any = false;
+        let next = |before: &Option<Arc<ClusterPolicy>>| {
+            let before = before.as_ref()?;
+            let set = changed.get(before.config.name());
+            if set.is_none() || before.discovered.is_none() || before.discovered.as_ref() == set {
+                return Some(Arc::clone(before));
+            }
+            any = true;
+            let tls = before.tls.clone();
+            Some(self.assemble(&before.config, tls, set.cloned(), Some(before)))
+        };
+        let clusters = previous.clusters.iter().map(next).collect();
+        any.then_some(clusters)
+    }
+
     fn cluster(
         &self,
         config: &Arc<model::Cluster>,
+        discovered: Option<&EndpointSet>,
         before: Option<&Arc<ClusterPolicy>>,
     ) -> Result<Arc<ClusterPolicy>, CompileFault> {
         let tls = self.upstream_tls(config, before.and_then(|before| before.tls.as_ref()))?;
-        let same_tls = before.is_some_and(|before| match (&before.tls, &tls) {
-            (None, None) => true,
-            (Some(old), Some(new)) => Arc::ptr_eq(&old.identity, &new.identity),
-            _ => false,
+        let discovered = config.discovery().dns().map(|_| {
+            let kept = before.filter(|before| before.config.discovery() == config.discovery());
+            discovered
+                .or(kept.and_then(|before| before.discovered.as_ref()))
+                .cloned()
+                .unwrap_or_default()
         });
         if let Some(before) = before
             && Arc::ptr_eq(&before.config, config)
-            && same_tls
+            && before.discovered == discovered
+            && same_identity(before.tls.as_ref(), tls.as_ref())
         {
             return Ok(Arc::clone(before));
         }
-        let same_connections =
-            same_tls && before.is_some_and(|before| same_connection_settings(&before.config, config));
-        let known: HashMap<SocketAddr, &Arc<EndpointState>> = before
-            .filter(|_| same_connections)
-            .iter()
-            .flat_map(|before| {
-                before
-                    .endpoints
-                    .iter()
-                    .map(|endpoint| (endpoint.address, endpoint))
-            })
-            .collect();
-        let endpoints: Vec<Arc<EndpointState>> = config
-            .endpoints()
-            .iter()
-            .map(|endpoint| match known.get(&endpoint.address()) {
-                Some(state) => Arc::clone(state),
-                None => Arc::new(EndpointState {
-                    id: self.fresh_id(),
-                    address: endpoint.address(),
-                    address_text: endpoint.address().to_string(),
-                    load: Arc::new(EndpointLoad::new()),
-                }),
-            })
-            .collect();
-        let loads: Vec<(u32, Arc<EndpointLoad>)> = config
-            .endpoints()
-            .iter()
+        Ok(self.assemble(config, tls, discovered, before))
+    }
+
+    fn assemble(
+        &self,
+        config: &Arc<model::Cluster>,
+        tls: Option<UpstreamTlsPolicy>,
+        discovered: Option<EndpointSet>,
+        before: Option<&Arc<ClusterPolicy>>,
+    ) -> Arc<ClusterPolicy> {
+        let known = before.filter(|before| {
+            same_identity(before.tls.as_ref(), tls.as_ref())
+                && same_connection_settings(&before.config, config)
+        });
+        let found = discovered.as_deref().unwrap_or_default();
+        let (endpoints, weights) = match config.discovery() {
+            Discovery::Static => {
+                let listed = config.endpoints().iter();
+                self.endpoints(
+                    listed.map(|endpoint| (endpoint.address(), endpoint.weight())),
+                    known,
+                )
+            }
+            Discovery::StrictDns(_) => self.endpoints(
+                found.iter().map(|endpoint| (endpoint.address, endpoint.weight)),
+                known,
+            ),
+            Discovery::LogicalDns(dns) => self.logical_endpoint(dns, found, known),
+            Discovery::OriginalDestination(_) => (Vec::new(), Vec::new()),
+        };
+        let loads: Vec<(u32, Arc<EndpointLoad>)> = weights
+            .into_iter()
             .zip(&endpoints)
-            .map(|(endpoint, state)| (endpoint.weight(), Arc::clone(&state.load)))
+            .map(|(weight, state)| (weight, Arc::clone(&state.load)))
             .collect();
         let balancer = Balancer::new(
             config.load_balancing(),
@@ -102,10 +133,8 @@ impl Compiler {
             before.map(|before| &before.balancer),
         );
         let destinations = match config.discovery() {
-            model::Discovery::OriginalDestination(settings) => {
-                let known = before
-                    .filter(|_| same_connections)
-                    .and_then(|before| before.destinations.as_ref());
+            Discovery::OriginalDestination(settings) => {
+                let known = known.and_then(|before| before.destinations.as_ref());
                 Some(DestinationsPolicy {
                     settings: settings.clone(),
                     key: known.map_or_else(|| self.fresh_id(), |known| known.key),
@@ -124,16 +153,68 @@ impl Compiler {
                 ),
             }),
         };
-        let metrics = self.metrics.cluster(config.name().as_str());
-        Ok(Arc::new(ClusterPolicy {
+        Arc::new(ClusterPolicy {
             config: Arc::clone(config),
+            discovered,
             endpoints,
             balancer,
             destinations,
             tls,
             shared,
-            metrics,
-        }))
+            metrics: self.metrics.cluster(config.name().as_str()),
+        })
+    }
+
+    /// An endpoint for each address and weight: the one that `known` has, or a new one.
+    fn endpoints(
+        &self,
+        members: impl Iterator<Item = (SocketAddr, u32)>,
+        known: Option<&Arc<ClusterPolicy>>,
+    ) -> (Vec<Arc<EndpointState>>, Vec<u32>) {
+        let known: HashMap<SocketAddr, &Arc<EndpointState>> = known
+            .iter()
+            .flat_map(|known| known.endpoints.iter())
+            .filter(|endpoint| endpoint.alternatives.is_empty())
+            .map(|endpoint| (endpoint.address, endpoint))
+            .collect();
+        let state = |address: SocketAddr| match known.get(&address) {
+            Some(state) => Arc::clone(state),
+            None => Arc::new(EndpointState {
+                id: self.fresh_id(),
+                address,
+                address_text: address.to_string(),
+                alternatives: Box::default(),
+                load: Arc::new(EndpointLoad::new()),
+            }),
+        };
+        members.map(|(address, weight)| (state(address), weight)).unzip()
+    }
+
+    /// The one endpoint of all addresses; none if there are none. It stays the same, with its pools and its load,
+    /// while addresses change.
+    fn logical_endpoint(
+        &self,
+        dns: &DnsDiscovery,
+        found: &[DiscoveredEndpoint],
+        known: Option<&Arc<ClusterPolicy>>,
+    ) -> (Vec<Arc<EndpointState>>, Vec<u32>) {
+        let Some(first) = found.first() else {
+            return (Vec::new(), Vec::new());
+        };
+        let same = known
+            .filter(|known| same_logical_names(known.config.discovery(), dns))
+            .and_then(|known| known.endpoints.first());
+        let state = EndpointState {
+            id: same.map_or_else(|| self.fresh_id(), |same| same.id),
+            address: first.address,
+            address_text: dns
+                .names()
+                .first()
+                .map_or_else(String::new, |name| name.host().clone()),
+            alternatives: found.iter().map(|endpoint| endpoint.address).collect(),
+            load: same.map_or_else(|| Arc::new(EndpointLoad::new()), |same| Arc::clone(&same.load)),
+        };
+        (vec![Arc::new(state)], vec![1])
     }
 
     fn fresh_id(&self) -> u64 {
@@ -167,6 +248,20 @@ impl Compiler {
             stamp,
         }))
     }
+}
+
+/// True if connections that one authenticates are as good as those that the other does.
+fn same_identity(old: Option<&UpstreamTlsPolicy>, new: Option<&UpstreamTlsPolicy>) -> bool {
+    match (old, new) {
+        (None, None) => true,
+        (Some(old), Some(new)) => Arc::ptr_eq(&old.identity, &new.identity),
+        _ => false,
+    }
+}
+
+/// True if both are logical DNS of the same names: then the endpoint is the same.
+fn same_logical_names(old: &Discovery, new: &DnsDiscovery) -> bool {
+    matches!(old, Discovery::LogicalDns(old) if old.names() == new.names())
 }
 
 /// True if connections made by one configuration are as good as connections made by the other.
