@@ -3,6 +3,7 @@
 use crate::accept::ConnectionPermit;
 use crate::interception;
 use crate::io::Stream;
+use crate::pick::Announced;
 use crate::proxy_protocol::{self, Tlv};
 use crate::server;
 use crate::snapshot::{ConnectionFacts, Detection, ListenerPolicy, SocketKey, TlsPolicy};
@@ -35,6 +36,8 @@ pub(crate) struct Ends {
     pub(crate) destination: SocketAddr,
     /// Fields of a PROXY protocol header, for upstreams to which it is spoken.
     pub(crate) tlvs: Vec<Tlv>,
+    /// Endpoints to which this connection is announced.
+    pub(crate) announced: Announced,
     /// `remote` without its port, as `x-forwarded-for` holds it.
     pub(crate) remote_ip: String,
     pub(crate) tls: bool,
@@ -121,6 +124,7 @@ async fn establish(
         local,
         destination,
         tlvs: header.tlvs,
+        announced: Announced::new(&worker),
         remote_ip: remote.ip().to_canonical().to_string(),
         tls: false,
         server_name: None,

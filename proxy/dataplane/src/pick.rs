@@ -2,10 +2,13 @@
 //!
 //! The one place that does so: requests, TCP connections and mirrors all come here. It connects to nothing.
 
+mod announced;
 mod destinations;
 
+pub(crate) use announced::Announced;
 pub(crate) use destinations::Destinations;
 
+use crate::connection::Ends;
 use crate::interception::comparable;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::worker::Worker;
@@ -38,9 +41,19 @@ pub(crate) enum NoEndpoint {
     Refused(DestinationRefusal),
 }
 
-/// Picks the endpoint of the next attempt at a cluster, another than before if there is one. `destination` is where the
-/// downstream connection was meant for.
+/// Picks the endpoint of the next attempt at a cluster, another than before if there is one, for the downstream
+/// connection with these `ends`.
 pub(crate) fn pick(
+    cluster: &Arc<ClusterPolicy>,
+    worker: &Worker,
+    tried: &mut Tried,
+    ends: &Ends,
+) -> Result<Arc<EndpointState>, NoEndpoint> {
+    let endpoint = unannounced(cluster, worker, tried, ends.destination)?;
+    Ok(ends.announced.endpoint(cluster, endpoint, ends))
+}
+
+fn unannounced(
     cluster: &Arc<ClusterPolicy>,
     worker: &Worker,
     tried: &mut Tried,

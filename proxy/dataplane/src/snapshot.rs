@@ -22,6 +22,7 @@ pub struct DiscoveredEndpoint {
     pub weight: u32,
 }
 
+use bytes::Bytes;
 use ipnet::IpNet;
 use outrigger_config::model::{self, FilterChainMatch, MeshConfig, Name, ServerNameMatch, Transport};
 use outrigger_identity::{FileStamp, UpstreamIdentity};
@@ -380,8 +381,6 @@ pub(crate) struct DestinationsPolicy {
     pub(crate) settings: model::OriginalDestination,
     /// Keys the workers' tables; changes when connections that were made are not as good any more. Never used twice.
     pub(crate) key: u64,
-    /// Where the endpoints' ids come from.
-    pub(crate) ids: Arc<AtomicU64>,
 }
 
 /// TLS to a cluster.
@@ -399,6 +398,16 @@ pub(crate) struct UpstreamTlsPolicy {
 pub(crate) struct ClusterShared {
     pub(crate) requests_active: AtomicU32,
     pub(crate) retry_budget: RetryBudget,
+    /// Where the ids of endpoints come from that workers make.
+    pub(crate) endpoint_ids: Arc<AtomicU64>,
+}
+
+impl ClusterShared {
+    /// The id of an endpoint that a worker makes.
+    pub(crate) fn next_endpoint_id(&self) -> u64 {
+        self.endpoint_ids
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+    }
 }
 
 /// An endpoint's state; process-wide, kept across snapshots while address and connection settings stay.
@@ -412,9 +421,23 @@ pub struct EndpointState {
     /// All addresses of a logical endpoint, each as good as the other; empty for an endpoint that is one address.
     pub(crate) alternatives: Box<[SocketAddr]>,
     pub(crate) load: Arc<EndpointLoad>,
+    /// What connections begin with: a PROXY protocol header.
+    pub(crate) preface: Option<Bytes>,
 }
 
 impl EndpointState {
+    /// The same endpoint with a pool of its own, whose connections begin with `preface`.
+    pub(crate) fn with_preface(&self, id: u64, preface: Option<Bytes>) -> EndpointState {
+        EndpointState {
+            id,
+            address: self.address,
+            address_text: self.address_text.clone(),
+            alternatives: self.alternatives.clone(),
+            load: Arc::clone(&self.load),
+            preface,
+        }
+    }
+
     /// Where; the first address of a logical endpoint.
     pub fn address(&self) -> SocketAddr {
         self.address

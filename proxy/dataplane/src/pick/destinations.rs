@@ -12,7 +12,6 @@ use outrigger_traffic::EndpointLoad;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 /// All destinations of a worker, by the key of their cluster's policy.
@@ -61,11 +60,12 @@ impl Destinations {
             cells.destinations.dec();
         }
         let endpoint = Arc::new(EndpointState {
-            id: policy.ids.fetch_add(1, Ordering::Relaxed),
+            id: cluster.shared.next_endpoint_id(),
             address,
             address_text: address.to_string(),
             alternatives: Box::default(),
             load: Arc::new(EndpointLoad::new()),
+            preface: None,
         });
         worker.pools.admit(endpoint.id);
         cells.destinations.inc();

@@ -212,7 +212,7 @@ async fn attempts(
     let mut tried = Tried::default();
     let mut _budgeted = None;
     loop {
-        let endpoint = pick(cluster, worker, &mut tried, context.ends().destination)
+        let endpoint = pick(cluster, worker, &mut tried, context.ends())
             .map_err(|refusal| Stop::Reply(no_endpoint(refusal)))?;
         request.record.attempt(&endpoint);
         active.cells.attempts.inc();

@@ -12,6 +12,7 @@ use outrigger_traffic::retry::AttemptFailure;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
@@ -68,7 +69,7 @@ async fn establish(
     worker: &Worker,
 ) -> Result<Connected, ConnectionFailure> {
     let dialing = dial(endpoint.addresses(), worker.random());
-    let tcp = dialing.await.map_err(|error| {
+    let mut tcp = dialing.await.map_err(|error| {
         tracing::debug!(%error, endpoint = %endpoint.address_text, "cannot connect");
         match error.kind() {
             io::ErrorKind::ConnectionRefused => ConnectionFailure::Refused,
@@ -81,6 +82,9 @@ async fn establish(
         cluster.config.tcp_keepalive().as_ref(),
         cluster.config.tcp_user_timeout(),
     );
+    if let Some(preface) = &endpoint.preface {
+        tcp.write_all(preface).await.map_err(|_| ConnectionFailure::Io)?;
+    }
     let stream = match &cluster.tls {
         None => Stream::Plain(tcp),
         Some(tls) => {

@@ -16,6 +16,7 @@ mod http2_upstream;
 mod http2_windows;
 mod lifecycle;
 mod programs;
+mod proxy_protocol;
 mod reload;
 mod retries;
 mod routing;

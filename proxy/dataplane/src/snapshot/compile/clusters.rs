@@ -138,7 +138,6 @@ impl Compiler {
                 Some(DestinationsPolicy {
                     settings: settings.clone(),
                     key: known.map_or_else(|| self.fresh_id(), |known| known.key),
-                    ids: Arc::clone(&self.next_endpoint_id),
                 })
             }
             _ => None,
@@ -151,6 +150,7 @@ impl Compiler {
                     model::defaults::RETRY_BUDGET_PERCENT,
                     model::defaults::RETRY_BUDGET_MIN_CONCURRENCY,
                 ),
+                endpoint_ids: Arc::clone(&self.next_endpoint_id),
             }),
         };
         Arc::new(ClusterPolicy {
@@ -185,6 +185,7 @@ impl Compiler {
                 address_text: address.to_string(),
                 alternatives: Box::default(),
                 load: Arc::new(EndpointLoad::new()),
+                preface: None,
             }),
         };
         members.map(|(address, weight)| (state(address), weight)).unzip()
@@ -213,6 +214,7 @@ impl Compiler {
                 .map_or_else(String::new, |name| name.host().clone()),
             alternatives: found.iter().map(|endpoint| endpoint.address).collect(),
             load: same.map_or_else(|| Arc::new(EndpointLoad::new()), |same| Arc::clone(&same.load)),
+            preface: None,
         };
         (vec![Arc::new(state)], vec![1])
     }
@@ -267,6 +269,7 @@ fn same_logical_names(old: &Discovery, new: &DnsDiscovery) -> bool {
 /// True if connections made by one configuration are as good as connections made by the other.
 fn same_connection_settings(old: &model::Cluster, new: &model::Cluster) -> bool {
     old.protocol() == new.protocol()
+        && old.proxy_protocol() == new.proxy_protocol()
         && old.tls() == new.tls()
         && old.http2() == new.http2()
         && old.tcp_keepalive() == new.tcp_keepalive()
