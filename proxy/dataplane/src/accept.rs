@@ -363,6 +363,12 @@ fn accepted_one(
         cells.connections_refused[ConnectionRefusal::Limit].inc();
         return;
     }
+    if let Some(rate) = listener.config.connection_rate_max()
+        && !listener.shared.is_within(rate)
+    {
+        cells.connections_refused[ConnectionRefusal::Rate].inc();
+        return;
+    }
     set_options(
         &stream,
         listener.config.tcp_keepalive().as_ref(),

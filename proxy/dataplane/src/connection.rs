@@ -1,4 +1,8 @@
-//! A downstream connection from accept to the protocol it speaks: first bytes, filter chain, TLS, HTTP version.
+//! A downstream connection from accept to the protocol it speaks: first bytes, filter chain, TLS.
+
+mod client_hello;
+mod first_bytes;
+mod plain_http;
 
 use crate::accept::ConnectionPermit;
 use crate::interception;
@@ -8,6 +12,8 @@ use crate::proxy_protocol::{self, Tlv};
 use crate::server;
 use crate::snapshot::{ConnectionFacts, Detection, ListenerPolicy, SocketKey, TlsPolicy};
 use crate::worker::{LocalSnapshot, Registration, Worker};
+use client_hello::ClientHello;
+use first_bytes::FirstBytes;
 use outrigger_config::model::{Interception, Transport};
 use outrigger_telemetry::{ConnectionRefusal, TlsFailure};
 use std::io;
@@ -15,11 +21,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::LazyConfigAcceptor;
-
-/// First byte of a TLS record that holds a handshake (RFC 8446 section 5.1).
-const TLS_HANDSHAKE_RECORD: u8 = 22;
 
 /// How long the first bytes and the ClientHello may take where no chain has been picked that could say.
 const DETECTION_TIMEOUT: Duration = outrigger_config::model::defaults::TLS_HANDSHAKE_TIMEOUT;
@@ -50,6 +53,8 @@ pub(crate) struct Accepted {
     pub(crate) worker: Rc<Worker>,
     pub(crate) registration: Registration,
     pub(crate) ends: Ends,
+    /// When it was accepted.
+    pub(crate) opened: Instant,
     /// Ends the connection's counts when it is dropped.
     pub(crate) _permit: ConnectionPermit,
 }
@@ -101,6 +106,7 @@ async fn establish(
     key: SocketKey,
     permit: ConnectionPermit,
 ) -> Result<(Stream, Accepted), Refused> {
+    let opened = worker.tick();
     let listener = snapshot.listener(&key).ok_or(ConnectionRefusal::Drain)?;
     let local = stream.local_addr().map_err(|_| ConnectionRefusal::Detection)?;
     let interception = listener.config.interception();
@@ -117,7 +123,6 @@ async fn establish(
         Some((client, meant)) => (interception::comparable(meant), (client, meant)),
         None => (destination, (peer, local)),
     };
-    let transport = transport(listener.detection, &stream).await?;
     let mut ends = Ends {
         remote,
         peer,
@@ -129,55 +134,78 @@ async fn establish(
         tls: false,
         server_name: None,
     };
-    match transport {
-        Transport::Raw => {
-            let registration = pick(&worker, &snapshot, &key, &ends, transport, &[])?;
-            Ok((
-                Stream::Plain(stream),
-                Accepted {
-                    worker,
-                    registration,
-                    ends,
-                    _permit: permit,
-                },
-            ))
+    let first = match listener.detection {
+        Detection::Nothing => FirstBytes::Other,
+        Detection::Tls | Detection::FirstBytes => first_bytes::look(&stream, DETECTION_TIMEOUT).await?,
+    };
+    let tls_only = listener.detection == Detection::Tls;
+    let candidates = Candidates {
+        worker: &worker,
+        accepted_under: &snapshot,
+        key: &key,
+    };
+    let (stream, registration) = match first {
+        FirstBytes::Hello(hello) => {
+            ends.server_name = hello.server_name.clone();
+            let registration = candidates.pick(&ends, Transport::Tls, &hello)?;
+            match tls_of(&registration) {
+                Some(tls) => {
+                    let stream = terminate(stream, tls).await.map_err(Refused::Tls)?;
+                    listener.metrics.worker(worker.index).tls_handshakes.inc();
+                    ends.tls = true;
+                    (stream, registration)
+                }
+                // Passed through as it is.
+                None => (Stream::Plain(stream), registration),
+            }
         }
-        Transport::Tls => {
-            let started = timeout(
-                DETECTION_TIMEOUT,
-                LazyConfigAcceptor::new(Default::default(), stream),
-            )
-            .await
-            .map_err(|_| Refused::Tls(TlsFailure::Timeout))?
-            .map_err(|error| Refused::Tls(tls_failure(&error)))?;
-            let hello = started.client_hello();
-            ends.tls = true;
-            ends.server_name = hello.server_name().map(str::to_ascii_lowercase);
-            let offers: Vec<Vec<u8>> = hello.alpn().into_iter().flatten().map(<[u8]>::to_vec).collect();
-            let registration = pick(&worker, &snapshot, &key, &ends, transport, &offers)?;
-            let tls = {
-                let snapshot = registration.control.snapshot();
-                registration
-                    .control
-                    .chain(&snapshot)
-                    .tls
-                    .clone()
-                    .ok_or(ConnectionRefusal::NoFilterChain)?
-            };
-            let stream = handshake(started, tls).await.map_err(Refused::Tls)?;
-            let listener = snapshot.listener(&key).ok_or(ConnectionRefusal::Drain)?;
-            listener.metrics.worker(worker.index).tls_handshakes.inc();
-            Ok((
-                stream,
-                Accepted {
-                    worker,
-                    registration,
-                    ends,
-                    _permit: permit,
-                },
-            ))
+        FirstBytes::MalformedHello => return Err(refuse_tls(stream).await),
+        FirstBytes::Silent(failure) if tls_only => return Err(Refused::Tls(failure)),
+        FirstBytes::Silent(failure) => {
+            let registration = candidates.pick(&ends, Transport::Raw, &ClientHello::default())?;
+            if !passes_bytes(&registration) {
+                return Err(silence(failure).into());
+            }
+            // It may wait for the server to speak first, or have ended its side already and listen.
+            (Stream::Plain(stream), registration)
         }
+        FirstBytes::Other => match candidates.pick(&ends, Transport::Raw, &ClientHello::default()) {
+            Ok(registration) => (Stream::Plain(stream), registration),
+            Err(refused) if listener.detection == Detection::Nothing => return Err(refused),
+            Err(_) if plain_http::answer(&stream, DETECTION_TIMEOUT).await => {
+                return Err(ConnectionRefusal::PlainHttp.into());
+            }
+            Err(_) if tls_only => return Err(refuse_tls(stream).await),
+            Err(refused) => return Err(refused),
+        },
+    };
+    let accepted = Accepted {
+        worker,
+        registration,
+        ends,
+        opened,
+        _permit: permit,
+    };
+    Ok((stream, accepted))
+}
+
+fn silence(failure: TlsFailure) -> ConnectionRefusal {
+    match failure {
+        TlsFailure::Timeout => ConnectionRefusal::DetectionTimeout,
+        _ => ConnectionRefusal::Detection,
     }
+}
+
+/// The TLS settings of the chain that was picked.
+fn tls_of(registration: &Registration) -> Option<TlsPolicy> {
+    let snapshot = registration.control.snapshot();
+    registration.control.chain(&snapshot).tls.clone()
+}
+
+/// True if the chain that was picked may pass bytes on as they are.
+fn passes_bytes(registration: &Registration) -> bool {
+    let snapshot = registration.control.snapshot();
+    registration.control.chain(&snapshot).tcp.is_some()
 }
 
 fn proxy_protocol_refusal(fault: proxy_protocol::Fault) -> ConnectionRefusal {
@@ -189,65 +217,60 @@ fn proxy_protocol_refusal(fault: proxy_protocol::Fault) -> ConnectionRefusal {
     }
 }
 
-/// What the first byte says, where it must be asked. It is left in the socket.
-async fn transport(detection: Detection, stream: &TcpStream) -> Result<Transport, Refused> {
-    match detection {
-        Detection::Raw => Ok(Transport::Raw),
-        Detection::Tls => Ok(Transport::Tls),
-        Detection::FirstByte => {
-            let mut first = [0u8; 1];
-            let peeked = timeout(DETECTION_TIMEOUT, stream.peek(&mut first))
-                .await
-                .map_err(|_| ConnectionRefusal::DetectionTimeout)?
-                .map_err(|_| ConnectionRefusal::Detection)?;
-            match (peeked, first[0]) {
-                (0, _) => Err(ConnectionRefusal::Detection.into()),
-                (_, TLS_HANDSHAKE_RECORD) => Ok(Transport::Tls),
-                _ => Ok(Transport::Raw),
-            }
-        }
+/// Where a connection's filter chain is picked.
+struct Candidates<'c> {
+    worker: &'c Rc<Worker>,
+    accepted_under: &'c Rc<LocalSnapshot>,
+    key: &'c SocketKey,
+}
+
+impl Candidates<'_> {
+    /// Picks the filter chain by the snapshot in force, or by the one at accept if the listener has left it, and
+    /// registers the connection under it.
+    fn pick(&self, ends: &Ends, transport: Transport, hello: &ClientHello) -> Result<Registration, Refused> {
+        let current = self.worker.snapshot();
+        let snapshot = if current.listener(self.key).is_some() {
+            current
+        } else {
+            Rc::clone(self.accepted_under)
+        };
+        let facts = ConnectionFacts {
+            destination: ends.destination,
+            source: ends.remote.ip().to_canonical(),
+            transport,
+            server_name: hello.server_name.as_deref(),
+            application_protocols: &hello.application_protocols,
+        };
+        let listener: &ListenerPolicy = snapshot.listener(self.key).ok_or(ConnectionRefusal::Drain)?;
+        let slot = listener
+            .select(&snapshot, &facts)
+            .ok_or(ConnectionRefusal::NoFilterChain)?;
+        Ok(self.worker.register(snapshot, slot))
     }
 }
 
-/// Picks the filter chain by the snapshot in force, or by the one at accept if the listener has left it, and registers
-/// the connection under it.
-fn pick(
-    worker: &Rc<Worker>,
-    accepted_under: &Rc<LocalSnapshot>,
-    key: &SocketKey,
-    ends: &Ends,
-    transport: Transport,
-    offers: &[Vec<u8>],
-) -> Result<Registration, Refused> {
-    let current = worker.snapshot();
-    let snapshot = if current.listener(key).is_some() {
-        current
-    } else {
-        Rc::clone(accepted_under)
+/// The handshake, whose ClientHello is still in the socket.
+async fn terminate(stream: TcpStream, tls: TlsPolicy) -> Result<Stream, TlsFailure> {
+    let handshake = async {
+        let started = LazyConfigAcceptor::new(Default::default(), stream).await?;
+        started.into_stream(tls.config).await
     };
-    let facts = ConnectionFacts {
-        destination: ends.destination,
-        source: ends.remote.ip().to_canonical(),
-        transport,
-        server_name: ends.server_name.as_deref(),
-        application_protocols: offers,
-    };
-    let listener: &ListenerPolicy = snapshot.listener(key).ok_or(ConnectionRefusal::Drain)?;
-    let slot = listener
-        .select(&snapshot, &facts)
-        .ok_or(ConnectionRefusal::NoFilterChain)?;
-    Ok(worker.register(snapshot, slot))
-}
-
-async fn handshake(
-    started: tokio_rustls::StartHandshake<TcpStream>,
-    tls: TlsPolicy,
-) -> Result<Stream, TlsFailure> {
-    match timeout(tls.settings.handshake_timeout(), started.into_stream(tls.config)).await {
+    match timeout(tls.settings.handshake_timeout(), handshake).await {
         Err(_) => Err(TlsFailure::Timeout),
         Ok(Err(error)) => Err(tls_failure(&error)),
         Ok(Ok(stream)) => Ok(Stream::TlsServer(Box::new(stream))),
     }
+}
+
+/// Answers what is no ClientHello with an alert, which is the TLS library's to choose.
+async fn refuse_tls(stream: TcpStream) -> Refused {
+    let accepting = LazyConfigAcceptor::new(Default::default(), stream);
+    Refused::Tls(match timeout(DETECTION_TIMEOUT, accepting).await {
+        Err(_) => TlsFailure::Timeout,
+        Ok(Err(error)) => tls_failure(&error),
+        // The library reads more into it than what picks filter chains does: it is closed all the same.
+        Ok(Ok(_)) => TlsFailure::Protocol,
+    })
 }
 
 fn tls_failure(error: &io::Error) -> TlsFailure {

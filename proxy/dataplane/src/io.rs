@@ -20,14 +20,18 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// The other end's address; none if it has gone.
-    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
-        let tcp = match self {
+    /// The connection's socket.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        match self {
             Stream::Plain(tcp) => tcp,
             Stream::TlsServer(tls) => tls.get_ref().0,
             Stream::TlsClient(tls) => tls.get_ref().0,
-        };
-        tcp.peer_addr().ok()
+        }
+    }
+
+    /// The other end's address; none if it has gone.
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
+        self.tcp().peer_addr().ok()
     }
 
     /// The protocol that ALPN settled, if any.

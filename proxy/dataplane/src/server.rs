@@ -7,13 +7,28 @@ use crate::body::{BodyFrame, BodyLength};
 use crate::connection::Accepted;
 use crate::error::DownstreamError;
 use crate::io::Stream;
+use crate::tcp;
 use crate::timer::TimerSlot;
 use bytes::Bytes;
 use outrigger_http1::{Fields, ResponseHead, Version};
 use std::task::{Context, Poll};
 
-/// Serves a connection until it ends.
+/// Serves a connection until it ends, as its filter chain says.
 pub(crate) async fn serve(stream: Stream, accepted: Accepted) {
+    let passes_bytes = {
+        let snapshot = accepted.registration.control.snapshot();
+        accepted.registration.control.chain(&snapshot).http.is_none()
+    };
+    if passes_bytes {
+        // Boxed: what an idle HTTP/1 connection holds is less.
+        Box::pin(tcp::serve(stream, Bytes::new(), accepted, None)).await
+    } else {
+        serve_http(stream, accepted).await
+    }
+}
+
+/// Serves a connection that speaks HTTP.
+async fn serve_http(stream: Stream, accepted: Accepted) {
     match stream.alpn() {
         // Boxed here and where HTTP/1 finds out: the state of an HTTP/2 connection is several times that of an idle
         // HTTP/1 connection, and would be part of it.

@@ -28,10 +28,11 @@ use outrigger_config::model::{self, FilterChainMatch, MeshConfig, Name, ServerNa
 use outrigger_identity::{FileStamp, UpstreamIdentity};
 use outrigger_telemetry::{AccessLogFormat, AccessLogWriter, ClusterMetrics, ListenerMetrics, RouteMetrics};
 use outrigger_traffic::retry::RetryBudget;
-use outrigger_traffic::{Balancer, EndpointLoad, RouteTable};
+use outrigger_traffic::{Balancer, EndpointLoad, RouteTable, TokenBucket};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
+use std::time::Instant;
 
 /// Index of a filter chain in [`Snapshot`]; stays the same across snapshots for as long as the chain's identity does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -125,20 +126,42 @@ pub(crate) struct ListenerPolicy {
 }
 
 /// Counts of a listener that policy reads; process-wide, kept across snapshots.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ListenerShared {
     pub(crate) connections: AtomicUsize,
+    /// New connections, where their rate is limited.
+    rate: TokenBucket,
+    /// The epoch of `rate`'s times.
+    since: Instant,
 }
 
-/// What must be read before a listener's filter chain can be picked.
+impl Default for ListenerShared {
+    fn default() -> ListenerShared {
+        ListenerShared {
+            connections: AtomicUsize::new(0),
+            rate: TokenBucket::new(),
+            since: Instant::now(),
+        }
+    }
+}
+
+impl ListenerShared {
+    /// Whether one more connection may come now.
+    pub(crate) fn is_within(&self, rate: model::ConnectionRate) -> bool {
+        self.rate
+            .try_take(self.since.elapsed(), rate.per_second(), rate.burst())
+    }
+}
+
+/// What must be seen before a listener's filter chain can be picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Detection {
-    /// No chain terminates TLS.
-    Raw,
-    /// Every chain terminates TLS.
+    /// Nothing: no chain terminates TLS, and none asks what a ClientHello says.
+    Nothing,
+    /// A ClientHello: every chain terminates TLS.
     Tls,
-    /// The first byte decides.
-    FirstByte,
+    /// The first byte, and a ClientHello if it begins one.
+    FirstBytes,
 }
 
 /// What is known of a connection when its chain is picked.
@@ -166,9 +189,18 @@ impl ListenerPolicy {
             let Some(specificity) = specificity(chain.config.matches(), facts) else {
                 continue;
             };
-            if chain.tls.is_some() != (facts.transport == Transport::Tls) {
+            let takes = match facts.transport {
+                Transport::Raw => chain.tls.is_none(),
+                // Without TLS of its own, a chain that passes bytes on passes TLS on.
+                Transport::Tls => chain.tls.is_some() || chain.tcp.is_some(),
+            };
+            if !takes {
                 continue;
             }
+            let specificity = Specificity {
+                terminates: chain.tls.is_some(),
+                ..specificity
+            };
             if best.as_ref().is_none_or(|(other, _)| specificity > *other) {
                 best = Some((specificity, slot));
             }
@@ -187,6 +219,8 @@ struct Specificity {
     transport: bool,
     application_protocol: bool,
     source_prefix: u16,
+    /// The last word: of two that match alike, the one that terminates TLS takes a TLS connection.
+    terminates: bool,
 }
 
 fn specificity(matches: &FilterChainMatch, facts: &ConnectionFacts<'_>) -> Option<Specificity> {
@@ -230,6 +264,7 @@ fn specificity(matches: &FilterChainMatch, facts: &ConnectionFacts<'_>) -> Optio
         transport,
         application_protocol,
         source_prefix,
+        terminates: false,
     })
 }
 
@@ -270,6 +305,8 @@ pub(crate) struct ChainPolicy {
     pub(crate) tls: Option<TlsPolicy>,
     /// There where HTTP may be spoken.
     pub(crate) http: Option<HttpPolicy>,
+    /// There where bytes may be passed on as they are.
+    pub(crate) tcp: Option<TcpPolicy>,
     pub(crate) listener: Arc<ListenerMetrics>,
 }
 
@@ -280,6 +317,15 @@ impl ChainPolicy {
             .as_ref()
             .expect("a connection that speaks HTTP has a chain that does")
     }
+}
+
+/// The TCP side of a filter chain.
+pub(crate) struct TcpPolicy {
+    pub(crate) options: model::TcpProxy,
+    pub(crate) clusters: Vec<ClusterSlot>,
+    /// Cumulative weights of `clusters`.
+    pub(crate) weights: Vec<u32>,
+    pub(crate) access_logs: Arc<[AccessLog]>,
 }
 
 /// The HTTP side of a filter chain.
@@ -387,6 +433,8 @@ pub(crate) struct DestinationsPolicy {
 #[derive(Debug, Clone)]
 pub(crate) struct UpstreamTlsPolicy {
     pub(crate) identity: Arc<UpstreamIdentity>,
+    /// The same without ALPN, for bytes that are passed on: what protocol they are is not ours to say.
+    pub(crate) plain_config: Arc<rustls::ClientConfig>,
     /// What it was built from.
     pub(crate) settings: (model::UpstreamTls, model::UpstreamProtocol),
     /// The contents of its files.

@@ -6,6 +6,7 @@ use crate::accept;
 use crate::interception::{Ourselves, OwnConnections};
 use crate::pick::Destinations;
 use crate::pool::Pools;
+use crate::relay::RelayMemory;
 use crate::snapshot::{ChainPolicy, ChainSlot, Snapshot, SocketKey};
 use crate::spares::Spares;
 use std::cell::{Cell, RefCell};
@@ -100,6 +101,7 @@ pub(crate) struct Worker {
     drain_idle_grace: Cell<Duration>,
     log_line: RefCell<Vec<u8>>,
     pub(crate) spares: Rc<Spares>,
+    pub(crate) relays: RelayMemory,
     now: Cell<Instant>,
 }
 
@@ -343,6 +345,7 @@ async fn serve(seed: Seed) {
         drain_idle_grace: Cell::new(DRAIN_IDLE_GRACE),
         log_line: RefCell::default(),
         spares: Rc::default(),
+        relays: RelayMemory::default(),
         now: Cell::new(Instant::now()),
     });
     worker.pools.reap(&[], &worker.snapshot().clusters);

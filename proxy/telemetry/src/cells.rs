@@ -7,8 +7,8 @@ use crate::cell::labelled::{CounterBy, FlagCounters, RefusalCounters};
 use crate::cell::{Counter, Gauge, Histogram, Series, SharedCounter, SharedGauge};
 use crate::flags::ResponseFlags;
 use crate::labels::{
-    CodeClass, ConnectionClose, ConnectionFailure, ConnectionRefusal, DestinationRefusal, HttpProtocol,
-    RetryReason, TlsFailure, UpstreamClose,
+    CodeClass, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, DestinationRefusal,
+    Detected, HttpProtocol, RetryReason, SpliceFallback, TlsFailure, UpstreamClose,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
@@ -88,6 +88,18 @@ cells! {
         /// Downstream connections that turned out to speak HTTP, by version.
         http_connections: CounterBy<HttpProtocol, { HttpProtocol::COUNT }> =
             "outrigger_listener_http_connections_total",
+        /// Downstream connections whose bytes were passed on as they are.
+        tcp_connections: Counter = "outrigger_listener_tcp_connections_total",
+        /// From accept to the end of connections whose bytes were passed on.
+        tcp_connection_duration: Histogram = "outrigger_listener_tcp_connection_duration_seconds",
+        /// What connections of filter chains in mode auto turned out to be.
+        protocol_detected: CounterBy<Detected, { Detected::COUNT }> =
+            "outrigger_listener_protocol_detected_total",
+        /// Bytes that the kernel moved from socket to socket.
+        spliced_bytes: Counter = "outrigger_listener_spliced_bytes_total",
+        /// Long flows that had to be copied for a while, by reason.
+        splice_fallbacks: CounterBy<SpliceFallback, { SpliceFallback::COUNT }> =
+            "outrigger_listener_splice_fallbacks_total",
         /// HTTP/2 connections ended for a protocol error or a flood of frames.
         http2_connection_errors: Counter = "outrigger_listener_http2_connection_errors_total",
         /// Requests in flight now.
@@ -130,8 +142,8 @@ cells! {
         retries: CounterBy<RetryReason, { RetryReason::COUNT }> = "outrigger_cluster_retries_total",
         /// Retries that the budget did not allow.
         retry_budget_denied: Counter = "outrigger_cluster_retries_denied_total",
-        /// Connections opened, by HTTP version.
-        connections_opened: CounterBy<HttpProtocol, { HttpProtocol::COUNT }> =
+        /// Connections opened, by what they carry.
+        connections_opened: CounterBy<ConnectionProtocol, { ConnectionProtocol::COUNT }> =
             "outrigger_cluster_connections_opened_total",
         /// Connections open now.
         connections_active: Gauge = "outrigger_cluster_connections_active",

@@ -48,6 +48,8 @@ flags! {
     UPE = 10,
     /// Stream idle timeout.
     SI = 11,
+    /// Duration timeout: a TCP connection reached its greatest age.
+    DT = 12,
 }
 
 impl ResponseFlags {

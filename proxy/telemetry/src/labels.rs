@@ -60,12 +60,56 @@ labels! {
         Http2 = "http2",
     }
 
+    /// What a connection to an endpoint carries.
+    pub enum ConnectionProtocol = "protocol" {
+        /// HTTP/1.1.
+        Http1 = "http1",
+        /// HTTP/2.
+        Http2 = "http2",
+        /// The bytes of one downstream connection.
+        Tcp = "tcp",
+    }
+
+    /// What a connection of a filter chain that detects protocols turned out to be.
+    pub enum Detected = "outcome" {
+        /// The client began with an HTTP/1 request line.
+        Http1 = "http1",
+        /// The client began with HTTP/2's preface.
+        Http2 = "http2",
+        /// The client began with a TLS ClientHello, which is passed through.
+        Tls = "tls",
+        /// The client began with anything else: TCP.
+        Tcp = "tcp",
+        /// The server spoke first: TCP.
+        ServerFirst = "server_first",
+        /// The client said too little for too long: TCP.
+        Silent = "silent",
+        /// The client ended its side before it could be told: TCP.
+        Ended = "ended",
+        /// The client was gone before it could be told.
+        Gone = "gone",
+    }
+
+    /// Why bytes of a long flow are copied through this process where the kernel could have moved them.
+    pub enum SpliceFallback = "reason" {
+        /// As many pipes as may be are in use.
+        PipesMax = "pipes_max",
+        /// The kernel gave no pipe.
+        NoPipe = "no_pipe",
+        /// The kernel cannot splice these sockets.
+        Unsupported = "unsupported",
+    }
+
     /// Why a downstream connection was closed at once.
     pub enum ConnectionRefusal = "reason" {
         /// The listener has as many connections as it may.
         Limit = "limit",
+        /// More connections came than may in this time.
+        Rate = "rate",
         /// No filter chain matches.
         NoFilterChain = "no_filter_chain",
+        /// HTTP without TLS, where only TLS is served; answered 400.
+        PlainHttp = "plain_http",
         /// The listener or the process drains.
         Drain = "drain",
         /// The first bytes, by which the filter chain is chosen, did not come in time.
@@ -110,6 +154,8 @@ labels! {
         Error = "error",
         /// The peer closed it.
         Peer = "peer",
+        /// The endpoint that its bytes went to closed or failed, or none could be had.
+        Upstream = "upstream",
         /// A message was refused, and what follows it cannot be read safely.
         Protocol = "protocol",
         /// One side asked with `Connection: close`, or HTTP/1.0 ended.
@@ -152,6 +198,10 @@ labels! {
         Protocol = "protocol",
         /// One side asked with `Connection: close`.
         Requested = "requested",
+        /// The downstream connection whose bytes it carried ended.
+        Downstream = "downstream",
+        /// It was opened ahead, and the client then spoke another protocol.
+        Unused = "unused",
         /// A request was given up halfway, and HTTP/1 has no other way to say so.
         Abandoned = "abandoned",
     }

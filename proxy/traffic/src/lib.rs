@@ -8,12 +8,14 @@
 //! * [`RouteTable`]: virtual hosts and routes, found in time that does not grow with their number.
 //! * [`Balancer`], [`EndpointLoad`], [`pick_cluster`]: endpoints and weighted clusters.
 //! * [`retry`]: the default retry and the [`RetryBudget`].
+//! * [`TokenBucket`]: how often something may happen.
 //! * [`path`]: normalization of request paths, before anything is matched.
 //! * [`rewrite`]: paths and `location` headers as routes rewrite them; [`template`]: what path variables took.
 //! * [`header_value`]: header values that are put together from what is known of a request.
 
 mod balancing;
 pub mod header_value;
+mod pace;
 pub mod path;
 pub mod retry;
 pub mod rewrite;
@@ -21,6 +23,7 @@ mod routing;
 pub mod template;
 
 pub use balancing::{Balancer, EndpointLoad, pick_cluster};
+pub use pace::TokenBucket;
 pub use retry::RetryBudget;
 pub use routing::{
     Explanation, Found, Mismatch, RefusedRoute, RequestView, RouteTable, TakenRoute, TakenVirtualHost,

@@ -199,6 +199,7 @@ impl Record {
             protocol: Some(self.protocol()),
             response_code: self.status,
             response_code_details: (!self.details.is_empty()).then_some(self.details),
+            connection_termination_details: None,
             response_flags: self.flags,
             bytes_received: self.bytes_received,
             bytes_sent: self.bytes_sent,

@@ -75,7 +75,7 @@ impl Compiler {
             }
         }
         let routes = self.routes(&config, previous, &slots);
-        let (listeners, chains) = self.listeners(&config, previous, &routes, &mut faults);
+        let (listeners, chains) = self.listeners(&config, previous, &routes, &slots, &mut faults);
         if !faults.is_empty() {
             return Err(faults);
         }

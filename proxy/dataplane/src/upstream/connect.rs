@@ -7,9 +7,10 @@ use crate::upstream::dial::dial;
 use crate::upstream::{http1, http2};
 use crate::worker::Worker;
 use outrigger_config::model::UpstreamProtocol;
-use outrigger_telemetry::{ConnectionFailure, HttpProtocol};
+use outrigger_telemetry::{ConnectionFailure, ConnectionProtocol};
 use outrigger_traffic::retry::AttemptFailure;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
@@ -42,8 +43,8 @@ pub(crate) async fn connect(
     let reason = match result {
         Ok(Ok(connected)) => {
             let protocol = match connected {
-                Connected::Http1(_) => HttpProtocol::Http1,
-                Connected::Http2(_) => HttpProtocol::Http2,
+                Connected::Http1(_) => ConnectionProtocol::Http1,
+                Connected::Http2(_) => ConnectionProtocol::Http2,
             };
             cells.connections_opened[protocol].inc();
             cells.connect_duration.observe(started.elapsed());
@@ -53,21 +54,53 @@ pub(crate) async fn connect(
         Err(_) => ConnectionFailure::Timeout,
     };
     cells.connection_failures[reason].inc();
-    let (failure, detail) = match reason {
+    let (failure, detail) = explain(reason);
+    Err(ConnectFault { failure, detail })
+}
+
+/// Connects for bytes that are passed on as they are: within the cluster's connect timeout, TLS included. No protocol
+/// is offered by ALPN. Counts what happens. Cancel safe: given up, it leaves nothing open.
+pub(crate) async fn connect_tcp(
+    cluster: &ClusterPolicy,
+    endpoint: &Arc<EndpointState>,
+    worker: &Worker,
+) -> Result<(Stream, Option<SocketAddr>), ConnectFault> {
+    let cells = cluster.metrics.worker(worker.index);
+    let started = Instant::now();
+    let tls = cluster.tls.as_ref().map(|tls| &tls.plain_config);
+    let connecting = open(cluster, endpoint, worker, tls);
+    let result = tokio::time::timeout(cluster.config.connect_timeout(), connecting).await;
+    let reason = match result {
+        Ok(Ok(connected)) => {
+            cells.connections_opened[ConnectionProtocol::Tcp].inc();
+            cells.connect_duration.observe(started.elapsed());
+            return Ok(connected);
+        }
+        Ok(Err(reason)) => reason,
+        Err(_) => ConnectionFailure::Timeout,
+    };
+    cells.connection_failures[reason].inc();
+    let (failure, detail) = explain(reason);
+    Err(ConnectFault { failure, detail })
+}
+
+fn explain(reason: ConnectionFailure) -> (AttemptFailure, &'static str) {
+    match reason {
         ConnectionFailure::Timeout => (AttemptFailure::ConnectTimeout, "connection_timeout"),
         ConnectionFailure::Refused => (AttemptFailure::ConnectFailed, "connection_refused"),
         ConnectionFailure::Tls => (AttemptFailure::ConnectFailed, "tls_error"),
         ConnectionFailure::Io => (AttemptFailure::ConnectFailed, "connection_failed"),
         ConnectionFailure::Protocol => (AttemptFailure::ConnectFailed, "protocol_not_agreed"),
-    };
-    Err(ConnectFault { failure, detail })
+    }
 }
 
-async fn establish(
+/// TCP, and TLS where the cluster has it.
+async fn open(
     cluster: &ClusterPolicy,
     endpoint: &EndpointState,
     worker: &Worker,
-) -> Result<Connected, ConnectionFailure> {
+    tls: Option<&Arc<rustls::ClientConfig>>,
+) -> Result<(Stream, Option<SocketAddr>), ConnectionFailure> {
     let dialing = dial(endpoint.addresses(), worker.random());
     let mut tcp = dialing.await.map_err(|error| {
         tracing::debug!(%error, endpoint = %endpoint.address_text, "cannot connect");
@@ -85,10 +118,9 @@ async fn establish(
     if let Some(preface) = &endpoint.preface {
         tcp.write_all(preface).await.map_err(|_| ConnectionFailure::Io)?;
     }
-    let stream = match &cluster.tls {
-        None => Stream::Plain(tcp),
-        Some(tls) => {
-            let connector = TlsConnector::from(Arc::clone(&tls.identity.config));
+    let stream = match (&cluster.tls, tls) {
+        (Some(tls), Some(config)) => {
+            let connector = TlsConnector::from(Arc::clone(config));
             let name = tls.identity.server_name.clone();
             let stream = connector.connect(name, tcp).await.map_err(|error| {
                 tracing::debug!(%error, endpoint = %endpoint.address_text, "TLS handshake failed");
@@ -96,7 +128,18 @@ async fn establish(
             })?;
             Stream::TlsClient(Box::new(stream))
         }
+        _ => Stream::Plain(tcp),
     };
+    Ok((stream, local))
+}
+
+async fn establish(
+    cluster: &ClusterPolicy,
+    endpoint: &EndpointState,
+    worker: &Worker,
+) -> Result<Connected, ConnectionFailure> {
+    let tls = cluster.tls.as_ref().map(|tls| &tls.identity.config);
+    let (stream, local) = open(cluster, endpoint, worker, tls).await?;
     let http2 = match cluster.config.protocol() {
         UpstreamProtocol::Http1 => false,
         UpstreamProtocol::Http2 if cluster.tls.is_some() && stream.alpn() != Some(b"h2") => {

@@ -86,6 +86,10 @@ const PLAIN: &[(&str, Read)] = &[
     ("BYTES_SENT", Read::Number(|record| record.bytes_sent)),
     ("CONNECTION_ID", Read::Number(|record| record.connection_id)),
     (
+        "CONNECTION_TERMINATION_DETAILS",
+        Read::Text(|record| record.connection_termination_details),
+    ),
+    (
         "DOWNSTREAM_DIRECT_REMOTE_ADDRESS",
         Read::Address(|record| record.downstream_direct_remote_address.as_ref()),
     ),

@@ -48,6 +48,9 @@ pub struct RequestRecord<'a> {
     pub response_code: u16,
     /// Why that status, in Envoy's words (`via_upstream`, `route_not_found` …).
     pub response_code_details: Option<&'a str>,
+    /// Why a connection whose bytes are passed on ended, where this proxy or a fault ended it; in Envoy's words where it
+    /// has some.
+    pub connection_termination_details: Option<&'a str>,
     /// The flags.
     pub response_flags: ResponseFlags,
     /// Request body bytes received.

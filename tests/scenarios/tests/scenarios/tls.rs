@@ -213,10 +213,16 @@ async fn a_connection_that_no_chain_takes_is_closed_and_counted() {
     let mut plain = Client::connect(proxy.address()).await;
     plain.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let answer = String::from_utf8_lossy(&plain.to_close().await).into_owned();
-    assert!(
-        !answer.starts_with("HTTP/"),
-        "plain text is not answered where TLS is meant: {answer:?}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer:?}");
+    assert!(answer.ends_with("this port speaks TLS; the request came in the clear"), "{answer:?}");
+    let refused = "outrigger_listener_connections_refused_total{reason=\"plain_http\"}";
+    proxy.admin().wait_for_metric(refused, 1.0).await;
+
+    // What is not HTTP is not answered in HTTP.
+    let mut other = Client::connect(proxy.address()).await;
+    other.send("EHLO a.example\r\n").await;
+    let answer = other.to_close().await;
+    assert!(!answer.starts_with(b"HTTP/"), "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

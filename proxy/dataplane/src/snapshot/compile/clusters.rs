@@ -244,8 +244,11 @@ impl Compiler {
             return Ok(Some(before.clone()));
         }
         let identity = Arc::new(identity::upstream(tls, alpn).map_err(fault)?);
+        let mut plain_config = (*identity.config).clone();
+        plain_config.alpn_protocols.clear();
         Ok(Some(UpstreamTlsPolicy {
             identity,
+            plain_config: Arc::new(plain_config),
             settings,
             stamp,
         }))

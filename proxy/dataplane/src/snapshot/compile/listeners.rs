@@ -8,6 +8,7 @@ impl Compiler {
         config: &MeshConfig,
         previous: Option<&Snapshot>,
         routes: &[Arc<RoutesPolicy>],
+        clusters: &HashMap<&Name, ClusterSlot>,
         faults: &mut Vec<CompileFault>,
     ) -> (Vec<Arc<ListenerPolicy>>, Vec<Option<Arc<ChainPolicy>>>) {
         let mut chains = ChainSlots::new(previous);
@@ -19,7 +20,7 @@ impl Compiler {
             let mut slots = Vec::new();
             for chain in listener.filter_chains() {
                 let old = before.and_then(|before| old_chain(previous?, before, chain));
-                match self.chain(chain, old.map(|(_, chain)| chain), routes, &metrics) {
+                match self.chain(chain, old.map(|(_, chain)| chain), routes, clusters, &metrics) {
                     Ok(policy) => slots.push(chains.place(old.map(|(slot, _)| slot), policy)),
                     Err(message) => {
                         let message = format!(
@@ -34,23 +35,13 @@ impl Compiler {
                     }
                 }
             }
-            let with_tls = listener
-                .filter_chains()
-                .iter()
-                .filter(|chain| chain.tls().is_some())
-                .count();
-            let detection = match with_tls {
-                0 => Detection::Raw,
-                n if n == listener.filter_chains().len() => Detection::Tls,
-                _ => Detection::FirstByte,
-            };
             let shared = before.map_or_else(Default::default, |before| Arc::clone(&before.shared));
             let config = Arc::clone(listener);
             listeners.push(Arc::new(ListenerPolicy {
                 key,
+                detection: detection(&config),
                 config,
                 chains: slots,
-                detection,
                 shared,
                 metrics,
             }));
@@ -63,6 +54,7 @@ impl Compiler {
         config: &model::FilterChain,
         before: Option<&Arc<ChainPolicy>>,
         routes: &[Arc<RoutesPolicy>],
+        clusters: &HashMap<&Name, ClusterSlot>,
         metrics: &Arc<ListenerMetrics>,
     ) -> Result<Arc<ChainPolicy>, String> {
         let tls = match config.tls() {
@@ -85,10 +77,16 @@ impl Compiler {
             Some(options) => Some(self.http(options, old_http, routes)?),
             None => None,
         };
+        let old_tcp = before.and_then(|before| before.tcp.as_ref());
+        let tcp = match config.mode().tcp() {
+            Some(options) => Some(self.tcp(options, old_tcp, clusters)?),
+            None => None,
+        };
         Ok(Arc::new(ChainPolicy {
             config: config.clone(),
             tls,
             http,
+            tcp,
             listener: Arc::clone(metrics),
         }))
     }
@@ -121,6 +119,35 @@ impl Compiler {
         })
     }
 
+    fn tcp(
+        &self,
+        options: &model::TcpProxy,
+        before: Option<&TcpPolicy>,
+        slots: &HashMap<&Name, ClusterSlot>,
+    ) -> Result<TcpPolicy, String> {
+        let access_logs = match before {
+            Some(before) if before.options.access_logs() == options.access_logs() => {
+                before.access_logs.clone()
+            }
+            _ => self.access_logs(options.access_logs())?,
+        };
+        let mut sum = 0;
+        let (clusters, weights) = options
+            .clusters()
+            .iter()
+            .map(|target| {
+                sum += target.weight();
+                (slots[target.cluster()], sum)
+            })
+            .unzip();
+        Ok(TcpPolicy {
+            options: options.clone(),
+            clusters,
+            weights,
+            access_logs,
+        })
+    }
+
     fn access_logs(&self, configs: &[model::AccessLog]) -> Result<Arc<[AccessLog]>, String> {
         configs.iter().map(|log| self.access_log(log)).collect()
     }
@@ -148,6 +175,26 @@ impl Compiler {
             .open(&sink)
             .map_err(|error| format!("access log: {error}"))?;
         Ok(AccessLog { format, writer })
+    }
+}
+
+/// What must be seen of a connection before one of these chains can be picked.
+fn detection(listener: &model::Listener) -> Detection {
+    let chains = listener.filter_chains();
+    if chains.iter().all(|chain| chain.tls().is_some()) {
+        return Detection::Tls;
+    }
+    let asks = |chain: &model::FilterChain| {
+        let matches = chain.matches();
+        chain.tls().is_some()
+            || matches.transport().is_some()
+            || !matches.server_names().is_empty()
+            || !matches.application_protocols().is_empty()
+    };
+    if chains.iter().any(asks) {
+        Detection::FirstBytes
+    } else {
+        Detection::Nothing
     }
 }
 

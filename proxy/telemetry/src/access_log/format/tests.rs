@@ -50,6 +50,7 @@ fn record() -> RequestRecord<'static> {
         protocol: Some("HTTP/1.1"),
         response_code: 200,
         response_code_details: Some("via_upstream"),
+        connection_termination_details: None,
         response_flags: ResponseFlags::NONE,
         bytes_received: 0,
         bytes_sent: 1_024,

@@ -1,0 +1,149 @@
+//! TCP proxying: a downstream connection whose bytes are passed on to an endpoint.
+//!
+//! 1. *pick*: one of the chain's clusters by weight;
+//! 2. *dial* (`dial`): endpoints by the cluster's balancer, until one is connected or the attempts are used up;
+//! 3. *relay* (`crate::relay`): bytes both ways until both sides have ended;
+//! 4. *record* (`record`): metrics and access log, once.
+//!
+//! A connection begins and ends under the policy that it was accepted by: a reload changes nothing for it, and a drain
+//! waits for it until its deadline.
+
+pub(crate) mod dial;
+mod record;
+
+use crate::connection::Accepted;
+use crate::io::Stream;
+use crate::relay::{self, FirstBytes, RelayEnd, Terms};
+use crate::snapshot::{ChainPolicy, ClusterPolicy, TcpPolicy};
+use crate::timer::after;
+use crate::worker::LocalSnapshot;
+use bytes::Bytes;
+use dial::{Dial, DialFault, Dialled};
+use outrigger_telemetry::{ConnectionClose, UpstreamClose};
+use outrigger_traffic::pick_cluster;
+use record::{Outcome, Record};
+use std::sync::Arc;
+
+/// A connection to an endpoint that was begun before it was known that bytes are to be passed on.
+pub(crate) struct Prepared {
+    pub(crate) cluster: Arc<ClusterPolicy>,
+    /// What became of it. `Err`: no endpoint could be had.
+    pub(crate) dialled: Result<Dialled, DialFault>,
+    /// Read from the endpoint so far.
+    pub(crate) first: Bytes,
+}
+
+/// Passes the connection's bytes on until it ends. `first`: what was read of it so far.
+pub(crate) async fn serve(stream: Stream, first: Bytes, accepted: Accepted, prepared: Option<Prepared>) {
+    let (chain, cluster) = {
+        let snapshot = accepted.registration.control.snapshot();
+        let chain = Arc::clone(accepted.registration.control.chain(&snapshot));
+        let cluster = match &prepared {
+            Some(prepared) => Arc::clone(&prepared.cluster),
+            None => Arc::clone(pick(&snapshot, policy(&chain), accepted.worker.random())),
+        };
+        (chain, cluster)
+    };
+    let worker = &accepted.worker;
+    let listener = chain.listener.worker(worker.index);
+    let mut record = Record::begin(&accepted, &chain);
+    let (dialled, from_upstream) = match prepared {
+        Some(prepared) => (prepared.dialled, prepared.first),
+        None => (dial(&stream, &accepted, &cluster, policy(&chain)).await, Bytes::new()),
+    };
+    let outcome = match dialled {
+        Err(fault) => {
+            // A plain close would say that the server was there and had nothing to say.
+            relay::reset(&stream);
+            drop(stream);
+            record.not_connected(fault)
+        }
+        Ok(dialled) => {
+            record.connected(&dialled);
+            let cells = cluster.metrics.worker(worker.index);
+            let options = &policy(&chain).options;
+            let terms = Terms {
+                memory: &worker.relays,
+                listener,
+                cluster: cells,
+                idle_timeout: options.idle_timeout(),
+                deadline: after(accepted.opened, options.connection_duration_max()),
+            };
+            let first = FirstBytes {
+                from_downstream: first,
+                from_upstream,
+            };
+            let (upstream, _occupied) = dialled.into_stream();
+            // The state of a relay is small, and a dial's, which was larger, is gone.
+            let relayed = relay::relay(stream, upstream, first, &terms).await;
+            cells.connections_closed[upstream_close(relayed.end)].inc();
+            Outcome::of(relayed)
+        }
+    };
+    listener.connections_closed[outcome.close].inc();
+    listener.tcp_connection_duration.observe(accepted.opened.elapsed());
+    record.finish(&accepted, &chain, &cluster, outcome);
+}
+
+/// The chain's TCP side; only for connections whose bytes are passed on.
+fn policy(chain: &ChainPolicy) -> &TcpPolicy {
+    chain
+        .tcp
+        .as_ref()
+        .expect("a connection whose bytes are passed on has a chain that does so")
+}
+
+/// The cluster that this connection's bytes go to.
+pub(crate) fn pick<'s>(snapshot: &'s LocalSnapshot, policy: &TcpPolicy, random: u64) -> &'s Arc<ClusterPolicy> {
+    let slot = policy.clusters[pick_cluster(&policy.weights, random)];
+    snapshot
+        .cluster(slot)
+        .expect("a chain's clusters are in its snapshot")
+}
+
+/// Dials unless the client resets its connection meanwhile.
+async fn dial(
+    stream: &Stream,
+    accepted: &Accepted,
+    cluster: &Arc<ClusterPolicy>,
+    policy: &TcpPolicy,
+) -> Result<Dialled, DialFault> {
+    let mut dialling = Dial::new(Arc::clone(cluster), policy.options.connect_attempts_max());
+    // Boxed, so that the task of a connection that is served does not keep the room for a handshake.
+    let result = tokio::select! {
+        biased;
+        dialled = Box::pin(dialling.run(&accepted.worker, &accepted.ends)) => Some(dialled),
+        () = relay::failed(stream) => None,
+    };
+    result.unwrap_or_else(|| Err(dialling.given_up()))
+}
+
+fn upstream_close(end: RelayEnd) -> UpstreamClose {
+    match end {
+        RelayEnd::Closed {
+            downstream_first: true,
+        }
+        | RelayEnd::DownstreamReset => UpstreamClose::Downstream,
+        RelayEnd::Closed {
+            downstream_first: false,
+        } => UpstreamClose::Peer,
+        RelayEnd::UpstreamReset => UpstreamClose::Error,
+        RelayEnd::Idle => UpstreamClose::Idle,
+        RelayEnd::Deadline => UpstreamClose::AgeMax,
+    }
+}
+
+fn downstream_close(end: RelayEnd) -> ConnectionClose {
+    match end {
+        RelayEnd::Closed {
+            downstream_first: true,
+        } => ConnectionClose::Peer,
+        RelayEnd::Closed {
+            downstream_first: false,
+        }
+        | RelayEnd::UpstreamReset => ConnectionClose::Upstream,
+        RelayEnd::DownstreamReset => ConnectionClose::Error,
+        RelayEnd::Idle => ConnectionClose::Idle,
+        RelayEnd::Deadline => ConnectionClose::AgeMax,
+    }
+}

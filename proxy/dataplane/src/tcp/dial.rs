@@ -1,0 +1,144 @@
+//! Connecting to an endpoint of a cluster for the bytes of one downstream connection.
+
+use crate::connection::Ends;
+use crate::io::Stream;
+use crate::pick::{self, NoEndpoint, Tried};
+use crate::snapshot::{ClusterPolicy, EndpointState};
+use crate::upstream::connect;
+use crate::worker::Worker;
+use outrigger_telemetry::{ClusterMetrics, DestinationRefusal, ResponseFlags};
+use outrigger_traffic::retry::AttemptFailure;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A connection to an endpoint.
+pub(crate) struct Dialled {
+    stream: Stream,
+    occupied: Occupied,
+    /// Our address on it.
+    pub(super) local: Option<SocketAddr>,
+    pub(super) attempts: u32,
+}
+
+impl Dialled {
+    /// The connection, and its counts.
+    pub(super) fn into_stream(self) -> (Stream, Occupied) {
+        (self.stream, self.occupied)
+    }
+
+    /// The endpoint's address: for a logical endpoint that of its addresses which answered.
+    pub(super) fn address(&self) -> SocketAddr {
+        let known = self.occupied.endpoint.address;
+        self.stream.peer_address().unwrap_or(known)
+    }
+
+    /// The connection, to wait for what the endpoint says first.
+    pub(crate) fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+}
+
+/// Counts a connection at its endpoint, where balancing sees it, and at its cluster.
+pub(super) struct Occupied {
+    endpoint: Arc<EndpointState>,
+    metrics: Arc<ClusterMetrics>,
+    worker: usize,
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.endpoint.load.end();
+        self.metrics.worker(self.worker).connections_active.dec();
+    }
+}
+
+/// Why there is no connection.
+pub(crate) struct DialFault {
+    pub(super) flags: ResponseFlags,
+    pub(super) details: &'static str,
+    /// Of the endpoint that was tried last.
+    pub(super) address: Option<SocketAddr>,
+    pub(super) attempts: u32,
+    /// The client did not wait for it.
+    pub(super) downstream_gone: bool,
+}
+
+/// Dialling: the endpoints that were tried are known when it is given up halfway, too.
+pub(crate) struct Dial {
+    cluster: Arc<ClusterPolicy>,
+    attempts_max: u32,
+    tried: Tried,
+    endpoint: Option<Arc<EndpointState>>,
+}
+
+impl Dial {
+    pub(crate) fn new(cluster: Arc<ClusterPolicy>, attempts_max: u32) -> Dial {
+        Dial {
+            cluster,
+            attempts_max,
+            tried: Tried::default(),
+            endpoint: None,
+        }
+    }
+
+    /// Tries endpoints until one is connected or the attempts are used up; each attempt has the cluster's connect
+    /// timeout. Cancel safe: given up, it leaves nothing open.
+    pub(crate) async fn run(&mut self, worker: &Worker, ends: &Ends) -> Result<Dialled, DialFault> {
+        let cells = self.cluster.metrics.worker(worker.index);
+        loop {
+            let endpoint = match pick::pick(&self.cluster, worker, &mut self.tried, ends) {
+                Ok(endpoint) => endpoint,
+                Err(NoEndpoint::None) => return Err(self.fault(ResponseFlags::UH, "no_healthy_upstream")),
+                Err(NoEndpoint::Refused(DestinationRefusal::NotAllowed)) => {
+                    return Err(self.fault(ResponseFlags::UH, "destination_not_allowed"));
+                }
+                Err(NoEndpoint::Refused(DestinationRefusal::Loop)) => {
+                    return Err(self.fault(ResponseFlags::UH, "destination_loop"));
+                }
+            };
+            self.endpoint = Some(Arc::clone(&endpoint));
+            cells.attempts.inc();
+            endpoint.load.begin();
+            cells.connections_active.inc();
+            let occupied = Occupied {
+                endpoint: Arc::clone(&endpoint),
+                metrics: Arc::clone(&self.cluster.metrics),
+                worker: worker.index,
+            };
+            let fault = match connect::connect_tcp(&self.cluster, &endpoint, worker).await {
+                Ok((stream, local)) => {
+                    return Ok(Dialled {
+                        stream,
+                        occupied,
+                        local,
+                        attempts: self.tried.attempts(),
+                    });
+                }
+                Err(fault) => fault,
+            };
+            if self.tried.attempts() >= self.attempts_max {
+                let timeout = fault.failure == AttemptFailure::ConnectTimeout;
+                tracing::debug!(timeout, endpoint = %endpoint.address_text, "no endpoint could be connected to");
+                return Err(self.fault(ResponseFlags::UF | ResponseFlags::URX, fault.detail));
+            }
+        }
+    }
+
+    /// What is noted when the client did not wait for the end.
+    pub(crate) fn given_up(&self) -> DialFault {
+        DialFault {
+            downstream_gone: true,
+            ..self.fault(ResponseFlags::DC, "downstream_remote_disconnect")
+        }
+    }
+
+    fn fault(&self, flags: ResponseFlags, details: &'static str) -> DialFault {
+        DialFault {
+            flags,
+            details,
+            address: self.endpoint.as_ref().map(|endpoint| endpoint.address),
+            attempts: self.tried.attempts(),
+            downstream_gone: false,
+        }
+    }
+}

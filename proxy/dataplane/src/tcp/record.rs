@@ -1,0 +1,133 @@
+//! What is noted of a connection whose bytes are passed on, and told once at its end.
+
+use super::dial::{DialFault, Dialled};
+use super::{ConnectionClose, downstream_close, policy};
+use crate::connection::Accepted;
+use crate::relay::{RelayEnd, Relayed};
+use crate::snapshot::{ChainPolicy, ClusterPolicy};
+use outrigger_telemetry::{RequestRecord, ResponseFlags};
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+/// The story of one connection so far.
+pub(super) struct Record {
+    /// Read only where an access log wants it.
+    start_time: Option<SystemTime>,
+    upstream: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+    attempts: u32,
+}
+
+/// How it ended.
+pub(super) struct Outcome {
+    pub(super) close: ConnectionClose,
+    flags: ResponseFlags,
+    details: Option<&'static str>,
+    bytes_received: u64,
+    bytes_sent: u64,
+}
+
+impl Outcome {
+    pub(super) fn of(relayed: Relayed) -> Outcome {
+        let (flags, details) = match relayed.end {
+            RelayEnd::Closed { .. } => (ResponseFlags::NONE, None),
+            RelayEnd::DownstreamReset => (ResponseFlags::DC, Some("downstream_remote_reset")),
+            RelayEnd::UpstreamReset => (ResponseFlags::UC, Some("upstream_remote_reset")),
+            RelayEnd::Idle => (ResponseFlags::SI, Some("tcp_session_idle_timeout")),
+            RelayEnd::Deadline => (
+                ResponseFlags::DT,
+                Some("tcp_max_downstream_connection_duration"),
+            ),
+        };
+        Outcome {
+            close: downstream_close(relayed.end),
+            flags,
+            details,
+            bytes_received: relayed.bytes_up,
+            bytes_sent: relayed.bytes_down,
+        }
+    }
+}
+
+impl Record {
+    pub(super) fn begin(accepted: &Accepted, chain: &ChainPolicy) -> Record {
+        chain.listener.worker(accepted.worker.index).tcp_connections.inc();
+        Record {
+            // The chain was picked moments ago: what lies between is counted by the clock that measures it.
+            start_time: (!policy(chain).access_logs.is_empty())
+                .then(|| SystemTime::now() - accepted.opened.elapsed()),
+            upstream: None,
+            local: None,
+            attempts: 0,
+        }
+    }
+
+    pub(super) fn connected(&mut self, dialled: &Dialled) {
+        self.upstream = Some(dialled.address());
+        self.local = dialled.local;
+        self.attempts = dialled.attempts;
+    }
+
+    /// The end of a connection for which no endpoint could be had.
+    pub(super) fn not_connected(&mut self, fault: DialFault) -> Outcome {
+        self.upstream = fault.address;
+        self.attempts = fault.attempts;
+        Outcome {
+            close: if fault.downstream_gone {
+                ConnectionClose::Error
+            } else {
+                ConnectionClose::Upstream
+            },
+            flags: fault.flags,
+            details: Some(fault.details),
+            bytes_received: 0,
+            bytes_sent: 0,
+        }
+    }
+
+    pub(super) fn finish(
+        self,
+        accepted: &Accepted,
+        chain: &ChainPolicy,
+        cluster: &ClusterPolicy,
+        outcome: Outcome,
+    ) {
+        let Some(start_time) = self.start_time else { return };
+        let ends = &accepted.ends;
+        let record = RequestRecord {
+            start_time,
+            protocol: None,
+            response_code: 0,
+            response_code_details: None,
+            connection_termination_details: outcome.details,
+            response_flags: outcome.flags,
+            bytes_received: outcome.bytes_received,
+            bytes_sent: outcome.bytes_sent,
+            duration: accepted.opened.elapsed(),
+            request_duration: None,
+            response_duration: None,
+            upstream_host: self.upstream,
+            upstream_cluster: Some(cluster.config.name().as_str()),
+            upstream_local_address: self.local,
+            upstream_request_attempt_count: self.attempts,
+            route_name: None,
+            virtual_host: None,
+            downstream_remote_address: Some(ends.remote),
+            downstream_direct_remote_address: Some(ends.peer),
+            downstream_local_address: Some(ends.local),
+            requested_server_name: ends.server_name.as_deref(),
+            connection_id: accepted.registration.control.id,
+            filter_chain_name: Some(chain.config.name().as_str()),
+            request: &(),
+            response: &(),
+            trailers: None,
+        };
+        accepted.worker.with_log_line(|line| {
+            for log in policy(chain).access_logs.iter() {
+                line.clear();
+                log.format.write(&record, line);
+                log.writer.try_write(line);
+            }
+        });
+    }
+}
