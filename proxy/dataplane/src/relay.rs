@@ -181,8 +181,12 @@ impl Relay<'_> {
             listener: terms.listener,
             splices: self.splices,
         };
-        let up = self.up.poll(&mut self.downstream, &mut self.upstream, &around, cx);
-        let down = self.down.poll(&mut self.upstream, &mut self.downstream, &around, cx);
+        let up = self
+            .up
+            .poll(&mut self.downstream, &mut self.upstream, &around, cx);
+        let down = self
+            .down
+            .poll(&mut self.upstream, &mut self.downstream, &around, cx);
         let moved_up = self.up.written - up_before;
         let moved_down = self.down.written - down_before;
         if moved_up + moved_down > 0 {

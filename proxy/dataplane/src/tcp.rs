@@ -49,7 +49,10 @@ pub(crate) async fn serve(stream: Stream, first: Bytes, accepted: Accepted, prep
     let mut record = Record::begin(&accepted, &chain);
     let (dialled, from_upstream) = match prepared {
         Some(prepared) => (prepared.dialled, prepared.first),
-        None => (dial(&stream, &accepted, &cluster, policy(&chain)).await, Bytes::new()),
+        None => (
+            dial(&stream, &accepted, &cluster, policy(&chain)).await,
+            Bytes::new(),
+        ),
     };
     let outcome = match dialled {
         Err(fault) => {
@@ -81,7 +84,9 @@ pub(crate) async fn serve(stream: Stream, first: Bytes, accepted: Accepted, prep
         }
     };
     listener.connections_closed[outcome.close].inc();
-    listener.tcp_connection_duration.observe(accepted.opened.elapsed());
+    listener
+        .tcp_connection_duration
+        .observe(accepted.opened.elapsed());
     record.finish(&accepted, &chain, &cluster, outcome);
 }
 
@@ -94,7 +99,11 @@ fn policy(chain: &ChainPolicy) -> &TcpPolicy {
 }
 
 /// The cluster that this connection's bytes go to.
-pub(crate) fn pick<'s>(snapshot: &'s LocalSnapshot, policy: &TcpPolicy, random: u64) -> &'s Arc<ClusterPolicy> {
+pub(crate) fn pick<'s>(
+    snapshot: &'s LocalSnapshot,
+    policy: &TcpPolicy,
+    random: u64,
+) -> &'s Arc<ClusterPolicy> {
     let slot = policy.clusters[pick_cluster(&policy.weights, random)];
     snapshot
         .cluster(slot)

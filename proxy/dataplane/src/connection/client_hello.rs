@@ -74,7 +74,14 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
 
 /// True if the bytes begin a record with a ClientHello, as far as they go.
 fn begins_hello(bytes: &[u8]) -> bool {
-    let expected = [Some(HANDSHAKE_RECORD), Some(3), None, None, None, Some(CLIENT_HELLO)];
+    let expected = [
+        Some(HANDSHAKE_RECORD),
+        Some(3),
+        None,
+        None,
+        None,
+        Some(CLIENT_HELLO),
+    ];
     let fits = |(byte, expected): (&u8, Option<u8>)| expected.is_none_or(|expected| *byte == expected);
     bytes.iter().zip(expected).all(fits)
 }

@@ -97,7 +97,10 @@ impl Pipe {
 
     /// Takes what the source has. Only for an empty pipe.
     pub(super) fn poll_fill(&mut self, source: &TcpStream, cx: &mut Context<'_>) -> Poll<Splice> {
-        debug_assert!(self.is_empty(), "a pipe that is not empty may be full, and look like an empty socket");
+        debug_assert!(
+            self.is_empty(),
+            "a pipe that is not empty may be full, and look like an empty socket"
+        );
         loop {
             if let Err(error) = ready!(source.poll_read_ready(cx)) {
                 return Poll::Ready(Splice::Failed(error));

@@ -34,10 +34,7 @@ impl Outcome {
             RelayEnd::DownstreamReset => (ResponseFlags::DC, Some("downstream_remote_reset")),
             RelayEnd::UpstreamReset => (ResponseFlags::UC, Some("upstream_remote_reset")),
             RelayEnd::Idle => (ResponseFlags::SI, Some("tcp_session_idle_timeout")),
-            RelayEnd::Deadline => (
-                ResponseFlags::DT,
-                Some("tcp_max_downstream_connection_duration"),
-            ),
+            RelayEnd::Deadline => (ResponseFlags::DT, Some("tcp_max_downstream_connection_duration")),
         };
         Outcome {
             close: downstream_close(relayed.end),

@@ -214,7 +214,10 @@ async fn a_connection_that_no_chain_takes_is_closed_and_counted() {
     plain.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let answer = String::from_utf8_lossy(&plain.to_close().await).into_owned();
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer:?}");
-    assert!(answer.ends_with("this port speaks TLS; the request came in the clear"), "{answer:?}");
+    assert!(
+        answer.ends_with("this port speaks TLS; the request came in the clear"),
+        "{answer:?}"
+    );
     let refused = "outrigger_listener_connections_refused_total{reason=\"plain_http\"}";
     proxy.admin().wait_for_metric(refused, 1.0).await;
 

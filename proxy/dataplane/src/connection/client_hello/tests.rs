@@ -40,7 +40,11 @@ fn a_hello_is_read_once_it_is_whole_however_it_is_cut_into_records() {
     for size in [1, 3, 64, 500, 16_384] {
         let bytes = in_records_of(&whole, size);
         for end in 0..bytes.len() {
-            assert_eq!(parse(&bytes[..end]), Parsed::Partial, "records of {size}, cut at {end}");
+            assert_eq!(
+                parse(&bytes[..end]),
+                Parsed::Partial,
+                "records of {size}, cut at {end}"
+            );
         }
         assert_eq!(parse(&bytes), expected(), "records of {size}");
         assert_eq!(parse(&[&bytes, b"early data".as_slice()].concat()), expected());
