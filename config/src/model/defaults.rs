@@ -132,6 +132,8 @@ pub const MIRROR_TIMEOUT: Duration = ROUTE_TIMEOUT;
 pub const MIRRORS_MAX: usize = 1024;
 /// Bytes of a request's body that are copied for a mirror; a longer request is not mirrored to its end, and counted.
 pub const MIRROR_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a mirror's answer that are read, to be thrown away; of a longer one the connection is given up.
+pub const MIRROR_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// Path of a session cookie.
 pub const SESSION_COOKIE_PATH: &str = "/";
 /// A second address family is tried after this long without an answer of the first, as RFC 8305 recommends.

@@ -23,9 +23,39 @@ pub(crate) struct Tried {
     attempts: u32,
     /// Places among the cluster's endpoints.
     endpoints: SmallVec<[usize; 2]>,
+    wish: Option<Wish>,
+}
+
+/// Where attempts should go before a balancer is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish {
+    /// A place among the cluster's endpoints; none: the one that was wished for is not there.
+    pub(crate) endpoint: Option<usize>,
+    /// There and nowhere else, however often; else only the first attempt goes there.
+    pub(crate) strict: bool,
 }
 
 impl Tried {
+    /// Nothing yet.
+    pub(crate) fn wishing(wish: Option<Wish>) -> Tried {
+        Tried {
+            wish,
+            ..Tried::default()
+        }
+    }
+
+    /// The endpoint that is wished for; an error if it is not there and no other will do.
+    fn wished(&self) -> Result<Option<usize>, NoEndpoint> {
+        match self.wish {
+            None => Ok(None),
+            Some(Wish {
+                endpoint,
+                strict: true,
+            }) => endpoint.map(Some).ok_or(NoEndpoint::None),
+            Some(Wish { endpoint, .. }) => Ok(endpoint.filter(|place| !self.endpoints.contains(place))),
+        }
+    }
+
     /// How many attempts were picked for.
     pub(crate) fn attempts(&self) -> u32 {
         self.attempts
@@ -66,10 +96,13 @@ fn unannounced(
             NoEndpoint::Refused(refusal)
         });
     }
-    let index = cluster
-        .balancer
-        .pick(worker.random(), &tried.endpoints)
-        .ok_or(NoEndpoint::None)?;
+    let index = match tried.wished()? {
+        Some(index) => index,
+        None => cluster
+            .balancer
+            .pick(worker.random(), &tried.endpoints)
+            .ok_or(NoEndpoint::None)?,
+    };
     tried.endpoints.push(index);
     Ok(Arc::clone(&cluster.endpoints[index]))
 }

@@ -4,18 +4,22 @@
 //! 2. **sanitize** ([`sanitize`]): normalize the path; drop hop-by-hop fields; replace what an untrusted client must
 //!    not say.
 //! 3. **match** ([`decide`]): virtual host, route, action.
-//! 4. **act**: a redirect or direct response ([`respond`]), or attempts at an upstream ([`forward`]), each of which
-//!    picks an endpoint, takes a pooled connection, sends, and classifies what came ([`exchange`]).
+//! 4. **act**: a CORS preflight ([`cors`]), a redirect or a direct response ([`respond`]) is answered, or attempts are
+//!    made at an upstream ([`forward`]), each of which picks an endpoint, takes a pooled connection, sends, and
+//!    classifies what came ([`exchange`]); [`mirror`] sends copies elsewhere.
 //! 5. **record** ([`record`]): metrics and access log, once, at the end of the body.
 //!
 //! The whole request is served by one snapshot, taken at its start.
 
+mod cors;
 mod edits;
 mod exchange;
 mod forward;
+mod mirror;
 mod record;
 mod respond;
 mod sanitize;
+mod session;
 
 use crate::body::BodyLength;
 use crate::connection::{Accepted, Ends};
@@ -25,12 +29,14 @@ use crate::reply::LocalReply;
 use crate::server::Downstream;
 use crate::snapshot::{ChainPolicy, RoutePolicy};
 use crate::worker::{LocalSnapshot, Worker};
+use cors::CrossOrigin;
 use edits::Known;
 use outrigger_config::model::{self, RouteAction};
 use outrigger_http1::{KnownName, Method, RequestHead};
 use outrigger_telemetry::ListenerCells;
 use outrigger_traffic::{Found, RequestView};
 use record::Record;
+use session::Session;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -91,6 +97,9 @@ struct Request<'r> {
     record: Record,
     /// The path by which the route was found, where a header value names a part of it.
     matched_path: Option<Box<str>>,
+    /// An allowed origin other than the server's.
+    cross_origin: Option<CrossOrigin>,
+    session: Session,
 }
 
 impl Request<'_> {
@@ -120,6 +129,8 @@ pub(crate) async fn serve(
         grpc,
         record,
         matched_path: None,
+        cross_origin: None,
+        session: Session::default(),
     };
     let chain = context.chain();
     if request.record.is_logged() || chain.http().routes.names_clients {
@@ -170,6 +181,12 @@ async fn act(
     context: &RequestContext<'_>,
     taken: Taken<'_>,
 ) {
+    if let Some(policy) = &taken.policy.cors
+        && cors::begin(request, context, taken, policy)
+    {
+        // Boxed: preflights are few, and the future of every request would have room for them.
+        return Box::pin(cors::preflight(request, downstream, context, taken, policy)).await;
+    }
     match taken.route.action() {
         RouteAction::Forward(policy) => forward::forward(request, downstream, context, taken, policy).await,
         RouteAction::Redirect(redirect) => {
@@ -195,6 +212,8 @@ pub(crate) async fn refuse(
         grpc: false,
         record,
         matched_path: None,
+        cross_origin: None,
+        session: Session::default(),
     };
     let reason = match reply {
         LocalReply::Malformed { reason, .. } => reason,

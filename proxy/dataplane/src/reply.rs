@@ -40,6 +40,8 @@ pub(crate) enum LocalReply {
     HeadTimeout,
     /// The request's body is longer than the route allows.
     BodyTooLarge,
+    /// The response's body is longer than the route allows.
+    ResponseTooLong,
     /// The request cannot be parsed; the reason is the parser's, the status too.
     Malformed { status: u16, reason: &'static str },
     /// The request's path cannot be normalized.
@@ -115,6 +117,15 @@ impl LocalReply {
                     ResponseFlags::NONE,
                     "request_payload_too_large",
                     "request body too large\n",
+                )
+            },
+            LocalReply::ResponseTooLong => Answer {
+                grpc_status: grpc::RESOURCE_EXHAUSTED,
+                ..Answer::new(
+                    502,
+                    ResponseFlags::UPE,
+                    "response_payload_too_large",
+                    "upstream response too large\n",
                 )
             },
             LocalReply::Malformed { status, reason } => {
@@ -215,6 +226,7 @@ mod tests {
             (LocalReply::StreamIdle { request_done: false }, 408, grpc::UNKNOWN),
             (LocalReply::HeadTimeout, 408, grpc::UNKNOWN),
             (LocalReply::BodyTooLarge, 413, grpc::RESOURCE_EXHAUSTED),
+            (LocalReply::ResponseTooLong, 502, grpc::RESOURCE_EXHAUSTED),
             (
                 LocalReply::Malformed {
                     status: 400,

@@ -24,14 +24,18 @@ pub struct DiscoveredEndpoint {
 
 use bytes::Bytes;
 use ipnet::IpNet;
-use outrigger_config::model::{self, FilterChainMatch, MeshConfig, Name, ServerNameMatch, Transport};
+use outrigger_config::model::{
+    self, FilterChainMatch, Fraction, MeshConfig, Name, ServerNameMatch, Transport,
+};
 use outrigger_identity::{FileStamp, UpstreamIdentity};
 use outrigger_telemetry::{AccessLogFormat, AccessLogWriter, ClusterMetrics, ListenerMetrics, RouteMetrics};
 use outrigger_traffic::retry::RetryBudget;
-use outrigger_traffic::{Balancer, EndpointLoad, RouteTable, TokenBucket};
+use outrigger_traffic::{
+    Balancer, CorsPolicy, EndpointLoad, RouteTable, SessionKey, SessionPolicy, SessionTable, TokenBucket,
+};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// Index of a filter chain in [`Snapshot`]; stays the same across snapshots for as long as the chain's identity does.
@@ -360,6 +364,8 @@ pub(crate) struct RoutesPolicy {
     pub(crate) table: RouteTable,
     /// Indices as in the model.
     pub(crate) virtual_hosts: Vec<Arc<[RoutePolicy]>>,
+    /// Clusters of routes that have a session cookie.
+    pub(crate) session_clusters: Box<[ClusterSlot]>,
     /// Some header value names the client's address.
     pub(crate) names_clients: bool,
     /// Counts of requests that no route took.
@@ -372,6 +378,10 @@ pub(crate) struct RoutePolicy {
     pub(crate) clusters: Vec<ClusterSlot>,
     /// Cumulative weights of `clusters`.
     pub(crate) weights: Vec<u32>,
+    /// Clusters that get copies, and the share of requests that each gets.
+    pub(crate) mirrors: Box<[(ClusterSlot, Fraction)]>,
+    pub(crate) cors: Option<Arc<CorsPolicy>>,
+    pub(crate) session: Option<Box<SessionPolicy>>,
     /// Some header value names a variable of the path, which a rewrite may change.
     pub(crate) names_path: bool,
     pub(crate) metrics: Arc<RouteMetrics>,
@@ -387,12 +397,21 @@ pub struct ClusterPolicy {
     pub(crate) balancer: Balancer,
     /// There if endpoints are where downstream connections were meant for.
     pub(crate) destinations: Option<DestinationsPolicy>,
+    /// Made by the compiler where a route has a session cookie.
+    pub(crate) sessions: OnceLock<SessionTable>,
     pub(crate) tls: Option<UpstreamTlsPolicy>,
     pub(crate) shared: Arc<ClusterShared>,
     pub(crate) metrics: Arc<ClusterMetrics>,
 }
 
 impl ClusterPolicy {
+    /// Its endpoints by what session cookies say of them.
+    pub(crate) fn sessions(&self) -> &SessionTable {
+        let key = |endpoint: &Arc<EndpointState>| endpoint.session_key(self.config.name().as_str());
+        self.sessions
+            .get_or_init(|| SessionTable::new(self.endpoints.iter().map(key)))
+    }
+
     /// The cluster's configuration.
     pub fn config(&self) -> &Arc<model::Cluster> {
         &self.config
@@ -471,9 +490,18 @@ pub struct EndpointState {
     pub(crate) load: Arc<EndpointLoad>,
     /// What connections begin with: a PROXY protocol header.
     pub(crate) preface: Option<Bytes>,
+    /// Made when it is first asked for.
+    pub(crate) session_key: OnceLock<SessionKey>,
 }
 
 impl EndpointState {
+    /// What a session cookie says of it; `cluster` is its cluster's name.
+    pub(crate) fn session_key(&self, cluster: &str) -> SessionKey {
+        *self
+            .session_key
+            .get_or_init(|| SessionKey::of(cluster, &self.address_text))
+    }
+
     /// The same endpoint with a pool of its own, whose connections begin with `preface`.
     pub(crate) fn with_preface(&self, id: u64, preface: Option<Bytes>) -> EndpointState {
         EndpointState {
@@ -483,6 +511,7 @@ impl EndpointState {
             alternatives: self.alternatives.clone(),
             load: Arc::clone(&self.load),
             preface,
+            session_key: self.session_key.clone(),
         }
     }
 

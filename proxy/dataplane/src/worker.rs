@@ -99,6 +99,8 @@ pub(crate) struct Worker {
     random: Cell<u64>,
     draining: Cell<bool>,
     drain_idle_grace: Cell<Duration>,
+    /// Copies of requests that are being made or sent.
+    pub(crate) mirrors: Cell<usize>,
     log_line: RefCell<Vec<u8>>,
     pub(crate) spares: Rc<Spares>,
     pub(crate) relays: RelayMemory,
@@ -343,6 +345,7 @@ async fn serve(seed: Seed) {
         random: Cell::new(fastrand::u64(..)),
         draining: Cell::new(false),
         drain_idle_grace: Cell::new(DRAIN_IDLE_GRACE),
+        mirrors: Cell::new(0),
         log_line: RefCell::default(),
         spares: Rc::default(),
         relays: RelayMemory::default(),

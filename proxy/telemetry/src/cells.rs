@@ -7,8 +7,9 @@ use crate::cell::labelled::{CounterBy, FlagCounters, RefusalCounters};
 use crate::cell::{Counter, Gauge, Histogram, Series, SharedCounter, SharedGauge};
 use crate::flags::ResponseFlags;
 use crate::labels::{
-    CodeClass, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, DestinationRefusal,
-    Detected, HttpProtocol, RetryReason, SpliceFallback, TlsFailure, UpstreamClose,
+    CodeClass, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
+    DestinationRefusal, Detected, HttpProtocol, MirrorDrop, RetryReason, SessionCookieUse, SpliceFallback,
+    TlsFailure, TooLongResponse, UpstreamClose,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
@@ -126,6 +127,19 @@ cells! {
         request_bytes: Counter = "outrigger_route_request_bytes_total",
         /// Response body bytes.
         response_bytes: Counter = "outrigger_route_response_bytes_total",
+        /// Responses longer than the route allows, by what became of them.
+        responses_too_long: CounterBy<TooLongResponse, { TooLongResponse::COUNT }> =
+            "outrigger_route_responses_too_long_total",
+        /// Cross-origin requests to routes with a CORS policy, preflights included, by whether their origin is allowed.
+        cors_requests: CounterBy<CorsOrigin, { CorsOrigin::COUNT }> = "outrigger_route_cors_requests_total",
+        /// Requests to routes with a session cookie, by what became of their cookie.
+        session_cookies: CounterBy<SessionCookieUse, { SessionCookieUse::COUNT }> =
+            "outrigger_route_session_cookies_total",
+        /// Copies of requests that a mirror has answered, whatever its status.
+        mirrored: Counter = "outrigger_route_mirrored_total",
+        /// Copies of requests that did not get as far as an answer, by reason.
+        mirrors_dropped: CounterBy<MirrorDrop, { MirrorDrop::COUNT }> =
+            "outrigger_route_mirrors_dropped_total",
     }
 
     /// What one worker counts for a cluster.

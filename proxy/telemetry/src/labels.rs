@@ -214,6 +214,56 @@ labels! {
         Loop = "loop",
     }
 
+    /// What became of a response that is longer than its route allows.
+    pub enum TooLongResponse = "result" {
+        /// It announced its length: 502 was sent instead.
+        Refused = "refused",
+        /// Its length showed while it streamed: it was cut.
+        Cut = "cut",
+    }
+
+    /// Whether a cross-origin request's origin is allowed.
+    pub enum CorsOrigin = "origin" {
+        /// It is.
+        Valid = "valid",
+        /// It is not.
+        Invalid = "invalid",
+    }
+
+    /// What became of a session cookie.
+    pub enum SessionCookieUse = "result" {
+        /// The endpoint that it names is there: the request went to it.
+        Kept = "kept",
+        /// There was none that could be read.
+        New = "new",
+        /// The endpoint that it names is not there any more: the request went to another.
+        Moved = "moved",
+        /// The same, and the route sends such requests nowhere else: 503.
+        Refused = "refused",
+    }
+
+    /// Why a copy of a request was dropped.
+    pub enum MirrorDrop = "reason" {
+        /// The worker had as many copies under way as it may.
+        Limit = "limit",
+        /// The request's body is longer than what is copied.
+        BodyTooLong = "body_too_long",
+        /// The request ended before its body did.
+        Incomplete = "incomplete",
+        /// The mirror's cluster has no endpoint.
+        NoEndpoint = "no_endpoint",
+        /// No connection to the mirror could be made.
+        Connect = "connect",
+        /// The mirror broke off before the end of its answer.
+        Failed = "failed",
+        /// The mirror took too long.
+        Timeout = "timeout",
+        /// The mirror's answer is longer than what is read to be thrown away.
+        AnswerTooLong = "answer_too_long",
+        /// The process ended.
+        Drain = "drain",
+    }
+
     /// Why an attempt was followed by another.
     pub enum RetryReason = "reason" {
         /// No connection could be made.

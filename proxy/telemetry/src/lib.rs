@@ -24,8 +24,9 @@ pub use cell::{Counter, Gauge, Histogram, SharedCounter, SharedGauge};
 pub use cells::{ClusterCells, ListenerCells, ProcessMetrics, RouteCells};
 pub use flags::ResponseFlags;
 pub use labels::{
-    CodeClass, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, DestinationRefusal,
-    Detected, HttpProtocol, RetryReason, SpliceFallback, TlsFailure, UpstreamClose,
+    CodeClass, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
+    DestinationRefusal, Detected, HttpProtocol, MirrorDrop, RetryReason, SessionCookieUse, SpliceFallback,
+    TlsFailure, TooLongResponse, UpstreamClose,
 };
 pub use metrics::{ClusterMetrics, LabelledCells, ListenerMetrics, Metrics, RouteMetrics};
 pub use reference::reference;

@@ -21,7 +21,7 @@ mod weights;
 
 pub use load::EndpointLoad;
 
-use outrigger_config::model::LoadBalancing;
+use outrigger_config::model::{Fraction, LoadBalancing};
 use rotation::{Position, Rotation};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -43,6 +43,12 @@ pub fn pick_cluster(cumulative: &[u32], random: u64) -> usize {
     cumulative
         .partition_point(|&end| u64::from(end) <= point)
         .min(before.len())
+}
+
+/// True if `random` (any 64 bits, uniform) falls within the share.
+pub fn falls_within(fraction: Fraction, random: u64) -> bool {
+    weights::below(random, u64::from(Fraction::ALL.parts_per_million()))
+        < u64::from(fraction.parts_per_million())
 }
 
 /// Picks endpoints of one cluster, by the indices that they were given in.

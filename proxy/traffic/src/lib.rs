@@ -6,25 +6,31 @@
 //! in. It answers with indices into the model, and leaves acting on them to the data plane.
 //!
 //! * [`RouteTable`]: virtual hosts and routes, found in time that does not grow with their number.
-//! * [`Balancer`], [`EndpointLoad`], [`pick_cluster`]: endpoints and weighted clusters.
+//! * [`Balancer`], [`EndpointLoad`], [`pick_cluster`], [`falls_within`]: endpoints, weighted clusters, shares.
 //! * [`retry`]: the default retry and the [`RetryBudget`].
 //! * [`TokenBucket`]: how often something may happen.
 //! * [`path`]: normalization of request paths, before anything is matched.
 //! * [`rewrite`]: paths and `location` headers as routes rewrite them; [`template`]: what path variables took.
+//! * [`CorsPolicy`]: whether another origin's scripts may read an answer.
+//! * [`SessionPolicy`], [`SessionKey`], [`SessionTable`]: cookies that keep a client at an endpoint.
 //! * [`header_value`]: header values that are put together from what is known of a request.
 
 mod balancing;
+mod cors;
 pub mod header_value;
 mod pace;
 pub mod path;
 pub mod retry;
 pub mod rewrite;
 mod routing;
+mod session;
 pub mod template;
 
-pub use balancing::{Balancer, EndpointLoad, pick_cluster};
+pub use balancing::{Balancer, EndpointLoad, falls_within, pick_cluster};
+pub use cors::{CorsDecision, CorsPolicy};
 pub use pace::TokenBucket;
 pub use retry::RetryBudget;
 pub use routing::{
     Explanation, Found, Mismatch, RefusedRoute, RequestView, RouteTable, TakenRoute, TakenVirtualHost,
 };
+pub use session::{SessionKey, SessionPolicy, SessionTable};

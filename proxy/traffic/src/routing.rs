@@ -14,6 +14,8 @@ mod paths;
 
 pub use explanation::{Explanation, Mismatch, RefusedRoute, TakenRoute, TakenVirtualHost};
 
+pub(crate) use conditions::value_matches;
+
 use hosts::Hosts;
 use outrigger_config::model::{RouteConfiguration, VirtualHost};
 use paths::{Candidates, PathIndex};

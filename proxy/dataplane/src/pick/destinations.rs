@@ -11,7 +11,7 @@ use lru::LruCache;
 use outrigger_traffic::EndpointLoad;
 use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::time::Instant;
 
 /// All destinations of a worker, by the key of their cluster's policy.
@@ -66,6 +66,7 @@ impl Destinations {
             alternatives: Box::default(),
             load: Arc::new(EndpointLoad::new()),
             preface: None,
+            session_key: OnceLock::new(),
         });
         worker.pools.admit(endpoint.id);
         cells.destinations.inc();

@@ -5,6 +5,7 @@
 //!
 //! [`STREAM_BUFFER_BYTES_MAX`]: outrigger_config::model::defaults::STREAM_BUFFER_BYTES_MAX
 
+use super::mirror::MirrorCopy;
 use crate::body::{BodyFrame, BodyLength};
 use crate::error::{AttemptError, DownstreamError};
 use crate::reply::LocalReply;
@@ -56,6 +57,8 @@ pub(super) struct Limits {
     pub(super) stream_idle: Option<Duration>,
     /// Bytes of request body.
     pub(super) body_bytes_max: Option<u64>,
+    /// Bytes of response body.
+    pub(super) response_bytes_max: Option<u64>,
 }
 
 /// The request's body as far as it was read: kept for a second attempt while it is small.
@@ -75,6 +78,8 @@ pub(super) struct Exchange<'x, 'd> {
     worker: &'x Worker,
     limits: Limits,
     replay: Replay,
+    /// Copies the request for mirrors.
+    copy: Option<Box<MirrorCopy>>,
     /// The request's body was read to its end.
     request_done: bool,
     /// The current attempt has sent the request to its end.
@@ -111,6 +116,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
                 whole: true,
                 next: 0,
             },
+            copy: None,
             request_done: false,
             sent: false,
             flushed: false,
@@ -125,6 +131,20 @@ impl<'x, 'd> Exchange<'x, 'd> {
             exchange.end_of_request(now);
         }
         exchange
+    }
+
+    /// Copies the request for mirrors from here on.
+    pub(super) fn copy_to(&mut self, copy: Option<Box<MirrorCopy>>) {
+        self.copy = copy;
+        if self.request_done {
+            self.send_copy();
+        }
+    }
+
+    fn send_copy(&mut self) {
+        if let Some(copy) = self.copy.take() {
+            copy.send(self.replay.trailers.as_deref());
+        }
     }
 
     /// True if all that was read of the body can be sent again.
@@ -255,6 +275,9 @@ impl<'x, 'd> Exchange<'x, 'd> {
                     return Err(Stop::Reply(LocalReply::BodyTooLarge));
                 }
                 self.keep(&bytes);
+                if self.copy.as_mut().is_some_and(|copy| !copy.add(&bytes)) {
+                    self.copy = None;
+                }
                 upstream.send_data(bytes, end)?;
                 if end {
                     self.sent = true;
@@ -310,6 +333,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
         self.request_done = true;
         self.request_ended = Some(now);
         self.deadline = earlier(self.deadline, after(now, self.limits.route_timeout));
+        self.send_copy();
     }
 
     fn poll_response(
@@ -329,7 +353,15 @@ impl<'x, 'd> Exchange<'x, 'd> {
             *moved = true;
             match frame? {
                 BodyFrame::Data { bytes, end } => {
-                    self.response_bytes += bytes.len() as u64;
+                    let response_bytes = self.response_bytes + bytes.len() as u64;
+                    if self
+                        .limits
+                        .response_bytes_max
+                        .is_some_and(|max| response_bytes > max)
+                    {
+                        return Poll::Ready(Err(Stop::Reply(LocalReply::ResponseTooLong)));
+                    }
+                    self.response_bytes = response_bytes;
                     self.downstream.send_data(bytes, end)?;
                     if end {
                         return Poll::Ready(Ok(None));

@@ -2,8 +2,8 @@
 
 use super::edits::{Known, edit_request};
 use super::exchange::{self, Exchange, Limits, Stop};
-use super::respond;
 use super::{Request, RequestContext, Taken, is_idempotent};
+use super::{mirror, respond, session};
 use crate::body::BodyLength;
 use crate::error::{AttemptError, DownstreamError};
 use crate::head::{grpc_timeout, grpc_timeout_text};
@@ -16,7 +16,7 @@ use crate::upstream::Upstream;
 use crate::worker::Worker;
 use outrigger_config::model::Forward;
 use outrigger_http1::{KnownName, RequestHead};
-use outrigger_telemetry::{ClusterCells, CodeClass, DestinationRefusal, RetryReason};
+use outrigger_telemetry::{ClusterCells, CodeClass, DestinationRefusal, RetryReason, TooLongResponse};
 use outrigger_traffic::retry::{AttemptFailure, Decision, default_decision};
 use outrigger_traffic::{pick_cluster, rewrite};
 use std::rc::Rc;
@@ -32,7 +32,12 @@ pub(super) async fn forward(
     policy: &Forward,
 ) {
     let worker = context.worker();
-    let slot = taken.policy.clusters[pick_cluster(&taken.policy.weights, worker.random())];
+    let with_session = match &taken.policy.session {
+        Some(policy) => session::begin(request, context, taken, policy),
+        None => None,
+    };
+    let slot = with_session
+        .unwrap_or_else(|| taken.policy.clusters[pick_cluster(&taken.policy.weights, worker.random())]);
     let cluster = context
         .snapshot
         .cluster(slot)
@@ -54,6 +59,9 @@ pub(super) async fn forward(
     rewrite_request(request, context, taken, policy);
     let active = ActiveRequest::begin(cluster, worker);
     let mut exchange = Exchange::new(downstream, worker, limits, request.length);
+    if !taken.policy.mirrors.is_empty() {
+        exchange.copy_to(mirror::begin(request, context, taken));
+    }
     let ended = attempts(request, &mut exchange, context, taken, cluster, &active).await;
     request.record.bytes_received = exchange.request_bytes;
     request.record.bytes_sent = exchange.response_bytes;
@@ -80,6 +88,14 @@ pub(super) async fn forward(
             None
         }
     };
+    if reply == Some(LocalReply::ResponseTooLong) {
+        let result = if request.record.has_started() {
+            TooLongResponse::Cut
+        } else {
+            TooLongResponse::Refused
+        };
+        taken.policy.metrics.worker(worker.index).responses_too_long[result].inc();
+    }
     match reply {
         Some(_) if request.record.has_started() => {
             let answer = reply.map(LocalReply::answer);
@@ -115,6 +131,7 @@ fn limits(request: &Request<'_>, context: &RequestContext<'_>, taken: Taken<'_>,
             .stream_idle_timeout()
             .unwrap_or_else(|| context.chain().http().options.stream_idle_timeout()),
         body_bytes_max: taken.route.request_body_bytes_max(),
+        response_bytes_max: taken.route.response_body_bytes_max(),
     }
 }
 
@@ -151,13 +168,13 @@ fn rewrite_request(
 }
 
 /// A request counted as active at its cluster.
-struct ActiveRequest<'a> {
+pub(super) struct ActiveRequest<'a> {
     cluster: &'a Arc<ClusterPolicy>,
-    cells: &'a ClusterCells,
+    pub(super) cells: &'a ClusterCells,
 }
 
 impl<'a> ActiveRequest<'a> {
-    fn begin(cluster: &'a Arc<ClusterPolicy>, worker: &Worker) -> ActiveRequest<'a> {
+    pub(super) fn begin(cluster: &'a Arc<ClusterPolicy>, worker: &Worker) -> ActiveRequest<'a> {
         cluster.shared.requests_active.fetch_add(1, Ordering::Relaxed);
         let cells = cluster.metrics.worker(worker.index);
         cells.requests_active.inc();
@@ -176,10 +193,10 @@ impl Drop for ActiveRequest<'_> {
 }
 
 /// An attempt counted as active at its endpoint.
-struct ActiveAttempt(Arc<EndpointState>);
+pub(super) struct ActiveAttempt(Arc<EndpointState>);
 
 impl ActiveAttempt {
-    fn begin(endpoint: Arc<EndpointState>) -> ActiveAttempt {
+    pub(super) fn begin(endpoint: Arc<EndpointState>) -> ActiveAttempt {
         endpoint.load.begin();
         ActiveAttempt(endpoint)
     }
@@ -209,7 +226,7 @@ async fn attempts(
     active: &ActiveRequest<'_>,
 ) -> Result<(), Stop> {
     let worker = context.worker();
-    let mut tried = Tried::default();
+    let mut tried = Tried::wishing(request.session.wish);
     let mut _budgeted = None;
     loop {
         let endpoint = pick(cluster, worker, &mut tried, context.ends())
@@ -310,7 +327,15 @@ async fn attempt(
     request
         .record
         .upstream_answered(exchange.response.status, worker.now());
+    if let (Some(max), BodyLength::Exact(length)) = (taken.route.response_body_bytes_max(), length)
+        && length > max
+    {
+        return Err(Stop::Reply(LocalReply::ResponseTooLong));
+    }
     respond::prepare(context, request, taken, &mut exchange.response);
+    if let Some(policy) = &taken.policy.session {
+        session::finish(request, policy, cluster, endpoint, &mut exchange.response.fields);
+    }
     // An answer of known length before the request's end does without the rest. One that streams may well wait for it:
     // what is left of the request when the response ends decides then.
     let wants_all = exchange.request_done() || length == BodyLength::Unknown;

@@ -1,5 +1,6 @@
 //! Responses that come from here: local replies, redirects, direct responses; and what every response goes through.
 
+use super::cors;
 use super::edits::edit_response;
 use super::sanitize::proxy_header;
 use super::{Request, RequestContext, Taken};
@@ -133,7 +134,8 @@ pub(super) async fn direct(
     send(request, downstream, context, Some(taken), head, body).await;
 }
 
-async fn send(
+/// Sends a response from here.
+pub(super) async fn send(
     request: &mut Request<'_>,
     downstream: &mut Downstream<'_>,
     context: &RequestContext<'_>,
@@ -232,5 +234,8 @@ fn finish_head(
             request.head,
             &known,
         );
+        if let Some(policy) = &taken.policy.cors {
+            cors::finish(policy, request.cross_origin.as_ref(), fields);
+        }
     }
 }

@@ -81,6 +81,12 @@ impl Compiler {
         }
         let generation = previous.map_or(0, |previous| previous.generation) + 1;
         drop(slots);
+        // Made here, so that no request has to wait for a table.
+        for slot in routes.iter().flat_map(|routes| &routes.session_clusters) {
+            if let Some(cluster) = &clusters[slot.0 as usize] {
+                cluster.sessions();
+            }
+        }
         Ok(Snapshot {
             generation,
             revision: previous.map_or(0, |previous| previous.revision) + 1,

@@ -61,7 +61,8 @@ fn query_holds(condition: &QueryMatch, query: Option<&str>) -> bool {
     value.is_some_and(|value| value_matches(condition.value(), value)) != condition.invert()
 }
 
-fn value_matches(wanted: &StringMatch, value: &[u8]) -> bool {
+/// True if a value is as wanted.
+pub(crate) fn value_matches(wanted: &StringMatch, value: &[u8]) -> bool {
     match wanted {
         StringMatch::Exact(text) => value == text.as_bytes(),
         StringMatch::Prefix(text) => value.starts_with(text.as_bytes()),

@@ -159,6 +159,7 @@ impl Compiler {
             endpoints,
             balancer,
             destinations,
+            sessions: OnceLock::new(),
             tls,
             shared,
             metrics: self.metrics.cluster(config.name().as_str()),
@@ -186,6 +187,7 @@ impl Compiler {
                 alternatives: Box::default(),
                 load: Arc::new(EndpointLoad::new()),
                 preface: None,
+                session_key: OnceLock::new(),
             }),
         };
         members.map(|(address, weight)| (state(address), weight)).unzip()
@@ -215,6 +217,7 @@ impl Compiler {
             alternatives: found.iter().map(|endpoint| endpoint.address).collect(),
             load: same.map_or_else(|| Arc::new(EndpointLoad::new()), |same| Arc::clone(&same.load)),
             preface: None,
+            session_key: OnceLock::new(),
         };
         (vec![Arc::new(state)], vec![1])
     }

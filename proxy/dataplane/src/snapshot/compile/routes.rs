@@ -42,19 +42,23 @@ impl Compiler {
                     .zip(&before.virtual_hosts)
             })
             .collect();
-        let virtual_hosts = config
+        let virtual_hosts: Vec<Arc<[RoutePolicy]>> = config
             .virtual_hosts()
             .iter()
             .map(|host| match known.get(&Arc::as_ptr(host)) {
                 Some(policies) => Arc::clone(policies),
-                None => host
-                    .routes()
-                    .iter()
-                    .map(|route| self.route(config, host, route, slots))
-                    .collect(),
+                None => self.virtual_host(config, host, slots),
             })
             .collect();
+        let has_session = |route: &&RoutePolicy| route.session.is_some();
+        let session_clusters = virtual_hosts
+            .iter()
+            .flat_map(|routes| routes.iter())
+            .filter(has_session)
+            .flat_map(|route| route.clusters.iter().copied())
+            .collect();
         RoutesPolicy {
+            session_clusters,
             config: Arc::clone(config),
             table: match before {
                 Some(before) => RouteTable::recompile(config, &before.table),
@@ -71,21 +75,49 @@ impl Compiler {
         }
     }
 
+    fn virtual_host(
+        &self,
+        config: &model::RouteConfiguration,
+        host: &model::VirtualHost,
+        slots: &HashMap<&Name, ClusterSlot>,
+    ) -> Arc<[RoutePolicy]> {
+        let compiled = |cors: &model::Cors| Arc::new(CorsPolicy::compile(cors));
+        let cors = host.cors().as_ref().map(compiled);
+        let policy = |route: &model::Route| {
+            let cors = match route.cors() {
+                Some(own) => own.as_ref().map(compiled),
+                None => cors.clone(),
+            };
+            self.route(config, host, route, slots, cors)
+        };
+        host.routes().iter().map(policy).collect()
+    }
+
     fn route(
         &self,
         config: &model::RouteConfiguration,
         host: &model::VirtualHost,
         route: &model::Route,
         slots: &HashMap<&Name, ClusterSlot>,
+        cors: Option<Arc<CorsPolicy>>,
     ) -> RoutePolicy {
         let mut clusters = Vec::new();
         let mut weights = Vec::new();
+        let mut mirrors = Vec::new();
+        let mut session = None;
         if let RouteAction::Forward(forward) = route.action() {
             let mut sum = 0;
             for target in forward.clusters() {
                 sum += target.weight();
                 clusters.push(slots[target.cluster()]);
                 weights.push(sum);
+            }
+            session = forward
+                .session_cookie()
+                .as_ref()
+                .map(|cookie| Box::new(SessionPolicy::compile(cookie)));
+            for mirror in forward.mirrors() {
+                mirrors.push((slots[mirror.cluster()], mirror.fraction()));
             }
         }
         let metrics = self.metrics.route(
@@ -96,6 +128,9 @@ impl Compiler {
         RoutePolicy {
             clusters,
             weights,
+            mirrors: mirrors.into(),
+            cors,
+            session,
             names_path: value_parts(host, route).any(|part| matches!(part, HeaderValuePart::PathVariable(_))),
             metrics,
         }
