@@ -9,9 +9,11 @@ mod action;
 mod alike;
 mod chain;
 mod cluster;
+mod discovery;
 mod headers;
 mod http;
 mod listener;
+mod proxy_protocol;
 mod reader;
 mod route;
 mod route_match;
@@ -26,6 +28,7 @@ mod tcp;
 mod tls;
 mod tree;
 mod unsupported;
+mod upgrades;
 pub(crate) mod write;
 
 #[cfg(test)]

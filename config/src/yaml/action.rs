@@ -3,11 +3,11 @@
 use super::reader::{Fields, Reader};
 use super::scalar::{self, Problem, problem, problem_with_help};
 use super::shapes::{DIRECT_RESPONSE, FORWARD, REDIRECT, REGEX_REWRITE};
-use super::targets;
 use super::tree::Node;
+use super::{targets, upgrades};
 use crate::model::{
-    DirectResponse, Forward, PathMatch, PathRewrite, Redirect, RedirectPath, RegexRewrite, RouteAction,
-    RouteMatch, defaults,
+    ConnectAction, DirectResponse, Forward, PathMatch, PathRewrite, Redirect, RedirectPath, RegexRewrite,
+    RouteAction, RouteMatch, defaults,
 };
 use regex::Regex;
 
@@ -18,6 +18,8 @@ pub(super) enum Matched {
     Prefix,
     Template,
     Regex,
+    /// There is no path.
+    Connect,
     /// The match is wrong itself.
     Unknown,
 }
@@ -25,6 +27,7 @@ pub(super) enum Matched {
 impl From<&RouteMatch> for Matched {
     fn from(matches: &RouteMatch) -> Matched {
         match matches.path {
+            _ if matches.connect => Matched::Connect,
             PathMatch::Exact(_) | PathMatch::Prefix(_) => Matched::Prefix,
             PathMatch::Template(_) => Matched::Template,
             PathMatch::Regex(_) => Matched::Regex,
@@ -60,6 +63,9 @@ fn forward(reader: &mut Reader<'_>, node: &Node, matched: Matched) -> Option<For
     let host_rewrite = fields.parsed(reader, "host_rewrite", scalar::authority);
     let timeout = fields.duration_or_off(reader, "timeout");
     let stream_idle_timeout = fields.duration_or_off(reader, "stream_idle_timeout");
+    let upgrades = upgrades::upgrades(reader, &fields);
+    let upgrade_idle_timeout = fields.duration_or_off(reader, "upgrade_idle_timeout");
+    let connect = connect(reader, &fields, matched);
     Some(Forward {
         clusters,
         path_rewrite,
@@ -67,12 +73,29 @@ fn forward(reader: &mut Reader<'_>, node: &Node, matched: Matched) -> Option<For
         timeout: timeout.unwrap_or(Some(defaults::ROUTE_TIMEOUT)),
         timeout_explicit: timeout.is_some(),
         stream_idle_timeout,
-        upgrades: None,
-        upgrade_idle_timeout: None,
-        connect: crate::model::ConnectAction::Terminate,
+        upgrades,
+        upgrade_idle_timeout,
+        connect: connect.unwrap_or(ConnectAction::Terminate),
         mirrors: Vec::new(),
         session_cookie: None,
     })
+}
+
+fn connect(reader: &mut Reader<'_>, fields: &Fields<'_>, matched: Matched) -> Option<ConnectAction> {
+    let words = [
+        ("terminate", ConnectAction::Terminate),
+        ("pass", ConnectAction::Pass),
+    ];
+    if fields.entry("connect").is_some() && !matches!(matched, Matched::Connect | Matched::Unknown) {
+        let message = "`connect` on a route that takes no CONNECT requests";
+        let help = "only one with `match: {connect: true}` does";
+        reader.fault_with_help(fields.key_span_of("connect"), message, help);
+    }
+    if fields.entry("upgrades").is_some() && matched == Matched::Connect {
+        let message = "`upgrades` has no effect on a route that takes CONNECT requests";
+        reader.warn(fields.key_span_of("upgrades"), message, "remove it");
+    }
+    fields.choice(reader, "connect", &words)
 }
 
 fn path_rewrite(reader: &mut Reader<'_>, fields: &Fields<'_>, matched: Matched) -> Option<PathRewrite> {
@@ -80,13 +103,19 @@ fn path_rewrite(reader: &mut Reader<'_>, fields: &Fields<'_>, matched: Matched) 
     let what = match matched {
         Matched::Template => Some("template"),
         Matched::Regex => Some("regex"),
-        Matched::Prefix | Matched::Unknown => None,
+        Matched::Prefix | Matched::Connect | Matched::Unknown => None,
     };
     if let (Some(what), true) = (what, fields.entry("prefix_rewrite").is_some()) {
         let message =
             format!("`prefix_rewrite` on a route that matches by `{what}`: there is no prefix to replace");
         let help = "use `regex_rewrite`, or match by `prefix` or `path`";
         reader.fault_with_help(fields.key_span_of("prefix_rewrite"), message, help);
+    }
+    for name in ["prefix_rewrite", "regex_rewrite"] {
+        if matched == Matched::Connect && fields.entry(name).is_some() {
+            let message = format!("`{name}` on a route that takes CONNECT requests, which have no path");
+            reader.fault_with_help(fields.key_span_of(name), message, "remove it");
+        }
     }
     let regex = fields
         .node(reader, "regex_rewrite")

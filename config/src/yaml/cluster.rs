@@ -4,8 +4,10 @@ use super::listener::{http2, tcp_keepalive};
 use super::reader::{Fields, Reader};
 use super::shapes::{CLUSTER, ENDPOINT, POOL};
 use super::tree::Node;
-use super::{Unique, tls};
-use crate::model::{Cluster, Endpoint, LoadBalancing, Name, PoolOptions, UpstreamProtocol, defaults};
+use super::{Unique, discovery, proxy_protocol, scalar, tls};
+use crate::model::{
+    Cluster, Discovery, Endpoint, LoadBalancing, Name, PoolOptions, UpstreamProtocol, defaults,
+};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -15,6 +17,7 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
     if let Some(name) = &name {
         names.insert(reader, name.clone(), fields.span_of("name"));
     }
+    let discovery = discovery::discovery(reader, &fields);
     let endpoints = endpoints(reader, &fields);
     let balancing = [
         ("round_robin", LoadBalancing::RoundRobin),
@@ -24,6 +27,7 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
     let load_balancing = fields
         .choice(reader, "load_balancing", &balancing)
         .unwrap_or(LoadBalancing::RoundRobin);
+    warn_of_balancing(reader, &fields, &discovery);
     let tls = fields
         .node(reader, "tls")
         .and_then(|node| tls::upstream(reader, node));
@@ -37,12 +41,12 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
         .map(|count| count as usize);
     let cluster = Cluster {
         name: name.unwrap_or(Name("".into())),
-        discovery: crate::model::Discovery::Static,
+        discovery,
         endpoints,
         load_balancing,
         protocol,
         tls,
-        proxy_protocol: None,
+        proxy_protocol: proxy_protocol::upstream(reader, &fields),
         connect_timeout: fields
             .duration(reader, "connect_timeout")
             .unwrap_or(defaults::CONNECT_TIMEOUT),
@@ -59,6 +63,18 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
         origin: reader.origin(node.span),
     };
     Some(cluster)
+}
+
+fn warn_of_balancing(reader: &mut Reader<'_>, fields: &Fields<'_>, discovery: &Discovery) {
+    let why = match discovery {
+        Discovery::Static | Discovery::StrictDns(_) => return,
+        Discovery::LogicalDns(_) => "the name is one endpoint",
+        Discovery::OriginalDestination(_) => "a connection goes where it was meant for",
+    };
+    if fields.entry("load_balancing").is_some() {
+        let message = format!("`load_balancing` has no effect: {why}");
+        reader.warn(fields.key_span_of("load_balancing"), message, "remove it");
+    }
 }
 
 fn endpoints(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Endpoint> {
@@ -78,7 +94,9 @@ fn endpoints(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Endpoint> {
 
 fn endpoint(reader: &mut Reader<'_>, node: &Node, addresses: &mut Unique<SocketAddr>) -> Option<Endpoint> {
     let fields = reader.fields(node, &ENDPOINT)?;
-    let address = fields.address(reader, "address");
+    let address = fields
+        .node(reader, "address")
+        .and_then(|node| reader.parse(node, "an IP address and a port", scalar::endpoint_address));
     if let Some(address) = address {
         let span = fields.span_of("address");
         addresses.insert(reader, address, span);

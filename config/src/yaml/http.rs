@@ -4,7 +4,7 @@ use super::listener::http2;
 use super::reader::{Fields, Reader};
 use super::shapes::{HTTP, PROXY_HEADER};
 use super::tree::{Node, Value};
-use super::{access_log, scalar};
+use super::{access_log, scalar, upgrades};
 use crate::model::{EscapedSlashes, HttpOptions, ProxyHeader, RepeatedSlashes, defaults};
 
 pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOptions> {
@@ -52,8 +52,11 @@ pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOption
         repeated_slashes: fields
             .choice(reader, "repeated_slashes", &repeated)
             .unwrap_or(RepeatedSlashes::Keep),
-        upgrades: defaults::UPGRADES.map(str::to_owned).to_vec(),
-        upgrade_idle_timeout: Some(defaults::UPGRADE_IDLE_TIMEOUT),
+        upgrades: upgrades::upgrades(reader, &fields)
+            .unwrap_or_else(|| defaults::UPGRADES.map(str::to_owned).to_vec()),
+        upgrade_idle_timeout: fields
+            .duration_or_off(reader, "upgrade_idle_timeout")
+            .unwrap_or(Some(defaults::UPGRADE_IDLE_TIMEOUT)),
         trusted_proxies: Vec::new(),
         compression: None,
         xff_num_trusted_hops: fields.integer32(reader, "xff_num_trusted_hops").unwrap_or(0),

@@ -3,10 +3,9 @@
 use super::reader::{Fields, Reader, is_off, scalar_of};
 use super::shapes::{CONNECTION_RATE, HTTP2, LISTENER, TCP_KEEPALIVE};
 use super::tree::Node;
-use super::{Unique, alike, chain};
+use super::{Unique, alike, chain, proxy_protocol};
 use crate::model::{
-    Admin, ConnectionRate, DownstreamProxyProtocol, Http2Options, Interception, Listener, Name, PassTlvs,
-    ProxyProtocolMode, TcpKeepalive, defaults,
+    Admin, ConnectionRate, Http2Options, Interception, Listener, Name, TcpKeepalive, defaults,
 };
 use std::net::SocketAddr;
 
@@ -42,6 +41,7 @@ pub(super) fn listener(
         .map(|number| number as usize);
     let backlog = fields.integer32(reader, "backlog");
     let connection_rate_max = connection_rate(reader, &fields);
+    let proxy_protocol = proxy_protocol::downstream(reader, &fields);
     let tcp_keepalive = tcp_keepalive(reader, &fields);
     let tcp_user_timeout = fields.duration_or_off(reader, "tcp_user_timeout").flatten();
     let chains = fields.list(reader, "filter_chains");
@@ -66,11 +66,7 @@ pub(super) fn listener(
         connections_max: connections_max.unwrap_or(defaults::LISTENER_CONNECTIONS_MAX),
         backlog: backlog.unwrap_or(defaults::LISTENER_BACKLOG),
         connection_rate_max,
-        proxy_protocol: DownstreamProxyProtocol {
-            mode: ProxyProtocolMode::Off,
-            pass_tlvs: PassTlvs::None,
-            timeout: defaults::PROXY_PROTOCOL_TIMEOUT,
-        },
+        proxy_protocol,
         interception: Interception::Off,
         tcp_keepalive,
         tcp_user_timeout,

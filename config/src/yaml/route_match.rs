@@ -21,6 +21,7 @@ pub(super) fn route_match(reader: &mut Reader<'_>, node: &Node) -> Option<RouteM
         .parsed(reader, "regex", scalar::pattern)
         .map(PathMatch::Regex);
     let grpc = fields.node(reader, "grpc").and_then(|node| grpc(reader, node));
+    let connect = connect(reader, &fields);
     let methods = methods(reader, &fields);
     let is_grpc = grpc.is_some();
     if is_grpc && !methods.is_empty() && !methods.iter().any(|method| method == "POST") {
@@ -29,15 +30,38 @@ pub(super) fn route_match(reader: &mut Reader<'_>, node: &Node) -> Option<RouteM
     }
     let headers = headers::header_matches(reader, &fields);
     let query = headers::query_matches(reader, &fields);
-    let path = exact.or(prefix).or(template).or(regex).or(grpc)?;
+    let is_connect = connect.is_some();
+    let path = exact.or(prefix).or(template).or(regex).or(grpc).or(connect)?;
     Some(RouteMatch {
         path,
         methods,
         headers,
         query,
         grpc: is_grpc,
-        connect: false,
+        connect: is_connect,
     })
+}
+
+/// CONNECT requests have neither path nor query, and one method: no other condition on these can hold.
+fn connect(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<PathMatch> {
+    if !fields.boolean(reader, "connect")? {
+        let help = "remove it: only `connect: true` takes CONNECT requests";
+        reader.fault_with_help(
+            fields.span_of("connect"),
+            "`connect: false` matches nothing",
+            help,
+        );
+    }
+    for (name, why) in [
+        ("methods", "the method is CONNECT"),
+        ("query", "they have no query"),
+    ] {
+        if fields.entry(name).is_some() {
+            let message = format!("`{name}` on a route that takes CONNECT requests: {why}");
+            reader.fault_with_help(fields.key_span_of(name), message, format!("remove `{name}`"));
+        }
+    }
+    Some(PathMatch::Prefix("/".to_owned()))
 }
 
 fn methods(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<String> {
@@ -59,6 +83,12 @@ fn method(text: &str) -> Result<String, Problem> {
     if text.bytes().any(|byte| byte.is_ascii_lowercase()) {
         let help = format!("write `{}`", text.to_ascii_uppercase());
         return problem_with_help(format!("methods are upper case, `{text}` is not"), help);
+    }
+    if text == "CONNECT" {
+        return problem_with_help(
+            "a route with a path never takes CONNECT requests, which have none",
+            "give them a route with `match: {connect: true}`",
+        );
     }
     Ok(text.to_owned())
 }

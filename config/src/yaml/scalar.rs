@@ -172,13 +172,31 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, Problem> {
             problem_with_help(message, format!("write `0.0.0.0:{port}` for every address"))
         }
         Some((host, port)) if port.parse::<u16>().is_ok() && is_host(host) && !host.starts_with('[') => {
-            problem_with_help(message, "not implemented: host names, which need DNS discovery")
+            problem_with_help(message, "host names are not resolved here")
         }
         Some((_, port)) if port.len() > 4 && port.bytes().all(|byte| byte.is_ascii_digit()) => {
             problem_with_help(message, "ports end at 65535")
         }
         _ => problem_with_help(message, "such as `127.0.0.1:8080` or `[::1]:8080`"),
     }
+}
+
+/// An endpoint's address, where a name may be meant.
+pub(crate) fn endpoint_address(text: &str) -> Result<SocketAddr, Problem> {
+    address(text).map_err(|problem| match text.rsplit_once(':') {
+        Some((host, port))
+            if port.parse::<u16>().is_ok() && !host.is_empty() && is_host(host) && !host.starts_with('[') =>
+        {
+            let help = format!(
+                "names are resolved by `discovery: {{type: strict_dns, names: [{{host: {host}, port: {port}}}]}}`"
+            );
+            Problem {
+                help: Some(help),
+                ..problem
+            }
+        }
+        _ => problem,
+    })
 }
 
 pub(crate) fn file(text: &str) -> Result<String, Problem> {

@@ -12,11 +12,12 @@ use std::collections::HashMap;
 const CONDITIONAL_MAX: usize = 64;
 
 pub(super) fn warn(reader: &mut Reader<'_>, routes: &[Route]) {
-    let mut earlier: HashMap<PathKey, Bucket<'_>> = HashMap::new();
+    // CONNECT requests have no path: their routes take nothing of the others', nor the others theirs.
+    let mut earlier: HashMap<(bool, PathKey), Bucket<'_>> = HashMap::new();
     for route in routes {
         let shadowing = containing(&route.matches.path)
             .into_iter()
-            .filter_map(|key| earlier.get(&key)?.shadowing(route))
+            .filter_map(|key| earlier.get(&(route.matches.connect, key))?.shadowing(route))
             .min_by_key(|other| other.origin.line);
         if let Some(other) = shadowing {
             let span = Span {
@@ -34,7 +35,8 @@ pub(super) fn warn(reader: &mut Reader<'_>, routes: &[Route]) {
             );
             reader.warn(span, message, help);
         }
-        earlier.entry(key(&route.matches.path)).or_default().insert(route);
+        let key = (route.matches.connect, key(&route.matches.path));
+        earlier.entry(key).or_default().insert(route);
     }
 }
 

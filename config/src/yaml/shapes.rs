@@ -5,16 +5,23 @@
 mod access_log;
 mod chain;
 mod cluster;
+mod discovery;
 mod http;
 mod listener;
+mod proxy_protocol;
 mod route;
 mod target;
 
 pub(crate) use access_log::{ACCESS_LOG, ACCESS_LOG_FORMAT, ACCESS_LOGS};
 pub(crate) use chain::{DOWNSTREAM_TLS, FILTER_CHAIN, FILTER_CHAIN_MATCH, MODES, TCP};
 pub(crate) use cluster::{CLUSTER, ENDPOINT, POOL, UPSTREAM_TLS};
-pub(crate) use http::{HTTP, PROXY_HEADER};
+pub(crate) use discovery::{DISCOVERY, DISCOVERY_TYPES, DNS_NAME};
+pub(crate) use http::{HTTP, PROXY_HEADER, UPGRADES};
 pub(crate) use listener::{CONNECTION_RATE, LISTENER};
+pub(crate) use proxy_protocol::{
+    DOWNSTREAM_PROXY_PROTOCOL, DOWNSTREAM_PROXY_PROTOCOL_KIND, UPSTREAM_PROXY_PROTOCOL,
+    UPSTREAM_PROXY_PROTOCOL_KIND,
+};
 pub(crate) use route::{
     DIRECT_RESPONSE, FORWARD, GRPC_MATCH, HEADER_EDITS, HEADER_MATCH, QUERY_MATCH, REDIRECT, REGEX_REWRITE,
     ROUTE, ROUTE_CONFIGURATION, ROUTE_MATCH, VIRTUAL_HOST,

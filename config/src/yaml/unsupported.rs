@@ -23,20 +23,16 @@ pub(crate) fn explain(name: &str) -> Option<&'static str> {
         "outlier_detection" => "outlier detection",
         "health_check" | "health_checks" | "health_checking" => "active health checks",
         "circuit_breaker" | "circuit_breakers" | "thresholds" => "circuit breakers",
-        "dns" | "discovery" | "strict_dns" | "logical_dns" | "eds" | "original_dst" | "hostname" => {
-            "discovery of endpoints; they are listed by address"
-        }
+        "eds" => "discovery of endpoints by xDS",
         "subsets" | "lb_subset_config" | "locality" | "localities" | "priority" | "zone_aware" => {
             "localities, priorities and subsets"
         }
         "slow_start" => "slow start",
         "adaptive_concurrency" | "overload" | "overload_manager" => "overload control",
         "tracing" | "traces" | "opentelemetry" => "traces",
-        "proxy_protocol" => "the PROXY protocol",
         "identity" | "spiffe" | "sds" | "trust_bundles" | "trust_domain" => "identities other than files",
         "forward_client_cert" | "forward_client_cert_details" | "xfcc" => "`x-forwarded-client-cert`",
         "source_identity" | "principals" => "matching by source identity",
-        "upgrades" | "upgrade_configs" | "connect" => "configurable upgrades and CONNECT",
         "compression" | "compressor" | "gzip" => "compression",
         "dynamic_resources" | "static_resources" | "ads" | "xds" | "control_api" => {
             "configuration by xDS; listeners, route_configurations and clusters stand at the top of the document"
@@ -62,6 +58,12 @@ pub(crate) fn meant(name: &str) -> Option<&'static str> {
         "max_connect_attempts" => "connect_attempts_max",
         "prefix_ranges" => "destination_prefixes",
         "max_connection_duration" | "max_downstream_connection_duration" => "connection_duration_max",
+        "upgrade_configs" => "upgrades",
+        "connect_matcher" => "connect",
+        "dns" | "hostname" | "strict_dns" | "logical_dns" | "original_dst" => "discovery",
+        "dns_lookup_family" => "family",
+        "dns_resolvers" => "resolvers",
+        "use_original_dst" => "interception",
         _ => return None,
     };
     Some(field)

@@ -4,15 +4,17 @@
 //! relative). Where a default depends on something else (workers, pool idle, route timeout), a comment stands for it.
 
 mod chain;
+mod discovery;
 mod emit;
 mod http;
+mod proxy_protocol;
 mod route;
 
 use super::route::domain_text;
 use super::scalar::{DURATION_UNITS, SIZE_UNITS};
 use crate::model::{
-    CertificateFiles, Cluster, ConnectionRate, Endpoint, Http2Options, Listener, LoadBalancing, MeshConfig,
-    TcpKeepalive, UpstreamProtocol, UpstreamTls, WeightedCluster, defaults,
+    CertificateFiles, Cluster, ConnectionRate, Discovery, Endpoint, Http2Options, Listener, LoadBalancing,
+    MeshConfig, TcpKeepalive, UpstreamProtocol, UpstreamTls, WeightedCluster, defaults,
 };
 use emit::{Map, Out, list, text};
 use std::path::Path;
@@ -111,6 +113,10 @@ fn listener(listener: &Listener) -> Out {
             "connection_rate_max",
             connection_rate(listener.connection_rate_max),
         )
+        .with(
+            "proxy_protocol",
+            proxy_protocol::downstream(&listener.proxy_protocol),
+        )
         .with("tcp_keepalive", tcp_keepalive(listener.tcp_keepalive.as_ref()))
         .with("tcp_user_timeout", duration_or_off(listener.tcp_user_timeout))
         .with(
@@ -166,12 +172,24 @@ fn cluster(cluster: &Cluster) -> Out {
     };
     let mut map = Map::default()
         .with("name", text(&cluster.name))
-        .with("endpoints", list(cluster.endpoints.iter().map(endpoint)))
-        .with("load_balancing", word(balancing))
-        .with("protocol", word(protocol));
+        .with("discovery", discovery::discovery(&cluster.discovery));
+    let is_static = cluster.discovery == Discovery::Static;
+    if is_static {
+        map.put("endpoints", list(cluster.endpoints.iter().map(endpoint)));
+    }
+    // Where there is one endpoint this has no effect, and writing it would be warned of.
+    let is_balanced = is_static || matches!(cluster.discovery, Discovery::StrictDns(_));
+    if is_balanced || cluster.load_balancing != LoadBalancing::RoundRobin {
+        map.put("load_balancing", word(balancing));
+    }
+    map.put("protocol", word(protocol));
     if let Some(tls) = &cluster.tls {
         map.put("tls", upstream_tls(tls));
     }
+    map.put(
+        "proxy_protocol",
+        proxy_protocol::upstream(cluster.proxy_protocol.as_ref()),
+    );
     map.put("connect_timeout", duration(cluster.connect_timeout));
     map.put("pool", pool(cluster));
     // Where only HTTP/1 is spoken these have no effect, and writing them would be warned of.

@@ -1,6 +1,9 @@
 //! Clusters and their endpoints.
 
-use super::{CERTIFICATE, HEADERS_BYTES, HEADERS_COUNT, HTTP2, TCP_KEEPALIVE_OR_OFF, U32};
+use super::{
+    CERTIFICATE, DISCOVERY, HEADERS_BYTES, HEADERS_COUNT, HTTP2, TCP_KEEPALIVE_OR_OFF, U32,
+    UPSTREAM_PROXY_PROTOCOL_KIND,
+};
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
 pub(crate) static CLUSTER: Shape = Shape::new(
@@ -9,9 +12,14 @@ pub(crate) static CLUSTER: Shape = Shape::new(
     &[
         required("name", Kind::Name, "Unique among clusters."),
         optional(
+            "discovery",
+            Kind::Object(&DISCOVERY),
+            "Where endpoints come from; they are listed if not given.",
+        ),
+        optional(
             "endpoints",
             Kind::List(&Kind::Object(&ENDPOINT)),
-            "Endpoints; addresses are unique. Without any, requests are answered 503.",
+            "Endpoints that are listed; addresses are unique. Without any, requests are answered 503.",
         ),
         defaulted(
             "load_balancing",
@@ -28,6 +36,13 @@ pub(crate) static CLUSTER: Shape = Shape::new(
             "tls",
             Kind::Object(&UPSTREAM_TLS),
             "TLS to the endpoints; plain text if not given.",
+        ),
+        defaulted(
+            "proxy_protocol",
+            UPSTREAM_PROXY_PROTOCOL_KIND,
+            "off",
+            "The PROXY protocol header that each connection begins with; HTTP connections are then not shared between \
+             downstream connections.",
         ),
         defaulted(
             "connect_timeout",

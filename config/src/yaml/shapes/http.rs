@@ -3,6 +3,9 @@
 use super::{ACCESS_LOGS, HEADERS_BYTES, HEADERS_COUNT, HTTP2, U32};
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
+/// Protocols to upgrade to.
+pub(crate) const UPGRADES: Kind = Kind::List(&Kind::Text("websocket"));
+
 /// `pass`, or a value that is set or appended.
 const PROXY_HEADER_KIND: Kind = Kind::Either(&[Kind::Choice(&["pass"]), Kind::Object(&PROXY_HEADER)]);
 
@@ -75,6 +78,18 @@ pub(crate) static HTTP: Shape = Shape::new(
             Kind::Choice(&["keep", "merge", "refuse"]),
             "keep",
             "What is done with repeated slashes in paths.",
+        ),
+        defaulted(
+            "upgrades",
+            UPGRADES,
+            "[websocket]",
+            "Protocols that a client may upgrade to; to others it is not, as RFC 9110 has it. A route may say otherwise.",
+        ),
+        defaulted(
+            "upgrade_idle_timeout",
+            Kind::DurationOrOff { zero: false },
+            "1h",
+            "An upgraded connection or tunnel on which nothing moves is ended after this; a route may say otherwise.",
         ),
         defaulted(
             "xff_num_trusted_hops",

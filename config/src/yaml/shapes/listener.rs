@@ -1,6 +1,6 @@
 //! Listeners.
 
-use super::{FILTER_CHAIN, TCP_KEEPALIVE_OR_OFF, U32};
+use super::{DOWNSTREAM_PROXY_PROTOCOL_KIND, FILTER_CHAIN, TCP_KEEPALIVE_OR_OFF, U32};
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
 pub(crate) static LISTENER: Shape = Shape::new(
@@ -33,6 +33,12 @@ pub(crate) static LISTENER: Shape = Shape::new(
             Kind::Either(&[Kind::Choice(&["off"]), Kind::Object(&CONNECTION_RATE)]),
             "off",
             "New connections in a second at most; those beyond are closed at once.",
+        ),
+        defaulted(
+            "proxy_protocol",
+            DOWNSTREAM_PROXY_PROTOCOL_KIND,
+            "off",
+            "Whether connections begin with a PROXY protocol header.",
         ),
         defaulted(
             "tcp_keepalive",

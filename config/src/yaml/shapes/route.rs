@@ -1,6 +1,6 @@
 //! Route configurations, virtual hosts, routes, their matches and actions.
 
-use super::{TARGET, TARGETS, TARGETS_WEIGHTED};
+use super::{TARGET, TARGETS, TARGETS_WEIGHTED, UPGRADES};
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
 const EDITS: Kind = Kind::Object(&HEADER_EDITS);
@@ -111,6 +111,11 @@ pub(crate) static ROUTE_MATCH: Shape = Shape::new(
             "The request is gRPC, for this service.",
         ),
         optional(
+            "connect",
+            Kind::Boolean,
+            "CONNECT requests, which have no path, and nothing else; only `true`. Other routes never take them.",
+        ),
+        optional(
             "methods",
             Kind::FilledList(&Kind::Text("GET")),
             "Methods; any if not given.",
@@ -127,7 +132,7 @@ pub(crate) static ROUTE_MATCH: Shape = Shape::new(
         ),
     ],
 )
-.with_exactly_one(&["path", "prefix", "template", "regex", "grpc"]);
+.with_exactly_one(&["path", "prefix", "template", "regex", "grpc", "connect"]);
 
 pub(crate) static GRPC_MATCH: Shape = Shape::new(
     "grpc",
@@ -252,6 +257,22 @@ pub(crate) static FORWARD: Shape = Shape::new(
             "stream_idle_timeout",
             Kind::DurationOrOff { zero: false },
             "A stream on which nothing moves is ended after this; the filter chain's if not given.",
+        ),
+        optional(
+            "upgrades",
+            UPGRADES,
+            "Protocols that a client may upgrade to; the filter chain's if not given.",
+        ),
+        optional(
+            "upgrade_idle_timeout",
+            Kind::DurationOrOff { zero: false },
+            "An upgraded connection or tunnel on which nothing moves is ended after this; the filter chain's if not given.",
+        ),
+        optional(
+            "connect",
+            Kind::Choice(&["terminate", "pass"]),
+            "What becomes of a CONNECT request: what follows it goes to an endpoint as plain bytes, or it is passed on to \
+             another proxy; terminate if not given. Only with `match: {connect: true}`.",
         ),
     ],
 )

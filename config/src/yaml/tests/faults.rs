@@ -1,8 +1,11 @@
 //! Faulty documents, each with the exact place («marked») and message of all its faults.
 
+mod actions;
 mod chains;
 mod clusters;
+mod discovery;
 mod documents;
+mod header_edits;
 mod http;
 mod listeners;
 mod routes;

@@ -102,6 +102,16 @@ fn http2() -> BoxedStrategy<String> {
         .boxed()
 }
 
+fn upgrades() -> BoxedStrategy<String> {
+    let protocols = prop_oneof![Just("[]".to_owned()), Just("[WebSocket, foo/1]".to_owned())];
+    (
+        maybe("upgrades", protocols),
+        maybe("upgrade_idle_timeout", duration_or_off()),
+    )
+        .prop_map(|(a, b)| format!("{a}{b}"))
+        .boxed()
+}
+
 fn http() -> BoxedStrategy<String> {
     let proxy_header = || {
         let value = "[!-$&-~]{1,10}".prop_map(|value| quoted(&value)).boxed();
@@ -139,16 +149,20 @@ fn http() -> BoxedStrategy<String> {
             "repeated_slashes",
             prop_oneof![Just("merge".to_owned()), Just("refuse".to_owned())],
         ),
-        maybe("server_header", proxy_header()),
-        maybe("via_header", proxy_header()),
+        (
+            maybe("server_header", proxy_header()),
+            maybe("via_header", proxy_header()),
+            upgrades(),
+        )
+            .prop_map(|(a, b, c)| format!("{a}{b}{c}")),
         maybe(
             "access_logs",
             format.prop_map(|format| format!("[{{path: /x y, format: {format}}}]")),
         ),
     );
     fields
-        .prop_map(|(a, b, c, d, e, f, g, h, i, j, k)| {
-            format!("{{route_configuration: r, accept_http_10: true, {a}{b}{c}{d}{e}{f}{g}{h}{i}{j}{k}}}")
+        .prop_map(|(a, b, c, d, e, f, g, h, i, j)| {
+            format!("{{route_configuration: r, accept_http_10: true, {a}{b}{c}{d}{e}{f}{g}{h}{i}{j}}}")
         })
         .boxed()
 }
@@ -201,6 +215,21 @@ fn target() -> BoxedStrategy<String> {
     .boxed()
 }
 
+/// A route for CONNECT requests.
+fn connect_route() -> BoxedStrategy<String> {
+    let fields = (
+        maybe("headers", condition()),
+        maybe(
+            "connect",
+            prop_oneof![Just("terminate".to_owned()), Just("pass".to_owned())],
+        ),
+        maybe("upgrade_idle_timeout", duration_or_off()),
+    );
+    fields
+        .prop_map(|(a, b, c)| format!("{{match: {{{a}connect: true}}, forward: {{{b}{c}cluster: a}}}}"))
+        .boxed()
+}
+
 fn route() -> BoxedStrategy<String> {
     let path = prop_oneof![
         "(/[a-z!$&'*+,;=:@~_.-]{1,5}x){1,3}/?".prop_map(|path| format!("path: {}", quoted(&path))),
@@ -224,9 +253,10 @@ fn route() -> BoxedStrategy<String> {
             target(),
             maybe("timeout", prop_oneof![duration_or_off(), Just("0s".to_owned())]),
             maybe("stream_idle_timeout", duration_or_off()),
-            maybe("regex_rewrite", substitution.clone())
+            maybe("regex_rewrite", substitution.clone()),
+            upgrades()
         )
-            .prop_map(|(a, b, c, d)| format!("forward: {{{b}{c}{d}{a}}}")),
+            .prop_map(|(a, b, c, d, e)| format!("forward: {{{b}{c}{d}{e}{a}}}")),
         (
             maybe("port", Just("81".into())),
             maybe("regex_rewrite", substitution),
@@ -249,6 +279,42 @@ fn route() -> BoxedStrategy<String> {
         .boxed()
 }
 
+fn discovery() -> BoxedStrategy<String> {
+    let name = prop_oneof![
+        "[a-zA-Z_]{1,9}[.]?".prop_map(|host| format!("{{host: {host}, port: 81, weight: 2}}")),
+        "[a-z]{1,9}[.][a-z]{2}".prop_map(|host| format!("{{host: {host}, srv: true}}"))
+    ];
+    let family = prop_oneof![
+        Just("both"),
+        Just("v4"),
+        Just("v6"),
+        Just("v4_preferred"),
+        Just("v6_preferred")
+    ];
+    let dns = (
+        name,
+        any::<bool>(),
+        family,
+        maybe("ttl_min", Just("1s".to_owned())),
+        maybe("ttl_max", Just("7h".to_owned())),
+        maybe("stale_max", prop_oneof![Just("0s".to_owned()), duration()]),
+        maybe("query_timeout", duration()),
+        maybe("resolvers", Just("[10.0.0.1, '[::1]:54']".to_owned())),
+    )
+        .prop_map(|(name, strict, family, a, b, c, d, e)| {
+            let kind = if strict { "strict_dns" } else { "logical_dns" };
+            format!("{{type: {kind}, names: [{name}], family: {family}, {a}{b}{c}{d}{e}}}")
+        });
+    let destination = (
+        maybe("port", Just("81".to_owned())),
+        maybe("allow", Just("[10.0.0.0/8, '::1']".to_owned())),
+        maybe("endpoints_max", Just("7".to_owned())),
+        maybe("idle_timeout", duration()),
+    )
+        .prop_map(|(a, b, c, d)| format!("{{{a}{b}{c}{d}type: original_destination}}"));
+    prop_oneof![dns, destination, Just("{type: static}".to_owned())].boxed()
+}
+
 fn cluster(name: &'static str) -> BoxedStrategy<String> {
     let endpoint = (1..60_000u16, 1..9u32, text(), text()).prop_map(|(port, weight, key, value)| {
         let key = quoted_key(&key);
@@ -257,6 +323,10 @@ fn cluster(name: &'static str) -> BoxedStrategy<String> {
             quoted(&value)
         )
     });
+    let spoken = prop_oneof![
+        Just("v1".to_owned()),
+        tlvs().prop_map(|tlvs| format!("{{version: v2, pass_tlvs: {tlvs}}}"))
+    ];
     let pool = (
         maybe("idle_timeout", duration()),
         maybe("connection_age_max", duration_or_off()),
@@ -269,7 +339,8 @@ fn cluster(name: &'static str) -> BoxedStrategy<String> {
         }),
     ];
     let fields = (
-        maybe("endpoints", endpoint),
+        prop_oneof![maybe("endpoints", endpoint), maybe("discovery", discovery())],
+        maybe("proxy_protocol", spoken),
         maybe("pool", pool),
         maybe("http2", http2()),
         maybe("protocol", Just("http2".to_owned())),
@@ -286,7 +357,9 @@ fn cluster(name: &'static str) -> BoxedStrategy<String> {
         maybe("tls", tls),
     );
     fields
-        .prop_map(move |(a, b, c, d, e, f, g, h, i)| format!("{{{a}{b}{c}{d}{e}{f}{g}{h}{i}name: {name}}}"))
+        .prop_map(move |(a, b, c, d, e, f, g, h, i, j)| {
+            format!("{{{a}{b}{c}{d}{e}{f}{g}{h}{i}{j}name: {name}}}")
+        })
         .boxed()
 }
 
@@ -315,18 +388,42 @@ fn chain() -> BoxedStrategy<String> {
         .boxed()
 }
 
+fn tlvs() -> BoxedStrategy<String> {
+    prop_oneof![
+        Just("none".to_owned()),
+        Just("all".to_owned()),
+        any::<u8>().prop_map(|value| format!("[{value}]"))
+    ]
+    .boxed()
+}
+
 fn listener() -> BoxedStrategy<String> {
     let rate = prop_oneof![
         Just("off".to_owned()),
         (1..9u32, 1..9u32).prop_map(|(rate, burst)| format!("{{per_second: {rate}, burst: {burst}}}"))
     ];
-    (chain(), maybe("connection_rate_max", rate))
-        .prop_map(|(chain, a)| format!("{{name: l, address: 127.0.0.1:0, {a}filter_chains: [{chain}]}}"))
+    let proxied = prop_oneof![
+        Just("optional".to_owned()),
+        (
+            prop_oneof![Just("off".to_owned()), Just("required".to_owned())],
+            maybe("pass_tlvs", tlvs()),
+            maybe("timeout", duration())
+        )
+            .prop_map(|(mode, a, b)| format!("{{{a}{b}mode: {mode}}}"))
+    ];
+    (
+        chain(),
+        maybe("connection_rate_max", rate),
+        maybe("proxy_protocol", proxied),
+    )
+        .prop_map(|(chain, a, b)| {
+            format!("{{name: l, address: 127.0.0.1:0, {a}{b}filter_chains: [{chain}]}}")
+        })
         .boxed()
 }
 
 fn document() -> BoxedStrategy<String> {
-    (listener(), vec(route(), 0..5), cluster("a"), cluster("b"), maybe("request_headers", edits())).prop_map(
+    (listener(), vec(prop_oneof![4 => route(), 1 => connect_route()], 0..5), cluster("a"), cluster("b"), maybe("request_headers", edits())).prop_map(
         |(listener, routes, a, b, edits)| {
             format!(
                 "listeners: [{listener}]\n\

@@ -4,6 +4,7 @@ use super::super::shape::{Kind, Shape};
 use super::super::shapes;
 use super::valid;
 use crate::json_schema;
+use crate::model::defaults;
 use crate::yaml::tree::{self, Node, Value};
 use std::fmt::Write;
 
@@ -52,12 +53,12 @@ fn declared_defaults_are_what_the_loader_gives() {
     let minimal = "\
 listeners:
 - {name: l, address: 127.0.0.1:1, tcp_keepalive: {}, filter_chains: [{match: {}, tls: {certificates: [{certificate_file: c, private_key_file: k}]}, http: {route_configuration: r, http2: {}, access_logs: [{path: stdout}]}}]}
-- {name: m, address: 127.0.0.1:2, connection_rate_max: {per_second: 1}, filter_chains: [{tcp: {cluster: c}}]}
+- {name: m, address: 127.0.0.1:2, connection_rate_max: {per_second: 1}, proxy_protocol: {mode: optional}, filter_chains: [{tcp: {cluster: c}}]}
 route_configurations:
 - {name: r, virtual_hosts: [{name: v, domains: ['*'], routes: [
     {match: {prefix: /, headers: [{name: x, exact: a}], query: [{name: x, exact: a}]}, forward: {cluster: c}},
     {match: {path: /a}, redirect: {host: a}}, {match: {path: /b}, direct_response: {status: 200}}]}]}
-clusters: [{name: c, endpoints: [{address: 127.0.0.1:1}], pool: {}, http2: {}, tcp_keepalive: {}, protocol: http2}]
+clusters: [{name: c, endpoints: [{address: 127.0.0.1:1}], pool: {}, http2: {}, tcp_keepalive: {}, protocol: http2, proxy_protocol: {version: v2}}, {name: d, discovery: {type: strict_dns, names: [{host: b, port: 1}]}}]
 admin: {}
 runtime: {}
 drain: {}
@@ -76,9 +77,32 @@ drain: {}
         "{}",
         written.text
     );
-    let timeout = crate::model::defaults::ROUTE_TIMEOUT.as_secs();
-    let declared = shapes::FORWARD.field("timeout").unwrap();
-    assert!(declared.about.contains(&format!("{timeout}s if not given")));
+    // Where a default holds only sometimes, its description says it.
+    let said = [
+        (&shapes::FORWARD, "timeout", defaults::ROUTE_TIMEOUT),
+        (
+            &shapes::FILTER_CHAIN,
+            "detection_timeout",
+            defaults::DETECTION_TIMEOUT,
+        ),
+        (&shapes::DISCOVERY, "ttl_min", defaults::DNS_TTL_MIN),
+        (&shapes::DISCOVERY, "ttl_max", defaults::DNS_TTL_MAX),
+        (&shapes::DISCOVERY, "stale_max", defaults::DNS_STALE_MAX),
+        (&shapes::DISCOVERY, "query_timeout", defaults::DNS_QUERY_TIMEOUT),
+        (
+            &shapes::DISCOVERY,
+            "idle_timeout",
+            defaults::ORIGINAL_DESTINATION_IDLE_TIMEOUT,
+        ),
+    ];
+    for (shape, name, span) in said {
+        let about = shape.field(name).unwrap().about;
+        let expected = format!("{}s if not given", span.as_secs());
+        assert!(about.contains(&expected), "{name}: {about}");
+    }
+    let about = shapes::DISCOVERY.field("endpoints_max").unwrap().about;
+    let count = defaults::ORIGINAL_DESTINATION_ENDPOINTS_MAX;
+    assert!(about.contains(&format!("{count} if not given")));
 }
 
 /// A document written again in flow style, with every default that a shape declares in place.

@@ -45,6 +45,7 @@ fn shadowed_routes() {
         ("template: '/a/{x}'", "template: '/a/{y}'"),
         ("regex: /a.*", "regex: /a.*"),
         ("grpc: {service: a.B}", "grpc: {service: a.B, method: C}"),
+        ("connect: true", "connect: true, headers: [{name: x, exact: a}]"),
         (
             "prefix: /, headers: [{name: x, exact: a}]",
             "path: /b, headers: [{name: y, present: true}, {name: x, exact: a}]",
@@ -67,6 +68,9 @@ fn shadowed_routes() {
         ("path: /a, methods: [GET]", "path: /a"),
         ("path: /a, methods: [GET]", "path: /a, methods: [GET, PUT]"),
         ("grpc: {service: a.B}", "prefix: /a.B/"),
+        ("prefix: /", "connect: true"),
+        ("connect: true", "prefix: /"),
+        ("connect: true, headers: [{name: x, exact: a}]", "connect: true"),
         (
             "prefix: /, headers: [{name: x, exact: a}]",
             "path: /b, headers: [{name: x, exact: b}]",
@@ -130,6 +134,45 @@ fn settings_without_effect() {
             ),
             ("{destination_port: 7}", &[unused]),
         ],
+    );
+    let alone = "nothing uses the cluster `a` | forward to it, or remove it";
+    check(
+        |fields| with_cluster(&format!("«{{»name: a, {fields}}}")),
+        &[
+            (
+                "«load_balancing»: random, discovery: {type: original_destination}",
+                &[
+                    alone,
+                    "`load_balancing` has no effect: a connection goes where it was meant for | remove it",
+                ],
+            ),
+            (
+                "«load_balancing»: random, discovery: {type: logical_dns, names: [{host: b, port: 1}]}",
+                &[
+                    alone,
+                    "`load_balancing` has no effect: the name is one endpoint | remove it",
+                ],
+            ),
+            (
+                "load_balancing: random, discovery: {type: strict_dns, names: [{host: b, port: 1}]}",
+                &[alone],
+            ),
+        ],
+    );
+    check(
+        |forward| {
+            with_route(&format!(
+                "{{match: {{connect: true}}, forward: {{cluster: a, {forward}}}}}"
+            ))
+            .replace("{name: backend}", "«{»name: backend}")
+        },
+        &[(
+            "«upgrades»: []",
+            &[
+                unused,
+                "`upgrades` has no effect on a route that takes CONNECT requests | remove it",
+            ],
+        )],
     );
     check(
         |fields| with_cluster(&format!("«{{»name: a, {fields}}}")),

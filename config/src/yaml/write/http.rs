@@ -45,6 +45,11 @@ pub(super) fn http(options: &HttpOptions) -> Map {
         )
         .with("escaped_slashes", word(escaped))
         .with("repeated_slashes", word(repeated))
+        .with("upgrades", list(options.upgrades.iter().map(text)))
+        .with(
+            "upgrade_idle_timeout",
+            duration_or_off(options.upgrade_idle_timeout),
+        )
         .with(
             "xff_num_trusted_hops",
             number(options.xff_num_trusted_hops.into()),

@@ -1,11 +1,11 @@
 //! Route configurations as YAML.
 
 use super::emit::{Map, Out, list, text};
-use super::{boolean, domain_text, duration, duration_or_off, number, put_targets, size, word};
+use super::{boolean, domain_text, duration_or_off, number, put_targets, size, word};
 use crate::model::{
-    DirectResponse, Forward, HeaderEditKind, HeaderEdits, HeaderMatch, PathMatch, PathRewrite, QueryMatch,
-    Redirect, RedirectPath, RegexRewrite, Route, RouteAction, RouteConfiguration, RouteMatch, StringMatch,
-    VirtualHost, defaults,
+    ConnectAction, DirectResponse, Forward, HeaderEditKind, HeaderEdits, HeaderMatch, PathMatch, PathRewrite,
+    QueryMatch, Redirect, RedirectPath, RegexRewrite, Route, RouteAction, RouteConfiguration, RouteMatch,
+    StringMatch, VirtualHost, defaults,
 };
 
 pub(super) fn route_configuration(routes: &RouteConfiguration) -> Out {
@@ -32,7 +32,7 @@ fn route(route: &Route) -> Out {
         .with("name", text(&route.name))
         .with("match", route_match(&route.matches));
     match &route.action {
-        RouteAction::Forward(action) => map.put("forward", forward(action)),
+        RouteAction::Forward(action) => map.put("forward", forward(action, route.matches.connect)),
         RouteAction::Redirect(action) => map.put("redirect", redirect(action)),
         RouteAction::DirectResponse(action) => map.put("direct_response", direct_response(action)),
     }
@@ -91,6 +91,7 @@ fn header_edits(edits: &HeaderEdits) -> Map {
 fn route_match(matches: &RouteMatch) -> Map {
     let mut map = Map::default();
     match &matches.path {
+        _ if matches.connect => map.put("connect", boolean(true)),
         PathMatch::Exact(path) | PathMatch::Prefix(path) if matches.grpc => {
             let (service, method) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
             let mut grpc = Map::default().with("service", text(service));
@@ -131,7 +132,7 @@ fn string_match(name: &str, value: &StringMatch, invert: bool) -> Map {
     .with("invert", boolean(invert))
 }
 
-fn forward(forward: &Forward) -> Map {
+fn forward(forward: &Forward, connect: bool) -> Map {
     let mut map = Map::default();
     put_targets(&mut map, &forward.clusters);
     put_rewrite(&mut map, forward.path_rewrite.as_ref());
@@ -146,9 +147,22 @@ fn forward(forward: &Forward) -> Map {
         )),
     }
     match forward.stream_idle_timeout {
-        Some(Some(timeout)) => map.put("stream_idle_timeout", duration(timeout)),
-        Some(None) => map.put("stream_idle_timeout", word("off")),
+        Some(timeout) => map.put("stream_idle_timeout", duration_or_off(timeout)),
         None => map.comment("stream_idle_timeout: the filter chain's"),
+    }
+    match &forward.upgrades {
+        Some(protocols) => map.put("upgrades", list(protocols.iter().map(text))),
+        None if connect => {}
+        None => map.comment("upgrades: the filter chain's"),
+    }
+    match forward.upgrade_idle_timeout {
+        Some(timeout) => map.put("upgrade_idle_timeout", duration_or_off(timeout)),
+        None => map.comment("upgrade_idle_timeout: the filter chain's"),
+    }
+    match forward.connect {
+        ConnectAction::Pass => map.put("connect", word("pass")),
+        ConnectAction::Terminate if connect => map.put("connect", word("terminate")),
+        ConnectAction::Terminate => {}
     }
     map
 }

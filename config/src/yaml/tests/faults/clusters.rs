@@ -62,6 +62,18 @@ fn clusters() {
                 &["9437184 is not between 1 and 8388608"],
             ),
             (
+                "proxy_protocol: «v3»",
+                &["expected `off`, `v1` or `v2`, found `v3` | did you mean `v1`?"],
+            ),
+            (
+                "proxy_protocol: «{»pass_tlvs: all}",
+                &["missing field `version` in upstream proxy_protocol"],
+            ),
+            (
+                "proxy_protocol: {version: v1, «pass_tlvs»: [1]}",
+                &["`pass_tlvs` with version 1, which has no such fields | write `version: v2`, or remove it"],
+            ),
+            (
                 "«health_checks»: []",
                 &["unknown field `health_checks` in cluster | not implemented: active health checks"],
             ),
@@ -107,7 +119,7 @@ fn endpoints() {
             (
                 "[{address: «backend:80»}]",
                 &[
-                    "expected an IP address and a port, found `backend:80` | not implemented: host names, which need DNS discovery",
+                    "expected an IP address and a port, found `backend:80` | names are resolved by `discovery: {type: strict_dns, names: [{host: backend, port: 80}]}`",
                 ],
             ),
             (
@@ -128,9 +140,7 @@ fn endpoints() {
             ),
             (
                 "[{address: 127.0.0.1:1, «hostname»: a}]",
-                &[
-                    "unknown field `hostname` in endpoint | not implemented: discovery of endpoints; they are listed by address",
-                ],
+                &["unknown field `hostname` in endpoint | it may have `address`, `weight` and `metadata`"],
             ),
             (
                 "[{address: 127.0.0.1:1, «locality»: a}]",

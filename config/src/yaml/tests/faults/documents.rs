@@ -104,8 +104,7 @@ fn addresses() {
             (
                 "«localhost:1»",
                 &[
-                    "expected an IP address and a port, found `localhost:1` | not implemented: host names, which \
-                   need DNS discovery",
+                    "expected an IP address and a port, found `localhost:1` | host names are not resolved here",
                 ],
             ),
             (

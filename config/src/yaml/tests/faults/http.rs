@@ -78,6 +78,39 @@ fn http_options() {
                 "repeated_slashes: «mrege»",
                 &["expected `keep`, `merge` or `refuse`, found `mrege` | did you mean `merge`?"],
             ),
+            (
+                "upgrades: [«h2c»]",
+                &[
+                    "`h2c` cannot be upgraded to: requests inside it would go around policy | clients speak HTTP/2 by prior knowledge, or by ALPN",
+                ],
+            ),
+            (
+                "upgrades: [websocket, «HTTP/2.0»]",
+                &[
+                    "`HTTP/2.0` cannot be upgraded to: requests inside it would go around policy | clients speak HTTP/2 by prior knowledge, or by ALPN",
+                ],
+            ),
+            (
+                "upgrades: [«TLS/1.0»]",
+                &["`TLS/1.0` cannot be upgraded to: TLS is terminated by a filter chain's `tls`"],
+            ),
+            (
+                "upgrades: [«connect»]",
+                &["CONNECT is a method, not an upgrade | give it a route with `match: {connect: true}`"],
+            ),
+            (
+                "upgrades: [«'a b'»]",
+                &["`a b` is not the name of a protocol | such as `websocket`"],
+            ),
+            (
+                "upgrades: [«a/»]",
+                &["`a/` is not the name of a protocol | such as `websocket`"],
+            ),
+            ("upgrades: «websocket»", &["expected a list, found `websocket`"]),
+            (
+                "upgrade_idle_timeout: «0s»",
+                &["this duration may not be zero | write `off` for no limit"],
+            ),
             ("xff_num_trusted_hops: «256»", &["256 is not between 0 and 255"]),
             (
                 "server_header: «hide»",

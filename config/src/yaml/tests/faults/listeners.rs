@@ -62,8 +62,41 @@ fn listeners() {
                 &["0 is not between 1 and 4294967295"],
             ),
             (
-                "«proxy_protocol»: true",
-                &["unknown field `proxy_protocol` in listener | not implemented: the PROXY protocol"],
+                "proxy_protocol: «true»",
+                &["expected `off`, `optional` or `required`, found `true`"],
+            ),
+            (
+                "proxy_protocol: «{»timeout: 1s}",
+                &["missing field `mode` in downstream proxy_protocol"],
+            ),
+            (
+                "proxy_protocol: {mode: required, timeout: «0s»}",
+                &["this duration may not be zero | it has no meaning as zero"],
+            ),
+            (
+                "proxy_protocol: {mode: required, pass_tlvs: «some»}",
+                &["expected `none` or `all`, found `some`"],
+            ),
+            (
+                "proxy_protocol: {mode: required, pass_tlvs: «{»}}",
+                &["expected `none`, `all` or a list of types, found a map"],
+            ),
+            (
+                "proxy_protocol: {mode: required, pass_tlvs: «[»]}",
+                &["this list may not be empty"],
+            ),
+            (
+                "proxy_protocol: {mode: required, pass_tlvs: [«256», «0x100», «0xZZ», «E0»]}",
+                &[
+                    "256 is not between 0 and 255",
+                    "0x100 is not between 0 and 255",
+                    "expected a type, found `0xZZ` | such as `0xE0` or `224`",
+                    "expected a type, found `E0` | such as `0xE0` or `224`",
+                ],
+            ),
+            (
+                "proxy_protocol: {mode: required, pass_tlvs: [0xE0, «224»]}",
+                &["a second type `0xE0` | the first stands at 3:131"],
             ),
         ],
     );

@@ -1,4 +1,4 @@
-//! Virtual hosts, matches, actions, header edits.
+//! Virtual hosts, routes and their matches.
 
 use super::super::with_route;
 use super::check;
@@ -96,12 +96,14 @@ fn path_matches() {
         &[
             (
                 "«{»}",
-                &["one of `path`, `prefix`, `template`, `regex` and `grpc` is missing in route match"],
+                &[
+                    "one of `path`, `prefix`, `template`, `regex`, `grpc` and `connect` is missing in route match",
+                ],
             ),
             (
                 "{path: /a, «prefix»: /b}",
                 &[
-                    "`path` and `prefix` exclude each other | give exactly one of `path`, `prefix`, `template`, `regex` and `grpc`",
+                    "`path` and `prefix` exclude each other | give exactly one of `path`, `prefix`, `template`, `regex`, `grpc` and `connect`",
                 ],
             ),
             (
@@ -200,6 +202,12 @@ fn other_conditions() {
             ),
             ("methods: [«'G T'»]", &["`G T` is not a method"]),
             (
+                "methods: [«CONNECT»]",
+                &[
+                    "a route with a path never takes CONNECT requests, which have none | give them a route with `match: {connect: true}`",
+                ],
+            ),
+            (
                 "headers: [«{»name: x}]",
                 &[
                     "one of `exact`, `prefix`, `suffix`, `contains`, `regex` and `present` is missing in header condition",
@@ -252,237 +260,48 @@ fn other_conditions() {
 }
 
 #[test]
-fn forwards() {
+fn connect_matches() {
     check(
-        |forward| with_route(&format!("{{match: {{prefix: /}}, forward: {forward}}}")),
+        |matches| with_route(&format!("{{match: {{{matches}}}, forward: {{cluster: a}}}}")),
         &[
             (
-                "«{»}",
-                &["one of `cluster` and `weighted_clusters` is missing in forward"],
-            ),
-            ("{weighted_clusters: «[»]}", &["this list may not be empty"]),
-            (
-                "{weighted_clusters: [«{»cluster: a}]}",
-                &["missing field `weight` in weighted cluster"],
-            ),
-            (
-                "{weighted_clusters: «[»{cluster: a, weight: 0}]}",
-                &["the weights sum to 0, so no cluster gets a request"],
-            ),
-            (
-                "{weighted_clusters: «[»{cluster: a, weight: 4294967295}, {cluster: backend, weight: 1}]}",
-                &["the weights sum to 4294967296, more than 4294967295"],
-            ),
-            (
-                "{weighted_clusters: [{cluster: a, weight: 1}, {cluster: «a», weight: 1}]}",
-                &["a second share of the cluster `a` | the first stands at 9:68"],
-            ),
-            (
-                "{cluster: a, prefix_rewrite: /b, «regex_rewrite»: {pattern: a, substitution: b}}",
+                "connect: «false»",
                 &[
-                    "`prefix_rewrite` and `regex_rewrite` exclude each other | give at most one of `prefix_rewrite` and `regex_rewrite`",
+                    "`connect: false` matches nothing | remove it: only `connect: true` takes CONNECT requests",
                 ],
             ),
             (
-                "{cluster: a, prefix_rewrite: «b»}",
-                &["the path `b` does not begin with `/` | write `/b`"],
-            ),
-            (
-                "{cluster: a, regex_rewrite: {pattern: «'('», substitution: b}}",
-                &["not a regular expression: unclosed group"],
-            ),
-            (
-                "{cluster: a, regex_rewrite: {pattern: «''», substitution: b}}",
-                &["an empty pattern matches everywhere"],
-            ),
-            (
-                "{cluster: a, regex_rewrite: {pattern: (a), substitution: «'\\2'»}}",
-                &["the pattern has no group 2"],
-            ),
-            (
-                "{cluster: a, regex_rewrite: {pattern: a, substitution: «'\\x'»}}",
-                &["`\\` is not followed by a digit or `\\` | a literal `\\` is `\\\\`"],
-            ),
-            (
-                "{cluster: a, regex_rewrite: {pattern: a, substitution: «'a?b'»}}",
+                "connect: true, «prefix»: /",
                 &[
-                    "a substitution is at most 4096 visible ASCII characters, without `?` and `#` | percent-encode the rest",
+                    "`connect` and `prefix` exclude each other | give exactly one of `path`, `prefix`, `template`, `regex`, `grpc` and `connect`",
                 ],
             ),
             (
-                "{cluster: a, host_rewrite: «'a b'»}",
-                &["`a b` is not a host, with or without a port"],
-            ),
-            (
-                "{cluster: a, timeout: «15»}",
-                &["the duration `15` has no unit | such as `15s`"],
-            ),
-            (
-                "{cluster: a, «per_try_timeout»: 1s}",
+                "connect: true, «methods»: [GET]",
                 &[
-                    "unknown field `per_try_timeout` in forward | not implemented: timeouts other than `timeout` and `stream_idle_timeout`",
+                    "`methods` on a route that takes CONNECT requests: the method is CONNECT | remove `methods`",
                 ],
             ),
             (
-                "{cluster: a, «timeuot»: 1s}",
-                &["unknown field `timeuot` in forward | did you mean `timeout`?"],
+                "connect: true, «query»: [{name: a, exact: b}]",
+                &["`query` on a route that takes CONNECT requests: they have no query | remove `query`"],
             ),
         ],
     );
     check(
-        |matches| {
-            with_route(&format!(
-                "{{match: {matches}, forward: {{cluster: a, «prefix_rewrite»: /b}}}}"
-            ))
-        },
+        |action| with_route(&format!("{{match: {{connect: true}}, {action}}}")),
         &[
             (
-                "{regex: /a.*}",
-                &[
-                    "`prefix_rewrite` on a route that matches by `regex`: there is no prefix to replace | use \
-                   `regex_rewrite`, or match by `prefix` or `path`",
-                ],
+                "forward: {cluster: a, «prefix_rewrite»: /b}",
+                &["`prefix_rewrite` on a route that takes CONNECT requests, which have no path | remove it"],
             ),
             (
-                "{template: '/a/{b}'}",
-                &[
-                    "`prefix_rewrite` on a route that matches by `template`: there is no prefix to replace | use \
-                   `regex_rewrite`, or match by `prefix` or `path`",
-                ],
-            ),
-        ],
-    );
-}
-
-#[test]
-fn answers_given_here() {
-    let itself = "this redirects a request to itself | give it a `scheme`, `host`, `port` or another path";
-    check(
-        |action| with_route(&format!("{{match: {{prefix: /a}}, {action}}}")),
-        &[
-            ("redirect: «{»}", &[itself]),
-            ("redirect: «{»status: 302}", &[itself]),
-            ("redirect: «{»strip_query: true}", &[itself]),
-            ("redirect: «{»prefix_rewrite: /a}", &[itself]),
-            (
-                "redirect: {scheme: «ftp»}",
-                &["expected `http` or `https`, found `ftp`"],
+                "redirect: {«regex_rewrite»: {pattern: a, substitution: b}}",
+                &["`regex_rewrite` on a route that takes CONNECT requests, which have no path | remove it"],
             ),
             (
-                "redirect: {host: «a:80»}",
-                &["`a:80` has a port | write `a`, and the port in `port`"],
-            ),
-            ("redirect: {port: «0»}", &["0 is not between 1 and 65535"]),
-            (
-                "redirect: {host: a, status: «300»}",
-                &["expected `301`, `302`, `303`, `307` or `308`, found 300"],
-            ),
-            (
-                "redirect: {path: /b, «prefix_rewrite»: /c}",
-                &[
-                    "`path` and `prefix_rewrite` exclude each other | give at most one of `path`, `prefix_rewrite` and `regex_rewrite`",
-                ],
-            ),
-            (
-                "direct_response: «{»}",
-                &["missing field `status` in direct_response"],
-            ),
-            (
-                "direct_response: {status: «100»}",
-                &["100 is not between 200 and 599"],
-            ),
-            (
-                "direct_response: {status: 204, body: «x»}",
-                &["a response with status 204 has no body"],
-            ),
-            (
-                "direct_response: {status: 200, content_type: «text»}",
-                &["`text` is not a media type | such as `text/plain`"],
-            ),
-        ],
-    );
-    check(
-        |action| with_route(&format!("{{match: {{path: /a}}, {action}}}")),
-        &[("redirect: «{»path: /a}", &[itself])],
-    );
-    let body = "x".repeat(4097);
-    check(
-        |action| {
-            with_route(&format!(
-                "{{match: {{path: /a}}, direct_response: {{status: 200, body: «{action}»}}}}"
-            ))
-        },
-        &[(&body, &["the body has 4097 bytes; at most 4096 are allowed"])],
-    );
-}
-
-#[test]
-fn header_edits() {
-    check(
-        |edits| {
-            with_route(&format!(
-                "{{match: {{prefix: /}}, forward: {{cluster: a}}, request_headers: {edits}}}"
-            ))
-        },
-        &[
-            (
-                "{set: {«host»: a}}",
-                &["`host` is not edited as a header | use `host_rewrite`"],
-            ),
-            (
-                "{set: {«':authority'»: a}}",
-                &[
-                    "`:authority` is not a header name | hosts are matched by `domains`, and written by `host_rewrite`",
-                ],
-            ),
-            (
-                "{remove: [«Content-Length»]}",
-                &["`content-length` cannot be edited: it says where a message ends"],
-            ),
-            (
-                "{add: {«transfer-encoding»: a}}",
-                &["`transfer-encoding` cannot be edited: it says where a message ends"],
-            ),
-            (
-                "{append: {«Connection»: a}}",
-                &["`connection` cannot be edited: it belongs to one connection"],
-            ),
-            (
-                "{remove: [«upgrade»]}",
-                &["`upgrade` cannot be edited: it belongs to one connection"],
-            ),
-            (
-                "{remove: [x-a, «X-A»]}",
-                &["a second header `x-a` | the first stands at 9:78"],
-            ),
-            (
-                "{set: {x-a: 1, «X-A»: 2}}",
-                &["a second header `x-a` | the first stands at 9:75"],
-            ),
-            ("{set: {«x a»: 1}}", &["`x a` is not a header name"]),
-            ("{set: {x-a: «[»a]}}", &["expected a header value, found a list"]),
-            ("{append: {x-a: «[»]}}", &["this list may not be empty"]),
-            (
-                "{set: {x-a: «\"a\\nb\"»}}",
-                &["a header value may not contain control characters"],
-            ),
-            (
-                "{set: {x-a: «' a'»}}",
-                &["a header value may not begin or end with a space"],
-            ),
-            (
-                "{set: {x-a: «'%REQ(x-b)%'»}}",
-                &["`%REQ(x-b)%` would be sent as it stands | not implemented: operators in header values"],
-            ),
-            (
-                "{set: {x-a: «'to %DOWNSTREAM_REMOTE_ADDRESS%'»}}",
-                &[
-                    "`%DOWNSTREAM_REMOTE_ADDRESS%` would be sent as it stands | not implemented: operators in header values",
-                ],
-            ),
-            (
-                "{«sett»: {x-a: a}}",
-                &["unknown field `sett` in header edits | did you mean `set`?"],
+                "forward: {cluster: a, connect: «block»}",
+                &["expected `terminate` or `pass`, found `block`"],
             ),
         ],
     );

@@ -1,0 +1,241 @@
+//! Virtual hosts, routes, matches and actions.
+
+use super::super::{valid, with_route};
+use super::http;
+use crate::model::{
+    ConnectAction, Domain, Forward, HeaderEditKind, PathMatch, PathRewrite, Redirect, RedirectPath, Route,
+    RouteAction, StringMatch, TemplateSegment, defaults,
+};
+use std::time::Duration;
+
+fn route(text: &str) -> Route {
+    valid(&with_route(text)).config.route_configurations()[0].virtual_hosts()[0].routes()[0].clone()
+}
+
+fn path(matches: &str) -> PathMatch {
+    route(&format!("{{match: {matches}, forward: {{cluster: a}}}}"))
+        .matches()
+        .path()
+        .clone()
+}
+
+fn forward(fields: &str) -> Forward {
+    match route(&format!("{{match: {{prefix: /a}}, forward: {{{fields}}}}}")).action() {
+        RouteAction::Forward(forward) => forward.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn domains_are_exact_suffix_prefix_or_any() {
+    let text = with_route("{match: {prefix: /}, forward: {cluster: a}}").replace(
+        "['*']",
+        "[A.example, '*.b.example', '*-c.example', 'api.*', '*', '[::1]']",
+    );
+    let config = valid(&text).config;
+    assert_eq!(
+        config.route_configurations()[0].virtual_hosts()[0].domains(),
+        &[
+            Domain::Exact("a.example".into()),
+            Domain::Suffix(".b.example".into()),
+            Domain::Suffix("-c.example".into()),
+            Domain::Prefix("api.".into()),
+            Domain::Any,
+            Domain::Exact("[::1]".into()),
+        ]
+    );
+}
+
+#[test]
+fn paths_are_matched_in_five_ways() {
+    assert_eq!(path("{path: /a%2Fb}"), PathMatch::Exact("/a%2Fb".into()));
+    assert_eq!(path("{prefix: /}"), PathMatch::Prefix("/".into()));
+    assert_eq!(path("{grpc: {service: a.B}}"), PathMatch::Prefix("/a.B/".into()));
+    assert_eq!(
+        path("{grpc: {service: a.B, method: C}}"),
+        PathMatch::Exact("/a.B/C".into())
+    );
+    let PathMatch::Template(template) = path("{template: '/a/{id}/'}") else {
+        panic!()
+    };
+    let segments = [
+        TemplateSegment::Literal("a".into()),
+        TemplateSegment::Variable("id".into()),
+        TemplateSegment::Literal("".into()),
+    ];
+    assert_eq!(template.segments(), &segments);
+    let PathMatch::Regex(pattern) = path("{regex: '/a|/b'}") else {
+        panic!()
+    };
+    assert!(
+        pattern.anchored().is_match("/b") && !pattern.anchored().is_match("/bc"),
+        "the whole path"
+    );
+    assert!(
+        route("{match: {grpc: {service: a.B}}, forward: {cluster: a}}")
+            .matches()
+            .grpc()
+    );
+}
+
+#[test]
+fn forwards_have_timeouts_rewrites_and_shares() {
+    let plain = forward("cluster: a");
+    assert_eq!(
+        (plain.timeout(), plain.timeout_explicit()),
+        (Some(defaults::ROUTE_TIMEOUT), false)
+    );
+    assert_eq!(plain.stream_idle_timeout(), None);
+    for (written, expected) in [("15s", Some(15)), ("0s", None), ("off", None)] {
+        let timed = forward(&format!("cluster: a, timeout: {written}"));
+        assert_eq!(
+            (timed.timeout(), timed.timeout_explicit()),
+            (expected.map(Duration::from_secs), true)
+        );
+    }
+    assert_eq!(
+        forward("cluster: a, stream_idle_timeout: off").stream_idle_timeout(),
+        Some(None)
+    );
+    let shares = forward("weighted_clusters: [{cluster: a, weight: 0}, {cluster: backend, weight: 3}]");
+    let shares: Vec<_> = shares
+        .clusters()
+        .iter()
+        .map(|one| (one.cluster().as_str().to_owned(), one.weight()))
+        .collect();
+    assert_eq!(shares, [("a".to_owned(), 0), ("backend".to_owned(), 3)]);
+    let rewrite = forward("cluster: a, regex_rewrite: {pattern: '(b+)', substitution: '<\\1$1\\\\>'}");
+    let Some(PathRewrite::Regex(rewrite)) = rewrite.path_rewrite() else {
+        panic!()
+    };
+    assert_eq!(
+        rewrite.regex().replace_all("/abbc", rewrite.substitution()),
+        "/a<bb$1\\>c"
+    );
+    assert_eq!(
+        forward("cluster: a, host_rewrite: 'b:81'")
+            .host_rewrite()
+            .as_deref(),
+        Some("b:81")
+    );
+}
+
+#[test]
+fn redirects_and_direct_responses() {
+    let redirect = |fields: &str| -> Redirect {
+        match route(&format!("{{match: {{prefix: /a}}, redirect: {{{fields}}}}}")).action() {
+            RouteAction::Redirect(redirect) => redirect.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let full = redirect("scheme: https, host: b, port: 8443, path: /c, status: 307, strip_query: true");
+    assert_eq!(full.scheme().as_deref(), Some("https"));
+    assert_eq!(
+        (full.port(), full.status(), full.strip_query()),
+        (Some(8443), 307, true)
+    );
+    assert_eq!(full.path(), &Some(RedirectPath::Full("/c".into())));
+    assert_eq!(redirect("scheme: https").status(), defaults::REDIRECT_STATUS);
+    assert!(matches!(
+        redirect("prefix_rewrite: /b").path(),
+        Some(RedirectPath::Rewrite(PathRewrite::Prefix(_)))
+    ));
+    let answer = route("{match: {path: /}, direct_response: {status: 200, body: 5}, request_body_max: 1MiB}");
+    let RouteAction::DirectResponse(response) = answer.action() else {
+        panic!()
+    };
+    assert_eq!((response.status(), response.body().as_str()), (200, "5"));
+    assert_eq!(response.content_type(), defaults::DIRECT_RESPONSE_CONTENT_TYPE);
+    assert_eq!(answer.request_body_bytes_max(), Some(1 << 20));
+}
+
+#[test]
+fn header_edits_keep_their_order() {
+    let edits = route(
+        "{match: {prefix: /}, forward: {cluster: a}, response_headers: \
+         {append: {X-C: [a, b]}, set: {x-b: 1}, add: {x-a: 'x: y'}, remove: [X-D]}}",
+    );
+    let edits = edits.response_headers();
+    let written: Vec<_> = edits
+        .write()
+        .iter()
+        .map(|edit| (edit.kind(), edit.name().as_str(), edit.value().to_string()))
+        .collect();
+    assert_eq!(
+        written,
+        [
+            (HeaderEditKind::Add, "x-a", "x: y".to_owned()),
+            (HeaderEditKind::Set, "x-b", "1".to_owned()),
+            (HeaderEditKind::Append, "x-c", "a".to_owned()),
+            (HeaderEditKind::Append, "x-c", "b".to_owned()),
+        ]
+    );
+    assert_eq!(edits.remove()[0].as_str(), "x-d");
+}
+
+#[test]
+fn conditions_compare_in_six_ways() {
+    let route = route(
+        "{match: {prefix: /, methods: [GET, M-SEARCH], headers: [{name: X, exact: ''}, {name: x, prefix: a}, \
+         {name: x, suffix: a}, {name: x, contains: a}, {name: x, regex: a+, invert: true}], query: [{name: Q, present: true}]}, \
+         forward: {cluster: a}}",
+    );
+    let matches = route.matches();
+    assert_eq!(matches.methods(), &["GET", "M-SEARCH"]);
+    let values: Vec<_> = matches.headers().iter().map(|one| one.value().clone()).collect();
+    assert_eq!(values[0], StringMatch::Exact("".into()));
+    assert_eq!(
+        values[1..4],
+        [
+            StringMatch::Prefix("a".into()),
+            StringMatch::Suffix("a".into()),
+            StringMatch::Contains("a".into())
+        ]
+    );
+    assert!(matches!(&values[4], StringMatch::Regex(pattern) if pattern.source() == "a+"));
+    assert!(matches.headers()[4].invert() && !matches.headers()[0].invert());
+    assert_eq!(
+        (matches.query()[0].name().as_str(), matches.query()[0].value()),
+        ("Q", &StringMatch::Present)
+    );
+}
+
+#[test]
+fn upgrades_are_lower_case_and_may_be_turned_off() {
+    assert_eq!(http("").upgrades(), &["websocket"]);
+    assert_eq!(
+        http("").upgrade_idle_timeout(),
+        Some(defaults::UPGRADE_IDLE_TIMEOUT)
+    );
+    assert!(http("upgrades: []").upgrades().is_empty());
+    let several = http("upgrades: [WebSocket, Foo/2.1], upgrade_idle_timeout: off");
+    assert_eq!(several.upgrades(), &["websocket", "foo/2.1"]);
+    assert_eq!(several.upgrade_idle_timeout(), None);
+    let plain = forward("cluster: a");
+    assert_eq!((plain.upgrades(), plain.upgrade_idle_timeout()), (&None, None));
+    let none = forward("cluster: a, upgrades: [], upgrade_idle_timeout: off");
+    assert_eq!(
+        (none.upgrades(), none.upgrade_idle_timeout()),
+        (&Some(Vec::new()), Some(None))
+    );
+}
+
+#[test]
+fn connect_requests_have_routes_of_their_own() {
+    let action = |fields: &str| {
+        let route = route(&format!(
+            "{{match: {{connect: true}}, forward: {{cluster: a{fields}}}}}"
+        ));
+        assert!(route.matches().connect());
+        assert_eq!(route.matches().path(), &PathMatch::Prefix("/".into()));
+        match route.action() {
+            RouteAction::Forward(forward) => forward.connect(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(action(""), ConnectAction::Terminate);
+    assert_eq!(action(", connect: terminate"), ConnectAction::Terminate);
+    assert_eq!(action(", connect: pass"), ConnectAction::Pass);
+    let usual = route("{match: {prefix: /}, forward: {cluster: a}}");
+    assert!(!usual.matches().connect());
+}
