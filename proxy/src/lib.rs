@@ -10,6 +10,7 @@ pub mod cli;
 mod configuration;
 mod demo;
 mod explain;
+mod intercept;
 mod lifecycle;
 mod logging;
 mod proxy;
