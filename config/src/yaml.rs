@@ -160,10 +160,7 @@ fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
     }
     let config = MeshConfig {
         admin,
-        runtime: runtime.unwrap_or(Runtime {
-            workers: None,
-            socket_mark: None,
-        }),
+        runtime: runtime.unwrap_or(Runtime { workers: None }),
         drain: drain.unwrap_or(Drain {
             grace: defaults::DRAIN_GRACE,
             timeout: defaults::DRAIN_TIMEOUT,
@@ -186,11 +183,11 @@ fn admin(reader: &mut Reader<'_>, node: &Node) -> Admin {
 }
 
 fn runtime(reader: &mut Reader<'_>, node: &Node) -> Runtime {
-    let fields = reader.fields(node, &RUNTIME);
-    let mut number = |name| fields.as_ref().and_then(|fields| fields.integer32(reader, name));
+    let workers = reader
+        .fields(node, &RUNTIME)
+        .and_then(|fields| fields.integer32(reader, "workers"));
     Runtime {
-        workers: number("workers").map(|workers| workers as usize),
-        socket_mark: number("socket_mark"),
+        workers: workers.map(|workers| workers as usize),
     }
 }
 

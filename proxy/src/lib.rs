@@ -10,7 +10,6 @@ pub mod cli;
 mod configuration;
 mod demo;
 mod explain;
-mod intercept;
 mod lifecycle;
 mod logging;
 mod proxy;

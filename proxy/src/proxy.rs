@@ -39,7 +39,7 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
-    /// A listening socket cannot be had, or sockets cannot be marked.
+    /// A listening socket cannot be had.
     #[error("{0}")]
     Bind(ApplyError),
 }
@@ -93,7 +93,7 @@ impl Proxy {
         .await;
         let plane = started.map_err(|error| match error {
             ApplyError::Compile(_) => StartError::Configuration(format!("error: {error}\n")),
-            ApplyError::Bind { .. } | ApplyError::Mark { .. } => StartError::Bind(error),
+            ApplyError::Bind { .. } => StartError::Bind(error),
         })?;
         let (sender, asks) = mpsc::channel(ASKS_MAX);
         let logging = options.logging.unwrap_or_else(Logging::foreign);

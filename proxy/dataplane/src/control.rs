@@ -4,7 +4,6 @@ use crate::accept;
 use crate::interception::OwnConnections;
 use crate::snapshot::{CompileFault, Compiler, Discovered, ListenerPolicy, Snapshot, SocketKey};
 use crate::sockets::{self, Bound, ListeningSocket};
-use crate::upstream::socket::check_mark;
 use crate::worker::{Command, HAND_OVER_QUEUE_MAX, Peer, Seed};
 use arc_swap::ArcSwap;
 use outrigger_config::MeshConfig;
@@ -51,16 +50,6 @@ pub enum ApplyError {
         listener: String,
         /// The address that was tried.
         address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// Sockets cannot be given the mark that they are to have.
-    #[error(
-        "cannot mark sockets with {mark:#x} (`runtime.socket_mark`), which needs the capability CAP_NET_ADMIN: {source}"
-    )]
-    Mark {
-        /// The mark.
-        mark: u32,
         /// Why.
         source: io::Error,
     },
@@ -133,7 +122,6 @@ impl DataPlane {
     ) -> Result<DataPlane, ApplyError> {
         let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&options.metrics)));
         let compiler = Compiler::new(Arc::clone(&options.metrics), Arc::clone(&sinks));
-        let socket_mark = config_mark(&config)?;
         let empty = compiler
             .compile(config, discovered, None)
             .map_err(ApplyError::Compile)?;
@@ -165,7 +153,6 @@ impl DataPlane {
                     peers: Arc::clone(&peers),
                     connection_ids: Arc::clone(&connection_ids),
                     own_connections: Arc::clone(&own_connections),
-                    socket_mark,
                     commands: receiver,
                     hand_overs,
                 };
@@ -448,13 +435,4 @@ impl Drop for DataPlane {
             }
         }
     }
-}
-
-/// The mark of sockets to upstreams, which can be set.
-fn config_mark(config: &MeshConfig) -> Result<Option<u32>, ApplyError> {
-    let mark = config.runtime().socket_mark();
-    if let Some(mark) = mark {
-        check_mark(mark).map_err(|source| ApplyError::Mark { mark, source })?;
-    }
-    Ok(mark)
 }

@@ -1,5 +1,6 @@
 //! Errors of the data path: where they came from, and what is known of the request.
 
+use crate::upstream::connect::ConnectFault;
 use outrigger_traffic::retry::AttemptFailure;
 use std::io;
 
@@ -29,6 +30,12 @@ pub(crate) struct AttemptError {
     pub(crate) detail: &'static str,
     /// The cause, for the debug log.
     pub(crate) source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl From<ConnectFault> for AttemptError {
+    fn from(fault: ConnectFault) -> AttemptError {
+        AttemptError::new(fault.failure, fault.detail)
+    }
 }
 
 impl AttemptError {

@@ -99,11 +99,19 @@ pub(crate) fn request_from_http2(
         (None, Some(host)) => host.to_str().map_err(|_| Http2RequestFault::InvalidAuthority)?,
         (None, None) => return Err(Http2RequestFault::MissingAuthority),
     };
-    if !is_authority(authority.as_bytes()) {
+    // The port is not optional for CONNECT (RFC 9113 section 8.5).
+    let lacks_port = head.method == Method::Connect && !authority_has_port(authority);
+    if lacks_port || !is_authority(authority.as_bytes()) {
         return Err(Http2RequestFault::InvalidAuthority);
     }
     head.set_authority(authority);
     Ok(())
+}
+
+fn authority_has_port(authority: &str) -> bool {
+    authority
+        .rfind([':', ']'])
+        .is_some_and(|at| authority.as_bytes()[at] == b':')
 }
 
 /// Fills `head` from an HTTP/2 response.
@@ -214,6 +222,33 @@ pub(crate) fn request_to_http2(head: &RequestHead, scheme: &str) -> Option<http:
     *request.uri_mut() = http::Uri::from_parts(uri).ok()?;
     *request.version_mut() = http::Version::HTTP_2;
     *request.headers_mut() = header_map(&head.fields);
+    Some(request)
+}
+
+/// An HTTP/2 request that asks for a tunnel: an extended CONNECT with `protocol` (RFC 8441 section 4), or CONNECT without
+/// (RFC 9113 section 8.5). `None` if the head's parts do not make a URI.
+pub(crate) fn connect_to_http2(
+    head: &RequestHead,
+    scheme: &str,
+    protocol: Option<&str>,
+) -> Option<http::Request<()>> {
+    let mut request = match protocol {
+        Some(protocol) => {
+            let mut request = request_to_http2(head, scheme)?;
+            request.extensions_mut().insert(h2::ext::Protocol::from(protocol));
+            request
+        }
+        None => {
+            let mut request = http::Request::new(());
+            let mut uri = http::uri::Parts::default();
+            uri.authority = Some(head.authority().parse().ok()?);
+            *request.uri_mut() = http::Uri::from_parts(uri).ok()?;
+            *request.headers_mut() = header_map(&head.fields);
+            request
+        }
+    };
+    *request.method_mut() = http::Method::CONNECT;
+    *request.version_mut() = http::Version::HTTP_2;
     Some(request)
 }
 

@@ -198,6 +198,30 @@ impl<D: Decoder> Incoming<D> {
         }
     }
 
+    /// The next bytes as they are, for a connection that has become a tunnel; `None`: the peer closed its side. No buffer
+    /// is held while nothing comes.
+    pub(crate) fn poll_bytes(
+        &mut self,
+        io: &mut Stream,
+        worker: &Worker,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<Bytes>>> {
+        if self.buffer.is_empty() {
+            let read = ready!(if self.flowing {
+                self.poll_fill(io, cx)
+            } else {
+                self.poll_drip(io, worker, cx)
+            })?;
+            self.bytes_read += read as u64;
+            self.flowing = read >= FLOWING_BYTES;
+            if read == 0 {
+                self.release();
+                return Poll::Ready(Ok(None));
+            }
+        }
+        Poll::Ready(Ok(Some(std::mem::take(&mut self.buffer).freeze())))
+    }
+
     /// Reads into a buffer of its own, for bodies that flow: nothing is copied. While nothing comes, none is held.
     fn poll_fill(&mut self, io: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.buffer.reserve(BODY_READ_BYTES);

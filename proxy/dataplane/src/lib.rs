@@ -34,6 +34,7 @@ mod sockets;
 mod spares;
 mod tcp;
 mod timer;
+mod tunnel;
 mod upstream;
 mod worker;
 mod writer;

@@ -20,6 +20,10 @@ mod record;
 mod respond;
 mod sanitize;
 mod session;
+mod tunnel;
+mod upgrade;
+
+pub(crate) use tunnel::Tunnel;
 
 use crate::body::BodyLength;
 use crate::connection::{Accepted, Ends};
@@ -33,12 +37,14 @@ use cors::CrossOrigin;
 use edits::Known;
 use outrigger_config::model::{self, RouteAction};
 use outrigger_http1::{KnownName, Method, RequestHead};
-use outrigger_telemetry::ListenerCells;
+use outrigger_telemetry::{ListenerCells, UpgradeProtocol};
 use outrigger_traffic::{Found, RequestView};
 use record::Record;
 use session::Session;
 use std::rc::Rc;
 use std::sync::Arc;
+use tunnel::Made;
+use upgrade::Upgrade;
 
 /// What a request is served with.
 pub(crate) struct RequestContext<'c> {
@@ -72,10 +78,6 @@ impl<'c> RequestContext<'c> {
         self.accepted.registration.control.is_draining()
     }
 
-    fn connection_id(&self) -> u64 {
-        self.accepted.registration.control.id
-    }
-
     fn listener(&self) -> &ListenerCells {
         self.chain().listener.worker(self.worker().index)
     }
@@ -95,6 +97,10 @@ struct Request<'r> {
     length: BodyLength,
     grpc: bool,
     record: Record,
+    /// What it asks for beside an answer.
+    upgrade: Option<Box<Upgrade>>,
+    /// The tunnel that it has become.
+    made: Option<Box<Made>>,
     /// The path by which the route was found, where a header value names a part of it.
     matched_path: Option<Box<str>>,
     /// An allowed origin other than the server's.
@@ -114,20 +120,24 @@ impl Request<'_> {
     }
 }
 
-/// Serves one request to its end. The head is edited on the way.
+/// Serves one request to its end. The head is edited on the way. A request that becomes a tunnel is served when its
+/// client knows; the caller runs the tunnel, without what only the request needed.
 pub(crate) async fn serve(
     context: &RequestContext<'_>,
     downstream: &mut Downstream<'_>,
     head: &mut RequestHead,
     length: BodyLength,
-) {
+) -> Option<Box<Tunnel>> {
     let grpc = is_grpc(&head.fields);
     let record = Record::begin(context, downstream.version(), head);
+    let upgrade = Upgrade::of(downstream, head);
     let mut request = Request {
         head,
         length,
         grpc,
         record,
+        upgrade,
+        made: None,
         matched_path: None,
         cross_origin: None,
         session: Session::default(),
@@ -146,18 +156,14 @@ pub(crate) async fn serve(
                     .listener()
                     .refused_requests
                     .refuse(refusals::index(reason));
-            } else {
-                context
-                    .listener()
-                    .refused_requests
-                    .refuse(refusals::index(refusals::CONNECT));
             }
             respond::local(&mut request, downstream, context, None, reply).await;
         }
         Ok(()) => match decide(chain, request.head) {
             None => {
                 metrics = &chain.http().routes.unmatched;
-                respond::local(&mut request, downstream, context, None, LocalReply::NoRoute).await;
+                let reply = unrouted(&request, context);
+                respond::local(&mut request, downstream, context, None, reply).await;
             }
             Some(taken) => {
                 metrics = &taken.policy.metrics;
@@ -172,7 +178,22 @@ pub(crate) async fn serve(
             }
         },
     }
+    if let Some(made) = request.made.take() {
+        return Some(Box::new(Tunnel::begin(*made, request, context, metrics)));
+    }
     request.record.finish(context, metrics, request.head);
+    None
+}
+
+/// The answer to a request that no route takes.
+fn unrouted(request: &Request<'_>, context: &RequestContext<'_>) -> LocalReply {
+    if request.head.method != Method::Connect {
+        return LocalReply::NoRoute;
+    }
+    let cells = context.listener();
+    cells.refused_requests.refuse(refusals::index(refusals::CONNECT));
+    cells.upgrades_denied[UpgradeProtocol::Connect].inc();
+    LocalReply::ConnectRefused
 }
 
 async fn act(
@@ -211,6 +232,8 @@ pub(crate) async fn refuse(
         length: BodyLength::None,
         grpc: false,
         record,
+        upgrade: None,
+        made: None,
         matched_path: None,
         cross_origin: None,
         session: Session::default(),
@@ -245,6 +268,10 @@ fn decide<'s>(chain: &'s ChainPolicy, head: &RequestHead) -> Option<Taken<'s>> {
 struct HeadView<'h>(&'h RequestHead);
 
 impl RequestView for HeadView<'_> {
+    fn is_connect(&self) -> bool {
+        self.0.method == Method::Connect
+    }
+
     fn method(&self) -> &str {
         self.0.method.as_str()
     }

@@ -136,7 +136,7 @@ impl Pools {
                             self.add_http2(endpoint, connection);
                             Ok(upstream)
                         }
-                        Err(fault) => Err(AttemptError::new(fault.failure, fault.detail)),
+                        Err(fault) => Err(fault.into()),
                     };
                 }
                 Found::Alone => return self.acquire_alone(worker, cluster, endpoint).await,
@@ -144,7 +144,7 @@ impl Pools {
                     cells.pool_waits.inc();
                     match done.await {
                         Ok(Ok(())) => {}
-                        Ok(Err(fault)) => return Err(AttemptError::new(fault.failure, fault.detail)),
+                        Ok(Err(fault)) => return Err(fault.into()),
                         // The pool was dropped with its endpoint: connect for this request alone.
                         Err(_) => return self.acquire_alone(worker, cluster, endpoint).await,
                     }
@@ -162,7 +162,7 @@ impl Pools {
         match connect(cluster, endpoint, worker).await {
             Ok(Connected::Http1(connection)) => Ok(exchange(worker, cluster, endpoint, connection)),
             Ok(Connected::Http2(connection)) => Ok(Upstream::Http2(connection.reserve())),
-            Err(fault) => Err(AttemptError::new(fault.failure, fault.detail)),
+            Err(fault) => Err(fault.into()),
         }
     }
 

@@ -10,6 +10,9 @@ pub(crate) const HEAD_TIMEOUT: &str = "request_header_timeout";
 /// CONNECT, which no route allows.
 pub(crate) const CONNECT: &str = "connect_not_allowed";
 
+/// A `sec-websocket-key` that is missing or none, where the answer to it is made here.
+pub(crate) const WEBSOCKET_KEY: &str = "invalid_websocket_key";
+
 /// All reasons; a label's index is its place here.
 pub fn reasons() -> &'static [&'static str] {
     static REASONS: OnceLock<Vec<&'static str>> = OnceLock::new();
@@ -17,7 +20,7 @@ pub fn reasons() -> &'static [&'static str] {
         let mut reasons = RequestError::ALL.to_vec();
         reasons.extend(Http2RequestFault::ALL.iter().map(|fault| fault.reason()));
         reasons.extend(PathFault::ALL.iter().map(|fault| fault.reason()));
-        reasons.extend([HEAD_TIMEOUT, CONNECT]);
+        reasons.extend([HEAD_TIMEOUT, CONNECT, WEBSOCKET_KEY]);
         reasons
     })
 }

@@ -48,6 +48,8 @@ pub(crate) enum LocalReply {
     BadPath { reason: &'static str },
     /// CONNECT, which no route allows.
     ConnectRefused,
+    /// An extended CONNECT to a protocol that is not allowed.
+    UpgradeRefused,
 }
 
 /// What is sent and noted for a local reply.
@@ -137,6 +139,13 @@ impl LocalReply {
                 ResponseFlags::NR,
                 "connect_not_allowed",
                 "CONNECT is not allowed here\n",
+            ),
+            // As Envoy.
+            LocalReply::UpgradeRefused => Answer::new(
+                403,
+                ResponseFlags::NONE,
+                "upgrade_failed",
+                "this protocol is not allowed here\n",
             ),
             LocalReply::Attempt {
                 failure,
@@ -237,6 +246,7 @@ mod tests {
             ),
             (LocalReply::BadPath { reason: "x" }, 400, grpc::INTERNAL),
             (LocalReply::ConnectRefused, 405, grpc::UNKNOWN),
+            (LocalReply::UpgradeRefused, 403, grpc::UNKNOWN),
         ];
         for (reply, status, grpc_status) in replies {
             let answer = reply.answer();

@@ -39,6 +39,17 @@ async fn serve_http(stream: Stream, accepted: Accepted) {
     }
 }
 
+/// What a request asks of its connection or stream, but for the method CONNECT, which says so by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asks<'d> {
+    /// An answer and nothing more.
+    Answer,
+    /// HTTP/1: another protocol, one of those that `upgrade` names.
+    Upgrade,
+    /// HTTP/2: this protocol, by an extended CONNECT (RFC 8441).
+    Extended(&'d str),
+}
+
 /// One request's side of a downstream connection: its body in, its response out. All calls are poll-style, because
 /// both directions of a request are served by one task at the same time.
 pub(crate) enum Downstream<'c> {
@@ -52,6 +63,24 @@ impl Downstream<'_> {
         match self {
             Downstream::Http1(connection) => connection.request_version(),
             Downstream::Http2(_) => Version::Http2,
+        }
+    }
+
+    /// What the request asks of its connection or stream.
+    #[inline]
+    pub(crate) fn asks(&self) -> Asks<'_> {
+        match self {
+            Downstream::Http1(connection) if connection.asks_upgrade() => Asks::Upgrade,
+            Downstream::Http1(_) => Asks::Answer,
+            Downstream::Http2(stream) => stream.protocol().map_or(Asks::Answer, Asks::Extended),
+        }
+    }
+
+    /// True if bytes came behind the request that would have been a tunnel's and may be anything now.
+    pub(crate) fn has_early_bytes(&self) -> bool {
+        match self {
+            Downstream::Http1(connection) => connection.has_early_bytes(),
+            Downstream::Http2(_) => false,
         }
     }
 
@@ -108,6 +137,18 @@ impl Downstream<'_> {
                 Ok(())
             }
             Downstream::Http2(stream) => stream.send_head(head, length),
+        }
+    }
+
+    /// Sends the head by which the client learns that its tunnel is there: nothing that follows is HTTP/1, or the
+    /// stream's data is the tunnel's.
+    pub(crate) fn send_tunnel_head(&mut self, head: &ResponseHead) -> Result<(), DownstreamError> {
+        match self {
+            Downstream::Http1(connection) => {
+                connection.send_tunnel_head(head);
+                Ok(())
+            }
+            Downstream::Http2(stream) => stream.send_head(head, BodyLength::Unknown),
         }
     }
 

@@ -332,6 +332,13 @@ pub(crate) struct TcpPolicy {
     pub(crate) access_logs: Arc<[AccessLog]>,
 }
 
+impl HttpPolicy {
+    /// Clients may upgrade to something, by some route: what HTTP/2 clients are told.
+    pub(crate) fn allows_upgrades(&self) -> bool {
+        self.routes.allows_upgrades || !self.options.upgrades().is_empty()
+    }
+}
+
 /// The HTTP side of a filter chain.
 pub(crate) struct HttpPolicy {
     pub(crate) options: model::HttpOptions,
@@ -368,6 +375,8 @@ pub(crate) struct RoutesPolicy {
     pub(crate) session_clusters: Box<[ClusterSlot]>,
     /// Some header value names the client's address.
     pub(crate) names_clients: bool,
+    /// Some route allows upgrades of its own.
+    pub(crate) allows_upgrades: bool,
     /// Counts of requests that no route took.
     pub(crate) unmatched: Arc<RouteMetrics>,
 }

@@ -4,10 +4,10 @@ pub(crate) mod connect;
 pub(crate) mod dial;
 pub(crate) mod http1;
 pub(crate) mod http2;
-pub(crate) mod socket;
 
 use crate::body::{BodyFrame, BodyLength};
 use crate::error::AttemptError;
+use crate::tunnel::Side;
 use bytes::Bytes;
 use outrigger_http1::{Fields, RequestHead, ResponseHead};
 use std::net::SocketAddr;
@@ -20,6 +20,17 @@ pub(crate) enum ResponseStart {
     Informational,
     /// The response's head, and what is known of its body.
     Final(BodyLength),
+    /// The response's head, which says that what was asked for is there: what follows is the tunnel's.
+    Tunnel,
+}
+
+/// What a request asks the upstream to become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted<'a> {
+    /// This protocol, in lower case; for HTTP/1 the head names it too.
+    Protocol(&'a str),
+    /// A tunnel, by CONNECT.
+    Connect,
 }
 
 /// One attempt's stream. Dropping it before its end gives the attempt up: an HTTP/1 connection is closed, an HTTP/2
@@ -59,6 +70,47 @@ impl Upstream {
                 Ok(())
             }
             Upstream::Http2(exchange) => exchange.send_head(head, length, tls),
+        }
+    }
+
+    /// Sends the head of a request that asks for a tunnel.
+    pub(crate) fn send_head_for(
+        &mut self,
+        head: &RequestHead,
+        wanted: Wanted<'_>,
+        tls: bool,
+    ) -> Result<(), AttemptError> {
+        match self {
+            Upstream::Http1(exchange) => {
+                exchange.send_head(head, BodyLength::None);
+                exchange.expect(wanted);
+                Ok(())
+            }
+            Upstream::Http2(exchange) => exchange.send_head_for(head, wanted, tls),
+        }
+    }
+
+    /// True if the connection speaks HTTP/2.
+    pub(crate) fn is_http2(&self) -> bool {
+        matches!(self, Upstream::Http2(_))
+    }
+
+    /// True if upgrades can be asked for on the connection: the peer has said so, or it speaks HTTP/1.
+    pub(crate) fn takes_protocols(&self) -> bool {
+        match self {
+            Upstream::Http1(_) => true,
+            Upstream::Http2(exchange) => exchange.takes_protocols(),
+        }
+    }
+
+    /// The tunnel's side, once [`ResponseStart::Tunnel`] came. An HTTP/1 connection is its own from here on.
+    ///
+    /// # Panics
+    /// If no request was sent before.
+    pub(crate) fn into_side(self) -> Side {
+        match self {
+            Upstream::Http1(exchange) => Side::Upstream(exchange.into_connection()),
+            Upstream::Http2(exchange) => Side::Http2(Box::new(exchange.into_side())),
         }
     }
 

@@ -91,8 +91,6 @@ pub(crate) struct Worker {
     pub(crate) pools: Pools,
     pub(crate) destinations: Destinations,
     pub(crate) ourselves: Ourselves,
-    /// The mark of sockets to upstreams.
-    pub(crate) socket_mark: Option<u32>,
     pub(crate) peers: Arc<[Peer]>,
     pub(crate) scratch: RefCell<Box<[u8]>>,
     snapshot: RefCell<Rc<LocalSnapshot>>,
@@ -308,7 +306,6 @@ pub(crate) struct Seed {
     pub(crate) peers: Arc<[Peer]>,
     pub(crate) connection_ids: Arc<AtomicU64>,
     pub(crate) own_connections: Arc<OwnConnections>,
-    pub(crate) socket_mark: Option<u32>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     pub(crate) hand_overs: mpsc::Receiver<HandOver>,
 }
@@ -332,7 +329,6 @@ async fn serve(seed: Seed) {
         peers,
         connection_ids,
         own_connections,
-        socket_mark,
         mut commands,
         mut hand_overs,
     } = seed;
@@ -341,7 +337,6 @@ async fn serve(seed: Seed) {
         pools: Pools::default(),
         destinations: Destinations::default(),
         ourselves: Ourselves::new(index, own_connections),
-        socket_mark,
         peers,
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
         snapshot: RefCell::new(Rc::new(LocalSnapshot(snapshot))),

@@ -151,6 +151,7 @@ reasons! {
     RepeatedTransferEncoding = 502, "repeated_transfer_encoding", "there is more than one transfer-encoding";
     UnknownTransferCoding = 502, "unknown_transfer_coding", "the transfer coding is not chunked";
     TransferEncodingInHttp10 = 502, "transfer_encoding_in_http_10", "there is a transfer-encoding in HTTP/1.0";
+    InvalidUpgrade = 502, "invalid_upgrade", "a 101 answer does not name the protocol that it switches to";
     BodyOnBodiless = 502, "body_on_bodiless", "a 1xx or 204 answer announces a body";
     InvalidChunkSize = 502, "invalid_chunk_size", "a chunk size is not 1 to 16 hexadecimal digits";
     InvalidChunkExtension = 502, "invalid_chunk_extension", "a chunk extension is malformed";

@@ -212,6 +212,10 @@ impl ResponseDecoder {
             self.state = State::StatusLine;
             return Ok(Decoded::new(consumed, Event::Informational));
         }
+        // It must say what it switches to, in `upgrade` and `connection` (RFC 9110, 7.8).
+        if head.status == 101 && !self.signals.upgrade(head.version) {
+            return Err(ResponseError::InvalidUpgrade);
+        }
         let is_tunnel = head.status == 101 || (self.asked == Asked::Connect && head.status < 300);
         let framing = self.framing(head.status, is_tunnel, announced);
         self.body.begin(framing);

@@ -9,7 +9,7 @@ use crate::flags::ResponseFlags;
 use crate::labels::{
     CodeClass, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
     DestinationRefusal, Detected, HttpProtocol, MirrorDrop, RetryReason, SessionCookieUse, SpliceFallback,
-    TlsFailure, TooLongResponse, UpstreamClose,
+    TlsFailure, TooLongResponse, TunnelEnd, UpgradeProtocol, UpstreamClose,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
@@ -107,6 +107,22 @@ cells! {
         requests_active: Gauge = "outrigger_listener_requests_active",
         /// Requests answered by the proxy itself because they were refused, by reason.
         refused_requests: RefusalCounters = "outrigger_listener_requests_refused_total",
+        /// Upgrades and CONNECT requests that became tunnels.
+        upgrades_established: CounterBy<UpgradeProtocol, { UpgradeProtocol::COUNT }> =
+            "outrigger_listener_upgrades_established_total",
+        /// Upgrades and CONNECT requests that the upstream answered with an ordinary response.
+        upgrades_refused: CounterBy<UpgradeProtocol, { UpgradeProtocol::COUNT }> =
+            "outrigger_listener_upgrades_refused_total",
+        /// Upgrades and CONNECT requests that were allowed and got no answer from the upstream that could be passed on.
+        upgrades_failed: CounterBy<UpgradeProtocol, { UpgradeProtocol::COUNT }> =
+            "outrigger_listener_upgrades_failed_total",
+        /// Upgrades that policy does not allow: over HTTP/1 ignored, over HTTP/2 answered 403; CONNECT that no route takes.
+        upgrades_denied: CounterBy<UpgradeProtocol, { UpgradeProtocol::COUNT }> =
+            "outrigger_listener_upgrades_denied_total",
+        /// Tunnels open now.
+        tunnels_active: Gauge = "outrigger_listener_tunnels_active",
+        /// Tunnels that ended, by reason.
+        tunnels_ended: CounterBy<TunnelEnd, { TunnelEnd::COUNT }> = "outrigger_listener_tunnels_ended_total",
         /// Bytes read from downstream connections, after TLS.
         bytes_received: Counter = "outrigger_listener_received_bytes_total",
         /// Bytes written to downstream connections, before TLS.

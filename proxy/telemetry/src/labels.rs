@@ -160,6 +160,32 @@ labels! {
         Protocol = "protocol",
         /// One side asked with `Connection: close`, or HTTP/1.0 ended.
         Requested = "requested",
+        /// It had become a tunnel, which ended.
+        Tunnel = "tunnel",
+    }
+
+    /// What a client asks its connection or stream to become.
+    pub enum UpgradeProtocol = "protocol" {
+        /// A WebSocket, over either version of HTTP.
+        WebSocket = "websocket",
+        /// CONNECT.
+        Connect = "connect",
+        /// Any other protocol.
+        Other = "other",
+    }
+
+    /// Why a tunnel ended.
+    pub enum TunnelEnd = "reason" {
+        /// Both sides ended it in order.
+        Closed = "closed",
+        /// The downstream reset it, or its connection died.
+        DownstreamReset = "downstream_reset",
+        /// The upstream reset it, or its connection died.
+        UpstreamReset = "upstream_reset",
+        /// Nothing moved in either direction for too long.
+        Idle = "idle",
+        /// Its filter chain left the configuration, and the drain's time is up.
+        Drain = "drain",
     }
 
     /// Why a connection to an endpoint could not be made.
@@ -204,6 +230,8 @@ labels! {
         Unused = "unused",
         /// A request was given up halfway, and HTTP/1 has no other way to say so.
         Abandoned = "abandoned",
+        /// It had become a tunnel, which ended.
+        Tunnel = "tunnel",
     }
 
     /// Why a connection is not forwarded where it was meant for.

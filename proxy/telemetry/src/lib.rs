@@ -26,7 +26,7 @@ pub use flags::ResponseFlags;
 pub use labels::{
     CodeClass, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
     DestinationRefusal, Detected, HttpProtocol, MirrorDrop, RetryReason, SessionCookieUse, SpliceFallback,
-    TlsFailure, TooLongResponse, UpstreamClose,
+    TlsFailure, TooLongResponse, TunnelEnd, UpgradeProtocol, UpstreamClose,
 };
 pub use metrics::{ClusterMetrics, LabelledCells, ListenerMetrics, Metrics, RouteMetrics};
 pub use reference::reference;

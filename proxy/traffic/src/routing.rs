@@ -25,6 +25,10 @@ use std::sync::Arc;
 pub trait RequestView {
     /// The method, as it came; methods are case sensitive.
     fn method(&self) -> &str;
+    /// It is a CONNECT request, which has no path, and which only routes that say so take.
+    fn is_connect(&self) -> bool {
+        self.method() == "CONNECT"
+    }
     /// The authority without its port, in any case.
     fn host(&self) -> &str;
     /// The path, normalized ([`crate::path::normalize`]), without the query.
@@ -110,6 +114,15 @@ impl RouteTable {
             return Found::NoVirtualHost;
         };
         let table = &self.virtual_hosts[virtual_host];
+        if request.is_connect() {
+            let routes = table.model.routes();
+            let mut connects = table.paths.connects().iter().map(|candidate| candidate.route());
+            let route = connects.find(|&route| conditions::first_failed(routes[route].matches(), request).is_none());
+            return route.map_or(Found::NoRoute { virtual_host }, |route| Found::Route {
+                virtual_host,
+                route,
+            });
+        }
         let mut candidates = Candidates::new(request.path());
         table.paths.collect(&mut candidates);
         for candidate in candidates {

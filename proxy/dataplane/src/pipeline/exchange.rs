@@ -91,6 +91,8 @@ pub(super) struct Exchange<'x, 'd> {
     last_progress: Instant,
     /// The head of the response, or the last interim one.
     pub(super) response: ResponseHead,
+    /// That head says that what was asked for is there.
+    pub(super) tunnelled: bool,
     pub(super) request_bytes: u64,
     pub(super) response_bytes: u64,
     /// When the request's body had been read.
@@ -123,6 +125,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
             deadline: limits.deadline,
             last_progress: now,
             response: worker.spares.response(),
+            tunnelled: false,
             request_bytes: 0,
             response_bytes: 0,
             request_ended: None,
@@ -188,6 +191,10 @@ impl<'x, 'd> Exchange<'x, 'd> {
                         self.forget_sent();
                         self.last_progress = self.worker.tick();
                         return Poll::Ready(Ok(length));
+                    }
+                    Poll::Ready(Ok(ResponseStart::Tunnel)) => {
+                        self.tunnelled = true;
+                        return Poll::Ready(Ok(BodyLength::Unknown));
                     }
                     Poll::Ready(Ok(ResponseStart::Informational)) => {
                         self.last_progress = self.worker.tick();

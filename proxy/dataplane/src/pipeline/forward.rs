@@ -2,8 +2,9 @@
 
 use super::edits::{Known, edit_request};
 use super::exchange::{self, Exchange, Limits, Stop};
+use super::upgrade::Attempted;
 use super::{Request, RequestContext, Taken, is_idempotent};
-use super::{mirror, respond, session};
+use super::{mirror, respond, session, upgrade};
 use crate::body::BodyLength;
 use crate::error::{AttemptError, DownstreamError};
 use crate::head::{grpc_timeout, grpc_timeout_text};
@@ -55,11 +56,15 @@ pub(super) async fn forward(
         )
         .await;
     }
+    if let Err(reply) = upgrade::admit(request, context, policy) {
+        return respond::local(request, downstream, context, Some(taken), reply).await;
+    }
     let limits = limits(request, context, taken, policy);
     rewrite_request(request, context, taken, policy);
     let active = ActiveRequest::begin(cluster, worker);
     let mut exchange = Exchange::new(downstream, worker, limits, request.length);
-    if !taken.policy.mirrors.is_empty() {
+    // A tunnel has one other end.
+    if !taken.policy.mirrors.is_empty() && request.upgrade.is_none() {
         exchange.copy_to(mirror::begin(request, context, taken));
     }
     let ended = attempts(request, &mut exchange, context, taken, cluster, &active).await;
@@ -67,6 +72,14 @@ pub(super) async fn forward(
     request.record.bytes_sent = exchange.response_bytes;
     request.record.set_request_ended(exchange.request_ended);
     worker.spares.keep_response(exchange.response);
+    if let Some(upgrade) = &request.upgrade {
+        let (cells, label) = (context.listener(), upgrade.label());
+        match &ended {
+            _ if request.made.is_some() => cells.upgrades_established[label].inc(),
+            Ok(()) => cells.upgrades_refused[label].inc(),
+            Err(_) => cells.upgrades_failed[label].inc(),
+        }
+    }
     let reply = match ended {
         Ok(()) => None,
         Err(Stop::Reply(reply)) => Some(reply),
@@ -119,7 +132,9 @@ fn limits(request: &Request<'_>, context: &RequestContext<'_>, taken: Taken<'_>,
         None
     };
     // For gRPC the client's deadline counts; a timeout that was written caps it, the default one does not.
-    let route_timeout = if request.grpc && !policy.timeout_explicit() {
+    // How long a handshake may take nobody can know; one that was written bounds it.
+    let has_other_limits = request.grpc || request.upgrade.is_some();
+    let route_timeout = if has_other_limits && !policy.timeout_explicit() {
         None
     } else {
         policy.timeout()
@@ -301,6 +316,9 @@ async fn attempt(
     cluster: &Arc<ClusterPolicy>,
     endpoint: &Arc<EndpointState>,
 ) -> Result<(), Stop> {
+    if request.upgrade.is_some() {
+        return upgrading_attempt(request, exchange, context, taken, cluster, endpoint).await;
+    }
     let worker = context.worker();
     let started = if request.record.is_first_attempt() {
         worker.now()
@@ -327,27 +345,8 @@ async fn attempt(
     request
         .record
         .upstream_answered(exchange.response.status, worker.now());
-    if let (Some(max), BodyLength::Exact(length)) = (taken.route.response_body_bytes_max(), length)
-        && length > max
-    {
-        return Err(Stop::Reply(LocalReply::ResponseTooLong));
-    }
-    respond::prepare(context, request, taken, &mut exchange.response);
-    if let Some(policy) = &taken.policy.session {
-        session::finish(request, policy, cluster, endpoint, &mut exchange.response.fields);
-    }
-    // An answer of known length before the request's end does without the rest. One that streams may well wait for it:
-    // what is left of the request when the response ends decides then.
-    let wants_all = exchange.request_done() || length == BodyLength::Unknown;
-    let may_go_on = wants_all && !context.is_draining();
-    exchange
-        .downstream
-        .send_head(&exchange.response, length, may_go_on)?;
-    request.record.response_started(&exchange.response);
-    if length != BodyLength::None {
-        request.record.trailers = exchange.stream(&mut upstream).await?;
-    }
-    upstream.complete();
+    let target = Target { cluster, endpoint };
+    pass_on(request, exchange, context, taken, target, upstream, length).await?;
     cluster
         .metrics
         .worker(worker.index)
@@ -356,6 +355,73 @@ async fn attempt(
     let idle = exchange.stream_idle();
     exchange::flush(exchange.downstream, idle).await?;
     Ok(())
+}
+
+/// Where an attempt goes.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    cluster: &'a Arc<ClusterPolicy>,
+    endpoint: &'a Arc<EndpointState>,
+}
+
+/// Passes a response on whose head is here.
+async fn pass_on(
+    request: &mut Request<'_>,
+    exchange: &mut Exchange<'_, '_>,
+    context: &RequestContext<'_>,
+    taken: Taken<'_>,
+    target: Target<'_>,
+    mut upstream: Upstream,
+    length: BodyLength,
+) -> Result<(), Stop> {
+    if let (Some(max), BodyLength::Exact(length)) = (taken.route.response_body_bytes_max(), length)
+        && length > max
+    {
+        return Err(Stop::Reply(LocalReply::ResponseTooLong));
+    }
+    respond::prepare(context, request, taken, &mut exchange.response);
+    if let Some(policy) = &taken.policy.session {
+        let fields = &mut exchange.response.fields;
+        session::finish(request, policy, target.cluster, target.endpoint, fields);
+    }
+    // An answer of known length before the request's end does without the rest. One that streams may well wait for it:
+    // what is left of the request when the response ends decides then.
+    let wants_all = exchange.request_done() || length == BodyLength::Unknown;
+    // What came behind a request that was to become a tunnel may be anything: it is not read as another request.
+    let is_clear = request.upgrade.is_none() || !exchange.downstream.has_early_bytes();
+    let may_go_on = wants_all && is_clear && !context.is_draining();
+    exchange
+        .downstream
+        .send_head(&exchange.response, length, may_go_on)?;
+    request.record.response_started(&exchange.response);
+    if length != BodyLength::None {
+        request.record.trailers = exchange.stream(&mut upstream).await?;
+    }
+    upstream.complete();
+    Ok(())
+}
+
+/// An attempt for a request that asks for a tunnel. Boxed: it is rare, and its state not small.
+async fn upgrading_attempt(
+    request: &mut Request<'_>,
+    exchange: &mut Exchange<'_, '_>,
+    context: &RequestContext<'_>,
+    taken: Taken<'_>,
+    cluster: &Arc<ClusterPolicy>,
+    endpoint: &Arc<EndpointState>,
+) -> Result<(), Stop> {
+    Box::pin(async move {
+        let attempting = upgrade::attempt(request, exchange, context, taken, cluster, endpoint);
+        let Attempted::Declined(upstream, length) = attempting.await? else {
+            return Ok(());
+        };
+        let target = Target { cluster, endpoint };
+        pass_on(request, exchange, context, taken, target, upstream, length).await?;
+        let idle = exchange.stream_idle();
+        exchange::flush(exchange.downstream, idle).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// Waits for a connection. Boxed: connecting is rare and its state large.

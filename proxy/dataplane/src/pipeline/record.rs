@@ -2,10 +2,13 @@
 
 use super::RequestContext;
 use crate::reply::Answer;
-use crate::snapshot::{ClusterSlot, EndpointState};
+use crate::connection::Accepted;
+use crate::snapshot::{AccessLog, ClusterSlot, EndpointState};
 use outrigger_config::model::{Name, Route, VirtualHost};
 use outrigger_http1::{Fields, KnownName, RequestHead, ResponseHead, Version};
-use outrigger_telemetry::{HeaderLookup, HeaderName, RequestRecord, ResponseFlags, RouteMetrics};
+use outrigger_telemetry::{
+    HeaderLookup, HeaderName, ListenerCells, RequestRecord, ResponseFlags, RouteCells, RouteMetrics,
+};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -163,6 +166,12 @@ impl Record {
         self.details = "downstream_remote_disconnect";
     }
 
+    /// A tunnel ended otherwise than in order.
+    pub(super) fn ended(&mut self, flags: ResponseFlags, details: &'static str) {
+        self.flags |= flags;
+        self.details = details;
+    }
+
     /// The response had begun and could not be ended.
     pub(super) fn cut_off(&mut self, answer: Option<Answer>) {
         if let Some(answer) = answer {
@@ -182,17 +191,49 @@ impl Record {
             self.bytes_sent,
         );
         if let Some(logged) = &self.logged {
-            self.log(context, logged, head, duration);
+            let chain = context.chain();
+            let cluster = self.cluster.and_then(|slot| context.snapshot.cluster(slot));
+            let scene = Scene {
+                accepted: context.accepted,
+                access_logs: &chain.http().access_logs,
+                chain: chain.config.name().as_str(),
+                cluster: cluster.map(|cluster| cluster.config.name().as_str()),
+            };
+            self.log(&scene, logged, head, duration);
         }
     }
 
-    fn log(&self, context: &RequestContext<'_>, logged: &Logged, head: &RequestHead, duration: Duration) {
-        let chain = context.chain();
-        let ends = context.ends();
+    /// The request became a tunnel, and that has ended. Its time is that of its answer: how long people talk says
+    /// nothing of how fast anything is.
+    pub(super) fn tunnel_ended(
+        self,
+        listener: &ListenerCells,
+        route: &RouteCells,
+        scene: &Scene<'_>,
+        head: &RequestHead,
+    ) {
+        listener.requests_active.dec();
+        let duration = scene.accepted.worker.tick().duration_since(self.started);
+        let answered = self
+            .upstream_answered
+            .map_or(duration, |at| at.duration_since(self.started));
+        route.request_ended(
+            self.status,
+            self.flags,
+            answered,
+            self.bytes_received,
+            self.bytes_sent,
+        );
+        if let Some(logged) = &self.logged {
+            self.log(scene, logged, head, duration);
+        }
+    }
+
+    fn log(&self, scene: &Scene<'_>, logged: &Logged, head: &RequestHead, duration: Duration) {
+        let ends = &scene.accepted.ends;
         let request = RequestLookup { head, logged };
         let response = FieldsLookup(&logged.response.fields);
         let trailers = self.trailers.as_deref().map(FieldsLookup);
-        let cluster = self.cluster.and_then(|slot| context.snapshot.cluster(slot));
         let since_start = |at: Option<Instant>| at.map(|at| at.duration_since(self.started));
         let record = RequestRecord {
             start_time: logged.start_time,
@@ -209,7 +250,7 @@ impl Record {
             upstream_host: self
                 .peer_address
                 .or_else(|| self.endpoint.as_ref().map(|endpoint| endpoint.address)),
-            upstream_cluster: cluster.map(|cluster| cluster.config.name().as_str()),
+            upstream_cluster: scene.cluster,
             upstream_local_address: self.local_address,
             upstream_request_attempt_count: self.attempts,
             route_name: logged.route.as_ref().map(|(_, route)| route.as_str()),
@@ -222,20 +263,28 @@ impl Record {
             downstream_direct_remote_address: Some(ends.peer),
             downstream_local_address: Some(ends.local),
             requested_server_name: ends.server_name.as_deref(),
-            connection_id: context.connection_id(),
-            filter_chain_name: Some(chain.config.name().as_str()),
+            connection_id: scene.accepted.registration.control.id,
+            filter_chain_name: Some(scene.chain),
             request: &request,
             response: &response,
             trailers: trailers.as_ref().map(|trailers| trailers as &dyn HeaderLookup),
         };
-        context.worker().with_log_line(|line| {
-            for log in chain.http().access_logs.iter() {
+        scene.accepted.worker.with_log_line(|line| {
+            for log in scene.access_logs {
                 line.clear();
                 log.format.write(&record, line);
                 log.writer.try_write(line);
             }
         });
     }
+}
+
+/// Where a request was served, as its log line tells.
+pub(super) struct Scene<'s> {
+    pub(super) accepted: &'s Accepted,
+    pub(super) access_logs: &'s [AccessLog],
+    pub(super) chain: &'s str,
+    pub(super) cluster: Option<&'s str>,
 }
 
 /// The request's header as the client sent it, but for sanitized fields.

@@ -3,7 +3,7 @@
 use super::cors;
 use super::edits::edit_response;
 use super::sanitize::proxy_header;
-use super::{Request, RequestContext, Taken};
+use super::{Request, RequestContext, Taken, upgrade};
 use crate::body::BodyLength;
 use crate::reply::{Answer, LocalReply};
 use crate::server::Downstream;
@@ -123,6 +123,9 @@ pub(super) async fn direct(
     taken: Taken<'_>,
     direct: &DirectResponse,
 ) {
+    if let Err(reply) = upgrade::may_answer(request, direct.status()) {
+        return local(request, downstream, context, Some(taken), reply).await;
+    }
     request.record.answered_here(direct.status(), "direct_response");
     let mut head = ResponseHead::new();
     head.status = direct.status();
@@ -152,7 +155,8 @@ pub(super) async fn send(
     let request_done = request.head.method != Method::Connect
         && (request.length == BodyLength::None
             || request.record.request_ended()
-            || discard(downstream).await);
+            || discard(downstream).await)
+        && !(request.upgrade.is_some() && downstream.has_early_bytes());
     let may_go_on = request_done && !context.is_draining();
     let is_head = request.head.method == Method::Head;
     let length = if body.is_empty() {

@@ -4,7 +4,7 @@
 use super::{RequestContext, drop_expectation};
 use crate::reply::LocalReply;
 use outrigger_config::model::ProxyHeader;
-use outrigger_http1::{Fields, KnownName, Method, RequestHead, TargetForm, strip_hop_by_hop};
+use outrigger_http1::{Fields, KnownName, RequestHead, TargetForm, strip_hop_by_hop};
 use std::net::IpAddr;
 
 /// Header name prefixes that only this proxy and its kind may set.
@@ -23,11 +23,8 @@ pub(super) fn trusted_client(fields: &Fields, hops: u32) -> Option<IpAddr> {
 
 /// Sanitizes the head in place.
 pub(super) fn sanitize(context: &RequestContext<'_>, head: &mut RequestHead) -> Result<(), LocalReply> {
-    if head.method == Method::Connect {
-        return Err(LocalReply::ConnectRefused);
-    }
     let options = &context.chain().http().options;
-    if head.target_form() != TargetForm::Asterisk {
+    if !matches!(head.target_form(), TargetForm::Asterisk | TargetForm::Authority) {
         normalize_path(head, options)?;
     }
     strip_hop_by_hop(&mut head.fields);

@@ -9,6 +9,7 @@ use crate::error::DownstreamError;
 use crate::incoming::{Incoming, ReadError};
 use crate::io::Stream;
 use crate::timer::TimerSlot;
+use crate::tunnel::{Http1Side, Side};
 use crate::worker::Worker;
 use crate::writer::Writer;
 use bytes::Bytes;
@@ -103,6 +104,27 @@ impl Connection {
         self.version
     }
 
+    /// True if the request asks for another protocol, and could have it: what follows a head with a body would be read as
+    /// that body by some and as the other protocol by others, so that such a request is served without.
+    #[inline]
+    pub(crate) fn asks_upgrade(&self) -> bool {
+        self.info.upgrade && self.info.framing.is_empty()
+    }
+
+    /// True if bytes came behind the request.
+    pub(crate) fn has_early_bytes(&self) -> bool {
+        !self.incoming.buffer.is_empty()
+    }
+
+    /// What is left when HTTP is over: the stream, what was read of it, and what is still to be written.
+    fn into_side(self) -> Side {
+        Side::Http1(Box::new(Http1Side {
+            io: self.io,
+            incoming: self.incoming,
+            writer: self.writer,
+        }))
+    }
+
     pub(crate) fn timer(&mut self) -> &mut TimerSlot {
         &mut self.timer
     }
@@ -167,6 +189,13 @@ impl Connection {
         encode_response_head(head, framing, self.version, close, self.writer.text());
         self.encoder = BodyEncoder::new(framing);
         self.until_close = framing == Framing::UntilClose;
+    }
+
+    pub(crate) fn send_tunnel_head(&mut self, head: &ResponseHead) {
+        self.answered = true;
+        self.continue_owed = false;
+        self.writer.provide(&self.worker.spares);
+        encode_response_head(head, Framing::None, self.version, false, self.writer.text());
     }
 
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>> {

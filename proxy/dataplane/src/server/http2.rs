@@ -11,12 +11,13 @@ use crate::gather::Gather;
 use crate::head::{request_from_http2, response_to_http2};
 use crate::http2::{Http2Receiver, Http2Sender, Keepalive, flush};
 use crate::io::Stream;
-use crate::pipeline::{self, RequestContext};
+use crate::pipeline::{self, RequestContext, Tunnel};
 use crate::reply::LocalReply;
 use crate::server::Downstream;
+use crate::snapshot::ChainPolicy;
 use crate::timer::{TimerSlot, after, earlier};
+use crate::tunnel::{Http2Side, Side};
 use bytes::Bytes;
-use outrigger_config::model::HttpOptions;
 use outrigger_http1::{Fields, KnownName, ResponseHead};
 use outrigger_telemetry::{ConnectionClose, HttpProtocol, ListenerCells};
 use std::cell::Cell;
@@ -62,7 +63,7 @@ pub(crate) async fn serve(stream: Stream, read_ahead: Bytes, accepted: Accepted)
         FrameMeter::new(Instant::now()),
         &accepted.worker.spares,
     );
-    let handshake = builder(&chain.http().options).handshake::<_, Bytes>(gather.clone());
+    let handshake = builder(&chain).handshake::<_, Bytes>(gather.clone());
     let greeted = tokio::time::timeout(chain.http().options.request_headers_timeout(), handshake).await;
     let Ok(Ok(mut connection)) = greeted else {
         cells.http2_connection_errors.inc();
@@ -110,7 +111,8 @@ async fn linger(mut gather: Gather<Stream>) {
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
 }
 
-fn builder(options: &HttpOptions) -> h2::server::Builder {
+fn builder(chain: &ChainPolicy) -> h2::server::Builder {
+    let options = &chain.http().options;
     let http2 = options.http2();
     let mut builder = h2::server::Builder::new();
     builder
@@ -121,6 +123,9 @@ fn builder(options: &HttpOptions) -> h2::server::Builder {
         .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
         .max_local_error_reset_streams(Some(LOCAL_ERROR_RESETS_MAX))
         .max_send_buffer_size(SEND_BUFFER_BYTES);
+    if chain.http().allows_upgrades() {
+        builder.enable_connect_protocol();
+    }
     builder
 }
 
@@ -318,7 +323,15 @@ async fn serve_stream(
     let started = Instant::now();
     let context = RequestContext::new(&guard.accepted);
     let fields_max = context.chain().http().options.request_headers_count_max();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let protocol = match parts.method {
+        http::Method::CONNECT => parts.extensions.remove::<h2::ext::Protocol>(),
+        _ => None,
+    };
+    if protocol.is_some() {
+        // An upgrade is a GET inside, whichever version asks for it.
+        parts.method = http::Method::GET;
+    }
     let mut head = guard.accepted.worker.spares.request();
     let fault = request_from_http2(&parts, fields_max, &mut head).err();
     let length = match head.fields.get(KnownName::ContentLength) {
@@ -338,10 +351,11 @@ async fn serve_stream(
             .is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue")),
         respond,
         sender: None,
+        protocol,
         timer: TimerSlot::default(),
     };
     let mut downstream = Downstream::Http2(&mut stream);
-    match fault {
+    let tunnel = match fault {
         None => pipeline::serve(&context, &mut downstream, &mut head, length).await,
         Some(fault) => {
             let reply = LocalReply::Malformed {
@@ -349,14 +363,30 @@ async fn serve_stream(
                 reason: fault.reason(),
             };
             pipeline::refuse(&context, &mut downstream, &mut head, reply).await;
+            None
         }
-    }
+    };
     guard.accepted.worker.spares.keep_request(head);
     // Nothing was sent: the client has gone, by a reset or with its connection.
     if stream.sender.is_none() && started.elapsed() < PREMATURE {
         let resets = &guard.streams.premature_resets;
         resets.set(resets.get().saturating_add(1));
     }
+    if let (Some(tunnel), Some(sender)) = (tunnel, stream.sender) {
+        let side = Side::Http2(Box::new(Http2Side {
+            receiver: stream.receiver,
+            sender,
+            finished: false,
+            _guard: None,
+        }));
+        drop(context);
+        // A task of its own, because this one's state is that of a request.
+        tokio::task::spawn_local(Box::pin(run_tunnel(guard, tunnel, side)));
+    }
+}
+
+async fn run_tunnel(guard: ActiveStream, tunnel: Box<Tunnel>, side: Side) {
+    tunnel.run(side, &guard.accepted, false).await;
 }
 
 /// One stream's halves.
@@ -365,10 +395,17 @@ pub(crate) struct ServerStream {
     expects_continue: bool,
     respond: h2::server::SendResponse<Bytes>,
     sender: Option<Http2Sender>,
+    /// What an extended CONNECT asks for.
+    protocol: Option<h2::ext::Protocol>,
     timer: TimerSlot,
 }
 
 impl ServerStream {
+    #[inline]
+    pub(crate) fn protocol(&self) -> Option<&str> {
+        self.protocol.as_ref().map(h2::ext::Protocol::as_str)
+    }
+
     pub(crate) fn timer(&mut self) -> &mut TimerSlot {
         &mut self.timer
     }

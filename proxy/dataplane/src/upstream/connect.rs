@@ -4,13 +4,13 @@ use crate::accept::set_options;
 use crate::io::Stream;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::dial::dial;
-use crate::upstream::socket::LocalEnd;
-use crate::upstream::{http1, http2};
+use crate::upstream::{Upstream, http1, http2};
 use crate::worker::Worker;
 use outrigger_config::model::UpstreamProtocol;
 use outrigger_telemetry::{ConnectionFailure, ConnectionProtocol};
 use outrigger_traffic::retry::AttemptFailure;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
@@ -36,26 +36,30 @@ pub(crate) async fn connect(
     endpoint: &Arc<EndpointState>,
     worker: &Worker,
 ) -> Result<Connected, ConnectFault> {
-    let cells = cluster.metrics.worker(worker.index);
-    let started = Instant::now();
     let connecting = establish(cluster, endpoint, worker);
-    let result = tokio::time::timeout(cluster.config.connect_timeout(), connecting).await;
-    let reason = match result {
-        Ok(Ok(connected)) => {
-            let protocol = match connected {
-                Connected::Http1(_) => ConnectionProtocol::Http1,
-                Connected::Http2(_) => ConnectionProtocol::Http2,
-            };
-            cells.connections_opened[protocol].inc();
-            cells.connect_duration.observe(started.elapsed());
-            return Ok(connected);
-        }
-        Ok(Err(reason)) => reason,
-        Err(_) => ConnectionFailure::Timeout,
-    };
-    cells.connection_failures[reason].inc();
-    let (failure, detail) = explain(reason);
-    Err(ConnectFault { failure, detail })
+    let connected = counted(cluster, worker, connecting, |connected| match connected {
+        Connected::Http1(_) => ConnectionProtocol::Http1,
+        Connected::Http2(_) => ConnectionProtocol::Http2,
+    });
+    connected.await
+}
+
+/// As [`connect`], but HTTP/1 and no other version is offered by ALPN: for what cannot be asked for over HTTP/2 where the
+/// cluster leaves the version open. No pool keeps the connection, since it has no idle timeout.
+pub(crate) async fn connect_http1(
+    cluster: &ClusterPolicy,
+    endpoint: &Arc<EndpointState>,
+    worker: &Rc<Worker>,
+) -> Result<Upstream, ConnectFault> {
+    let tls = cluster.tls.as_ref().map(|tls| {
+        let mut config = tls.identity.config.as_ref().clone();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Arc::new(config)
+    });
+    let connecting = open(cluster, endpoint, worker, tls.as_ref());
+    let (stream, local) =
+        counted(cluster, worker, connecting, |_| ConnectionProtocol::Http1).await?;
+    Ok(alone(stream, local, cluster, endpoint, worker))
 }
 
 /// Connects for bytes that are passed on as they are: within the cluster's connect timeout, TLS included. No protocol
@@ -64,15 +68,37 @@ pub(crate) async fn connect_tcp(
     cluster: &ClusterPolicy,
     endpoint: &Arc<EndpointState>,
     worker: &Worker,
-) -> Result<(Stream, LocalEnd), ConnectFault> {
-    let cells = cluster.metrics.worker(worker.index);
-    let started = Instant::now();
+) -> Result<(Stream, Option<SocketAddr>), ConnectFault> {
     let tls = cluster.tls.as_ref().map(|tls| &tls.plain_config);
     let connecting = open(cluster, endpoint, worker, tls);
+    counted(cluster, worker, connecting, |_| ConnectionProtocol::Tcp).await
+}
+
+/// A connection for one request, of which no pool knows.
+pub(crate) fn alone(
+    stream: Stream,
+    local: Option<SocketAddr>,
+    cluster: &ClusterPolicy,
+    endpoint: &Arc<EndpointState>,
+    worker: &Rc<Worker>,
+) -> Upstream {
+    let connection = http1::Connection::new(stream, local, cluster, worker.index);
+    Upstream::Http1(http1::Exchange::new(Box::new(connection), worker, endpoint))
+}
+
+/// Waits for a connection within the cluster's connect timeout, and counts it or why there is none.
+async fn counted<T>(
+    cluster: &ClusterPolicy,
+    worker: &Worker,
+    connecting: impl Future<Output = Result<T, ConnectionFailure>>,
+    protocol: impl FnOnce(&T) -> ConnectionProtocol,
+) -> Result<T, ConnectFault> {
+    let cells = cluster.metrics.worker(worker.index);
+    let started = Instant::now();
     let result = tokio::time::timeout(cluster.config.connect_timeout(), connecting).await;
     let reason = match result {
         Ok(Ok(connected)) => {
-            cells.connections_opened[ConnectionProtocol::Tcp].inc();
+            cells.connections_opened[protocol(&connected)].inc();
             cells.connect_duration.observe(started.elapsed());
             return Ok(connected);
         }
@@ -100,15 +126,16 @@ async fn open(
     endpoint: &EndpointState,
     worker: &Worker,
     tls: Option<&Arc<rustls::ClientConfig>>,
-) -> Result<(Stream, LocalEnd), ConnectionFailure> {
-    let dialing = dial(endpoint.addresses(), worker);
-    let (mut tcp, local) = dialing.await.map_err(|error| {
+) -> Result<(Stream, Option<SocketAddr>), ConnectionFailure> {
+    let dialing = dial(endpoint.addresses(), worker.random());
+    let mut tcp = dialing.await.map_err(|error| {
         tracing::debug!(%error, endpoint = %endpoint.address_text, "cannot connect");
         match error.kind() {
             io::ErrorKind::ConnectionRefused => ConnectionFailure::Refused,
             _ => ConnectionFailure::Io,
         }
     })?;
+    let local = tcp.local_addr().ok();
     set_options(
         &tcp,
         cluster.config.tcp_keepalive().as_ref(),

@@ -2,8 +2,6 @@
 //!
 //! Whoever calls sets the time that all of it may take, by dropping it.
 
-use crate::upstream::socket::{self, LocalEnd};
-use crate::worker::Worker;
 use smallvec::SmallVec;
 use std::future::Future;
 use std::io;
@@ -23,16 +21,18 @@ pub(crate) const ADDRESSES_TRIED_MAX: usize = 10;
 /// The addresses in the order in which they are tried.
 type Order = SmallVec<[SocketAddr; ADDRESSES_TRIED_MAX]>;
 
-/// Connects to one of the addresses, all as good as each other: chance says which of a family is first. The error is that of the attempt that failed last. Cancel safe: what is under way is given up.
-pub(crate) async fn dial(addresses: &[SocketAddr], worker: &Worker) -> io::Result<(TcpStream, LocalEnd)> {
+/// Connects to one of the addresses, all as good as each other; `random` (any 64 bits) says which of a family is first.
+/// The error is that of the attempt that failed last. Cancel safe: what is under way is given up.
+pub(crate) async fn dial(addresses: &[SocketAddr], random: u64) -> io::Result<TcpStream> {
     match addresses {
-        [address] => socket::connect(*address, worker).await,
-        several => {
-            let order = order(several, worker.random());
-            // Boxed: rare, and larger than all the rest of a connection's making.
-            Box::pin(race(order, |address| socket::connect(address, worker))).await
-        }
+        [address] => connect(*address).await,
+        // Boxed: rare, and larger than all the rest of a connection's making.
+        several => Box::pin(race(order(several, random), connect)).await,
     }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    TcpStream::connect(address).await
 }
 
 /// The families in turn, IPv6 first (RFC 8305 section 4). Within a family the addresses go round from a random one, so
@@ -198,9 +198,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let good = listener.local_addr().unwrap();
         let refused = SocketAddr::new("::1".parse().unwrap(), good.port());
-        let stream = race(order(&[good, refused], 0), TcpStream::connect)
-            .await
-            .unwrap();
+        let stream = dial(&[good, refused], 0).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), good);
     }
 }

@@ -5,8 +5,8 @@ use crate::error::AttemptError;
 use crate::incoming::{Incoming, ReadError};
 use crate::io::Stream;
 use crate::snapshot::{ClusterPolicy, EndpointState};
-use crate::upstream::ResponseStart;
-use crate::upstream::socket::LocalEnd;
+use crate::tunnel::Raw;
+use crate::upstream::{ResponseStart, Wanted};
 use crate::worker::Worker;
 use crate::writer::Writer;
 use bytes::Bytes;
@@ -32,7 +32,7 @@ pub(crate) struct Connection {
     encoder: BodyEncoder,
     requests: u32,
     opened: Instant,
-    local: LocalEnd,
+    local: Option<SocketAddr>,
     /// Which of the endpoint's addresses it goes to, where it has several.
     peer: Option<SocketAddr>,
     /// When it became idle, and for how long it may stay so.
@@ -44,7 +44,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(io: Stream, local: LocalEnd, cluster: &ClusterPolicy, worker: usize) -> Connection {
+    pub(crate) fn new(
+        io: Stream,
+        local: Option<SocketAddr>,
+        cluster: &ClusterPolicy,
+        worker: usize,
+    ) -> Connection {
         let limits = Limits {
             head_bytes_max: u32::try_from(cluster.config.response_headers_bytes_max()).unwrap_or(u32::MAX),
             fields_max: u32::try_from(cluster.config.response_headers_count_max()).unwrap_or(u32::MAX),
@@ -126,8 +131,21 @@ impl Connection {
 }
 
 impl Connection {
+    /// The parts of a connection that has become a tunnel.
+    pub(crate) fn raw(&mut self) -> Raw<'_, ResponseDecoder> {
+        Raw {
+            io: &mut self.io,
+            incoming: &mut self.incoming,
+            writer: &mut self.writer,
+        }
+    }
+
+    pub(crate) fn io(&self) -> &Stream {
+        &self.io
+    }
+
     /// Counts what moved since this was last done.
-    fn count_bytes(&mut self) {
+    pub(crate) fn count_bytes(&mut self) {
         let cells = self.metrics.worker(self.worker);
         cells.bytes_sent.add(self.writer.bytes_written());
         cells.bytes_received.add(self.incoming.take_bytes_read());
@@ -157,7 +175,39 @@ pub(crate) struct Exchange {
     answered: bool,
     /// Writing failed: the request goes no further, but a response may still be there to read.
     write_failed: bool,
+    expected: Expected,
 }
+
+/// What the response may make of the connection.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Expected {
+    /// Nothing else.
+    #[default]
+    Response,
+    /// This protocol, by 101.
+    Protocol(Box<str>),
+    /// A tunnel, by 2xx to CONNECT.
+    Connect,
+}
+
+impl Expected {
+    /// True if a head after which the decoder finds no HTTP/1 says what was asked for, and nothing else.
+    fn is_met(&self, head: &ResponseHead) -> bool {
+        match self {
+            Expected::Response => false,
+            Expected::Connect => head.status != SWITCHING_PROTOCOLS,
+            Expected::Protocol(protocol) => {
+                let mut named = head.fields.get_all(KnownName::Upgrade);
+                let names_it = named
+                    .next()
+                    .is_some_and(|value| value.eq_ignore_ascii_case(protocol.as_bytes()));
+                head.status == SWITCHING_PROTOCOLS && names_it && named.next().is_none()
+            }
+        }
+    }
+}
+
+const SWITCHING_PROTOCOLS: u16 = 101;
 
 const THERE: &str = "the connection is there until the exchange is complete";
 
@@ -176,7 +226,23 @@ impl Exchange {
             keep_alive: true,
             answered: false,
             write_failed: false,
+            expected: Expected::Response,
         }
+    }
+
+    /// Says what the request that was just sent asks for.
+    pub(crate) fn expect(&mut self, wanted: Wanted<'_>) {
+        self.expected = match wanted {
+            Wanted::Protocol(protocol) => Expected::Protocol(protocol.into()),
+            Wanted::Connect => Expected::Connect,
+        };
+    }
+
+    /// The connection, which has become a tunnel.
+    pub(crate) fn into_connection(mut self) -> Box<Connection> {
+        let mut connection = self.connection.take().expect(THERE);
+        connection.closed_as = UpstreamClose::Tunnel;
+        connection
     }
 
     fn connection(&mut self) -> &mut Connection {
@@ -188,7 +254,7 @@ impl Exchange {
     }
 
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
-        self.connection.as_ref()?.local.address()
+        self.connection.as_ref()?.local
     }
 
     fn is_reused(&self) -> bool {
@@ -296,8 +362,11 @@ impl Exchange {
             Err(error) => return Poll::Ready(Err(self.read_fault(error))),
         };
         match event {
+            Event::Head(info) if info.upgrade && connection.writer.bytes_written() > 0 && self.expected.is_met(head) => {
+                Poll::Ready(Ok(ResponseStart::Tunnel))
+            }
             Event::Head(info) if info.upgrade => {
-                // No request asks for another protocol: what follows would be read as one by the client only.
+                // Nobody asked for it: what follows would be read as another protocol by one side only.
                 let connection = self.connection();
                 connection.closed_as = UpstreamClose::Protocol;
                 connection

@@ -3,12 +3,12 @@
 use crate::body::{BodyFrame, BodyLength};
 use crate::error::AttemptError;
 use crate::gather::Gather;
-use crate::head::{request_to_http2, response_from_http2};
+use crate::head::{connect_to_http2, request_to_http2, response_from_http2};
 use crate::http2::{Http2Receiver, Http2Sender, Keepalive, flush};
 use crate::io::Stream;
 use crate::snapshot::ClusterPolicy;
-use crate::upstream::ResponseStart;
-use crate::upstream::socket::LocalEnd;
+use crate::tunnel::Http2Side;
+use crate::upstream::{ResponseStart, Wanted};
 use crate::worker::Worker;
 use bytes::Bytes;
 use outrigger_config::model::{self, Http2Options, defaults};
@@ -42,7 +42,7 @@ pub(crate) struct Connection {
     active: Cell<usize>,
     requests: Cell<u32>,
     opened: Instant,
-    local: LocalEnd,
+    local: Option<SocketAddr>,
     /// Which of the endpoint's addresses it goes to, where it has several.
     peer: Option<SocketAddr>,
     idle_since: Cell<Instant>,
@@ -54,7 +54,7 @@ impl Connection {
     /// Greets the peer, waits for its settings and starts the driver.
     pub(crate) async fn open(
         io: Stream,
-        local: LocalEnd,
+        local: Option<SocketAddr>,
         cluster: &ClusterPolicy,
         worker: &Worker,
     ) -> io::Result<Rc<Connection>> {
@@ -157,6 +157,7 @@ impl Connection {
             sender: None,
             receiver: None,
             answered: false,
+            wants_tunnel: false,
             informational: 0,
         }
     }
@@ -231,7 +232,8 @@ async fn drive(
 
 use std::future::Future as _;
 
-struct StreamGuard(Rc<Connection>);
+/// A stream's place on its connection.
+pub(crate) struct StreamGuard(Rc<Connection>);
 
 impl Drop for StreamGuard {
     fn drop(&mut self) {
@@ -250,6 +252,8 @@ pub(crate) struct Exchange {
     receiver: Option<Http2Receiver>,
     /// A head came, if only an interim one.
     answered: bool,
+    /// The request asks for a tunnel: any success makes one.
+    wants_tunnel: bool,
     informational: u32,
     /// Last, so that the stream's handles are dropped before its place is free.
     stream: StreamGuard,
@@ -261,7 +265,7 @@ impl Exchange {
     }
 
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
-        self.stream.0.local.address()
+        self.stream.0.local
     }
 
     pub(crate) fn send_head(
@@ -270,13 +274,51 @@ impl Exchange {
         length: BodyLength,
         tls: bool,
     ) -> Result<(), AttemptError> {
-        let request = request_to_http2(head, if tls { "https" } else { "http" }).ok_or_else(|| {
+        let request = request_to_http2(head, scheme(tls));
+        self.send(request, length == BodyLength::None)
+    }
+
+    /// True if the peer has said that it understands extended CONNECT.
+    pub(crate) fn takes_protocols(&self) -> bool {
+        let sender = self.stream.0.sender.borrow();
+        sender.is_extended_connect_protocol_enabled()
+    }
+
+    /// Sends the head of a request that asks for a tunnel.
+    pub(crate) fn send_head_for(
+        &mut self,
+        head: &RequestHead,
+        wanted: Wanted<'_>,
+        tls: bool,
+    ) -> Result<(), AttemptError> {
+        let protocol = match wanted {
+            Wanted::Protocol(protocol) => Some(protocol),
+            Wanted::Connect => None,
+        };
+        self.wants_tunnel = true;
+        self.send(connect_to_http2(head, scheme(tls), protocol), false)
+    }
+
+    /// The tunnel's side.
+    ///
+    /// # Panics
+    /// If no response came before.
+    pub(crate) fn into_side(self) -> Http2Side {
+        Http2Side {
+            receiver: self.receiver.expect("the response is there"),
+            sender: self.sender.expect("the request was sent"),
+            finished: false,
+            _guard: Some(self.stream),
+        }
+    }
+
+    fn send(&mut self, request: Option<http::Request<()>>, end: bool) -> Result<(), AttemptError> {
+        let request = request.ok_or_else(|| {
             AttemptError::new(
                 AttemptFailure::ResponseInvalid,
                 "request_not_expressible_in_http2",
             )
         })?;
-        let end = length == BodyLength::None;
         let sent = self
             .stream
             .0
@@ -361,6 +403,10 @@ impl Exchange {
             )));
         }
         let receiver = Http2Receiver::new(body);
+        if self.wants_tunnel && (200..300).contains(&head.status) {
+            self.receiver = Some(receiver);
+            return Poll::Ready(Ok(ResponseStart::Tunnel));
+        }
         let length = match head.fields.get(KnownName::ContentLength) {
             _ if receiver.is_end() => BodyLength::None,
             // Whatever its length says; what should follow is not waited for.
@@ -410,4 +456,8 @@ impl Exchange {
         };
         AttemptError::because(failure, detail, error)
     }
+}
+
+fn scheme(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
 }

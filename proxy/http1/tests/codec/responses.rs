@@ -228,7 +228,7 @@ fn interim_answers_are_counted_to_the_last() {
 
 #[test]
 fn switching_protocols_is_a_head_after_which_nothing_is_decoded() {
-    let input = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\nraw";
+    let input = b"HTTP/1.1 101 Switching Protocols\r\nConnection: x, Upgrade\r\nupgrade: x\r\n\r\nraw";
     let (mut decoder, mut head) = (ResponseDecoder::new(Limits::default()), ResponseHead::new());
     decoder.begin(&Method::Get);
     let decoded = decoder.decode(input, &mut head).unwrap();
@@ -242,6 +242,45 @@ fn switching_protocols_is_a_head_after_which_nothing_is_decoded() {
         decoder.decode(b"raw", &mut head),
         Err(ResponseError::UnexpectedBytes)
     );
+}
+
+#[test]
+fn switching_protocols_without_saying_to_which_is_refused() {
+    let refused = [
+        ("HTTP/1.1", ""),
+        ("HTTP/1.1", "upgrade: x\r\n"),
+        ("HTTP/1.1", "connection: upgrade\r\n"),
+        ("HTTP/1.1", "connection: keep-alive\r\nupgrade: x\r\n"),
+        ("HTTP/1.0", "connection: upgrade\r\nupgrade: x\r\n"),
+    ];
+    for (version, fields) in refused {
+        let input = format!("{version} 101 Switching Protocols\r\n{fields}\r\nraw");
+        let run = drive::responses(input.as_bytes(), &[], &Method::Get, &drive::limits());
+        assert_eq!(
+            run.seen.last(),
+            Some(&Seen::Error(ResponseError::InvalidUpgrade)),
+            "{input:?}"
+        );
+    }
+    let both = b"HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: x\r\ncontent-length: 3\r\n\r\nraw";
+    let run = drive::responses(both, &[], &Method::Get, &drive::limits());
+    assert_eq!(run.seen.last(), Some(&Seen::Error(ResponseError::BodyOnBodiless)));
+}
+
+#[test]
+fn only_success_makes_a_tunnel_of_connect() {
+    for (status, is_tunnel) in [(200, true), (204, true), (299, true), (300, false), (407, false)] {
+        let input = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\nraw");
+        let (mut decoder, mut head) = (ResponseDecoder::new(Limits::default()), ResponseHead::new());
+        decoder.begin(&Method::Connect);
+        let decoded = decoder.decode(input.as_bytes(), &mut head);
+        let Ok(Decoded { consumed, event: Event::Head(info) }) = decoded else {
+            // What announces a body that its status cannot have is refused, tunnel or not.
+            assert_eq!((status, decoded), (204, Err(ResponseError::BodyOnBodiless)));
+            continue;
+        };
+        assert_eq!((info.upgrade, consumed), (is_tunnel, input.len() - 3), "{status}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use outrigger_config::model::{HeaderMatch, QueryMatch, RouteMatch, StringMatch};
 /// The first condition that does not hold, in the order in which they are checked.
 #[derive(Debug)]
 pub(super) enum Failed<'a> {
+    Connect,
     Method,
     Grpc,
     Header(&'a HeaderMatch),
@@ -20,6 +21,9 @@ pub(super) fn first_failed<'a>(
     matches: &'a RouteMatch,
     request: &(impl RequestView + ?Sized),
 ) -> Option<Failed<'a>> {
+    if matches.connect() != request.is_connect() {
+        return Some(Failed::Connect);
+    }
     let methods = matches.methods();
     if !methods.is_empty() && !methods.iter().any(|method| method == request.method()) {
         return Some(Failed::Method);

@@ -88,6 +88,11 @@ pub enum Mismatch {
         /// The request's method.
         came: String,
     },
+    /// The route takes CONNECT requests and nothing else, or the request is one and the route does not say so.
+    Connect {
+        /// The route takes CONNECT requests.
+        wanted: bool,
+    },
     /// The route wants gRPC.
     NotGrpc {
         /// The request's `content-type`.
@@ -209,7 +214,7 @@ fn refused_routes(
     let mut refused = Vec::new();
     for (index, route) in model.routes()[..end].iter().enumerate() {
         let matches = route.matches();
-        let (nearness, mismatch) = if path_matches(matches.path(), request.path()) {
+        let (nearness, mismatch) = if request.is_connect() || path_matches(matches.path(), request.path()) {
             let Some(failed) = conditions::first_failed(matches, request) else {
                 continue;
             };
@@ -269,6 +274,9 @@ fn mismatch(failed: &Failed<'_>, methods: &[String], request: &(impl RequestView
         Failed::Method => Mismatch::Method {
             wanted: methods.to_vec(),
             came: request.method().to_owned(),
+        },
+        Failed::Connect => Mismatch::Connect {
+            wanted: !request.is_connect(),
         },
         Failed::Grpc => Mismatch::NotGrpc {
             came: header("content-type"),
@@ -350,6 +358,8 @@ impl fmt::Display for Mismatch {
             Mismatch::Method { wanted, came } => {
                 write!(f, "method must be {}, it is `{came}`", wanted.join(" or "))
             }
+            Mismatch::Connect { wanted: true } => f.write_str("it takes CONNECT requests only"),
+            Mismatch::Connect { wanted: false } => f.write_str("it takes no CONNECT requests"),
             Mismatch::NotGrpc { came } => named(
                 f,
                 "header",

@@ -27,6 +27,8 @@ pub(super) struct PathIndex {
     nodes: Box<[Node]>,
     /// In the order of their routes.
     regexes: Box<[(Candidate, Regex)]>,
+    /// Routes that take CONNECT requests, which have no path, and nothing else.
+    connects: Box<[Candidate]>,
 }
 
 /// A route whose path matches, in one number: its index, and in the lowest bit whether it has other conditions.
@@ -137,11 +139,21 @@ impl PathIndex {
             everything: Routes::new(),
             nodes: vec![Node::default()],
             regexes: Vec::new(),
+            connects: Vec::new(),
         };
         for (index, route) in routes.iter().enumerate() {
+            if route.matches().connect() {
+                builder.connects.push(Candidate::new(index, route));
+                continue;
+            }
             builder.add(Candidate::new(index, route), route.matches().path());
         }
         builder.finish()
+    }
+
+    /// Routes that take CONNECT requests, in order.
+    pub(super) fn connects(&self) -> &[Candidate] {
+        &self.connects
     }
 
     /// Adds the routes whose path condition matches.
@@ -235,6 +247,7 @@ struct Builder {
     everything: Routes,
     nodes: Vec<Node>,
     regexes: Vec<(Candidate, Regex)>,
+    connects: Vec<Candidate>,
 }
 
 impl Builder {
@@ -314,6 +327,7 @@ impl Builder {
             everything: self.everything,
             nodes: self.nodes.into(),
             regexes: self.regexes.into(),
+            connects: self.connects.into(),
         }
     }
 }

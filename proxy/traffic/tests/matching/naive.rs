@@ -48,7 +48,9 @@ fn matches(wanted: &RouteMatch, request: &impl RequestView) -> bool {
             .find(|(key, _)| decoded(key) == name.as_bytes())
             .map(|(_, value)| decoded(value))
     };
-    path_matches(wanted.path(), request.path())
+    let is_connect = request.method() == "CONNECT";
+    wanted.connect() == is_connect
+        && (is_connect || path_matches(wanted.path(), request.path()))
         && (wanted.methods().is_empty() || wanted.methods().contains(&request.method().to_owned()))
         && (!wanted.grpc()
             || header("content-type").is_some_and(|value| value.starts_with(b"application/grpc")))

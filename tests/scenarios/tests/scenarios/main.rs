@@ -23,3 +23,4 @@ mod routing;
 mod strictness_requests;
 mod strictness_responses;
 mod tls;
+mod upgrades;

@@ -4,7 +4,7 @@ use super::{After, Connection};
 use crate::connection::Accepted;
 use crate::incoming::ReadError;
 use crate::io::Stream;
-use crate::pipeline::{self, RequestContext};
+use crate::pipeline::{self, RequestContext, Tunnel};
 use crate::reply::LocalReply;
 use crate::server::{Downstream, http2};
 use crate::snapshot::ChainPolicy;
@@ -87,7 +87,7 @@ pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
         };
         requests += 1;
         let last = last_request(&accepted, opened, requests);
-        match (info, refused) {
+        let tunnel = match (info, refused) {
             (Some(info), _) => one_request(&mut connection, &mut head, &accepted, info, last.is_some()).await,
             (None, reply) => {
                 refuse(
@@ -96,9 +96,10 @@ pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
                     &accepted,
                     reply.unwrap_or(LocalReply::HeadTimeout),
                 )
-                .await
+                .await;
+                None
             }
-        }
+        };
         let (read, written) = (
             connection.incoming.take_bytes_read(),
             connection.writer.bytes_written(),
@@ -108,6 +109,10 @@ pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
             cells.bytes_sent.add(written);
         });
         connection.writer.start_counting();
+        if let Some(tunnel) = tunnel {
+            Box::pin(tunnel.run(connection.into_side(), &accepted, true)).await;
+            break ConnectionClose::Tunnel;
+        }
         match (connection.after, last) {
             (After::Reuse, _) => {}
             (After::Abort, _) => break ConnectionClose::Error,
@@ -271,7 +276,7 @@ async fn one_request(
     accepted: &Accepted,
     info: HeadInfo,
     last: bool,
-) {
+) -> Option<Box<Tunnel>> {
     connection.begin(info, head, last);
     let context = RequestContext::new(accepted);
     let length = match info.framing {
@@ -284,12 +289,13 @@ async fn one_request(
     }
     // The pipeline's state is some KiB: boxed, so that an idle connection does not hold it.
     let mut downstream = Downstream::Http1(connection);
-    Box::pin(pipeline::serve(&context, &mut downstream, head, length)).await;
+    let tunnel = Box::pin(pipeline::serve(&context, &mut downstream, head, length)).await;
     accepted.worker.spares.keep_request(std::mem::take(head));
     if connection.after == After::Reuse && !connection.request_ended {
         // What follows the response would be the rest of a body that nobody wants.
         connection.after = After::Close;
     }
+    tunnel
 }
 
 /// Answers a request that could not be read, and closes.

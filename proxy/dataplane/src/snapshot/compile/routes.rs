@@ -71,6 +71,14 @@ impl Compiler {
                     .flat_map(|route| value_parts(host, route))
                     .any(|part| *part == HeaderValuePart::DownstreamRemoteAddress)
             }),
+            allows_upgrades: config.virtual_hosts().iter().any(|host| {
+                host.routes().iter().any(|route| match route.action() {
+                    RouteAction::Forward(forward) => {
+                        forward.upgrades().as_ref().is_some_and(|names| !names.is_empty())
+                    }
+                    _ => false,
+                })
+            }),
             unmatched: self.metrics.route(config.name().as_str(), "", ""),
         }
     }

@@ -59,7 +59,7 @@ async fn connection_cannot_name_what_must_stay() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_that_no_route_allows_is_not_asked_for() {
-    let (request, response) = through("", "connection: upgrade\r\nupgrade: websocket\r\n", "").await;
+    let (request, response) = through("", "connection: upgrade\r\nupgrade: h2c\r\n", "").await;
     assert_eq!(
         (request.head.field("upgrade"), request.head.field("connection")),
         (None, None)

@@ -161,15 +161,15 @@ pub(super) fn malformed() -> Vec<(&'static str, Fields, Outcome)> {
             Status("405"),
         ),
         (
-            "extended CONNECT that was not offered",
+            "extended CONNECT to a protocol that is not allowed",
             vec![
                 (":method", "CONNECT"),
-                (":protocol", "websocket"),
+                (":protocol", "other"),
                 SCHEME,
                 AUTHORITY,
                 PATH,
             ],
-            Reset,
+            Status("403"),
         ),
         ("protocol without CONNECT", with(":protocol", "websocket"), Reset),
     ]

@@ -1,0 +1,183 @@
+//! A request that has become a tunnel: what is held and counted for it, and its end in metrics and access log.
+//!
+//! It lives as long as people talk, and so it keeps neither snapshot nor request: only what its end must tell.
+
+use super::{Request, RequestContext};
+use super::record::{Record, Scene};
+use crate::connection::Accepted;
+use crate::snapshot::{AccessLog, ClusterPolicy, ClusterShared, EndpointState};
+use crate::tunnel::{Limits, Moved, Pump, PumpEnd, Side};
+use crate::worker::Worker;
+use outrigger_config::model::Name;
+use outrigger_http1::RequestHead;
+use outrigger_telemetry::{
+    ClusterMetrics, ListenerMetrics, ResponseFlags, RouteMetrics, TunnelEnd,
+};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The tunnel's places in the counts of its cluster and endpoint, as a request in flight has them.
+pub(super) struct Held {
+    cluster: Arc<ClusterShared>,
+    metrics: Arc<ClusterMetrics>,
+    endpoint: Arc<EndpointState>,
+    worker: usize,
+}
+
+impl Held {
+    pub(super) fn begin(cluster: &ClusterPolicy, endpoint: &Arc<EndpointState>, worker: &Worker) -> Held {
+        cluster.shared.requests_active.fetch_add(1, Ordering::Relaxed);
+        cluster.metrics.worker(worker.index).requests_active.inc();
+        endpoint.load.begin();
+        Held {
+            cluster: Arc::clone(&cluster.shared),
+            metrics: Arc::clone(&cluster.metrics),
+            endpoint: Arc::clone(endpoint),
+            worker: worker.index,
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.cluster.requests_active.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.worker(self.worker).requests_active.dec();
+        self.endpoint.load.end();
+    }
+}
+
+/// What an attempt has made: the upstream's side, and what is known of it.
+pub(super) struct Made {
+    pub(super) upstream: Side,
+    /// For as long as the tunnel is there.
+    pub(super) _held: Held,
+    pub(super) cluster: Name,
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) reset_reason: h2::Reason,
+}
+
+/// A tunnel of which both ends know, to be run when the request is done with.
+pub(crate) struct Tunnel {
+    made: Made,
+    record: Record,
+    /// Empty unless it is logged.
+    head: RequestHead,
+    route: Arc<RouteMetrics>,
+    listener: Arc<ListenerMetrics>,
+    access_logs: Arc<[AccessLog]>,
+    chain: Name,
+    idle: Option<Duration>,
+    drain_timeout: Duration,
+}
+
+impl Tunnel {
+    pub(super) fn begin(
+        made: Made,
+        request: Request<'_>,
+        context: &RequestContext<'_>,
+        route: &Arc<RouteMetrics>,
+    ) -> Tunnel {
+        let (chain, worker) = (context.chain(), context.worker());
+        let is_logged = request.record.is_logged();
+        let cells = chain.listener.worker(worker.index);
+        cells.tunnels_active.inc();
+        route.worker(worker.index).requests_active.inc();
+        Tunnel {
+            idle: made.idle_timeout,
+            made,
+            record: request.record,
+            head: if is_logged {
+                std::mem::take(request.head)
+            } else {
+                RequestHead::new()
+            },
+            route: Arc::clone(route),
+            listener: Arc::clone(&chain.listener),
+            access_logs: Arc::clone(&chain.http().access_logs),
+            chain: chain.config.name().clone(),
+            drain_timeout: context.snapshot.config().drain().timeout(),
+        }
+    }
+
+    /// Passes bytes on between the downstream and the upstream until both have ended, or one cannot go on. Then the
+    /// request has ended, and is recorded.
+    ///
+    /// `owns_connection`: the connection is the tunnel's alone (HTTP/1), and its drain is too. Not cancel safe: a
+    /// tunnel that is dropped before its end is cut.
+    pub(crate) async fn run(self, downstream: Side, accepted: &Accepted, owns_connection: bool) {
+        let Tunnel { made, record, .. } = self;
+        let worker: &Rc<Worker> = &accepted.worker;
+        let control = &accepted.registration.control;
+        let mut pump = Pump::new(downstream, made.upstream, worker.tick());
+        let mut limits = Limits {
+            idle: self.idle,
+            drain_deadline: None,
+        };
+        let end = poll_fn(|cx| {
+            if owns_connection {
+                control.set_waker(cx.waker());
+                if limits.drain_deadline.is_none() && control.is_draining() {
+                    limits.drain_deadline = Instant::now().checked_add(self.drain_timeout);
+                }
+            }
+            let mut moved = Moved::default();
+            let polled = pump.poll(worker, limits, &mut moved, cx);
+            if moved.received + moved.sent > 0 {
+                // For the listener as it is named now.
+                let snapshot = control.snapshot();
+                let cells = control.chain(&snapshot).listener.worker(worker.index);
+                cells.bytes_received.add(moved.received);
+                cells.bytes_sent.add(moved.sent);
+            }
+            polled
+        })
+        .await;
+        let mut record = record;
+        let reason = close(&mut pump, &mut record, end, made.reset_reason);
+        record.bytes_received = pump.bytes_received;
+        record.bytes_sent = pump.bytes_sent;
+        let cells = self.listener.worker(worker.index);
+        cells.tunnels_active.dec();
+        cells.tunnels_ended[reason].inc();
+        let route = self.route.worker(worker.index);
+        route.requests_active.dec();
+        let scene = Scene {
+            accepted,
+            access_logs: &self.access_logs,
+            chain: self.chain.as_str(),
+            cluster: Some(made.cluster.as_str()),
+        };
+        record.tunnel_ended(cells, route, &scene, &self.head);
+    }
+}
+
+/// Ends both sides as the tunnel ended, and notes why.
+fn close(pump: &mut Pump, record: &mut Record, end: PumpEnd, reset_reason: h2::Reason) -> TunnelEnd {
+    match end {
+        PumpEnd::Closed => TunnelEnd::Closed,
+        PumpEnd::Downstream(error) => {
+            tracing::debug!(%error, "the downstream ended a tunnel");
+            pump.upstream.reset(reset_reason);
+            record.downstream_gone();
+            TunnelEnd::DownstreamReset
+        }
+        PumpEnd::Upstream(error) => {
+            tracing::debug!(%error, "the upstream ended a tunnel");
+            pump.downstream.reset(reset_reason);
+            record.ended(ResponseFlags::UC, "upstream_connection_closed");
+            TunnelEnd::UpstreamReset
+        }
+        PumpEnd::Idle => {
+            record.ended(ResponseFlags::SI, "upgrade_idle_timeout");
+            TunnelEnd::Idle
+        }
+        PumpEnd::Drained => {
+            record.ended(ResponseFlags::NONE, "drain_timeout");
+            TunnelEnd::Drain
+        }
+    }
+}
