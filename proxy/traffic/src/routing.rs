@@ -117,7 +117,8 @@ impl RouteTable {
         if request.is_connect() {
             let routes = table.model.routes();
             let mut connects = table.paths.connects().iter().map(|candidate| candidate.route());
-            let route = connects.find(|&route| conditions::first_failed(routes[route].matches(), request).is_none());
+            let route =
+                connects.find(|&route| conditions::first_failed(routes[route].matches(), request).is_none());
             return route.map_or(Found::NoRoute { virtual_host }, |route| Found::Route {
                 virtual_host,
                 route,

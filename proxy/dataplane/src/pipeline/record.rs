@@ -1,8 +1,8 @@
 //! What is noted of a request, and told once at its end: metrics and access log.
 
 use super::RequestContext;
-use crate::reply::Answer;
 use crate::connection::Accepted;
+use crate::reply::Answer;
 use crate::snapshot::{AccessLog, ClusterSlot, EndpointState};
 use outrigger_config::model::{Name, Route, VirtualHost};
 use outrigger_http1::{Fields, KnownName, RequestHead, ResponseHead, Version};

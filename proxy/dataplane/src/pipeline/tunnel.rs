@@ -2,17 +2,15 @@
 //!
 //! It lives as long as people talk, and so it keeps neither snapshot nor request: only what its end must tell.
 
-use super::{Request, RequestContext};
 use super::record::{Record, Scene};
+use super::{Request, RequestContext};
 use crate::connection::Accepted;
 use crate::snapshot::{AccessLog, ClusterPolicy, ClusterShared, EndpointState};
 use crate::tunnel::{Limits, Moved, Pump, PumpEnd, Side};
 use crate::worker::Worker;
 use outrigger_config::model::Name;
 use outrigger_http1::RequestHead;
-use outrigger_telemetry::{
-    ClusterMetrics, ListenerMetrics, ResponseFlags, RouteMetrics, TunnelEnd,
-};
+use outrigger_telemetry::{ClusterMetrics, ListenerMetrics, ResponseFlags, RouteMetrics, TunnelEnd};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;

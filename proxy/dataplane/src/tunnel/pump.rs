@@ -145,10 +145,7 @@ impl Pump {
 
     fn poll_limits(&mut self, limits: Limits, cx: &mut Context<'_>) -> Poll<PumpEnd> {
         let idle = after(self.last_moved, limits.idle);
-        ready!(
-            self.timer
-                .poll_until(cx, earlier(idle, limits.drain_deadline))
-        );
+        ready!(self.timer.poll_until(cx, earlier(idle, limits.drain_deadline)));
         let is_drained = limits
             .drain_deadline
             .is_some_and(|deadline| Instant::now() >= deadline);

@@ -57,8 +57,7 @@ pub(crate) async fn connect_http1(
         Arc::new(config)
     });
     let connecting = open(cluster, endpoint, worker, tls.as_ref());
-    let (stream, local) =
-        counted(cluster, worker, connecting, |_| ConnectionProtocol::Http1).await?;
+    let (stream, local) = counted(cluster, worker, connecting, |_| ConnectionProtocol::Http1).await?;
     Ok(alone(stream, local, cluster, endpoint, worker))
 }
 

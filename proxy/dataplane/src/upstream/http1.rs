@@ -362,7 +362,9 @@ impl Exchange {
             Err(error) => return Poll::Ready(Err(self.read_fault(error))),
         };
         match event {
-            Event::Head(info) if info.upgrade && connection.writer.bytes_written() > 0 && self.expected.is_met(head) => {
+            Event::Head(info)
+                if info.upgrade && connection.writer.bytes_written() > 0 && self.expected.is_met(head) =>
+            {
                 Poll::Ready(Ok(ResponseStart::Tunnel))
             }
             Event::Head(info) if info.upgrade => {

@@ -274,7 +274,11 @@ fn only_success_makes_a_tunnel_of_connect() {
         let (mut decoder, mut head) = (ResponseDecoder::new(Limits::default()), ResponseHead::new());
         decoder.begin(&Method::Connect);
         let decoded = decoder.decode(input.as_bytes(), &mut head);
-        let Ok(Decoded { consumed, event: Event::Head(info) }) = decoded else {
+        let Ok(Decoded {
+            consumed,
+            event: Event::Head(info),
+        }) = decoded
+        else {
             // What announces a body that its status cannot have is refused, tunnel or not.
             assert_eq!((status, decoded), (204, Err(ResponseError::BodyOnBodiless)));
             continue;

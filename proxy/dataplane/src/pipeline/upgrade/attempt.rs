@@ -36,7 +36,10 @@ pub(in super::super) async fn attempt(
 ) -> Result<Attempted, Stop> {
     let worker = context.worker();
     let started = worker.tick();
-    let mut upgrade = request.upgrade.take().expect("a request that upgrades says to what");
+    let mut upgrade = request
+        .upgrade
+        .take()
+        .expect("a request that upgrades says to what");
     let result = ask(request, &mut upgrade, exchange, context, taken, cluster, endpoint).await;
     let reason = upgrade.reset_reason();
     request.upgrade = Some(upgrade);
@@ -47,7 +50,9 @@ pub(in super::super) async fn attempt(
     exchange.downstream.send_tunnel_head(&exchange.response)?;
     request.record.response_started(&exchange.response);
     let cells = cluster.metrics.worker(worker.index);
-    cells.request_duration.observe(Instant::now().duration_since(started));
+    cells
+        .request_duration
+        .observe(Instant::now().duration_since(started));
     request.made = Some(Box::new(Made {
         upstream: upstream.into_side(),
         _held: Held::begin(cluster, endpoint, worker),
@@ -94,7 +99,7 @@ async fn ask(
     let acquiring = Box::pin(acquire(upgrade, worker, cluster, endpoint));
     let mut upstream = exchange.within_limits(acquiring).await??;
     request.record.local_address = upstream.local_address();
-        request.record.peer_address = upstream.peer_address();
+    request.record.peer_address = upstream.peer_address();
     let http2 = upstream.is_http2();
     upgrade.dress(request.head, http2, [worker.random(), worker.random()])?;
     let protocol = upgrade.protocol().to_ascii_lowercase();

@@ -65,7 +65,12 @@ mod tests {
         assert!(key(&["dGhlIHNhbXBsZSBub25jZQ=="]));
         assert!(!key(&[]));
         assert!(!key(&["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=="]));
-        for bad in ["", "short", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZSB0b28gbG9uZw=="] {
+        for bad in [
+            "",
+            "short",
+            "dGhlIHNhbXBsZSBub25jZQ",
+            "dGhlIHNhbXBsZSBub25jZSB0b28gbG9uZw==",
+        ] {
             assert!(!key(&[bad]), "{bad}");
         }
         let mut fields = Fields::new();

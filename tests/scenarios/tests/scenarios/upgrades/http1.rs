@@ -36,7 +36,9 @@ async fn heads_pass_with_their_upgrade_and_bytes_both_ways() {
     admin
         .wait_for_metric("outrigger_listener_tunnels_active", 1.0)
         .await;
-    admin.wait_for_metric("outrigger_cluster_requests_active", 1.0).await;
+    admin
+        .wait_for_metric("outrigger_cluster_requests_active", 1.0)
+        .await;
     admin
         .wait_for_metric(
             "outrigger_listener_upgrades_established_total{protocol=\"websocket\"}",
@@ -52,7 +54,9 @@ async fn heads_pass_with_their_upgrade_and_bytes_both_ways() {
     admin
         .wait_for_metric("outrigger_listener_tunnels_ended_total{reason=\"closed\"}", 1.0)
         .await;
-    admin.wait_for_metric("outrigger_cluster_requests_active", 0.0).await;
+    admin
+        .wait_for_metric("outrigger_cluster_requests_active", 0.0)
+        .await;
     admin
         .wait_for_metric("outrigger_route_requests_total{code_class=\"1xx\"}", 1.0)
         .await;
