@@ -2,20 +2,24 @@
 //!
 //! It runs on the control runtime, so that a scrape never delays a request; it only reads what is published.
 
+mod clusters;
+
 use crate::status::{Ask, Phase, Status};
-use axum::extract::{Query, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use axum::{Router, serve as serve_router};
+use clusters::clusters;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
+use tower::ServiceExt;
 
 const INDEX: &str = "\
-GET  /ready          200 when requests should be sent here, 503 while draining
+GET  /ready          200 when requests should be sent here, 503 while starting or draining
 GET  /live           200 while the process runs
 GET  /metrics        Prometheus text format
 GET  /config_dump    the configuration in force, and the last one that was refused
@@ -28,9 +32,27 @@ POST /drain          drain and exit
 POST /quitquitquit   exit at once
 ";
 
-/// Serves the endpoint until the task is aborted.
-pub(crate) async fn serve(listener: TcpListener, status: Arc<Status>) {
-    let router = Router::new()
+/// Serves the endpoint until the task is aborted. While `routes` are not set the process starts, and is alive, not
+/// ready.
+pub(crate) async fn serve(listener: TcpListener, routes: Arc<OnceLock<Router>>) {
+    let router = Router::new().fallback(move |request: Request| {
+        let routes = routes.get().cloned();
+        async move {
+            match routes {
+                Some(routes) => routes.oneshot(request).await.into_response(),
+                None if request.uri().path() == "/live" => "live\n".into_response(),
+                None => (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response(),
+            }
+        }
+    });
+    if let Err(error) = serve_router(listener, router).await {
+        tracing::error!(%error, "the admin endpoint ended");
+    }
+}
+
+/// All calls, for a process that has started.
+pub(crate) fn routes(status: Arc<Status>) -> Router {
+    Router::new()
         .route("/", get(|| async { INDEX }))
         .route("/ready", get(ready))
         .route("/live", get(|| async { "live\n" }))
@@ -42,10 +64,7 @@ pub(crate) async fn serve(listener: TcpListener, status: Arc<Status>) {
         .route("/logging", get(logging).post(set_logging))
         .route("/drain", post(|state| ask(state, Ask::Drain)))
         .route("/quitquitquit", post(|state| ask(state, Ask::Quit)))
-        .with_state(status);
-    if let Err(error) = serve_router(listener, router).await {
-        tracing::error!(%error, "the admin endpoint ended");
-    }
+        .with_state(status)
 }
 
 type Shared = State<Arc<Status>>;
@@ -90,35 +109,6 @@ fn dump(status: &Status) -> anyhow::Result<Value> {
             "reason": rejection.reason,
         })),
     }))
-}
-
-async fn clusters(State(status): Shared) -> Json<Value> {
-    let snapshot = status.published.load_full();
-    let clusters: Vec<Value> = snapshot
-        .clusters()
-        .map(|cluster| {
-            let config = cluster.config();
-            let endpoints: Vec<Value> = config
-                .endpoints()
-                .iter()
-                .zip(cluster.endpoints())
-                .map(|(endpoint, state)| {
-                    json!({
-                        "address": endpoint.address(),
-                        "weight": endpoint.weight(),
-                        "metadata": endpoint.metadata(),
-                        "requests_active": state.requests_active(),
-                    })
-                })
-                .collect();
-            json!({
-                "name": config.name().as_str(),
-                "requests_active": cluster.requests_active(),
-                "endpoints": endpoints,
-            })
-        })
-        .collect();
-    Json(json!({ "clusters": clusters }))
 }
 
 async fn listeners(State(status): Shared) -> Json<Value> {

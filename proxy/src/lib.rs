@@ -9,6 +9,7 @@ mod check;
 pub mod cli;
 mod configuration;
 mod demo;
+mod discovery;
 mod explain;
 mod lifecycle;
 mod logging;

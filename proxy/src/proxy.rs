@@ -2,17 +2,17 @@
 
 use crate::admin;
 use crate::configuration::{ConfigurationSource, Rejection};
+use crate::discovery::{self, Discovery};
 use crate::logging::Logging;
 use crate::status::{Ask, Phase, Status};
 use outrigger_config::{MeshConfig, difference, reuse};
-use outrigger_dataplane::snapshot::Discovered;
-use outrigger_dataplane::{ApplyError, DataPlane, Options, refusals};
+use outrigger_dataplane::{ApplyError, ConnectionCount, DataPlane, Options, refusals};
 use outrigger_telemetry::Metrics;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 /// Admin asks that wait; one more is told to try again.
@@ -47,12 +47,25 @@ pub enum StartError {
 /// A running proxy. It must be started and driven inside a Tokio runtime, which serves the admin endpoint; requests are
 /// served by threads of its own.
 pub struct Proxy {
-    plane: DataPlane,
+    /// Configurations and discovered endpoints are put in force one at a time; none once it drains.
+    plane: Arc<Mutex<Option<DataPlane>>>,
+    discovery: Discovery,
+    connections: ConnectionCount,
     source: ConfigurationSource,
     status: Arc<Status>,
     admin_address: SocketAddr,
-    admin: JoinHandle<()>,
+    _admin: Task,
+    _publisher: Task,
     asks: mpsc::Receiver<Ask>,
+}
+
+/// A task that ends with its owner.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl std::fmt::Debug for Proxy {
@@ -79,7 +92,12 @@ impl Proxy {
         let admin_address = listener
             .local_addr()
             .map_err(|source| StartError::Admin { address, source })?;
+        let routes = Arc::new(OnceLock::new());
+        let admin = Task(tokio::spawn(admin::serve(listener, Arc::clone(&routes))));
         let metrics = Metrics::new(workers, refusals::reasons());
+        let discovery = Discovery::new(Arc::clone(&metrics));
+        let prepared = discovery.prepare(&config);
+        prepared.warm().await;
         let started = DataPlane::start(
             Options {
                 workers,
@@ -87,7 +105,7 @@ impl Proxy {
                 own_addresses: vec![admin_address],
             },
             config,
-            &Discovered::default(),
+            &prepared.discovered(),
             &mut Vec::new(),
         )
         .await;
@@ -95,6 +113,7 @@ impl Proxy {
             ApplyError::Compile(_) => StartError::Configuration(format!("error: {error}\n")),
             ApplyError::Bind { .. } => StartError::Bind(error),
         })?;
+        discovery.commit(prepared);
         let (sender, asks) = mpsc::channel(ASKS_MAX);
         let logging = options.logging.unwrap_or_else(Logging::foreign);
         let status = Arc::new(Status::new(
@@ -102,16 +121,25 @@ impl Proxy {
             metrics,
             logging,
             plane.listeners(),
+            discovery.shared(),
             sender,
         ));
         note_accepted(&status, plane.snapshot().generation());
-        let admin = tokio::spawn(admin::serve(listener, Arc::clone(&status)));
+        routes
+            .set(admin::routes(Arc::clone(&status)))
+            .expect("routes are set here only");
+        let connections = plane.connection_count();
+        let plane = Arc::new(Mutex::new(Some(plane)));
+        let publishing = discovery::publish(discovery.shared(), Arc::clone(&plane));
         Ok(Proxy {
             plane,
+            discovery,
+            connections,
             source,
             status,
             admin_address,
-            admin,
+            _admin: admin,
+            _publisher: Task(tokio::spawn(publishing)),
             asks,
         })
     }
@@ -123,16 +151,17 @@ impl Proxy {
 
     /// Where a listener listens; none if there is no such listener.
     pub fn listener_address(&self, name: &str) -> Option<SocketAddr> {
-        self.plane
-            .listeners()
-            .into_iter()
+        self.status
+            .listeners
+            .lock()
+            .iter()
             .find(|listener| listener.name == name)
             .map(|listener| listener.address)
     }
 
     /// The configuration in force.
     pub fn configuration(&self) -> Arc<MeshConfig> {
-        Arc::clone(self.plane.snapshot().config())
+        Arc::clone(self.status.published.load().config())
     }
 
     /// Where the proxy is in its life.
@@ -142,7 +171,7 @@ impl Proxy {
 
     /// Downstream connections that are open.
     pub fn connections(&self) -> usize {
-        self.plane.connections()
+        self.connections.open()
     }
 
     /// Replaces the source and reloads from it.
@@ -156,7 +185,6 @@ impl Proxy {
         let result = self.try_reload().await;
         match &result {
             Ok(generation) => {
-                *self.status.listeners.lock() = self.plane.listeners();
                 note_accepted(&self.status, *generation);
                 tracing::info!(generation, "configuration in force");
             }
@@ -192,11 +220,18 @@ impl Proxy {
             tracing::warn!("`runtime` and `admin` are read at start only: their changes need a restart");
         }
         let config = Arc::new(reuse(&old, loaded.config));
-        let applied = self
-            .plane
-            .apply(config, &Discovered::default())
+        let prepared = self.discovery.prepare(&config);
+        prepared.warm().await;
+        let mut plane = self.plane.lock().await;
+        let Some(plane) = plane.as_mut() else {
+            return Err(reject("error: the process is ending\n".to_owned()));
+        };
+        let applied = plane
+            .apply(config, &prepared.discovered())
             .await
             .map_err(|error| reject(format!("error: {error}\n")))?;
+        self.discovery.commit(prepared);
+        *self.status.listeners.lock() = plane.listeners();
         Ok(applied.generation)
     }
 
@@ -218,9 +253,11 @@ impl Proxy {
     pub async fn drain(self, grace: Duration, timeout: Duration) -> bool {
         self.begin_drain();
         tokio::time::sleep(grace).await;
-        let whole = self.plane.drain(timeout).await;
-        self.admin.abort();
-        whole
+        let plane = self.plane.lock().await.take();
+        match plane {
+            Some(plane) => plane.drain(timeout).await,
+            None => true,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the admin endpoint tells: shared, read often, written by the one that applies configurations.
 
 use crate::configuration::Rejection;
+use crate::discovery;
 use crate::logging::Logging;
 use arc_swap::ArcSwap;
 use outrigger_dataplane::ListenerAddress;
@@ -49,6 +50,7 @@ pub(crate) struct Status {
     pub(crate) accepted_at: Mutex<SystemTime>,
     /// The last configuration that was refused, if nothing was accepted since.
     pub(crate) rejection: Mutex<Option<Rejection>>,
+    pub(crate) discovery: Arc<discovery::Shared>,
     pub(crate) asks: mpsc::Sender<Ask>,
     phase: AtomicU8,
 }
@@ -59,6 +61,7 @@ impl Status {
         metrics: Arc<Metrics>,
         logging: Logging,
         listeners: Vec<ListenerAddress>,
+        discovery: Arc<discovery::Shared>,
         asks: mpsc::Sender<Ask>,
     ) -> Status {
         let now = SystemTime::now();
@@ -70,6 +73,7 @@ impl Status {
             listeners: Mutex::new(listeners),
             accepted_at: Mutex::new(now),
             rejection: Mutex::new(None),
+            discovery,
             asks,
             phase: AtomicU8::new(0),
         }

@@ -106,6 +106,18 @@ impl std::fmt::Debug for DataPlane {
     }
 }
 
+/// Counts the downstream connections of a data plane.
+#[derive(Debug, Clone)]
+pub struct ConnectionCount(Arc<[Peer]>);
+
+impl ConnectionCount {
+    /// Downstream connections that are open.
+    pub fn open(&self) -> usize {
+        let peers = self.0.iter();
+        peers.map(|peer| peer.connections.load(Ordering::Acquire)).sum()
+    }
+}
+
 /// How long the access logs may take to write what they hold, at the end.
 const LOG_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -340,12 +352,9 @@ impl DataPlane {
             .map(|listener| listener.address)
     }
 
-    /// Downstream connections that are open.
-    pub fn connections(&self) -> usize {
-        self.peers
-            .iter()
-            .map(|peer| peer.connections.load(Ordering::Acquire))
-            .sum()
+    /// Counts downstream connections, for readers that outlive borrows of the data plane.
+    pub fn connection_count(&self) -> ConnectionCount {
+        ConnectionCount(Arc::clone(&self.peers))
     }
 
     /// A second descriptor of every listening socket, for another process to accept from.

@@ -39,5 +39,5 @@ mod upstream;
 mod worker;
 mod writer;
 
-pub use control::{Applied, ApplyError, DataPlane, ListenerAddress, Options};
+pub use control::{Applied, ApplyError, ConnectionCount, DataPlane, ListenerAddress, Options};
 pub use sockets::ListeningSocket;

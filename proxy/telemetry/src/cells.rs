@@ -8,8 +8,8 @@ use crate::cell::{Counter, Gauge, Histogram, Series, SharedCounter, SharedGauge}
 use crate::flags::ResponseFlags;
 use crate::labels::{
     CodeClass, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
-    DestinationRefusal, Detected, HttpProtocol, MirrorDrop, RetryReason, SessionCookieUse, SpliceFallback,
-    TlsFailure, TooLongResponse, TunnelEnd, UpgradeProtocol, UpstreamClose,
+    DestinationRefusal, Detected, HttpProtocol, MirrorDrop, ResolutionOutcome, RetryReason, SessionCookieUse,
+    SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd, UpgradeProtocol, UpstreamClose,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
@@ -202,6 +202,25 @@ cells! {
         /// Attempts that were not sent to their original destination, by reason.
         destinations_refused: CounterBy<DestinationRefusal, { DestinationRefusal::COUNT }> =
             "outrigger_cluster_destinations_refused_total",
+    }
+
+    /// What is counted for the discovery of a cluster's endpoints. One task writes at a time.
+    pub struct DiscoveryCells ["cluster"] {
+        /// Questions that were asked of DNS, by what came of them.
+        resolutions: CounterBy<ResolutionOutcome, { ResolutionOutcome::COUNT }> =
+            "outrigger_cluster_dns_resolutions_total",
+        /// Times that the endpoints in force changed.
+        updates: SharedCounter = "outrigger_cluster_discovery_updates_total",
+        /// Addresses in force.
+        addresses: SharedGauge = "outrigger_cluster_discovered_addresses",
+        /// Addresses that answers held and that are not used: too many, or of no host.
+        addresses_left_out: SharedCounter = "outrigger_cluster_discovered_addresses_left_out_total",
+        /// When the oldest of the answers in force came, in seconds since 1970; 0 while there is none.
+        answer_time: SharedGauge = "outrigger_cluster_dns_answer_timestamp_seconds",
+        /// 1 while an answer in force is older than its TTL because later questions failed.
+        stale: SharedGauge = "outrigger_cluster_dns_stale",
+        /// Answers that were dropped because nothing but failures came for too long.
+        answers_expired: SharedCounter = "outrigger_cluster_dns_answers_expired_total",
     }
 
     /// What is counted for the process as a whole; any thread may write.

@@ -292,6 +292,26 @@ labels! {
         Drain = "drain",
     }
 
+    /// What came of a question to DNS.
+    pub enum ResolutionOutcome = "outcome" {
+        /// Records.
+        Success = "success",
+        /// There are none, said who ought to know.
+        Empty = "empty",
+        /// No resolver answered in time.
+        Timeout = "timeout",
+        /// SERVFAIL.
+        ServerFailure = "server_failure",
+        /// REFUSED.
+        Refused = "refused",
+        /// Another error code, or a referral to other servers.
+        ErrorCode = "error_code",
+        /// The resolver cannot be reached, or none is configured.
+        Network = "network",
+        /// The answer makes no sense.
+        Protocol = "protocol",
+    }
+
     /// Why an attempt was followed by another.
     pub enum RetryReason = "reason" {
         /// No connection could be made.

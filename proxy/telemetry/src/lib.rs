@@ -21,12 +21,12 @@ pub use access_log::{
 };
 pub use cell::labelled::{CounterBy, FlagCounters, Label, RefusalCounters};
 pub use cell::{Counter, Gauge, Histogram, SharedCounter, SharedGauge};
-pub use cells::{ClusterCells, ListenerCells, ProcessMetrics, RouteCells};
+pub use cells::{ClusterCells, DiscoveryCells, ListenerCells, ProcessMetrics, RouteCells};
 pub use flags::ResponseFlags;
 pub use labels::{
     CodeClass, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
-    DestinationRefusal, Detected, HttpProtocol, MirrorDrop, RetryReason, SessionCookieUse, SpliceFallback,
-    TlsFailure, TooLongResponse, TunnelEnd, UpgradeProtocol, UpstreamClose,
+    DestinationRefusal, Detected, HttpProtocol, MirrorDrop, ResolutionOutcome, RetryReason, SessionCookieUse,
+    SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd, UpgradeProtocol, UpstreamClose,
 };
-pub use metrics::{ClusterMetrics, LabelledCells, ListenerMetrics, Metrics, RouteMetrics};
+pub use metrics::{ClusterMetrics, DiscoveryMetrics, LabelledCells, ListenerMetrics, Metrics, RouteMetrics};
 pub use reference::reference;

@@ -5,7 +5,7 @@
 //! compilation of a configuration, never to a request.
 
 use crate::cell::labelled::label_pair;
-use crate::cells::{Cells, ClusterCells, ListenerCells, ProcessMetrics, RouteCells};
+use crate::cells::{Cells, ClusterCells, DiscoveryCells, ListenerCells, ProcessMetrics, RouteCells};
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{LabelPair, MetricFamily};
@@ -27,6 +27,8 @@ pub type ListenerMetrics = LabelledCells<ListenerCells>;
 pub type RouteMetrics = LabelledCells<RouteCells>;
 /// A cluster's cells.
 pub type ClusterMetrics = LabelledCells<ClusterCells>;
+/// The cells of a cluster's discovery: one set, [`LabelledCells::worker`] 0, for workers do not discover.
+pub type DiscoveryMetrics = LabelledCells<DiscoveryCells>;
 
 /// The cells of one label set: `C` once for each worker.
 #[derive(Debug)]
@@ -179,6 +181,7 @@ pub struct Metrics {
     listeners: Arc<Inventory<ListenerCells>>,
     routes: Arc<Inventory<RouteCells>>,
     clusters: Arc<Inventory<ClusterCells>>,
+    discoveries: Arc<Inventory<DiscoveryCells>>,
     process: Arc<LabelledCells<ProcessMetrics>>,
 }
 
@@ -194,15 +197,17 @@ impl Metrics {
         let listeners = Inventory::new(workers, reasons, limit);
         let routes = Inventory::new(workers, reasons, limit);
         let clusters = Inventory::new(workers, reasons, limit);
+        let discoveries = Inventory::new(1, reasons, limit);
         let processes = Inventory::new(1, reasons, 1);
         let process = processes.resolve(&[], || {});
         let process_cells: &ProcessMetrics = process.worker(0);
         process_cells.workers.set(workers as i64);
         process_cells.start_time.set(now_in_seconds());
-        let collectors: [Box<dyn Collector>; 4] = [
+        let collectors: [Box<dyn Collector>; 5] = [
             Box::new(InventoryCollector::new(Arc::clone(&listeners))),
             Box::new(InventoryCollector::new(Arc::clone(&routes))),
             Box::new(InventoryCollector::new(Arc::clone(&clusters))),
+            Box::new(InventoryCollector::new(Arc::clone(&discoveries))),
             Box::new(InventoryCollector::new(processes)),
         ];
         for collector in collectors {
@@ -215,6 +220,7 @@ impl Metrics {
             listeners,
             routes,
             clusters,
+            discoveries,
             process,
         })
     }
@@ -236,6 +242,12 @@ impl Metrics {
     pub fn cluster(&self, name: &str) -> Arc<ClusterMetrics> {
         self.clusters
             .resolve(&[name], || self.process().label_sets_overflowed.inc())
+    }
+
+    /// The handle of the discovery of a cluster's endpoints.
+    pub fn discovery(&self, cluster: &str) -> Arc<DiscoveryMetrics> {
+        self.discoveries
+            .resolve(&[cluster], || self.process().label_sets_overflowed.inc())
     }
 
     /// What is counted for the process as a whole.

@@ -1,6 +1,6 @@
 //! The reference table of metrics, printed from the families themselves.
 
-use crate::cells::{Cells, ClusterCells, Family, ListenerCells, ProcessMetrics, RouteCells};
+use crate::cells::{Cells, ClusterCells, DiscoveryCells, Family, ListenerCells, ProcessMetrics, RouteCells};
 use prometheus::proto::MetricType;
 
 /// `docs/metrics.md`: every family with its type, labels and help.
@@ -8,7 +8,7 @@ pub fn reference() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
          Served by the admin endpoint at `/metrics` in Prometheus' text format. This page is printed from the code.\n\n\
-         A series with a `reason`, `flag`, `code_class` or `protocol` appears once it has counted something, and a \
+         A series with a `reason`, `flag`, `code_class`, `outcome` or `protocol` appears once it has counted something, and a \
          histogram once it has seen a value. The series of a listener, route or cluster that leaves the configuration \
          vanish when its last connection ends; if it comes back it may start at 0. The buckets of every histogram are \
          0.5, 1, 2.5, 5, 10, 25, 50, 100, 250 and 500 milliseconds, 1, 2.5, 5, 10, 30 and 60 seconds.\n",
@@ -16,6 +16,7 @@ pub fn reference() -> String {
     section::<ListenerCells>("Listeners", &mut page);
     section::<RouteCells>("Routes", &mut page);
     section::<ClusterCells>("Clusters", &mut page);
+    section::<DiscoveryCells>("Discovery", &mut page);
     section::<ProcessMetrics>("Process", &mut page);
     page
 }
@@ -98,6 +99,7 @@ mod tests {
         check::<ListenerCells>();
         check::<RouteCells>();
         check::<ClusterCells>();
+        check::<DiscoveryCells>();
         check::<ProcessMetrics>();
     }
 }
