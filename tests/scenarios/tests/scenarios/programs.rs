@@ -9,6 +9,7 @@ use std::time::Duration;
 
 mod curl;
 mod load;
+mod proxy_protocol;
 mod reload;
 mod upstreams;
 

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 
 /// Starts nginx with these directives of its server.
-async fn nginx(folder: &std::path::Path, server: &str) -> (Beside, SocketAddr) {
+pub(super) async fn nginx(folder: &std::path::Path, server: &str) -> (Beside, SocketAddr) {
     // nginx cannot tell which port it got: one that was free a moment ago is tried.
     for _ in 0..10 {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
