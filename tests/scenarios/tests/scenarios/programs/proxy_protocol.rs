@@ -21,9 +21,16 @@ async fn curl_says_who_it_is_and_nginx_hears_it() {
             .cluster(&format!("proxy_protocol: {version}"));
         let proxy = Proxy::start(document).await;
         let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", "--fail", "--max-time", "60", "--haproxy-protocol"])
-            .args(["--write-out", " %{local_port}"])
-            .arg(format!("http://{}/", proxy.address()));
+        curl.args([
+            "--silent",
+            "--show-error",
+            "--fail",
+            "--max-time",
+            "60",
+            "--haproxy-protocol",
+        ])
+        .args(["--write-out", " %{local_port}"])
+        .arg(format!("http://{}/", proxy.address()));
         let said = output(curl).await;
         let (heard, port) = said.split_once(' ').unwrap();
         assert_eq!(heard, format!("127.0.0.1,{port}"), "{version}");
@@ -37,7 +44,11 @@ async fn haproxy_in_front_is_understood_in_both_versions() {
     }
     let upstream = Scripted::ok().await;
     let proxy = Proxy::start(Document::to(&[upstream.address()]).listener("proxy_protocol: required")).await;
-    for option in ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options crc32c,unique-id"] {
+    for option in [
+        "send-proxy",
+        "send-proxy-v2",
+        "send-proxy-v2 proxy-v2-options crc32c,unique-id",
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let text = format!(
@@ -55,8 +66,16 @@ async fn haproxy_in_front_is_understood_in_both_versions() {
         })
         .await;
         let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", "--fail", "--max-time", "60", "--interface", "127.0.0.1"])
-            .arg(format!("http://{listen}/{}", option.len()));
+        curl.args([
+            "--silent",
+            "--show-error",
+            "--fail",
+            "--max-time",
+            "60",
+            "--interface",
+            "127.0.0.1",
+        ])
+        .arg(format!("http://{listen}/{}", option.len()));
         output(curl).await;
         let seen = upstream.last_request();
         assert_eq!(seen.head.target(), format!("/{}", option.len()));

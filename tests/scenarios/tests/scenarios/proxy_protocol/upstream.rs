@@ -133,3 +133,21 @@ async fn a_cluster_without_it_shares_connections_as_ever() {
     }
     assert_eq!(upstream.connections(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tcp_connection_is_announced_too() {
+    let upstream = Scripted::start(|mut script| async move {
+        let line = line(&mut script).await?;
+        script.send(format!("heard {line}")).await?;
+        script.until_closed().await
+    })
+    .await;
+    let document = Document::to(&[upstream.address()])
+        .listener("filter_chains: [{ tcp: { cluster: upstream } }]")
+        .cluster("proxy_protocol: v1");
+    let proxy = Proxy::start(document).await;
+    let mut client = Client::connect(proxy.address()).await;
+    let (from, to) = (client.local_address().port(), proxy.address().port());
+    let expected = format!("heard PROXY TCP4 127.0.0.1 127.0.0.1 {from} {to}\r\n");
+    assert_eq!(client.take(expected.len()).await, expected.as_bytes());
+}
