@@ -130,12 +130,22 @@ model! {
     }
 }
 
+impl PathTemplate {
+    /// The names of its variables, in order.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().filter_map(|segment| match segment {
+            TemplateSegment::Literal(_) => None,
+            TemplateSegment::Variable(name) => Some(name.as_str()),
+        })
+    }
+}
+
 /// A segment of a path template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TemplateSegment {
     /// This text.
     Literal(String),
-    /// Any one segment that is not empty. Names are unique in a template.
+    /// Any one segment that is not empty. Names are unique in a template that is matched.
     Variable(String),
 }
 

@@ -1,7 +1,9 @@
 //! Header edits, and conditions on headers and query parameters.
 
 use super::Unique;
+use super::header_value::{self, Place};
 use super::reader::{Fields, Reader};
+use super::rewrite::Matched;
 use super::scalar::{self, Problem};
 use super::shapes::{HEADER_EDITS, HEADER_MATCH, QUERY_MATCH};
 use super::tree::{Entry, Node, Value};
@@ -9,8 +11,17 @@ use crate::model::{
     HeaderEdit, HeaderEditKind, HeaderEdits, HeaderMatch, HeaderName, QueryMatch, StringMatch,
 };
 
-/// The header edits in field `name` of a virtual host or a route.
-pub(super) fn edits(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> HeaderEdits {
+/// The header edits in field `name` of a virtual host or, which `matched` something, a route.
+pub(super) fn edits(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    name: &str,
+    matched: Option<Matched<'_>>,
+) -> HeaderEdits {
+    let place = Place {
+        matched,
+        response: name == "response_headers",
+    };
     let node = fields.node(reader, name);
     let Some(fields) = node.and_then(|node| reader.fields(node, &HEADER_EDITS)) else {
         return HeaderEdits::none();
@@ -30,7 +41,7 @@ pub(super) fn edits(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) ->
     ] {
         let mut seen = Unique::new("header");
         for entry in fields.map(reader, field) {
-            write(reader, entry, kind, &mut seen, &mut edits.write);
+            write(reader, entry, kind, place, &mut seen, &mut edits.write);
         }
     }
     edits
@@ -40,6 +51,7 @@ fn write(
     reader: &mut Reader<'_>,
     entry: &Entry,
     kind: HeaderEditKind,
+    place: Place<'_>,
     seen: &mut Unique<String>,
     edits: &mut Vec<HeaderEdit>,
 ) {
@@ -57,11 +69,11 @@ fn write(
     };
     seen.insert(reader, name.as_str().to_owned(), entry.key_span);
     let mut push = |reader: &mut Reader<'_>, node: &Node| {
-        if let Some(value) = reader.parse(node, "a header value", scalar::header_value) {
+        if let Some(value) = reader.parse(node, "a header value", |text| header_value::value(text, place)) {
             edits.push(HeaderEdit {
                 kind,
                 name: name.clone(),
-                value: crate::model::HeaderValue::Text(value),
+                value,
             });
         }
     };
@@ -126,7 +138,8 @@ pub(super) fn query_matches(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec
     nodes.iter().filter_map(read).collect()
 }
 
-fn string_match(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (Option<StringMatch>, bool) {
+/// A text that is compared in one of five ways.
+pub(super) fn compared(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<StringMatch> {
     let part = |text: &str| match text {
         "" => scalar::problem_with_help("this matches every value", "write `present: true`"),
         _ => Ok(text.to_owned()),
@@ -138,6 +151,11 @@ fn string_match(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (Option<StringM
     let regex = fields
         .parsed(reader, "regex", scalar::pattern)
         .map(StringMatch::Regex);
+    exact.or(prefix).or(suffix).or(contains).or(regex)
+}
+
+fn string_match(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (Option<StringMatch>, bool) {
+    let compared = compared(reader, fields);
     let present = fields.boolean(reader, "present").map(|present| {
         if !present {
             let help = "write `present: true` with `invert: true`";
@@ -150,8 +168,5 @@ fn string_match(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (Option<StringM
         StringMatch::Present
     });
     let invert = fields.boolean(reader, "invert").unwrap_or(false);
-    (
-        exact.or(prefix).or(suffix).or(contains).or(regex).or(present),
-        invert,
-    )
+    (compared.or(present), invert)
 }

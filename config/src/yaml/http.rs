@@ -70,7 +70,7 @@ pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOption
 
 fn proxy_header(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Option<ProxyHeader> {
     let node = fields.node(reader, name)?;
-    let value = |text: &str| match scalar::header_value(text)? {
+    let value = |text: &str| match scalar::literal_value(text)? {
         value if value.is_empty() => scalar::problem("this value may not be empty"),
         value => Ok(value),
     };

@@ -41,6 +41,15 @@ pub(super) fn listener(
         .map(|number| number as usize);
     let backlog = fields.integer32(reader, "backlog");
     let connection_rate_max = connection_rate(reader, &fields);
+    let interception = fields.choice(
+        reader,
+        "interception",
+        &[
+            ("off", Interception::Off),
+            ("redirect", Interception::Redirect),
+            ("tproxy", Interception::Tproxy),
+        ],
+    );
     let proxy_protocol = proxy_protocol::downstream(reader, &fields);
     let tcp_keepalive = tcp_keepalive(reader, &fields);
     let tcp_user_timeout = fields.duration_or_off(reader, "tcp_user_timeout").flatten();
@@ -67,7 +76,7 @@ pub(super) fn listener(
         backlog: backlog.unwrap_or(defaults::LISTENER_BACKLOG),
         connection_rate_max,
         proxy_protocol,
-        interception: Interception::Off,
+        interception: interception.unwrap_or(Interception::Off),
         tcp_keepalive,
         tcp_user_timeout,
         filter_chains,

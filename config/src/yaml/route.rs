@@ -1,10 +1,11 @@
 //! Route configurations, virtual hosts and routes.
 
-use super::action::{self, Matched};
+use super::action;
 use super::reader::Reader;
+use super::rewrite::Matched;
 use super::shapes::{ROUTE, ROUTE_CONFIGURATION, VIRTUAL_HOST};
 use super::tree::Node;
-use super::{Unique, headers, route_match, scalar, shadow};
+use super::{Unique, cors, headers, route_match, scalar, shadow};
 use crate::model::{Domain, Name, Route, RouteConfiguration, VirtualHost};
 use std::sync::Arc;
 
@@ -51,8 +52,11 @@ fn virtual_host(
             own_domains.push(domain);
         }
     }
-    let request_headers = headers::edits(reader, &fields, "request_headers");
-    let response_headers = headers::edits(reader, &fields, "response_headers");
+    let request_headers = headers::edits(reader, &fields, "request_headers", None);
+    let response_headers = headers::edits(reader, &fields, "response_headers", None);
+    let cors = fields
+        .node(reader, "cors")
+        .and_then(|node| cors::cors(reader, node));
     let nodes = fields.list(reader, "routes");
     let faults_before = reader.fault_count();
     let mut route_names = Unique::new("route");
@@ -78,7 +82,7 @@ fn virtual_host(
         routes,
         request_headers,
         response_headers,
-        cors: None,
+        cors,
         https_redirect: None,
         hsts: None,
         maintenance: None,
@@ -130,9 +134,12 @@ fn route(
         None => Matched::Unknown,
     };
     let action = action::action(reader, &fields, matched, matches.as_ref());
-    let request_headers = headers::edits(reader, &fields, "request_headers");
-    let response_headers = headers::edits(reader, &fields, "response_headers");
+    let request_headers = headers::edits(reader, &fields, "request_headers", Some(matched));
+    let response_headers = headers::edits(reader, &fields, "response_headers", Some(matched));
     let request_body_bytes_max = fields.size(reader, "request_body_max");
+    let response_body_bytes_max = fields.size(reader, "response_body_max");
+    let cors = cors::of_route(reader, &fields);
+    let compression = fields.choice(reader, "compression", &[("on", true), ("off", false)]);
     Some(Route {
         name: name?,
         matches: matches?,
@@ -140,9 +147,9 @@ fn route(
         request_headers,
         response_headers,
         request_body_bytes_max,
-        response_body_bytes_max: None,
-        cors: None,
-        compression: true,
+        response_body_bytes_max,
+        cors,
+        compression: compression.unwrap_or(true),
         origin: reader.origin(node.span),
     })
 }

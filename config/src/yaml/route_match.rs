@@ -4,9 +4,8 @@ use super::reader::{Fields, Reader};
 use super::scalar::{self, Problem, problem, problem_with_help};
 use super::shapes::{GRPC_MATCH, ROUTE_MATCH};
 use super::tree::Node;
-use super::{Unique, headers};
-use crate::model::{PathMatch, PathTemplate, RouteMatch, TemplateSegment};
-use std::collections::HashSet;
+use super::{Unique, headers, template};
+use crate::model::{PathMatch, RouteMatch};
 
 pub(super) fn route_match(reader: &mut Reader<'_>, node: &Node) -> Option<RouteMatch> {
     let fields = reader.fields(node, &ROUTE_MATCH)?;
@@ -15,7 +14,7 @@ pub(super) fn route_match(reader: &mut Reader<'_>, node: &Node) -> Option<RouteM
         .parsed(reader, "prefix", scalar::path)
         .map(PathMatch::Prefix);
     let template = fields
-        .parsed(reader, "template", template)
+        .parsed(reader, "template", template::matching)
         .map(PathMatch::Template);
     let regex = fields
         .parsed(reader, "regex", scalar::pattern)
@@ -77,20 +76,13 @@ fn methods(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<String> {
 }
 
 fn method(text: &str) -> Result<String, Problem> {
-    if !scalar::is_token(text) || text.len() > 32 {
-        return problem(format!("`{}` is not a method", scalar::shortened(text)));
-    }
-    if text.bytes().any(|byte| byte.is_ascii_lowercase()) {
-        let help = format!("write `{}`", text.to_ascii_uppercase());
-        return problem_with_help(format!("methods are upper case, `{text}` is not"), help);
-    }
-    if text == "CONNECT" {
-        return problem_with_help(
+    match scalar::method(text)? {
+        method if method == "CONNECT" => problem_with_help(
             "a route with a path never takes CONNECT requests, which have none",
             "give them a route with `match: {connect: true}`",
-        );
+        ),
+        method => Ok(method),
     }
-    Ok(text.to_owned())
 }
 
 fn grpc(reader: &mut Reader<'_>, node: &Node) -> Option<PathMatch> {
@@ -122,50 +114,4 @@ fn grpc(reader: &mut Reader<'_>, node: &Node) -> Option<PathMatch> {
         (service, None, false) => Some(PathMatch::Prefix(format!("/{service}/"))),
         (_, None, true) => None,
     }
-}
-
-/// `/a/{id}/b`: segments that are texts or `{name}`.
-fn template(text: &str) -> Result<PathTemplate, Problem> {
-    if !text.starts_with('/') {
-        return scalar::path(text).and_then(|_| problem("a template begins with `/`"));
-    }
-    let mut segments = Vec::new();
-    let mut names = HashSet::new();
-    for segment in text[1..].split('/') {
-        if !segment.contains(['{', '}']) {
-            scalar::path(&format!("/{segment}"))?;
-            segments.push(TemplateSegment::Literal(segment.to_owned()));
-            continue;
-        }
-        let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-        let Some(name) = name.filter(|name| !name.contains(['{', '}'])) else {
-            let message = format!("`{}` is not a segment of a template", scalar::shortened(segment));
-            return problem_with_help(message, "a variable takes a whole segment: `/a/{id}/b`");
-        };
-        if name.is_empty()
-            || !name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        {
-            let message = format!(
-                "`{{{}}}` has no name of letters, digits and `_`",
-                scalar::shortened(name)
-            );
-            return problem_with_help(message, "such as `{id}`");
-        }
-        if !names.insert(name) {
-            return problem(format!("the variable `{{{name}}}` stands twice"));
-        }
-        segments.push(TemplateSegment::Variable(name.to_owned()));
-    }
-    if names.is_empty() {
-        return problem_with_help("this template has no variable", format!("write `path: {text}`"));
-    }
-    if segments.len() > 64 || text.len() > 4096 {
-        return problem("a template has at most 64 segments and 4096 bytes");
-    }
-    Ok(PathTemplate {
-        source: text.to_owned(),
-        segments,
-    })
 }

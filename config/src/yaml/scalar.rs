@@ -2,10 +2,16 @@
 //!
 //! Pure functions of one text. What is wrong is said in the words of whoever wrote the text.
 
-use crate::model::{Domain, HeaderName, Name, Pattern, ServerNameMatch, defaults};
+mod headers;
+mod hosts;
+
+pub(crate) use headers::*;
+pub(crate) use hosts::*;
+
+use crate::model::{Fraction, Name, Pattern, defaults};
 use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Why a text is not a value.
@@ -223,102 +229,6 @@ pub(crate) fn prefix(text: &str) -> Result<IpNet, Problem> {
     }
 }
 
-/// A host name, an IPv4 address or a bracketed IPv6 address, without a port.
-pub(crate) fn is_host(text: &str) -> bool {
-    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return inner.parse::<Ipv6Addr>().is_ok();
-    }
-    !text.is_empty()
-        && text.len() <= 253
-        && text
-            .split('.')
-            .all(|label| !label.is_empty() && is_host_text(label))
-}
-
-fn is_host_text(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-}
-
-pub(crate) fn host(text: &str) -> Result<String, Problem> {
-    if is_host(text) {
-        return Ok(text.to_owned());
-    }
-    if let Some((host, port)) = text.rsplit_once(':')
-        && is_host(host)
-        && port.parse::<u16>().is_ok()
-    {
-        return problem_with_help(
-            format!("`{text}` has a port"),
-            format!("write `{host}`, and the port in `port`"),
-        );
-    }
-    problem(format!("`{}` is not a host name", shortened(text)))
-}
-
-/// A host with or without a port.
-pub(crate) fn authority(text: &str) -> Result<String, Problem> {
-    let without_port = match text.rsplit_once(':') {
-        Some((host, port)) if is_host(host) && port.parse::<u16>().is_ok() => host,
-        _ => text,
-    };
-    if is_host(without_port) {
-        return Ok(text.to_owned());
-    }
-    problem(format!(
-        "`{}` is not a host, with or without a port",
-        shortened(text)
-    ))
-}
-
-pub(crate) fn domain(text: &str) -> Result<Domain, Problem> {
-    let lower = text.to_ascii_lowercase();
-    if lower == "*" {
-        return Ok(Domain::Any);
-    }
-    if is_host(&lower) {
-        return Ok(Domain::Exact(lower));
-    }
-    if let Some(rest) = lower.strip_prefix('*')
-        && !rest.is_empty()
-        && is_host_text(rest)
-    {
-        return Ok(Domain::Suffix(rest.to_owned()));
-    }
-    if let Some(rest) = lower.strip_suffix('*')
-        && !rest.is_empty()
-        && is_host_text(rest)
-    {
-        return Ok(Domain::Prefix(rest.to_owned()));
-    }
-    let message = format!("`{}` is not a domain", shortened(text));
-    match text.rsplit_once(':') {
-        Some((host, port)) if port == "*" || port.parse::<u16>().is_ok() => {
-            problem_with_help(message, format!("ports are ignored: write `{host}`"))
-        }
-        _ if text.contains('*') => {
-            problem_with_help(message, "`*` stands alone, at the beginning or at the end")
-        }
-        _ => problem_with_help(message, "such as `a.example`, `*.a.example`, `api.*` or `*`"),
-    }
-}
-
-pub(crate) fn server_name_match(text: &str) -> Result<ServerNameMatch, Problem> {
-    let lower = text.to_ascii_lowercase();
-    let message = format!("`{}` is not a server name", shortened(text));
-    if lower.parse::<IpAddr>().is_ok() || lower.starts_with('[') {
-        return problem_with_help(message, "clients send no server name for an IP address");
-    }
-    if lower == "*" {
-        return problem_with_help(message, "leave `server_names` out to take every connection");
-    }
-    match lower.strip_prefix("*.") {
-        Some(rest) if is_host(rest) => Ok(ServerNameMatch::Suffix(lower[1..].to_owned())),
-        None if is_host(&lower) => Ok(ServerNameMatch::Exact(lower)),
-        _ => problem_with_help(message, "such as `a.example` or `*.b.example`"),
-    }
-}
-
 /// An ALPN name, RFC 7301 section 3.1.
 pub(crate) fn application_protocol(text: &str) -> Result<String, Problem> {
     match text.len() {
@@ -327,80 +237,27 @@ pub(crate) fn application_protocol(text: &str) -> Result<String, Problem> {
     }
 }
 
-/// The name that an upstream's certificate must hold.
-pub(crate) fn upstream_server_name(text: &str) -> Result<String, Problem> {
-    if text.parse::<IpAddr>().is_ok() || (is_host(text) && !text.starts_with('[')) {
-        return Ok(text.to_owned());
+/// `12.5`: 0 to 100, with at most four digits after the point.
+pub(crate) fn percent(text: &str) -> Result<Fraction, Problem> {
+    let (whole, rest) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(rest) {
+        let message = format!("expected a percentage, found `{}`", shortened(text));
+        return problem_with_help(message, "such as `10` or `12.5`");
     }
-    problem(format!(
-        "`{}` is neither a DNS name nor an IP address",
-        shortened(text)
-    ))
-}
-
-/// RFC 9110, section 5.6.2.
-pub(crate) fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-}
-
-pub(crate) fn header_name(text: &str) -> Result<HeaderName, Problem> {
-    if is_token(text) && text.len() <= 256 {
-        return Ok(HeaderName(text.to_ascii_lowercase().into()));
+    if rest.len() > 4 {
+        return problem("a percentage has at most four digits after the point");
     }
-    let message = format!("`{}` is not a header name", shortened(text));
-    match text {
-        ":path" => problem_with_help(
-            message,
-            "paths are matched by `path`, `prefix`, `template` or `regex`",
-        ),
-        ":method" => problem_with_help(message, "methods are matched by `methods`"),
-        ":authority" => problem_with_help(
-            message,
-            "hosts are matched by `domains`, and written by `host_rewrite`",
-        ),
-        _ if text.starts_with(':') => problem_with_help(message, "pseudo-headers cannot be named here"),
-        _ => problem(message),
+    let parts = whole
+        .parse::<u32>()
+        .ok()
+        .zip(format!("{rest:0<4}").parse::<u32>().ok())
+        .and_then(|(whole, rest)| whole.checked_mul(10_000)?.checked_add(rest))
+        .filter(|parts| *parts <= Fraction::ALL.parts_per_million());
+    match parts {
+        Some(parts) => Ok(Fraction(parts)),
+        None => problem(format!("{} is not between 0 and 100", shortened(text))),
     }
-}
-
-/// RFC 9110, section 5.5, without what could be read two ways.
-pub(crate) fn header_value(text: &str) -> Result<String, Problem> {
-    if text
-        .chars()
-        .any(|character| character != '\t' && character.is_control())
-    {
-        return problem("a header value may not contain control characters");
-    }
-    if text.trim_matches([' ', '\t']) != text {
-        return problem("a header value may not begin or end with a space");
-    }
-    if text.len() > 4096 {
-        return problem("a header value has at most 4096 bytes here");
-    }
-    match operator(text) {
-        Some(operator) => problem_with_help(
-            format!("`{operator}` would be sent as it stands"),
-            "not implemented: operators in header values",
-        ),
-        None => Ok(text.to_owned()),
-    }
-}
-
-/// An access-log operator in a text: `%NAME%`, `%NAME(argument)%`, `%NAME(argument):length%`.
-fn operator(text: &str) -> Option<&str> {
-    text.match_indices('%').find_map(|(start, _)| {
-        let rest = &text[start + 1..];
-        let name = rest
-            .bytes()
-            .take_while(|byte| byte.is_ascii_uppercase() || *byte == b'_')
-            .count();
-        let begins = name > 1 && matches!(rest.as_bytes().get(name), Some(b'%' | b'(' | b':'));
-        let end = rest.find('%').filter(|_| begins)?;
-        Some(&text[start..start + end + 2])
-    })
 }
 
 /// A whole path or its beginning, as it is after normalization.

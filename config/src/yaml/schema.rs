@@ -118,6 +118,7 @@ fn kind(kind_of: &'static Kind, definitions: &mut Map<String, Value>) -> Value {
             integer(*min, *max),
             json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)?$" }),
         ]),
+        Kind::Percent => or_variable(vec![json!({ "type": "number", "minimum": 0, "maximum": 100 })]),
         Kind::Duration { .. } => or_variable(vec![json!({ "type": "string", "pattern": DURATION })]),
         Kind::DurationOrOff { .. } => {
             or_variable(vec![json!({ "type": "string", "pattern": DURATION }), off()])

@@ -115,6 +115,8 @@ pub(crate) enum Kind {
     IntegerOrOff { min: u64, max: u64 },
     /// A number of bytes: `65536`, `64KiB`.
     Size { min: u64, max: u64 },
+    /// A share of 100, as `12.5`.
+    Percent,
     /// A time span: `15s`; may it be zero?
     Duration { zero: bool },
     /// A time span, or `off`.

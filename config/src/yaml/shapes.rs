@@ -3,8 +3,10 @@
 //! Defaults stand here as they would be written; a test holds them to `model::defaults`.
 
 mod access_log;
+mod action;
 mod chain;
 mod cluster;
+mod cors;
 mod discovery;
 mod http;
 mod listener;
@@ -13,8 +15,10 @@ mod route;
 mod target;
 
 pub(crate) use access_log::{ACCESS_LOG, ACCESS_LOG_FORMAT, ACCESS_LOGS};
+pub(crate) use action::{DIRECT_RESPONSE, FORWARD, MIRROR, REDIRECT, REGEX_REWRITE, SESSION_COOKIE};
 pub(crate) use chain::{DOWNSTREAM_TLS, FILTER_CHAIN, FILTER_CHAIN_MATCH, MODES, TCP};
 pub(crate) use cluster::{CLUSTER, ENDPOINT, POOL, UPSTREAM_TLS};
+pub(crate) use cors::{CORS, ORIGIN};
 pub(crate) use discovery::{DISCOVERY, DISCOVERY_TYPES, DNS_NAME};
 pub(crate) use http::{HTTP, PROXY_HEADER, UPGRADES};
 pub(crate) use listener::{CONNECTION_RATE, LISTENER};
@@ -23,8 +27,8 @@ pub(crate) use proxy_protocol::{
     UPSTREAM_PROXY_PROTOCOL_KIND,
 };
 pub(crate) use route::{
-    DIRECT_RESPONSE, FORWARD, GRPC_MATCH, HEADER_EDITS, HEADER_MATCH, QUERY_MATCH, REDIRECT, REGEX_REWRITE,
-    ROUTE, ROUTE_CONFIGURATION, ROUTE_MATCH, VIRTUAL_HOST,
+    GRPC_MATCH, HEADER_EDITS, HEADER_MATCH, QUERY_MATCH, ROUTE, ROUTE_CONFIGURATION, ROUTE_MATCH,
+    VIRTUAL_HOST,
 };
 pub(crate) use target::{TARGET, TARGETS, TARGETS_WEIGHTED, WEIGHTED_CLUSTER};
 

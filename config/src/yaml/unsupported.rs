@@ -11,15 +11,12 @@ pub(crate) fn explain(name: &str) -> Option<&'static str> {
             "timeouts other than `timeout` and `stream_idle_timeout`"
         }
         "retry_budget" => "a configurable retry budget; the built-in one is always on",
-        "mirror" | "request_mirror" | "request_mirror_policies" | "shadow" => "mirroring of requests",
-        "cors" => "CORS",
         "rate_limit" | "rate_limits" | "local_rate_limit" | "global_rate_limit" => "rate limits",
         "jwt" | "jwt_authn" => "JWT authentication",
         "authorization" | "rbac" | "ext_authz" | "external_authorization" => "authorization policies",
         "fault" | "fault_injection" | "delay" | "abort" => "fault injection",
         "hash_policy" | "ring_hash" | "maglev" | "consistent_hash" => "consistent hashing",
         "peak_ewma" => "peak-EWMA balancing",
-        "session_persistence" | "session_cookie" | "stateful_session" => "session persistence",
         "outlier_detection" => "outlier detection",
         "health_check" | "health_checks" | "health_checking" => "active health checks",
         "circuit_breaker" | "circuit_breakers" | "thresholds" => "circuit breakers",
@@ -63,6 +60,11 @@ pub(crate) fn meant(name: &str) -> Option<&'static str> {
         "dns" | "hostname" | "strict_dns" | "logical_dns" | "original_dst" => "discovery",
         "dns_lookup_family" => "family",
         "dns_resolvers" => "resolvers",
+        "mirror" | "request_mirror" | "request_mirror_policies" | "shadow" => "mirrors",
+        "session_persistence" | "stateful_session" => "session_cookie",
+        "path_template_rewrite" | "path_rewrite_policy" => "template_rewrite",
+        "max_response_bytes" => "response_body_max",
+        "allow_origin" | "allow_origin_string_match" => "allow_origins",
         "use_original_dst" => "interception",
         _ => return None,
     };

@@ -4,6 +4,7 @@
 //! relative). Where a default depends on something else (workers, pool idle, route timeout), a comment stands for it.
 
 mod chain;
+mod cors;
 mod discovery;
 mod emit;
 mod http;
@@ -13,8 +14,8 @@ mod route;
 use super::route::domain_text;
 use super::scalar::{DURATION_UNITS, SIZE_UNITS};
 use crate::model::{
-    CertificateFiles, Cluster, ConnectionRate, Discovery, Endpoint, Http2Options, Listener, LoadBalancing,
-    MeshConfig, TcpKeepalive, UpstreamProtocol, UpstreamTls, WeightedCluster, defaults,
+    CertificateFiles, Cluster, ConnectionRate, Discovery, Endpoint, Http2Options, Interception, Listener,
+    LoadBalancing, MeshConfig, TcpKeepalive, UpstreamProtocol, UpstreamTls, WeightedCluster, defaults,
 };
 use emit::{Map, Out, list, text};
 use std::path::Path;
@@ -104,6 +105,11 @@ fn path(file: &Path) -> Out {
 }
 
 fn listener(listener: &Listener) -> Out {
+    let interception = match listener.interception {
+        Interception::Off => "off",
+        Interception::Redirect => "redirect",
+        Interception::Tproxy => "tproxy",
+    };
     Map::default()
         .with("name", text(&listener.name))
         .with("address", text(listener.address))
@@ -117,6 +123,7 @@ fn listener(listener: &Listener) -> Out {
             "proxy_protocol",
             proxy_protocol::downstream(&listener.proxy_protocol),
         )
+        .with("interception", word(interception))
         .with("tcp_keepalive", tcp_keepalive(listener.tcp_keepalive.as_ref()))
         .with("tcp_user_timeout", duration_or_off(listener.tcp_user_timeout))
         .with(

@@ -179,6 +179,18 @@ impl<'n> Fields<'n> {
         reader.duration(node, zero, false)
     }
 
+    /// A duration that is counted in seconds where it goes.
+    pub(crate) fn whole_seconds(&self, reader: &mut Reader<'_>, name: &str) -> Option<Duration> {
+        let span = self.duration(reader, name)?;
+        if span.subsec_nanos() != 0 {
+            reader.fault(
+                self.span_of(name),
+                format!("`{name}` is counted in whole seconds"),
+            );
+        }
+        Some(span)
+    }
+
     /// A duration; `Some(None)` for `off` or an allowed zero; none if it is not given.
     pub(crate) fn duration_or_off(&self, reader: &mut Reader<'_>, name: &str) -> Option<Option<Duration>> {
         let node = self.node(reader, name)?;

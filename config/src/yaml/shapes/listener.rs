@@ -41,6 +41,13 @@ pub(crate) static LISTENER: Shape = Shape::new(
             "Whether connections begin with a PROXY protocol header.",
         ),
         defaulted(
+            "interception",
+            Kind::Choice(&["off", "redirect", "tproxy"]),
+            "off",
+            "How the address that a connection was meant for is learnt, where rules of the kernel led it here: redirect by \
+             SO_ORIGINAL_DST, tproxy from the socket itself.",
+        ),
+        defaulted(
             "tcp_keepalive",
             TCP_KEEPALIVE_OR_OFF,
             "off",

@@ -1,6 +1,6 @@
 //! Route configurations, virtual hosts, routes, their matches and actions.
 
-use super::{TARGET, TARGETS, TARGETS_WEIGHTED, UPGRADES};
+use super::{CORS, DIRECT_RESPONSE, FORWARD, REDIRECT};
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
 const EDITS: Kind = Kind::Object(&HEADER_EDITS);
@@ -37,6 +37,11 @@ pub(crate) static VIRTUAL_HOST: Shape = Shape::new(
             "response_headers",
             EDITS,
             "Edits of responses, after the route's.",
+        ),
+        optional(
+            "cors",
+            Kind::Object(&CORS),
+            "Cross-origin requests, where the route does not say otherwise; passed on like any other if not given.",
         ),
         optional(
             "routes",
@@ -80,6 +85,26 @@ pub(crate) static ROUTE: Shape = Shape::new(
                 max: i64::MAX as u64,
             },
             "Bytes of request body at most (413); unlimited if not given.",
+        ),
+        optional(
+            "response_body_max",
+            Kind::Size {
+                min: 0,
+                max: i64::MAX as u64,
+            },
+            "Bytes of response body at most: one that says it is longer is answered 502, one that turns out to be is cut; \
+             unlimited if not given.",
+        ),
+        optional(
+            "cors",
+            Kind::Either(&[Kind::Choice(&["off"]), Kind::Object(&CORS)]),
+            "Cross-origin requests; the virtual host's if not given.",
+        ),
+        defaulted(
+            "compression",
+            Kind::Choice(&["on", "off"]),
+            "on",
+            "Responses may be compressed, if the filter chain compresses.",
         ),
     ],
 )
@@ -220,7 +245,7 @@ pub(crate) static HEADER_EDITS: Shape = Shape::new(
         optional(
             "add",
             Kind::Map(&Kind::Text("a field value")),
-            "Written only if no such header is there.",
+            "Written only if no such header is there. Values may hold operators (%REQ(x-name)%); a percent sign is %%.",
         ),
         optional(
             "set",
@@ -234,113 +259,6 @@ pub(crate) static HEADER_EDITS: Shape = Shape::new(
                 Kind::FilledList(&Kind::Text("a field value")),
             ])),
             "One more header each; several as a list.",
-        ),
-    ],
-);
-
-pub(crate) static FORWARD: Shape = Shape::new(
-    "forward",
-    "Forwarding to clusters.",
-    &[
-        TARGET,
-        TARGETS_WEIGHTED,
-        optional("prefix_rewrite", Kind::Text("/b"), "Replaces the matched prefix or path."),
-        optional("regex_rewrite", Kind::Object(&REGEX_REWRITE), "Replaces what matches in the path."),
-        optional("host_rewrite", Kind::Text("a host, with or without port"), "The authority that is sent."),
-        optional(
-            "timeout",
-            Kind::DurationOrOff { zero: true },
-            "From the end of the request to the end of the response; 15s if not given, and none for gRPC then; \
-             `0s` or `off`: none.",
-        ),
-        optional(
-            "stream_idle_timeout",
-            Kind::DurationOrOff { zero: false },
-            "A stream on which nothing moves is ended after this; the filter chain's if not given.",
-        ),
-        optional(
-            "upgrades",
-            UPGRADES,
-            "Protocols that a client may upgrade to; the filter chain's if not given.",
-        ),
-        optional(
-            "upgrade_idle_timeout",
-            Kind::DurationOrOff { zero: false },
-            "An upgraded connection or tunnel on which nothing moves is ended after this; the filter chain's if not given.",
-        ),
-        optional(
-            "connect",
-            Kind::Choice(&["terminate", "pass"]),
-            "What becomes of a CONNECT request: what follows it goes to an endpoint as plain bytes, or it is passed on to \
-             another proxy; terminate if not given. Only with `match: {connect: true}`.",
-        ),
-    ],
-)
-.with_exactly_one(&TARGETS)
-.with_at_most_one(&["prefix_rewrite", "regex_rewrite"]);
-
-pub(crate) static REGEX_REWRITE: Shape = Shape::new(
-    "regex_rewrite",
-    "A regular expression and what its matches become.",
-    &[
-        required(
-            "pattern",
-            Kind::Text("a regular expression"),
-            "Every match is replaced.",
-        ),
-        required(
-            "substitution",
-            Kind::Text("/x/\\1"),
-            "The replacement; `\\1` stands for a group, `\\\\` for `\\`.",
-        ),
-    ],
-);
-
-pub(crate) static REDIRECT: Shape = Shape::new(
-    "redirect",
-    "A redirect; what is not given stays as it came.",
-    &[
-        optional("scheme", Kind::Choice(&["http", "https"]), "The scheme."),
-        optional("host", Kind::Text("a host"), "The host."),
-        optional("port", Kind::Integer { min: 1, max: 65_535 }, "The port."),
-        optional("path", Kind::Text("/b"), "The path."),
-        optional(
-            "prefix_rewrite",
-            Kind::Text("/b"),
-            "Replaces the matched prefix or path.",
-        ),
-        optional(
-            "regex_rewrite",
-            Kind::Object(&REGEX_REWRITE),
-            "Replaces what matches in the path.",
-        ),
-        defaulted(
-            "status",
-            Kind::Number(&[301, 302, 303, 307, 308]),
-            "301",
-            "The status.",
-        ),
-        defaulted("strip_query", Kind::Boolean, "false", "The query is dropped."),
-    ],
-)
-.with_at_most_one(&["path", "prefix_rewrite", "regex_rewrite"]);
-
-pub(crate) static DIRECT_RESPONSE: Shape = Shape::new(
-    "direct_response",
-    "An answer given here.",
-    &[
-        required("status", Kind::Integer { min: 200, max: 599 }, "The status."),
-        defaulted(
-            "body",
-            Kind::Text("a text"),
-            "\"\"",
-            "The body; at most 4096 bytes.",
-        ),
-        defaulted(
-            "content_type",
-            Kind::Text("a media type"),
-            "text/plain",
-            "The body's media type.",
         ),
     ],
 );

@@ -3,6 +3,7 @@
 mod actions;
 mod chains;
 mod clusters;
+mod cors;
 mod discovery;
 mod documents;
 mod header_edits;

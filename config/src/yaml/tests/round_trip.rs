@@ -1,9 +1,12 @@
 //! YAML to the model to YAML is stable, for generated documents.
 
+mod routes;
+
 use super::valid;
 use crate::to_yaml;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use routes::{connect_route, cors, edits, route, target, template_route};
 
 /// Anything that a text may hold, the awkward more often than by chance.
 fn text() -> BoxedStrategy<String> {
@@ -75,7 +78,13 @@ fn maybe(name: &'static str, value: impl Strategy<Value = String> + 'static) -> 
 }
 
 fn header_value() -> BoxedStrategy<String> {
-    "([!-$&-~]([ -$&-~]{0,10}[!-$&-~])?)?"
+    let operators = prop_oneof![
+        Just("%%".to_owned()),
+        Just("50%% %REQ(X-Y)%".to_owned()),
+        Just("%PROTOCOL%-%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%".to_owned())
+    ];
+    let plain = "([!-$&-~]([ -$&-~]{0,10}[!-$&-~])?)?";
+    prop_oneof![3 => plain.boxed(), 1 => operators]
         .prop_map(|value| quoted(&value))
         .boxed()
 }
@@ -164,118 +173,6 @@ fn http() -> BoxedStrategy<String> {
         .prop_map(|(a, b, c, d, e, f, g, h, i, j)| {
             format!("{{route_configuration: r, accept_http_10: true, {a}{b}{c}{d}{e}{f}{g}{h}{i}{j}}}")
         })
-        .boxed()
-}
-
-fn edits() -> BoxedStrategy<String> {
-    let appended = prop_oneof![
-        header_value(),
-        (header_value(), header_value()).prop_map(|(one, other)| format!("[{one}, {other}]"))
-    ];
-    let fields = (
-        maybe("remove", Just("[x-r, X-S]".to_owned())),
-        maybe(
-            "add",
-            header_value().prop_map(|value| format!("{{x-a: {value}}}")),
-        ),
-        maybe(
-            "set",
-            (header_value(), header_value()).prop_map(|(one, two)| format!("{{x-a: {one}, y: {two}}}")),
-        ),
-        maybe("append", appended.prop_map(|value| format!("{{x-b: {value}}}"))),
-    );
-    fields
-        .prop_map(|(a, b, c, d)| format!("{{{a}{b}{c}{d}}}"))
-        .boxed()
-}
-
-fn condition() -> BoxedStrategy<String> {
-    let part = "[ -~é]{1,8}".prop_map(|text| quoted(&text));
-    let value = prop_oneof![
-        text().prop_map(|text| format!("exact: {}", quoted(&text))),
-        part.clone().prop_map(|text| format!("prefix: {text}")),
-        part.clone().prop_map(|text| format!("suffix: {text}")),
-        part.prop_map(|text| format!("contains: {text}")),
-        Just("regex: '[a-z]+\\d{2}'".to_owned()),
-        Just("present: true".to_owned()),
-    ];
-    (value, any::<bool>())
-        .prop_map(|(value, invert)| format!("[{{name: X-Name, {value}, invert: {invert}}}]"))
-        .boxed()
-}
-
-fn target() -> BoxedStrategy<String> {
-    prop_oneof![
-        Just("cluster: a".to_owned()),
-        (0..5u32, 1..5u32).prop_map(|(one, two)| {
-            format!("weighted_clusters: [{{cluster: a, weight: {one}}}, {{cluster: b, weight: {two}}}]")
-        }),
-        Just("weighted_clusters: [{cluster: b, weight: 1}]".to_owned()),
-    ]
-    .boxed()
-}
-
-/// A route for CONNECT requests.
-fn connect_route() -> BoxedStrategy<String> {
-    let fields = (
-        maybe("headers", condition()),
-        maybe(
-            "connect",
-            prop_oneof![Just("terminate".to_owned()), Just("pass".to_owned())],
-        ),
-        maybe("upgrade_idle_timeout", duration_or_off()),
-    );
-    fields
-        .prop_map(|(a, b, c)| format!("{{match: {{{a}connect: true}}, forward: {{{b}{c}cluster: a}}}}"))
-        .boxed()
-}
-
-fn route() -> BoxedStrategy<String> {
-    let path = prop_oneof![
-        "(/[a-z!$&'*+,;=:@~_.-]{1,5}x){1,3}/?".prop_map(|path| format!("path: {}", quoted(&path))),
-        "/([a-z]{1,5}/){0,2}".prop_map(|path| format!("prefix: {path}")),
-        "/[a-z]{0,4}/\\{[a-z]{1,4}\\}".prop_map(|path| format!("template: '{path}'")),
-        "/[a-z]{1,4}[.]\\*".prop_map(|path| format!("regex: '{path}'")),
-        Just("grpc: {service: a.B}".to_owned()),
-        Just("grpc: {service: a.B, method: C}".to_owned()),
-    ];
-    let matches = (
-        path,
-        maybe("headers", condition()),
-        maybe("query", condition()),
-        maybe("methods", Just("[POST, PUT]".into())),
-    )
-        .prop_map(|(a, b, c, d)| format!("match: {{{b}{c}{d}{a}}}"));
-    let substitution = "(\\\\1|\\\\\\\\|[!\"$-;=@-Z^-z]){0,6}"
-        .prop_map(|text| format!("{{pattern: '/(a+)', substitution: {}}}", quoted(&text)));
-    let action = prop_oneof![
-        (
-            target(),
-            maybe("timeout", prop_oneof![duration_or_off(), Just("0s".to_owned())]),
-            maybe("stream_idle_timeout", duration_or_off()),
-            maybe("regex_rewrite", substitution.clone()),
-            upgrades()
-        )
-            .prop_map(|(a, b, c, d, e)| format!("forward: {{{b}{c}{d}{e}{a}}}")),
-        (
-            maybe("port", Just("81".into())),
-            maybe("regex_rewrite", substitution),
-            any::<bool>()
-        )
-            .prop_map(|(a, b, strip)| {
-                format!("redirect: {{{a}{b}host: h.example, status: 308, strip_query: {strip}}}")
-            }),
-        text().prop_map(|body| format!("direct_response: {{status: 200, body: {}}}", quoted(&body))),
-    ];
-    let size = (1..70_000u64).prop_map(|number| number.to_string());
-    (
-        matches,
-        action,
-        maybe("request_headers", edits()),
-        maybe("response_headers", edits()),
-        maybe("request_body_max", size),
-    )
-        .prop_map(|(a, b, c, d, e)| format!("{{{c}{d}{e}{a}, {b}}}"))
         .boxed()
 }
 
@@ -415,19 +312,23 @@ fn listener() -> BoxedStrategy<String> {
         chain(),
         maybe("connection_rate_max", rate),
         maybe("proxy_protocol", proxied),
+        maybe(
+            "interception",
+            prop_oneof![Just("redirect".to_owned()), Just("tproxy".to_owned())],
+        ),
     )
-        .prop_map(|(chain, a, b)| {
-            format!("{{name: l, address: 127.0.0.1:0, {a}{b}filter_chains: [{chain}]}}")
+        .prop_map(|(chain, a, b, c)| {
+            format!("{{name: l, address: 127.0.0.1:0, {a}{b}{c}filter_chains: [{chain}]}}")
         })
         .boxed()
 }
 
 fn document() -> BoxedStrategy<String> {
-    (listener(), vec(prop_oneof![4 => route(), 1 => connect_route()], 0..5), cluster("a"), cluster("b"), maybe("request_headers", edits())).prop_map(
-        |(listener, routes, a, b, edits)| {
+    (listener(), vec(prop_oneof![4 => route(), 1 => connect_route(), 1 => template_route()], 0..5), cluster("a"), cluster("b"), maybe("request_headers", edits()), maybe("cors", cors())).prop_map(
+        |(listener, routes, a, b, edits, cors)| {
             format!(
                 "listeners: [{listener}]\n\
-                 route_configurations: [{{name: r, virtual_hosts: [{{{edits}name: v, domains: [a.example, '*.b'], routes: [\n{}\n]}}]}}]\n\
+                 route_configurations: [{{name: r, virtual_hosts: [{{{edits}{cors}name: v, domains: [a.example, '*.b'], routes: [\n{}\n]}}]}}]\n\
                  clusters: [{a}, {b}]\n",
                 routes.join(",\n")
             )

@@ -185,3 +185,34 @@ fn settings_without_effect() {
         )],
     );
 }
+
+#[test]
+fn origins_that_are_wider_than_they_look() {
+    let unused = "nothing uses the cluster `backend` | forward to it, or remove it";
+    check(
+        |origin| {
+            with_route(&format!(
+                "{{match: {{prefix: /}}, forward: {{cluster: a}}, cors: {{allow_origins: [{origin}]}}}}"
+            ))
+            .replace("{name: backend}", "«{»name: backend}")
+        },
+        &[
+            (
+                "{suffix: «a.example»}",
+                &[
+                    unused,
+                    "this allows `https://evil-a.example` too | write `.a.example`, and `exact` for the rest",
+                ],
+            ),
+            (
+                "{prefix: «https://a.example»}",
+                &[
+                    unused,
+                    "this allows `https://a.example.evil.example` too | write `exact`, or for every port end it with `:`",
+                ],
+            ),
+            ("{suffix: .a.example}", &[unused]),
+            ("{prefix: 'https://a.example:'}", &[unused]),
+        ],
+    );
+}

@@ -1,11 +1,11 @@
 //! Route configurations as YAML.
 
 use super::emit::{Map, Out, list, text};
-use super::{boolean, domain_text, duration_or_off, number, put_targets, size, word};
+use super::{boolean, cors, domain_text, duration, duration_or_off, number, put_targets, size, word};
 use crate::model::{
-    ConnectAction, DirectResponse, Forward, HeaderEditKind, HeaderEdits, HeaderMatch, PathMatch, PathRewrite,
-    QueryMatch, Redirect, RedirectPath, RegexRewrite, Route, RouteAction, RouteConfiguration, RouteMatch,
-    StringMatch, VirtualHost, defaults,
+    ConnectAction, DirectResponse, Forward, HeaderEditKind, HeaderEdits, HeaderMatch, Mirror, PathMatch,
+    PathRewrite, QueryMatch, Redirect, RedirectPath, RegexRewrite, Route, RouteAction, RouteConfiguration,
+    RouteMatch, SameSite, SessionCookie, StringMatch, VirtualHost, defaults,
 };
 
 pub(super) fn route_configuration(routes: &RouteConfiguration) -> Out {
@@ -24,6 +24,9 @@ fn virtual_host(host: &VirtualHost) -> Out {
         list(host.domains.iter().map(|domain| text(domain_text(domain)))),
     );
     put_edits(&mut map, &host.request_headers, &host.response_headers);
+    if let Some(settings) = &host.cors {
+        map.put("cors", cors::cors(settings));
+    }
     map.with("routes", list(host.routes.iter().map(route))).into()
 }
 
@@ -41,6 +44,16 @@ fn route(route: &Route) -> Out {
         Some(bytes) => map.put("request_body_max", size(bytes)),
         None => map.comment("request_body_max: unlimited"),
     }
+    match route.response_body_bytes_max {
+        Some(bytes) => map.put("response_body_max", size(bytes)),
+        None => map.comment("response_body_max: unlimited"),
+    }
+    match &route.cors {
+        Some(Some(settings)) => map.put("cors", cors::cors(settings)),
+        Some(None) => map.put("cors", word("off")),
+        None => {}
+    }
+    map.put("compression", word(if route.compression { "on" } else { "off" }));
     map.into()
 }
 
@@ -163,6 +176,41 @@ fn forward(forward: &Forward, connect: bool) -> Map {
         ConnectAction::Pass => map.put("connect", word("pass")),
         ConnectAction::Terminate if connect => map.put("connect", word("terminate")),
         ConnectAction::Terminate => {}
+    }
+    if !forward.mirrors.is_empty() {
+        map.put("mirrors", list(forward.mirrors.iter().map(mirror)));
+    }
+    if let Some(cookie) = &forward.session_cookie {
+        map.put("session_cookie", session_cookie(cookie));
+    }
+    map
+}
+
+fn mirror(mirror: &Mirror) -> Map {
+    let parts = mirror.fraction.parts_per_million();
+    let digits = format!("{:04}", parts % 10_000);
+    let percent = match digits.trim_end_matches('0') {
+        "" => (parts / 10_000).to_string(),
+        digits => format!("{}.{digits}", parts / 10_000),
+    };
+    Map::default()
+        .with("cluster", text(&mirror.cluster))
+        .with("percent", Out::Plain(percent))
+}
+
+fn session_cookie(cookie: &SessionCookie) -> Map {
+    let mut map = Map::default().with("name", text(&cookie.name));
+    match cookie.max_age {
+        Some(age) => map.put("max_age", duration(age)),
+        None => map.comment("max_age: the browser's session"),
+    }
+    map.put("path", text(&cookie.path));
+    map.put("strict", boolean(cookie.strict));
+    match cookie.same_site {
+        Some(SameSite::Strict) => map.put("same_site", word("strict")),
+        Some(SameSite::Lax) => map.put("same_site", word("lax")),
+        Some(SameSite::None) => map.put("same_site", word("none")),
+        None => {}
     }
     map
 }

@@ -32,7 +32,7 @@ fn forwards() {
             (
                 "{cluster: a, prefix_rewrite: /b, «regex_rewrite»: {pattern: a, substitution: b}}",
                 &[
-                    "`prefix_rewrite` and `regex_rewrite` exclude each other | give at most one of `prefix_rewrite` and `regex_rewrite`",
+                    "`prefix_rewrite` and `regex_rewrite` exclude each other | give at most one of `prefix_rewrite`, `regex_rewrite` and `template_rewrite`",
                 ],
             ),
             (
@@ -146,7 +146,7 @@ fn answers_given_here() {
             (
                 "redirect: {path: /b, «prefix_rewrite»: /c}",
                 &[
-                    "`path` and `prefix_rewrite` exclude each other | give at most one of `path`, `prefix_rewrite` and `regex_rewrite`",
+                    "`path` and `prefix_rewrite` exclude each other | give at most one of `path`, `prefix_rewrite`, `regex_rewrite` and `template_rewrite`",
                 ],
             ),
             (
@@ -179,5 +179,154 @@ fn answers_given_here() {
             ))
         },
         &[(&body, &["the body has 4097 bytes; at most 4096 are allowed"])],
+    );
+}
+
+#[test]
+fn template_rewrites() {
+    check(
+        |rewrite| {
+            with_route(&format!(
+                "{{match: {{template: '/a/{{id}}/{{name}}'}}, forward: {{cluster: a, template_rewrite: {rewrite}}}}}"
+            ))
+        },
+        &[
+            ("«b»", &["the path `b` does not begin with `/` | write `/b`"]),
+            (
+                "«'/b/{other}'»",
+                &["the route's template has no variable `other` | it has `id` and `name`"],
+            ),
+            (
+                "«'/b/x{id}'»",
+                &["`x{id}` is not a segment of a template | a variable takes a whole segment: `/a/{id}/b`"],
+            ),
+        ],
+    );
+    check(
+        |matches| {
+            with_route(&format!(
+                "{{match: {{{matches}}}, forward: {{cluster: a, «template_rewrite»: '/b/{{id}}'}}}}"
+            ))
+        },
+        &[
+            (
+                "prefix: /",
+                &[
+                    "`template_rewrite` on a route that matches by `path`, `prefix` or `grpc`: there are no variables | \
+                     use another rewrite, or match by `template`",
+                ],
+            ),
+            (
+                "regex: /",
+                &[
+                    "`template_rewrite` on a route that matches by `regex`: there are no variables | use another \
+                     rewrite, or match by `template`",
+                ],
+            ),
+            (
+                "connect: true",
+                &[
+                    "`template_rewrite` on a route that takes CONNECT requests, which have no path | remove it",
+                ],
+            ),
+        ],
+    );
+    check(
+        |redirect| {
+            with_route(&format!(
+                "{{match: {{template: '/a/{{id}}'}}, redirect: {redirect}}}"
+            ))
+        },
+        &[(
+            "«{»template_rewrite: '/a/{id}'}",
+            &["this redirects a request to itself | give it a `scheme`, `host`, `port` or another path"],
+        )],
+    );
+}
+
+#[test]
+fn mirrors_and_session_cookies() {
+    check(
+        |fields| {
+            with_route(&format!(
+                "{{match: {{prefix: /}}, forward: {{cluster: a, {fields}}}}}"
+            ))
+        },
+        &[
+            (
+                "mirrors: [«{»percent: 5}]",
+                &["missing field `cluster` in mirror"],
+            ),
+            ("mirrors: [{cluster: «c»}]", &["no cluster is named `c`"]),
+            (
+                "mirrors: [{cluster: backend}, {cluster: «backend», percent: 1}]",
+                &["a second mirror to the cluster `backend` | the first stands at 9:70"],
+            ),
+            (
+                "mirrors: [{cluster: backend, percent: «101»}]",
+                &["101 is not between 0 and 100"],
+            ),
+            (
+                "mirrors: [{cluster: backend, percent: «100.0001»}]",
+                &["100.0001 is not between 0 and 100"],
+            ),
+            (
+                "mirrors: [{cluster: backend, percent: «0.00001»}]",
+                &["a percentage has at most four digits after the point"],
+            ),
+            (
+                "mirrors: [{cluster: backend, percent: «5%»}]",
+                &["expected a percentage, found `5%` | such as `10` or `12.5`"],
+            ),
+            (
+                "mirrors: [{cluster: backend, percent: «-1»}]",
+                &["expected a percentage, found `-1` | such as `10` or `12.5`"],
+            ),
+            (
+                "session_cookie: «{»}",
+                &["missing field `name` in session_cookie"],
+            ),
+            (
+                "session_cookie: {name: «a b»}",
+                &[
+                    "`a b` is not the name of a cookie | it has 1 to 64 letters, digits and signs, no space and no `=`",
+                ],
+            ),
+            (
+                "session_cookie: {name: a, max_age: «0s»}",
+                &["this duration may not be zero | it has no meaning as zero"],
+            ),
+            (
+                "session_cookie: {name: a, max_age: «1500ms»}",
+                &["`max_age` is counted in whole seconds"],
+            ),
+            (
+                "session_cookie: {name: a, path: «a»}",
+                &["the path `a` does not begin with `/` | write `/a`"],
+            ),
+            (
+                "session_cookie: {name: a, path: «/a;b»}",
+                &["the path of a cookie may not contain `;` or `,`"],
+            ),
+            (
+                "session_cookie: {name: a, same_site: «Lax»}",
+                &["expected `strict`, `lax` or `none`, found `Lax` | did you mean `lax`?"],
+            ),
+            (
+                "«stateful_session»: {name: a}",
+                &["unknown field `stateful_session` in forward | did you mean `session_cookie`?"],
+            ),
+        ],
+    );
+    check(
+        |fields| {
+            with_route(&format!(
+                "{{match: {{connect: true}}, forward: {{cluster: a, {fields}}}}}"
+            ))
+        },
+        &[(
+            "«mirrors»: [{cluster: backend}]",
+            &["`mirrors` on a route that takes CONNECT requests, which cannot be copied | remove it"],
+        )],
     );
 }

@@ -62,6 +62,10 @@ fn listeners() {
                 &["0 is not between 1 and 4294967295"],
             ),
             (
+                "interception: «nat»",
+                &["expected `off`, `redirect` or `tproxy`, found `nat`"],
+            ),
+            (
                 "proxy_protocol: «true»",
                 &["expected `off`, `optional` or `required`, found `true`"],
             ),

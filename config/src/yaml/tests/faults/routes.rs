@@ -62,12 +62,16 @@ fn routes() {
                 ],
             ),
             (
-                "{match: {prefix: /}, forward: {cluster: a}, «mirror»: {}}",
-                &["unknown field `mirror` in route | not implemented: mirroring of requests"],
+                "{match: {prefix: /}, forward: {cluster: a, «request_mirror_policies»: []}}",
+                &["unknown field `request_mirror_policies` in forward | did you mean `mirrors`?"],
             ),
             (
-                "{match: {prefix: /}, forward: {cluster: a}, «cors»: {}}",
-                &["unknown field `cors` in route | not implemented: CORS"],
+                "{match: {prefix: /}, forward: {cluster: a}, response_body_max: «lots»}",
+                &["expected a size, found `lots` | such as `65536`, `64KiB`, `1MiB`"],
+            ),
+            (
+                "{match: {prefix: /}, forward: {cluster: a}, compression: «gzip»}",
+                &["expected `on` or `off`, found `gzip` | not implemented: compression"],
             ),
             (
                 "{match: {prefix: /}, forward: {cluster: a}, «jwt»: {}}",

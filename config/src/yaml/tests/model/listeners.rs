@@ -2,8 +2,8 @@
 
 use super::super::{valid, with_chain, with_cluster};
 use crate::model::{
-    ChainMode, ConnectionRate, PassTlvs, ProxyProtocolMode, ProxyProtocolVersion, ServerNameMatch, Transport,
-    defaults,
+    ChainMode, ConnectionRate, Interception, PassTlvs, ProxyProtocolMode, ProxyProtocolVersion,
+    ServerNameMatch, Transport, defaults,
 };
 use std::time::Duration;
 
@@ -183,4 +183,19 @@ fn the_proxy_protocol_is_read_and_spoken() {
         cluster("{version: v2, pass_tlvs: all}"),
         Some((ProxyProtocolVersion::V2, PassTlvs::All))
     );
+}
+
+#[test]
+fn connections_may_have_been_led_here() {
+    let interception = |value: &str| {
+        let text = with_chain("{tcp: {cluster: a}}").replace(
+            "  address: 127.0.0.1:1\n",
+            &format!("  address: 127.0.0.1:1\n  {value}\n"),
+        );
+        valid(&text).config.listeners()[0].interception()
+    };
+    assert_eq!(interception(""), Interception::Off);
+    assert_eq!(interception("interception: off"), Interception::Off);
+    assert_eq!(interception("interception: redirect"), Interception::Redirect);
+    assert_eq!(interception("interception: tproxy"), Interception::Tproxy);
 }

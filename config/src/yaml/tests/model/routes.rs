@@ -3,8 +3,9 @@
 use super::super::{valid, with_route};
 use super::http;
 use crate::model::{
-    ConnectAction, Domain, Forward, HeaderEditKind, PathMatch, PathRewrite, Redirect, RedirectPath, Route,
-    RouteAction, StringMatch, TemplateSegment, defaults,
+    ConnectAction, Domain, Forward, HeaderEditKind, HeaderName, HeaderValue, HeaderValuePart, PathMatch,
+    PathRewrite, Redirect, RedirectPath, Route, RouteAction, SameSite, StringMatch, TemplateSegment,
+    defaults,
 };
 use std::time::Duration;
 
@@ -238,4 +239,148 @@ fn connect_requests_have_routes_of_their_own() {
     assert_eq!(action(", connect: pass"), ConnectAction::Pass);
     let usual = route("{match: {prefix: /}, forward: {cluster: a}}");
     assert!(!usual.matches().connect());
+}
+
+#[test]
+fn templates_are_rewritten_to_templates() {
+    let text = "{match: {template: '/a/{id}/{name}'}, forward: {cluster: a, template_rewrite: '/b/{name}/x/{name}'}}";
+    let route = route(text);
+    let RouteAction::Forward(forward) = route.action() else {
+        panic!()
+    };
+    let Some(PathRewrite::Template(template)) = forward.path_rewrite() else {
+        panic!()
+    };
+    assert_eq!(template.source(), "/b/{name}/x/{name}");
+    assert_eq!(template.variables().collect::<Vec<_>>(), ["name", "name"]);
+    assert_eq!(template.segments()[2], TemplateSegment::Literal("x".into()));
+}
+
+#[test]
+fn mirrors_have_shares() {
+    assert!(forward("cluster: a").mirrors().is_empty());
+    let shares = [
+        ("", 1_000_000),
+        (", percent: 100", 1_000_000),
+        (", percent: 12.5", 125_000),
+        (", percent: 0.0001", 1),
+        (", percent: 0", 0),
+        (", percent: 099.9990", 999_990),
+    ];
+    for (percent, expected) in shares {
+        let mirrored = forward(&format!("cluster: a, mirrors: [{{cluster: backend{percent}}}]"));
+        let mirror = &mirrored.mirrors()[0];
+        assert_eq!(mirror.cluster().as_str(), "backend");
+        assert_eq!(mirror.fraction().parts_per_million(), expected, "{percent}");
+    }
+    let loaded = valid(&with_route(
+        "{match: {prefix: /}, forward: {cluster: a, mirrors: [{cluster: backend}]}}",
+    ));
+    assert!(loaded.warnings.is_empty(), "a mirror uses its cluster");
+}
+
+#[test]
+fn session_cookies_have_attributes() {
+    let cookie = |fields: &str| {
+        let forward = forward(&format!("cluster: a, session_cookie: {{name: at{fields}}}"));
+        forward.session_cookie().clone().unwrap()
+    };
+    let plain = cookie("");
+    assert_eq!((plain.name().as_str(), plain.path().as_str()), ("at", "/"));
+    assert_eq!(
+        (plain.max_age(), plain.strict(), plain.same_site()),
+        (None, false, None)
+    );
+    let full = cookie(", max_age: 1h, path: /b, strict: true, same_site: none");
+    assert_eq!(full.max_age(), Some(Duration::from_secs(3600)));
+    assert_eq!((full.path().as_str(), full.strict()), ("/b", true));
+    assert_eq!(full.same_site(), Some(SameSite::None));
+}
+
+#[test]
+fn cross_origin_requests_are_allowed_by_host_or_route() {
+    let cors = |cors: &str| {
+        route(&format!(
+            "{{match: {{prefix: /}}, forward: {{cluster: a}}, cors: {cors}}}"
+        ))
+        .cors()
+        .clone()
+    };
+    assert_eq!(cors("off"), Some(None));
+    for any in ["'*'", "['*']"] {
+        let any = cors(&format!("{{allow_origins: {any}}}")).flatten().unwrap();
+        assert_eq!(any.allow_origins(), &[StringMatch::Present]);
+        assert!(any.allow_methods().is_empty() && !any.allow_credentials());
+        assert_eq!(any.max_age(), None);
+    }
+    let full = cors(
+        "{allow_origins: [https://a.example, {exact: 'null'}, {suffix: .b.example}, {regex: 'http://x[0-9]+'}, \
+         'http://[::1]:81'], allow_methods: [PUT], allow_headers: [X-A], expose_headers: ['*'], max_age: 0s}",
+    );
+    let full = full.flatten().unwrap();
+    let exact = |text: &str| StringMatch::Exact(text.into());
+    assert_eq!(
+        full.allow_origins()[..2],
+        [exact("https://a.example"), exact("null")]
+    );
+    assert_eq!(full.allow_origins()[2], StringMatch::Suffix(".b.example".into()));
+    assert_eq!(full.allow_origins()[4], exact("http://[::1]:81"));
+    assert_eq!(full.allow_methods(), &["PUT"]);
+    assert_eq!(full.allow_headers()[0].as_str(), "x-a");
+    assert_eq!(full.max_age(), Some(Duration::ZERO));
+    let plain = route("{match: {prefix: /}, forward: {cluster: a}}");
+    assert_eq!(plain.cors(), &None);
+    let text = with_route("{match: {prefix: /}, forward: {cluster: a}}").replace(
+        "    domains",
+        "    cors: {allow_origins: [https://a.example], allow_credentials: true}\n    domains",
+    );
+    let config = valid(&text).config;
+    let host = &config.route_configurations()[0].virtual_hosts()[0];
+    assert!(host.cors().as_ref().unwrap().allow_credentials());
+}
+
+#[test]
+fn responses_have_limits_and_may_stay_as_they_are() {
+    let plain = route("{match: {prefix: /}, forward: {cluster: a}}");
+    assert_eq!(
+        (plain.response_body_bytes_max(), plain.compression()),
+        (None, true)
+    );
+    let other =
+        route("{match: {prefix: /}, forward: {cluster: a}, response_body_max: 1KiB, compression: off}");
+    assert_eq!(
+        (other.response_body_bytes_max(), other.compression()),
+        (Some(1024), false)
+    );
+}
+
+#[test]
+fn header_values_have_operators() {
+    let value = |value: &str| {
+        let route = route(&format!(
+            "{{match: {{template: '/a/{{id}}'}}, forward: {{cluster: a}}, response_headers: {{set: {{x: '{value}'}}}}}}"
+        ));
+        route.response_headers().write()[0].value().clone()
+    };
+    use HeaderValue as Value;
+    use HeaderValuePart as Part;
+    assert_eq!(value("a b"), Value::Text("a b".into()));
+    assert_eq!(value("100%%"), Value::Text("100%".into()));
+    assert_eq!(value("100%%").to_string(), "100%%");
+    assert_eq!(value("%%REQ(x)%%"), Value::Text("%REQ(x)%".into()));
+    assert_eq!(
+        value(
+            "%PATH_VARIABLE(id)%-%%%REQ(X-Name)%%PROTOCOL% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%%UPSTREAM_HOST%."
+        ),
+        Value::Parts(vec![
+            Part::PathVariable("id".into()),
+            Part::Text("-%".into()),
+            Part::RequestHeader(HeaderName("x-name".into())),
+            Part::Protocol,
+            Part::Text(" ".into()),
+            Part::DownstreamRemoteAddress,
+            Part::UpstreamHost,
+            Part::Text(".".into()),
+        ])
+    );
 }
