@@ -69,7 +69,12 @@ pub(crate) struct Terms<'t> {
     pub(crate) idle_timeout: Option<Duration>,
     /// It ends then.
     pub(crate) deadline: Option<Instant>,
+    /// A direction that has moved this much without a pause is worth a pipe: [`SPLICE_AFTER_BYTES`].
+    pub(crate) splice_after_bytes: u64,
 }
+
+/// The kernel moves a flow of this length as fast as this process copies it: a longer one is worth a pipe.
+pub(crate) const SPLICE_AFTER_BYTES: u64 = 1024 * 1024;
 
 /// Bytes that were read before the relay began.
 #[derive(Default)]
@@ -175,36 +180,31 @@ struct Relay<'s> {
 
 impl Relay<'_> {
     fn poll(&mut self, terms: &Terms<'_>, cx: &mut Context<'_>) -> Poll<RelayEnd> {
-        let (up_before, down_before) = (self.up.written, self.down.written);
+        let before = (self.up.written, self.down.written);
         let around = Surroundings {
             memory: terms.memory,
             listener: terms.listener,
-            splices: self.splices,
+            splice_after_bytes: self.splices.then_some(terms.splice_after_bytes),
         };
-        let up = self
-            .up
-            .poll(&mut self.downstream, &mut self.upstream, &around, cx);
-        let down = self
-            .down
-            .poll(&mut self.upstream, &mut self.downstream, &around, cx);
-        let moved_up = self.up.written - up_before;
-        let moved_down = self.down.written - down_before;
-        if moved_up + moved_down > 0 {
-            self.count(terms, moved_up, moved_down);
+        let (source, sink) = (&mut self.downstream, &mut self.upstream);
+        let up = self.up.poll(source, sink, &around, cx);
+        if let Poll::Ready(Err(fault)) = up {
+            // The kernel tells of a reset once: asked again, it would say that the upstream has ended in order.
+            self.count(terms, before);
+            return Poll::Ready(fault_of(fault, true));
         }
-        match (up, down) {
-            (Poll::Ready(Err(fault)), _) => return Poll::Ready(fault_of(fault, true)),
-            (_, Poll::Ready(Err(fault))) => return Poll::Ready(fault_of(fault, false)),
-            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => {
-                return Poll::Ready(RelayEnd::Closed {
-                    downstream_first: self.downstream_first.unwrap_or(true),
-                });
-            }
-            (up, down) => {
-                if self.downstream_first.is_none() && up.is_ready() != down.is_ready() {
-                    self.downstream_first = Some(up.is_ready());
-                }
-            }
+        let down = self.down.poll(sink, source, &around, cx);
+        self.count(terms, before);
+        if let Poll::Ready(Err(fault)) = down {
+            return Poll::Ready(fault_of(fault, false));
+        }
+        if up.is_ready() && down.is_ready() {
+            return Poll::Ready(RelayEnd::Closed {
+                downstream_first: self.downstream_first.unwrap_or(true),
+            });
+        }
+        if self.downstream_first.is_none() && up.is_ready() != down.is_ready() {
+            self.downstream_first = Some(up.is_ready());
         }
         if let Some(end) = self.poll_watches(cx) {
             return Poll::Ready(end);
@@ -221,7 +221,13 @@ impl Relay<'_> {
         Poll::Pending
     }
 
-    fn count(&mut self, terms: &Terms<'_>, moved_up: u64, moved_down: u64) {
+    /// Counts what was moved since as much had been written.
+    fn count(&mut self, terms: &Terms<'_>, (up_before, down_before): (u64, u64)) {
+        let moved_up = self.up.written - up_before;
+        let moved_down = self.down.written - down_before;
+        if moved_up + moved_down == 0 {
+            return;
+        }
         terms.listener.bytes_received.add(moved_up);
         terms.cluster.bytes_sent.add(moved_up);
         terms.listener.bytes_sent.add(moved_down);

@@ -71,6 +71,7 @@ pub(crate) async fn serve(stream: Stream, first: Bytes, accepted: Accepted, prep
                 cluster: cells,
                 idle_timeout: options.idle_timeout(),
                 deadline: after(accepted.opened, options.connection_duration_max()),
+                splice_after_bytes: relay::SPLICE_AFTER_BYTES,
             };
             let first = FirstBytes {
                 from_downstream: first,

@@ -13,9 +13,6 @@ use tokio::time::Instant;
 /// Bytes that one direction moves in one poll before other connections have their turn.
 const TURN_BYTES_MAX: u64 = 1024 * 1024;
 
-/// A direction that has moved this much without a pause is worth a pipe.
-const SPLICE_AFTER_BYTES: u64 = 1024 * 1024;
-
 /// A direction on which nothing moved for this long has paused.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -29,8 +26,8 @@ pub(super) enum Fault {
 pub(super) struct Surroundings<'t> {
     pub(super) memory: &'t RelayMemory,
     pub(super) listener: &'t ListenerCells,
-    /// Both sides are plain TCP.
-    pub(super) splices: bool,
+    /// Bytes without a pause that make a direction worth a pipe; none unless both sides are plain TCP.
+    pub(super) splice_after_bytes: Option<u64>,
 }
 
 /// One direction.
@@ -205,7 +202,8 @@ impl Direction {
         if self.pipe.is_some() {
             return true;
         }
-        if !around.splices || self.unspliceable || self.burst < SPLICE_AFTER_BYTES {
+        let long = around.splice_after_bytes.is_some_and(|bytes| self.burst >= bytes);
+        if !long || self.unspliceable {
             return false;
         }
         match around.memory.pipes.take() {

@@ -106,11 +106,14 @@ impl Pipe {
                 return Poll::Ready(Splice::Failed(error));
             }
             let moved = source.try_io(Interest::READABLE, || step(source, &self.write, self.size));
-            if let Some(splice) = outcome(moved) {
-                if let Splice::Moved(count) = splice {
+            match outcome(moved) {
+                None => {}
+                Some(Splice::End) => return Poll::Ready(ended(source)),
+                Some(Splice::Moved(count)) => {
                     self.filled = count;
+                    return Poll::Ready(Splice::Moved(count));
                 }
-                return Poll::Ready(splice);
+                Some(other) => return Poll::Ready(other),
             }
         }
     }
@@ -145,6 +148,14 @@ impl Pipe {
         }
         self.filled = 0;
         Ok(bytes.into())
+    }
+}
+
+/// To `splice`, unlike to a read, a connection that was reset has ended.
+fn ended(source: &TcpStream) -> Splice {
+    match source.take_error() {
+        Ok(Some(error)) | Err(error) => Splice::Failed(error),
+        Ok(None) => Splice::End,
     }
 }
 
