@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod auto;
 mod body;
 mod connection;
 mod control;

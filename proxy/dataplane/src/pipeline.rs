@@ -240,6 +240,7 @@ pub(crate) async fn refuse(
     };
     let reason = match reply {
         LocalReply::Malformed { reason, .. } => reason,
+        LocalReply::TlsOnPlainPort => refusals::TLS_ON_PLAIN_PORT,
         _ => refusals::HEAD_TIMEOUT,
     };
     context

@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 
 /// The head did not end in time.
 pub(crate) const HEAD_TIMEOUT: &str = "request_header_timeout";
+/// A TLS handshake where plain HTTP is spoken.
+pub(crate) const TLS_ON_PLAIN_PORT: &str = "tls_on_plain_port";
 /// CONNECT, which no route allows.
 pub(crate) const CONNECT: &str = "connect_not_allowed";
 
@@ -20,7 +22,7 @@ pub fn reasons() -> &'static [&'static str] {
         let mut reasons = RequestError::ALL.to_vec();
         reasons.extend(Http2RequestFault::ALL.iter().map(|fault| fault.reason()));
         reasons.extend(PathFault::ALL.iter().map(|fault| fault.reason()));
-        reasons.extend([HEAD_TIMEOUT, CONNECT, WEBSOCKET_KEY]);
+        reasons.extend([HEAD_TIMEOUT, TLS_ON_PLAIN_PORT, CONNECT, WEBSOCKET_KEY]);
         reasons
     })
 }

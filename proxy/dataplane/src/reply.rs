@@ -1,6 +1,7 @@
 //! Local replies: the one place that decides what status, body, flag and gRPC code a fault of the request, of policy
 //! or of the upstream becomes.
 
+use crate::refusals;
 use outrigger_telemetry::ResponseFlags;
 use outrigger_traffic::retry::AttemptFailure;
 
@@ -38,6 +39,8 @@ pub(crate) enum LocalReply {
     StreamIdle { request_done: bool },
     /// The request's head did not end in time.
     HeadTimeout,
+    /// A TLS handshake where plain HTTP is spoken.
+    TlsOnPlainPort,
     /// The request's body is longer than the route allows.
     BodyTooLarge,
     /// The response's body is longer than the route allows.
@@ -111,6 +114,12 @@ impl LocalReply {
                 ResponseFlags::DPE,
                 "request_header_timeout",
                 "the request's headers took too long\n",
+            ),
+            LocalReply::TlsOnPlainPort => Answer::new(
+                400,
+                ResponseFlags::DPE,
+                refusals::TLS_ON_PLAIN_PORT,
+                "this port speaks plain HTTP; the client began a TLS handshake\n",
             ),
             LocalReply::BodyTooLarge => Answer {
                 grpc_status: grpc::RESOURCE_EXHAUSTED,

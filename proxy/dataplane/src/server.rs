@@ -3,39 +3,41 @@
 pub(crate) mod http1;
 pub(crate) mod http2;
 
+use crate::auto;
 use crate::body::{BodyFrame, BodyLength};
 use crate::connection::Accepted;
 use crate::error::DownstreamError;
 use crate::io::Stream;
 use crate::tcp;
 use crate::timer::TimerSlot;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use outrigger_http1::{Fields, ResponseHead, Version};
 use std::task::{Context, Poll};
 
 /// Serves a connection until it ends, as its filter chain says.
 pub(crate) async fn serve(stream: Stream, accepted: Accepted) {
-    let passes_bytes = {
+    let (speaks_http, passes_bytes) = {
         let snapshot = accepted.registration.control.snapshot();
-        accepted.registration.control.chain(&snapshot).http.is_none()
+        let chain = accepted.registration.control.chain(&snapshot);
+        (chain.http.is_some(), chain.tcp.is_some())
     };
-    if passes_bytes {
-        // Boxed: what an idle HTTP/1 connection holds is less.
-        Box::pin(tcp::serve(stream, Bytes::new(), accepted, None)).await
-    } else {
-        serve_http(stream, accepted).await
+    // Boxed: what an idle HTTP/1 connection holds is less.
+    match (speaks_http, passes_bytes) {
+        (_, false) => serve_http(stream, BytesMut::new(), accepted).await,
+        (false, true) => Box::pin(tcp::serve(stream, Bytes::new(), accepted, None)).await,
+        (true, true) => Box::pin(auto::serve(stream, accepted)).await,
     }
 }
 
-/// Serves a connection that speaks HTTP.
-async fn serve_http(stream: Stream, accepted: Accepted) {
+/// Serves a connection that speaks HTTP. `first`: what was read of it so far.
+pub(crate) async fn serve_http(stream: Stream, first: BytesMut, accepted: Accepted) {
     match stream.alpn() {
         // Boxed here and where HTTP/1 finds out: the state of an HTTP/2 connection is several times that of an idle
         // HTTP/1 connection, and would be part of it.
-        Some(b"h2") => Box::pin(http2::serve(stream, Bytes::new(), accepted)).await,
-        Some(_) => http1::serve(stream, accepted, false).await,
+        Some(b"h2") => Box::pin(http2::serve(stream, first.freeze(), accepted)).await,
+        Some(_) => http1::serve(stream, first, accepted, false).await,
         // Without ALPN a client may speak HTTP/2 by prior knowledge: its first bytes tell.
-        None => http1::serve(stream, accepted, true).await,
+        None => http1::serve(stream, first, accepted, true).await,
     }
 }
 

@@ -92,7 +92,7 @@ pub(crate) async fn serve(stream: Stream, first: Bytes, accepted: Accepted, prep
 }
 
 /// The chain's TCP side; only for connections whose bytes are passed on.
-fn policy(chain: &ChainPolicy) -> &TcpPolicy {
+pub(crate) fn policy(chain: &ChainPolicy) -> &TcpPolicy {
     chain
         .tcp
         .as_ref()
@@ -125,7 +125,7 @@ async fn dial(
         dialled = Box::pin(dialling.run(&accepted.worker, &accepted.ends)) => Some(dialled),
         () = relay::failed(stream) => None,
     };
-    result.unwrap_or_else(|| Err(dialling.given_up()))
+    result.unwrap_or_else(|| Err(dialling.abandoned()))
 }
 
 fn upstream_close(end: RelayEnd) -> UpstreamClose {

@@ -3,6 +3,7 @@
 //! What hangs on a worker is `!Send` and needs no lock. Other threads speak to it through [`Command`]s only.
 
 use crate::accept;
+use crate::auto::Outcomes;
 use crate::interception::{Ourselves, OwnConnections};
 use crate::pick::Destinations;
 use crate::pool::Pools;
@@ -104,6 +105,8 @@ pub(crate) struct Worker {
     log_line: RefCell<Vec<u8>>,
     pub(crate) spares: Rc<Spares>,
     pub(crate) relays: RelayMemory,
+    /// What destinations turned out to speak.
+    pub(crate) outcomes: Outcomes,
     now: Cell<Instant>,
 }
 
@@ -349,6 +352,7 @@ async fn serve(seed: Seed) {
         log_line: RefCell::default(),
         spares: Rc::default(),
         relays: RelayMemory::default(),
+        outcomes: Outcomes::default(),
         now: Cell::new(Instant::now()),
     });
     worker.pools.reap(&[], &worker.snapshot().clusters);

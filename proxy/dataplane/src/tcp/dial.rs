@@ -63,6 +63,19 @@ pub(crate) struct DialFault {
     pub(super) downstream_gone: bool,
 }
 
+impl DialFault {
+    /// The client did not wait for the end, and what was tried is not known.
+    pub(crate) fn given_up() -> DialFault {
+        DialFault {
+            flags: ResponseFlags::DC,
+            details: "downstream_remote_disconnect",
+            address: None,
+            attempts: 0,
+            downstream_gone: true,
+        }
+    }
+}
+
 /// Dialling: the endpoints that were tried are known when it is given up halfway, too.
 pub(crate) struct Dial {
     cluster: Arc<ClusterPolicy>,
@@ -125,10 +138,11 @@ impl Dial {
     }
 
     /// What is noted when the client did not wait for the end.
-    pub(crate) fn given_up(&self) -> DialFault {
+    pub(super) fn abandoned(&self) -> DialFault {
         DialFault {
-            downstream_gone: true,
-            ..self.fault(ResponseFlags::DC, "downstream_remote_disconnect")
+            address: self.endpoint.as_ref().map(|endpoint| endpoint.address),
+            attempts: self.tried.attempts(),
+            ..DialFault::given_up()
         }
     }
 

@@ -9,6 +9,7 @@ use crate::reply::LocalReply;
 use crate::server::{Downstream, http2};
 use crate::snapshot::ChainPolicy;
 use crate::timer::{after, earlier};
+use bytes::BytesMut;
 use outrigger_config::model::HttpOptions;
 use outrigger_http1::{Event, HeadInfo, Limits, RequestError, RequestHead};
 use outrigger_telemetry::{ConnectionClose, HttpProtocol, ListenerCells};
@@ -22,6 +23,9 @@ use tokio::time::Instant;
 
 /// The first bytes of HTTP/2 by prior knowledge (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// First byte of a TLS record that holds a handshake (RFC 8446 section 5.1); no method begins with it.
+const TLS_HANDSHAKE_RECORD: u8 = 22;
 
 /// How long a client may go on sending after it was answered and the connection closed: closing at once would reset
 /// the connection and destroy the answer on its way (RFC 9112 section 9.6). nginx's `lingering_timeout`.
@@ -37,16 +41,20 @@ enum Next {
     Http2,
     Refused(RequestError),
     HeadTimeout,
+    /// The client began a TLS handshake.
+    Tls,
     Closed(ConnectionClose),
 }
 
-/// Serves the connection. `detect`: its first bytes may turn out to be HTTP/2.
-pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
+/// Serves the connection. `first`: what was read of it so far. `detect`: its first bytes may turn out to be HTTP/2.
+pub(crate) async fn serve(stream: Stream, first: BytesMut, accepted: Accepted, detect: bool) {
     let limits = {
         let snapshot = accepted.registration.control.snapshot();
         limits(&accepted.registration.control.chain(&snapshot).http().options)
     };
     let mut connection = Connection::new(stream, Rc::clone(&accepted.worker), limits);
+    connection.incoming.count_read(first.len());
+    connection.incoming.buffer = first;
     // Also the time from which the first request is waited for.
     let opened = accepted.worker.tick();
     // It holds memory only while a request is read or served.
@@ -77,6 +85,7 @@ pub(crate) async fn serve(stream: Stream, accepted: Accepted, detect: bool) {
             }
             Next::Closed(reason) => break reason,
             Next::HeadTimeout => (None, Some(LocalReply::HeadTimeout)),
+            Next::Tls => (None, Some(LocalReply::TlsOnPlainPort)),
             Next::Refused(error) => (
                 None,
                 Some(LocalReply::Malformed {
@@ -240,7 +249,8 @@ fn poll_detect(connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Option
             return Poll::Ready(Some(Next::Http2));
         }
         if !PREFACE.starts_with(read) {
-            return Poll::Ready(None);
+            let tls = read.first() == Some(&TLS_HANDSHAKE_RECORD);
+            return Poll::Ready(tls.then_some(Next::Tls));
         }
         let scratch = &mut *connection.worker.scratch.borrow_mut();
         let mut buf = ReadBuf::new(scratch);

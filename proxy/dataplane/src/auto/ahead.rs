@@ -1,0 +1,135 @@
+//! The upstream connection that is opened before it is known whether the client speaks TCP.
+
+use super::outcomes::Outcome;
+use crate::connection::Accepted;
+use crate::io::Stream;
+use crate::relay;
+use crate::snapshot::ClusterPolicy;
+use crate::tcp::Prepared;
+use crate::tcp::dial::{Dial, DialFault, Dialled};
+use bytes::BytesMut;
+use outrigger_telemetry::UpstreamClose;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// What the upstream did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    /// It spoke, or ended where it is known to be TCP: the client's connection is TCP.
+    Something,
+}
+
+/// A connection that is opened ahead, as far as it is.
+pub(super) struct Ahead<'a> {
+    accepted: &'a Accepted,
+    cluster: Arc<ClusterPolicy>,
+    /// The destination is known to be TCP: what becomes of the connection then decides, too.
+    is_known: bool,
+    state: State<'a>,
+    first: BytesMut,
+}
+
+type Dialling<'a> = Pin<Box<dyn Future<Output = Result<Dialled, DialFault>> + 'a>>;
+
+enum State<'a> {
+    /// None is wanted, or it was of no use.
+    None,
+    Dialling(Dialling<'a>),
+    Open(Dialled),
+    Failed(DialFault),
+}
+
+impl<'a> Ahead<'a> {
+    /// Nothing is opened before the first poll, and nothing at all where the destination is known to be HTTP.
+    pub(super) fn new(
+        cluster: Arc<ClusterPolicy>,
+        connect_attempts_max: u32,
+        accepted: &'a Accepted,
+        known: Option<Outcome>,
+    ) -> Ahead<'a> {
+        let state = if known == Some(Outcome::Http) {
+            State::None
+        } else {
+            let mut dial = Dial::new(Arc::clone(&cluster), connect_attempts_max);
+            State::Dialling(Box::pin(async move {
+                dial.run(&accepted.worker, &accepted.ends).await
+            }))
+        };
+        Ahead {
+            accepted,
+            cluster,
+            is_known: known == Some(Outcome::Tcp),
+            state,
+            first: BytesMut::new(),
+        }
+    }
+
+    pub(super) fn cluster(&self) -> &Arc<ClusterPolicy> {
+        &self.cluster
+    }
+
+    /// Ready when the upstream has decided.
+    pub(super) fn poll_said(&mut self, cx: &mut Context<'_>) -> Poll<Said> {
+        loop {
+            match &mut self.state {
+                State::None => return Poll::Pending,
+                State::Failed(_) if self.is_known => return Poll::Ready(Said::Something),
+                // The client may speak HTTP yet, which goes elsewhere.
+                State::Failed(_) => self.state = State::None,
+                State::Dialling(dialling) => {
+                    self.state = match ready!(dialling.as_mut().poll(cx)) {
+                        Ok(dialled) => State::Open(dialled),
+                        Err(fault) => State::Failed(fault),
+                    };
+                }
+                State::Open(dialled) => {
+                    let scratch = &mut *self.accepted.worker.scratch.borrow_mut();
+                    let mut read = ReadBuf::new(scratch);
+                    let result = ready!(Pin::new(dialled.stream()).poll_read(cx, &mut read));
+                    self.first.extend_from_slice(read.filled());
+                    if self.is_known || (result.is_ok() && !self.first.is_empty()) {
+                        return Poll::Ready(Said::Something);
+                    }
+                    // A server that has nothing to say to a client that says nothing: it may be waiting for HTTP.
+                    self.discard();
+                }
+            }
+        }
+    }
+
+    fn discard(&mut self) {
+        if matches!(self.state, State::Open(_)) {
+            let cells = self.cluster.metrics.worker(self.accepted.worker.index);
+            cells.connections_closed[UpstreamClose::Unused].inc();
+        }
+        self.state = State::None;
+    }
+
+    /// What TCP goes on with; none if nothing was opened. Waits for the dial that is under way.
+    pub(super) async fn into_prepared(mut self, downstream: &Stream) -> Option<Prepared> {
+        let dialled = match std::mem::replace(&mut self.state, State::None) {
+            State::None => return None,
+            State::Failed(fault) => Err(fault),
+            State::Open(dialled) => Ok(dialled),
+            State::Dialling(dialling) => tokio::select! {
+                biased;
+                dialled = dialling => dialled,
+                () = relay::failed(downstream) => Err(DialFault::given_up()),
+            },
+        };
+        Some(Prepared {
+            cluster: Arc::clone(&self.cluster),
+            dialled,
+            first: std::mem::take(&mut self.first).freeze(),
+        })
+    }
+}
+
+impl Drop for Ahead<'_> {
+    fn drop(&mut self) {
+        self.discard();
+    }
+}
