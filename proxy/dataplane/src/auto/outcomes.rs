@@ -53,7 +53,9 @@ impl Outcomes {
         if halves.newer.len() >= DESTINATIONS_MAX {
             halves.older = std::mem::take(&mut halves.newer);
         }
-        halves.newer.insert((cluster.clone(), destination), (outcome, now));
+        halves
+            .newer
+            .insert((cluster.clone(), destination), (outcome, now));
     }
 }
 
@@ -63,7 +65,8 @@ mod tests {
     use outrigger_config::{Environment, Source, load};
 
     fn name(text: &str) -> Name {
-        let yaml = format!("listeners: []\nroute_configurations: []\nclusters: [{{ name: {text}, endpoints: [] }}]");
+        let yaml =
+            format!("listeners: []\nroute_configurations: []\nclusters: [{{ name: {text}, endpoints: [] }}]");
         let source = Source {
             name: "test".to_owned(),
             text: yaml,

@@ -41,7 +41,9 @@ impl Script {
             Act::Write(count) => *count,
             Act::Yield(_) => 0,
         });
-        (0..count.sum::<usize>()).map(|place| (place * 7 + place / 251) as u8).collect()
+        (0..count.sum::<usize>())
+            .map(|place| (place * 7 + place / 251) as u8)
+            .collect()
     }
 }
 
@@ -192,8 +194,13 @@ fn script() -> impl Strategy<Value = Script> {
         1 => Just(Finish::Reset),
     ];
     let first = prop_oneof![Just(0usize), 1usize..4000];
-    (proptest::collection::vec(act, 0..8), finish, 1usize..70_000, first).prop_map(
-        |(acts, finish, read_bytes, first)| {
+    (
+        proptest::collection::vec(act, 0..8),
+        finish,
+        1usize..70_000,
+        first,
+    )
+        .prop_map(|(acts, finish, read_bytes, first)| {
             let mut script = Script {
                 acts,
                 finish,
@@ -202,14 +209,16 @@ fn script() -> impl Strategy<Value = Script> {
             };
             script.first_bytes = first.min(script.bytes().len());
             script
-        },
-    )
+        })
 }
 
 /// What `there` must have seen of `here`.
 fn check(here: &Script, there: &Script, seen: &Seen) -> Result<(), TestCaseError> {
     let sent = here.bytes();
-    prop_assert!(sent.starts_with(&seen.bytes), "other bytes arrived than were sent");
+    prop_assert!(
+        sent.starts_with(&seen.bytes),
+        "other bytes arrived than were sent"
+    );
     if there.finish == Finish::Reset {
         // It was gone before it could see the end.
         return Ok(());
@@ -286,9 +295,19 @@ fn a_long_flow_is_spliced_and_a_short_one_is_not() {
 fn an_end_names_who_was_first() {
     let (ends, waits) = (flow(65_536, Finish::HalfClose), flow(0, Finish::AfterTheOther));
     let (_, _, relayed_first) = relayed(&ends, &waits, u64::MAX);
-    assert_eq!(relayed_first.end, RelayEnd::Closed { downstream_first: true });
+    assert_eq!(
+        relayed_first.end,
+        RelayEnd::Closed {
+            downstream_first: true
+        }
+    );
     let (_, _, relayed_last) = relayed(&waits, &ends, u64::MAX);
-    assert_eq!(relayed_last.end, RelayEnd::Closed { downstream_first: false });
+    assert_eq!(
+        relayed_last.end,
+        RelayEnd::Closed {
+            downstream_first: false
+        }
+    );
 }
 
 /// A side that has ended, and one whose peer does not read, are not read: their resets must be noticed all the same.

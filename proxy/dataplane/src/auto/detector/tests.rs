@@ -19,7 +19,11 @@ fn what_protocols_begin_with_and_when_it_is_told() {
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     for (bytes, expected, after) in [
         // HTTP/1, told by the end of the line.
-        (b"GET / HTTP/1.1\r\nhost: a\r\n\r\n".as_slice(), Protocol::Http1, 15),
+        (
+            b"GET / HTTP/1.1\r\nhost: a\r\n\r\n".as_slice(),
+            Protocol::Http1,
+            15,
+        ),
         (b"GET / HTTP/1.0\n", Protocol::Http1, 15),
         (b"OPTIONS * HTTP/1.1\r\n", Protocol::Http1, 19),
         (b"CONNECT a.example:443 HTTP/1.1\r\n", Protocol::Http1, 31),
