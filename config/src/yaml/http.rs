@@ -1,11 +1,13 @@
 //! How a filter chain speaks HTTP.
 
+use super::chain::distinct;
 use super::listener::http2;
 use super::reader::{Fields, Reader};
 use super::shapes::{HTTP, PROXY_HEADER};
 use super::tree::{Node, Value};
-use super::{access_log, scalar, upgrades};
+use super::{access_log, compression, scalar, upgrades};
 use crate::model::{EscapedSlashes, HttpOptions, ProxyHeader, RepeatedSlashes, defaults};
+use ipnet::IpNet;
 
 pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOptions> {
     let fields = reader.fields(node, &HTTP)?;
@@ -29,6 +31,21 @@ pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOption
     let count_max = fields
         .integer(reader, "request_headers_count_max")
         .map(|count| count as usize);
+    let trusted_proxies = distinct(
+        reader,
+        &fields,
+        "trusted_proxies",
+        scalar::prefix,
+        IpNet::to_string,
+    );
+    let xff_num_trusted_hops = fields.integer32(reader, "xff_num_trusted_hops").unwrap_or(0);
+    if xff_num_trusted_hops == 0 && fields.entry("trusted_proxies").is_some() {
+        reader.warn(
+            fields.key_span_of("trusted_proxies"),
+            "`trusted_proxies` has no effect: `xff_num_trusted_hops` is 0, so nobody is trusted",
+            "write how many proxies stand in front of this one, or remove it",
+        );
+    }
     let options = HttpOptions {
         route_configuration: route_configuration.unwrap_or(crate::model::Name("".into())),
         accept_http_10: fields.boolean(reader, "accept_http_10").unwrap_or(false),
@@ -57,9 +74,9 @@ pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOption
         upgrade_idle_timeout: fields
             .duration_or_off(reader, "upgrade_idle_timeout")
             .unwrap_or(Some(defaults::UPGRADE_IDLE_TIMEOUT)),
-        trusted_proxies: Vec::new(),
-        compression: None,
-        xff_num_trusted_hops: fields.integer32(reader, "xff_num_trusted_hops").unwrap_or(0),
+        trusted_proxies,
+        compression: compression::compression(reader, &fields),
+        xff_num_trusted_hops,
         server_header: proxy_header(reader, &fields, "server_header")
             .unwrap_or_else(|| ProxyHeader::Set(defaults::SERVER_NAME.to_owned())),
         via_header: proxy_header(reader, &fields, "via_header").unwrap_or(ProxyHeader::Pass),

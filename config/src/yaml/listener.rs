@@ -85,7 +85,7 @@ pub(super) fn listener(
 }
 
 /// The settings in a field that may be `off`; none if they are, or not given.
-fn settings<'n>(reader: &mut Reader<'_>, fields: &Fields<'n>, name: &str) -> Option<&'n Node> {
+pub(super) fn settings<'n>(reader: &mut Reader<'_>, fields: &Fields<'n>, name: &str) -> Option<&'n Node> {
     let node = fields.node(reader, name).filter(|node| !is_off(node))?;
     if scalar_of(node).is_some() {
         reader.mismatch(node, "`off` or a map");

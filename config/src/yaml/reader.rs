@@ -283,7 +283,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    fn integer(&mut self, node: &Node, min: u64, max: u64) -> Option<u64> {
+    pub(crate) fn integer(&mut self, node: &Node, min: u64, max: u64) -> Option<u64> {
         if let Some(Scalar {
             quoted: true, text, ..
         }) = scalar_of(node)

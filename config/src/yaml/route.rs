@@ -5,7 +5,7 @@ use super::reader::Reader;
 use super::rewrite::Matched;
 use super::shapes::{ROUTE, ROUTE_CONFIGURATION, VIRTUAL_HOST};
 use super::tree::Node;
-use super::{Unique, cors, headers, route_match, scalar, shadow};
+use super::{Unique, cors, edge, headers, route_match, scalar, shadow};
 use crate::model::{Domain, Name, Route, RouteConfiguration, VirtualHost};
 use std::sync::Arc;
 
@@ -57,6 +57,8 @@ fn virtual_host(
     let cors = fields
         .node(reader, "cors")
         .and_then(|node| cors::cors(reader, node));
+    let https_redirect = edge::https_redirect(reader, &fields);
+    let maintenance = edge::maintenance(reader, &fields);
     let nodes = fields.list(reader, "routes");
     let faults_before = reader.fault_count();
     let mut route_names = Unique::new("route");
@@ -66,7 +68,8 @@ fn virtual_host(
             routes.push(route);
         }
     }
-    if nodes.is_empty() && reader.fault_count() == faults_before {
+    let answers_itself = https_redirect.is_some() || maintenance.is_some();
+    if nodes.is_empty() && !answers_itself && reader.fault_count() == faults_before {
         let shown = name.as_ref().map_or("", Name::as_str);
         let message = format!("the virtual host `{shown}` has no routes");
         reader.warn(
@@ -83,10 +86,10 @@ fn virtual_host(
         request_headers,
         response_headers,
         cors,
-        https_redirect: None,
-        hsts: None,
-        maintenance: None,
-        error_pages: Vec::new(),
+        https_redirect,
+        hsts: edge::hsts(reader, &fields),
+        maintenance,
+        error_pages: edge::error_pages(reader, &fields),
         origin: reader.origin(node.span),
     })
 }

@@ -8,6 +8,7 @@ mod chain;
 mod cluster;
 mod cors;
 mod discovery;
+mod edge;
 mod http;
 mod listener;
 mod proxy_protocol;
@@ -20,6 +21,10 @@ pub(crate) use chain::{DOWNSTREAM_TLS, FILTER_CHAIN, FILTER_CHAIN_MATCH, MODES, 
 pub(crate) use cluster::{CLUSTER, ENDPOINT, POOL, UPSTREAM_TLS};
 pub(crate) use cors::{CORS, ORIGIN};
 pub(crate) use discovery::{DISCOVERY, DISCOVERY_TYPES, DNS_NAME};
+pub(crate) use edge::{
+    COMPRESSION, COMPRESSION_ALGORITHM, COMPRESSION_LEVELS, COMPRESSION_OR_OFF, ERROR_PAGE, HSTS,
+    HTTPS_REDIRECT, MAINTENANCE, PAGE,
+};
 pub(crate) use http::{HTTP, PROXY_HEADER, UPGRADES};
 pub(crate) use listener::{CONNECTION_RATE, LISTENER};
 pub(crate) use proxy_protocol::{

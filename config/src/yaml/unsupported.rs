@@ -30,7 +30,6 @@ pub(crate) fn explain(name: &str) -> Option<&'static str> {
         "identity" | "spiffe" | "sds" | "trust_bundles" | "trust_domain" => "identities other than files",
         "forward_client_cert" | "forward_client_cert_details" | "xfcc" => "`x-forwarded-client-cert`",
         "source_identity" | "principals" => "matching by source identity",
-        "compression" | "compressor" | "gzip" => "compression",
         "dynamic_resources" | "static_resources" | "ads" | "xds" | "control_api" => {
             "configuration by xDS; listeners, route_configurations and clusters stand at the top of the document"
         }
@@ -65,6 +64,11 @@ pub(crate) fn meant(name: &str) -> Option<&'static str> {
         "path_template_rewrite" | "path_rewrite_policy" => "template_rewrite",
         "max_response_bytes" => "response_body_max",
         "allow_origin" | "allow_origin_string_match" => "allow_origins",
+        "compressor" | "gzip" => "compression",
+        "min_content_length" | "min_bytes" => "bytes_min",
+        "content_type" => "content_types",
+        "require_tls" => "https_redirect",
+        "strict_transport_security" => "hsts",
         "use_original_dst" => "interception",
         _ => return None,
     };

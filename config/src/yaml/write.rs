@@ -6,6 +6,7 @@
 mod chain;
 mod cors;
 mod discovery;
+mod edge;
 mod emit;
 mod http;
 mod proxy_protocol;

@@ -1,6 +1,6 @@
 //! How HTTP is spoken.
 
-use super::{ACCESS_LOGS, HEADERS_BYTES, HEADERS_COUNT, HTTP2, U32};
+use super::{ACCESS_LOGS, COMPRESSION_OR_OFF, HEADERS_BYTES, HEADERS_COUNT, HTTP2, U32};
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
 /// Protocols to upgrade to.
@@ -96,6 +96,17 @@ pub(crate) static HTTP: Shape = Shape::new(
             Kind::Integer { min: 0, max: 255 },
             "0",
             "Proxies in front of this one whose x-forwarded-* headers are trusted; 0: the headers are replaced.",
+        ),
+        optional(
+            "trusted_proxies",
+            Kind::List(&Kind::Text("10.0.0.0/8")),
+            "Prefixes of peers whose x-forwarded-* headers are trusted by `xff_num_trusted_hops`; all if not given.",
+        ),
+        defaulted(
+            "compression",
+            COMPRESSION_OR_OFF,
+            "off",
+            "Compression of responses; a route may turn it off.",
         ),
         defaulted(
             "server_header",

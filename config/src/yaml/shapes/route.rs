@@ -1,6 +1,6 @@
 //! Route configurations, virtual hosts, routes, their matches and actions.
 
-use super::{CORS, DIRECT_RESPONSE, FORWARD, REDIRECT};
+use super::{CORS, DIRECT_RESPONSE, ERROR_PAGE, FORWARD, HSTS, HTTPS_REDIRECT, MAINTENANCE, REDIRECT};
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
 const EDITS: Kind = Kind::Object(&HEADER_EDITS);
@@ -42,6 +42,28 @@ pub(crate) static VIRTUAL_HOST: Shape = Shape::new(
             "cors",
             Kind::Object(&CORS),
             "Cross-origin requests, where the route does not say otherwise; passed on like any other if not given.",
+        ),
+        defaulted(
+            "https_redirect",
+            Kind::Either(&[Kind::Boolean, Kind::Object(&HTTPS_REDIRECT)]),
+            "false",
+            "Requests that did not come by HTTPS are redirected before any route is looked at.",
+        ),
+        defaulted(
+            "hsts",
+            Kind::Either(&[Kind::Boolean, Kind::Object(&HSTS)]),
+            "false",
+            "`strict-transport-security` on answers over HTTPS.",
+        ),
+        optional(
+            "maintenance",
+            Kind::Object(&MAINTENANCE),
+            "Every request is answered by a page; they are served if not given.",
+        ),
+        optional(
+            "error_pages",
+            Kind::List(&Kind::Object(&ERROR_PAGE)),
+            "Pages in place of local replies.",
         ),
         optional(
             "routes",

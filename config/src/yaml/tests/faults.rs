@@ -6,6 +6,7 @@ mod clusters;
 mod cors;
 mod discovery;
 mod documents;
+mod edge;
 mod header_edits;
 mod http;
 mod listeners;

@@ -1,6 +1,7 @@
 //! Values of a document arrive in the model.
 
 mod clusters;
+mod edge;
 mod listeners;
 mod routes;
 

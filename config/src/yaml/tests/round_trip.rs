@@ -1,5 +1,6 @@
 //! YAML to the model to YAML is stable, for generated documents.
 
+mod edge;
 mod routes;
 
 use super::valid;
@@ -162,8 +163,9 @@ fn http() -> BoxedStrategy<String> {
             maybe("server_header", proxy_header()),
             maybe("via_header", proxy_header()),
             upgrades(),
+            edge::http(),
         )
-            .prop_map(|(a, b, c)| format!("{a}{b}{c}")),
+            .prop_map(|(a, b, c, d)| format!("{a}{b}{c}{d}")),
         maybe(
             "access_logs",
             format.prop_map(|format| format!("[{{path: /x y, format: {format}}}]")),
@@ -324,11 +326,11 @@ fn listener() -> BoxedStrategy<String> {
 }
 
 fn document() -> BoxedStrategy<String> {
-    (listener(), vec(prop_oneof![4 => route(), 1 => connect_route(), 1 => template_route()], 0..5), cluster("a"), cluster("b"), maybe("request_headers", edits()), maybe("cors", cors())).prop_map(
-        |(listener, routes, a, b, edits, cors)| {
+    (listener(), vec(prop_oneof![4 => route(), 1 => connect_route(), 1 => template_route()], 0..5), cluster("a"), cluster("b"), maybe("request_headers", edits()), maybe("cors", cors()), edge::host()).prop_map(
+        |(listener, routes, a, b, edits, cors, edge)| {
             format!(
                 "listeners: [{listener}]\n\
-                 route_configurations: [{{name: r, virtual_hosts: [{{{edits}{cors}name: v, domains: [a.example, '*.b'], routes: [\n{}\n]}}]}}]\n\
+                 route_configurations: [{{name: r, virtual_hosts: [{{{edits}{cors}{edge}name: v, domains: [a.example, '*.b'], routes: [\n{}\n]}}]}}]\n\
                  clusters: [{a}, {b}]\n",
                 routes.join(",\n")
             )

@@ -1,6 +1,6 @@
 //! What is accepted and looks odd: shadowed routes, unused parts, settings without effect.
 
-use super::{expect, unmark, valid, with_chain, with_cluster, with_route};
+use super::{expect, unmark, valid, with_chain, with_cluster, with_http, with_route};
 
 fn check(around: impl Fn(&str) -> String, table: &[(&str, &[&str])]) {
     for (fragment, messages) in table {
@@ -215,4 +215,42 @@ fn origins_that_are_wider_than_they_look() {
             ("{prefix: 'https://a.example:'}", &[unused]),
         ],
     );
+}
+
+#[test]
+fn trust_in_nobody() {
+    let (a, b) = (
+        "nothing uses the cluster `a` | forward to it, or remove it",
+        "nothing uses the cluster `backend` | forward to it, or remove it",
+    );
+    check(
+        |http| {
+            with_http(http)
+                .replace("{name: a}", "«{»name: a}")
+                .replace("{name: backend}", "«{»name: backend}")
+        },
+        &[
+            (
+                "«trusted_proxies»: [10.0.0.0/8]",
+                &[
+                    "`trusted_proxies` has no effect: `xff_num_trusted_hops` is 0, so nobody is trusted | write how many \
+                     proxies stand in front of this one, or remove it",
+                    a,
+                    b,
+                ],
+            ),
+            ("trusted_proxies: [10.0.0.0/8], xff_num_trusted_hops: 1", &[a, b]),
+        ],
+    );
+}
+
+#[test]
+fn a_virtual_host_without_routes_may_answer_by_itself() {
+    for fields in ["https_redirect: true", "maintenance: {page: {body: closed}}"] {
+        let text = format!(
+            "listeners: [{{name: l, address: 127.0.0.1:1, filter_chains: [{{http: {{route_configuration: r}}}}]}}]\n\
+             route_configurations: [{{name: r, virtual_hosts: [{{name: v, domains: ['*'], {fields}}}]}}]\n"
+        );
+        assert!(valid(&text).warnings.is_empty(), "{fields}");
+    }
 }

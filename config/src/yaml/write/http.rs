@@ -1,7 +1,7 @@
 //! How HTTP is spoken, and access logs, as YAML.
 
 use super::emit::{Map, Out, list, text};
-use super::{boolean, duration, duration_or_off, http2, number, number_or_off, path, size, word};
+use super::{boolean, duration, duration_or_off, edge, http2, number, number_or_off, path, size, word};
 use crate::model::{
     AccessLog, AccessLogFormat, AccessLogSink, EscapedSlashes, HttpOptions, ProxyHeader, RepeatedSlashes,
 };
@@ -17,7 +17,7 @@ pub(super) fn http(options: &HttpOptions) -> Map {
         RepeatedSlashes::Merge => "merge",
         RepeatedSlashes::Refuse => "refuse",
     };
-    Map::default()
+    let mut map = Map::default()
         .with("route_configuration", text(&options.route_configuration))
         .with("accept_http_10", boolean(options.accept_http_10))
         .with("http2", http2(&options.http2))
@@ -54,9 +54,14 @@ pub(super) fn http(options: &HttpOptions) -> Map {
             "xff_num_trusted_hops",
             number(options.xff_num_trusted_hops.into()),
         )
+        .with("compression", edge::compression(options.compression.as_ref()))
         .with("server_header", proxy_header(&options.server_header))
         .with("via_header", proxy_header(&options.via_header))
-        .with("access_logs", list(options.access_logs.iter().map(access_log)))
+        .with("access_logs", list(options.access_logs.iter().map(access_log)));
+    if !options.trusted_proxies.is_empty() {
+        map.put("trusted_proxies", list(options.trusted_proxies.iter().map(text)));
+    }
+    map
 }
 
 fn proxy_header(header: &ProxyHeader) -> Out {

@@ -1,7 +1,7 @@
 //! Route configurations as YAML.
 
 use super::emit::{Map, Out, list, text};
-use super::{boolean, cors, domain_text, duration, duration_or_off, number, put_targets, size, word};
+use super::{boolean, cors, domain_text, duration, duration_or_off, edge, number, put_targets, size, word};
 use crate::model::{
     ConnectAction, DirectResponse, Forward, HeaderEditKind, HeaderEdits, HeaderMatch, Mirror, PathMatch,
     PathRewrite, QueryMatch, Redirect, RedirectPath, RegexRewrite, Route, RouteAction, RouteConfiguration,
@@ -27,6 +27,7 @@ fn virtual_host(host: &VirtualHost) -> Out {
     if let Some(settings) = &host.cors {
         map.put("cors", cors::cors(settings));
     }
+    edge::put_virtual_host(&mut map, host);
     map.with("routes", list(host.routes.iter().map(route))).into()
 }
 

@@ -71,7 +71,7 @@ fn routes() {
             ),
             (
                 "{match: {prefix: /}, forward: {cluster: a}, compression: «gzip»}",
-                &["expected `on` or `off`, found `gzip` | not implemented: compression"],
+                &["expected `on` or `off`, found `gzip`"],
             ),
             (
                 "{match: {prefix: /}, forward: {cluster: a}, «jwt»: {}}",
