@@ -3,6 +3,7 @@
 //! It runs on the control runtime, so that a scrape never delays a request; it only reads what is published.
 
 mod clusters;
+pub(crate) mod endpoint;
 
 use crate::status::{Ask, Phase, Status};
 use axum::extract::{Query, Request, State};
@@ -25,7 +26,7 @@ GET  /metrics        Prometheus text format
 GET  /config_dump    the configuration in force, and the last one that was refused
 GET  /clusters       clusters, endpoints and what they carry
 GET  /listeners      listeners and the addresses they are bound to
-GET  /server_info    version, phase, uptime
+GET  /server_info    version, phase, uptime, upgrades in place
 GET  /logging        the log filter
 POST /logging?filter=debug
 POST /drain          drain and exit
@@ -128,6 +129,9 @@ async fn server_info(State(status): Shared) -> Json<Value> {
         "phase": status.phase().as_str(),
         "uptime_seconds": uptime.as_secs(),
         "generation": status.published.load().generation(),
+        "process": std::process::id(),
+        "upgrade_epoch": status.descent.epoch,
+        "sockets_inherited": status.descent.sockets_inherited,
     }))
 }
 

@@ -41,6 +41,10 @@ pub(crate) struct RunArguments {
     /// The configuration file (YAML).
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// A Unix socket for upgrades in place: if a process listens on it, this one takes over its listening sockets, and
+    /// that one drains; then this one listens on it.
+    #[arg(long, value_name = "PATH", env = "OUTRIGGER_UPGRADE_SOCKET")]
+    pub(crate) upgrade_socket: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -48,6 +48,7 @@ async fn serve(arguments: &DemoArguments, logging: Logging) -> anyhow::Result<Ex
         source,
         ProxyOptions {
             logging: Some(logging),
+            ..ProxyOptions::default()
         },
     )
     .await
@@ -76,6 +77,7 @@ fn not_started(error: StartError) -> anyhow::Error {
     match error {
         StartError::Admin { .. } => anyhow!("{error}; choose another address with --admin"),
         StartError::Bind(_) => anyhow!("{error}; choose another address with --listen"),
+        StartError::Upgrade(error) => anyhow!("{error}"),
         StartError::Configuration(faults) => anyhow!("the demo's configuration is refused:\n{faults}"),
     }
 }

@@ -4,6 +4,7 @@
 //! `outrigger run` runs, and what tests start many of.
 #![forbid(unsafe_code)]
 
+mod activation;
 mod admin;
 mod check;
 pub mod cli;
@@ -11,12 +12,16 @@ mod configuration;
 mod demo;
 mod discovery;
 mod explain;
+mod inheritance;
 mod lifecycle;
 mod logging;
+mod notify;
 mod proxy;
 mod status;
+mod upgrade;
 mod watch;
 
 pub use configuration::{ConfigurationSource, Rejection};
 pub use proxy::{Proxy, ProxyOptions, StartError};
 pub use status::Phase;
+pub use upgrade::UpgradeError;

@@ -1,13 +1,16 @@
 //! `outrigger run`: from start to exit code.
 
+use crate::activation;
 use crate::cli::{BAD_CONFIGURATION, RUNTIME_FAILURE, RunArguments};
 use crate::configuration::{ConfigurationSource, Rejection};
 use crate::logging::Logging;
-use crate::proxy::{Proxy, ProxyOptions, StartError};
+use crate::notify::Notifier;
+use crate::proxy::{Asked, HandOver, Proxy, ProxyOptions, StartError};
 use crate::status::Ask;
 use crate::watch::Watch;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Threads for admin, configuration and signals: apart from the workers, so that none of it delays a request.
@@ -15,8 +18,15 @@ const CONTROL_THREADS: usize = 1;
 
 /// Runs the proxy until it is told to end.
 pub(crate) fn run(arguments: &RunArguments, logging: Logging) -> ExitCode {
+    let options = ProxyOptions {
+        logging: Some(logging),
+        upgrade_socket: arguments.upgrade_socket.clone(),
+        // Takes variables out of the environment, and so comes before there are threads.
+        activated: activation::sockets(),
+        notifier: Notifier::from_environment(),
+    };
     match control_runtime() {
-        Ok(runtime) => runtime.block_on(serve(arguments, logging)),
+        Ok(runtime) => runtime.block_on(serve(arguments, options)),
         Err(error) => {
             eprintln!("error: cannot start a runtime: {error}");
             ExitCode::from(RUNTIME_FAILURE)
@@ -33,21 +43,14 @@ pub(crate) fn control_runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-async fn serve(arguments: &RunArguments, logging: Logging) -> ExitCode {
+async fn serve(arguments: &RunArguments, options: ProxyOptions) -> ExitCode {
     let source = ConfigurationSource::File(arguments.config.clone());
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return failed(&format!("cannot receive signals: {error}"), RUNTIME_FAILURE),
     };
     let watch = watch(&arguments.config);
-    let proxy = match Proxy::start(
-        source,
-        ProxyOptions {
-            logging: Some(logging),
-        },
-    )
-    .await
-    {
+    let proxy = match Proxy::start(source, options).await {
         Ok(proxy) => proxy,
         Err(StartError::Configuration(faults)) => {
             eprint!("{faults}");
@@ -81,6 +84,9 @@ pub(crate) async fn until_ended(
     mut watch: Option<Watch>,
     reloaded: impl Fn(&Result<u64, Rejection>),
 ) -> ExitCode {
+    let mut alive = proxy.watchdog();
+    // Told to reload while a successor has the sockets: its listeners and these must stay the same.
+    let mut reload_due = false;
     loop {
         let changed = async {
             match &mut watch {
@@ -89,23 +95,42 @@ pub(crate) async fn until_ended(
             }
         };
         tokio::select! {
-            () = changed => reloaded(&proxy.reload().await),
+            () = changed, if !proxy.is_handing_over() => reloaded(&proxy.reload().await),
             told = signals.next() => match told {
+                Told::Reload if proxy.is_handing_over() => reload_due = true,
                 Told::Reload => reloaded(&proxy.reload().await),
                 Told::End => return drain(proxy, signals).await,
             },
-            ask = proxy.asked() => match ask {
-                Ask::Drain => return drain(proxy, signals).await,
-                Ask::Quit => return ExitCode::SUCCESS,
+            asked = proxy.asked() => match asked {
+                Asked::Admin(Ask::Drain) => return drain(proxy, signals).await,
+                Asked::Admin(Ask::Quit) => return ExitCode::SUCCESS,
+                Asked::Upgrade(step) => {
+                    if proxy.take_step(step).await == HandOver::Done {
+                        return drain_behind_successor(proxy, signals).await;
+                    }
+                    if !proxy.is_handing_over() && std::mem::take(&mut reload_due) {
+                        reloaded(&proxy.reload().await);
+                    }
+                }
             },
+            () = alive.tick() => {}
         }
     }
+}
+
+/// Finishes what was accepted before a successor took over: nobody has to notice first.
+async fn drain_behind_successor(proxy: Proxy, signals: &mut Signals) -> ExitCode {
+    let timeout = proxy.configuration().drain().timeout();
+    finish(proxy, Duration::ZERO, timeout, signals).await
 }
 
 /// Drains; a second signal ends at once.
 async fn drain(proxy: Proxy, signals: &mut Signals) -> ExitCode {
     let config = proxy.configuration();
-    let (grace, timeout) = (config.drain().grace(), config.drain().timeout());
+    finish(proxy, config.drain().grace(), config.drain().timeout(), signals).await
+}
+
+async fn finish(proxy: Proxy, grace: Duration, timeout: Duration, signals: &mut Signals) -> ExitCode {
     tracing::info!(?grace, ?timeout, connections = proxy.connections(), "draining");
     tokio::select! {
         whole = proxy.drain(grace, timeout) => {
@@ -115,6 +140,7 @@ async fn drain(proxy: Proxy, signals: &mut Signals) -> ExitCode {
         }
         () = signals.end() => tracing::warn!("a second signal: ending at once"),
     }
+    tracing::info!("ended");
     ExitCode::SUCCESS
 }
 

@@ -1,17 +1,24 @@
 //! A whole proxy in this process: data plane, admin endpoint, and the one task that applies configurations.
 
-use crate::admin;
+mod hand_over;
+mod start;
+
+pub(crate) use hand_over::HandOver;
+
+use crate::admin::endpoint::Endpoint;
 use crate::configuration::{ConfigurationSource, Rejection};
-use crate::discovery::{self, Discovery};
+use crate::discovery::Discovery;
 use crate::logging::Logging;
+use crate::notify::Notifier;
 use crate::status::{Ask, Phase, Status};
+use crate::upgrade::UpgradeError;
+use crate::upgrade::predecessor::{Step, UpgradeSocket};
 use outrigger_config::{MeshConfig, difference, reuse};
-use outrigger_dataplane::{ApplyError, ConnectionCount, DataPlane, Options, refusals};
-use outrigger_telemetry::Metrics;
+use outrigger_dataplane::{ApplyError, ConnectionCount, DataPlane, ListeningSocket};
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
@@ -19,10 +26,24 @@ use tokio::task::JoinHandle;
 const ASKS_MAX: usize = 8;
 
 /// What a proxy is started with beside its configuration.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct ProxyOptions {
     /// The log whose filter the admin endpoint may change; none: it belongs to whoever embeds the proxy.
     pub(crate) logging: Option<Logging>,
+    /// Where upgrades in place are asked for, and where this process asks; none: it has no part in them.
+    pub(crate) upgrade_socket: Option<PathBuf>,
+    /// Sockets that the service manager passed.
+    pub(crate) activated: Vec<ListeningSocket>,
+    /// Who is told where the process is in its life.
+    pub(crate) notifier: Notifier,
+}
+
+/// What the control loop is asked for from outside.
+pub(crate) enum Asked {
+    /// By a call of the admin endpoint.
+    Admin(Ask),
+    /// By a process that wants the sockets.
+    Upgrade(Step),
 }
 
 /// Why a proxy did not start.
@@ -42,6 +63,9 @@ pub enum StartError {
     /// A listening socket cannot be had.
     #[error("{0}")]
     Bind(ApplyError),
+    /// The sockets of a running process cannot be had, or the upgrade socket cannot.
+    #[error("{0}")]
+    Upgrade(#[from] UpgradeError),
 }
 
 /// A running proxy. It must be started and driven inside a Tokio runtime, which serves the admin endpoint; requests are
@@ -53,10 +77,11 @@ pub struct Proxy {
     connections: ConnectionCount,
     source: ConfigurationSource,
     status: Arc<Status>,
-    admin_address: SocketAddr,
-    _admin: Task,
+    admin: Endpoint,
     _publisher: Task,
     asks: mpsc::Receiver<Ask>,
+    upgrades: Option<UpgradeSocket>,
+    notifier: Notifier,
 }
 
 /// A task that ends with its owner.
@@ -71,82 +96,15 @@ impl Drop for Task {
 impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Proxy")
-            .field("admin_address", &self.admin_address)
+            .field("admin_address", &self.admin.address())
             .finish_non_exhaustive()
     }
 }
 
 impl Proxy {
-    /// Loads the configuration and puts it in force. Ready when this returns.
-    pub async fn start(source: ConfigurationSource, options: ProxyOptions) -> Result<Proxy, StartError> {
-        let loaded = source.load().map_err(StartError::Configuration)?;
-        for warning in &loaded.warnings {
-            tracing::warn!("{warning}");
-        }
-        let config = Arc::new(loaded.config);
-        let workers = config.runtime().workers().unwrap_or_else(available_cores);
-        let address = config.admin().address();
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| StartError::Admin { address, source })?;
-        let admin_address = listener
-            .local_addr()
-            .map_err(|source| StartError::Admin { address, source })?;
-        let routes = Arc::new(OnceLock::new());
-        let admin = Task(tokio::spawn(admin::serve(listener, Arc::clone(&routes))));
-        let metrics = Metrics::new(workers, refusals::reasons());
-        let discovery = Discovery::new(Arc::clone(&metrics));
-        let prepared = discovery.prepare(&config);
-        prepared.warm().await;
-        let started = DataPlane::start(
-            Options {
-                workers,
-                metrics: Arc::clone(&metrics),
-                own_addresses: vec![admin_address],
-            },
-            config,
-            &prepared.discovered(),
-            &mut Vec::new(),
-        )
-        .await;
-        let plane = started.map_err(|error| match error {
-            ApplyError::Compile(_) => StartError::Configuration(format!("error: {error}\n")),
-            ApplyError::Bind { .. } => StartError::Bind(error),
-        })?;
-        discovery.commit(prepared);
-        let (sender, asks) = mpsc::channel(ASKS_MAX);
-        let logging = options.logging.unwrap_or_else(Logging::foreign);
-        let status = Arc::new(Status::new(
-            plane.published(),
-            metrics,
-            logging,
-            plane.listeners(),
-            discovery.shared(),
-            sender,
-        ));
-        note_accepted(&status, plane.snapshot().generation());
-        routes
-            .set(admin::routes(Arc::clone(&status)))
-            .expect("routes are set here only");
-        let connections = plane.connection_count();
-        let plane = Arc::new(Mutex::new(Some(plane)));
-        let publishing = discovery::publish(discovery.shared(), Arc::clone(&plane));
-        Ok(Proxy {
-            plane,
-            discovery,
-            connections,
-            source,
-            status,
-            admin_address,
-            _admin: admin,
-            _publisher: Task(tokio::spawn(publishing)),
-            asks,
-        })
-    }
-
     /// Where the admin endpoint listens.
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin_address
+        self.admin.address()
     }
 
     /// Where a listener listens; none if there is no such listener.
@@ -182,6 +140,7 @@ impl Proxy {
 
     /// Reads the configuration again and puts it in force; gives its number. A bad one changes nothing.
     pub async fn reload(&mut self) -> Result<u64, Rejection> {
+        self.notifier.reloading();
         let result = self.try_reload().await;
         match &result {
             Ok(generation) => {
@@ -197,6 +156,7 @@ impl Proxy {
                 );
             }
         }
+        self.tell_ready();
         result
     }
 
@@ -235,23 +195,45 @@ impl Proxy {
         Ok(applied.generation)
     }
 
-    /// The next thing that the admin endpoint asks for.
-    pub(crate) async fn asked(&mut self) -> Ask {
-        match self.asks.recv().await {
-            Some(ask) => ask,
-            None => std::future::pending().await,
+    /// The next thing that somebody asks for. Cancel safe.
+    pub(crate) async fn asked(&mut self) -> Asked {
+        let upgrades = &mut self.upgrades;
+        let step = async {
+            match upgrades {
+                Some(upgrades) => upgrades.step().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(ask) = self.asks.recv() => Asked::Admin(ask),
+            step = step => Asked::Upgrade(step),
+            else => std::future::pending().await,
         }
+    }
+
+    /// Tells the service manager what is in force.
+    fn tell_ready(&self) {
+        let generation = self.status.published.load().generation();
+        let refused = match &*self.status.rejection.lock() {
+            Some(_) => "; a newer one was refused",
+            None => "",
+        };
+        self.notifier
+            .ready(&format!("Configuration {generation} in force{refused}"));
     }
 
     /// Turns readiness off; requests are still accepted.
     pub fn begin_drain(&self) {
         self.status.begin_drain();
+        self.notifier.stopping("Draining");
     }
 
     /// Ends in order: not ready, `grace` with everything going on, then nothing new, then up to `timeout` for what is
     /// in flight. True if nothing had to be cut.
-    pub async fn drain(self, grace: Duration, timeout: Duration) -> bool {
+    pub async fn drain(mut self, grace: Duration, timeout: Duration) -> bool {
         self.begin_drain();
+        // Nobody can take over any more. A successor that has the sockets already goes on alone.
+        self.upgrades = None;
         tokio::time::sleep(grace).await;
         let plane = self.plane.lock().await.take();
         match plane {
@@ -259,10 +241,6 @@ impl Proxy {
             None => true,
         }
     }
-}
-
-fn available_cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 fn note_accepted(status: &Status, generation: u64) {

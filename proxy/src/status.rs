@@ -2,6 +2,7 @@
 
 use crate::configuration::Rejection;
 use crate::discovery;
+use crate::inheritance::Descent;
 use crate::logging::Logging;
 use arc_swap::ArcSwap;
 use outrigger_dataplane::ListenerAddress;
@@ -51,6 +52,7 @@ pub(crate) struct Status {
     /// The last configuration that was refused, if nothing was accepted since.
     pub(crate) rejection: Mutex<Option<Rejection>>,
     pub(crate) discovery: Arc<discovery::Shared>,
+    pub(crate) descent: Descent,
     pub(crate) asks: mpsc::Sender<Ask>,
     phase: AtomicU8,
 }
@@ -62,6 +64,7 @@ impl Status {
         logging: Logging,
         listeners: Vec<ListenerAddress>,
         discovery: Arc<discovery::Shared>,
+        descent: Descent,
         asks: mpsc::Sender<Ask>,
     ) -> Status {
         let now = SystemTime::now();
@@ -74,6 +77,7 @@ impl Status {
             accepted_at: Mutex::new(now),
             rejection: Mutex::new(None),
             discovery,
+            descent,
             asks,
             phase: AtomicU8::new(0),
         }

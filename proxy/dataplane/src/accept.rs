@@ -69,19 +69,20 @@ fn set_transparent(socket: &Socket, address: SocketAddr, transparent: bool) -> i
     })
 }
 
+/// Whether a socket takes connections to addresses that are not this host's.
+fn transparency(socket: &TcpListener, address: SocketAddr) -> bool {
+    let socket = SockRef::from(socket);
+    let result = match address {
+        SocketAddr::V4(_) => socket.ip_transparent_v4(),
+        SocketAddr::V6(_) => socket.ip_transparent_v6(),
+    };
+    result.unwrap_or(false)
+}
+
 /// Fails if [`set_transparent`] would.
 pub(crate) fn check_transparency(address: SocketAddr) -> io::Result<()> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     set_transparent(&socket, address, true)
-}
-
-/// Prepares a socket that another process bound, as [`bind`] prepares one of its own.
-pub(crate) fn adopt(socket: &std::net::TcpListener, listener: &model::Listener) -> io::Result<()> {
-    socket.set_nonblocking(true)?;
-    let socket = SockRef::from(socket);
-    set_transparent(&socket, listener.address(), is_transparent(listener))?;
-    // Listening again on a socket that listens changes its backlog and nothing else.
-    socket.listen(i32::try_from(listener.backlog()).unwrap_or(i32::MAX))
 }
 
 /// A worker's listening sockets.
@@ -95,7 +96,8 @@ pub(crate) struct Listeners {
 /// A socket that is accepted from.
 struct Open {
     listener: Rc<TcpListener>,
-    backlog: u32,
+    /// None: whoever bound it knows.
+    backlog: Option<u32>,
     transparent: bool,
     signal: Rc<CloseSignal>,
     task: JoinHandle<()>,
@@ -120,7 +122,7 @@ enum Ending {
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Listeners {
-    /// Starts accepting from these sockets.
+    /// Starts accepting from these sockets; [`Listeners::adjust`] should follow.
     pub(crate) fn open(&mut self, worker: &Rc<Worker>, sockets: Vec<(SocketKey, std::net::TcpListener)>) {
         for (key, socket) in sockets {
             let listener = match TcpListener::from_std(socket) {
@@ -138,13 +140,10 @@ impl Listeners {
                 Rc::clone(&signal),
             );
             let task = tokio::task::spawn_local(accepting);
-            let snapshot = worker.snapshot();
-            let config = snapshot.listener(&key).map(|listener| &listener.config);
-            let backlog = config.map_or(0, |config| config.backlog());
-            let transparent = config.is_some_and(|config| is_transparent(config));
+            let transparent = transparency(&listener, key.address);
             self.open.entry(key).or_default().push(Open {
                 listener,
-                backlog,
+                backlog: None,
                 transparent,
                 signal,
                 task,
@@ -161,13 +160,13 @@ impl Listeners {
             let backlog = listener.config.backlog();
             for open in sockets {
                 open.set_transparent(is_transparent(&listener.config), key.address);
-                if backlog == open.backlog {
+                if Some(backlog) == open.backlog {
                     continue;
                 }
                 // Listening again on a socket that listens changes its backlog and nothing else.
                 let length = i32::try_from(backlog).unwrap_or(i32::MAX);
                 match SockRef::from(&*open.listener).listen(length) {
-                    Ok(()) => open.backlog = backlog,
+                    Ok(()) => open.backlog = Some(backlog),
                     Err(error) => tracing::warn!(%error, address = %key.address, "cannot change the backlog"),
                 }
             }

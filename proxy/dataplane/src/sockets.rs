@@ -3,7 +3,7 @@
 //! How they travel between processes is not known here.
 
 use crate::accept;
-use outrigger_config::model::Listener;
+use outrigger_config::model::{Interception, Listener};
 use rustix::net::{AddressFamily, SocketType, sockopt};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -129,8 +129,13 @@ fn adopt_all(
     listener: &Listener,
     workers: usize,
 ) -> io::Result<Vec<TcpListener>> {
+    // Their backlog and transparency are changed by the workers, once everything else has worked out: the process
+    // that they come from may have to go on with them.
+    if listener.interception() == Interception::Tproxy {
+        accept::check_transparency(address)?;
+    }
     for socket in &sockets {
-        accept::adopt(socket, listener)?;
+        socket.set_nonblocking(true)?;
     }
     while sockets.len() < workers {
         match accept::bind(address, listener.backlog(), listener.interception()) {

@@ -9,7 +9,7 @@ use crate::flags::ResponseFlags;
 use crate::labels::{
     CodeClass, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
     DestinationRefusal, Detected, HttpProtocol, MirrorDrop, ResolutionOutcome, RetryReason, SessionCookieUse,
-    SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd, UpgradeProtocol, UpstreamClose,
+    SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
@@ -223,7 +223,8 @@ cells! {
         answers_expired: SharedCounter = "outrigger_cluster_dns_answers_expired_total",
     }
 
-    /// What is counted for the process as a whole; any thread may write.
+    /// What is counted for the process as a whole; any thread may write, but for what is counted by a label, which the
+    /// control loop writes.
     pub struct ProcessMetrics [] {
         /// Configurations that were put in force.
         configuration_updates_accepted: SharedCounter = "outrigger_configuration_updates_accepted_total",
@@ -233,6 +234,13 @@ cells! {
         configuration_generation: SharedGauge = "outrigger_configuration_generation",
         /// When a configuration was last put in force, in seconds since 1970.
         configuration_last_success: SharedGauge = "outrigger_configuration_last_success_timestamp_seconds",
+        /// Upgrades in place, by what became of them.
+        upgrades_in_place: CounterBy<UpgradeOutcome, { UpgradeOutcome::COUNT }> =
+            "outrigger_upgrades_in_place_total",
+        /// How many upgrades in place have led to this process.
+        upgrade_epoch: SharedGauge = "outrigger_upgrade_epoch",
+        /// Listening sockets that this process did not bind itself.
+        sockets_inherited: SharedGauge = "outrigger_sockets_inherited",
         /// Access log lines given to their sink.
         access_log_lines_written: SharedCounter = "outrigger_access_log_lines_written_total",
         /// Access log lines lost because their sink was slow, failed or closed.

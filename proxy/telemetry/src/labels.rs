@@ -312,6 +312,18 @@ labels! {
         Protocol = "protocol",
     }
 
+    /// What became of an upgrade in place.
+    pub enum UpgradeOutcome = "outcome" {
+        /// This process took the sockets of another.
+        TakenOver = "taken_over",
+        /// Another process took this one's, which drains.
+        HandedOver = "handed_over",
+        /// Another process came and did not get ready: this one went on.
+        Failed = "failed",
+        /// Another process came and was turned away.
+        Refused = "refused",
+    }
+
     /// Why an attempt was followed by another.
     pub enum RetryReason = "reason" {
         /// No connection could be made.

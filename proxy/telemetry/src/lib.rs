@@ -26,7 +26,7 @@ pub use flags::ResponseFlags;
 pub use labels::{
     CodeClass, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
     DestinationRefusal, Detected, HttpProtocol, MirrorDrop, ResolutionOutcome, RetryReason, SessionCookieUse,
-    SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd, UpgradeProtocol, UpstreamClose,
+    SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
 };
 pub use metrics::{ClusterMetrics, DiscoveryMetrics, LabelledCells, ListenerMetrics, Metrics, RouteMetrics};
 pub use reference::reference;

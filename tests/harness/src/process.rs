@@ -23,23 +23,38 @@ impl Process {
     pub async fn run(config: &Path) -> Process {
         let config = config.to_str().expect("the path is UTF-8");
         let mut process = Process::spawn(&["run", "-c", config]);
+        process.started().await;
+        process
+    }
+
+    /// Waits until it listens.
+    ///
+    /// # Panics
+    /// If it ends instead.
+    pub async fn started(&mut self) {
         wait_until("the proxy's start", || {
-            let running = process.child.try_wait().is_ok_and(|status| status.is_none());
-            let stderr = process.stderr();
+            let running = self.child.try_wait().is_ok_and(|status| status.is_none());
+            let stderr = self.stderr();
             async move {
                 assert!(running, "the proxy ended:\n{stderr}");
                 stderr.contains(" admin ").then_some(())
             }
         })
         .await;
-        process
     }
 
     /// Any command line.
     pub fn spawn(arguments: &[&str]) -> Process {
-        let mut child = Command::new(binary())
-            .args(arguments)
+        let mut command = Command::new(binary());
+        command.args(arguments);
+        Process::spawn_command(command)
+    }
+
+    /// Any command that becomes the proxy.
+    pub fn spawn_command(mut command: Command) -> Process {
+        let mut child = command
             .env_remove("OUTRIGGER_LOG")
+            .env_remove("OUTRIGGER_UPGRADE_SOCKET")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -97,6 +112,11 @@ impl Process {
             .split_once("address=")
             .and_then(|(_, rest)| rest.trim().parse().ok());
         Admin(address.unwrap_or_else(|| panic!("no address in {line:?}")))
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal.

@@ -23,4 +23,5 @@ mod routing;
 mod strictness_requests;
 mod strictness_responses;
 mod tls;
+mod upgrade_in_place;
 mod upgrades;

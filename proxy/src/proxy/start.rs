@@ -1,0 +1,148 @@
+//! Starting a proxy: from a configuration, and what other processes left, to requests.
+
+use super::{ASKS_MAX, Proxy, ProxyOptions, StartError, Task, note_accepted};
+use crate::admin::endpoint::Endpoint;
+use crate::configuration::ConfigurationSource;
+use crate::discovery::{self, Discovery};
+use crate::inheritance::{Descent, Inheritance};
+use crate::logging::Logging;
+use crate::notify::Notifier;
+use crate::status::Status;
+use crate::upgrade::UpgradeError;
+use crate::upgrade::predecessor::UpgradeSocket;
+use outrigger_config::MeshConfig;
+use outrigger_dataplane::snapshot::Discovered;
+use outrigger_dataplane::{ApplyError, DataPlane, Options, refusals};
+use outrigger_telemetry::{Metrics, UpgradeOutcome};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::{Mutex, mpsc};
+
+impl Proxy {
+    /// Loads the configuration and puts it in force. Ready when this returns; a process whose sockets were taken over
+    /// does not accept any more then.
+    pub async fn start(source: ConfigurationSource, options: ProxyOptions) -> Result<Proxy, StartError> {
+        let loaded = source.load().map_err(StartError::Configuration)?;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        let config = Arc::new(loaded.config);
+        let path = options.upgrade_socket.as_deref();
+        let mut inheritance = Inheritance::collect(path, options.activated).await?;
+        let address = config.admin().address();
+        let not_listening = |source| StartError::Admin { address, source };
+        let mut admin = Endpoint::open(address, &mut inheritance).map_err(not_listening)?;
+        let workers = config.runtime().workers().unwrap_or_else(available_cores);
+        let metrics = Metrics::new(workers, refusals::reasons());
+        let discovery = Discovery::new(Arc::clone(&metrics));
+        let prepared = discovery.prepare(&config);
+        prepared.warm().await;
+        let plane_options = Options {
+            workers,
+            metrics: Arc::clone(&metrics),
+            own_addresses: vec![admin.address()],
+        };
+        let discovered = prepared.discovered();
+        let plane = start_plane(plane_options, config, &discovered, &mut inheritance).await?;
+        discovery.commit(prepared);
+        let mut notifier = options.notifier;
+        let (plane, descent, upgrades) = take_over(plane, inheritance, path, &metrics, &mut notifier).await?;
+        let (sender, asks) = mpsc::channel(ASKS_MAX);
+        let status = Arc::new(Status::new(
+            plane.published(),
+            metrics,
+            options.logging.unwrap_or_else(Logging::foreign),
+            plane.listeners(),
+            discovery.shared(),
+            descent,
+            sender,
+        ));
+        note_accepted(&status, plane.snapshot().generation());
+        admin.answer(Arc::clone(&status)).map_err(not_listening)?;
+        let connections = plane.connection_count();
+        let plane = Arc::new(Mutex::new(Some(plane)));
+        let publishing = discovery::publish(discovery.shared(), Arc::clone(&plane));
+        let proxy = Proxy {
+            plane,
+            discovery,
+            connections,
+            source,
+            status,
+            admin,
+            _publisher: Task(tokio::spawn(publishing)),
+            asks,
+            upgrades,
+            notifier,
+        };
+        proxy.tell_ready();
+        Ok(proxy)
+    }
+}
+
+async fn start_plane(
+    options: Options,
+    config: Arc<MeshConfig>,
+    discovered: &Discovered,
+    inheritance: &mut Inheritance,
+) -> Result<DataPlane, StartError> {
+    DataPlane::start(options, config, discovered, &mut inheritance.sockets)
+        .await
+        .map_err(|error| match error {
+            ApplyError::Compile(_) => StartError::Configuration(format!("error: {error}\n")),
+            ApplyError::Bind { .. } => StartError::Bind(error),
+        })
+}
+
+/// Tells the process before, if there is one, that this one accepts; and listens on the upgrade socket.
+async fn take_over(
+    mut plane: DataPlane,
+    mut inheritance: Inheritance,
+    path: Option<&Path>,
+    metrics: &Metrics,
+    notifier: &mut Notifier,
+) -> Result<(DataPlane, Descent, Option<UpgradeSocket>), UpgradeError> {
+    let descent = inheritance.descent();
+    let taken_over = inheritance.taken_over();
+    let (predecessor, upgrade) = inheritance.into_parts();
+    if let Some(predecessor) = predecessor {
+        notifier.take_over_watchdog(predecessor.watchdog);
+        let process = predecessor.process;
+        // Before the other may end: the service is this process from then on.
+        notifier.main_process(std::process::id());
+        if let Err(refused) = predecessor.ready(taken_over.clone()).await {
+            notifier.main_process(process);
+            // What was accepted meanwhile is served; what waits is the other's.
+            let timeout = plane.snapshot().config().drain().timeout();
+            plane.release(&taken_over).await;
+            plane.drain(timeout).await;
+            return Err(refused);
+        }
+        metrics.process().upgrades_in_place[UpgradeOutcome::TakenOver].inc();
+        let Descent {
+            epoch,
+            sockets_inherited,
+        } = descent;
+        tracing::info!(process, epoch, sockets = sockets_inherited, "taken over");
+    }
+    note_descent(metrics, descent);
+    let upgrades = match (path, upgrade) {
+        (Some(path), Some(socket)) => Some(UpgradeSocket::inherited(socket, path)?),
+        (Some(path), None) => Some(UpgradeSocket::bind(path)?),
+        (None, _) => None,
+    };
+    Ok((plane, descent, upgrades))
+}
+
+fn note_descent(metrics: &Metrics, descent: Descent) {
+    let process = metrics.process();
+    process
+        .upgrade_epoch
+        .set(i64::try_from(descent.epoch).unwrap_or(i64::MAX));
+    process
+        .sockets_inherited
+        .set(i64::try_from(descent.sockets_inherited).unwrap_or(i64::MAX));
+}
+
+fn available_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
