@@ -164,7 +164,11 @@ impl fmt::Display for Document {
     }
 }
 
+/// A cluster whose endpoints are discovered lists none.
 fn cluster(name: &str, endpoints: &[SocketAddr], more: &str) -> String {
+    if more.contains("discovery:") {
+        return format!("- {{ name: {name}{more} }}\n");
+    }
     let endpoints: Vec<String> = endpoints
         .iter()
         .map(|address| format!("{{ address: '{address}' }}"))

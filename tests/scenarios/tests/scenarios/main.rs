@@ -3,6 +3,7 @@
 
 mod architecture;
 mod backpressure;
+mod dns;
 mod edges;
 mod grpc;
 mod http1;
