@@ -20,6 +20,7 @@ mod http;
 mod listener;
 mod proxy_protocol;
 mod reader;
+mod returning;
 mod rewrite;
 mod route;
 mod route_match;
@@ -43,7 +44,7 @@ mod tests;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Span};
 use crate::load::Loaded;
-use crate::model::{Admin, Drain, Listener, MeshConfig, Name, Runtime, defaults};
+use crate::model::{Admin, Drain, Listener, MeshConfig, Name, Origin, Runtime, defaults};
 use crate::source::{Environment, Source};
 use reader::{DIAGNOSTICS_MAX, Declared, Reader};
 use shapes::{ADMIN, DOCUMENT, DRAIN, RUNTIME};
@@ -177,6 +178,7 @@ fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
         clusters,
     };
     warn_of_unused(reader, &config);
+    returning::warn(reader, &config);
     Some(config)
 }
 
@@ -222,12 +224,15 @@ fn listeners(reader: &mut Reader<'_>, nodes: &[std::rc::Rc<Node>], admin: &Admin
     listeners
 }
 
-fn warn_of_unused(reader: &mut Reader<'_>, config: &MeshConfig) {
-    let place = |origin: &crate::model::Origin| Span {
+fn place(origin: &Origin) -> Span {
+    Span {
         line: origin.line,
         column: origin.column,
         length: 1,
-    };
+    }
+}
+
+fn warn_of_unused(reader: &mut Reader<'_>, config: &MeshConfig) {
     let unused = |declared: &Declared, name: &Name| declared.0.get(name.as_str()) == Some(&false);
     for routes in &config.route_configurations {
         if unused(&reader.route_configurations, &routes.name) {

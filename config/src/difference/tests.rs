@@ -114,3 +114,49 @@ fn a_part_that_moved_in_its_list_is_taken_over_too() {
     assert!(Arc::ptr_eq(&kept.clusters()[0], &old.clusters()[1]));
     assert!(difference(&old, &kept).is_empty());
 }
+
+#[test]
+fn every_part_that_is_written_counts() {
+    let old = config(BASE);
+    let changes = [
+        (
+            "address: 127.0.0.1:1,",
+            "address: 127.0.0.1:1, proxy_protocol: required,",
+        ),
+        (
+            "address: 127.0.0.1:1,",
+            "address: 127.0.0.1:1, interception: redirect,",
+        ),
+        (
+            "address: 127.0.0.1:1, filter_chains: [{http: {route_configuration: r}}]",
+            "address: 127.0.0.1:1, filter_chains: [{http: {route_configuration: r}, tcp: {cluster: a}}]",
+        ),
+        ("domains: [v.example]", "hsts: true, domains: [v.example]"),
+        (
+            "domains: [v.example]",
+            "cors: {allow_origins: '*'}, domains: [v.example]",
+        ),
+        (
+            "forward: {cluster: a}",
+            "forward: {cluster: a, mirrors: [{cluster: b}]}",
+        ),
+        ("forward: {cluster: a}", "forward: {cluster: a, upgrades: []}"),
+        ("- {name: b}", "- {name: b, proxy_protocol: v2}"),
+        (
+            "- {name: b}",
+            "- {name: b, discovery: {type: original_destination}}",
+        ),
+    ];
+    for (from, to) in changes {
+        assert!(BASE.contains(from), "{from}");
+        let new = config(&BASE.replacen(from, to, 1));
+        let found = difference(&old, &new);
+        let changed = [found.listeners(), found.route_configurations(), found.clusters()]
+            .map(|part| part.changed().len())
+            .iter()
+            .sum::<usize>();
+        assert_eq!(changed, 1, "{to}");
+        let kept = reuse(&old, new.clone());
+        assert_eq!(kept, new, "{to}");
+    }
+}

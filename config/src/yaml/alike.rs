@@ -3,7 +3,11 @@
 use super::reader::Reader;
 use crate::diagnostic::Span;
 use crate::model::{FilterChain, FilterChainMatch, ServerNameMatch};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+
+/// Values of the shorter of two lists that are compared with each of the longer.
+const COMPARED_MAX: usize = 8;
 
 /// Refuses chains of which a connection could not tell which is meant: some combination of conditions is the same.
 pub(super) fn refuse(reader: &mut Reader<'_>, chains: &[FilterChain]) {
@@ -45,8 +49,16 @@ pub(super) fn refuse(reader: &mut Reader<'_>, chains: &[FilterChain]) {
 }
 
 fn overlap(one: &FilterChainMatch, other: &FilterChainMatch) -> bool {
-    fn share<T: PartialEq>(one: &[T], other: &[T]) -> bool {
-        (one.is_empty() && other.is_empty()) || one.iter().any(|value| other.contains(value))
+    fn share<T: Eq + Hash>(one: &[T], other: &[T]) -> bool {
+        if one.is_empty() || other.is_empty() {
+            return one.is_empty() && other.is_empty();
+        }
+        // Long lists would take the product of their lengths.
+        if one.len().min(other.len()) <= COMPARED_MAX {
+            return one.iter().any(|value| other.contains(value));
+        }
+        let one: HashSet<&T> = one.iter().collect();
+        other.iter().any(|value| one.contains(value))
     }
     share(&one.destination_prefixes, &other.destination_prefixes)
         && share(&one.application_protocols, &other.application_protocols)

@@ -1,5 +1,6 @@
 //! Cross-origin resource sharing.
 
+use super::Unique;
 use super::chain::distinct;
 use super::headers::compared;
 use super::reader::{Fields, Reader, is_off, scalar_of};
@@ -62,20 +63,30 @@ fn origins(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<StringMatch> {
         return Vec::new();
     }
     let nodes = reader.items(node, true);
-    let mut origins: Vec<StringMatch> = Vec::new();
+    let mut seen = Unique::new("origin");
+    let mut origins = Vec::new();
     for node in nodes {
         if is_any(node) && nodes.len() > 1 {
             let help = "write `*` alone, or remove it";
             reader.fault_with_help(node.span, "`*` allows every origin, the others too", help);
         }
         if let Some(origin) = origin(reader, node) {
-            if origins.contains(&origin) {
-                reader.fault(node.span, "this origin stands twice");
-            }
+            seen.insert(reader, shown(&origin), node.span);
             origins.push(origin);
         }
     }
     origins
+}
+
+fn shown(origin: &StringMatch) -> String {
+    match origin {
+        StringMatch::Exact(text) => text.clone(),
+        StringMatch::Prefix(text) => format!("{text}…"),
+        StringMatch::Suffix(text) => format!("…{text}"),
+        StringMatch::Contains(text) => format!("…{text}…"),
+        StringMatch::Regex(pattern) => format!("regex {}", pattern.source()),
+        StringMatch::Present => "*".to_owned(),
+    }
 }
 
 fn is_any(node: &Node) -> bool {

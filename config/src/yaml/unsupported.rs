@@ -8,7 +8,7 @@ pub(crate) fn explain(name: &str) -> Option<&'static str> {
             "retry policies; the built-in retry of requests that provably never ran is always on"
         }
         "per_try_timeout" | "max_stream_duration" | "hedge_policy" | "grpc_timeout_header_max" => {
-            "timeouts other than `timeout` and `stream_idle_timeout`"
+            "timeouts other than `timeout`, `stream_idle_timeout` and `upgrade_idle_timeout`"
         }
         "retry_budget" => "a configurable retry budget; the built-in one is always on",
         "rate_limit" | "rate_limits" | "local_rate_limit" | "global_rate_limit" => "rate limits",

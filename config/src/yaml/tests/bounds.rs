@@ -194,3 +194,70 @@ fn warnings_do_not_crowd_out_faults() {
             .any(|fault| fault.message() == "unknown field `weight` in cluster")
     );
 }
+
+#[test]
+fn many_chains_and_long_matches_load() {
+    let prefixes = |first: u32| -> String {
+        (0..20_000u32).fold(String::new(), |mut text, number| {
+            let _ = write!(text, "{}.{}.{}.0/24, ", first, number / 256, number % 256);
+            text
+        })
+    };
+    let mut text = "clusters: [{name: a, endpoints: [{address: 127.0.0.1:9}]}]\nlisteners:\n- name: l\n  address: 127.0.0.1:1\n  \
+                    filter_chains:\n"
+        .to_owned();
+    for first in [10, 11] {
+        let _ = writeln!(
+            text,
+            "  - {{match: {{destination_prefixes: [{}]}}, tcp: {{cluster: a}}}}",
+            prefixes(first)
+        );
+    }
+    for number in 0..5_000u32 {
+        let _ = writeln!(
+            text,
+            "  - {{match: {{server_names: [s-{number}.example]}}, tcp: {{cluster: a}}}}"
+        );
+    }
+    let loaded = valid(&text);
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings[0]);
+    assert_eq!(loaded.config.listeners()[0].filter_chains().len(), 5_002);
+    let _ = writeln!(
+        text,
+        "  - {{match: {{destination_prefixes: [10.78.31.0/24]}}, tcp: {{cluster: a}}}}"
+    );
+    assert_eq!(
+        only_message(&text),
+        "the filter chains `chain-0` and `chain-5002` match alike"
+    );
+}
+
+#[test]
+fn the_largest_page_loads() {
+    let page = |bytes: usize| {
+        let text = format!(
+            "route_configurations: [{{name: r, virtual_hosts: [{{name: v, domains: ['*'], maintenance: {{page: \
+             {{body: {}}}}}}}]}}]\n",
+            "x".repeat(bytes)
+        );
+        read(&text)
+    };
+    let largest = crate::model::defaults::PAGE_BYTES_MAX;
+    assert!(page(largest).is_ok());
+    assert!(page(largest + 1).is_err());
+}
+
+#[test]
+fn ten_thousand_origins_load() {
+    let origins = (0..10_000).fold(String::new(), |mut text, number| {
+        let _ = write!(text, "https://o-{number}.example, ");
+        text
+    });
+    let text = super::with_route(&format!(
+        "{{match: {{prefix: /}}, forward: {{cluster: a}}, cors: {{allow_origins: [{origins}]}}}}"
+    ));
+    let config = valid(&text).config;
+    let route = &config.route_configurations()[0].virtual_hosts()[0].routes()[0];
+    let cors = route.cors().clone().flatten().unwrap();
+    assert_eq!(cors.allow_origins().len(), 10_000);
+}

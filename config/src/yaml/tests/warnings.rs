@@ -254,3 +254,37 @@ fn a_virtual_host_without_routes_may_answer_by_itself() {
         assert!(valid(&text).warnings.is_empty(), "{fields}");
     }
 }
+
+#[test]
+fn connections_that_would_come_back() {
+    let document = |listener: &str, chain: &str, discovery: &str| {
+        format!(
+            "listeners:\n- {{name: l, address: 127.0.0.1:1, {listener}filter_chains: [{{{chain}}}]}}\n\
+             route_configurations: [{{name: r, virtual_hosts: [{{name: v, domains: ['*'], routes: \
+             [{{match: {{prefix: /}}, forward: {{cluster: c}}}}]}}]}}]\n\
+             clusters: [{{name: c, discovery: {{type: original_destination{discovery}}}}}]\n"
+        )
+    };
+    let (http, tcp) = (
+        "http: {route_configuration: r}",
+        "http: {route_configuration: r}, tcp: {cluster: c}",
+    );
+    for chain in [http, tcp] {
+        let warnings = valid(&document("", chain, "")).warnings;
+        assert_eq!(warnings.len(), 1);
+        assert_eq!(
+            super::summary(&warnings[0]),
+            "connections to the listener `l` are meant for itself, and the cluster `c` sends them there | write how they \
+             are led here (`interception: redirect`), or give the cluster's `discovery` a `port`"
+        );
+        assert_eq!((warnings[0].line(), warnings[0].column()), (2, 3));
+        assert!(valid(&document("", chain, ", port: 81")).warnings.is_empty());
+        for led in [
+            "interception: redirect, ",
+            "interception: tproxy, ",
+            "proxy_protocol: required, ",
+        ] {
+            assert!(valid(&document(led, chain, "")).warnings.is_empty());
+        }
+    }
+}
