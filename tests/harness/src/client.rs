@@ -7,6 +7,7 @@ use rustls::pki_types::ServerName;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -43,6 +44,8 @@ impl Response {
 pub struct Client {
     wire: Wire<Box<dyn Duplex>>,
     local: SocketAddr,
+    /// The same socket, for what a stream cannot do.
+    socket: socket2::Socket,
 }
 
 impl Client {
@@ -50,6 +53,7 @@ impl Client {
     pub async fn connect(address: SocketAddr) -> Client {
         let (stream, local) = Client::tcp(address).await;
         Client {
+            socket: again(&stream),
             wire: Wire::new(Box::new(stream)),
             local,
         }
@@ -66,6 +70,7 @@ impl Client {
             .expect("the proxy listens");
         let local = stream.local_addr().expect("a connected socket has an address");
         Client {
+            socket: again(&stream),
             wire: Wire::new(Box::new(stream)),
             local,
         }
@@ -79,12 +84,14 @@ impl Client {
     ) -> io::Result<Client> {
         let (stream, local) = Client::tcp(address).await;
         let name = ServerName::try_from(server_name.to_owned()).expect("the server name is one");
+        let socket = again(&stream);
         let stream = within(
             "the TLS handshake",
             TlsConnector::from(config).connect(name, stream),
         )
         .await?;
         Ok(Client {
+            socket,
             wire: Wire::new(Box::new(stream)),
             local,
         })
@@ -123,6 +130,13 @@ impl Client {
         within("closing", self.wire.stream().shutdown())
             .await
             .expect("the socket can be shut down");
+    }
+
+    /// Ends the connection with a reset instead of an end.
+    pub fn reset(self) {
+        self.socket
+            .set_linger(Some(Duration::ZERO))
+            .expect("the socket can be told to reset");
     }
 
     /// The response to a request of this method, to its end.
@@ -225,6 +239,12 @@ impl Client {
     pub fn wire(&mut self) -> &mut Wire<Box<dyn Duplex>> {
         &mut self.wire
     }
+}
+
+fn again(stream: &TcpStream) -> socket2::Socket {
+    socket2::SockRef::from(stream)
+        .try_clone()
+        .expect("a socket can be duplicated")
 }
 
 /// A GET over a connection of its own.

@@ -1,7 +1,12 @@
 //! Upgrades and CONNECT: what a client and an upstream see of a connection that becomes something else.
 
 mod http1;
+mod peers;
+mod translations;
 
+use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use outrigger_fixtures::Scripted;
 use outrigger_fixtures::scripted::Script;
 use outrigger_harness::Client;
@@ -21,10 +26,23 @@ fn opening(more: &str) -> String {
 
 /// Its answer.
 fn switching() -> String {
+    switching_with(ACCEPT)
+}
+
+/// An answer that echoes another key.
+fn switching_with(accept: &str) -> String {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
-         sec-websocket-accept: {ACCEPT}\r\nsec-websocket-protocol: chat\r\nx-from: upstream\r\n\r\n"
+         sec-websocket-accept: {accept}\r\nsec-websocket-protocol: chat\r\nx-from: upstream\r\n\r\n"
     )
+}
+
+/// What a server makes of a key (RFC 6455 section 4.2.2).
+fn accept_of(key: &str) -> String {
+    let mut context = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
+    context.update(key.as_bytes());
+    context.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    STANDARD.encode(context.finish())
 }
 
 /// Sends back what comes, until it ends, and then says `bye` and ends.
