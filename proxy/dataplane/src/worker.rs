@@ -167,7 +167,7 @@ impl Worker {
             id,
             slot,
             snapshot: RefCell::new(snapshot),
-            draining: Cell::new(self.draining.get() || outdated),
+            draining: Cell::new((self.draining.get() || outdated).then(Instant::now)),
             waker: RefCell::new(None),
         });
         let index = self.connections.borrow_mut().insert(Rc::clone(&control));
@@ -203,7 +203,8 @@ pub(crate) struct ConnectionControl {
     pub(crate) id: u64,
     slot: ChainSlot,
     snapshot: RefCell<Rc<LocalSnapshot>>,
-    draining: Cell<bool>,
+    /// Since when.
+    draining: Cell<Option<Instant>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -222,7 +223,13 @@ impl ConnectionControl {
 
     /// True if the connection should end as soon as nothing is in flight on it.
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.get()
+        self.draining.get().is_some()
+    }
+
+    /// When what is still in flight on a draining connection is cut: a request ends by itself, a tunnel may not.
+    pub(crate) fn drain_deadline(&self) -> Option<Instant> {
+        let timeout = self.snapshot.borrow().config().drain().timeout();
+        self.draining.get()?.checked_add(timeout)
     }
 
     /// Wakes the connection's task when it is to drain.
@@ -236,7 +243,7 @@ impl ConnectionControl {
     /// Goes over to a new snapshot if it still has this connection's chain, and drains otherwise: the old snapshot
     /// then serves what is in flight.
     fn adopt(&self, snapshot: &Rc<LocalSnapshot>) {
-        if self.draining.get() {
+        if self.is_draining() {
             return;
         }
         match snapshot.chain(self.slot) {
@@ -246,7 +253,9 @@ impl ConnectionControl {
     }
 
     fn drain(&self) {
-        self.draining.set(true);
+        if !self.is_draining() {
+            self.draining.set(Some(Instant::now()));
+        }
         self.wake();
     }
 

@@ -69,7 +69,6 @@ pub(crate) struct Tunnel {
     access_logs: Arc<[AccessLog]>,
     chain: Name,
     idle: Option<Duration>,
-    drain_timeout: Duration,
 }
 
 impl Tunnel {
@@ -97,7 +96,6 @@ impl Tunnel {
             listener: Arc::clone(&chain.listener),
             access_logs: Arc::clone(&chain.http().access_logs),
             chain: chain.config.name().clone(),
-            drain_timeout: context.snapshot.config().drain().timeout(),
         }
     }
 
@@ -118,9 +116,7 @@ impl Tunnel {
         let end = poll_fn(|cx| {
             if owns_connection {
                 control.set_waker(cx.waker());
-                if limits.drain_deadline.is_none() && control.is_draining() {
-                    limits.drain_deadline = Instant::now().checked_add(self.drain_timeout);
-                }
+                limits.drain_deadline = control.drain_deadline();
             }
             let mut moved = Moved::default();
             let polled = pump.poll(worker, limits, &mut moved, cx);
@@ -134,6 +130,12 @@ impl Tunnel {
             polled
         })
         .await;
+        // The driver of an HTTP/2 connection cuts it, with all its streams.
+        let is_cut = control.drain_deadline().is_some_and(|deadline| Instant::now() >= deadline);
+        let end = match end {
+            PumpEnd::Downstream(_) if is_cut => PumpEnd::Drained,
+            end => end,
+        };
         let mut record = record;
         let reason = close(&mut pump, &mut record, end, made.reset_reason);
         record.bytes_received = pump.bytes_received;

@@ -283,7 +283,10 @@ impl Driver<'_> {
                 let deadline = after(since.max(idle_since), Some(patience));
                 self.timer.poll_until(cx, deadline).map(|()| reason)
             }
-            Some(_) => Poll::Pending,
+            Some((reason, _)) => {
+                let cut = control.drain_deadline();
+                self.timer.poll_until(cx, cut).map(|()| reason)
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ mod load;
 mod proxy_protocol;
 mod reload;
 mod upstreams;
+mod websockets;
 
 /// How long a program may take before its test fails.
 const PROGRAM_TIMEOUT: Duration = Duration::from_secs(120);

@@ -1,7 +1,10 @@
 //! Upgrades and CONNECT: what a client and an upstream see of a connection that becomes something else.
 
+mod connect;
 mod http1;
+mod lifecycle;
 mod peers;
+mod refusals;
 mod translations;
 
 use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};

@@ -167,7 +167,12 @@ async fn rest_http1<S: Duplex>(wire: &mut Wire<S>) -> (String, End) {
 async fn rest_http2(connection: &mut FrameConnection, stream: u32) -> anyhow::Result<(String, End)> {
     let mut bytes = Vec::new();
     loop {
-        let frame = connection.next_where(|frame| frame.stream == stream).await?;
+        let Some(frame) = connection.next().await? else {
+            return Ok((String::from_utf8_lossy(&bytes).into_owned(), End::Reset(RST)));
+        };
+        if frame.stream != stream {
+            continue;
+        }
         bytes.extend_from_slice(if frame.kind == FrameKind::Data {
             &frame.payload
         } else {
@@ -348,5 +353,8 @@ async fn serve_http2(mut connection: FrameConnection, then: Then, book: Arc<Mute
             _ => {}
         }
     }
+    // The connection has ended with all that was on it.
+    let cut = heard.into_values().map(|text| (text, End::Reset(RST)));
+    book.lock().unwrap().heard.extend(cut);
     Ok(())
 }
