@@ -131,7 +131,9 @@ impl Tunnel {
         })
         .await;
         // The driver of an HTTP/2 connection cuts it, with all its streams.
-        let is_cut = control.drain_deadline().is_some_and(|deadline| Instant::now() >= deadline);
+        let is_cut = control
+            .drain_deadline()
+            .is_some_and(|deadline| Instant::now() >= deadline);
         let end = match end {
             PumpEnd::Downstream(_) if is_cut => PumpEnd::Drained,
             end => end,

@@ -127,12 +127,18 @@ async fn a_connect_is_passed_on_over_http2() {
                 connection.greet(&[]).await?;
                 let head = connection.next_headers().await?;
                 seen.send(fields_of(&head))?;
-                connection.send(Frame::response(head.stream, "200", false)).await?;
-                let data = connection.next_where(|frame| frame.kind == FrameKind::Data).await?;
+                connection
+                    .send(Frame::response(head.stream, "200", false))
+                    .await?;
+                let data = connection
+                    .next_where(|frame| frame.kind == FrameKind::Data)
+                    .await?;
                 connection
                     .send(Frame::data(head.stream, data.payload.clone(), false))
                     .await?;
-                connection.next_where(|frame| frame.kind == FrameKind::Data).await?;
+                connection
+                    .next_where(|frame| frame.kind == FrameKind::Data)
+                    .await?;
                 let reset = code::CONNECT_ERROR.to_be_bytes().to_vec();
                 connection
                     .send(Frame::new(FrameKind::RstStream, 0, head.stream, reset))
@@ -150,14 +156,21 @@ async fn a_connect_is_passed_on_over_http2() {
         let (mut tunnel, status, _) = open(&proxy, http2).await;
         assert_eq!(status, 200);
         let head = heads.recv().await.unwrap();
-        assert_eq!((head[":method"].as_str(), head[":authority"].as_str()), ("CONNECT", "db.example:5432"));
+        assert_eq!(
+            (head[":method"].as_str(), head[":authority"].as_str()),
+            ("CONNECT", "db.example:5432")
+        );
         for name in [":scheme", ":path", ":protocol", "host"] {
             assert_eq!(head.get(name), None, "{name}");
         }
         tunnel.say("hello").await;
         tunnel.send("break").await;
         let (_, end) = tunnel.rest().await;
-        let expected = if http2 { code::CONNECT_ERROR } else { super::peers::RST };
+        let expected = if http2 {
+            code::CONNECT_ERROR
+        } else {
+            super::peers::RST
+        };
         assert_eq!(end, End::Reset(expected), "{http2}");
     }
 }
@@ -175,7 +188,10 @@ async fn a_proxy_that_declines_is_heard_and_the_connection_closed() {
         .await;
     let response = client.response("GET").await;
     assert_eq!((response.status(), response.text().as_str()), (407, "no"));
-    assert!(client.is_closed().await, "what follows may be the tunnel's or a request");
+    assert!(
+        client.is_closed().await,
+        "what follows may be the tunnel's or a request"
+    );
     assert_eq!(upstream.head_count(), 1);
     let (mut tunnel, status, _) = open(&proxy, true).await;
     assert_eq!(status, 407);
@@ -202,7 +218,10 @@ async fn an_endpoint_that_cannot_be_reached_is_503() {
     }
     let admin = proxy.admin();
     admin
-        .wait_for_metric("outrigger_listener_upgrades_failed_total{protocol=\"connect\"}", 2.0)
+        .wait_for_metric(
+            "outrigger_listener_upgrades_failed_total{protocol=\"connect\"}",
+            2.0,
+        )
         .await;
     admin
         .wait_for_metric("outrigger_route_response_flags_total{flag=\"UF\"}", 2.0)
@@ -229,14 +248,19 @@ async fn only_a_route_that_says_so_takes_connect() {
     assert_eq!(status, 405);
     proxy
         .admin()
-        .wait_for_metric("outrigger_listener_upgrades_denied_total{protocol=\"connect\"}", 2.0)
+        .wait_for_metric(
+            "outrigger_listener_upgrades_denied_total{protocol=\"connect\"}",
+            2.0,
+        )
         .await;
     assert_eq!(upstream.connections(), 0);
     // And such a route takes nothing else.
     let response = outrigger_harness::client::fetch(proxy.address(), "/", "host: db.example\r\n").await;
     assert_eq!(response.status(), 400, "two hosts");
     let mut client = Client::connect(proxy.address()).await;
-    let response = client.exchange("GET / HTTP/1.1\r\nhost: db.example\r\n\r\n").await;
+    let response = client
+        .exchange("GET / HTTP/1.1\r\nhost: db.example\r\n\r\n")
+        .await;
     assert_eq!((response.status(), response.text().as_str()), (200, "plain"));
 }
 

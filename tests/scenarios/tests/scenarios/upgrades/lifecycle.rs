@@ -55,7 +55,10 @@ async fn a_reload_leaves_tunnels_and_the_removal_of_their_chain_drains_them() {
                 .cluster(&format!("protocol: {protocol}"))
                 .listener("filter_chains: []")
                 .to_string()
-                .replace("filter_chains: []", &format!("filter_chains: [{{ name: {name}, http: {{ route_configuration: main }} }}]"))
+                .replace(
+                    "filter_chains: []",
+                    &format!("filter_chains: [{{ name: {name}, http: {{ route_configuration: main }} }}]"),
+                )
                 + &format!("drain: {{ timeout: {timeout} }}\n")
         };
         let proxy = Proxy::start(document("one", "300ms")).await;
@@ -68,7 +71,10 @@ async fn a_reload_leaves_tunnels_and_the_removal_of_their_chain_drains_them() {
             .unwrap();
         tunnel.say("between").await;
         let elsewhere = document("one", "300ms").replace("name: edge", "name: other");
-        let elsewhere = elsewhere.replace("127.0.0.1:0", "127.0.0.2:0").replacen("127.0.0.2:0", "127.0.0.1:0", 1);
+        let elsewhere =
+            elsewhere
+                .replace("127.0.0.1:0", "127.0.0.2:0")
+                .replacen("127.0.0.2:0", "127.0.0.1:0", 1);
         proxy.reload(elsewhere).await.unwrap();
         let (_, _) = tunnel.rest().await;
         let (heard, _) = upstream.heard().await;
@@ -90,9 +96,15 @@ async fn a_tunnel_takes_its_connection_out_of_the_pool() {
     let admin = proxy.admin();
     assert_eq!(admin.metric("outrigger_cluster_connections_active").await, 3.0);
     assert_eq!(admin.metric("outrigger_cluster_pool_hits_total").await, 0.0);
-    admin.wait_for_metric("outrigger_listener_tunnels_active", 3.0).await;
-    admin.wait_for_metric("outrigger_route_requests_active", 3.0).await;
-    admin.wait_for_metric("outrigger_listener_requests_active", 3.0).await;
+    admin
+        .wait_for_metric("outrigger_listener_tunnels_active", 3.0)
+        .await;
+    admin
+        .wait_for_metric("outrigger_route_requests_active", 3.0)
+        .await;
+    admin
+        .wait_for_metric("outrigger_listener_requests_active", 3.0)
+        .await;
     drop(tunnels);
     for gauge in [
         "outrigger_cluster_connections_active",
@@ -137,7 +149,11 @@ async fn a_log_line_at_the_end_tells_of_the_tunnel() {
         let proxy = proxy(&upstream, up, &log).await;
         let (mut tunnel, _, _) = Tunnel::open(proxy.address(), downstream, &[("x-mine", "1")]).await;
         tunnel.say("hello").await;
-        assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), "", "it has not ended");
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap_or_default(),
+            "",
+            "it has not ended"
+        );
         tunnel.finish().await;
         tunnel.rest().await;
         drop(tunnel);
@@ -170,8 +186,14 @@ async fn an_http2_connection_carries_tunnels_and_requests_side_by_side() {
     }
     for stream in [3, 1, 5] {
         let text = format!("mine {stream}");
-        client.send(Frame::data(stream, text.clone(), false)).await.unwrap();
-        let frame = client.next_where(|frame| frame.kind == FrameKind::Data).await.unwrap();
+        client
+            .send(Frame::data(stream, text.clone(), false))
+            .await
+            .unwrap();
+        let frame = client
+            .next_where(|frame| frame.kind == FrameKind::Data)
+            .await
+            .unwrap();
         assert_eq!((frame.stream, &frame.payload[..]), (stream, text.as_bytes()));
     }
     // One of HTTP/1 shares the upstream's connection with them.
@@ -179,5 +201,8 @@ async fn an_http2_connection_carries_tunnels_and_requests_side_by_side() {
     other.send(super::opening("")).await;
     assert_eq!(other.head().await.status(), 101);
     super::say(&mut other, "hello").await;
-    assert_eq!(proxy.admin().metric("outrigger_cluster_connections_active").await, 1.0);
+    assert_eq!(
+        proxy.admin().metric("outrigger_cluster_connections_active").await,
+        1.0
+    );
 }

@@ -76,7 +76,10 @@ impl Tunnel {
     pub async fn send(&mut self, bytes: &str) {
         match self {
             Tunnel::Http1(client) => client.send(bytes).await,
-            Tunnel::Http2(client) => client.send(Frame::data(1, bytes.to_owned(), false)).await.unwrap(),
+            Tunnel::Http2(client) => client
+                .send(Frame::data(1, bytes.to_owned(), false))
+                .await
+                .unwrap(),
         }
     }
 
@@ -150,7 +153,12 @@ impl Tunnel {
 }
 
 fn reset_frame(stream: u32) -> Frame {
-    Frame::new(FrameKind::RstStream, 0, stream, code::CANCEL.to_be_bytes().to_vec())
+    Frame::new(
+        FrameKind::RstStream,
+        0,
+        stream,
+        code::CANCEL.to_be_bytes().to_vec(),
+    )
 }
 
 async fn rest_http1<S: Duplex>(wire: &mut Wire<S>) -> (String, End) {
@@ -223,7 +231,8 @@ impl Upstream {
         let book = Arc::new(Mutex::new(Book::default()));
         let shared = Arc::clone(&book);
         if http2 {
-            let server = FrameServer::start(move |connection, _| serve_http2(connection, then, Arc::clone(&shared)));
+            let server =
+                FrameServer::start(move |connection, _| serve_http2(connection, then, Arc::clone(&shared)));
             let server = server.await.unwrap();
             return Upstream {
                 address: server.address(),
@@ -245,7 +254,13 @@ impl Upstream {
 
     /// The last head that came.
     pub fn head(&self) -> Fields {
-        self.book.lock().unwrap().heads.last().expect("a head came").clone()
+        self.book
+            .lock()
+            .unwrap()
+            .heads
+            .last()
+            .expect("a head came")
+            .clone()
     }
 
     pub fn heads(&self) -> usize {
@@ -304,7 +319,11 @@ async fn serve_http1(mut script: Script, then: Then, book: Arc<Mutex<Book>>) -> 
     Ok(())
 }
 
-async fn serve_http2(mut connection: FrameConnection, then: Then, book: Arc<Mutex<Book>>) -> anyhow::Result<()> {
+async fn serve_http2(
+    mut connection: FrameConnection,
+    then: Then,
+    book: Arc<Mutex<Book>>,
+) -> anyhow::Result<()> {
     connection.greet(&[(setting::ENABLE_CONNECT_PROTOCOL, 1)]).await?;
     let mut heard: BTreeMap<u32, String> = BTreeMap::new();
     while let Some(frame) = connection.next().await? {
@@ -332,7 +351,9 @@ async fn serve_http2(mut connection: FrameConnection, then: Then, book: Arc<Mute
                         let length = frame.payload.len() as u32;
                         connection.send(Frame::window_update(0, length)).await?;
                         connection.send(Frame::window_update(stream, length)).await?;
-                        connection.send(Frame::data(stream, frame.payload.clone(), false)).await?;
+                        connection
+                            .send(Frame::data(stream, frame.payload.clone(), false))
+                            .await?;
                     }
                     _ => {}
                 }

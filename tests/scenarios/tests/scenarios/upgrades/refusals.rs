@@ -37,7 +37,11 @@ async fn what_is_not_on_the_list_is_served_without_over_http1_and_403_over_http2
             .peer_settings
             .as_ref()
             .and_then(|settings| settings.setting(setting::ENABLE_CONNECT_PROTOCOL));
-        assert_eq!(announced == Some(1), !(http == "upgrades: []" && !allowed), "{http} {forward}");
+        assert_eq!(
+            announced == Some(1),
+            !(http == "upgrades: []" && !allowed),
+            "{http} {forward}"
+        );
         if announced != Some(1) || allowed {
             continue;
         }
@@ -81,7 +85,10 @@ async fn of_several_protocols_the_first_allowed_is_asked_for() {
     say(&mut client, "hello").await;
     proxy
         .admin()
-        .wait_for_metric("outrigger_listener_upgrades_established_total{protocol=\"other\"}", 1.0)
+        .wait_for_metric(
+            "outrigger_listener_upgrades_established_total{protocol=\"other\"}",
+            1.0,
+        )
         .await;
 }
 
@@ -143,7 +150,10 @@ async fn what_follows_a_declined_upgrade_is_not_read_as_a_request() {
         .send(opening("") + "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n")
         .await;
     let response = client.response("GET").await;
-    assert_eq!((response.status(), response.field("connection")), (200, Some("close")));
+    assert_eq!(
+        (response.status(), response.field("connection")),
+        (200, Some("close"))
+    );
     assert!(client.is_closed().await);
     assert_eq!(upstream.request_count(), 1);
 }
@@ -153,7 +163,9 @@ async fn an_http2_upstream_that_declines_is_heard() {
     let upstream = FrameServer::start(|mut connection, _| async move {
         connection.greet(&[(setting::ENABLE_CONNECT_PROTOCOL, 1)]).await?;
         while let Ok(head) = connection.next_headers().await {
-            connection.send(Frame::response(head.stream, "404", false)).await?;
+            connection
+                .send(Frame::response(head.stream, "404", false))
+                .await?;
             connection.send(Frame::data(head.stream, "no", true)).await?;
         }
         Ok(())
@@ -167,7 +179,10 @@ async fn an_http2_upstream_that_declines_is_heard() {
         assert_eq!((response.status(), response.text().as_str()), (404, "no"));
     }
     let (mut tunnel, status, _) = Tunnel::open(proxy.address(), true, &[]).await;
-    assert_eq!((status, tunnel.rest().await), (404, ("no".to_owned(), End::Order)));
+    assert_eq!(
+        (status, tunnel.rest().await),
+        (404, ("no".to_owned(), End::Order))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,7 +201,10 @@ async fn an_http2_upstream_that_did_not_offer_it_is_not_asked() {
     }
     let admin = proxy.admin();
     admin
-        .wait_for_metric("outrigger_listener_upgrades_failed_total{protocol=\"websocket\"}", 2.0)
+        .wait_for_metric(
+            "outrigger_listener_upgrades_failed_total{protocol=\"websocket\"}",
+            2.0,
+        )
         .await;
     admin
         .wait_for_metric("outrigger_route_response_flags_total{flag=\"UPE\"}", 2.0)
@@ -197,7 +215,10 @@ async fn an_http2_upstream_that_did_not_offer_it_is_not_asked() {
 async fn a_wrong_answer_is_502_and_reaches_nobody() {
     let wrong = "HTTP/1.1 101 Switching Protocols\r\n";
     for (answer, asked_by_http2_only) in [
-        (format!("{wrong}connection: upgrade\r\nupgrade: other\r\n\r\n"), false),
+        (
+            format!("{wrong}connection: upgrade\r\nupgrade: other\r\n\r\n"),
+            false,
+        ),
         (
             format!("{wrong}connection: upgrade\r\nupgrade: websocket\r\nupgrade: other\r\n\r\n"),
             false,
@@ -239,7 +260,11 @@ async fn a_key_that_is_none_is_refused_where_the_answer_is_made_here() {
     let upstream = Upstream::start(true, Then::Echo).await;
     let proxy = super::translations::proxy(&upstream, true, "").await;
     let head = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n";
-    for key in ["", "sec-websocket-key: short\r\n", "sec-websocket-key: a\r\nsec-websocket-key: b\r\n"] {
+    for key in [
+        "",
+        "sec-websocket-key: short\r\n",
+        "sec-websocket-key: a\r\nsec-websocket-key: b\r\n",
+    ] {
         let mut client = Client::connect(proxy.address()).await;
         let response = client.exchange(format!("{head}{key}\r\n")).await;
         assert_eq!(response.status(), 400, "{key:?}");

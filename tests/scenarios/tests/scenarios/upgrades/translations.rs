@@ -26,27 +26,55 @@ async fn heads_say_the_same_in_the_other_version() {
         let (mut tunnel, status, answer) = Tunnel::open(proxy.address(), downstream, &more).await;
         let sent = upstream.head();
         let field = |name: &str| sent.get(name).map(String::as_str);
-        assert_eq!((field("x-mine"), field("origin")), (Some("1"), Some("http://test")));
+        assert_eq!(
+            (field("x-mine"), field("origin")),
+            (Some("1"), Some("http://test"))
+        );
         assert_eq!(
             (field("sec-websocket-version"), field("sec-websocket-protocol")),
             (Some("13"), Some("chat"))
         );
         if up {
-            assert_eq!((field(":method"), field(":protocol")), (Some("CONNECT"), Some("websocket")));
-            assert_eq!((field(":scheme"), field(":authority")), (Some("http"), Some("test")));
+            assert_eq!(
+                (field(":method"), field(":protocol")),
+                (Some("CONNECT"), Some("websocket"))
+            );
+            assert_eq!(
+                (field(":scheme"), field(":authority")),
+                (Some("http"), Some("test"))
+            );
             assert_eq!(field(":path"), Some("/chat?room=1"));
-            for name in ["connection", "upgrade", "sec-websocket-key", "host", "content-length"] {
+            for name in [
+                "connection",
+                "upgrade",
+                "sec-websocket-key",
+                "host",
+                "content-length",
+            ] {
                 assert_eq!(field(name), None, "{name}");
             }
         } else {
             assert_eq!(field("start"), Some("GET /chat?room=1 HTTP/1.1"));
-            assert_eq!((field("host"), field("connection")), (Some("test"), Some("upgrade")));
+            assert_eq!(
+                (field("host"), field("connection")),
+                (Some("test"), Some("upgrade"))
+            );
             assert!(field("upgrade").unwrap().eq_ignore_ascii_case("websocket"));
-            assert_eq!((field("content-length"), field("transfer-encoding")), (None, None));
-            assert_eq!(field("sec-websocket-key") == Some(KEY), !downstream, "{downstream}");
+            assert_eq!(
+                (field("content-length"), field("transfer-encoding")),
+                (None, None)
+            );
+            assert_eq!(
+                field("sec-websocket-key") == Some(KEY),
+                !downstream,
+                "{downstream}"
+            );
         }
         let field = |name: &str| answer.get(name).map(String::as_str);
-        assert_eq!((field("sec-websocket-protocol"), field("x-from")), (Some("chat"), Some("upstream")));
+        assert_eq!(
+            (field("sec-websocket-protocol"), field("x-from")),
+            (Some("chat"), Some("upstream"))
+        );
         if downstream {
             assert_eq!(status, 200);
             for name in ["connection", "upgrade", "sec-websocket-accept", "content-length"] {
@@ -54,7 +82,10 @@ async fn heads_say_the_same_in_the_other_version() {
             }
         } else {
             assert_eq!(status, 101);
-            assert_eq!((field("connection"), field("upgrade")), (Some("upgrade"), Some("WebSocket")));
+            assert_eq!(
+                (field("connection"), field("upgrade")),
+                (Some("upgrade"), Some("WebSocket"))
+            );
             assert_eq!(field("sec-websocket-accept"), Some(ACCEPT));
         }
         tunnel.say("hello").await;
@@ -74,7 +105,11 @@ async fn bytes_pass_both_ways_and_the_clients_end_leaves_the_other_way_open() {
             all.push_str(&text);
         }
         tunnel.finish().await;
-        assert_eq!(tunnel.rest().await, ("bye".to_owned(), End::Order), "{downstream} {up}");
+        assert_eq!(
+            tunnel.rest().await,
+            ("bye".to_owned(), End::Order),
+            "{downstream} {up}"
+        );
         assert_eq!(upstream.heard().await, (all, End::Order));
         let admin = proxy.admin();
         admin
@@ -83,7 +118,9 @@ async fn bytes_pass_both_ways_and_the_clients_end_leaves_the_other_way_open() {
         let class = if downstream { "2xx" } else { "1xx" };
         let series = format!("outrigger_route_requests_total{{code_class=\"{class}\"}}");
         admin.wait_for_metric(&series, 1.0).await;
-        admin.wait_for_metric("outrigger_cluster_requests_active", 0.0).await;
+        admin
+            .wait_for_metric("outrigger_cluster_requests_active", 0.0)
+            .await;
         admin
             .wait_for_metric("outrigger_route_request_bytes_total", 21_101.0)
             .await;
@@ -99,7 +136,11 @@ async fn the_upstreams_end_leaves_the_other_way_open() {
         let upstream = Upstream::start(up, Then::EndFirst).await;
         let proxy = proxy(&upstream, up, "").await;
         let (mut tunnel, _, _) = Tunnel::open(proxy.address(), downstream, &[]).await;
-        assert_eq!(tunnel.rest().await, ("all".to_owned(), End::Order), "{downstream} {up}");
+        assert_eq!(
+            tunnel.rest().await,
+            ("all".to_owned(), End::Order),
+            "{downstream} {up}"
+        );
         tunnel.send("late").await;
         tunnel.finish().await;
         assert_eq!(
@@ -118,7 +159,11 @@ async fn an_upstream_that_breaks_off_breaks_the_client_off() {
         let (mut tunnel, _, _) = Tunnel::open(proxy.address(), downstream, &[]).await;
         tunnel.send("go").await;
         let code = if downstream { code::CANCEL } else { RST };
-        assert_eq!(tunnel.rest().await, (String::new(), End::Reset(code)), "{downstream} {up}");
+        assert_eq!(
+            tunnel.rest().await,
+            (String::new(), End::Reset(code)),
+            "{downstream} {up}"
+        );
         proxy
             .admin()
             .wait_for_metric(
