@@ -149,6 +149,9 @@ model! {
     pub struct Runtime {
         /// Number of worker threads; none means one per available core.
         copy workers: Option<usize>,
+        /// The mark (`SO_MARK`) of sockets to upstreams, by which rules of the kernel know them; none: not marked. Needs
+        /// the capability CAP_NET_ADMIN. Never 0.
+        copy socket_mark: Option<u32>,
     }
 }
 

@@ -168,7 +168,10 @@ fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
     }
     let config = MeshConfig {
         admin,
-        runtime: runtime.unwrap_or(Runtime { workers: None }),
+        runtime: runtime.unwrap_or(Runtime {
+            workers: None,
+            socket_mark: None,
+        }),
         drain: drain.unwrap_or(Drain {
             grace: defaults::DRAIN_GRACE,
             timeout: defaults::DRAIN_TIMEOUT,
@@ -192,11 +195,11 @@ fn admin(reader: &mut Reader<'_>, node: &Node) -> Admin {
 }
 
 fn runtime(reader: &mut Reader<'_>, node: &Node) -> Runtime {
-    let workers = reader
-        .fields(node, &RUNTIME)
-        .and_then(|fields| fields.integer32(reader, "workers"));
+    let fields = reader.fields(node, &RUNTIME);
+    let mut number = |name| fields.as_ref().and_then(|fields| fields.integer32(reader, name));
     Runtime {
-        workers: workers.map(|workers| workers as usize),
+        workers: number("workers").map(|workers| workers as usize),
+        socket_mark: number("socket_mark"),
     }
 }
 

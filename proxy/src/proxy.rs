@@ -60,7 +60,7 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
-    /// A listening socket cannot be had.
+    /// A listening socket cannot be had, or sockets cannot be marked.
     #[error("{0}")]
     Bind(ApplyError),
     /// The sockets of a running process cannot be had, or the upgrade socket cannot.

@@ -81,11 +81,22 @@ pub(crate) static ADMIN: Shape = Shape::new(
 pub(crate) static RUNTIME: Shape = Shape::new(
     "runtime",
     "Settings read once, at start; changing them needs a restart.",
-    &[optional(
-        "workers",
-        Kind::Integer { min: 1, max: 1024 },
-        "Number of worker threads; one per available core if not given.",
-    )],
+    &[
+        optional(
+            "workers",
+            Kind::Integer { min: 1, max: 1024 },
+            "Number of worker threads; one per available core if not given.",
+        ),
+        optional(
+            "socket_mark",
+            Kind::Integer {
+                min: 1,
+                max: u32::MAX as u64,
+            },
+            "Mark (`SO_MARK`) of sockets to upstreams, by which the kernel's rules know them; not marked if not given. \
+             Needs the capability CAP_NET_ADMIN.",
+        ),
+    ],
 );
 
 pub(crate) static DRAIN: Shape = Shape::new(

@@ -29,6 +29,10 @@ pub fn to_yaml(config: &MeshConfig) -> String {
         Some(workers) => runtime.put("workers", number(workers as u64)),
         None => runtime.comment("workers: one per available core"),
     }
+    match config.runtime.socket_mark {
+        Some(mark) => runtime.put("socket_mark", number(mark.into())),
+        None => runtime.comment("socket_mark: none"),
+    }
     let mut document = Map::default();
     document.put(
         "admin",

@@ -4,6 +4,7 @@ use crate::accept;
 use crate::interception::OwnConnections;
 use crate::snapshot::{CompileFault, Compiler, Discovered, ListenerPolicy, Snapshot, SocketKey};
 use crate::sockets::{self, Bound, ListeningSocket};
+use crate::upstream::socket::check_mark;
 use crate::worker::{Command, HAND_OVER_QUEUE_MAX, Peer, Seed};
 use arc_swap::ArcSwap;
 use outrigger_config::MeshConfig;
@@ -50,6 +51,16 @@ pub enum ApplyError {
         listener: String,
         /// The address that was tried.
         address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Sockets cannot be given the mark that they are to have.
+    #[error(
+        "cannot mark sockets with {mark:#x} (`runtime.socket_mark`), which needs the capability CAP_NET_ADMIN: {source}"
+    )]
+    Mark {
+        /// The mark.
+        mark: u32,
         /// Why.
         source: io::Error,
     },
@@ -137,6 +148,7 @@ impl DataPlane {
         let empty = compiler
             .compile(config, discovered, None)
             .map_err(ApplyError::Compile)?;
+        let socket_mark = config_mark(&config)?;
         let count = options.workers.max(1);
         let (peers, hand_overs): (Vec<Peer>, Vec<_>) = (0..count)
             .map(|_| {
@@ -165,6 +177,7 @@ impl DataPlane {
                     peers: Arc::clone(&peers),
                     connection_ids: Arc::clone(&connection_ids),
                     own_connections: Arc::clone(&own_connections),
+                    socket_mark,
                     commands: receiver,
                     hand_overs,
                 };
@@ -444,4 +457,13 @@ impl Drop for DataPlane {
             }
         }
     }
+}
+
+/// The mark of sockets to upstreams, which can be set.
+fn config_mark(config: &MeshConfig) -> Result<Option<u32>, ApplyError> {
+    let mark = config.runtime().socket_mark();
+    if let Some(mark) = mark {
+        check_mark(mark).map_err(|source| ApplyError::Mark { mark, source })?;
+    }
+    Ok(mark)
 }

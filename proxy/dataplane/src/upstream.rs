@@ -4,6 +4,7 @@ pub(crate) mod connect;
 pub(crate) mod dial;
 pub(crate) mod http1;
 pub(crate) mod http2;
+pub(crate) mod socket;
 
 use crate::body::{BodyFrame, BodyLength};
 use crate::error::AttemptError;

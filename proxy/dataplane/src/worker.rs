@@ -92,6 +92,8 @@ pub(crate) struct Worker {
     pub(crate) pools: Pools,
     pub(crate) destinations: Destinations,
     pub(crate) ourselves: Ourselves,
+    /// The mark of sockets to upstreams.
+    pub(crate) socket_mark: Option<u32>,
     pub(crate) peers: Arc<[Peer]>,
     pub(crate) scratch: RefCell<Box<[u8]>>,
     snapshot: RefCell<Rc<LocalSnapshot>>,
@@ -318,6 +320,7 @@ pub(crate) struct Seed {
     pub(crate) peers: Arc<[Peer]>,
     pub(crate) connection_ids: Arc<AtomicU64>,
     pub(crate) own_connections: Arc<OwnConnections>,
+    pub(crate) socket_mark: Option<u32>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     pub(crate) hand_overs: mpsc::Receiver<HandOver>,
 }
@@ -341,6 +344,7 @@ async fn serve(seed: Seed) {
         peers,
         connection_ids,
         own_connections,
+        socket_mark,
         mut commands,
         mut hand_overs,
     } = seed;
@@ -349,6 +353,7 @@ async fn serve(seed: Seed) {
         pools: Pools::default(),
         destinations: Destinations::default(),
         ourselves: Ourselves::new(index, own_connections),
+        socket_mark,
         peers,
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
         snapshot: RefCell::new(Rc::new(LocalSnapshot(snapshot))),

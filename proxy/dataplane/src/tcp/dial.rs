@@ -5,6 +5,7 @@ use crate::io::Stream;
 use crate::pick::{self, NoEndpoint, Tried};
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::connect;
+use crate::upstream::socket::LocalEnd;
 use crate::worker::Worker;
 use outrigger_telemetry::{ClusterMetrics, DestinationRefusal, ResponseFlags};
 use outrigger_traffic::retry::AttemptFailure;
@@ -15,8 +16,6 @@ use std::sync::Arc;
 pub(crate) struct Dialled {
     stream: Stream,
     occupied: Occupied,
-    /// Our address on it.
-    pub(super) local: Option<SocketAddr>,
     pub(super) attempts: u32,
 }
 
@@ -32,6 +31,11 @@ impl Dialled {
         self.stream.peer_address().unwrap_or(known)
     }
 
+    /// Our address on it.
+    pub(super) fn local_address(&self) -> Option<SocketAddr> {
+        self.occupied.local.as_ref()?.address()
+    }
+
     /// The connection, to wait for what the endpoint says first.
     pub(crate) fn stream(&mut self) -> &mut Stream {
         &mut self.stream
@@ -43,6 +47,8 @@ pub(super) struct Occupied {
     endpoint: Arc<EndpointState>,
     metrics: Arc<ClusterMetrics>,
     worker: usize,
+    /// There once there is a connection.
+    local: Option<LocalEnd>,
 }
 
 impl Drop for Occupied {
@@ -113,17 +119,18 @@ impl Dial {
             cells.attempts.inc();
             endpoint.load.begin();
             cells.connections_active.inc();
-            let occupied = Occupied {
+            let mut occupied = Occupied {
                 endpoint: Arc::clone(&endpoint),
                 metrics: Arc::clone(&self.cluster.metrics),
                 worker: worker.index,
+                local: None,
             };
             let fault = match connect::connect_tcp(&self.cluster, &endpoint, worker).await {
                 Ok((stream, local)) => {
+                    occupied.local = Some(local);
                     return Ok(Dialled {
                         stream,
                         occupied,
-                        local,
                         attempts: self.tried.attempts(),
                     });
                 }

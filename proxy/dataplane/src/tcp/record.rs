@@ -61,7 +61,7 @@ impl Record {
 
     pub(super) fn connected(&mut self, dialled: &Dialled) {
         self.upstream = Some(dialled.address());
-        self.local = dialled.local;
+        self.local = dialled.local_address();
         self.attempts = dialled.attempts;
     }
 

@@ -4,13 +4,13 @@ use crate::accept::set_options;
 use crate::io::Stream;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::dial::dial;
+use crate::upstream::socket::LocalEnd;
 use crate::upstream::{Upstream, http1, http2};
 use crate::worker::Worker;
 use outrigger_config::model::UpstreamProtocol;
 use outrigger_telemetry::{ConnectionFailure, ConnectionProtocol};
 use outrigger_traffic::retry::AttemptFailure;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
@@ -67,7 +67,7 @@ pub(crate) async fn connect_tcp(
     cluster: &ClusterPolicy,
     endpoint: &Arc<EndpointState>,
     worker: &Worker,
-) -> Result<(Stream, Option<SocketAddr>), ConnectFault> {
+) -> Result<(Stream, LocalEnd), ConnectFault> {
     let tls = cluster.tls.as_ref().map(|tls| &tls.plain_config);
     let connecting = open(cluster, endpoint, worker, tls);
     counted(cluster, worker, connecting, |_| ConnectionProtocol::Tcp).await
@@ -76,7 +76,7 @@ pub(crate) async fn connect_tcp(
 /// A connection for one request, of which no pool knows.
 pub(crate) fn alone(
     stream: Stream,
-    local: Option<SocketAddr>,
+    local: LocalEnd,
     cluster: &ClusterPolicy,
     endpoint: &Arc<EndpointState>,
     worker: &Rc<Worker>,
@@ -125,16 +125,15 @@ async fn open(
     endpoint: &EndpointState,
     worker: &Worker,
     tls: Option<&Arc<rustls::ClientConfig>>,
-) -> Result<(Stream, Option<SocketAddr>), ConnectionFailure> {
-    let dialing = dial(endpoint.addresses(), worker.random());
-    let mut tcp = dialing.await.map_err(|error| {
+) -> Result<(Stream, LocalEnd), ConnectionFailure> {
+    let dialing = dial(endpoint.addresses(), worker);
+    let (mut tcp, local) = dialing.await.map_err(|error| {
         tracing::debug!(%error, endpoint = %endpoint.address_text, "cannot connect");
         match error.kind() {
             io::ErrorKind::ConnectionRefused => ConnectionFailure::Refused,
             _ => ConnectionFailure::Io,
         }
     })?;
-    let local = tcp.local_addr().ok();
     set_options(
         &tcp,
         cluster.config.tcp_keepalive().as_ref(),

@@ -2,6 +2,8 @@
 //!
 //! Whoever calls sets the time that all of it may take, by dropping it.
 
+use crate::upstream::socket::{self, LocalEnd};
+use crate::worker::Worker;
 use smallvec::SmallVec;
 use std::future::Future;
 use std::io;
@@ -21,18 +23,16 @@ pub(crate) const ADDRESSES_TRIED_MAX: usize = 10;
 /// The addresses in the order in which they are tried.
 type Order = SmallVec<[SocketAddr; ADDRESSES_TRIED_MAX]>;
 
-/// Connects to one of the addresses, all as good as each other; `random` (any 64 bits) says which of a family is first.
-/// The error is that of the attempt that failed last. Cancel safe: what is under way is given up.
-pub(crate) async fn dial(addresses: &[SocketAddr], random: u64) -> io::Result<TcpStream> {
+/// Connects to one of the addresses, all as good as each other: chance says which of a family is first. The error is that of the attempt that failed last. Cancel safe: what is under way is given up.
+pub(crate) async fn dial(addresses: &[SocketAddr], worker: &Worker) -> io::Result<(TcpStream, LocalEnd)> {
     match addresses {
-        [address] => connect(*address).await,
-        // Boxed: rare, and larger than all the rest of a connection's making.
-        several => Box::pin(race(order(several, random), connect)).await,
+        [address] => socket::connect(*address, worker).await,
+        several => {
+            let order = order(several, worker.random());
+            // Boxed: rare, and larger than all the rest of a connection's making.
+            Box::pin(race(order, |address| socket::connect(address, worker))).await
+        }
     }
-}
-
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    TcpStream::connect(address).await
 }
 
 /// The families in turn, IPv6 first (RFC 8305 section 4). Within a family the addresses go round from a random one, so

@@ -6,6 +6,7 @@ use crate::incoming::{Incoming, ReadError};
 use crate::io::Stream;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::tunnel::Raw;
+use crate::upstream::socket::LocalEnd;
 use crate::upstream::{ResponseStart, Wanted};
 use crate::worker::Worker;
 use crate::writer::Writer;
@@ -32,7 +33,7 @@ pub(crate) struct Connection {
     encoder: BodyEncoder,
     requests: u32,
     opened: Instant,
-    local: Option<SocketAddr>,
+    local: LocalEnd,
     /// Which of the endpoint's addresses it goes to, where it has several.
     peer: Option<SocketAddr>,
     /// When it became idle, and for how long it may stay so.
@@ -44,12 +45,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(
-        io: Stream,
-        local: Option<SocketAddr>,
-        cluster: &ClusterPolicy,
-        worker: usize,
-    ) -> Connection {
+    pub(crate) fn new(io: Stream, local: LocalEnd, cluster: &ClusterPolicy, worker: usize) -> Connection {
         let limits = Limits {
             head_bytes_max: u32::try_from(cluster.config.response_headers_bytes_max()).unwrap_or(u32::MAX),
             fields_max: u32::try_from(cluster.config.response_headers_count_max()).unwrap_or(u32::MAX),
@@ -254,7 +250,7 @@ impl Exchange {
     }
 
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
-        self.connection.as_ref()?.local
+        self.connection.as_ref()?.local.address()
     }
 
     fn is_reused(&self) -> bool {

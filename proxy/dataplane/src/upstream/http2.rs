@@ -8,6 +8,7 @@ use crate::http2::{Http2Receiver, Http2Sender, Keepalive, flush};
 use crate::io::Stream;
 use crate::snapshot::ClusterPolicy;
 use crate::tunnel::Http2Side;
+use crate::upstream::socket::LocalEnd;
 use crate::upstream::{ResponseStart, Wanted};
 use crate::worker::Worker;
 use bytes::Bytes;
@@ -42,7 +43,7 @@ pub(crate) struct Connection {
     active: Cell<usize>,
     requests: Cell<u32>,
     opened: Instant,
-    local: Option<SocketAddr>,
+    local: LocalEnd,
     /// Which of the endpoint's addresses it goes to, where it has several.
     peer: Option<SocketAddr>,
     idle_since: Cell<Instant>,
@@ -54,7 +55,7 @@ impl Connection {
     /// Greets the peer, waits for its settings and starts the driver.
     pub(crate) async fn open(
         io: Stream,
-        local: Option<SocketAddr>,
+        local: LocalEnd,
         cluster: &ClusterPolicy,
         worker: &Worker,
     ) -> io::Result<Rc<Connection>> {
@@ -265,7 +266,7 @@ impl Exchange {
     }
 
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
-        self.stream.0.local
+        self.stream.0.local.address()
     }
 
     pub(crate) fn send_head(

@@ -1,0 +1,58 @@
+//! A TCP connection to an upstream, with what every one of this process has: the mark by which rules of the kernel let
+//! it pass, and the note by which it is known should it come back.
+
+use crate::interception::OwnConnection;
+use crate::worker::Worker;
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use tokio::net::TcpStream;
+
+/// Our end of a connection to an upstream; kept for as long as the connection is open.
+#[derive(Debug)]
+pub(crate) struct LocalEnd {
+    address: Option<SocketAddr>,
+    _note: Option<OwnConnection>,
+}
+
+impl LocalEnd {
+    /// Our address, if the kernel told.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+}
+
+/// Connects. Cancel safe: what is under way is given up.
+pub(crate) async fn connect(address: SocketAddr, worker: &Worker) -> io::Result<(TcpStream, LocalEnd)> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking(),
+        Some(Protocol::TCP),
+    )?;
+    if let Some(mark) = worker.socket_mark {
+        socket.set_mark(mark)?;
+    }
+    match socket.connect(&address.into()) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
+        Err(error) => return Err(error),
+    }
+    // The kernel has chosen our address by now. It is noted before the other side can be: that may be ourselves.
+    let local = socket.local_addr().ok().and_then(|local| local.as_socket());
+    let local = LocalEnd {
+        address: local,
+        _note: local.and_then(|local| worker.ourselves.note(local, address)),
+    };
+    let stream = TcpStream::from_std(socket.into())?;
+    stream.writable().await?;
+    match stream.take_error()? {
+        None => Ok((stream, local)),
+        Some(error) => Err(error),
+    }
+}
+
+/// Fails if sockets cannot be given this mark.
+pub(crate) fn check_mark(mark: u32) -> io::Result<()> {
+    Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?.set_mark(mark)
+}
