@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::intercept::{self, InterceptCommand};
 use crate::{check, demo, explain, lifecycle};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -30,6 +31,9 @@ enum Command {
     Check(CheckArguments),
     /// Say which listener, filter chain, virtual host, route and cluster a request meets, and why no other.
     Explain(ExplainArguments),
+    /// Lead the connections of this network namespace to the proxy, by rules of the kernel.
+    #[command(subcommand)]
+    Intercept(InterceptCommand),
     /// Start an edge gateway with two built-in upstreams on loopback, and show what goes through it.
     Demo(DemoArguments),
     /// Print the JSON Schema of the configuration.
@@ -103,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => lifecycle::run(&arguments, logging),
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Intercept(command) => intercept::run(&command),
         Command::Demo(arguments) => demo::run(&arguments, logging),
         Command::Schema => {
             println!("{:#}", outrigger_config::json_schema());

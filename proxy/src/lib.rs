@@ -13,6 +13,7 @@ mod demo;
 mod discovery;
 mod explain;
 mod inheritance;
+mod intercept;
 mod lifecycle;
 mod logging;
 mod notify;

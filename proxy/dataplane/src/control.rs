@@ -145,10 +145,10 @@ impl DataPlane {
     ) -> Result<DataPlane, ApplyError> {
         let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&options.metrics)));
         let compiler = Compiler::new(Arc::clone(&options.metrics), Arc::clone(&sinks));
+        let socket_mark = config_mark(&config)?;
         let empty = compiler
             .compile(config, discovered, None)
             .map_err(ApplyError::Compile)?;
-        let socket_mark = config_mark(&config)?;
         let count = options.workers.max(1);
         let (peers, hand_overs): (Vec<Peer>, Vec<_>) = (0..count)
             .map(|_| {

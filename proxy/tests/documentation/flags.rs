@@ -4,7 +4,10 @@ use std::fmt::Write;
 use std::process::Command;
 
 /// Subcommands, in the order of the page.
-const COMMANDS: [&str; 5] = ["run", "check", "explain", "demo", "schema"];
+const COMMANDS: [&str; 6] = ["run", "check", "explain", "intercept", "demo", "schema"];
+
+/// Subcommands of `outrigger intercept`.
+const INTERCEPT_COMMANDS: [&str; 3] = ["apply", "remove", "show"];
 
 /// The whole page.
 pub(crate) fn page() -> String {
@@ -38,6 +41,14 @@ pub(crate) fn page() -> String {
             page,
             "\n## outrigger {command}\n\n```text\n{}```\n",
             help(&[command])
+        )
+        .unwrap();
+    }
+    for command in INTERCEPT_COMMANDS {
+        write!(
+            page,
+            "\n## outrigger intercept {command}\n\n```text\n{}```\n",
+            help(&["intercept", command])
         )
         .unwrap();
     }
