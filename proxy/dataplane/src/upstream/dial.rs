@@ -198,7 +198,9 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let good = listener.local_addr().unwrap();
         let refused = SocketAddr::new("::1".parse().unwrap(), good.port());
-        let stream = race(order(&[good, refused], 0), TcpStream::connect).await.unwrap();
+        let stream = race(order(&[good, refused], 0), TcpStream::connect)
+            .await
+            .unwrap();
         assert_eq!(stream.peer_addr().unwrap(), good);
     }
 }
