@@ -85,7 +85,7 @@ fn outbound(outbound: &Outbound) -> String {
     rules.push(format!("meta l4proto tcp redirect to :{}", outbound.to));
     chain(
         "outbound",
-        "type nat hook output priority dstnat; policy accept;",
+        "type nat hook output priority -100; policy accept;",
         &rules,
     )
 }

@@ -42,7 +42,7 @@ table inet outrigger {
         meta l4proto tcp redirect to :15006
     }
     chain outbound {
-        type nat hook output priority dstnat; policy accept;
+        type nat hook output priority -100; policy accept;
         meta skuid 1337 return
         oifname \"lo\" return
         meta l4proto tcp redirect to :15001
@@ -68,7 +68,7 @@ table inet outrigger {
         tcp dport { 80, 443, 8000-8099 } redirect to :15006
     }
     chain outbound {
-        type nat hook output priority dstnat; policy accept;
+        type nat hook output priority -100; policy accept;
         meta skuid 1337 return
         meta skgid { 1337, 1400 } return
         meta mark 0x1f return

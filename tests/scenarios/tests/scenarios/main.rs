@@ -16,6 +16,7 @@ mod http2_streams;
 mod http2_upstream;
 mod http2_windows;
 mod lifecycle;
+mod namespaces;
 mod programs;
 mod proxy_protocol;
 mod reload;

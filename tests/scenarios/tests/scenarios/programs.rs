@@ -15,7 +15,7 @@ mod upstreams;
 mod websockets;
 
 /// How long a program may take before its test fails.
-const PROGRAM_TIMEOUT: Duration = Duration::from_secs(120);
+pub(crate) const PROGRAM_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// True if all programs are there.
 ///
@@ -33,7 +33,7 @@ pub(crate) fn installed(programs: &[&str]) -> bool {
     allow_missing(&missing)
 }
 
-fn allow_missing(missing: &[&str]) -> bool {
+pub(crate) fn allow_missing(missing: &[&str]) -> bool {
     if missing.is_empty() {
         return true;
     }

@@ -147,6 +147,16 @@ fn connection_rates_have_a_burst() {
 }
 
 #[test]
+fn sockets_may_be_marked() {
+    let mark = |text: &str| {
+        let text = format!("{text}{}", with_chain("{tcp: {cluster: a}}"));
+        valid(&text).config.runtime().socket_mark()
+    };
+    assert_eq!(mark(""), None);
+    assert_eq!(mark("runtime: {socket_mark: 4294967295}\n"), Some(u32::MAX));
+}
+
+#[test]
 fn the_proxy_protocol_is_read_and_spoken() {
     let listener = |value: &str| {
         let text = with_chain("{tcp: {cluster: a}}").replace(
