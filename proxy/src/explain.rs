@@ -1,6 +1,8 @@
 //! `outrigger explain`: which listener, filter chain, virtual host, route and cluster a request meets, and why no
 //! other.
 
+mod policies;
+
 use crate::cli::{BAD_CONFIGURATION, ExplainArguments, RUNTIME_FAILURE};
 use crate::configuration::ConfigurationSource;
 use outrigger_config::MeshConfig;
@@ -218,11 +220,11 @@ fn explain(config: &MeshConfig, request: &Request, listener: Option<&str>) -> Re
         );
         return Ok((text, false));
     };
-    describe(
-        &mut text,
-        config,
-        routes.virtual_hosts()[virtual_host].routes()[route].action(),
-    );
+    let virtual_host = &routes.virtual_hosts()[virtual_host];
+    let route = &virtual_host.routes()[route];
+    if policies::describe(&mut text, config, virtual_host, route, &view) {
+        describe(&mut text, config, route.action());
+    }
     Ok((text, true))
 }
 

@@ -345,8 +345,7 @@ async fn attempt(
     request
         .record
         .upstream_answered(exchange.response.status, worker.now());
-    let target = Target { cluster, endpoint };
-    pass_on(request, exchange, context, taken, target, upstream, length).await?;
+    pass_on(request, exchange, context, taken, upstream, length).await?;
     cluster
         .metrics
         .worker(worker.index)
@@ -357,20 +356,12 @@ async fn attempt(
     Ok(())
 }
 
-/// Where an attempt goes.
-#[derive(Clone, Copy)]
-struct Target<'a> {
-    cluster: &'a Arc<ClusterPolicy>,
-    endpoint: &'a Arc<EndpointState>,
-}
-
 /// Passes a response on whose head is here.
 async fn pass_on(
     request: &mut Request<'_>,
     exchange: &mut Exchange<'_, '_>,
     context: &RequestContext<'_>,
     taken: Taken<'_>,
-    target: Target<'_>,
     mut upstream: Upstream,
     length: BodyLength,
 ) -> Result<(), Stop> {
@@ -380,10 +371,6 @@ async fn pass_on(
         return Err(Stop::Reply(LocalReply::ResponseTooLong));
     }
     respond::prepare(context, request, taken, &mut exchange.response);
-    if let Some(policy) = &taken.policy.session {
-        let fields = &mut exchange.response.fields;
-        session::finish(request, policy, target.cluster, target.endpoint, fields);
-    }
     // An answer of known length before the request's end does without the rest. One that streams may well wait for it:
     // what is left of the request when the response ends decides then.
     let wants_all = exchange.request_done() || length == BodyLength::Unknown;
@@ -415,8 +402,7 @@ async fn upgrading_attempt(
         let Attempted::Declined(upstream, length) = attempting.await? else {
             return Ok(());
         };
-        let target = Target { cluster, endpoint };
-        pass_on(request, exchange, context, taken, target, upstream, length).await?;
+        pass_on(request, exchange, context, taken, upstream, length).await?;
         let idle = exchange.stream_idle();
         exchange::flush(exchange.downstream, idle).await?;
         Ok(())

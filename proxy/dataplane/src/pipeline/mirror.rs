@@ -30,8 +30,8 @@ use std::task::{Context, Poll, ready};
 /// What is put behind the host's name, as Envoy does, so that a mirror's logs tell copies from requests.
 const SHADOW_SUFFIX: &str = "-shadow";
 
-/// What a kept piece of a body costs beside its bytes, so that many small ones count for what they are.
-const PIECE_OVERHEAD_BYTES: usize = 64;
+/// Pieces of a body that are kept; many small ones cost more than their bytes.
+const PIECES_MAX: usize = 1024;
 
 /// A request that is being copied, for one or more mirrors.
 pub(super) struct MirrorCopy {
@@ -147,9 +147,8 @@ impl MirrorCopy {
         if piece.is_empty() {
             return true;
         }
-        self.bytes += piece.len() + PIECE_OVERHEAD_BYTES;
-        // One piece may be as long as the limit.
-        if self.bytes > MIRROR_BODY_BYTES_MAX + PIECE_OVERHEAD_BYTES {
+        self.bytes += piece.len();
+        if self.bytes > MIRROR_BODY_BYTES_MAX || self.message.pieces.len() == PIECES_MAX {
             for target in &mut self.targets {
                 target.ticket.dropped = Some(MirrorDrop::BodyTooLong);
             }

@@ -106,6 +106,11 @@ impl Record {
         }
     }
 
+    /// The last attempt's endpoint.
+    pub(super) fn endpoint(&self) -> Option<&EndpointState> {
+        self.endpoint.as_deref()
+    }
+
     /// The address of the last attempt's endpoint.
     pub(super) fn upstream_host(&self) -> Option<&str> {
         self.endpoint

@@ -3,6 +3,7 @@
 use super::cors;
 use super::edits::edit_response;
 use super::sanitize::proxy_header;
+use super::session;
 use super::{Request, RequestContext, Taken, upgrade};
 use crate::body::BodyLength;
 use crate::reply::{Answer, LocalReply};
@@ -218,6 +219,9 @@ pub(super) fn prepare(
 ) {
     strip_hop_by_hop(&mut head.fields);
     finish_head(context, request, Some(taken), &mut head.fields);
+    if let Some(policy) = &taken.policy.session {
+        session::finish(context, request, policy, &mut head.fields);
+    }
 }
 
 fn finish_head(

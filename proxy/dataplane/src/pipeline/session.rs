@@ -3,7 +3,7 @@
 
 use super::{Request, RequestContext, Taken};
 use crate::pick::Wish;
-use crate::snapshot::{ClusterPolicy, ClusterSlot, EndpointState};
+use crate::snapshot::ClusterSlot;
 use outrigger_http1::{Fields, KnownName};
 use outrigger_telemetry::SessionCookieUse;
 use outrigger_traffic::{SessionKey, SessionPolicy};
@@ -68,12 +68,18 @@ fn find(context: &RequestContext<'_>, taken: Taken<'_>, key: SessionKey) -> Opti
 
 /// Adds the cookie of the endpoint that has answered, unless the client has it.
 pub(super) fn finish(
+    context: &RequestContext<'_>,
     request: &Request<'_>,
     policy: &SessionPolicy,
-    cluster: &ClusterPolicy,
-    endpoint: &EndpointState,
     fields: &mut Fields,
 ) {
+    let cluster = request
+        .record
+        .cluster
+        .and_then(|slot| context.snapshot.cluster(slot));
+    let (Some(cluster), Some(endpoint)) = (cluster, request.record.endpoint()) else {
+        return;
+    };
     let key = endpoint.session_key(cluster.config.name().as_str());
     // Where requests go where connections were meant for, a cookie has no say.
     if request.session.key == Some(key) || cluster.destinations.is_some() {

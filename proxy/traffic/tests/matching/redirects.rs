@@ -1,8 +1,12 @@
 //! Rewritten paths and redirects of real routes.
 
 use crate::tables::routes;
-use outrigger_config::model::{PathMatch, PathRewrite, Redirect, Route, RouteAction};
+use outrigger_config::model::{
+    EscapedSlashes, PathMatch, PathRewrite, Redirect, RepeatedSlashes, Route, RouteAction,
+};
+use outrigger_traffic::path::normalize;
 use outrigger_traffic::rewrite::{redirect_location, rewrite_path};
+use proptest::prelude::*;
 
 fn route(matches: &str, action: &str) -> Route {
     let configuration = routes(&format!(
@@ -32,6 +36,51 @@ fn every_match_of_a_pattern_is_replaced() {
     assert_eq!(rewritten("/v[0-9]+", "/api", "/v1/x/v22"), "/api/x/api");
     assert_eq!(rewritten("^/([^/]+)/([^/]+)", r"/\2/\1", "/a/b/c"), "/b/a/c");
     assert_eq!(rewritten("^/none$", "/x", "/a//b/%2F"), "/a//b/%2F");
+}
+
+fn moved(matched: &str, template: &str, path: &str) -> String {
+    let action = format!("forward: {{cluster: a, template_rewrite: '{template}'}}");
+    let route = route(&format!("{{template: '{matched}'}}"), &action);
+    let RouteAction::Forward(forward) = route.action() else {
+        panic!("a forward")
+    };
+    rewrite_path(
+        forward.path_rewrite().as_ref().expect("a rewrite"),
+        route.matches().path(),
+        path,
+    )
+}
+
+#[test]
+fn a_template_puts_segments_elsewhere_as_they_stand() {
+    assert_eq!(moved("/a/{x}/b/{y}", "/{y}/c/{x}/", "/a/1/b/2"), "/2/c/1/");
+    assert_eq!(moved("/a/{x}", "/b/{x}", "/a/%2F%20;="), "/b/%2F%20;=");
+    assert_eq!(moved("/{x}", "/", "/a"), "/");
+    assert_eq!(
+        moved("/{x}/{y}", "/{x}/{y}", "/{y}/{x}"),
+        "/{y}/{x}",
+        "nothing is replaced twice"
+    );
+}
+
+proptest! {
+    /// The compiled rewrite, and replacing names in the text one segment at a time; and the result is a path.
+    #[test]
+    fn templates_rewrite_as_a_reader_would(
+        segments in prop::collection::vec("[a-c%;=.~-]{1,4}", 3),
+        order in prop::collection::vec(0..3usize, 0..5),
+    ) {
+        let path = format!("/p/{}", segments.join("/"));
+        let normal = normalize(&path, EscapedSlashes::Keep, RepeatedSlashes::Keep);
+        prop_assume!(normal.is_ok_and(|normal| !normal.is_rewritten()));
+        let template: String = order.iter().map(|place| format!("/{{v{place}}}")).collect();
+        let template = format!("/q{template}");
+        let expected: String = order.iter().map(|place| format!("/{}", segments[*place])).collect();
+        let rewritten = moved("/p/{v0}/{v1}/{v2}", &template, &path);
+        prop_assert_eq!(&rewritten, &format!("/q{expected}"));
+        let again = normalize(&rewritten, EscapedSlashes::Keep, RepeatedSlashes::Keep);
+        prop_assert!(again.is_ok_and(|again| !again.is_rewritten()));
+    }
 }
 
 #[test]

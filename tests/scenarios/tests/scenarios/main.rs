@@ -3,6 +3,7 @@
 
 mod architecture;
 mod backpressure;
+mod cors;
 mod dns;
 mod edges;
 mod grpc;
@@ -16,12 +17,14 @@ mod http2_streams;
 mod http2_upstream;
 mod http2_windows;
 mod lifecycle;
+mod mirroring;
 mod namespaces;
 mod programs;
 mod proxy_protocol;
 mod reload;
 mod retries;
 mod routing;
+mod session_cookies;
 mod strictness_requests;
 mod strictness_responses;
 mod tls;

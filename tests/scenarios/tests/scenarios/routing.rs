@@ -3,3 +3,4 @@
 mod actions;
 mod limits;
 mod matching;
+mod templates;

@@ -2,7 +2,7 @@
 
 use super::super::exchange::{Exchange, Stop};
 use super::super::tunnel::{Held, Made};
-use super::super::{Request, RequestContext, Taken, respond, session};
+use super::super::{Request, RequestContext, Taken, respond};
 use super::{Upgrade, terminates};
 use crate::body::BodyLength;
 use crate::error::AttemptError;
@@ -118,9 +118,6 @@ async fn ask(
         return Ok((upstream, Some(length)));
     }
     respond::prepare(context, request, taken, &mut exchange.response);
-    if let Some(policy) = &taken.policy.session {
-        session::finish(request, policy, cluster, endpoint, &mut exchange.response.fields);
-    }
     upgrade.answer(&mut exchange.response, http2);
     Ok((upstream, None))
 }

@@ -2,6 +2,8 @@
 
 use outrigger_fixtures::Scripted;
 use outrigger_harness::{Client, Document, Proxy, wait_until};
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_over_the_limit_is_413_before_or_while_it_comes() {
@@ -55,6 +57,93 @@ async fn a_declared_length_over_the_limit_is_refused_without_waiting_for_it() {
     assert_eq!((response.status(), response.interim.len()), (413, 0));
     assert!(client.is_closed().await);
     assert_eq!(upstream.connections(), 0);
+}
+
+const TOO_LONG: &str = "outrigger_route_responses_too_long_total";
+
+fn at_most_10_bytes(upstream: &Scripted) -> Document {
+    Document::to(&[upstream.address()]).route("response_body_max: 10B")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_announces_too_much_is_502() {
+    let with_length = |bytes: usize| {
+        let body = "x".repeat(bytes);
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n{body}")
+    };
+    let only_head = "HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n".to_owned();
+    for (response, method, status) in [
+        (with_length(10), "GET", 200),
+        (with_length(11), "GET", 502),
+        (only_head, "HEAD", 200),
+    ] {
+        let upstream = Scripted::answering(response.clone()).await;
+        let proxy = Proxy::start(at_most_10_bytes(&upstream)).await;
+        let mut client = Client::connect(proxy.address()).await;
+        let response = client
+            .exchange(format!("{method} / HTTP/1.1\r\nhost: a\r\n\r\n"))
+            .await;
+        assert_eq!(response.status(), status, "{response:?}");
+        let refused = f64::from(u8::from(status == 502));
+        let admin = proxy.admin();
+        admin
+            .wait_for_metric(&format!("{TOO_LONG}{{result=\"refused\"}}"), refused)
+            .await;
+        admin
+            .wait_for_metric("outrigger_route_response_flags_total{flag=\"UPE\"}", refused)
+            .await;
+        if status == 502 {
+            assert_eq!(response.text(), "upstream response too large\n");
+            assert_eq!(
+                client.fetch("/", "").await.status(),
+                502,
+                "the connection goes on"
+            );
+        }
+        assert_eq!(
+            upstream.request_count(),
+            1 + usize::from(status == 502),
+            "no retry"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_turns_out_too_long_is_cut() {
+    for (second, is_whole) in [("56789", true), ("567890", false)] {
+        let seen = Arc::new(Notify::new());
+        let wait = Arc::clone(&seen);
+        let upstream = Scripted::start(move |mut script| {
+            let wait = Arc::clone(&wait);
+            async move {
+                script.request().await?;
+                script
+                    .send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n01234\r\n")
+                    .await?;
+                wait.notified().await;
+                let rest = format!("{:x}\r\n{second}\r\n0\r\n\r\n", second.len());
+                script.send(rest).await?;
+                script.until_closed().await
+            }
+        })
+        .await;
+        let proxy = Proxy::start(at_most_10_bytes(&upstream)).await;
+        let mut client = Client::connect(proxy.address()).await;
+        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let head = client.head().await;
+        assert_eq!(head.status(), 200);
+        seen.notify_one();
+        let body = client.body(&head).await;
+        assert_eq!(body.is_ok(), is_whole, "{second}");
+        let cut = f64::from(u8::from(!is_whole));
+        let admin = proxy.admin();
+        admin
+            .wait_for_metric(&format!("{TOO_LONG}{{result=\"cut\"}}"), cut)
+            .await;
+        admin
+            .wait_for_metric("outrigger_route_response_flags_total{flag=\"UPE\"}", cut)
+            .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
