@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 mod curl;
+mod dns;
 mod load;
 mod proxy_protocol;
 mod reload;
