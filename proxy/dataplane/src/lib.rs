@@ -11,6 +11,7 @@
 mod accept;
 mod auto;
 mod body;
+pub mod compression;
 mod connection;
 mod control;
 mod error;
