@@ -3,7 +3,7 @@
 //! 1. **begin**: count it, note when.
 //! 2. **sanitize** ([`sanitize`]): normalize the path; drop hop-by-hop fields; replace what an untrusted client must
 //!    not say.
-//! 3. **match** ([`decide`]): virtual host, route, action.
+//! 3. **match** ([`decide`]): virtual host, route, action. Some virtual hosts answer before any route ([`edge`]).
 //! 4. **act**: a CORS preflight ([`cors`]), a redirect or a direct response ([`respond`]) is answered, or attempts are
 //!    made at an upstream ([`forward`]), each of which picks an endpoint, takes a pooled connection, sends, and
 //!    classifies what came ([`exchange`]); [`mirror`] sends copies elsewhere.
@@ -12,6 +12,7 @@
 //! The whole request is served by one snapshot, taken at its start.
 
 mod cors;
+mod edge;
 mod edits;
 mod exchange;
 mod forward;
@@ -31,14 +32,15 @@ use crate::head::is_grpc;
 use crate::refusals;
 use crate::reply::LocalReply;
 use crate::server::Downstream;
-use crate::snapshot::{ChainPolicy, RoutePolicy};
+use crate::snapshot::{ChainPolicy, EdgePolicy, RoutePolicy};
 use crate::worker::{LocalSnapshot, Worker};
 use cors::CrossOrigin;
 use edits::Known;
 use outrigger_config::model::{self, RouteAction};
 use outrigger_http1::{KnownName, Method, RequestHead};
 use outrigger_telemetry::{ListenerCells, UpgradeProtocol};
-use outrigger_traffic::{Found, RequestView};
+use outrigger_traffic::edge::EdgeAnswer;
+use outrigger_traffic::{Found, RequestView, forwarded};
 use record::Record;
 use session::Session;
 use std::rc::Rc;
@@ -101,6 +103,8 @@ struct Request<'r> {
     upgrade: Option<Box<Upgrade>>,
     /// The tunnel that it has become.
     made: Option<Box<Made>>,
+    /// The edge policy of its virtual host.
+    edge: Option<&'r EdgePolicy>,
     /// The path by which the route was found, where a header value names a part of it.
     matched_path: Option<Box<str>>,
     /// An allowed origin other than the server's.
@@ -138,17 +142,19 @@ pub(crate) async fn serve(
         record,
         upgrade,
         made: None,
+        edge: None,
         matched_path: None,
         cross_origin: None,
         session: Session::default(),
     };
     let chain = context.chain();
-    if request.record.is_logged() || chain.http().routes.names_clients {
-        let hops = chain.http().options.xff_num_trusted_hops();
-        request.record.client = sanitize::trusted_client(&request.head.fields, hops);
+    let hops = trusted_hops(context);
+    if hops > 0 && (request.record.is_logged() || chain.http().routes.asks_for_clients) {
+        let told = request.head.fields.get_all(KnownName::XForwardedFor);
+        request.record.client = forwarded::client(told, hops);
     }
     let metrics;
-    match sanitize::sanitize(context, request.head) {
+    match sanitize::sanitize(context, request.head, hops) {
         Err(reply) => {
             metrics = &chain.http().routes.unmatched;
             if let LocalReply::BadPath { reason } = reply {
@@ -159,13 +165,17 @@ pub(crate) async fn serve(
             }
             respond::local(&mut request, downstream, context, None, reply).await;
         }
-        Ok(()) => match decide(chain, request.head) {
-            None => {
+        Ok(sent) => match decide(context, chain, &mut request, sent.as_deref()) {
+            Decision::Edge(answer) => {
+                metrics = &chain.http().routes.unmatched;
+                edge::send(&mut request, downstream, context, answer).await;
+            }
+            Decision::NoRoute => {
                 metrics = &chain.http().routes.unmatched;
                 let reply = unrouted(&request, context);
                 respond::local(&mut request, downstream, context, None, reply).await;
             }
-            Some(taken) => {
+            Decision::Route(taken) => {
                 metrics = &taken.policy.metrics;
                 request.record.take_route(taken.virtual_host, taken.route);
                 if taken.policy.names_path {
@@ -234,6 +244,7 @@ pub(crate) async fn refuse(
         record,
         upgrade: None,
         made: None,
+        edge: None,
         matched_path: None,
         cross_origin: None,
         session: Session::default(),
@@ -252,16 +263,57 @@ pub(crate) async fn refuse(
     request.record.finish(context, metrics, request.head);
 }
 
-/// The route that takes the request.
-fn decide<'s>(chain: &'s ChainPolicy, head: &RequestHead) -> Option<Taken<'s>> {
-    let Found::Route { virtual_host, route } = chain.http().routes.table.find(&HeadView(head)) else {
-        return None;
+/// How many proxies in front are trusted. With the PROXY protocol the peer is the one that it names: who wrote the
+/// request, where the load balancer only passed it on (so it is in Envoy).
+fn trusted_hops(context: &RequestContext<'_>) -> u32 {
+    let options = &context.chain().http().options;
+    match options.xff_num_trusted_hops() {
+        0 => 0,
+        hops => {
+            let peer = context.ends().remote.ip().to_canonical();
+            forwarded::trusted_hops(hops, options.trusted_proxies(), peer)
+        }
+    }
+}
+
+/// What becomes of a request.
+enum Decision<'s> {
+    /// Its virtual host answers before any route.
+    Edge(EdgeAnswer),
+    /// Nothing takes it.
+    NoRoute,
+    /// This route takes it.
+    Route(Taken<'s>),
+}
+
+/// Decides what becomes of the request, and remembers its virtual host's edge policy. `sent`: the target as it was sent,
+/// if it is another now.
+fn decide<'s>(
+    context: &RequestContext<'_>,
+    chain: &'s ChainPolicy,
+    request: &mut Request<'s>,
+    sent: Option<&str>,
+) -> Decision<'s> {
+    let routes = &chain.http().routes;
+    let (virtual_host, route) = match routes.table.find(&HeadView(request.head)) {
+        Found::NoVirtualHost => return Decision::NoRoute,
+        Found::NoRoute { virtual_host } => (virtual_host, None),
+        Found::Route { virtual_host, route } => (virtual_host, Some(route)),
     };
-    let model = &chain.http().routes.config.virtual_hosts()[virtual_host];
-    Some(Taken {
-        virtual_host: model,
-        route: &model.routes()[route],
-        policy: &chain.http().routes.virtual_hosts[virtual_host][route],
+    let policy = &routes.virtual_hosts[virtual_host];
+    if let Some(edge) = &policy.edge {
+        request.edge = Some(edge);
+        if let Some(answer) = edge::answer(context, request, edge, sent) {
+            return Decision::Edge(answer);
+        }
+    }
+    let model = &routes.config.virtual_hosts()[virtual_host];
+    route.map_or(Decision::NoRoute, |route| {
+        Decision::Route(Taken {
+            virtual_host: model,
+            route: &model.routes()[route],
+            policy: &policy.routes[route],
+        })
     })
 }
 

@@ -2,6 +2,7 @@
 //! or of the upstream becomes.
 
 use crate::refusals;
+use outrigger_config::model::defaults::MAINTENANCE_STATUS;
 use outrigger_telemetry::ResponseFlags;
 use outrigger_traffic::retry::AttemptFailure;
 
@@ -10,6 +11,7 @@ mod grpc {
     pub(super) const UNKNOWN: u8 = 2;
     pub(super) const DEADLINE_EXCEEDED: u8 = 4;
     pub(super) const RESOURCE_EXHAUSTED: u8 = 8;
+    pub(super) const FAILED_PRECONDITION: u8 = 9;
     pub(super) const UNIMPLEMENTED: u8 = 12;
     pub(super) const INTERNAL: u8 = 13;
     pub(super) const UNAVAILABLE: u8 = 14;
@@ -53,6 +55,12 @@ pub(crate) enum LocalReply {
     ConnectRefused,
     /// An extended CONNECT to a protocol that is not allowed.
     UpgradeRefused,
+    /// The request should have come by HTTPS, and its client follows no redirect.
+    HttpsRequired,
+    /// The request names no host, and its answer would have to.
+    HostMissing,
+    /// The virtual host is down for maintenance.
+    Maintenance,
 }
 
 /// What is sent and noted for a local reply.
@@ -156,6 +164,23 @@ impl LocalReply {
                 "upgrade_failed",
                 "this protocol is not allowed here\n",
             ),
+            LocalReply::HttpsRequired => Answer {
+                // A client that tries again gets the same: it must be told otherwise first.
+                grpc_status: grpc::FAILED_PRECONDITION,
+                ..Answer::new(
+                    403,
+                    ResponseFlags::NONE,
+                    "https_required",
+                    "HTTPS is required here\n",
+                )
+            },
+            LocalReply::HostMissing => Answer::new(400, ResponseFlags::DPE, "host_missing", "bad request\n"),
+            LocalReply::Maintenance => Answer::new(
+                MAINTENANCE_STATUS,
+                ResponseFlags::NONE,
+                "maintenance",
+                "down for maintenance\n",
+            ),
             LocalReply::Attempt {
                 failure,
                 detail,
@@ -256,6 +281,9 @@ mod tests {
             (LocalReply::BadPath { reason: "x" }, 400, grpc::INTERNAL),
             (LocalReply::ConnectRefused, 405, grpc::UNKNOWN),
             (LocalReply::UpgradeRefused, 403, grpc::UNKNOWN),
+            (LocalReply::HttpsRequired, 403, grpc::FAILED_PRECONDITION),
+            (LocalReply::HostMissing, 400, grpc::INTERNAL),
+            (LocalReply::Maintenance, 503, grpc::UNAVAILABLE),
         ];
         for (reply, status, grpc_status) in replies {
             let answer = reply.answer();

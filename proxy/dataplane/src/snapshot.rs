@@ -4,8 +4,11 @@
 //! Nothing here is looked up by name per request: routes hold slots of clusters, connections hold slots of chains.
 
 mod compile;
+mod edge;
 
 pub use compile::{CompileFault, Compiler};
+
+pub(crate) use edge::{EdgePolicy, MaintenancePolicy, PagePolicy, VirtualHostPolicy};
 
 /// What discovery found, by cluster. A cluster that is not named keeps what it had.
 pub type Discovered = foldhash::HashMap<Name, EndpointSet>;
@@ -370,11 +373,11 @@ pub(crate) struct RoutesPolicy {
     pub(crate) config: Arc<model::RouteConfiguration>,
     pub(crate) table: RouteTable,
     /// Indices as in the model.
-    pub(crate) virtual_hosts: Vec<Arc<[RoutePolicy]>>,
+    pub(crate) virtual_hosts: Vec<VirtualHostPolicy>,
     /// Clusters of routes that have a session cookie.
     pub(crate) session_clusters: Box<[ClusterSlot]>,
-    /// Some header value names the client's address.
-    pub(crate) names_clients: bool,
+    /// Some policy, or some header value, asks for the client's address.
+    pub(crate) asks_for_clients: bool,
     /// Some route allows upgrades of its own.
     pub(crate) allows_upgrades: bool,
     /// Counts of requests that no route took.

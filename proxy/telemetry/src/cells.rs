@@ -7,9 +7,7 @@ use crate::cell::labelled::{CounterBy, FlagCounters, RefusalCounters};
 use crate::cell::{Counter, Gauge, Histogram, Series, SharedCounter, SharedGauge};
 use crate::flags::ResponseFlags;
 use crate::labels::{
-    CodeClass, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
-    DestinationRefusal, Detected, HttpProtocol, MirrorDrop, ResolutionOutcome, RetryReason, SessionCookieUse,
-    SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
+    CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin, DestinationRefusal, Detected, EdgeAnswerKind, HttpProtocol, MirrorDrop, NotCompressed, ResolutionOutcome, RetryReason, SessionCookieUse, SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
@@ -123,6 +121,19 @@ cells! {
         tunnels_active: Gauge = "outrigger_listener_tunnels_active",
         /// Tunnels that ended, by reason.
         tunnels_ended: CounterBy<TunnelEnd, { TunnelEnd::COUNT }> = "outrigger_listener_tunnels_ended_total",
+        /// Requests answered by edge policy in place of a route, and local replies that became error pages.
+        edge_answers: CounterBy<EdgeAnswerKind, { EdgeAnswerKind::COUNT }> =
+            "outrigger_listener_edge_answers_total",
+        /// Responses compressed, by content coding.
+        compressed_responses: CounterBy<Coding, { Coding::COUNT }> =
+            "outrigger_listener_compressed_responses_total",
+        /// Bytes of response bodies that were compressed.
+        compression_input_bytes: Counter = "outrigger_listener_compression_input_bytes_total",
+        /// Bytes that became of them.
+        compression_output_bytes: Counter = "outrigger_listener_compression_output_bytes_total",
+        /// Responses that were not compressed where the filter chain compresses, by reason.
+        not_compressed_responses: CounterBy<NotCompressed, { NotCompressed::COUNT }> =
+            "outrigger_listener_not_compressed_responses_total",
         /// Bytes read from downstream connections, after TLS.
         bytes_received: Counter = "outrigger_listener_received_bytes_total",
         /// Bytes written to downstream connections, before TLS.

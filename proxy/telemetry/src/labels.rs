@@ -188,6 +188,54 @@ labels! {
         Drain = "drain",
     }
 
+    /// What the proxy answered in place of a route, or of a local reply, because a virtual host's edge policy says so.
+    pub enum EdgeAnswerKind = "answer" {
+        /// A redirect to HTTPS.
+        HttpsRedirect = "https_redirect",
+        /// A refusal of what cannot be redirected to HTTPS.
+        HttpsRequired = "https_required",
+        /// The maintenance page.
+        Maintenance = "maintenance",
+        /// A page in place of a local reply.
+        ErrorPage = "error_page",
+    }
+
+    /// The coding that a response was compressed by.
+    pub enum Coding = "coding" {
+        /// gzip.
+        Gzip = "gzip",
+        /// Brotli.
+        Brotli = "br",
+        /// Zstandard.
+        Zstd = "zstd",
+    }
+
+    /// Why a response was not compressed on a filter chain that compresses.
+    pub enum NotCompressed = "reason" {
+        /// Its route turns compression off.
+        Route = "route",
+        /// Its status, or that of its request's method, is of no kind that is compressed; or it has no body.
+        Status = "status",
+        /// It is a part of something (206, or a content-range).
+        Range = "range",
+        /// It has a content coding already.
+        ContentEncoding = "content_encoding",
+        /// Its media type is not listed.
+        ContentType = "content_type",
+        /// It says that it must not be changed.
+        NoTransform = "no_transform",
+        /// It says its own digest.
+        Digest = "digest",
+        /// It is too short.
+        TooShort = "too_short",
+        /// The client speaks HTTP/1.0.
+        Http10 = "http_1_0",
+        /// The client accepts no coding that is configured, or likes none of them better.
+        NotAccepted = "not_accepted",
+        /// The worker has as many encoders as it may.
+        Memory = "memory",
+    }
+
     /// Why a connection to an endpoint could not be made.
     pub enum ConnectionFailure = "reason" {
         /// Refused by the endpoint.

@@ -7,6 +7,8 @@
 //!
 //! * [`RouteTable`]: virtual hosts and routes, found in time that does not grow with their number.
 //! * [`Balancer`], [`EndpointLoad`], [`pick_cluster`], [`falls_within`]: endpoints, weighted clusters, shares.
+//! * [`forwarded`], [`edge`]: what is believed of proxies in front, and what is answered before any route.
+//! * [`content_coding`]: which responses are compressed, and how.
 //! * [`retry`]: the default retry and the [`RetryBudget`].
 //! * [`TokenBucket`]: how often something may happen.
 //! * [`path`]: normalization of request paths, before anything is matched.
@@ -16,7 +18,10 @@
 //! * [`header_value`]: header values that are put together from what is known of a request.
 
 mod balancing;
+pub mod content_coding;
 mod cors;
+pub mod edge;
+pub mod forwarded;
 pub mod header_value;
 mod pace;
 pub mod path;

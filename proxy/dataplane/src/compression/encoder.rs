@@ -11,11 +11,11 @@ use zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, ResetDirective};
 
 /// Room that is made for output at a time.
 const OUTPUT_BYTES: usize = 8 * 1024;
-/// Deflate's largest window, 32 KiB; beside it zlib holds hash chains and symbols.
+/// Deflate's largest window, 32 KiB.
 const GZIP_WINDOW_BITS: u8 = 15;
-/// Brotli's window of 256 KiB: what is usual for content that is compressed as it is sent; the format's 16 MiB would be
-/// held by both ends.
-const BROTLI_WINDOW_BITS_MAX: u32 = 18;
+/// Brotli's window of 64 KiB: larger ones gained little on pages and documents, and each bit doubles what is held; the
+/// format's 16 MiB would be held by both ends.
+const BROTLI_WINDOW_BITS_MAX: u32 = 16;
 /// The least that Brotli's format has.
 const BROTLI_WINDOW_BITS_MIN: u32 = 10;
 /// Brotli compresses when it has this much, and at a flush: its least, so that one call never takes long.
@@ -55,6 +55,20 @@ impl Encoder {
             CompressionAlgorithm::Brotli(quality) => Kind::Brotli(Box::new(Brotli::new(quality, length))),
             CompressionAlgorithm::Zstd(level) => Kind::Zstd(zstd(level, length)?),
         }))
+    }
+
+    /// What an encoder holds at most, in bytes, as measured with a mebibyte of text, and rounded up.
+    pub fn memory_bytes(algorithm: CompressionAlgorithm) -> usize {
+        const KIB: usize = 1024;
+        match algorithm {
+            CompressionAlgorithm::Gzip(_) => 384 * KIB,
+            CompressionAlgorithm::Brotli(0 | 1) => 256 * KIB,
+            CompressionAlgorithm::Brotli(2..=4) => 2048 * KIB,
+            CompressionAlgorithm::Brotli(5..=9) => 4096 * KIB,
+            CompressionAlgorithm::Brotli(_) => 8192 * KIB,
+            CompressionAlgorithm::Zstd(..=5) => 1536 * KIB,
+            CompressionAlgorithm::Zstd(_) => 2560 * KIB,
+        }
     }
 
     /// The name of its content coding.
@@ -141,6 +155,8 @@ fn zstd(level: u32, length: Option<u64>) -> Result<CCtx<'static>, EncodeError> {
     for parameter in [
         CParameter::CompressionLevel(level),
         CParameter::WindowLog(ZSTD_WINDOW_BITS),
+        // Else tables of up to 80 MiB are made for a body of unknown length, however small the window.
+        CParameter::SrcSizeHint(1 << ZSTD_WINDOW_BITS),
     ] {
         context.set_parameter(parameter).map_err(fault)?;
     }
@@ -177,10 +193,6 @@ impl Brotli {
             (Parameter::BROTLI_PARAM_LGBLOCK, BROTLI_BLOCK_BITS),
         ] {
             state.set_parameter(parameter, value);
-        }
-        if let Some(length) = length {
-            let hint = u32::try_from(length).unwrap_or(u32::MAX);
-            state.set_parameter(Parameter::BROTLI_PARAM_SIZE_HINT, hint);
         }
         Brotli(state)
     }
@@ -223,5 +235,32 @@ impl Brotli {
 impl Drop for Brotli {
     fn drop(&mut self) {
         BrotliEncoderDestroyInstance(&mut self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zstd_holds_no_more_than_is_said() {
+        let text: Vec<u8> = (0..40_000u32)
+            .flat_map(|number| (number * 7919).to_string().into_bytes())
+            .collect();
+        for level in [1, 3, 5, 6, 9, 12, 16, 19] {
+            for length in [None, Some(text.len() as u64)] {
+                let mut encoder = Encoder::new(CompressionAlgorithm::Zstd(level), length).unwrap();
+                encoder.push(&text, &mut Vec::new()).unwrap();
+                let Kind::Zstd(context) = &encoder.0 else {
+                    unreachable!()
+                };
+                let said = Encoder::memory_bytes(CompressionAlgorithm::Zstd(level));
+                assert!(
+                    context.sizeof() <= said,
+                    "{level} {length:?}: {}",
+                    context.sizeof()
+                );
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Responses that come from here: local replies, redirects, direct responses; and what every response goes through.
 
 use super::cors;
+use super::edge;
 use super::edits::edit_response;
 use super::sanitize::proxy_header;
 use super::session;
@@ -11,6 +12,7 @@ use crate::server::Downstream;
 use bytes::Bytes;
 use outrigger_config::model::{DirectResponse, Redirect};
 use outrigger_http1::{Fields, KnownName, Method, ResponseHead, strip_hop_by_hop};
+use outrigger_telemetry::EdgeAnswerKind;
 use outrigger_traffic::rewrite::redirect_location;
 use std::future::poll_fn;
 use std::task::{Poll, ready};
@@ -32,24 +34,27 @@ pub(super) async fn local(
     let mut head = ResponseHead::new();
     let body = if request.grpc {
         grpc_head(&mut head, &answer);
-        ""
+        Bytes::new()
+    } else if let Some(page) = edge::page(request, reply, answer.status) {
+        if reply != LocalReply::Maintenance {
+            edge::count(context, EdgeAnswerKind::ErrorPage);
+        }
+        head.status = page.status.unwrap_or(answer.status);
+        head.fields
+            .push_known(KnownName::ContentType, page.content_type.as_bytes());
+        page.body.clone()
     } else {
         head.status = answer.status;
         head.fields.push_known(KnownName::ContentType, b"text/plain");
-        answer.body
+        Bytes::from_static(answer.body.as_bytes())
     };
+    if reply == LocalReply::Maintenance {
+        edge::maintenance_fields(request, &mut head.fields);
+    }
     if answer.flags.contains(outrigger_telemetry::ResponseFlags::UO) {
         head.fields.push(b"x-envoy-overloaded", b"true");
     }
-    send(
-        request,
-        downstream,
-        context,
-        taken,
-        head,
-        Bytes::from_static(body.as_bytes()),
-    )
-    .await;
+    send(request, downstream, context, taken, head, body).await;
 }
 
 /// A gRPC response that consists of its trailers (gRPC's `PROTOCOL-HTTP2.md`, "Trailers-Only").
@@ -245,5 +250,8 @@ fn finish_head(
         if let Some(policy) = &taken.policy.cors {
             cors::finish(policy, request.cross_origin.as_ref(), fields);
         }
+    }
+    if let Some(hsts) = request.edge.and_then(|edge| edge.hsts.as_ref()) {
+        edge::strict_transport_security(request, hsts, fields);
     }
 }

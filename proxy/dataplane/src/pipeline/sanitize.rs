@@ -5,40 +5,34 @@ use super::{RequestContext, drop_expectation};
 use crate::reply::LocalReply;
 use outrigger_config::model::ProxyHeader;
 use outrigger_http1::{Fields, KnownName, RequestHead, TargetForm, strip_hop_by_hop};
-use std::net::IpAddr;
 
 /// Header name prefixes that only this proxy and its kind may set.
 const RESERVED_PREFIXES: [&[u8]; 2] = [b"x-envoy-", b"x-outrigger-"];
 
-/// The client, as told by `x-forwarded-for` through the number of proxies that are trusted: the last entry but
-/// `hops - 1`, since each proxy appends the address that it saw (Envoy's `xff_num_trusted_hops`).
-pub(super) fn trusted_client(fields: &Fields, hops: u32) -> Option<IpAddr> {
-    let back = usize::try_from(hops).ok()?.checked_sub(1)?;
-    let mut entries = Vec::new();
-    for value in fields.get_all(KnownName::XForwardedFor) {
-        entries.extend(std::str::from_utf8(value).ok()?.split(',').map(str::trim));
-    }
-    entries.iter().rev().nth(back)?.parse().ok()
-}
-
-/// Sanitizes the head in place.
-pub(super) fn sanitize(context: &RequestContext<'_>, head: &mut RequestHead) -> Result<(), LocalReply> {
+/// Sanitizes the head in place; `hops` trusted proxies stand in front. Gives back the target as it was sent, if it is
+/// another now.
+pub(super) fn sanitize(
+    context: &RequestContext<'_>,
+    head: &mut RequestHead,
+    hops: u32,
+) -> Result<Option<Box<str>>, LocalReply> {
     let options = &context.chain().http().options;
+    let mut sent = None;
     if !matches!(head.target_form(), TargetForm::Asterisk | TargetForm::Authority) {
-        normalize_path(head, options)?;
+        sent = normalize_path(head, options)?;
     }
     strip_hop_by_hop(&mut head.fields);
     // Answered here (RFC 9110 section 10.1.1), never passed on.
     drop_expectation(head);
-    forwarded(context, head, options.xff_num_trusted_hops() > 0);
+    forwarded(context, head, hops > 0);
     proxy_header(&mut head.fields, KnownName::Via, options.via_header());
-    Ok(())
+    Ok(sent)
 }
 
 fn normalize_path(
     head: &mut RequestHead,
     options: &outrigger_config::model::HttpOptions,
-) -> Result<(), LocalReply> {
+) -> Result<Option<Box<str>>, LocalReply> {
     let normal = outrigger_traffic::path::normalize(
         head.path_and_query(),
         options.escaped_slashes(),
@@ -47,18 +41,24 @@ fn normalize_path(
     .map_err(|fault| LocalReply::BadPath {
         reason: fault.reason(),
     })?;
-    if normal.is_rewritten() {
-        let target = normal.into_path_and_query();
-        head.set_path_and_query(&target);
+    if !normal.is_rewritten() {
+        return Ok(None);
     }
-    Ok(())
+    let target = normal.into_path_and_query();
+    let sent = head.path_and_query().into();
+    head.set_path_and_query(&target);
+    Ok(Some(sent))
 }
 
 /// The headers that tell the upstream of the client. From an untrusted client they are replaced; from a trusted proxy
-/// `x-forwarded-for` grows and the others stay.
+/// `x-forwarded-for` grows and the others stay. The scheme is what a trusted proxy says, or else what the connection is.
 fn forwarded(context: &RequestContext<'_>, head: &mut RequestHead, trusted: bool) {
-    let ends = context.ends();
-    let scheme = if ends.tls { "https" } else { "http" };
+    let told = if trusted {
+        outrigger_traffic::forwarded::scheme(head.fields.get_all(KnownName::XForwardedProto))
+    } else {
+        None
+    };
+    let scheme = told.unwrap_or(if context.ends().tls { "https" } else { "http" });
     head.set_scheme(scheme);
     // Taken out for a moment, so that the authority can be read while they are written.
     let mut fields = std::mem::take(&mut head.fields);
@@ -82,9 +82,8 @@ fn forwarded_fields(
         }
         xff.extend_from_slice(ends.remote_ip.as_bytes());
         fields.set_known(KnownName::XForwardedFor, &xff);
-        if !fields.contains(KnownName::XForwardedProto) {
-            fields.push_known(KnownName::XForwardedProto, scheme.as_bytes());
-        }
+        // What is no scheme is replaced: the upstream must not read another out of it than was read here.
+        fields.set_known(KnownName::XForwardedProto, scheme.as_bytes());
         if !fields.contains(KnownName::XForwardedHost) {
             fields.push_known(KnownName::XForwardedHost, authority.as_bytes());
         }
@@ -150,18 +149,6 @@ mod tests {
         assert_eq!(text, "ffffffff-ffff-4fff-bfff-ffffffffffff");
         let text = String::from_utf8(request_id(0, 0).to_vec()).unwrap();
         assert_eq!(text, "00000000-0000-4000-8000-000000000000");
-    }
-
-    #[test]
-    fn the_client_is_as_many_entries_back_as_proxies_are_trusted() {
-        let mut fields = Fields::new();
-        fields.push_known(KnownName::XForwardedFor, b"6.6.6.6, 1.1.1.1");
-        fields.push_known(KnownName::XForwardedFor, b"2.2.2.2");
-        let client = |hops| trusted_client(&fields, hops).map(|address| address.to_string());
-        assert_eq!(client(0), None);
-        assert_eq!(client(1).as_deref(), Some("2.2.2.2"));
-        assert_eq!(client(2).as_deref(), Some("1.1.1.1"));
-        assert_eq!(client(4), None);
     }
 
     #[test]

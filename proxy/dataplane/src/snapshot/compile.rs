@@ -1,6 +1,7 @@
 //! A configuration and the snapshot before it into the next snapshot, in proportion to what changed.
 
 mod clusters;
+mod edge;
 mod listeners;
 mod routes;
 
@@ -53,7 +54,7 @@ impl Compiler {
     }
 
     /// The next snapshot. Parts of `config` that are pointer-equal to those of `previous` are taken over as they are.
-    /// Reads certificate files. Reports every fault.
+    /// Reads certificate files and pages. Reports every fault.
     pub fn compile(
         &self,
         config: Arc<MeshConfig>,
@@ -74,7 +75,7 @@ impl Compiler {
                 slots.entry(cluster.name()).or_insert(ClusterSlot(u32::MAX));
             }
         }
-        let routes = self.routes(&config, previous, &slots);
+        let routes = self.routes(&config, previous, &slots, &mut faults);
         let (listeners, chains) = self.listeners(&config, previous, &routes, &slots, &mut faults);
         if !faults.is_empty() {
             return Err(faults);

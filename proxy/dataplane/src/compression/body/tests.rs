@@ -145,7 +145,7 @@ fn pieces() -> impl Strategy<Value = Pieces> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_comes_out_decodes_to_what_went_in_at_every_pause_and_at_the_end(

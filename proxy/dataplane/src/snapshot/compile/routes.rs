@@ -9,6 +9,7 @@ impl Compiler {
         config: &MeshConfig,
         previous: Option<&Snapshot>,
         slots: &HashMap<&Name, ClusterSlot>,
+        faults: &mut Vec<CompileFault>,
     ) -> Vec<Arc<RoutesPolicy>> {
         let old: HashMap<&Name, &Arc<RoutesPolicy>> = previous
             .iter()
@@ -17,9 +18,20 @@ impl Compiler {
         config
             .route_configurations()
             .iter()
-            .map(|routes| match old.get(routes.name()) {
-                Some(before) if Arc::ptr_eq(&before.config, routes) => Arc::clone(before),
-                before => Arc::new(self.route_configuration(routes, slots, before.copied())),
+            .map(|routes| {
+                let before = old.get(routes.name()).copied();
+                let same = before.filter(|before| Arc::ptr_eq(&before.config, routes));
+                let reads_files = || routes.virtual_hosts().iter().any(|host| edge::reads_files(host));
+                if let Some(same) = same
+                    && !reads_files()
+                {
+                    return Arc::clone(same);
+                }
+                let compiled = self.route_configuration(routes, slots, before, faults);
+                match same {
+                    Some(same) if same_edges(same, &compiled) => Arc::clone(same),
+                    _ => Arc::new(compiled),
+                }
             })
             .collect()
     }
@@ -30,8 +42,9 @@ impl Compiler {
         config: &Arc<model::RouteConfiguration>,
         slots: &HashMap<&Name, ClusterSlot>,
         before: Option<&Arc<RoutesPolicy>>,
+        faults: &mut Vec<CompileFault>,
     ) -> RoutesPolicy {
-        let known: HashMap<*const model::VirtualHost, &Arc<[RoutePolicy]>> = before
+        let known: HashMap<*const model::VirtualHost, &VirtualHostPolicy> = before
             .iter()
             .flat_map(|before| {
                 before
@@ -42,18 +55,23 @@ impl Compiler {
                     .zip(&before.virtual_hosts)
             })
             .collect();
-        let virtual_hosts: Vec<Arc<[RoutePolicy]>> = config
+        let virtual_hosts: Vec<VirtualHostPolicy> = config
             .virtual_hosts()
             .iter()
-            .map(|host| match known.get(&Arc::as_ptr(host)) {
-                Some(policies) => Arc::clone(policies),
-                None => self.virtual_host(config, host, slots),
+            .map(|host| {
+                let before = known.get(&Arc::as_ptr(host)).copied();
+                let routes = match before {
+                    Some(before) => Arc::clone(&before.routes),
+                    None => self.virtual_host(config, host, slots),
+                };
+                let edge = edge::edge(host, before, faults);
+                VirtualHostPolicy { routes, edge }
             })
             .collect();
         let has_session = |route: &&RoutePolicy| route.session.is_some();
         let session_clusters = virtual_hosts
             .iter()
-            .flat_map(|routes| routes.iter())
+            .flat_map(|host| host.routes.iter())
             .filter(has_session)
             .flat_map(|route| route.clusters.iter().copied())
             .collect();
@@ -65,11 +83,13 @@ impl Compiler {
                 None => RouteTable::compile(config),
             },
             virtual_hosts,
-            names_clients: config.virtual_hosts().iter().any(|host| {
-                host.routes()
-                    .iter()
-                    .flat_map(|route| value_parts(host, route))
-                    .any(|part| *part == HeaderValuePart::DownstreamRemoteAddress)
+            asks_for_clients: config.virtual_hosts().iter().any(|host| {
+                host.maintenance().is_some()
+                    || host
+                        .routes()
+                        .iter()
+                        .flat_map(|route| value_parts(host, route))
+                        .any(|part| *part == HeaderValuePart::DownstreamRemoteAddress)
             }),
             allows_upgrades: config.virtual_hosts().iter().any(|host| {
                 host.routes().iter().any(|route| match route.action() {
@@ -143,6 +163,16 @@ impl Compiler {
             metrics,
         }
     }
+}
+
+/// True if the pages of all virtual hosts are as they were.
+fn same_edges(before: &RoutesPolicy, now: &RoutesPolicy) -> bool {
+    let same = |(before, now): (&VirtualHostPolicy, &VirtualHostPolicy)| match (&before.edge, &now.edge) {
+        (None, None) => true,
+        (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+        _ => false,
+    };
+    before.virtual_hosts.iter().zip(&now.virtual_hosts).all(same)
 }
 
 /// The parts of all header values that a route's requests and responses are given.
