@@ -6,7 +6,7 @@
 mod body;
 mod encoder;
 
-pub(crate) use body::CompressedBody;
+pub(crate) use body::{COMPRESSED_PER_POLL_BYTES, CompressedBody};
 pub use encoder::{EncodeError, Encoder};
 
 use std::cell::Cell;

@@ -1,5 +1,6 @@
 //! Errors of the data path: where they came from, and what is known of the request.
 
+use crate::compression::EncodeError;
 use crate::upstream::connect::ConnectFault;
 use outrigger_traffic::retry::AttemptFailure;
 use std::io;
@@ -35,6 +36,13 @@ pub(crate) struct AttemptError {
 impl From<ConnectFault> for AttemptError {
     fn from(fault: ConnectFault) -> AttemptError {
         AttemptError::new(fault.failure, fault.detail)
+    }
+}
+
+impl From<EncodeError> for AttemptError {
+    fn from(error: EncodeError) -> AttemptError {
+        // The answer has begun: nothing is tried again.
+        AttemptError::because(AttemptFailure::DiedAfterAnswer, "compression_failed", error)
     }
 }
 

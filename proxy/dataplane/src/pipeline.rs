@@ -11,6 +11,7 @@
 //!
 //! The whole request is served by one snapshot, taken at its start.
 
+mod compress;
 mod cors;
 mod edge;
 mod edits;
@@ -36,7 +37,7 @@ use crate::snapshot::{ChainPolicy, EdgePolicy, RoutePolicy};
 use crate::worker::{LocalSnapshot, Worker};
 use cors::CrossOrigin;
 use edits::Known;
-use outrigger_config::model::{self, RouteAction};
+use outrigger_config::model::{self, CompressionAlgorithm, RouteAction};
 use outrigger_http1::{KnownName, Method, RequestHead};
 use outrigger_telemetry::{ListenerCells, UpgradeProtocol};
 use outrigger_traffic::edge::EdgeAnswer;
@@ -105,6 +106,8 @@ struct Request<'r> {
     made: Option<Box<Made>>,
     /// The edge policy of its virtual host.
     edge: Option<&'r EdgePolicy>,
+    /// What its client likes best of what the filter chain compresses by.
+    coding: Option<CompressionAlgorithm>,
     /// The path by which the route was found, where a header value names a part of it.
     matched_path: Option<Box<str>>,
     /// An allowed origin other than the server's.
@@ -143,6 +146,7 @@ pub(crate) async fn serve(
         upgrade,
         made: None,
         edge: None,
+        coding: None,
         matched_path: None,
         cross_origin: None,
         session: Session::default(),
@@ -245,6 +249,7 @@ pub(crate) async fn refuse(
         upgrade: None,
         made: None,
         edge: None,
+        coding: None,
         matched_path: None,
         cross_origin: None,
         session: Session::default(),

@@ -4,6 +4,7 @@
 
 use crate::accept;
 use crate::auto::Outcomes;
+use crate::compression::EncoderMemory;
 use crate::interception::{Ourselves, OwnConnections};
 use crate::pick::Destinations;
 use crate::pool::Pools;
@@ -106,6 +107,7 @@ pub(crate) struct Worker {
     pub(crate) mirrors: Cell<usize>,
     log_line: RefCell<Vec<u8>>,
     pub(crate) spares: Rc<Spares>,
+    pub(crate) encoders: EncoderMemory,
     pub(crate) relays: RelayMemory,
     /// What destinations turned out to speak.
     pub(crate) outcomes: Outcomes,
@@ -365,6 +367,7 @@ async fn serve(seed: Seed) {
         mirrors: Cell::new(0),
         log_line: RefCell::default(),
         spares: Rc::default(),
+        encoders: EncoderMemory::default(),
         relays: RelayMemory::default(),
         outcomes: Outcomes::default(),
         now: Cell::new(Instant::now()),

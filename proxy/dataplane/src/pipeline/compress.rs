@@ -12,10 +12,7 @@ use outrigger_traffic::content_coding;
 const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
 
 /// What the client of a request accepts best, read before the request's head is edited for the upstream.
-pub(super) fn negotiate(
-    context: &RequestContext<'_>,
-    request: &Request<'_>,
-) -> Option<CompressionAlgorithm> {
+pub(super) fn negotiate(context: &RequestContext<'_>, request: &Request<'_>) -> Option<CompressionAlgorithm> {
     let compression = context.chain().http().options.compression().as_ref()?;
     let accepted = request.head.fields.get_all(KnownName::AcceptEncoding);
     content_coding::negotiate(accepted, compression.algorithms())
@@ -124,7 +121,10 @@ fn encode(
             BodyLength::Exact(length) => Some(length),
             BodyLength::None | BodyLength::Unknown => None,
         };
-        let permit = context.worker().encoders.reserve(Encoder::memory_bytes(algorithm));
+        let permit = context
+            .worker()
+            .encoders
+            .reserve(Encoder::memory_bytes(algorithm));
         let permit = permit.ok_or(NotCompressed::Memory)?;
         let encoder = Encoder::new(algorithm, known).map_err(|_| NotCompressed::Memory)?;
         body = Some(Box::new(CompressedBody::new(encoder, permit)));

@@ -7,6 +7,7 @@
 
 use super::mirror::MirrorCopy;
 use crate::body::{BodyFrame, BodyLength};
+use crate::compression::{COMPRESSED_PER_POLL_BYTES, CompressedBody};
 use crate::error::{AttemptError, DownstreamError};
 use crate::reply::LocalReply;
 use crate::server::Downstream;
@@ -93,7 +94,10 @@ pub(super) struct Exchange<'x, 'd> {
     pub(super) response: ResponseHead,
     /// That head says that what was asked for is there.
     pub(super) tunnelled: bool,
+    /// What the response's body goes through on its way, if it is compressed.
+    pub(super) compressed: Option<Box<CompressedBody>>,
     pub(super) request_bytes: u64,
+    /// Bytes of body passed on.
     pub(super) response_bytes: u64,
     /// When the request's body had been read.
     pub(super) request_ended: Option<Instant>,
@@ -126,6 +130,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
             last_progress: now,
             response: worker.spares.response(),
             tunnelled: false,
+            compressed: None,
             request_bytes: 0,
             response_bytes: 0,
             request_ended: None,
@@ -349,9 +354,14 @@ impl<'x, 'd> Exchange<'x, 'd> {
         moved: &mut bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Box<Fields>>, Stop>> {
+        let mut budget = COMPRESSED_PER_POLL_BYTES;
         loop {
             ready!(self.downstream.poll_room(cx))?;
-            let Poll::Ready(frame) = upstream.poll_body(cx) else {
+            let polled = match &mut self.compressed {
+                None => upstream.poll_body(cx),
+                Some(body) => body.poll_frame(|cx| upstream.poll_body(cx), &mut budget, moved, cx),
+            };
+            let Poll::Ready(frame) = polled else {
                 if let Poll::Ready(Err(error)) = self.downstream.poll_flush(cx) {
                     return Poll::Ready(Err(error.into()));
                 }
@@ -361,11 +371,12 @@ impl<'x, 'd> Exchange<'x, 'd> {
             match frame? {
                 BodyFrame::Data { bytes, end } => {
                     let response_bytes = self.response_bytes + bytes.len() as u64;
-                    if self
-                        .limits
-                        .response_bytes_max
-                        .is_some_and(|max| response_bytes > max)
-                    {
+                    // The limit is the upstream's, whatever its body becomes.
+                    let came = self
+                        .compressed
+                        .as_ref()
+                        .map_or(response_bytes, |body| body.input_bytes());
+                    if self.limits.response_bytes_max.is_some_and(|max| came > max) {
                         return Poll::Ready(Err(Stop::Reply(LocalReply::ResponseTooLong)));
                     }
                     self.response_bytes = response_bytes;

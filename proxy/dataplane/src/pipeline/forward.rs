@@ -4,7 +4,7 @@ use super::edits::{Known, edit_request};
 use super::exchange::{self, Exchange, Limits, Stop};
 use super::upgrade::Attempted;
 use super::{Request, RequestContext, Taken, is_idempotent};
-use super::{mirror, respond, session, upgrade};
+use super::{compress, mirror, respond, session, upgrade};
 use crate::body::BodyLength;
 use crate::error::{AttemptError, DownstreamError};
 use crate::head::{grpc_timeout, grpc_timeout_text};
@@ -60,6 +60,7 @@ pub(super) async fn forward(
         return respond::local(request, downstream, context, Some(taken), reply).await;
     }
     let limits = limits(request, context, taken, policy);
+    request.coding = compress::negotiate(context, request);
     rewrite_request(request, context, taken, policy);
     let active = ActiveRequest::begin(cluster, worker);
     let mut exchange = Exchange::new(downstream, worker, limits, request.length);
@@ -68,6 +69,9 @@ pub(super) async fn forward(
         exchange.copy_to(mirror::begin(request, context, taken));
     }
     let ended = attempts(request, &mut exchange, context, taken, cluster, &active).await;
+    if let Some(body) = &exchange.compressed {
+        compress::end(context, body);
+    }
     request.record.bytes_received = exchange.request_bytes;
     request.record.bytes_sent = exchange.response_bytes;
     request.record.set_request_ended(exchange.request_ended);
@@ -377,6 +381,11 @@ async fn pass_on(
     // What came behind a request that was to become a tunnel may be anything: it is not read as another request.
     let is_clear = request.upgrade.is_none() || !exchange.downstream.has_early_bytes();
     let may_go_on = wants_all && is_clear && !context.is_draining();
+    exchange.compressed = compress::begin(context, request, taken, &mut exchange.response, length);
+    let length = match exchange.compressed {
+        None => length,
+        Some(_) => BodyLength::Unknown,
+    };
     exchange
         .downstream
         .send_head(&exchange.response, length, may_go_on)?;
