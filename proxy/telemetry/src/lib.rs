@@ -24,7 +24,10 @@ pub use cell::{Counter, Gauge, Histogram, SharedCounter, SharedGauge};
 pub use cells::{ClusterCells, DiscoveryCells, ListenerCells, ProcessMetrics, RouteCells};
 pub use flags::ResponseFlags;
 pub use labels::{
-    CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin, DestinationRefusal, Detected, EdgeAnswerKind, HttpProtocol, MirrorDrop, NotCompressed, ResolutionOutcome, RetryReason, SessionCookieUse, SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
+    CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
+    DestinationRefusal, Detected, EdgeAnswerKind, HttpProtocol, MirrorDrop, NotCompressed, ResolutionOutcome,
+    RetryReason, SessionCookieUse, SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd, UpgradeOutcome,
+    UpgradeProtocol, UpstreamClose,
 };
 pub use metrics::{ClusterMetrics, DiscoveryMetrics, LabelledCells, ListenerMetrics, Metrics, RouteMetrics};
 pub use reference::reference;
