@@ -10,6 +10,17 @@ COPY . .
 RUN cargo build --release --locked --package outrigger-proxy \
     && strip --strip-debug target/release/outrigger
 
+# With what `outrigger intercept` calls, for init containers (deploy/sidecar.yaml):
+#
+#   docker build --target rules -t outrigger-rules .
+FROM debian:bookworm-slim AS rules
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends nftables iproute2 \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=build /source/target/release/outrigger /usr/local/bin/outrigger
+COPY --from=build /source/LICENSE /usr/share/doc/outrigger/LICENSE
+ENTRYPOINT ["/usr/local/bin/outrigger"]
+
 FROM debian:bookworm-slim
 RUN useradd --system --uid 65532 --user-group --no-create-home --shell /usr/sbin/nologin outrigger
 COPY --from=build /source/target/release/outrigger /usr/local/bin/outrigger

@@ -146,6 +146,7 @@ struct Pair {
     a: Process,
     b: Process,
     _server: Server,
+    config_a: PathBuf,
     config_b: PathBuf,
     // Last: what runs in the namespaces ends before they go.
     mesh: Mesh,
@@ -161,7 +162,7 @@ impl Pair {
         let mesh = Mesh::new();
         let folder = tempfile::tempdir().unwrap();
         let server = Server::start(&mesh.b.space, folder.path()).await;
-        let (process_a, _) = a.start(&mesh.a.space, folder.path()).await;
+        let (process_a, config_a) = a.start(&mesh.a.space, folder.path()).await;
         let (process_b, config_b) = b.start(&mesh.b.space, folder.path()).await;
         mesh.a.space.intercepts(&format!("apply {rules_a}"));
         mesh.b.space.intercepts(&format!("apply {rules_b}"));
@@ -169,6 +170,7 @@ impl Pair {
             a: process_a,
             b: process_b,
             _server: server,
+            config_a,
             config_b,
             mesh,
             _folder: folder,

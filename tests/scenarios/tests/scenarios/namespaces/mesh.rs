@@ -113,10 +113,14 @@ impl Namespace {
         })
     }
 
-    /// Starts a proxy in it.
+    /// Starts a proxy in it, in place of the one that runs with the same configuration file, if one does.
     pub(super) async fn proxy(&self, config: &Path) -> Process {
         let mut command = self.command(process::binary());
-        command.args(["run", "-c"]).arg(config);
+        command
+            .args(["run", "-c"])
+            .arg(config)
+            .arg("--upgrade-socket")
+            .arg(config.with_extension("sock"));
         let mut proxy = Process::spawn_command(command);
         proxy.started().await;
         proxy

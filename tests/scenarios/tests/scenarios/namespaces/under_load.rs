@@ -3,6 +3,8 @@
 use super::mesh::{Namespace, possible, prints};
 use super::{Pair, url};
 use rustix::process::Signal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Requests of a load, each on a connection of its own, so that every one meets the listening sockets of the client's
 /// sidecar; to the server's, connections are pooled.
@@ -12,7 +14,7 @@ const REQUESTS: u64 = 20_000;
 const FEW: u64 = 1000;
 
 /// What `ab` counts of its requests.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Lost {
     complete: u64,
     failed: u64,
@@ -30,6 +32,12 @@ impl Lost {
             failed: count("Failed requests:"),
             not_2xx: count("Non-2xx responses:"),
         }
+    }
+
+    fn add(&mut self, other: &Lost) {
+        self.complete += other.complete;
+        self.failed += other.failed;
+        self.not_2xx += other.not_2xx;
     }
 
     fn total(&self, requests: u64) -> u64 {
@@ -76,4 +84,44 @@ async fn a_sidecar_that_is_killed_loses_what_it_held() {
     let after = Lost::read(&prints(load(&pair, FEW)).await);
     assert_eq!(after.total(FEW), 0, "{after:?}");
     assert!(pair.a.is_running());
+}
+
+/// Upgrades in place of both sidecars together.
+const UPGRADES: usize = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sidecars_that_are_upgraded_in_place_lose_nothing() {
+    if !possible(&["ab"]) {
+        return;
+    }
+    let mut pair = Pair::start("--uid 0").await;
+    let (stop, loads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let mut commands: Vec<_> = (0..UPGRADES * 100).map(|_| load(&pair, FEW)).collect();
+    let loading = tokio::spawn({
+        let (stop, loads) = (Arc::clone(&stop), Arc::clone(&loads));
+        async move {
+            let mut lost = Lost::default();
+            while !stop.load(Ordering::Relaxed) {
+                let command = commands.pop().expect("the upgrades are over long before");
+                lost.add(&Lost::read(&prints(command).await));
+                loads.fetch_add(1, Ordering::Relaxed);
+            }
+            lost
+        }
+    });
+    for upgrade in 0..UPGRADES {
+        let (space, config, process) = if upgrade % 2 == 0 {
+            (&pair.mesh.a.space, &pair.config_a, &mut pair.a)
+        } else {
+            (&pair.mesh.b.space, &pair.config_b, &mut pair.b)
+        };
+        let successor = space.proxy(config).await;
+        let mut predecessor = std::mem::replace(process, successor);
+        assert_eq!(predecessor.exit_code().await, 0, "{}", predecessor.stderr());
+    }
+    stop.store(true, Ordering::Relaxed);
+    let lost = loading.await.unwrap();
+    let requests = loads.load(Ordering::Relaxed) * FEW;
+    eprintln!("{UPGRADES} upgrades in place under load of {requests} requests: {lost:?}");
+    assert_eq!(lost.total(requests), 0, "{lost:?}");
 }
