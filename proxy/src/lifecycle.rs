@@ -9,7 +9,7 @@ use crate::proxy::{Asked, HandOver, Proxy, ProxyOptions, StartError};
 use crate::status::Ask;
 use crate::watch::Watch;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -99,6 +99,8 @@ pub(crate) async fn until_ended(
             told = signals.next() => match told {
                 Told::Reload if proxy.is_handing_over() => reload_due = true,
                 Told::Reload => reloaded(&proxy.reload().await),
+                Told::Upgrade if proxy.may_hand_over() => start_successor(),
+                Told::Upgrade => tracing::warn!("SIGUSR2 does nothing without --upgrade-socket"),
                 Told::End => return drain(proxy, signals).await,
             },
             asked = proxy.asked() => match asked {
@@ -115,6 +117,27 @@ pub(crate) async fn until_ended(
             },
             () = alive.tick() => {}
         }
+    }
+}
+
+/// Starts the program that this process was started as, with the same arguments: it takes over. The file may be
+/// another by now.
+fn start_successor() {
+    let mut arguments = std::env::args_os();
+    let Some(program) = arguments.next() else { return };
+    let mut command = Command::new(&program);
+    command.args(arguments).stdin(Stdio::null());
+    match command.spawn() {
+        Ok(mut child) => {
+            tracing::info!(process = child.id(), ?program, "a new process was started");
+            // Waited for by a thread of its own, so that a successor that fails leaves nothing behind. One that takes
+            // over outlives this process.
+            std::thread::spawn(move || match child.wait() {
+                Ok(status) => tracing::error!(%status, "the new process has failed"),
+                Err(error) => tracing::error!(%error, "the new process cannot be waited for"),
+            });
+        }
+        Err(error) => tracing::error!(%error, ?program, "a new process cannot be started"),
     }
 }
 
@@ -152,6 +175,7 @@ fn failed(message: &str, code: u8) -> ExitCode {
 /// What a signal says.
 enum Told {
     Reload,
+    Upgrade,
     End,
 }
 
@@ -160,6 +184,7 @@ pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     reload: Signal,
+    upgrade: Signal,
 }
 
 impl Signals {
@@ -168,12 +193,14 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             reload: signal(SignalKind::hangup())?,
+            upgrade: signal(SignalKind::user_defined2())?,
         })
     }
 
     async fn next(&mut self) -> Told {
         tokio::select! {
             _ = self.reload.recv() => Told::Reload,
+            _ = self.upgrade.recv() => Told::Upgrade,
             _ = self.terminate.recv() => Told::End,
             _ = self.interrupt.recv() => Told::End,
         }

@@ -5,6 +5,7 @@ use notify::{RecursiveMode, Watcher};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// A change is followed by others (a write in pieces, a rename after a write): they are waited for, this long, and
 /// counted as one.
@@ -15,6 +16,8 @@ pub(crate) struct Watch {
     changes: mpsc::Receiver<()>,
     file: PathBuf,
     seen: Option<Vec<u8>>,
+    /// A change was told: when it counts.
+    settled: Option<Instant>,
     _watcher: notify::RecommendedWatcher,
 }
 
@@ -36,6 +39,7 @@ impl Watch {
             changes,
             file: absolute,
             seen,
+            settled: None,
             _watcher: watcher,
         })
     }
@@ -43,10 +47,15 @@ impl Watch {
     /// Waits until the file's contents are others than they were. Cancel safe.
     pub(crate) async fn changed(&mut self) {
         loop {
-            if self.changes.recv().await.is_none() {
-                return std::future::pending().await;
-            }
-            tokio::time::sleep(SETTLE).await;
+            let settled = match self.settled {
+                Some(settled) => settled,
+                None if self.changes.recv().await.is_none() => return std::future::pending().await,
+                None => Instant::now() + SETTLE,
+            };
+            // Kept, so that a caller that looks elsewhere meanwhile neither loses the change nor waits anew.
+            self.settled = Some(settled);
+            tokio::time::sleep_until(settled).await;
+            self.settled = None;
             while self.changes.try_recv().is_ok() {}
             let now = std::fs::read(&self.file).ok();
             // A file that is gone for a moment is about to be replaced.

@@ -52,6 +52,11 @@ impl Proxy {
         }
     }
 
+    /// True if a successor may ask for the sockets.
+    pub(crate) fn may_hand_over(&self) -> bool {
+        self.upgrades.is_some()
+    }
+
     /// True while a successor has the sockets and is not ready yet.
     pub(crate) fn is_handing_over(&self) -> bool {
         self.upgrades.as_ref().is_some_and(|upgrades| upgrades.is_given())

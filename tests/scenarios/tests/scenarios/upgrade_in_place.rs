@@ -8,6 +8,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 mod load;
+mod manager;
 mod refusals;
 mod sockets;
 
