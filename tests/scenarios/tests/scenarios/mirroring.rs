@@ -1,5 +1,6 @@
 //! Copies of requests: what mirrors get, and that the original is the same whatever becomes of them.
 
+use outrigger_fixtures::Echo;
 use outrigger_fixtures::scripted::{Request, Scripted};
 use outrigger_harness::{Client, Document, Proxy, wait_until, within};
 use std::net::{SocketAddr, TcpListener};
@@ -290,4 +291,56 @@ async fn a_mirrors_connection_is_used_again() {
             .await;
     }
     assert_eq!((shadow.request_count(), shadow.connections()), (10, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_may_speak_the_other_version() {
+    let (upstream, shadow) = (Scripted::ok().await, Echo::start().await);
+    let document = Document::to(&[upstream.address()])
+        .workers(1)
+        .with_cluster("shadow", &[shadow.address()], "protocol: http2")
+        .forward("mirrors: [{ cluster: shadow }]");
+    let proxy = Proxy::start(document).await;
+    let mut client = Client::connect(proxy.address()).await;
+    for count in 1..=5 {
+        let request = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 3\r\n\r\n";
+        assert_eq!(client.exchange(request).await.text(), "ok\n");
+        proxy
+            .admin()
+            .wait_for_metric("outrigger_route_mirrored_total", f64::from(count))
+            .await;
+    }
+    assert_eq!((shadow.requests(), shadow.connections()), (5, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_is_not_copied_and_brings_its_session_cookie() {
+    // The key and its answer of RFC 6455 section 1.3.
+    let upstream = Scripted::answering(
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+    )
+    .await;
+    let shadow = Scripted::ok().await;
+    let document = mirrored(&upstream, &[shadow.address()]).forward("session_cookie: { name: stay }");
+    let proxy = Proxy::start(document).await;
+    let mut client = Client::connect(proxy.address()).await;
+    client
+        .send(
+            "GET / HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        )
+        .await;
+    let head = client.head().await;
+    assert_eq!(head.status(), 101);
+    assert!(
+        head.field("set-cookie")
+            .is_some_and(|cookie| cookie.starts_with("stay="))
+    );
+    // An ordinary request behind it, on the same route, is copied: what was not by then will not be.
+    assert_eq!(upstream.request_count(), 1);
+    let mut other = Client::connect(proxy.address()).await;
+    other.send("GET /other HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_eq!(copy_at(&shadow).await.head.target(), "/other");
+    assert_eq!(shadow.request_count(), 1);
 }

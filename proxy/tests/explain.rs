@@ -1,0 +1,121 @@
+//! What `outrigger explain` says of the examples' policies.
+
+use std::path::Path;
+use std::process::Command;
+
+/// The lines that are said of a request to an example, and whether a route takes it.
+fn explained(example: &str, request: &str, headers: &[&str]) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let output = Command::new(env!("CARGO_BIN_EXE_outrigger"))
+        .args([
+            "explain",
+            "-c",
+            &format!("config/examples/{example}.yaml"),
+            "--request",
+            request,
+        ])
+        .args(headers.iter().flat_map(|header| ["-H", header]))
+        .current_dir(root)
+        .output()
+        .expect("the binary runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let said = String::from_utf8(output.stdout).expect("text");
+    said.lines().map(str::to_owned).collect()
+}
+
+fn says(example: &str, request: &str, headers: &[&str], expected: &str) {
+    let lines = explained(example, request, headers);
+    assert!(
+        lines.iter().any(|line| line == expected),
+        "no `{expected}` in {lines:#?}"
+    );
+}
+
+#[test]
+fn mirrors_and_their_shares() {
+    for expected in [
+        "copies to cluster `shop-next`, 10 %",
+        "copies to cluster `recorder`, 100 %",
+    ] {
+        says("mirroring", "GET http://127.0.0.1:8080/", &[], expected);
+    }
+}
+
+#[test]
+fn origins_and_what_becomes_of_them() {
+    let url = "http://127.0.0.1:8080/items";
+    let preflight = [
+        "origin: https://app.example",
+        "access-control-request-method: PUT",
+    ];
+    let lines = explained("cors", &format!("OPTIONS {url}"), &preflight);
+    assert_eq!(
+        lines.last().map(String::as_str),
+        Some("answer: preflight, 200"),
+        "{lines:#?}"
+    );
+    for (header, expected) in [
+        ("x-a: b", "CORS of the virtual host: the request names no origin"),
+        (
+            "origin: https://a.preview.example",
+            "CORS of the virtual host: origin `https://a.preview.example` is allowed, the answer says so",
+        ),
+        (
+            "origin: https://evil.example",
+            "CORS of the virtual host: origin `https://evil.example` is not allowed, the request is passed on as it is",
+        ),
+    ] {
+        says("cors", &format!("GET {url}"), &[header], expected);
+    }
+    let own = "CORS of the route: origin `https://evil.example` is allowed, the answer says so";
+    says(
+        "cors",
+        "GET http://127.0.0.1:8080/fonts/a",
+        &["origin: https://evil.example"],
+        own,
+    );
+    let lines = explained(
+        "cors",
+        "GET http://127.0.0.1:8080/internal",
+        &["origin: https://app.example"],
+    );
+    assert!(!lines.iter().any(|line| line.starts_with("CORS")), "{lines:#?}");
+}
+
+#[test]
+fn session_cookies_and_where_they_lead() {
+    let request = "GET http://127.0.0.1:8080/";
+    for (header, expected) in [
+        (
+            "x-a: b",
+            "session cookie `stay`: there is none, the answer brings one",
+        ),
+        (
+            "cookie: a=b; stay=010bd1195b609c36eba8bb3f7c3cecc4",
+            "session cookie `stay`: goes to 127.0.0.1:9001 of cluster `shop`",
+        ),
+        (
+            "cookie: stay=00000000000000000000000000000000",
+            "session cookie `stay`: its endpoint is not written here; if it is not found either: goes to another, and the \
+             answer brings its cookie",
+        ),
+    ] {
+        says("session-persistence", request, &[header], expected);
+    }
+}
+
+#[test]
+fn path_variables_and_where_they_go() {
+    let request = "GET http://a.example/reports/2024/a%2Fb";
+    for expected in [
+        "path variable `year` is `2024`",
+        "path variable `name` is `a%2Fb`",
+        "path sent: `/v3/a%2Fb/2024`",
+    ] {
+        says("routing", request, &["x-beta: 1"], expected);
+    }
+}
