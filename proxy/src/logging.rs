@@ -1,6 +1,7 @@
 //! The proxy's own log: structured lines on standard error, whose filter can be changed while it runs.
 
 use std::io::IsTerminal;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, reload};
@@ -43,6 +44,9 @@ pub(crate) fn start(filter: &str) -> Result<Logging, String> {
     let (filter, handle) = reload::Layer::new(filter);
     tracing_subscriber::registry()
         .with(filter)
+        // The resolver library tells of each packet that it cannot use. What fails is counted, and reported by cluster
+        // and at a bounded rate, by discovery.
+        .with(filter_fn(|metadata| !metadata.target().starts_with("hickory_")))
         .with(
             tracing_subscriber::fmt::layer()
                 .with_writer(std::io::stderr)

@@ -56,7 +56,7 @@ impl Clients {
         let source = if resolvers.is_empty() {
             Source::System(Box::new(System::new(query_timeout)))
         } else {
-            Source::Own(own(resolvers, query_timeout))
+            Source::Own(Box::new(own(resolvers, query_timeout)))
         };
         let inner = Arc::new(Inner {
             source,
@@ -83,7 +83,7 @@ struct Inner {
 
 #[derive(Debug)]
 enum Source {
-    Own(Result<TokioResolver, String>),
+    Own(Box<Result<TokioResolver, String>>),
     System(Box<System>),
 }
 
@@ -92,7 +92,7 @@ impl Client {
     pub async fn ask(&self, question: &Question) -> Answer {
         let _permit = self.inner.permits.acquire().await;
         let resolver = match &self.inner.source {
-            Source::Own(resolver) => resolver.clone(),
+            Source::Own(resolver) => Result::clone(resolver),
             Source::System(system) => {
                 let (resolver, hosts) = system.current();
                 if let Some(answer) = hosts.answer(question) {

@@ -285,16 +285,18 @@ fn a_family_that_fails_keeps_its_own_answer() {
 #[test]
 fn families_are_asked_for_as_configured() {
     // The family, what there is, the endpoints, and whether each kind is asked for.
-    let (v4, v6) = ("10.0.0.1:80", "[fd00::1]:80");
-    let table: [(&str, bool, bool, &[&str], [bool; 2]); 9] = [
-        ("v4", true, true, &[v4], [true, false]),
-        ("v6", true, true, &[v6], [false, true]),
-        ("both", true, true, &[v4, v6], [true, true]),
-        ("both", true, false, &[v4], [true, true]),
-        ("v4_preferred", true, true, &[v4], [true, false]),
-        ("v4_preferred", false, true, &[v6], [true, true]),
-        ("v6_preferred", true, true, &[v6], [false, true]),
-        ("v6_preferred", true, false, &[v4], [true, true]),
+    type Row = (&'static str, bool, bool, &'static [&'static str], [bool; 2]);
+    const V4: &str = "10.0.0.1:80";
+    const V6: &str = "[fd00::1]:80";
+    let table: [Row; 9] = [
+        ("v4", true, true, &[V4], [true, false]),
+        ("v6", true, true, &[V6], [false, true]),
+        ("both", true, true, &[V4, V6], [true, true]),
+        ("both", true, false, &[V4], [true, true]),
+        ("v4_preferred", true, true, &[V4], [true, false]),
+        ("v4_preferred", false, true, &[V6], [true, true]),
+        ("v6_preferred", true, true, &[V6], [false, true]),
+        ("v6_preferred", true, false, &[V4], [true, true]),
         ("v6_preferred", false, false, &[], [true, true]),
     ];
     for (family, has_v4, has_v6, expected, asked) in table {

@@ -75,6 +75,28 @@ async fn a_family_that_is_silent_does_not_hold_up_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tcp_connections_go_to_the_family_that_answers() {
+    let ups = upstreams(&["127.0.0.1"]).await;
+    let port = ups[0].address().port();
+    let _blackhole = Blackhole::at(SocketAddr::new("::1".parse().unwrap(), port)).unwrap();
+    let server = DnsServer::start().await;
+    server.set(NAME, Kind::A, Reply::addresses(60, &["127.0.0.1"]));
+    server.set(NAME, Kind::Aaaa, Reply::addresses(60, &["::1"]));
+    let document = document(&server, "logical_dns", port, "");
+    let tcp = document.listener("filter_chains: [{ tcp: { cluster: upstream } }]");
+    let proxy = Proxy::start(tcp.cluster("connect_timeout: 5s")).await;
+    assert_eq!(fetch(&proxy).await, (200, "127.0.0.1".to_owned()));
+    assert_eq!(ups[0].connections(), 1);
+    assert_eq!(
+        proxy
+            .admin()
+            .metric("outrigger_cluster_connection_failures_total{cluster=\"upstream\"}")
+            .await,
+        0.0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_logical_endpoint_keeps_connections_and_makes_new_ones_where_the_name_points() {
     let ups = upstreams(&["127.0.0.1", "127.0.0.2"]).await;
     let server = DnsServer::start().await;

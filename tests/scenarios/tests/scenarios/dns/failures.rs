@@ -158,3 +158,37 @@ async fn addresses_of_no_host_are_left_out() {
     let left_out = "outrigger_cluster_discovered_addresses_left_out_total{cluster=\"upstream\"}";
     assert_eq!(proxy.admin().metric(left_out).await, 3.0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_tells_of_stale_answers_once_however_often_they_come_and_go() {
+    let server = DnsServer::start().await;
+    server.set(NAME, Kind::A, Reply::addresses(1, &["127.0.0.1"]));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("outrigger.yaml");
+    std::fs::write(&file, document(&server, "strict_dns", 80, FAST).to_string()).unwrap();
+    let process = outrigger_harness::Process::run(&file).await;
+    for _ in 0..2 {
+        let asked = server.asked(NAME, Kind::A);
+        server.set(NAME, Kind::A, Reply::Error(2));
+        wait_until("a failure", async || {
+            (server.asked(NAME, Kind::A) > asked + 1).then_some(())
+        })
+        .await;
+        server.set(NAME, Kind::A, Reply::addresses(1, &["127.0.0.1"]));
+        let asked = server.asked(NAME, Kind::A);
+        wait_until("answers", async || {
+            (server.asked(NAME, Kind::A) > asked + 2).then_some(())
+        })
+        .await;
+    }
+    let log = process.stderr();
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), 1, "{log}");
+    for part in [
+        "the last answers stay in force",
+        "cluster=upstream",
+        "server_failure",
+    ] {
+        assert!(warnings[0].contains(part), "{log}");
+    }
+}
