@@ -347,3 +347,33 @@ fn a_recompiled_table_sees_changes_and_keeps_what_is_the_same() {
     assert_eq!(find(&changed, &get("h", "/a")), Some(1));
     assert_eq!(find(&changed, &get("h", "/b")), Some(0));
 }
+
+#[test]
+fn connect_is_taken_by_routes_that_say_so_and_by_no_others() {
+    let matches = [
+        "{prefix: /}",
+        "{connect: true, headers: [{name: x-a, exact: v}]}",
+        "{regex: '.*'}",
+        "{connect: true}",
+    ];
+    let table = RouteTable::compile(&any_host(&matches));
+    let mut connect = Request {
+        method: "CONNECT".into(),
+        ..get("db.example", "")
+    };
+    assert_eq!(find(&table, &connect), Some(3));
+    let explanation = table.explain(&connect);
+    assert_eq!(
+        explanation.refused[0].mismatch,
+        Mismatch::Connect { wanted: false }
+    );
+    connect.headers = vec![("x-a".to_owned(), b"v".to_vec())];
+    assert_eq!(find(&table, &connect), Some(1));
+    assert_eq!(find(&table, &get("db.example", "/")), Some(0));
+    let only = RouteTable::compile(&any_host(&["{connect: true}"]));
+    assert_eq!(find(&only, &get("db.example", "/")), None);
+    let explanation = only.explain(&get("db.example", "/"));
+    assert_eq!(explanation.refused[0].mismatch, Mismatch::Connect { wanted: true });
+    let none = RouteTable::compile(&any_host(&["{prefix: /}", "{regex: '.*'}"]));
+    assert_eq!(find(&none, &connect), None);
+}

@@ -162,15 +162,17 @@ pub(crate) fn yaml(choices: &mut Choices<'_>) -> String {
 
 fn route(choices: &mut Choices<'_>) -> Value {
     let mut matches = serde_json::Map::new();
-    match choices.below(10) {
+    match choices.below(11) {
+        10 => matches.insert("connect".into(), json!(true)),
         0..=2 => matches.insert("prefix".into(), json!(route_path(choices))),
         3..=5 => matches.insert("path".into(), json!(route_path(choices))),
         6 | 7 => matches.insert("template".into(), json!(template(choices))),
         8 => matches.insert("regex".into(), json!(choices.of(&REGEXES))),
         _ => matches.insert("grpc".into(), grpc(choices)),
     };
+    let is_connect = matches.contains_key("connect");
     let is_grpc = matches.contains_key("grpc");
-    if choices.one_in(4) {
+    if choices.one_in(4) && !is_connect {
         let methods = if is_grpc {
             ["POST", "GET"]
         } else {
@@ -184,7 +186,7 @@ fn route(choices: &mut Choices<'_>) -> Value {
             .collect();
         matches.insert("headers".into(), json!(list));
     }
-    if choices.one_in(5) {
+    if choices.one_in(5) && !is_connect {
         matches.insert("query".into(), json!([condition(choices, &PARAMETERS)]));
     }
     json!({"match": matches, "direct_response": {"status": 200}})
@@ -273,11 +275,21 @@ pub(crate) fn request(choices: &mut Choices<'_>) -> Request {
         (choices.of(&HEADERS).to_owned(), choices.of(&values).to_vec())
     });
     let headers = headers.collect();
-    Request {
+    let request = Request {
         method: choices.of(&METHODS).to_owned(),
         host: choices.of(&HOSTS).to_owned(),
         path,
         query: query.map(str::to_owned),
         headers,
+    };
+    if !choices.one_in(6) {
+        return request;
+    }
+    // It has a host and nothing else of a target.
+    Request {
+        method: "CONNECT".to_owned(),
+        path: String::new(),
+        query: None,
+        ..request
     }
 }

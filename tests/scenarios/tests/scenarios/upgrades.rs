@@ -5,6 +5,7 @@ mod http1;
 mod lifecycle;
 mod peers;
 mod refusals;
+mod tls;
 mod translations;
 
 use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
