@@ -135,9 +135,10 @@ pub(crate) async fn serve(
     head: &mut RequestHead,
     length: BodyLength,
 ) -> Option<Box<Tunnel>> {
-    let grpc = is_grpc(&head.fields);
-    let record = Record::begin(context, downstream.version(), head);
     let upgrade = Upgrade::of(downstream, head);
+    // A status of gRPC goes with 200, which would say that there is a tunnel.
+    let grpc = upgrade.is_none() && is_grpc(&head.fields);
+    let record = Record::begin(context, downstream.version(), head);
     let mut request = Request {
         head,
         length,

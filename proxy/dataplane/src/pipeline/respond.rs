@@ -157,6 +157,10 @@ pub(super) async fn send(
         httpdate::fmt_http_date(std::time::SystemTime::now()).as_bytes(),
     );
     finish_head(context, request, taken, &mut head.fields);
+    if let Err(reply) = upgrade::may_answer(request, head.status) {
+        // A page may have a status of its own, but only an upstream tells a client that its tunnel is there.
+        head.status = reply.answer().status;
+    }
     // What follows a CONNECT may be meant for its tunnel: it is never read as a request.
     let request_done = request.head.method != Method::Connect
         && (request.length == BodyLength::None

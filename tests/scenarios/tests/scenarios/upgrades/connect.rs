@@ -275,6 +275,14 @@ async fn an_answer_given_here_never_looks_like_a_tunnel() {
         let (_, status, _) = open(&proxy, http2).await;
         assert_eq!(status, 405, "{http2}");
     }
+    // Nor does a status of gRPC, which goes with 200.
+    let fields = [
+        (":method", "CONNECT"),
+        (":authority", "db.example:1"),
+        ("content-type", "application/grpc"),
+    ];
+    let (_, status, _) = Tunnel::open_http2(proxy.address(), &fields).await;
+    assert_eq!(status, 405);
     // A client of HTTP/2 would take 200 for a WebSocket; one of HTTP/1 does not.
     let (_, status, _) = Tunnel::open(proxy.address(), true, &[]).await;
     assert_eq!(status, 403);
