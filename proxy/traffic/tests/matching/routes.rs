@@ -373,7 +373,10 @@ fn connect_is_taken_by_routes_that_say_so_and_by_no_others() {
     let only = RouteTable::compile(&any_host(&["{connect: true}"]));
     assert_eq!(find(&only, &get("db.example", "/")), None);
     let explanation = only.explain(&get("db.example", "/"));
-    assert_eq!(explanation.refused[0].mismatch, Mismatch::Connect { wanted: true });
+    assert_eq!(
+        explanation.refused[0].mismatch,
+        Mismatch::Connect { wanted: true }
+    );
     let none = RouteTable::compile(&any_host(&["{prefix: /}", "{regex: '.*'}"]));
     assert_eq!(find(&none, &connect), None);
 }

@@ -103,7 +103,9 @@ async fn an_upstream_of_both_versions_is_asked_in_http1_if_its_http2_cannot() {
         assert_eq!(spoken.http1.load(Ordering::SeqCst), count);
     }
     // Requests go on over HTTP/2, on the one connection that was there.
-    let mut client = Client::connect_tls(proxy.address(), config, "a.example").await.unwrap();
+    let mut client = Client::connect_tls(proxy.address(), config, "a.example")
+        .await
+        .unwrap();
     assert_eq!(client.fetch("/", "").await.status(), 200);
     assert_eq!(spoken.http2.load(Ordering::SeqCst), 1);
     assert_eq!(spoken.http1.load(Ordering::SeqCst), 2);
