@@ -9,7 +9,7 @@
 //!     Hello (version of the protocol)  ──▶
 //!                                      ◀──   Offer, then Sockets (with the descriptors) as often as it takes
 //!     reads its configuration, accepts from the sockets
-//!     Ready (what it took)             ──▶
+//!     TakenOver (which), then Ready    ──▶
 //!                                            stops accepting from what was taken, closes the rest
 //!                                      ◀──   Released
 //!                                            drains and ends
@@ -42,6 +42,9 @@ const READY_TIMEOUT: Duration = Duration::from_secs(120);
 /// Sockets that pass at most; the kernel limits descriptors on their way to a process's limit of open ones.
 const SOCKETS_MAX: usize = 16 * 1024;
 
+/// Addresses in a message at most, so that it fits into a packet.
+const ADDRESSES_MAX: usize = 512;
+
 /// What the two processes say to each other, as JSON.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all = "snake_case")]
@@ -67,8 +70,10 @@ enum Message {
     },
     /// What the descriptors of this packet are, in their order.
     Sockets { roles: Vec<Role> },
-    /// The successor accepts from the sockets of these addresses. The others are the predecessor's to close.
-    Ready { taken_over: Vec<SocketAddr> },
+    /// The successor accepts from the sockets of these addresses; as often as it takes.
+    TakenOver { addresses: Vec<SocketAddr> },
+    /// That was all: other addresses are the predecessor's to close.
+    Ready,
     /// The predecessor does not accept any more.
     Released,
 }

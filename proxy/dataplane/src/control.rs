@@ -107,6 +107,8 @@ pub struct DataPlane {
     peers: Arc<[Peer]>,
     bound: HashMap<SocketKey, Bound>,
     own_addresses: Vec<SocketAddr>,
+    /// Another process accepts: whatever is published, no socket is opened.
+    released: bool,
 }
 
 impl std::fmt::Debug for DataPlane {
@@ -200,6 +202,7 @@ impl DataPlane {
             peers,
             bound: HashMap::new(),
             own_addresses: options.own_addresses,
+            released: false,
         };
         plane.publish(first, inherited).await?;
         Ok(plane)
@@ -252,7 +255,7 @@ impl DataPlane {
         let missing = snapshot
             .listeners
             .iter()
-            .filter(|listener| !self.bound.contains_key(&listener.key));
+            .filter(|listener| !self.released && !self.bound.contains_key(&listener.key));
         // Who asks for a port comes before who takes any.
         let (any, given): (Vec<_>, Vec<_>) = missing.partition(|listener| listener.key.address.port() == 0);
         let open = |listener: &Arc<ListenerPolicy>| {
@@ -391,8 +394,9 @@ impl DataPlane {
 
     /// Stops accepting in favour of another process that has taken over the sockets of these addresses: what waits in
     /// their backlogs is left to it. Other addresses are emptied and closed. What was accepted goes on, and what drains
-    /// is [`DataPlane::drain`]'s to say, which should follow; a configuration must not. Not cancel safe.
+    /// is [`DataPlane::drain`]'s to say, which should follow. Not cancel safe.
     pub async fn release(&mut self, taken_over: &[SocketAddr]) {
+        self.released = true;
         let kept = self
             .bound
             .drain()

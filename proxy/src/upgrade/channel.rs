@@ -42,8 +42,11 @@ impl Channel {
     /// Sends a message; `descriptors` are at most [`DESCRIPTORS_MAX`].
     pub(super) async fn send(&self, message: &Message, descriptors: &[BorrowedFd<'_>]) -> Result<(), Broken> {
         let packet = serde_json::to_vec(message).map_err(io::Error::from)?;
-        if packet.len() > PACKET_BYTES_MAX {
-            return Err(Broken::Malformed(format!("{} bytes", packet.len())));
+        if packet.len() > PACKET_BYTES_MAX || descriptors.len() > DESCRIPTORS_MAX {
+            let (bytes, descriptors) = (packet.len(), descriptors.len());
+            return Err(Broken::Malformed(format!(
+                "{bytes} bytes with {descriptors} descriptors"
+            )));
         }
         let send = || {
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];

@@ -209,11 +209,24 @@ async fn converse(channel: &Channel, listener: &Listener) -> Result<(), Broken> 
     })
     .await??;
     give(channel, listener, estate).await?;
-    let (ready, _) = channel.receive_within(READY_TIMEOUT).await?;
-    let Message::Ready { taken_over } = ready else {
-        return Err(unexpected(&ready));
-    };
+    let taken_over = tokio::time::timeout(READY_TIMEOUT, taken_over(channel))
+        .await
+        .unwrap_or(Err(Broken::Silent))?;
     ask(listener, |answer| Step::Release { taken_over, answer }).await
+}
+
+/// Waits until the successor accepts, and gives the addresses.
+async fn taken_over(channel: &Channel) -> Result<Vec<SocketAddr>, Broken> {
+    let mut taken_over = Vec::new();
+    loop {
+        match channel.receive().await?.0 {
+            Message::TakenOver { addresses } if taken_over.len() < SOCKETS_MAX => {
+                taken_over.extend(addresses)
+            }
+            Message::Ready => return Ok(taken_over),
+            other => return Err(unexpected(&other)),
+        }
+    }
 }
 
 /// Has the control loop do something, and waits for it.

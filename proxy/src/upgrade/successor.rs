@@ -1,7 +1,9 @@
 //! The new process: asks the running one for its sockets, and tells it when it may stop.
 
 use super::channel::Channel;
-use super::{ANSWER_TIMEOUT, Broken, Message, PROTOCOL, Role, SOCKETS_MAX, UpgradeError, unexpected};
+use super::{
+    ADDRESSES_MAX, ANSWER_TIMEOUT, Broken, Message, PROTOCOL, Role, SOCKETS_MAX, UpgradeError, unexpected,
+};
 use outrigger_dataplane::ListeningSocket;
 use rustix::io::Errno;
 use rustix::net::{
@@ -160,8 +162,12 @@ impl Predecessor {
     /// Tells that this process accepts from the sockets of these addresses, and waits until the other does not any
     /// more. One that has ended meanwhile does not either. An error: it goes on, and this process must not.
     pub(crate) async fn ready(self, taken_over: Vec<SocketAddr>) -> Result<(), UpgradeError> {
-        let ready = Message::Ready { taken_over };
-        match self.channel.ask(&ready, ANSWER_TIMEOUT).await {
+        for addresses in taken_over.chunks(ADDRESSES_MAX) {
+            let addresses = addresses.to_vec();
+            // What is wrong with it shows below.
+            let _ = self.channel.send(&Message::TakenOver { addresses }, &[]).await;
+        }
+        match self.channel.ask(&Message::Ready, ANSWER_TIMEOUT).await {
             Ok(Message::Released) => Ok(()),
             Ok(other) => Err(self.refused(unexpected(&other).to_string())),
             Err(Broken::Refused(reason)) => Err(self.refused(reason)),

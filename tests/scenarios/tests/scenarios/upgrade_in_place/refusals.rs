@@ -22,7 +22,11 @@ for step in sys.argv[2:]:
         print("waiting", flush=True)
         sys.stdin.read()
     else:
-        s.send(step.encode())
+        try:
+            s.send(step.encode())
+        except OSError:
+            # It has refused already; what it said is still to come.
+            break
 while True:
     try:
         data = s.recv(65536)
