@@ -10,12 +10,12 @@ fn outcome(outcome: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_resolver_keeps_the_last_answer_and_it_is_told() {
-    let table: [(&str, fn() -> Reply, &str); 5] = [
-        ("SERVFAIL", || Reply::Error(2), "server_failure"),
-        ("REFUSED", || Reply::Error(5), "refused"),
-        ("NOTIMP", || Reply::Error(4), "error_code"),
-        ("silence", || Reply::Silence, "timeout"),
-        ("garbage", || Reply::Garbage(vec![0xff; 40]), "timeout"),
+    let table = [
+        ("SERVFAIL", Reply::Error(2), "server_failure"),
+        ("REFUSED", Reply::Error(5), "refused"),
+        ("NOTIMP", Reply::Error(4), "error_code"),
+        ("silence", Reply::Silence, "timeout"),
+        ("garbage", Reply::Garbage(vec![0xff; 40]), "timeout"),
     ];
     for (what, reply, reason) in table {
         let ups = upstreams(&["127.0.0.1", "127.0.0.2"]).await;
@@ -24,7 +24,7 @@ async fn a_failing_resolver_keeps_the_last_answer_and_it_is_told() {
         let proxy = Proxy::start(document(&server, "strict_dns", ups[0].address().port(), FAST)).await;
         let admin = proxy.admin();
         assert_eq!(fetch(&proxy).await.0, 200, "{what}");
-        server.set(NAME, Kind::A, reply());
+        server.set(NAME, Kind::A, reply);
         admin.wait_for_metric(STALE, 1.0).await;
         assert!(admin.metric(&outcome(reason)).await >= 1.0, "{what}");
         assert_eq!(fetch(&proxy).await, (200, "127.0.0.1".to_owned()), "{what}");
