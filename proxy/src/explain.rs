@@ -1,6 +1,7 @@
 //! `outrigger explain`: which listener, filter chain, virtual host, route and cluster a request meets, and why no
 //! other.
 
+mod edge;
 mod policies;
 
 use crate::cli::{BAD_CONFIGURATION, ExplainArguments, RUNTIME_FAILURE};
@@ -213,6 +214,11 @@ fn explain(config: &MeshConfig, request: &Request, listener: Option<&str>) -> Re
     };
     let explanation = RouteTable::compile(routes).explain(&view);
     line(&mut text, format_args!("{explanation}"));
+    if let Some(taken) = &explanation.virtual_host
+        && edge::describe(&mut text, options, &routes.virtual_hosts()[taken.index], request)
+    {
+        return Ok((text, true));
+    }
     let Found::Route { virtual_host, route } = explanation.found else {
         line(
             &mut text,
@@ -364,6 +370,45 @@ fn pick_chain<'l>(listener: &'l Listener, request: &Request) -> Option<&'l Filte
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_answered_before_any_route_is_told() {
+        let text = "listeners: [{name: l, address: 127.0.0.1:0, filter_chains: [{http: {route_configuration: main, \
+                    xff_num_trusted_hops: 1}}]}]\nroute_configurations: [{name: main, virtual_hosts: [{name: all, \
+                    domains: ['*'], https_redirect: true, maintenance: {page: {body: soon}, allow: [10.0.0.0/8]}}]}]\n";
+        let source = outrigger_config::Source {
+            name: "edge.yaml".into(),
+            text: text.into(),
+        };
+        let config = outrigger_config::load(&source, &outrigger_config::Environment::empty())
+            .unwrap()
+            .config;
+        let told = |request: &str, headers: &[&str]| {
+            let headers: Vec<String> = headers.iter().map(|header| (*header).to_owned()).collect();
+            let request = Request::parse(request, &headers).unwrap();
+            explain(&config, &request, None).unwrap()
+        };
+        let (text, answered) = told("GET http://a/x?y", &[]);
+        assert!(
+            answered && text.contains("redirect to HTTPS, 301, to `https://a/x?y`"),
+            "{text}"
+        );
+        let grpc = ["content-type: application/grpc"];
+        assert!(
+            told("POST http://a/x", &grpc)
+                .0
+                .contains("gRPC status 9, details https_required")
+        );
+        let https = "x-forwarded-proto: https";
+        let (text, _) = told("GET http://a/x", &[https]);
+        assert!(
+            text.contains(
+                "answer: 503, details maintenance, before any route, but for clients in 10.0.0.0/8"
+            )
+        );
+        let (text, answered) = told("GET http://a/x", &[https, "x-forwarded-for: 10.1.1.1"]);
+        assert!(!answered && text.contains("404"), "{text}");
+    }
 
     #[test]
     fn requests_are_read_or_refused_with_a_reason() {

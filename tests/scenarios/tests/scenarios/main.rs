@@ -3,8 +3,10 @@
 
 mod architecture;
 mod backpressure;
+mod compression;
 mod cors;
 mod dns;
+mod edge_https;
 mod edges;
 mod grpc;
 mod http1;
@@ -19,6 +21,7 @@ mod http2_windows;
 mod lifecycle;
 mod mirroring;
 mod namespaces;
+mod pages;
 mod programs;
 mod proxy_protocol;
 mod reload;
@@ -28,5 +31,6 @@ mod session_cookies;
 mod strictness_requests;
 mod strictness_responses;
 mod tls;
+mod trusted_proxies;
 mod upgrade_in_place;
 mod upgrades;

@@ -1,7 +1,7 @@
 //! curl: HTTP/1, HTTP/2 by prior knowledge, HTTP/2 over TLS, trailers, `Expect`.
 
 use super::{installed, output};
-use outrigger_fixtures::{Authority, Echo};
+use outrigger_fixtures::{Authority, Echo, Scripted};
 use outrigger_harness::{Document, Proxy};
 use std::process::Command;
 
@@ -123,5 +123,41 @@ async fn curl_sees_trailers() {
         let said = output(curl(&[version, "--header", "te: trailers", "--include", &url])).await;
         let (_, trailers) = said.split_once("body").expect("the body came");
         assert!(trailers.contains("x-sum: 42"), "{version}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_decodes_what_is_compressed() {
+    if !installed(&["curl"]) {
+        return;
+    }
+    let body: String = (0..40_000u32)
+        .map(|number| format!("{} ", number.wrapping_mul(7919)))
+        .collect();
+    let length = body.len();
+    let answer =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n\r\n{body}");
+    let upstream = Scripted::answering(answer).await;
+    let features = output(curl(&["--version"])).await;
+    for (coding, feature) in [("gzip", "libz"), ("br", "brotli"), ("zstd", "zstd")] {
+        if !features.contains(feature) {
+            eprintln!("skipped: this curl does not decode {coding}");
+            continue;
+        }
+        let http = format!("compression: {{ algorithms: [{coding}] }}");
+        let proxy = Proxy::start(Document::to(&[upstream.address()]).http(&http)).await;
+        let url = format!("http://{}/", proxy.address());
+        for version in ["--http1.1", "--http2-prior-knowledge"] {
+            let format = "\n%header{content-encoding} %{size_download}";
+            let said = output(curl(&["--compressed", version, "--write-out", format, &url])).await;
+            let (decoded, facts) = said.rsplit_once('\n').unwrap();
+            assert!(decoded == body, "{coding} {version}");
+            let (used, size) = facts.split_once(' ').unwrap();
+            assert_eq!(used, coding, "{version}");
+            assert!(
+                size.parse::<usize>().unwrap() < length,
+                "{coding} {version}: {size}"
+            );
+        }
     }
 }
