@@ -7,9 +7,12 @@ mod policies;
 use crate::cli::{BAD_CONFIGURATION, ExplainArguments, RUNTIME_FAILURE};
 use crate::configuration::ConfigurationSource;
 use outrigger_config::MeshConfig;
-use outrigger_config::model::{FilterChain, Forward, Listener, RouteAction, ServerNameMatch, Transport};
+use outrigger_config::model::{
+    FilterChain, Forward, Interception, Listener, RouteAction, ServerNameMatch, Transport,
+};
 use outrigger_traffic::{Found, RequestView, RouteTable, path};
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::process::ExitCode;
 
 /// Explains a request. Exit code 1 if no route takes it.
@@ -325,7 +328,8 @@ fn pick_listener<'c>(
     }
 }
 
-/// The first chain that may take the request, as far as a URL tells: by TLS, SNI and destination port.
+/// The first chain that may take the request, as far as a URL tells: by TLS, SNI, destination port and
+/// destination address.
 fn pick_chain<'l>(listener: &'l Listener, request: &Request) -> Option<&'l FilterChain> {
     let host = request.host().to_ascii_lowercase();
     let score = |chain: &FilterChain| {
@@ -341,10 +345,23 @@ fn pick_chain<'l>(listener: &'l Listener, request: &Request) -> Option<&'l Filte
         if matches.transport().is_some_and(|wanted| wanted != transport) {
             return None;
         }
-        let port = listener.address().port();
+        // Where connections were meant for elsewhere, the URL tells where; of a name it does not tell the address.
+        let (address, port) = if listener.interception() == Interception::Off {
+            (Some(listener.address().ip()), listener.address().port())
+        } else {
+            (host.trim_matches(['[', ']']).parse().ok(), request.port)
+        };
         if matches.destination_port().is_some_and(|wanted| wanted != port) {
             return None;
         }
+        let prefix = match matches.destination_prefixes().as_slice() {
+            [] => 0,
+            prefixes => prefixes
+                .iter()
+                .filter(|prefix| address.is_some_and(|address: IpAddr| prefix.contains(&address)))
+                .map(|prefix| u16::from(prefix.prefix_len()) + 1)
+                .max()?,
+        };
         let name = match matches.server_names().as_slice() {
             [] => 0,
             names => names
@@ -357,7 +374,7 @@ fn pick_chain<'l>(listener: &'l Listener, request: &Request) -> Option<&'l Filte
                 })
                 .max()?,
         };
-        Some((matches.destination_port().is_some(), name))
+        Some((matches.destination_port().is_some(), prefix, name))
     };
     listener
         .filter_chains()
@@ -428,6 +445,41 @@ mod tests {
         ] {
             let error = Request::parse(request, &[]).unwrap_err();
             assert!(error.contains(fault), "{request}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_intercepting_listener_picks_its_chain_by_where_the_url_points() {
+        let text = "listeners:
+- name: out
+  address: 127.0.0.1:15001
+  interception: redirect
+  filter_chains:
+  - {name: pods, match: {destination_prefixes: [10.0.0.0/8]}, http: {route_configuration: r}}
+  - {name: port, match: {destination_port: 81}, http: {route_configuration: r}}
+  - {name: rest, http: {route_configuration: r}}
+route_configurations:
+- {name: r, virtual_hosts: [{name: v, domains: ['*'], routes: []}]}
+";
+        let source = outrigger_config::Source {
+            name: "test".to_owned(),
+            text: text.to_owned(),
+        };
+        let loaded = outrigger_config::load(&source, &outrigger_config::Environment::empty()).unwrap();
+        let listener = &loaded.config.listeners()[0];
+        for (url, wanted) in [
+            ("http://10.1.2.3/", "pods"),
+            ("http://10.1.2.3:81/", "port"),
+            ("http://192.0.2.1/", "rest"),
+            ("http://a.example/", "rest"),
+            ("http://[fd00::1]/", "rest"),
+        ] {
+            let request = Request::parse(&format!("GET {url}"), &[]).unwrap();
+            assert_eq!(
+                pick_chain(listener, &request).unwrap().name().as_str(),
+                wanted,
+                "{url}"
+            );
         }
     }
 }

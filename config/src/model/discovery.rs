@@ -85,7 +85,10 @@ model! {
         copy port: Option<u16>,
         /// Destinations that connections may go to; empty: all. A connection elsewhere is refused (503, flag `UH`).
         by_ref allow: Vec<IpNet>,
-        /// Endpoints that are remembered at once at most; the one unused for longest is forgotten:
+        /// Connections have their client's address, so that the endpoint sees it; not shared between clients. Needs the
+        /// capability CAP_NET_ADMIN, and rules that lead the endpoint's answers back. False if not given.
+        copy keep_source: bool,
+        /// Endpoints that are remembered at once at most, on each worker; the one unused for longest is forgotten:
         /// [`super::defaults::ORIGINAL_DESTINATION_ENDPOINTS_MAX`].
         copy endpoints_max: usize,
         /// An endpoint that nothing uses is forgotten after this:

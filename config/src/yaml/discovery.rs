@@ -25,7 +25,7 @@ const OF_DNS: [&str; 7] = [
     "resolvers",
 ];
 /// Fields of discovery by original destination.
-const OF_DESTINATION: [&str; 4] = ["port", "allow", "endpoints_max", "idle_timeout"];
+const OF_DESTINATION: [&str; 5] = ["port", "allow", "keep_source", "endpoints_max", "idle_timeout"];
 
 /// A cluster's `discovery`; static if it is not given.
 pub(super) fn discovery(reader: &mut Reader<'_>, cluster: &Fields<'_>) -> Discovery {
@@ -230,6 +230,7 @@ fn original_destination(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Origina
     OriginalDestination {
         port,
         allow: distinct(reader, fields, "allow", scalar::prefix, IpNet::to_string),
+        keep_source: fields.boolean(reader, "keep_source").unwrap_or(false),
         endpoints_max: fields
             .integer(reader, "endpoints_max")
             .map_or(defaults::ORIGINAL_DESTINATION_ENDPOINTS_MAX, |count| {

@@ -48,22 +48,23 @@ pub(crate) fn bind(
         socket.set_only_v6(true)?;
     }
     if interception == Interception::Tproxy {
-        set_transparent(&socket, address, true)?;
+        set_transparent(&socket, address.is_ipv4(), true)?;
     }
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
 }
 
-/// Lets a socket take connections to addresses that are not this host's.
-fn set_transparent(socket: &Socket, address: SocketAddr, transparent: bool) -> io::Result<()> {
-    let result = match address {
-        SocketAddr::V4(_) => socket.set_ip_transparent_v4(transparent),
-        SocketAddr::V6(_) => socket.set_ip_transparent_v6(transparent),
+/// Lets a socket have addresses that are not this host's.
+pub(crate) fn set_transparent(socket: &Socket, ipv4: bool, transparent: bool) -> io::Result<()> {
+    let result = if ipv4 {
+        socket.set_ip_transparent_v4(transparent)
+    } else {
+        socket.set_ip_transparent_v6(transparent)
     };
     result.map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            io::Error::other("`interception: tproxy` needs the capability CAP_NET_ADMIN")
+            io::Error::other("`tproxy` and `keep_source` need the capability CAP_NET_ADMIN")
         }
         _ => error,
     })
@@ -82,7 +83,7 @@ fn transparency(socket: &TcpListener, address: SocketAddr) -> bool {
 /// Fails if [`set_transparent`] would.
 pub(crate) fn check_transparency(address: SocketAddr) -> io::Result<()> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    set_transparent(&socket, address, true)
+    set_transparent(&socket, address.is_ipv4(), true)
 }
 
 /// A worker's listening sockets.
@@ -233,7 +234,7 @@ impl Open {
         if transparent == self.transparent {
             return;
         }
-        match set_transparent(&SockRef::from(&*self.listener), address, transparent) {
+        match set_transparent(&SockRef::from(&*self.listener), address.is_ipv4(), transparent) {
             Ok(()) => self.transparent = transparent,
             Err(error) => tracing::warn!(%error, %address, "cannot change whether a socket is transparent"),
         }

@@ -54,6 +54,14 @@ pub enum ApplyError {
         /// Why.
         source: io::Error,
     },
+    /// Connections cannot have their clients' addresses.
+    #[error("cluster `{cluster}`: cannot keep source addresses: {source}")]
+    Source {
+        /// The cluster's name.
+        cluster: String,
+        /// Why.
+        source: io::Error,
+    },
     /// Sockets cannot be given the mark that they are to have.
     #[error(
         "cannot mark sockets with {mark:#x} (`runtime.socket_mark`), which needs the capability CAP_NET_ADMIN: {source}"
@@ -332,8 +340,19 @@ impl DataPlane {
         Ok(applied)
     }
 
-    /// A listener that is bound already may be told to intercept by TPROXY: its sockets change later, and must be able to.
+    /// A listener that is bound already may be told to intercept by TPROXY: its sockets change later, and must be able to;
+    /// so must sockets to clusters that keep source addresses.
     fn check_transparency(&self, snapshot: &Snapshot) -> Result<(), ApplyError> {
+        for cluster in snapshot.clusters() {
+            let policy = cluster.destinations.as_ref();
+            if policy.is_some_and(|policy| policy.settings.keep_source()) {
+                let any = SocketAddr::from(([0, 0, 0, 0], 0));
+                accept::check_transparency(any).map_err(|source| ApplyError::Source {
+                    cluster: cluster.config.name().to_string(),
+                    source,
+                })?;
+            }
+        }
         for listener in &snapshot.listeners {
             let config = &listener.config;
             if config.interception() == Interception::Tproxy && self.bound.contains_key(&listener.key) {

@@ -14,7 +14,6 @@ use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::worker::Worker;
 use outrigger_telemetry::DestinationRefusal;
 use smallvec::SmallVec;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// What the attempts of one request or connection have tried.
@@ -79,7 +78,7 @@ pub(crate) fn pick(
     tried: &mut Tried,
     ends: &Ends,
 ) -> Result<Arc<EndpointState>, NoEndpoint> {
-    let endpoint = unannounced(cluster, worker, tried, ends.destination)?;
+    let endpoint = unannounced(cluster, worker, tried, ends)?;
     Ok(ends.announced.endpoint(cluster, endpoint, ends))
 }
 
@@ -87,11 +86,11 @@ fn unannounced(
     cluster: &Arc<ClusterPolicy>,
     worker: &Worker,
     tried: &mut Tried,
-    destination: SocketAddr,
+    ends: &Ends,
 ) -> Result<Arc<EndpointState>, NoEndpoint> {
     tried.attempts += 1;
     if cluster.destinations.is_some() {
-        return by_destination(cluster, worker, destination).map_err(|refusal| {
+        return by_destination(cluster, worker, ends).map_err(|refusal| {
             cluster.metrics.worker(worker.index).destinations_refused[refusal].inc();
             NoEndpoint::Refused(refusal)
         });
@@ -110,13 +109,13 @@ fn unannounced(
 fn by_destination(
     cluster: &Arc<ClusterPolicy>,
     worker: &Worker,
-    destination: SocketAddr,
+    ends: &Ends,
 ) -> Result<Arc<EndpointState>, DestinationRefusal> {
     let policy = cluster
         .destinations
         .as_ref()
         .expect("only clusters of original destinations come here");
-    let mut address = comparable(destination);
+    let mut address = comparable(ends.destination);
     if let Some(port) = policy.settings.port() {
         address.set_port(port);
     }
@@ -128,5 +127,11 @@ fn by_destination(
         tracing::debug!(%address, cluster = %cluster.config.name(), "refusing to connect to ourselves");
         return Err(DestinationRefusal::Loop);
     }
-    Ok(worker.destinations.endpoint(cluster, policy, worker, address))
+    let source = policy
+        .settings
+        .keep_source()
+        .then(|| comparable(ends.remote).ip());
+    Ok(worker
+        .destinations
+        .endpoint(cluster, policy, worker, (address, source)))
 }

@@ -500,6 +500,8 @@ pub struct EndpointState {
     /// All addresses of a logical endpoint, each as good as the other; empty for an endpoint that is one address.
     pub(crate) alternatives: Box<[SocketAddr]>,
     pub(crate) load: Arc<EndpointLoad>,
+    /// The address that connections to it have here; none: the kernel's choice. It is a client's, not ours.
+    pub(crate) source: Option<IpAddr>,
     /// What connections begin with: a PROXY protocol header.
     pub(crate) preface: Option<Bytes>,
     /// Made when it is first asked for.
@@ -522,6 +524,7 @@ impl EndpointState {
             address_text: self.address_text.clone(),
             alternatives: self.alternatives.clone(),
             load: Arc::clone(&self.load),
+            source: self.source,
             preface,
             session_key: self.session_key.clone(),
         }

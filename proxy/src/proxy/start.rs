@@ -89,7 +89,9 @@ async fn start_plane(
         .await
         .map_err(|error| match error {
             ApplyError::Compile(_) => StartError::Configuration(format!("error: {error}\n")),
-            ApplyError::Bind { .. } | ApplyError::Mark { .. } => StartError::Bind(error),
+            ApplyError::Bind { .. } | ApplyError::Mark { .. } | ApplyError::Source { .. } => {
+                StartError::Bind(error)
+            }
         })
 }
 

@@ -63,12 +63,18 @@ pub(crate) static DISCOVERY: Shape = Shape::new(
             "Destinations that connections may go to; all if not given.",
         ),
         optional(
+            "keep_source",
+            Kind::Boolean,
+            "Connections have their client's address, so that the endpoint sees it; false if not given. Needs the \
+             capability CAP_NET_ADMIN and the rules of `outrigger intercept apply --mode tproxy`.",
+        ),
+        optional(
             "endpoints_max",
             Kind::Integer {
                 min: 1,
                 max: 1_000_000,
             },
-            "Destinations that are remembered at once at most; 10000 if not given.",
+            "Destinations that are remembered at once at most, on each worker; 10000 if not given.",
         ),
         optional(
             "idle_timeout",

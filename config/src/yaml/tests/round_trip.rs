@@ -207,7 +207,7 @@ fn discovery() -> BoxedStrategy<String> {
     let destination = (
         maybe("port", Just("81".to_owned())),
         maybe("allow", Just("[10.0.0.0/8, '::1']".to_owned())),
-        maybe("endpoints_max", Just("7".to_owned())),
+        maybe("endpoints_max", Just("7, keep_source: true".to_owned())),
         maybe("idle_timeout", duration()),
     )
         .prop_map(|(a, b, c, d)| format!("{{{a}{b}{c}{d}type: original_destination}}"));

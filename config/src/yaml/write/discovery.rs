@@ -56,6 +56,7 @@ fn original_destination(mut map: Map, settings: &OriginalDestination) -> Map {
         true => map.comment("allow: every destination"),
         false => map.put("allow", list(settings.allow.iter().map(text))),
     }
-    map.with("endpoints_max", number(settings.endpoints_max as u64))
+    map.with("keep_source", boolean(settings.keep_source))
+        .with("endpoints_max", number(settings.endpoints_max as u64))
         .with("idle_timeout", duration(settings.idle_timeout))
 }

@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use lru::LruCache;
 use outrigger_traffic::EndpointLoad;
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use tokio::time::Instant;
 
@@ -23,8 +23,11 @@ pub(crate) struct Destinations {
 /// The destinations of one cluster.
 struct Table {
     cluster: Arc<ClusterPolicy>,
-    entries: LruCache<SocketAddr, Entry, RandomState>,
+    entries: LruCache<Destination, Entry, RandomState>,
 }
+
+/// Where to, and from which address where that of the client is kept.
+type Destination = (SocketAddr, Option<IpAddr>);
 
 struct Entry {
     endpoint: Arc<EndpointState>,
@@ -32,13 +35,13 @@ struct Entry {
 }
 
 impl Destinations {
-    /// The endpoint at this address, made if it is not there.
+    /// The endpoint of this destination, made if it is not there.
     pub(super) fn endpoint(
         &self,
         cluster: &Arc<ClusterPolicy>,
         policy: &DestinationsPolicy,
         worker: &Worker,
-        address: SocketAddr,
+        destination: Destination,
     ) -> Arc<EndpointState> {
         let now = worker.now();
         let mut tables = self.tables.borrow_mut();
@@ -46,7 +49,7 @@ impl Destinations {
             cluster: Arc::clone(cluster),
             entries: LruCache::unbounded_with_hasher(RandomState::default()),
         });
-        if let Some(entry) = table.entries.get_mut(&address) {
+        if let Some(entry) = table.entries.get_mut(&destination) {
             entry.used = now;
             return Arc::clone(&entry.endpoint);
         }
@@ -59,12 +62,14 @@ impl Destinations {
             cells.destinations_evicted.inc();
             cells.destinations.dec();
         }
+        let (address, source) = destination;
         let endpoint = Arc::new(EndpointState {
             id: cluster.shared.next_endpoint_id(),
             address,
             address_text: address.to_string(),
             alternatives: Box::default(),
             load: Arc::new(EndpointLoad::new()),
+            source,
             preface: None,
             session_key: OnceLock::new(),
         });
@@ -74,7 +79,7 @@ impl Destinations {
             endpoint: Arc::clone(&endpoint),
             used: now,
         };
-        table.entries.put(address, entry);
+        table.entries.put(destination, entry);
         endpoint
     }
 
@@ -114,13 +119,13 @@ impl Destinations {
             };
             let idle = policy.settings.idle_timeout();
             let cells = table.cluster.metrics.worker(worker.index);
-            while let Some((&address, entry)) = table.entries.peek_lru() {
+            while let Some((&destination, entry)) = table.entries.peek_lru() {
                 if now.duration_since(entry.used) < idle {
                     break;
                 }
                 if entry.endpoint.load.active() > 0 {
                     // In use all the while, by one long stream.
-                    if let Some(entry) = table.entries.get_mut(&address) {
+                    if let Some(entry) = table.entries.get_mut(&destination) {
                         entry.used = now;
                     }
                     continue;

@@ -266,7 +266,7 @@ impl Record {
                     .map_or(ends.remote, |client| SocketAddr::new(client, 0)),
             ),
             downstream_direct_remote_address: Some(ends.peer),
-            downstream_local_address: Some(ends.local),
+            downstream_local_address: Some(ends.destination),
             requested_server_name: ends.server_name.as_deref(),
             connection_id: scene.accepted.registration.control.id,
             filter_chain_name: Some(scene.chain),

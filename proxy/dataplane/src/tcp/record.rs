@@ -111,7 +111,7 @@ impl Record {
             virtual_host: None,
             downstream_remote_address: Some(ends.remote),
             downstream_direct_remote_address: Some(ends.peer),
-            downstream_local_address: Some(ends.local),
+            downstream_local_address: Some(ends.destination),
             requested_server_name: ends.server_name.as_deref(),
             connection_id: accepted.registration.control.id,
             filter_chain_name: Some(chain.config.name().as_str()),

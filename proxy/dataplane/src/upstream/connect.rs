@@ -126,7 +126,7 @@ async fn open(
     worker: &Worker,
     tls: Option<&Arc<rustls::ClientConfig>>,
 ) -> Result<(Stream, LocalEnd), ConnectionFailure> {
-    let dialing = dial(endpoint.addresses(), worker);
+    let dialing = dial(endpoint.addresses(), endpoint.source, worker);
     let (mut tcp, local) = dialing.await.map_err(|error| {
         tracing::debug!(%error, endpoint = %endpoint.address_text, "cannot connect");
         match error.kind() {

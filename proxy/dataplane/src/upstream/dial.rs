@@ -7,7 +7,7 @@ use crate::worker::Worker;
 use smallvec::SmallVec;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -23,14 +23,18 @@ pub(crate) const ADDRESSES_TRIED_MAX: usize = 10;
 /// The addresses in the order in which they are tried.
 type Order = SmallVec<[SocketAddr; ADDRESSES_TRIED_MAX]>;
 
-/// Connects to one of the addresses, all as good as each other: chance says which of a family is first. The error is that of the attempt that failed last. Cancel safe: what is under way is given up.
-pub(crate) async fn dial(addresses: &[SocketAddr], worker: &Worker) -> io::Result<(TcpStream, LocalEnd)> {
+/// Connects to one of the addresses, from `source` if it is given, all as good as each other: chance says which of a family is first. The error is that of the attempt that failed last. Cancel safe: what is under way is given up.
+pub(crate) async fn dial(
+    addresses: &[SocketAddr],
+    source: Option<IpAddr>,
+    worker: &Worker,
+) -> io::Result<(TcpStream, LocalEnd)> {
     match addresses {
-        [address] => socket::connect(*address, worker).await,
+        [address] => socket::connect(*address, source, worker).await,
         several => {
             let order = order(several, worker.random());
             // Boxed: rare, and larger than all the rest of a connection's making.
-            Box::pin(race(order, |address| socket::connect(address, worker))).await
+            Box::pin(race(order, |address| socket::connect(address, source, worker))).await
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::worker::Worker;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use tokio::net::TcpStream;
 
 /// Our end of a connection to an upstream; kept for as long as the connection is open.
@@ -23,8 +23,12 @@ impl LocalEnd {
     }
 }
 
-/// Connects. Cancel safe: what is under way is given up.
-pub(crate) async fn connect(address: SocketAddr, worker: &Worker) -> io::Result<(TcpStream, LocalEnd)> {
+/// Connects, with `source` as our address if it is given. Cancel safe: what is under way is given up.
+pub(crate) async fn connect(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    worker: &Worker,
+) -> io::Result<(TcpStream, LocalEnd)> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking(),
@@ -32,6 +36,9 @@ pub(crate) async fn connect(address: SocketAddr, worker: &Worker) -> io::Result<
     )?;
     if let Some(mark) = worker.socket_mark {
         socket.set_mark(mark)?;
+    }
+    if let Some(source) = source {
+        bind_to(&socket, source, worker)?;
     }
     match socket.connect(&address.into()) {
         Ok(()) => {}
@@ -50,6 +57,27 @@ pub(crate) async fn connect(address: SocketAddr, worker: &Worker) -> io::Result<
         None => Ok((stream, local)),
         Some(error) => Err(error),
     }
+}
+
+/// Ports that connections from a client's own address have here: below those that its kernel picks by itself (from 32768
+/// on Linux), so that none is taken for one of its own.
+const KEPT_SOURCE_PORTS: std::ops::Range<u16> = 10_000..32_768;
+
+/// Ports that are tried before the kernel is left to choose.
+const PORTS_TRIED_MAX: usize = 8;
+
+/// Gives a socket an address that is not ours.
+fn bind_to(socket: &Socket, source: IpAddr, worker: &Worker) -> io::Result<()> {
+    crate::accept::set_transparent(socket, source.is_ipv4(), true)?;
+    let ports = u64::from(KEPT_SOURCE_PORTS.end - KEPT_SOURCE_PORTS.start);
+    for _ in 0..PORTS_TRIED_MAX {
+        let port = KEPT_SOURCE_PORTS.start + (worker.random() % ports) as u16;
+        match socket.bind(&SocketAddr::new(source, port).into()) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            bound => return bound,
+        }
+    }
+    socket.bind(&SocketAddr::new(source, 0).into())
 }
 
 /// Fails if sockets cannot be given this mark.

@@ -60,7 +60,8 @@ impl Sidecar<'_> {
             )
         };
         let taken = "{match: {destination_port: 9000}, tcp: {cluster: destinations}}, \
-                     {http: {route_configuration: inbound, accept_http_10: true}}";
+                     {http: {route_configuration: inbound, accept_http_10: true, access_logs: [{path: stdout, format: {text: \
+                     'meant for %DOWNSTREAM_LOCAL_ADDRESS%'}}]}}";
         let routes = |role: &str| {
             format!(
                 "- {{name: {role}, virtual_hosts: [{{name: all, domains: ['*'], routes: [{{match: {{prefix: /}}, \

@@ -98,11 +98,12 @@ fn endpoints_are_listed_resolved_or_the_destination() {
     );
     assert_eq!(plain.idle_timeout(), defaults::ORIGINAL_DESTINATION_IDLE_TIMEOUT);
     let Discovery::OriginalDestination(full) = discovery(
-        "discovery: {type: original_destination, port: 81, allow: [10.0.0.0/8], endpoints_max: 5, idle_timeout: 2s}",
+        "discovery: {type: original_destination, port: 81, allow: [10.0.0.0/8], keep_source: true, endpoints_max: 5, idle_timeout: 2s}",
     ) else {
         panic!()
     };
     assert_eq!((full.port(), full.endpoints_max()), (Some(81), 5));
+    assert!(full.keep_source() && !plain.keep_source());
     assert_eq!(full.allow()[0].to_string(), "10.0.0.0/8");
     assert_eq!(full.idle_timeout(), Duration::from_secs(2));
 }

@@ -186,6 +186,7 @@ impl Compiler {
                 address_text: address.to_string(),
                 alternatives: Box::default(),
                 load: Arc::new(EndpointLoad::new()),
+                source: None,
                 preface: None,
                 session_key: OnceLock::new(),
             }),
@@ -216,6 +217,7 @@ impl Compiler {
                 .map_or_else(String::new, |name| name.host().clone()),
             alternatives: found.iter().map(|endpoint| endpoint.address).collect(),
             load: same.map_or_else(|| Arc::new(EndpointLoad::new()), |same| Arc::clone(&same.load)),
+            source: None,
             preface: None,
             session_key: OnceLock::new(),
         };

@@ -25,6 +25,13 @@ async fn curl_and_nginx_talk_through_their_sidecars() {
             let beside = mesh.a.space.curl(&url(to, 8081)).await;
             assert_eq!(beside, Ok(format!("out= in= from={from}")), "{backend}");
         }
+        for to in ["10.77.0.3:8080", "[fd77::3]:8080"] {
+            let line = format!("meant for {to}\n");
+            outrigger_harness::wait_until("the access log", || async {
+                pair.b.stdout().contains(&line).then_some(())
+            })
+            .await;
+        }
         // What the application says to itself is no one else's.
         for to in [
             mesh.b.v4,
@@ -125,6 +132,32 @@ async fn a_transparent_listener_sees_where_a_connection_was_meant_for() {
                 assert_eq!(through, Ok(format!("out=a in=b from={to}")), "{backend}");
             }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_application_sees_the_client_where_sources_are_kept() {
+    if !possible(&[]) {
+        return;
+    }
+    for backend in BACKENDS {
+        let keeping = Sidecar {
+            inbound: "tproxy",
+            destinations: ", keep_source: true",
+            ..Sidecar::new("b")
+        };
+        let rules = format!("--uid 0 --backend {backend}");
+        let tproxy = format!("{rules} --mode tproxy");
+        let pair = Pair::with(Sidecar::new("a"), keeping, &rules, &tproxy).await;
+        let mesh = &pair.mesh;
+        for (client, to) in [(mesh.a.v4, mesh.b.v4), (mesh.a.v6, mesh.b.v6)] {
+            for _ in 0..3 {
+                let through = mesh.a.space.curl(&url(to, 8080)).await;
+                assert_eq!(through, Ok(format!("out=a in=b from={client}")), "{backend}");
+            }
+        }
+        let node = mesh.node.curl(&url(mesh.b.v4, 8080)).await;
+        assert_eq!(node, Ok("out= in=b from=10.77.0.1".to_owned()), "{backend}");
     }
 }
 
