@@ -139,6 +139,9 @@ impl ConnectionCount {
     }
 }
 
+/// What connections that end by the drain's deadline get to say so, before what is left is cut.
+const CUT_GRACE: Duration = Duration::from_millis(250);
+
 /// How long the access logs may take to write what they hold, at the end.
 const LOG_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -455,8 +458,11 @@ impl DataPlane {
         });
         let whole = tokio::time::timeout(timeout, &mut joined).await.is_ok();
         if !whole {
-            self.tell(|| Command::Stop);
-            let _ = joined.await;
+            // Tunnels and relayed connections know the same deadline: they end by it with their records and counts.
+            if tokio::time::timeout(CUT_GRACE, &mut joined).await.is_err() {
+                self.tell(|| Command::Stop);
+                let _ = joined.await;
+            }
         }
         let sinks = Arc::clone(&self.sinks);
         let _ = tokio::task::spawn_blocking(move || sinks.close(LOG_CLOSE_TIMEOUT)).await;
