@@ -1,5 +1,7 @@
 //! HTTP/1 to an endpoint: one connection, one exchange at a time.
 
+mod expected;
+
 use crate::body::{BodyFrame, BodyLength};
 use crate::error::AttemptError;
 use crate::incoming::{Incoming, ReadError};
@@ -11,6 +13,7 @@ use crate::upstream::{ResponseStart, Wanted};
 use crate::worker::Worker;
 use crate::writer::Writer;
 use bytes::Bytes;
+use expected::Expected;
 use outrigger_config::model::{self, defaults};
 use outrigger_http1::{
     BodyEncoder, Event, Fields, Framing, KnownName, Limits, Method, RequestHead, ResponseDecoder,
@@ -174,37 +177,6 @@ pub(crate) struct Exchange {
     expected: Expected,
 }
 
-/// What the response may make of the connection.
-#[derive(Debug, Default, PartialEq, Eq)]
-enum Expected {
-    /// Nothing else.
-    #[default]
-    Response,
-    /// This protocol, by 101.
-    Protocol(Box<str>),
-    /// A tunnel, by 2xx to CONNECT.
-    Connect,
-}
-
-impl Expected {
-    /// True if a head after which the decoder finds no HTTP/1 says what was asked for, and nothing else.
-    fn is_met(&self, head: &ResponseHead) -> bool {
-        match self {
-            Expected::Response => false,
-            Expected::Connect => head.status != SWITCHING_PROTOCOLS,
-            Expected::Protocol(protocol) => {
-                let mut named = head.fields.get_all(KnownName::Upgrade);
-                let names_it = named
-                    .next()
-                    .is_some_and(|value| value.eq_ignore_ascii_case(protocol.as_bytes()));
-                head.status == SWITCHING_PROTOCOLS && names_it && named.next().is_none()
-            }
-        }
-    }
-}
-
-const SWITCHING_PROTOCOLS: u16 = 101;
-
 const THERE: &str = "the connection is there until the exchange is complete";
 
 impl Exchange {
@@ -228,10 +200,7 @@ impl Exchange {
 
     /// Says what the request that was just sent asks for.
     pub(crate) fn expect(&mut self, wanted: Wanted<'_>) {
-        self.expected = match wanted {
-            Wanted::Protocol(protocol) => Expected::Protocol(protocol.into()),
-            Wanted::Connect => Expected::Connect,
-        };
+        self.expected = wanted.into();
     }
 
     /// The connection, which has become a tunnel.
