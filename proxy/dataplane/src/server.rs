@@ -3,31 +3,14 @@
 pub(crate) mod http1;
 pub(crate) mod http2;
 
-use crate::auto;
 use crate::body::{BodyFrame, BodyLength};
 use crate::connection::Accepted;
 use crate::error::DownstreamError;
 use crate::io::Stream;
-use crate::tcp;
 use crate::timer::TimerSlot;
 use bytes::{Bytes, BytesMut};
 use outrigger_http1::{Fields, ResponseHead, Version};
 use std::task::{Context, Poll};
-
-/// Serves a connection until it ends, as its filter chain says.
-pub(crate) async fn serve(stream: Stream, accepted: Accepted) {
-    let (speaks_http, passes_bytes) = {
-        let snapshot = accepted.registration.control.snapshot();
-        let chain = accepted.registration.control.chain(&snapshot);
-        (chain.http.is_some(), chain.tcp.is_some())
-    };
-    // Boxed: what an idle HTTP/1 connection holds is less.
-    match (speaks_http, passes_bytes) {
-        (_, false) => serve_http(stream, BytesMut::new(), accepted).await,
-        (false, true) => Box::pin(tcp::serve(stream, Bytes::new(), accepted, None)).await,
-        (true, true) => Box::pin(auto::serve(stream, accepted)).await,
-    }
-}
 
 /// Serves a connection that speaks HTTP. `first`: what was read of it so far.
 pub(crate) async fn serve_http(stream: Stream, first: BytesMut, accepted: Accepted) {

@@ -10,6 +10,8 @@
 //! * **Other**: everything that can no longer become one of these.
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 /// Bytes of a request line after which it is HTTP/1 without its end being seen: twice what nginx and Apache accept in

@@ -15,9 +15,10 @@ const MEMORY: Duration = Duration::from_secs(300);
 /// Destinations of each half of the memory, at most.
 const DESTINATIONS_MAX: usize = 2048;
 
-/// What a destination turned out to speak.
+/// What connections to a destination turned out to speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
+    /// HTTP, and perhaps TCP too.
     Http,
     Tcp,
 }
@@ -47,8 +48,11 @@ impl Outcomes {
         (now.duration_since(*at) < MEMORY).then_some(*outcome)
     }
 
-    /// Remembers it from now on.
+    /// Remembers it from now on. HTTP that still counts stays beside TCP: its clients must not be talked over.
     pub(crate) fn remember(&self, cluster: &Name, destination: SocketAddr, outcome: Outcome, now: Instant) {
+        if outcome == Outcome::Tcp && self.recall(cluster, destination, now) == Some(Outcome::Http) {
+            return;
+        }
         let halves = &mut *self.halves.borrow_mut();
         if halves.newer.len() >= DESTINATIONS_MAX {
             halves.older = std::mem::take(&mut halves.newer);
@@ -88,10 +92,16 @@ mod tests {
         assert_eq!(outcomes.recall(&one, at(1), start), Some(Outcome::Http));
         assert_eq!(outcomes.recall(&one, at(2), start), None);
         assert_eq!(outcomes.recall(&other, at(1), start), None);
-        outcomes.remember(&one, at(1), Outcome::Tcp, start);
         let late = start + MEMORY - Duration::from_nanos(1);
-        assert_eq!(outcomes.recall(&one, at(1), late), Some(Outcome::Tcp));
+        assert_eq!(outcomes.recall(&one, at(1), late), Some(Outcome::Http));
         assert_eq!(outcomes.recall(&one, at(1), start + MEMORY), None);
+        // Both at one destination.
+        for outcome in [Outcome::Tcp, Outcome::Http, Outcome::Tcp] {
+            outcomes.remember(&one, at(1), outcome, start);
+            assert_eq!(outcomes.recall(&one, at(1), start), Some(Outcome::Http));
+        }
+        outcomes.remember(&one, at(1), Outcome::Tcp, start + MEMORY);
+        assert_eq!(outcomes.recall(&one, at(1), start + MEMORY), Some(Outcome::Tcp));
     }
 
     #[test]

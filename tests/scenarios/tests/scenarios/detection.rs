@@ -116,7 +116,8 @@ async fn a_destination_that_speaks_http_is_not_dialled_ahead_again() {
     let proxy = Proxy::start(detecting(web.address(), &[bytes.address()], PATIENT)).await;
     // Nothing is known of the destination: the connection ahead is made, and dropped when the client speaks.
     let mut first = Client::connect(proxy.address()).await;
-    wait_until("the connection ahead", async || (bytes.connections() == 1).then_some(())).await;
+    let opened = "outrigger_cluster_connections_opened_total{protocol=\"tcp\"}";
+    proxy.admin().wait_for_metric(opened, 1.0).await;
     assert_eq!(first.fetch("/", "").await.status(), 200);
     wait_until("its end", async || (bytes.open_connections() == 0).then_some(())).await;
     let unused = "outrigger_cluster_connections_closed_total{reason=\"unused\"}";
@@ -125,19 +126,32 @@ async fn a_destination_that_speaks_http_is_not_dialled_ahead_again() {
         assert_eq!(fetch(proxy.address(), "/", "").await.status(), 200);
     }
     assert_eq!(bytes.connections(), 1);
-    // What is remembered is only whether to dial ahead: other bytes are served as what they are, and remembered.
+    // A client that is silent may be one that waits for another protocol's server.
+    let _silent = Client::connect(proxy.address()).await;
+    wait_until("a connection ahead", async || {
+        (bytes.connections() == 2).then_some(())
+    })
+    .await;
+    // What is remembered is only when to dial ahead: other bytes are served as what they are, and remembered.
     let mut client = Client::connect(proxy.address()).await;
     client.send("*1\r\n").await;
     assert_eq!(client.take(4).await, b"*1\r\n");
     let _silent = Client::connect(proxy.address()).await;
-    wait_until("a connection ahead", async || (bytes.connections() == 3).then_some(())).await;
+    wait_until("a connection ahead", async || {
+        (bytes.connections() == 4).then_some(())
+    })
+    .await;
     assert_eq!(fetch(proxy.address(), "/", "").await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_does_not_need_the_server_that_bytes_would_go_to() {
     let web = Scripted::ok().await;
-    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
     for endpoints in [vec![], vec![nobody]] {
         let proxy = Proxy::start(detecting(web.address(), &endpoints, PATIENT)).await;
         let mut client = Client::connect(proxy.address()).await;
@@ -199,7 +213,9 @@ async fn tls_is_passed_on_where_it_is_not_terminated_and_looked_into_where_it_is
     let web = Scripted::ok().await;
     let proxy = Proxy::start(detecting(web.address(), &[secret.address()], PATIENT)).await;
     let trusting = authority.client_config(&[], None);
-    let mut client = Client::connect_tls(proxy.address(), trusting, "inner.example").await.unwrap();
+    let mut client = Client::connect_tls(proxy.address(), trusting, "inner.example")
+        .await
+        .unwrap();
     assert_eq!(client.take(6).await, b"inside");
     assert_detected(&proxy, "tls", 1.0).await;
 
@@ -209,7 +225,9 @@ async fn tls_is_passed_on_where_it_is_not_terminated_and_looked_into_where_it_is
     let proxy = Proxy::start(detecting(web.address(), &[bytes.address()], &tls)).await;
     let open = async |offers: &[&str]| {
         let config = authority.client_config(offers, None);
-        Client::connect_tls(proxy.address(), config, "ours.example").await.unwrap()
+        Client::connect_tls(proxy.address(), config, "ours.example")
+            .await
+            .unwrap()
     };
     assert_eq!(open(&[]).await.take(11).await, b"220 ready\r\n");
     assert_detected(&proxy, "server_first", 1.0).await;
@@ -229,4 +247,15 @@ async fn tls_at_a_port_of_plain_http_is_answered_in_words() {
     let refused = "outrigger_listener_requests_refused_total{reason=\"tls_on_plain_port\"}";
     proxy.admin().wait_for_metric(refused, 1.0).await;
     within("the close", client.is_closed()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_speaks_first_is_heard_where_http_is_known() {
+    let (web, bytes) = (Scripted::ok().await, mail().await);
+    let proxy = Proxy::start(detecting(web.address(), &[bytes.address()], PATIENT)).await;
+    for _ in 0..3 {
+        assert_eq!(fetch(proxy.address(), "/", "").await.status(), 200);
+        let mut client = Client::connect(proxy.address()).await;
+        assert_eq!(client.take(11).await, b"220 ready\r\n");
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 mod curl;
+mod detection;
 mod dns;
 mod load;
 mod proxy_protocol;
@@ -146,6 +147,15 @@ impl Beside {
         self.lines
             .recv_timeout(PROGRAM_TIMEOUT)
             .expect("the program says a line")
+    }
+
+    /// The next line of its output; none if it has ended.
+    pub(crate) fn try_line(&self) -> Option<String> {
+        match self.lines.recv_timeout(PROGRAM_TIMEOUT) {
+            Ok(line) => Some(line),
+            Err(mpsc::RecvTimeoutError::Disconnected) => None,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("the program says nothing"),
+        }
     }
 
     /// Starts a program whose first line is the port that it listens on.

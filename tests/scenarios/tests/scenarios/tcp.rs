@@ -74,7 +74,10 @@ async fn bytes_pass_both_ways_and_are_counted_and_logged() {
     let file = directory.path().join("tcp.log");
     let format = "%BYTES_RECEIVED% %BYTES_SENT% %UPSTREAM_CLUSTER% %UPSTREAM_HOST% %FILTER_CHAIN_NAME% \
                   %RESPONSE_FLAGS% %CONNECTION_TERMINATION_DETAILS% %PROTOCOL% %REQ(:METHOD)% %RESPONSE_CODE%";
-    let log = format!("access_logs: [{{ path: '{}', format: {{ text: \"{format}\\n\" }} }}]", file.display());
+    let log = format!(
+        "access_logs: [{{ path: '{}', format: {{ text: \"{format}\\n\" }} }}]",
+        file.display()
+    );
     let proxy = Proxy::start(passing(&[upstream.address()], &log)).await;
     let mut client = connect(proxy.address()).await;
     client.write_all(b"hello").await.unwrap();
@@ -82,7 +85,10 @@ async fn bytes_pass_both_ways_and_are_counted_and_logged() {
     let large: Vec<u8> = (0..3_000_000u32).map(|place| (place % 251) as u8).collect();
     let (mut read, mut write) = client.split();
     let mut back = vec![0; large.len()];
-    let (wrote, read_back) = tokio::join!(write.write_all(&large), within("an echo", read.read_exact(&mut back)));
+    let (wrote, read_back) = tokio::join!(
+        write.write_all(&large),
+        within("an echo", read.read_exact(&mut back))
+    );
     wrote.unwrap();
     read_back.unwrap();
     assert_eq!(back, large);
@@ -91,24 +97,40 @@ async fn bytes_pass_both_ways_and_are_counted_and_logged() {
     assert_eq!((rest.len(), end.unwrap()), (0, 0));
 
     let admin = proxy.admin();
-    admin.wait_for_metric("outrigger_listener_tcp_connection_duration_seconds_count", 1.0).await;
+    admin
+        .wait_for_metric("outrigger_listener_tcp_connection_duration_seconds_count", 1.0)
+        .await;
     for (series, value) in [
         ("outrigger_listener_tcp_connections_total", 1.0),
         ("outrigger_listener_received_bytes_total", 3_000_005.0),
         ("outrigger_listener_sent_bytes_total", 3_000_005.0),
         ("outrigger_cluster_sent_bytes_total", 3_000_005.0),
-        ("outrigger_cluster_connections_opened_total{protocol=\"tcp\"}", 1.0),
-        ("outrigger_cluster_connections_closed_total{reason=\"downstream\"}", 1.0),
-        ("outrigger_listener_connections_closed_total{reason=\"peer\"}", 1.0),
+        (
+            "outrigger_cluster_connections_opened_total{protocol=\"tcp\"}",
+            1.0,
+        ),
+        (
+            "outrigger_cluster_connections_closed_total{reason=\"downstream\"}",
+            1.0,
+        ),
+        (
+            "outrigger_listener_connections_closed_total{reason=\"peer\"}",
+            1.0,
+        ),
         ("outrigger_cluster_connections_active", 0.0),
     ] {
         assert_eq!(admin.metric(series).await, value, "{series}");
     }
     let line = wait_until("a log line", async || {
-        std::fs::read_to_string(&file).ok().filter(|text| text.ends_with('\n'))
+        std::fs::read_to_string(&file)
+            .ok()
+            .filter(|text| text.ends_with('\n'))
     })
     .await;
-    let expected = format!("3000005 3000005 upstream {} bytes - - - - 0\n", upstream.address());
+    let expected = format!(
+        "3000005 3000005 upstream {} bytes - - - - 0\n",
+        upstream.address()
+    );
     assert_eq!(line, expected);
 }
 
@@ -152,10 +174,16 @@ async fn a_server_that_ends_its_side_still_hears_the_client() {
     assert_eq!(words, b"that is all");
     client.write_all(b"and yet I speak").await.unwrap();
     drop(client);
-    wait_until("the server to hear it", async || (upstream.request_count() == 1).then_some(())).await;
+    wait_until("the server to hear it", async || {
+        (upstream.request_count() == 1).then_some(())
+    })
+    .await;
     proxy
         .admin()
-        .wait_for_metric("outrigger_listener_connections_closed_total{reason=\"upstream\"}", 1.0)
+        .wait_for_metric(
+            "outrigger_listener_connections_closed_total{reason=\"upstream\"}",
+            1.0,
+        )
         .await;
 }
 

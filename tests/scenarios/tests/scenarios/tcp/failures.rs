@@ -10,7 +10,9 @@ async fn nowhere() -> SocketAddr {
 
 async fn line_of(file: &std::path::Path) -> String {
     wait_until("a log line", async || {
-        std::fs::read_to_string(file).ok().filter(|text| text.ends_with('\n'))
+        std::fs::read_to_string(file)
+            .ok()
+            .filter(|text| text.ends_with('\n'))
     })
     .await
 }
@@ -70,7 +72,10 @@ async fn attempts_are_bounded() {
         let mut word = [0; 4];
         served += usize::from(within("an answer", client.read_exact(&mut word)).await.is_ok());
     }
-    assert_eq!(served, 2, "every other connection meets the endpoint that is not there");
+    assert_eq!(
+        served, 2,
+        "every other connection meets the endpoint that is not there"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

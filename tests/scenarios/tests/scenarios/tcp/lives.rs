@@ -16,13 +16,19 @@ async fn an_idle_connection_is_cut() {
     assert!(is_cut(&mut client).await);
     let closed = "outrigger_listener_connections_closed_total{reason=\"idle\"}";
     proxy.admin().wait_for_metric(closed, 1.0).await;
-    wait_until("the server's side", async || (upstream.open_connections() == 0).then_some(())).await;
+    wait_until("the server's side", async || {
+        (upstream.open_connections() == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_connection_is_cut_at_its_greatest_age() {
     let upstream = echoing().await;
-    let document = passing(&[upstream.address()], "connection_duration_max: 300ms, idle_timeout: 1h");
+    let document = passing(
+        &[upstream.address()],
+        "connection_duration_max: 300ms, idle_timeout: 1h",
+    );
     let proxy = Proxy::start(document).await;
     let mut client = connect(proxy.address()).await;
     let busy = async {
@@ -91,7 +97,10 @@ async fn a_drain_waits_for_connections_and_cuts_them_at_its_deadline() {
     take(&mut client, 1).await;
     let address = proxy.address();
     let whole = proxy.drain(Duration::ZERO, Duration::from_secs(600));
-    wait_until("the listener to close", async || TcpStream::connect(address).await.is_err().then_some(())).await;
+    wait_until("the listener to close", async || {
+        TcpStream::connect(address).await.is_err().then_some(())
+    })
+    .await;
     client.write_all(b"b").await.unwrap();
     assert_eq!(take(&mut client, 1).await, b"b");
     drop(client);

@@ -48,7 +48,10 @@ fn terminating(issued: &Issued) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_name_picks_among_servers_that_terminate_tls_themselves() {
     let authority = Authority::new("root");
-    let (one, two) = (naming(&authority, "one.example").await, naming(&authority, "two.example").await);
+    let (one, two) = (
+        naming(&authority, "one.example").await,
+        naming(&authority, "two.example").await,
+    );
     let ours = authority.issue("ours", &["three.example"]);
     let three = saying("plain three").await;
     let document = Document::to(&[])
@@ -62,25 +65,41 @@ async fn the_server_name_picks_among_servers_that_terminate_tls_themselves() {
             terminating(&ours)
         ));
     let proxy = Proxy::start(document).await;
-    for (name, expected) in [("one.example", "one.example"), ("two.example", "two.example"), ("three.example", "plain three")] {
+    for (name, expected) in [
+        ("one.example", "one.example"),
+        ("two.example", "two.example"),
+        ("three.example", "plain three"),
+    ] {
         let mut client = connect_tls(&authority, proxy.address(), name).await.unwrap();
         assert_eq!(first_words(&mut client, expected.len()).await, expected);
     }
     // A name that no chain takes, and no TLS at all.
-    assert!(connect_tls(&authority, proxy.address(), "other.test").await.is_err());
+    assert!(
+        connect_tls(&authority, proxy.address(), "other.test")
+            .await
+            .is_err()
+    );
     let mut plain = connect(proxy.address()).await;
     plain.write_all(b"EHLO a\r\n").await.unwrap();
     assert!(to_end(&mut plain).await.0.is_empty());
     let refused = "outrigger_listener_connections_refused_total{reason=\"no_filter_chain\"}";
     proxy.admin().wait_for_metric(refused, 2.0).await;
-    assert_eq!(proxy.admin().metric("outrigger_listener_tls_handshakes_total").await, 1.0);
+    assert_eq!(
+        proxy
+            .admin()
+            .metric("outrigger_listener_tls_handshakes_total")
+            .await,
+        1.0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hello_in_many_segments_and_records_is_passed_on_as_it_came() {
     let mut config = (*Authority::new("root").client_config(&[], None)).clone();
     // Long enough for several records, however they are cut.
-    config.alpn_protocols = (0..100).map(|number| format!("{number:0>200}").into_bytes()).collect();
+    config.alpn_protocols = (0..100)
+        .map(|number| format!("{number:0>200}").into_bytes())
+        .collect();
     let name = ServerName::try_from("long.example").unwrap();
     let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
     let mut hello = Vec::new();
@@ -95,9 +114,8 @@ async fn a_hello_in_many_segments_and_records_is_passed_on_as_it_came() {
         script.until_closed().await
     })
     .await;
-    let document = Document::to(&[upstream.address()]).listener(
-        "filter_chains: [{ match: { server_names: [long.example] }, tcp: { cluster: upstream } }]",
-    );
+    let document = Document::to(&[upstream.address()])
+        .listener("filter_chains: [{ match: { server_names: [long.example] }, tcp: { cluster: upstream } }]");
     let proxy = Proxy::start(document).await;
     let mut client = connect(proxy.address()).await;
     client.set_nodelay(true).unwrap();
@@ -138,7 +156,9 @@ async fn ends_pass_between_tls_and_plain_connections() {
                 terminating(&ours)
             ));
         let proxy = Proxy::start(document).await;
-        let mut client = connect_tls(&authority, proxy.address(), "ours.example").await.unwrap();
+        let mut client = connect_tls(&authority, proxy.address(), "ours.example")
+            .await
+            .unwrap();
         assert_eq!(first_words(&mut client, greeting.len()).await, greeting);
         client.write_all(b"ping").await.unwrap();
         assert_eq!(first_words(&mut client, 4).await, "ping");
@@ -155,7 +175,9 @@ async fn ends_pass_between_tls_and_plain_connections() {
 async fn tls_to_a_cluster_offers_no_protocol_for_bytes() {
     let authority = Authority::new("root");
     // It refuses clients that offer something else.
-    let config = authority.issue("picky", &["picky.example"]).server_config(&["picky/1"]);
+    let config = authority
+        .issue("picky", &["picky.example"])
+        .server_config(&["picky/1"]);
     let upstream = Scripted::start(move |mut script| {
         let acceptor = TlsAcceptor::from(Arc::clone(&config));
         async move {
@@ -165,7 +187,10 @@ async fn tls_to_a_cluster_offers_no_protocol_for_bytes() {
         }
     })
     .await;
-    let tls = format!("tls: {{ ca_file: '{}', server_name: picky.example }}", authority.root().display());
+    let tls = format!(
+        "tls: {{ ca_file: '{}', server_name: picky.example }}",
+        authority.root().display()
+    );
     let proxy = Proxy::start(passing(&[upstream.address()], "").cluster(&tls)).await;
     let mut client = connect(proxy.address()).await;
     assert_eq!(take(&mut client, 4).await, b"fine");
