@@ -86,7 +86,9 @@ impl<'a> Ahead<'a> {
             cluster,
             connect_attempts_max,
             is_known: known == Some(Outcome::Tcp),
-            grace: known.is_none().then(|| Box::pin(tokio::time::sleep(GREETING_GRACE))),
+            grace: known
+                .is_none()
+                .then(|| Box::pin(tokio::time::sleep(GREETING_GRACE))),
             state,
             first: BytesMut::new(),
         }
@@ -103,11 +105,8 @@ impl<'a> Ahead<'a> {
                 State::None => return Poll::Pending,
                 State::Resting(rest) => {
                     ready!(rest.as_mut().poll(cx));
-                    self.state = State::Dialling(dialling(
-                        &self.cluster,
-                        self.connect_attempts_max,
-                        self.accepted,
-                    ));
+                    self.state =
+                        State::Dialling(dialling(&self.cluster, self.connect_attempts_max, self.accepted));
                 }
                 State::Failed(_) if self.is_known => return Poll::Ready(Said::Something),
                 // The client may speak HTTP yet, which goes elsewhere.

@@ -22,7 +22,18 @@ const BEGINNINGS: [&[u8]; 9] = [
 
 /// What the decision turns on.
 const PIECES: [&[u8]; 12] = [
-    b" ", b"\r", b"\n", b"HTTP/1.1", b"HTTP/", b"PRI ", b"\x16", b"\x03", b"\x01", b"\0", b"\xff", b"a",
+    b" ",
+    b"\r",
+    b"\n",
+    b"HTTP/1.1",
+    b"HTTP/",
+    b"PRI ",
+    b"\x16",
+    b"\x03",
+    b"\x01",
+    b"\0",
+    b"\xff",
+    b"a",
 ];
 
 fn mutated(random: &mut fastrand::Rng) -> Vec<u8> {
@@ -73,7 +84,10 @@ fn check(bytes: &[u8], random: &mut fastrand::Rng) {
         let (now, later) = rest.split_at(random.usize(1..=rest.len()));
         rest = later;
         let fed = detector.feed(now);
-        assert!(decided.is_none() || decided == fed, "{bytes:?}: it changed its mind");
+        assert!(
+            decided.is_none() || decided == fed,
+            "{bytes:?}: it changed its mind"
+        );
         decided = fed;
     }
     assert_eq!(decided, whole, "{bytes:?}");
