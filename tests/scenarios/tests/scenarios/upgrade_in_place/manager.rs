@@ -11,10 +11,11 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc;
 
 /// A service manager's ear.
 struct Manager {
-    socket: UnixDatagram,
+    incoming: mpsc::Receiver<String>,
     name: String,
     heard: Vec<String>,
 }
@@ -26,9 +27,19 @@ impl Manager {
     }
 
     fn with(socket: UnixDatagram, name: String) -> Manager {
-        socket.set_nonblocking(true).unwrap();
+        // Read at once, as service managers do: the kernel holds a few datagrams only.
+        let (sender, incoming) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut datagram = [0; 4096];
+            while let Ok(length) = socket.recv(&mut datagram) {
+                let text = String::from_utf8(datagram[..length].to_vec()).unwrap();
+                if sender.send(text).is_err() {
+                    return;
+                }
+            }
+        });
         Manager {
-            socket,
+            incoming,
             name,
             heard: Vec::new(),
         }
@@ -45,11 +56,7 @@ impl Manager {
     }
 
     fn listen(&mut self) {
-        let mut datagram = [0; 4096];
-        while let Ok(length) = self.socket.recv(&mut datagram) {
-            self.heard
-                .push(String::from_utf8(datagram[..length].to_vec()).unwrap());
-        }
+        self.heard.extend(self.incoming.try_iter());
     }
 
     /// Waits until something that begins so was heard after the first `after` datagrams; gives how many came until then.
