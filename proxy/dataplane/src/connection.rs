@@ -36,8 +36,7 @@ pub(crate) struct Ends {
     pub(crate) remote: SocketAddr,
     /// Who made the connection: the client, or a load balancer in front that spoke of it.
     pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
-    /// Where the connection was meant for: `local`, unless it was led here from elsewhere.
+    /// Where the connection was meant for: our end of it, unless it was led here from elsewhere.
     pub(crate) destination: SocketAddr,
     /// Fields of a PROXY protocol header, for upstreams to which it is spoken.
     pub(crate) tlvs: Vec<Tlv>,
@@ -142,14 +141,13 @@ async fn establish(
         .await
         .map_err(proxy_protocol_refusal)?
         .unwrap_or_default();
-    let (destination, (remote, local)) = match header.addresses {
-        Some((client, meant)) => (interception::comparable(meant), (client, meant)),
-        None => (destination, (peer, local)),
+    let (remote, destination) = match header.addresses {
+        Some((client, meant)) => (client, interception::comparable(meant)),
+        None => (peer, destination),
     };
     let mut ends = Ends {
         remote,
         peer,
-        local,
         destination,
         tlvs: header.tlvs,
         announced: Announced::new(&worker),

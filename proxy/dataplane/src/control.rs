@@ -249,11 +249,11 @@ impl DataPlane {
     /// configuration's generation stays. Not cancel safe: run it to its end.
     pub async fn set_endpoints(&mut self, changed: &Discovered) {
         let previous = self.snapshot();
-        if let Some(snapshot) = self.compiler.with_endpoints(&previous, changed) {
-            if let Err(error) = self.publish(Arc::new(snapshot), &mut Vec::new()).await {
-                // Listeners are as they were, so that no socket is needed. The endpoints before stay in force.
-                tracing::error!(%error, "cannot put endpoints in force");
-            }
+        if let Some(snapshot) = self.compiler.with_endpoints(&previous, changed)
+            && let Err(error) = self.publish(Arc::new(snapshot), &mut Vec::new()).await
+        {
+            // Listeners are as they were, so that no socket is needed. The endpoints before stay in force.
+            tracing::error!(%error, "cannot put endpoints in force");
         }
     }
 
