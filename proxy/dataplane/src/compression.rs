@@ -13,7 +13,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 /// Bytes that the encoders of one worker may hold together; a response for which there is no room is sent as it is. It
-/// is room for a hundred of the largest at their usual levels: an encoder lives only while its response's input does.
+/// is room for 64 of the largest at their usual levels: an encoder lives only while its response's input does.
 const ENCODERS_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// What the encoders of a worker hold together.

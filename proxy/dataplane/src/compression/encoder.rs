@@ -66,8 +66,9 @@ impl Encoder {
             CompressionAlgorithm::Brotli(2..=4) => 2048 * KIB,
             CompressionAlgorithm::Brotli(5..=9) => 4096 * KIB,
             CompressionAlgorithm::Brotli(_) => 8192 * KIB,
-            CompressionAlgorithm::Zstd(..=5) => 1536 * KIB,
-            CompressionAlgorithm::Zstd(_) => 2560 * KIB,
+            CompressionAlgorithm::Zstd(..=4) => 2048 * KIB,
+            CompressionAlgorithm::Zstd(5..=12) => 3072 * KIB,
+            CompressionAlgorithm::Zstd(_) => 4096 * KIB,
         }
     }
 
@@ -247,7 +248,7 @@ mod tests {
         let text: Vec<u8> = (0..40_000u32)
             .flat_map(|number| (number * 7919).to_string().into_bytes())
             .collect();
-        for level in [1, 3, 5, 6, 9, 12, 16, 19] {
+        for level in 1..=19 {
             for length in [None, Some(text.len() as u64)] {
                 let mut encoder = Encoder::new(CompressionAlgorithm::Zstd(level), length).unwrap();
                 encoder.push(&text, &mut Vec::new()).unwrap();
