@@ -66,8 +66,8 @@ impl Encoder {
             CompressionAlgorithm::Brotli(2..=4) => 2048 * KIB,
             CompressionAlgorithm::Brotli(5..=9) => 4096 * KIB,
             CompressionAlgorithm::Brotli(_) => 8192 * KIB,
-            CompressionAlgorithm::Zstd(..=4) => 2048 * KIB,
-            CompressionAlgorithm::Zstd(5..=12) => 3072 * KIB,
+            CompressionAlgorithm::Zstd(..=3) => 2048 * KIB,
+            CompressionAlgorithm::Zstd(4..=12) => 3072 * KIB,
             CompressionAlgorithm::Zstd(_) => 4096 * KIB,
         }
     }
