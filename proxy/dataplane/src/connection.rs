@@ -180,6 +180,6 @@ fn proxy_protocol_refusal(fault: proxy_protocol::Fault) -> ConnectionRefusal {
         proxy_protocol::Fault::Missing => ConnectionRefusal::ProxyProtocolMissing,
         proxy_protocol::Fault::Malformed => ConnectionRefusal::ProxyProtocolMalformed,
         proxy_protocol::Fault::Timeout => ConnectionRefusal::ProxyProtocolTimeout,
-        proxy_protocol::Fault::Gone => ConnectionRefusal::Detection,
+        proxy_protocol::Fault::Silent | proxy_protocol::Fault::Gone => ConnectionRefusal::Detection,
     }
 }

@@ -16,6 +16,8 @@ pub(crate) enum Fault {
     Malformed,
     /// It did not come in time.
     Timeout,
+    /// The peer ended its side before it said anything.
+    Silent,
     /// The peer closed before the header's end, or the socket failed.
     Gone,
 }
@@ -36,6 +38,8 @@ pub(crate) async fn receive(
         // required.
         Err(_) if !required => Ok(None),
         Err(_) => Err(Fault::Timeout),
+        // A client may end its side at once where the server speaks alone.
+        Ok(Err(Fault::Silent)) if !required => Ok(None),
         Ok(Err(fault)) => Err(fault),
         Ok(Ok(None)) if required => Err(Fault::Missing),
         Ok(Ok(None)) => Ok(None),
@@ -48,9 +52,13 @@ pub(crate) async fn receive(
 
 async fn take(stream: &TcpStream) -> Result<Option<Header>, Fault> {
     let mut buffer = [0; HEADER_BYTES_MAX];
-    let decoded = peek_until(stream, &mut buffer, |bytes| match decode(bytes) {
-        Decoded::Partial => None,
-        decided => Some(decided),
+    let mut has_begun = false;
+    let decoded = peek_until(stream, &mut buffer, |bytes| {
+        has_begun = true;
+        match decode(bytes) {
+            Decoded::Partial => None,
+            decided => Some(decided),
+        }
     });
     match decoded.await.map_err(|_| Fault::Gone)? {
         Peeked::Decided(Decoded::Header { bytes, header }) => {
@@ -64,7 +72,8 @@ async fn take(stream: &TcpStream) -> Result<Option<Header>, Fault> {
         Peeked::Decided(Decoded::Absent | Decoded::Partial) => Ok(None),
         // No header is longer than the buffer.
         Peeked::Full => Err(Fault::Malformed),
-        Peeked::Ended => Err(Fault::Gone),
+        Peeked::Ended if has_begun => Err(Fault::Gone),
+        Peeked::Ended => Err(Fault::Silent),
     }
 }
 

@@ -112,6 +112,29 @@ async fn optional_serves_both_and_off_reads_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_without_a_header_may_end_its_side_before_it_says_anything() {
+    let upstream = Scripted::start(|mut script| async move {
+        let said = script.wire().to_close().await?;
+        script.send(format!("{} bytes", said.len())).await?;
+        script.half_close().await
+    })
+    .await;
+    for (mode, expected) in [("optional", "0 bytes"), ("required", "")] {
+        let document = Document::to(&[upstream.address()]).listener(&format!(
+            "proxy_protocol: {mode}\nfilter_chains: [{{ tcp: {{ cluster: upstream }} }}]"
+        ));
+        let proxy = Proxy::start(document).await;
+        let mut client = Client::connect(proxy.address()).await;
+        client.half_close().await;
+        assert_eq!(
+            String::from_utf8_lossy(&client.to_close().await),
+            expected,
+            "{mode}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_header_is_closed_and_counted() {
     let upstream = Scripted::ok().await;
     let document =
