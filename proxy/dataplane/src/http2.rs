@@ -46,6 +46,11 @@ impl Http2Sender {
         Poll::Ready(Ok(()))
     }
 
+    /// Bytes of data that wait for the peer's window.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// True while data waits for the peer's window.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()

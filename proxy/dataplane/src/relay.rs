@@ -272,7 +272,8 @@ pub(crate) async fn failed(stream: &Stream) {
     }
 }
 
-async fn socket_failed(tcp: &TcpStream) {
+/// The same, for a socket.
+pub(crate) async fn socket_failed(tcp: &TcpStream) {
     match tcp.ready(tokio::io::Interest::ERROR).await {
         Ok(_) if matches!(tcp.take_error(), Ok(None)) => std::future::pending().await,
         // Reset, or of no use.

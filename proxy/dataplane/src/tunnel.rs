@@ -5,6 +5,7 @@
 
 mod pump;
 mod side;
+mod watch;
 
 pub(crate) use pump::{Limits, Moved, Pump, PumpEnd};
 pub(crate) use side::{Http1Side, Http2Side, Raw, Side};

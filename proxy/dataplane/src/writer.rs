@@ -55,6 +55,11 @@ impl Writer {
         self.data.is_empty() && self.before.len() - self.before_written + self.after.len() < limit
     }
 
+    /// Bytes that wait.
+    pub(crate) fn unwritten_bytes(&self) -> usize {
+        self.before.len() - self.before_written + self.data.len() + self.after.len()
+    }
+
     /// True if nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.before_written == self.before.len() && self.data.is_empty() && self.after.is_empty()

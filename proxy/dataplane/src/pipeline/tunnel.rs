@@ -140,8 +140,8 @@ impl Tunnel {
         };
         let mut record = record;
         let reason = close(&mut pump, &mut record, end, made.reset_reason);
-        record.bytes_received = pump.bytes_received;
-        record.bytes_sent = pump.bytes_sent;
+        record.bytes_received = pump.bytes_received();
+        record.bytes_sent = pump.bytes_sent();
         let cells = self.listener.worker(worker.index);
         cells.tunnels_active.dec();
         cells.tunnels_ended[reason].inc();

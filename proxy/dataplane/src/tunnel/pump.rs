@@ -5,6 +5,7 @@
 //! too, and the other direction goes on.
 
 use super::side::{Side, SideError};
+use super::watch::Watch;
 use crate::timer::{TimerSlot, after, earlier};
 use crate::worker::Worker;
 use std::task::{Context, Poll, ready};
@@ -29,7 +30,7 @@ pub(crate) enum PumpEnd {
 /// The time limits of a tunnel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Without any movement, in either direction.
+    /// Without any movement, in either direction: nothing is read, and nothing that waits is taken.
     pub(crate) idle: Option<Duration>,
     /// When a drain cuts it, once one has begun.
     pub(crate) drain_deadline: Option<Instant>,
@@ -44,14 +45,24 @@ pub(crate) struct Moved {
     pub(crate) sent: u64,
 }
 
-/// One direction.
+/// How far a direction is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Flow {
+enum State {
     #[default]
     Open,
     /// Its source has ended; the end is on its way.
     Ending,
     Ended,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Flow {
+    state: State,
+    /// The last poll left a read of the source waiting, which will tell of its failure.
+    awaits_source: bool,
+    /// Bytes passed on.
+    bytes: u64,
 }
 
 /// Both sides of a tunnel and the state between them.
@@ -60,12 +71,12 @@ pub(crate) struct Pump {
     pub(crate) upstream: Side,
     upward: Flow,
     downward: Flow,
+    downstream_watch: Watch,
+    upstream_watch: Watch,
     last_moved: Instant,
     timer: TimerSlot,
-    /// Bytes passed on from the downstream.
-    pub(crate) bytes_received: u64,
-    /// Bytes passed on to the downstream.
-    pub(crate) bytes_sent: u64,
+    /// It ends like this when the driver of the other side has had its turn.
+    broken: Option<PumpEnd>,
 }
 
 /// Which side of a direction failed.
@@ -79,13 +90,24 @@ impl Pump {
         Pump {
             downstream,
             upstream,
-            upward: Flow::Open,
-            downward: Flow::Open,
+            upward: Flow::default(),
+            downward: Flow::default(),
+            downstream_watch: Watch::default(),
+            upstream_watch: Watch::default(),
             last_moved: now,
             timer: TimerSlot::default(),
-            bytes_received: 0,
-            bytes_sent: 0,
+            broken: None,
         }
+    }
+
+    /// Bytes passed on from the downstream.
+    pub(crate) fn bytes_received(&self) -> u64 {
+        self.upward.bytes
+    }
+
+    /// Bytes passed on to the downstream.
+    pub(crate) fn bytes_sent(&self) -> u64 {
+        self.downward.bytes
     }
 
     /// Moves what can be moved; ready when the tunnel has ended. `moved` says what to count.
@@ -96,51 +118,79 @@ impl Pump {
         moved: &mut Moved,
         cx: &mut Context<'_>,
     ) -> Poll<PumpEnd> {
-        let before = self.bytes_received + self.bytes_sent;
-        let up = poll_flow(
-            &mut self.upward,
-            &mut self.downstream,
-            &mut self.upstream,
-            &mut self.bytes_received,
-            worker,
-            cx,
-        );
-        let down = poll_flow(
-            &mut self.downward,
-            &mut self.upstream,
-            &mut self.downstream,
-            &mut self.bytes_sent,
-            worker,
-            cx,
-        );
-        if self.bytes_received + self.bytes_sent != before {
+        if let Some(end) = self.broken.take() {
+            return Poll::Ready(end);
+        }
+        let before = self.progress();
+        let flows = self.poll_flows(worker, cx);
+        if self.progress() != before {
             self.last_moved = worker.tick();
         }
         (moved.received, moved.sent) = self.downstream.take_counts();
         self.upstream.take_counts();
-        match (up, down) {
-            (Poll::Ready(Err(Fault::Source(error))), _) | (_, Poll::Ready(Err(Fault::Target(error)))) => {
-                Poll::Ready(PumpEnd::Downstream(error))
+        let (target, end) = match flows {
+            Ok(Poll::Ready(())) => return Poll::Ready(PumpEnd::Closed),
+            Ok(Poll::Pending) => {
+                return match self.poll_resets(cx) {
+                    Some(end) => Poll::Ready(end),
+                    None => self.poll_limits(limits, cx),
+                };
             }
-            (Poll::Ready(Err(Fault::Target(error))), _) | (_, Poll::Ready(Err(Fault::Source(error)))) => {
-                Poll::Ready(PumpEnd::Upstream(error))
-            }
-            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(PumpEnd::Closed),
-            (up, down) => {
-                // A side that is not read from any more tells of its end in another way.
-                if up.is_ready()
-                    && let Poll::Ready(error) = self.downstream.poll_reset(cx)
-                {
-                    return Poll::Ready(PumpEnd::Downstream(error));
-                }
-                if down.is_ready()
-                    && let Poll::Ready(error) = self.upstream.poll_reset(cx)
-                {
-                    return Poll::Ready(PumpEnd::Upstream(error));
-                }
-                self.poll_limits(limits, cx)
-            }
+            Err(PumpEnd::Downstream(error)) => (&self.upstream, PumpEnd::Downstream(error)),
+            Err(end) => (&self.downstream, end),
+        };
+        if target.has_driver() {
+            // A reset throws away what has not left yet.
+            self.broken = Some(end);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
+        Poll::Ready(end)
+    }
+
+    /// What changes when bytes are taken from one side, or by the other.
+    fn progress(&self) -> (u64, u64, usize, usize) {
+        let (up, down) = (self.upward.bytes, self.downward.bytes);
+        (
+            up,
+            down,
+            self.upstream.unsent_bytes(),
+            self.downstream.unsent_bytes(),
+        )
+    }
+
+    /// Moves both directions; ready when both have ended.
+    fn poll_flows(&mut self, worker: &Worker, cx: &mut Context<'_>) -> Result<Poll<()>, PumpEnd> {
+        let (downstream, upstream) = (&mut self.downstream, &mut self.upstream);
+        let up = match poll_flow(&mut self.upward, downstream, upstream, worker, cx) {
+            // The kernel tells of a reset once: asked again, it would say that the side has ended in order.
+            Poll::Ready(Err(Fault::Source(error))) => return Err(PumpEnd::Downstream(error)),
+            Poll::Ready(Err(Fault::Target(error))) => return Err(PumpEnd::Upstream(error)),
+            Poll::Ready(Ok(())) => true,
+            Poll::Pending => false,
+        };
+        match poll_flow(&mut self.downward, upstream, downstream, worker, cx) {
+            Poll::Ready(Err(Fault::Source(error))) => Err(PumpEnd::Upstream(error)),
+            Poll::Ready(Err(Fault::Target(error))) => Err(PumpEnd::Downstream(error)),
+            Poll::Ready(Ok(())) if up => Ok(Poll::Ready(())),
+            _ => Ok(Poll::Pending),
+        }
+    }
+
+    /// A side that is not being read, because it has ended its direction or because the other side is slow, tells of a
+    /// reset in another way.
+    fn poll_resets(&mut self, cx: &mut Context<'_>) -> Option<PumpEnd> {
+        if !self.upward.awaits_source
+            && let Poll::Ready(error) = self.downstream.poll_reset(&mut self.downstream_watch, cx)
+        {
+            return Some(PumpEnd::Downstream(error));
+        }
+        if !self.downward.awaits_source
+            && let Poll::Ready(error) = self.upstream.poll_reset(&mut self.upstream_watch, cx)
+        {
+            return Some(PumpEnd::Upstream(error));
+        }
+        None
     }
 
     fn poll_limits(&mut self, limits: Limits, cx: &mut Context<'_>) -> Poll<PumpEnd> {
@@ -162,34 +212,40 @@ fn poll_flow(
     flow: &mut Flow,
     source: &mut Side,
     target: &mut Side,
-    bytes_passed: &mut u64,
     worker: &Worker,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Fault>> {
+    flow.awaits_source = false;
     loop {
-        match flow {
-            Flow::Open => {}
-            Flow::Ending => {
+        match flow.state {
+            State::Open => {}
+            State::Ending => {
                 ready!(target.poll_finish(worker, cx)).map_err(Fault::Target)?;
-                *flow = Flow::Ended;
+                flow.state = State::Ended;
                 return Poll::Ready(Ok(()));
             }
-            Flow::Ended => return Poll::Ready(Ok(())),
+            State::Ended => return Poll::Ready(Ok(())),
         }
         ready!(target.poll_room(cx)).map_err(Fault::Target)?;
-        let Poll::Ready(read) = source.poll_read(worker, cx) else {
-            if let Poll::Ready(Err(error)) = target.poll_flush(worker, cx) {
-                return Poll::Ready(Err(Fault::Target(error)));
+        match source.poll_read(worker, cx) {
+            Poll::Pending => {
+                flow.awaits_source = true;
+                if let Poll::Ready(Err(error)) = target.poll_flush(worker, cx) {
+                    return Poll::Ready(Err(Fault::Target(error)));
+                }
+                return Poll::Pending;
             }
-            return Poll::Pending;
-        };
-        match read.map_err(Fault::Source)? {
-            Some(bytes) if bytes.is_empty() => {}
-            Some(bytes) => {
-                *bytes_passed += bytes.len() as u64;
+            Poll::Ready(Err(error)) => {
+                // What came before is the target's as far as it takes it; that it fails too changes nothing.
+                let _ = target.poll_flush(worker, cx);
+                return Poll::Ready(Err(Fault::Source(error)));
+            }
+            Poll::Ready(Ok(Some(bytes))) if bytes.is_empty() => {}
+            Poll::Ready(Ok(Some(bytes))) => {
+                flow.bytes += bytes.len() as u64;
                 target.send(bytes, worker).map_err(Fault::Target)?;
             }
-            None => *flow = Flow::Ending,
+            Poll::Ready(Ok(None)) => flow.state = State::Ending,
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::body::BodyFrame;
 use crate::http2::{Http2Receiver, Http2Sender};
 use crate::incoming::{Decoder, Incoming};
 use crate::io::Stream;
+use crate::tunnel::watch::Watch;
 use crate::upstream::{http1, http2};
 use crate::worker::Worker;
 use crate::writer::Writer;
@@ -121,15 +122,36 @@ impl Side {
         }
     }
 
-    /// Ready when the peer has reset the stream; asked where it is not read from any more, since reading tells too.
-    pub(super) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<SideError> {
+    /// Ready when the peer has reset the stream or connection; asked while it is not read from, since reading tells too.
+    /// TLS can only be asked by reading.
+    pub(super) fn poll_reset(&mut self, watch: &mut Watch, cx: &mut Context<'_>) -> Poll<SideError> {
+        let io = match self {
+            Side::Http1(side) => &side.io,
+            Side::Upstream(connection) => connection.io(),
+            Side::Http2(stream) => {
+                return stream.sender.poll_reset(cx).map(|reset| match reset {
+                    Ok(reason) => SideError::Http2(reason.into()),
+                    Err(error) => SideError::Http2(error),
+                });
+            }
+        };
+        match io {
+            Stream::Plain(tcp) => watch.poll_failed(tcp, cx).map(SideError::Io),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// True if what was sent leaves only when another task has had its turn.
+    pub(super) fn has_driver(&self) -> bool {
+        matches!(self, Side::Http2(_))
+    }
+
+    /// Bytes that were sent to it and that neither the kernel nor its connection has taken.
+    pub(super) fn unsent_bytes(&self) -> usize {
         match self {
-            // Writing tells.
-            Side::Http1(_) | Side::Upstream(_) => Poll::Pending,
-            Side::Http2(stream) => stream.sender.poll_reset(cx).map(|reset| match reset {
-                Ok(reason) => SideError::Http2(reason.into()),
-                Err(error) => SideError::Http2(error),
-            }),
+            Side::Http1(side) => side.writer.unwritten_bytes(),
+            Side::Upstream(connection) => connection.unwritten_bytes(),
+            Side::Http2(stream) => stream.sender.waiting_bytes(),
         }
     }
 
@@ -181,7 +203,12 @@ pub(crate) struct Raw<'s, D: Decoder> {
 
 impl<D: Decoder> Raw<'_, D> {
     fn poll_read(self, worker: &Worker, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
-        self.incoming.poll_bytes(self.io, worker, cx)
+        match ready!(self.incoming.poll_bytes(self.io, worker, cx)) {
+            // TCP has ended and TLS had not, as many peers do it. What came before is passed on as it is without TLS, and
+            // so is the end: protocols in tunnels know themselves whether they were cut short.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(None)),
+            read => Poll::Ready(read),
+        }
     }
 
     fn poll_room(self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -143,6 +143,11 @@ impl Connection {
         &self.io
     }
 
+    /// Bytes that were sent and wait for the kernel to take them.
+    pub(crate) fn unwritten_bytes(&self) -> usize {
+        self.writer.unwritten_bytes()
+    }
+
     /// Counts what moved since this was last done.
     pub(crate) fn count_bytes(&mut self) {
         let cells = self.metrics.worker(self.worker);

@@ -1,5 +1,6 @@
 //! Upgrades and CONNECT: what a client and an upstream see of a connection that becomes something else.
 
+mod breaks;
 mod connect;
 mod http1;
 mod lifecycle;

@@ -211,6 +211,8 @@ pub enum Then {
     EndFirst,
     /// It breaks off when something comes.
     Reset,
+    /// It hears, and says nothing, not even an end.
+    Silent,
 }
 
 #[derive(Default)]
@@ -304,7 +306,9 @@ async fn serve_http1(mut script: Script, then: Then, book: Arc<Mutex<Book>>) -> 
         if then == Then::Reset && !heard.is_empty() {
             return script.reset();
         }
-        script.send(bytes).await?;
+        if then != Then::Silent {
+            script.send(bytes).await?;
+        }
         match script.wire().fill().await {
             Ok(0) => break End::Order,
             Ok(_) => {}
@@ -312,6 +316,9 @@ async fn serve_http1(mut script: Script, then: Then, book: Arc<Mutex<Book>>) -> 
         }
     };
     book.lock().unwrap().heard.push((heard, end.clone()));
+    if then == Then::Silent {
+        return std::future::pending().await;
+    }
     if end == End::Order {
         script.send("bye").await?;
         script.half_close().await?;
