@@ -218,13 +218,12 @@ pub(super) fn admit(
         upgrade.protocols.truncate(1);
         if upgrade.protocols.is_empty() {
             context.listener().upgrades_denied[label].inc();
-            let is_mandatory = upgrade.is_mandatory();
+            if upgrade.is_mandatory() {
+                // It stays: no answer may look like the tunnel.
+                return Err(LocalReply::UpgradeRefused);
+            }
             request.upgrade = None;
-            return if is_mandatory {
-                Err(LocalReply::UpgradeRefused)
-            } else {
-                Ok(())
-            };
+            return Ok(());
         }
     }
     // What follows is the tunnel's.

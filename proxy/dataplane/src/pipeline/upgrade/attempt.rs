@@ -91,6 +91,8 @@ async fn ask(
         request.record.local_address = upstream.local_address();
         request.record.peer_address = upstream.peer_address();
         exchange.response.clear();
+        // To be connected is the endpoint's answer, and the time of the answer is that of the route.
+        request.record.upstream_answered(200, worker.now());
         request.record.answered_here(200, "connect_terminated");
         respond::prepare(context, request, taken, &mut exchange.response);
         upgrade.answer(&mut exchange.response, false);
