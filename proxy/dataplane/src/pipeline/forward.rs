@@ -378,7 +378,8 @@ async fn pass_on(
     // An answer of known length before the request's end does without the rest. One that streams may well wait for it:
     // what is left of the request when the response ends decides then.
     let wants_all = exchange.request_done() || length == BodyLength::Unknown;
-    // What came behind a request that was to become a tunnel may be anything: it is not read as another request.
+    // What came behind a request that was to become a tunnel may be anything: it is not read as another request. Where
+    // it may still come, the connection ends in any case ([`crate::server::http1`]).
     let is_clear = request.upgrade.is_none() || !exchange.downstream.has_early_bytes();
     let may_go_on = wants_all && is_clear && !context.is_draining();
     exchange.compressed = compress::begin(context, request, taken, &mut exchange.response, length);

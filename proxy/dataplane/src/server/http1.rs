@@ -15,8 +15,8 @@ use crate::writer::Writer;
 use bytes::Bytes;
 use outrigger_config::model::defaults::STREAM_BUFFER_BYTES_MAX;
 use outrigger_http1::{
-    BodyEncoder, Fields, Framing, HeadInfo, Limits, RequestDecoder, RequestHead, ResponseHead, Version,
-    encode_response_head,
+    BodyEncoder, Fields, Framing, HeadInfo, KnownName, Limits, Method, RequestDecoder, RequestHead,
+    ResponseHead, Version, encode_response_head,
 };
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -58,6 +58,33 @@ pub(crate) struct Connection {
     last: bool,
 }
 
+/// Protocols whose clients say nothing before they have an answer (RFC 6455 section 4.1, RFC 7540 section 3.2).
+const AWAITED: [&str; 2] = ["websocket", "h2c"];
+
+/// True if no request can be told from what follows this one, should there be no tunnel.
+///
+/// A client that asks for a tunnel may speak in it before it has the answer, and what it says may look like a request:
+/// another client's words, if it is a proxy. Bytes that are still under way cannot be seen, so that the answer, whoever
+/// gives it, is the connection's last (RFC 9931). That is so for CONNECT, and for upgrades unless all that is offered is
+/// known to wait: a WebSocket that is declined, or the `h2c` that some clients always offer, costs no connection.
+#[inline]
+fn is_last(info: &HeadInfo, head: &RequestHead) -> bool {
+    head.method == Method::Connect || info.upgrade && !awaits_answer(head)
+}
+
+#[cold]
+fn awaits_answer(head: &RequestHead) -> bool {
+    let awaits = |offer: &[u8]| {
+        let offer = offer.trim_ascii();
+        offer.is_empty()
+            || AWAITED
+                .iter()
+                .any(|name| offer.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    let mut values = head.fields.get_all(KnownName::Upgrade);
+    values.all(|value| value.split(|byte| *byte == b',').all(awaits))
+}
+
 impl Connection {
     fn new(io: Stream, worker: Rc<Worker>, limits: Limits) -> Connection {
         Connection {
@@ -90,14 +117,14 @@ impl Connection {
     fn begin(&mut self, info: HeadInfo, head: &RequestHead, last: bool) {
         self.info = info;
         self.version = head.version;
-        self.is_head = head.method == outrigger_http1::Method::Head;
+        self.is_head = head.method == Method::Head;
         self.continue_owed = info.expect_continue;
         self.request_ended = false;
         self.answered = false;
         self.bodiless = false;
         self.until_close = false;
         self.after = After::Reuse;
-        self.last = last;
+        self.last = last || is_last(&info, head);
     }
 
     pub(crate) fn request_version(&self) -> Version {

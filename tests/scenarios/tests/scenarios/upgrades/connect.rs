@@ -3,7 +3,7 @@
 use super::peers::{End, Fields, Tunnel, fields_of};
 use outrigger_fixtures::frames::{Frame, FrameConnection, FrameKind, FrameServer, code};
 use outrigger_fixtures::scripted::Scripted;
-use outrigger_harness::{Client, Document, Proxy};
+use outrigger_harness::{Client, Document, Proxy, wait_until};
 use tokio::sync::mpsc;
 
 /// Routes that take CONNECT by this action, and one for everything else.
@@ -288,4 +288,51 @@ async fn an_answer_given_here_never_looks_like_a_tunnel() {
     assert_eq!(status, 403);
     let (_, status, _) = Tunnel::open(proxy.address(), false, &[]).await;
     assert_eq!(status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_ends_with_a_declined_connect_even_if_nothing_came_behind_it() {
+    for (status, body) in [
+        (403, "content-length: 2\r\n\r\nno"),
+        (407, "proxy-authenticate: basic\r\ncontent-length: 2\r\n\r\nno"),
+        (502, "transfer-encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n"),
+    ] {
+        let upstream = Scripted::answering(format!("HTTP/1.1 {status} x\r\n{body}")).await;
+        let proxy = Proxy::start(Document::to(&[upstream.address()]).routes(&routes("pass"))).await;
+        let mut client = Client::connect(proxy.address()).await;
+        let response = client
+            .exchange("CONNECT db.example:5432 HTTP/1.1\r\nhost: db.example:5432\r\n\r\n")
+            .await;
+        assert_eq!((response.status(), response.text().as_str()), (status, "no"));
+        assert_eq!(response.field("connection"), Some("close"), "{status}");
+        // The tunnel's bytes were under way when the answer came.
+        client.send("GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert!(client.is_closed().await, "{status}");
+        assert_eq!(upstream.head_count(), 1, "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_to_a_connect_that_ends_here_has_a_time_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let upstream = plain_upstream().await;
+    let document = Document::to(&[upstream.address()])
+        .routes(&routes("terminate"))
+        .http(&format!(
+            "access_logs: [{{ path: '{}', format: {{ text: '%RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %RESPONSE_DURATION%' }} }}]",
+            path.display()
+        ));
+    let proxy = Proxy::start(document).await;
+    let (mut tunnel, _, _) = open(&proxy, false).await;
+    tunnel.finish().await;
+    tunnel.rest().await;
+    let line = wait_until("the line", async || {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        text.ends_with('\n').then_some(text)
+    })
+    .await;
+    let duration = line.trim_end().strip_prefix("200 connect_terminated ");
+    // It is what the route's histogram gets; without one that would be the tunnel's lifetime.
+    assert!(duration.unwrap_or_default().parse::<u64>().is_ok(), "{line:?}");
 }

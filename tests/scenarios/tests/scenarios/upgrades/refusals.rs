@@ -29,9 +29,13 @@ async fn what_is_not_on_the_list_is_served_without_over_http1_and_403_over_http2
         assert_eq!(response.status(), 200, "{http} {forward}");
         let asked = upstream.last_request().head.field("upgrade").is_some();
         assert_eq!(asked, allowed, "{http} {forward}");
-        // An upgrade that was not had leaves the connection as it was.
-        assert_eq!(client.fetch("/again", "").await.status(), 200, "{http} {forward}");
-        assert_eq!(upstream.request_count(), before + 2);
+        // A client of WebSockets waits for the answer. Others may have sent what is no request.
+        let goes_on = protocol == "websocket";
+        assert_eq!(response.field("connection"), (!goes_on).then_some("close"));
+        if goes_on {
+            assert_eq!(client.fetch("/again", "").await.status(), 200, "{http} {forward}");
+        }
+        assert_eq!(upstream.request_count(), before + 1 + usize::from(goes_on));
         let mut client = FrameConnection::connect(proxy.address(), &[]).await.unwrap();
         let announced = client
             .peer_settings
@@ -156,6 +160,62 @@ async fn what_follows_a_declined_upgrade_is_not_read_as_a_request() {
     );
     assert!(client.is_closed().await);
     assert_eq!(upstream.request_count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_ends_with_its_upgrade_unless_the_client_waits_for_the_answer() {
+    let upstream = Scripted::ok().await;
+    let document = Document::to(&[upstream.address()])
+        .http("upgrades: [websocket, other]")
+        .workers(1);
+    let proxy = Proxy::start(document).await;
+    for (offers, rest, goes_on) in [
+        ("websocket", "", true),
+        ("h2c", "http2-settings: AAMAAABk\r\n", true),
+        ("h2c, WebSocket", "", true),
+        ("other", "", false),
+        ("websocket, other", "", false),
+        ("unheard-of", "", false),
+        // It is served without, and what follows the body may still be meant for it.
+        ("other", "content-length: 0\r\n", false),
+    ] {
+        let mut client = Client::connect(proxy.address()).await;
+        let head =
+            format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: {offers}\r\n{rest}\r\n");
+        let response = client.exchange(head).await;
+        assert_eq!(response.status(), 200, "{offers}");
+        assert_eq!(
+            response.field("connection"),
+            (!goes_on).then_some("close"),
+            "{offers}"
+        );
+        let before = upstream.request_count();
+        client.send("GET /next HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        if goes_on {
+            assert_eq!(client.response("GET").await.status(), 200, "{offers}");
+        } else {
+            assert!(client.is_closed().await, "{offers}");
+        }
+        assert_eq!(
+            upstream.request_count(),
+            before + usize::from(goes_on),
+            "{offers}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_in_place_of_a_refusal_is_no_tunnel() {
+    let pages = "error_pages: [{ statuses: [403], page: { status: 200, body: page } }]";
+    let upstream = Scripted::ok().await;
+    let hosts = format!(
+        "{{ name: all, domains: ['*'], {pages}, routes: [{{ match: {{ prefix: / }}, \
+         forward: {{ cluster: upstream, upgrades: [other] }} }}] }}"
+    );
+    let proxy = Proxy::start(Document::to(&[upstream.address()]).virtual_hosts(&hosts)).await;
+    let (mut tunnel, status, _) = Tunnel::open(proxy.address(), true, &[]).await;
+    assert_eq!(status, 403);
+    assert_eq!(tunnel.rest().await, ("page".to_owned(), End::Order));
 }
 
 #[tokio::test(flavor = "multi_thread")]
