@@ -164,7 +164,7 @@ model! {
         by_ref http: HttpOptions,
         /// Where everything else goes.
         by_ref tcp: TcpProxy,
-        /// A client that has said too little to tell after this long is served as TCP:
+        /// A client that has said too little to tell after this long is served as TCP, or as HTTP if it has begun a request:
         /// [`super::defaults::DETECTION_TIMEOUT`].
         copy detection_timeout: Duration,
     }

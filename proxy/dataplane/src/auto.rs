@@ -89,9 +89,9 @@ async fn detect(
     let detected = first_to_speak(stream, first, accepted, chain, &mut ahead).await;
     let outcome = match detected {
         Detected::Http1 | Detected::Http2 => Some(Outcome::Http),
-        Detected::Tls | Detected::Tcp | Detected::ServerFirst | Detected::Silent => Some(Outcome::Tcp),
+        Detected::Tls | Detected::Tcp | Detected::ServerFirst => Some(Outcome::Tcp),
         // It says nothing of the next.
-        Detected::Ended | Detected::Gone => None,
+        Detected::Silent | Detected::Ended | Detected::Gone => None,
     };
     if let Some(outcome) = outcome {
         let name = ahead.cluster().config.name();
@@ -134,7 +134,13 @@ async fn first_to_speak(
         if first.is_empty() && ahead.poll_said(cx) == Poll::Ready(Said::Something) {
             return Poll::Ready(Detected::ServerFirst);
         }
-        timer.poll_until(cx, deadline).map(|()| Detected::Silent)
+        timer
+            .poll_until(cx, deadline)
+            .map(|()| match detector.leans_to_http() {
+                // HTTP has its own answer to one that does not come to its end.
+                true => Detected::Http1,
+                false => Detected::Silent,
+            })
     })
     .await
 }

@@ -12,7 +12,7 @@ use crate::io::Stream;
 use crate::pick::Announced;
 use crate::proxy_protocol::{self, Tlv};
 use crate::server;
-use crate::snapshot::{Detection, SocketKey};
+use crate::snapshot::SocketKey;
 use crate::tcp;
 use crate::worker::{LocalSnapshot, Registration, Worker};
 use bytes::{Bytes, BytesMut};
@@ -155,9 +155,9 @@ async fn establish(
         tls: false,
         server_name: None,
     };
-    let first = match listener.detection {
-        Detection::Nothing => FirstBytes::Other,
-        Detection::Tls | Detection::FirstBytes => first_bytes::look(&stream, DETECTION_TIMEOUT).await?,
+    let first = match listener.patience(&snapshot, destination) {
+        None => FirstBytes::Other,
+        Some(patience) => first_bytes::look(&stream, patience).await?,
     };
     let candidates = Candidates {
         worker: &worker,

@@ -18,6 +18,7 @@ pub(crate) use pipe::PipePool;
 
 use crate::io::Stream;
 use crate::timer::{TimerSlot, after, earlier};
+use crate::worker::ConnectionControl;
 use bytes::Bytes;
 use direction::{Direction, Fault, Surroundings};
 use outrigger_config::model::defaults;
@@ -38,16 +39,15 @@ pub(crate) struct RelayMemory {
     pub(crate) pipes: PipePool,
 }
 
-impl Default for RelayMemory {
-    fn default() -> RelayMemory {
+impl RelayMemory {
+    /// For one of so many workers.
+    pub(crate) fn new(workers: usize) -> RelayMemory {
         RelayMemory {
             copy: RefCell::new(Box::default()),
-            pipes: PipePool::default(),
+            pipes: PipePool::new(workers),
         }
     }
-}
 
-impl RelayMemory {
     /// Lends the copy buffer; it is allocated for the first who asks.
     fn with_copy_buffer<T>(&self, lend: impl FnOnce(&mut [u8]) -> T) -> T {
         let mut copy = self.copy.borrow_mut();
@@ -69,6 +69,8 @@ pub(crate) struct Terms<'t> {
     pub(crate) idle_timeout: Option<Duration>,
     /// It ends then.
     pub(crate) deadline: Option<Instant>,
+    /// The downstream connection, whose drain it ends by.
+    pub(crate) control: Option<&'t ConnectionControl>,
     /// A direction that has moved this much without a pause is worth a pipe: [`SPLICE_AFTER_BYTES`].
     pub(crate) splice_after_bytes: u64,
 }
@@ -96,6 +98,8 @@ pub(crate) enum RelayEnd {
     Idle,
     /// The deadline passed.
     Deadline,
+    /// The downstream connection drained, and its time for that passed.
+    Drained,
 }
 
 /// A relay's end, and the bytes that were written.
@@ -122,7 +126,7 @@ pub(crate) async fn relay(
         RelayEnd::DownstreamReset => reset(&upstream),
         RelayEnd::UpstreamReset => reset(&downstream),
         // Neither has failed, and neither may take what it got for the whole.
-        RelayEnd::Idle | RelayEnd::Deadline => {
+        RelayEnd::Idle | RelayEnd::Deadline | RelayEnd::Drained => {
             reset(&upstream);
             reset(&downstream);
         }
@@ -209,14 +213,22 @@ impl Relay<'_> {
         if let Some(end) = self.poll_watches(cx) {
             return Poll::Ready(end);
         }
+        let drain = terms.control.and_then(|control| {
+            control.set_waker(cx.waker());
+            control.drain_deadline()
+        });
         let idle = after(self.active, terms.idle_timeout);
-        if self
-            .timer
-            .poll_until(cx, earlier(idle, terms.deadline))
-            .is_ready()
-        {
-            let due = terms.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            return Poll::Ready(if due { RelayEnd::Deadline } else { RelayEnd::Idle });
+        let cut = earlier(terms.deadline, drain);
+        if self.timer.poll_until(cx, earlier(idle, cut)).is_ready() {
+            let now = Instant::now();
+            let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| now >= deadline);
+            return Poll::Ready(if is_due(terms.deadline) {
+                RelayEnd::Deadline
+            } else if is_due(drain) {
+                RelayEnd::Drained
+            } else {
+                RelayEnd::Idle
+            });
         }
         Poll::Pending
     }

@@ -5,8 +5,8 @@
 //! 3. *relay* (`crate::relay`): bytes both ways until both sides have ended;
 //! 4. *record* (`record`): metrics and access log, once.
 //!
-//! A connection begins and ends under the policy that it was accepted by: a reload changes nothing for it, and a drain
-//! waits for it until its deadline.
+//! A connection begins and ends under the policy that it was accepted by: a reload changes nothing for it, unless it
+//! takes its chain away. Then, as when the process drains, it has until the drain's deadline.
 
 pub(crate) mod dial;
 mod record;
@@ -71,6 +71,7 @@ pub(crate) async fn serve(stream: Stream, first: Bytes, accepted: Accepted, prep
                 cluster: cells,
                 idle_timeout: options.idle_timeout(),
                 deadline: after(accepted.opened, options.connection_duration_max()),
+                control: Some(&accepted.registration.control),
                 splice_after_bytes: relay::SPLICE_AFTER_BYTES,
             };
             let first = FirstBytes {
@@ -140,6 +141,7 @@ fn upstream_close(end: RelayEnd) -> UpstreamClose {
         RelayEnd::UpstreamReset => UpstreamClose::Error,
         RelayEnd::Idle => UpstreamClose::Idle,
         RelayEnd::Deadline => UpstreamClose::AgeMax,
+        RelayEnd::Drained => UpstreamClose::Drained,
     }
 }
 
@@ -155,5 +157,6 @@ fn downstream_close(end: RelayEnd) -> ConnectionClose {
         RelayEnd::DownstreamReset => ConnectionClose::Error,
         RelayEnd::Idle => ConnectionClose::Idle,
         RelayEnd::Deadline => ConnectionClose::AgeMax,
+        RelayEnd::Drained => ConnectionClose::Drain,
     }
 }

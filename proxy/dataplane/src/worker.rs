@@ -350,6 +350,7 @@ async fn serve(seed: Seed) {
         mut commands,
         mut hand_overs,
     } = seed;
+    let relays = RelayMemory::new(peers.len());
     let worker = Rc::new(Worker {
         index,
         pools: Pools::default(),
@@ -368,7 +369,7 @@ async fn serve(seed: Seed) {
         log_line: RefCell::default(),
         spares: Rc::default(),
         encoders: EncoderMemory::default(),
-        relays: RelayMemory::default(),
+        relays,
         outcomes: Outcomes::default(),
         now: Cell::new(Instant::now()),
     });

@@ -49,6 +49,8 @@ pub fn scheme<'f>(mut fields: impl Iterator<Item = &'f [u8]>) -> Option<&'static
 mod tests {
     use super::*;
 
+    type Fields<'f> = &'f [&'f [u8]];
+
     #[test]
     fn trust_is_in_the_peer() {
         let load_balancers: [IpNet; 2] = ["10.1.0.0/16".parse().unwrap(), "fd00::/8".parse().unwrap()];
@@ -70,7 +72,7 @@ mod tests {
     #[test]
     fn the_client_is_as_many_entries_back_as_proxies_are_trusted() {
         let two: &[&[u8]] = &[b"6.6.6.6, 1.1.1.1", b"2.2.2.2"];
-        let table: &[(&[&[u8]], u32, Option<&str>)] = &[
+        let table: &[(Fields<'_>, u32, Option<&str>)] = &[
             (two, 0, None),
             (two, 1, Some("2.2.2.2")),
             (two, 2, Some("1.1.1.1")),
@@ -95,7 +97,7 @@ mod tests {
 
     #[test]
     fn only_one_clear_scheme_is_believed() {
-        let table: &[(&[&[u8]], Option<&str>)] = &[
+        let table: &[(Fields<'_>, Option<&str>)] = &[
             (&[b"https"], Some("https")),
             (&[b"HTTP"], Some("http")),
             (&[b"https", b"http"], None),

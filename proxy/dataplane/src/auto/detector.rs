@@ -84,6 +84,12 @@ impl Detector {
         })
     }
 
+    /// True if what was read begins a request line, its method whole, or has begun HTTP/2's preface: time is up, and it
+    /// can hardly be anything else.
+    pub(crate) fn leans_to_http(&self) -> bool {
+        matches!(self.line, Line::Target(_) | Line::Version(_)) || (self.may_be_preface && self.seen > 0)
+    }
+
     fn step(&mut self, byte: u8) {
         self.may_be_tls &= match self.seen {
             0 => byte == 22,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use outrigger_http1::Fields;
 use std::task::{Context, Poll};
 
-/// Bytes of a body that one poll compresses at most: about a millisecond's work at the usual levels. Then other
+/// Bytes of a body that one poll compresses at most, so that one response does not hold its worker up. Then other
 /// connections of the worker have their turn.
 pub(crate) const COMPRESSED_PER_POLL_BYTES: usize = 64 * 1024;
 

@@ -57,7 +57,8 @@ impl Encoder {
         }))
     }
 
-    /// What an encoder holds at most, in bytes, as measured with a mebibyte of text, and rounded up.
+    /// What an encoder counts as, in bytes: as measured with a mebibyte of text and rounded up; above quality 4, where it was
+    /// not measured, Brotli by its tables.
     pub fn memory_bytes(algorithm: CompressionAlgorithm) -> usize {
         const KIB: usize = 1024;
         match algorithm {

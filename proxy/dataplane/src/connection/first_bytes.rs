@@ -1,7 +1,7 @@
 //! Looking at a connection's first bytes for a ClientHello, without taking them.
 
 use super::client_hello::{self, BYTES_MAX, ClientHello, Parsed};
-use super::{ConnectionRefusal, Refused, TlsFailure};
+use super::{ConnectionRefusal, DETECTION_TIMEOUT, Refused, TlsFailure};
 use crate::peek::{Peeked, peek_until};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -9,6 +9,10 @@ use tokio::time::timeout;
 
 /// Bytes that are looked at first: most ClientHellos are shorter.
 const LOOK_BYTES: usize = 4 * 1024;
+
+/// Times that one connection's bytes are looked at: each look reads them all again, and a ClientHello that comes in more
+/// pieces is not one.
+const LOOKS_MAX: u32 = 4096;
 
 /// What the first bytes are.
 pub(super) enum FirstBytes {
@@ -22,10 +26,15 @@ pub(super) enum FirstBytes {
     Silent(TlsFailure),
 }
 
-/// Looks until it can be told. A ClientHello that does not come to its end is an error.
+/// Looks until it can be told. A client may be silent for as long as `patience`; a ClientHello that has begun and does
+/// not come to its end in `DETECTION_TIMEOUT` is an error.
 pub(super) async fn look(stream: &TcpStream, patience: Duration) -> Result<FirstBytes, Refused> {
     let mut seen = 0;
-    let looked = timeout(patience, look_further(stream, &mut seen)).await;
+    let mut looked = timeout(patience, look_further(stream, &mut seen)).await;
+    if looked.is_err() && seen > 0 {
+        let rest = DETECTION_TIMEOUT.saturating_sub(patience);
+        looked = timeout(rest, look_further(stream, &mut seen)).await;
+    }
     let failure = match looked {
         Ok(Ok(Some(Parsed::Hello(hello)))) => return Ok(FirstBytes::Hello(hello)),
         Ok(Ok(Some(Parsed::Absent))) => return Ok(FirstBytes::Other),
@@ -44,10 +53,13 @@ pub(super) async fn look(stream: &TcpStream, patience: Duration) -> Result<First
 /// `None`: the client has ended its side before it could be told. `seen`: how many bytes were looked at.
 async fn look_further(stream: &TcpStream, seen: &mut usize) -> std::io::Result<Option<Parsed>> {
     let mut buffer = vec![0; LOOK_BYTES];
+    let mut looks = 0;
     loop {
         let looking = peek_until(stream, &mut buffer, |bytes| {
             *seen = bytes.len();
+            looks += 1;
             match client_hello::parse(bytes) {
+                Parsed::Partial if looks >= LOOKS_MAX => Some(Parsed::Malformed),
                 Parsed::Partial => None,
                 parsed => Some(parsed),
             }

@@ -412,7 +412,7 @@ async fn upgrading_attempt(
         let Attempted::Declined(upstream, length) = attempting.await? else {
             return Ok(());
         };
-        pass_on(request, exchange, context, taken, upstream, length).await?;
+        pass_on(request, exchange, context, taken, *upstream, length).await?;
         let idle = exchange.stream_idle();
         exchange::flush(exchange.downstream, idle).await?;
         Ok(())

@@ -23,7 +23,7 @@ const PIPE_BYTES: [usize; 2] = [1024 * 1024, 256 * 1024];
 /// Pipes of this process at once: at 1 MiB each half of what the kernel gives to one user without privileges.
 const PIPES_MAX: usize = 32;
 
-/// Empty pipes that a worker keeps.
+/// Empty pipes that a worker keeps at most; all workers together half of the pipes, so that the others find some.
 const IDLE_MAX: usize = 4;
 
 /// Pipes of this process. The kernel's bound is the user's, and so no worker or data plane has a bound of its own.
@@ -176,12 +176,20 @@ fn outcome(moved: io::Result<usize>) -> Option<Splice> {
 }
 
 /// A worker's empty pipes.
-#[derive(Default)]
 pub(crate) struct PipePool {
     idle: RefCell<Vec<Pipe>>,
+    idle_max: usize,
 }
 
 impl PipePool {
+    /// For one of so many workers.
+    pub(super) fn new(workers: usize) -> PipePool {
+        PipePool {
+            idle: RefCell::default(),
+            idle_max: (PIPES_MAX / 2 / workers.max(1)).min(IDLE_MAX),
+        }
+    }
+
     /// An empty pipe.
     pub(super) fn take(&self) -> Result<Pipe, SpliceFallback> {
         let kept = self.idle.borrow_mut().pop();
@@ -192,7 +200,7 @@ impl PipePool {
     pub(super) fn put(&self, pipe: Pipe) {
         debug_assert!(pipe.is_empty(), "bytes of one flow would come out in another");
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < IDLE_MAX {
+        if idle.len() < self.idle_max {
             idle.push(pipe);
         }
     }

@@ -144,13 +144,14 @@ fn relayed(down: &Script, up: &Script, splice_after_bytes: u64) -> (Seen, Seen, 
     runtime.block_on(async {
         let metrics = Metrics::new(1, &[]);
         let (listener, cluster) = (metrics.listener("l"), metrics.cluster("c"));
-        let memory = RelayMemory::default();
+        let memory = RelayMemory::new(1);
         let terms = Terms {
             memory: &memory,
             listener: listener.worker(0),
             cluster: cluster.worker(0),
             idle_timeout: Some(Duration::from_secs(20)),
             deadline: None,
+            control: None,
             splice_after_bytes,
         };
         let (client, mut downstream) = pair().await;
@@ -269,13 +270,14 @@ fn a_long_flow_is_spliced_and_a_short_one_is_not() {
         runtime.block_on(async {
             let metrics = Metrics::new(1, &[]);
             let (listener, cluster) = (metrics.listener("l"), metrics.cluster("c"));
-            let memory = RelayMemory::default();
+            let memory = RelayMemory::new(1);
             let terms = Terms {
                 memory: &memory,
                 listener: listener.worker(0),
                 cluster: cluster.worker(0),
                 idle_timeout: None,
                 deadline: None,
+                control: None,
                 splice_after_bytes: SPLICE_AFTER_BYTES,
             };
             let (client, downstream) = pair().await;
@@ -321,13 +323,14 @@ fn a_reset_is_noticed_on_a_side_that_is_not_read() {
         runtime.block_on(async {
             let metrics = Metrics::new(1, &[]);
             let (listener, cluster) = (metrics.listener("l"), metrics.cluster("c"));
-            let memory = RelayMemory::default();
+            let memory = RelayMemory::new(1);
             let terms = Terms {
                 memory: &memory,
                 listener: listener.worker(0),
                 cluster: cluster.worker(0),
                 idle_timeout: None,
                 deadline: None,
+                control: None,
                 splice_after_bytes: SPLICE_AFTER_BYTES,
             };
             let (mut client, downstream) = pair().await;
@@ -373,13 +376,14 @@ fn limits_end_it_with_a_reset() {
         runtime.block_on(async {
             let metrics = Metrics::new(1, &[]);
             let (listener, cluster) = (metrics.listener("l"), metrics.cluster("c"));
-            let memory = RelayMemory::default();
+            let memory = RelayMemory::new(1);
             let terms = Terms {
                 memory: &memory,
                 listener: listener.worker(0),
                 cluster: cluster.worker(0),
                 idle_timeout: idle.map(Duration::from_secs),
                 deadline: deadline.map(|seconds| Instant::now() + Duration::from_secs(seconds)),
+                control: None,
                 splice_after_bytes: SPLICE_AFTER_BYTES,
             };
             let (mut client, downstream) = pair().await;

@@ -1,9 +1,10 @@
 //! Which filter chain takes a connection.
 
-use super::{ChainSlot, ListenerPolicy, Snapshot};
+use super::{ChainPolicy, ChainSlot, Detection, ListenerPolicy, Snapshot};
 use ipnet::IpNet;
-use outrigger_config::model::{FilterChainMatch, ServerNameMatch, Transport};
+use outrigger_config::model::{ChainMode, FilterChainMatch, ServerNameMatch, Transport, defaults};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// What is known of a connection when its chain is picked.
 #[derive(Debug)]
@@ -19,6 +20,34 @@ pub(crate) struct ConnectionFacts<'a> {
 }
 
 impl ListenerPolicy {
+    /// How long the first bytes are waited for before a chain is picked; none: they are not needed.
+    ///
+    /// What the listener asks of them does not matter to a connection whose destination singles out chains that take
+    /// bytes of any kind. Else the shortest `detection_timeout` of the chains that it may come to says how long a
+    /// client may be silent that waits for its server.
+    pub(crate) fn patience(&self, snapshot: &Snapshot, destination: SocketAddr) -> Option<Duration> {
+        if self.detection == Detection::Nothing {
+            return None;
+        }
+        let mut nearest = (false, 0);
+        let mut asks_nothing = true;
+        let mut patience = defaults::TLS_HANDSHAKE_TIMEOUT;
+        for chain in self.chains.iter().filter_map(|&slot| snapshot.chain(slot)) {
+            let Some(near) = nearness(chain.config.matches(), destination) else {
+                continue;
+            };
+            if let ChainMode::Auto(auto) = chain.config.mode() {
+                patience = patience.min(auto.detection_timeout());
+            }
+            if near < nearest {
+                continue;
+            }
+            asks_nothing = (near > nearest || asks_nothing) && takes_anything(chain);
+            nearest = near;
+        }
+        (nearest == (false, 0) || !asks_nothing).then_some(patience)
+    }
+
     /// The chain that takes this connection: of those that match, the most specific by destination port, then
     /// destination prefix, then server name, then transport, then ALPN, then source prefix (Envoy's order).
     pub(crate) fn select(&self, snapshot: &Snapshot, facts: &ConnectionFacts<'_>) -> Option<ChainSlot> {
@@ -64,13 +93,30 @@ struct Specificity {
     terminates: bool,
 }
 
-fn specificity(matches: &FilterChainMatch, facts: &ConnectionFacts<'_>) -> Option<Specificity> {
+/// True if the chain takes every connection to its destination, whatever its first bytes say.
+fn takes_anything(chain: &ChainPolicy) -> bool {
+    let matches = chain.config.matches();
+    chain.tls.is_none()
+        && chain.tcp.is_some()
+        && matches.transport().is_none()
+        && matches.server_names().is_empty()
+        && matches.application_protocols().is_empty()
+        && matches.source_prefixes().is_empty()
+}
+
+/// How closely a chain's destination is the connection's: by port, then by prefix; none if it is another.
+fn nearness(matches: &FilterChainMatch, destination: SocketAddr) -> Option<(bool, u16)> {
     let destination_port = match matches.destination_port() {
-        Some(port) if port == facts.destination.port() => true,
+        Some(port) if port == destination.port() => true,
         Some(_) => return None,
         None => false,
     };
-    let destination_prefix = longest_prefix(matches.destination_prefixes(), facts.destination.ip())?;
+    let prefix = longest_prefix(matches.destination_prefixes(), destination.ip())?;
+    Some((destination_port, prefix))
+}
+
+fn specificity(matches: &FilterChainMatch, facts: &ConnectionFacts<'_>) -> Option<Specificity> {
+    let (destination_port, destination_prefix) = nearness(matches, facts.destination)?;
     let server_name = match matches.server_names().as_slice() {
         [] => 0,
         names => names

@@ -35,6 +35,7 @@ impl Outcome {
             RelayEnd::UpstreamReset => (ResponseFlags::UC, Some("upstream_remote_reset")),
             RelayEnd::Idle => (ResponseFlags::SI, Some("tcp_session_idle_timeout")),
             RelayEnd::Deadline => (ResponseFlags::DT, Some("tcp_max_downstream_connection_duration")),
+            RelayEnd::Drained => (ResponseFlags::NONE, Some("drain_timeout")),
         };
         Outcome {
             close: downstream_close(relayed.end),

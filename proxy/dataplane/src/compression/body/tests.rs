@@ -59,9 +59,10 @@ fn decoded_zstd(bytes: &[u8]) -> Vec<u8> {
     loop {
         out.reserve(4096);
         let at = out.len();
-        let mut output = zstd_safe::OutBuffer::around_pos(&mut out, at);
-        context.decompress_stream(&mut output, &mut input).unwrap();
-        drop(output);
+        {
+            let mut output = zstd_safe::OutBuffer::around_pos(&mut out, at);
+            context.decompress_stream(&mut output, &mut input).unwrap();
+        }
         if input.pos() == bytes.len() && out.len() < out.capacity() {
             return out;
         }

@@ -22,7 +22,7 @@ pub(in super::super) enum Attempted {
     /// A tunnel, of which the client has been told; it is in the request.
     Tunnel,
     /// The upstream has declined, and its ordinary response has begun.
-    Declined(Upstream, BodyLength),
+    Declined(Box<Upstream>, BodyLength),
 }
 
 /// Asks the endpoint. A tunnel that comes about is put into the request.
@@ -45,7 +45,10 @@ pub(in super::super) async fn attempt(
     request.upgrade = Some(upgrade);
     let (upstream, length) = result?;
     if length.is_some() {
-        return Ok(Attempted::Declined(upstream, length.unwrap_or(BodyLength::None)));
+        return Ok(Attempted::Declined(
+            Box::new(upstream),
+            length.unwrap_or(BodyLength::None),
+        ));
     }
     exchange.downstream.send_tunnel_head(&exchange.response)?;
     request.record.response_started(&exchange.response);
