@@ -218,14 +218,13 @@ impl Shared {
     }
 }
 
-/// Publishes changes of endpoints for as long as there is a data plane.
-pub(crate) async fn publish(shared: Arc<Shared>, plane: Arc<tokio::sync::Mutex<Option<DataPlane>>>) {
+/// Publishes changes of endpoints, for as long as it is polled: what drains needs them too.
+pub(crate) async fn publish(shared: Arc<Shared>, plane: Arc<tokio::sync::Mutex<DataPlane>>) {
     loop {
         shared.wake.notified().await;
         tokio::time::sleep(BATCH_DELAY).await;
         // Under the lock, so that no configuration changes hands between reading endpoints and publishing them.
         let mut plane = plane.lock().await;
-        let Some(plane) = plane.as_mut() else { return };
         plane.set_endpoints(&shared.take_changed()).await;
     }
 }

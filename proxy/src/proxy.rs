@@ -71,8 +71,8 @@ pub enum StartError {
 /// A running proxy. It must be started and driven inside a Tokio runtime, which serves the admin endpoint; requests are
 /// served by threads of its own.
 pub struct Proxy {
-    /// Configurations and discovered endpoints are put in force one at a time; none once it drains.
-    plane: Arc<Mutex<Option<DataPlane>>>,
+    /// Configurations and discovered endpoints are put in force one at a time.
+    plane: Arc<Mutex<DataPlane>>,
     discovery: Discovery,
     connections: ConnectionCount,
     source: ConfigurationSource,
@@ -183,9 +183,6 @@ impl Proxy {
         let prepared = self.discovery.prepare(&config);
         prepared.warm().await;
         let mut plane = self.plane.lock().await;
-        let Some(plane) = plane.as_mut() else {
-            return Err(reject("error: the process is ending\n".to_owned()));
-        };
         let applied = plane
             .apply(config, &prepared.discovered())
             .await
@@ -229,17 +226,14 @@ impl Proxy {
     }
 
     /// Ends in order: not ready, `grace` with everything going on, then nothing new, then up to `timeout` for what is
-    /// in flight. True if nothing had to be cut.
+    /// in flight, while endpoints are still discovered. True if nothing had to be cut.
     pub async fn drain(mut self, grace: Duration, timeout: Duration) -> bool {
         self.begin_drain();
         // Nobody can take over any more. A successor that has the sockets already goes on alone.
         self.upgrades = None;
         tokio::time::sleep(grace).await;
-        let plane = self.plane.lock().await.take();
-        match plane {
-            Some(plane) => plane.drain(timeout).await,
-            None => true,
-        }
+        let drained = self.plane.lock().await.drain(timeout);
+        drained.await
     }
 }
 

@@ -1,4 +1,6 @@
-//! Starting the data plane, putting configurations in force, and ending it.
+//! Starting the data plane and putting configurations in force.
+
+mod end;
 
 use crate::accept;
 use crate::interception::OwnConnections;
@@ -10,13 +12,12 @@ use arc_swap::ArcSwap;
 use outrigger_config::MeshConfig;
 use outrigger_config::model::{Interception, Name};
 use outrigger_telemetry::{AccessLogSinks, Metrics};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// What the data plane is started with.
@@ -115,8 +116,8 @@ pub struct DataPlane {
     peers: Arc<[Peer]>,
     bound: HashMap<SocketKey, Bound>,
     own_addresses: Vec<SocketAddr>,
-    /// Another process accepts: whatever is published, no socket is opened.
-    released: bool,
+    /// False for good once it is released or drains: whatever is published, no socket is opened.
+    accepts: bool,
 }
 
 impl std::fmt::Debug for DataPlane {
@@ -138,12 +139,6 @@ impl ConnectionCount {
         peers.map(|peer| peer.connections.load(Ordering::Acquire)).sum()
     }
 }
-
-/// What connections that end by the drain's deadline get to say so, before what is left is cut.
-const CUT_GRACE: Duration = Duration::from_millis(250);
-
-/// How long the access logs may take to write what they hold, at the end.
-const LOG_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl DataPlane {
     /// Starts workers and puts the first configuration in force, with what discovery has found for its clusters.
@@ -213,7 +208,7 @@ impl DataPlane {
             peers,
             bound: HashMap::new(),
             own_addresses: options.own_addresses,
-            released: false,
+            accepts: true,
         };
         plane.publish(first, inherited).await?;
         Ok(plane)
@@ -246,7 +241,7 @@ impl DataPlane {
 
     /// Puts discovered endpoints in force on all workers. Of an endpoint that stays by its address, pools, load and
     /// budgets stay too. What names a cluster that is not there, or whose endpoints are not discovered, is ignored. The
-    /// configuration's generation stays. Not cancel safe: run it to its end.
+    /// configuration's generation stays. Works during a drain too. Not cancel safe: run it to its end.
     pub async fn set_endpoints(&mut self, changed: &Discovered) {
         let previous = self.snapshot();
         if let Some(snapshot) = self.compiler.with_endpoints(&previous, changed)
@@ -266,7 +261,7 @@ impl DataPlane {
         let missing = snapshot
             .listeners
             .iter()
-            .filter(|listener| !self.released && !self.bound.contains_key(&listener.key));
+            .filter(|listener| self.accepts && !self.bound.contains_key(&listener.key));
         // Who asks for a port comes before who takes any.
         let (any, given): (Vec<_>, Vec<_>) = missing.partition(|listener| listener.key.address.port() == 0);
         let open = |listener: &Arc<ListenerPolicy>| {
@@ -412,79 +407,6 @@ impl DataPlane {
             }
         }
         Ok(sockets)
-    }
-
-    /// Stops accepting in favour of another process that has taken over the sockets of these addresses: what waits in
-    /// their backlogs is left to it. Other addresses are emptied and closed. What was accepted goes on, and what drains
-    /// is [`DataPlane::drain`]'s to say, which should follow. Not cancel safe.
-    pub async fn release(&mut self, taken_over: &[SocketAddr]) {
-        self.released = true;
-        let kept = self
-            .bound
-            .drain()
-            .filter(|(_, bound)| taken_over.contains(&bound.address))
-            .map(|(key, _)| key);
-        let kept: Arc<HashSet<SocketKey>> = Arc::new(kept.collect());
-        let mut acknowledged = Vec::new();
-        for worker in &self.workers {
-            let (done, receiver) = oneshot::channel();
-            let kept = Arc::clone(&kept);
-            if worker.commands.send(Command::Release { kept, done }).is_ok() {
-                acknowledged.push(receiver);
-            }
-        }
-        for worker in acknowledged {
-            // A worker that ended meanwhile accepts nothing any more.
-            let _ = worker.await;
-        }
-    }
-
-    /// Ends the data plane: stops accepting, lets what is in flight finish for at most `timeout`, and cuts what is left
-    /// then. True if nothing had to be cut.
-    pub async fn drain(mut self, timeout: Duration) -> bool {
-        // Before the workers close theirs: nothing may come into a backlog once it has been emptied.
-        self.bound.clear();
-        self.tell(|| Command::Drain);
-        let threads: Vec<JoinHandle<()>> = self
-            .workers
-            .iter_mut()
-            .filter_map(|worker| worker.thread.take())
-            .collect();
-        let mut joined = tokio::task::spawn_blocking(move || {
-            for thread in threads {
-                // A worker that panicked has been reported by the panic hook.
-                let _ = thread.join();
-            }
-        });
-        let whole = tokio::time::timeout(timeout, &mut joined).await.is_ok();
-        if !whole {
-            // Tunnels and relayed connections know the same deadline: they end by it with their records and counts.
-            if tokio::time::timeout(CUT_GRACE, &mut joined).await.is_err() {
-                self.tell(|| Command::Stop);
-                let _ = joined.await;
-            }
-        }
-        let sinks = Arc::clone(&self.sinks);
-        let _ = tokio::task::spawn_blocking(move || sinks.close(LOG_CLOSE_TIMEOUT)).await;
-        whole
-    }
-
-    fn tell(&self, command: impl Fn() -> Command) {
-        for worker in &self.workers {
-            // One that has ended needs no telling.
-            let _ = worker.commands.send(command());
-        }
-    }
-}
-
-impl Drop for DataPlane {
-    fn drop(&mut self) {
-        self.tell(|| Command::Stop);
-        for worker in &mut self.workers {
-            if let Some(thread) = worker.thread.take() {
-                let _ = thread.join();
-            }
-        }
     }
 }
 

@@ -245,9 +245,9 @@ impl ConnectionControl {
     }
 
     /// Goes over to a new snapshot if it still has this connection's chain, and drains otherwise: the old snapshot
-    /// then serves what is in flight.
+    /// then serves what is in flight. One that drains keeps its configuration, and takes new endpoints.
     fn adopt(&self, snapshot: &Rc<LocalSnapshot>) {
-        if self.is_draining() {
+        if self.is_draining() && self.snapshot.borrow().generation() != snapshot.generation() {
             return;
         }
         match snapshot.chain(self.slot) {
@@ -406,7 +406,7 @@ async fn serve(seed: Seed) {
     drained(&worker, &mut commands, &mut hand_overs, &mut listeners).await;
 }
 
-/// Waits until nothing is left, or until a stop.
+/// Waits until nothing is left, or until a stop. Endpoints still change meanwhile.
 async fn drained(
     worker: &Rc<Worker>,
     commands: &mut mpsc::UnboundedReceiver<Command>,
@@ -417,7 +417,15 @@ async fn drained(
     let mut poll = tokio::time::interval(Duration::from_millis(5));
     loop {
         tokio::select! {
-            command = commands.recv() => if matches!(command, Some(Command::Stop) | None) { return },
+            command = commands.recv() => match command {
+                Some(Command::Publish { snapshot, listening, done, .. }) => {
+                    worker.publish(snapshot, listening);
+                    let _ = done.send(());
+                }
+                // It accepts no more already.
+                Some(Command::Release { .. } | Command::Drain) => {}
+                Some(Command::Stop) | None => return,
+            },
             Some(hand_over) = hand_overs.recv() => accept::take_over(worker, hand_over),
             _ = poll.tick() => {
                 // Counted from accept, hand-overs under way included, so zero means none.

@@ -4,7 +4,6 @@ use super::Proxy;
 use crate::notify::Notifier;
 use crate::upgrade::Role;
 use crate::upgrade::predecessor::{Estate, Step};
-use outrigger_dataplane::DataPlane;
 use outrigger_telemetry::UpgradeOutcome;
 use std::io;
 use std::net::SocketAddr;
@@ -101,13 +100,7 @@ impl Proxy {
 
     async fn estate(&self) -> io::Result<Estate> {
         let mut sockets = vec![(Role::Admin, self.admin.socket()?)];
-        let plane = self.plane.lock().await;
-        for socket in plane
-            .as_ref()
-            .map(DataPlane::sockets)
-            .transpose()?
-            .unwrap_or_default()
-        {
+        for socket in self.plane.lock().await.sockets()? {
             let name = socket.listener().to_owned();
             sockets.push((Role::Listener { name }, OwnedFd::from(socket.into_socket())));
         }
@@ -122,9 +115,7 @@ impl Proxy {
         // The successor speaks for the service now, and a word of this process would be taken for its own.
         self.notifier.fall_silent();
         self.status.begin_drain();
-        if let Some(plane) = self.plane.lock().await.as_mut() {
-            plane.release(taken_over).await;
-        }
+        self.plane.lock().await.release(taken_over).await;
         if taken_over.contains(&self.admin.address()) {
             self.admin.close().await;
         }

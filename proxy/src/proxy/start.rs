@@ -60,7 +60,7 @@ impl Proxy {
         note_accepted(&status, plane.snapshot().generation());
         admin.answer(Arc::clone(&status)).map_err(not_listening)?;
         let connections = plane.connection_count();
-        let plane = Arc::new(Mutex::new(Some(plane)));
+        let plane = Arc::new(Mutex::new(plane));
         let publishing = discovery::publish(discovery.shared(), Arc::clone(&plane));
         let proxy = Proxy {
             plane,

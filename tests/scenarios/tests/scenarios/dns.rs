@@ -1,6 +1,7 @@
 //! Clusters whose endpoints DNS finds: what a client sees while answers come, change, fail and lie.
 
 mod addresses;
+mod drains;
 mod failures;
 mod reload;
 mod services;
