@@ -15,6 +15,7 @@ mod side;
 mod tests;
 
 pub(crate) use pipe::PipePool;
+pub(crate) use side::Ending;
 
 use crate::io::Stream;
 use crate::timer::{TimerSlot, after, earlier};

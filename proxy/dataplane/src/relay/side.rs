@@ -19,7 +19,7 @@ pub(super) enum Side<'s> {
 
 /// How a side ended what it sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     /// In order.
     Whole,
     /// TCP ended and TLS had not: somebody may have cut it short (RFC 8446 section 6.1).

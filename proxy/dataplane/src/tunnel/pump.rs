@@ -4,8 +4,9 @@
 //! the receive window of a socket, or by the windows of HTTP/2. A direction that has ended is ended on the other side
 //! too, and the other direction goes on.
 
-use super::side::{Side, SideError};
+use super::side::{Read, Side, SideError};
 use super::watch::Watch;
+use crate::relay::Ending;
 use crate::timer::{TimerSlot, after, earlier};
 use crate::worker::Worker;
 use std::task::{Context, Poll, ready};
@@ -51,7 +52,7 @@ enum State {
     #[default]
     Open,
     /// Its source has ended; the end is on its way.
-    Ending,
+    Ending(Ending),
     Ended,
 }
 
@@ -128,18 +129,19 @@ impl Pump {
         }
         (moved.received, moved.sent) = self.downstream.take_counts();
         self.upstream.take_counts();
-        let (target, end) = match flows {
+        let end = match flows {
             Ok(Poll::Ready(())) => return Poll::Ready(PumpEnd::Closed),
-            Ok(Poll::Pending) => {
-                return match self.poll_resets(cx) {
-                    Some(end) => Poll::Ready(end),
-                    None => self.poll_limits(limits, cx),
-                };
-            }
-            Err(PumpEnd::Downstream(error)) => (&self.upstream, PumpEnd::Downstream(error)),
-            Err(end) => (&self.downstream, end),
+            Ok(Poll::Pending) => match self.poll_resets(cx) {
+                Some(end) => end,
+                None => return self.poll_limits(limits, cx),
+            },
+            Err(end) => end,
         };
-        if target.has_driver() {
+        let other = match &end {
+            PumpEnd::Downstream(_) => &self.upstream,
+            _ => &self.downstream,
+        };
+        if other.has_driver() {
             // A reset throws away what has not left yet.
             self.broken = Some(end);
             cx.waker().wake_by_ref();
@@ -219,8 +221,8 @@ fn poll_flow(
     loop {
         match flow.state {
             State::Open => {}
-            State::Ending => {
-                ready!(target.poll_finish(worker, cx)).map_err(Fault::Target)?;
+            State::Ending(ending) => {
+                ready!(target.poll_finish(ending, worker, cx)).map_err(Fault::Target)?;
                 flow.state = State::Ended;
                 return Poll::Ready(Ok(()));
             }
@@ -240,12 +242,12 @@ fn poll_flow(
                 let _ = target.poll_flush(worker, cx);
                 return Poll::Ready(Err(Fault::Source(error)));
             }
-            Poll::Ready(Ok(Some(bytes))) if bytes.is_empty() => {}
-            Poll::Ready(Ok(Some(bytes))) => {
+            Poll::Ready(Ok(Read::Bytes(bytes))) if bytes.is_empty() => {}
+            Poll::Ready(Ok(Read::Bytes(bytes))) => {
                 flow.bytes += bytes.len() as u64;
                 target.send(bytes, worker).map_err(Fault::Target)?;
             }
-            Poll::Ready(Ok(None)) => flow.state = State::Ending,
+            Poll::Ready(Ok(Read::End(ending))) => flow.state = State::Ending(ending),
         }
     }
 }

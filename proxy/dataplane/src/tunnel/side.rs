@@ -4,6 +4,7 @@ use crate::body::BodyFrame;
 use crate::http2::{Http2Receiver, Http2Sender};
 use crate::incoming::{Decoder, Incoming};
 use crate::io::Stream;
+use crate::relay::Ending;
 use crate::tunnel::watch::Watch;
 use crate::upstream::{http1, http2};
 use crate::worker::Worker;
@@ -11,7 +12,9 @@ use crate::writer::Writer;
 use bytes::Bytes;
 use outrigger_config::model::defaults::STREAM_BUFFER_BYTES_MAX;
 use outrigger_http1::RequestDecoder;
+use socket2::SockRef;
 use std::io;
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -26,6 +29,12 @@ pub(crate) enum SideError {
     /// The stream was reset, or its connection died.
     #[error("{0}")]
     Http2(#[from] h2::Error),
+}
+
+/// What a read came to.
+pub(super) enum Read {
+    Bytes(Bytes),
+    End(Ending),
 }
 
 /// One side of a tunnel. Dropping it closes its connection or resets its stream.
@@ -55,19 +64,19 @@ pub(crate) struct Http2Side {
 }
 
 impl Side {
-    /// The next bytes; `None`: it has ended its direction.
+    /// The next bytes, or the end of its direction.
     pub(super) fn poll_read(
         &mut self,
         worker: &Worker,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Bytes>, SideError>> {
+    ) -> Poll<Result<Read, SideError>> {
         match self {
             Side::Http1(side) => side.raw().poll_read(worker, cx).map_err(SideError::from),
             Side::Upstream(connection) => connection.raw().poll_read(worker, cx).map_err(SideError::from),
             Side::Http2(stream) => Poll::Ready(Ok(match ready!(stream.receiver.poll_body(cx))? {
-                BodyFrame::Data { bytes, .. } => Some(bytes),
+                BodyFrame::Data { bytes, .. } => Read::Bytes(bytes),
                 // Trailers say nothing in a tunnel.
-                BodyFrame::Trailers(_) | BodyFrame::End => None,
+                BodyFrame::Trailers(_) | BodyFrame::End => Read::End(Ending::Whole),
             })),
         }
     }
@@ -104,15 +113,23 @@ impl Side {
         }
     }
 
-    /// Ends the direction to this side: FIN, or END_STREAM. Ready when that has left.
+    /// Ends the direction to this side as its source ended it: FIN, or END_STREAM, which has no way to say more. Ready
+    /// when that has left.
     pub(super) fn poll_finish(
         &mut self,
+        ending: Ending,
         worker: &Worker,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), SideError>> {
         match self {
-            Side::Http1(side) => side.raw().poll_finish(worker, cx).map_err(SideError::from),
-            Side::Upstream(connection) => connection.raw().poll_finish(worker, cx).map_err(SideError::from),
+            Side::Http1(side) => side
+                .raw()
+                .poll_finish(ending, worker, cx)
+                .map_err(SideError::from),
+            Side::Upstream(connection) => connection
+                .raw()
+                .poll_finish(ending, worker, cx)
+                .map_err(SideError::from),
             Side::Http2(stream) => {
                 if !std::mem::replace(&mut stream.finished, true) {
                     stream.sender.finish()?;
@@ -163,7 +180,7 @@ impl Side {
             Side::Http2(stream) => return stream.sender.reset(reason),
         };
         // Fails only for a socket that is gone, and then there is nobody to tell.
-        let _ = socket2::SockRef::from(io.tcp()).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(io.tcp()).set_linger(Some(Duration::ZERO));
     }
 
     /// Bytes read and written since this was last asked, where nobody else counts them.
@@ -202,13 +219,13 @@ pub(crate) struct Raw<'s, D: Decoder> {
 }
 
 impl<D: Decoder> Raw<'_, D> {
-    fn poll_read(self, worker: &Worker, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
-        match ready!(self.incoming.poll_bytes(self.io, worker, cx)) {
-            // TCP has ended and TLS had not, as many peers do it. What came before is passed on as it is without TLS, and
-            // so is the end: protocols in tunnels know themselves whether they were cut short.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(None)),
-            read => Poll::Ready(read),
-        }
+    fn poll_read(self, worker: &Worker, cx: &mut Context<'_>) -> Poll<io::Result<Read>> {
+        Poll::Ready(match ready!(self.incoming.poll_bytes(self.io, worker, cx)) {
+            Ok(Some(bytes)) => Ok(Read::Bytes(bytes)),
+            Ok(None) => Ok(Read::End(Ending::Whole)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Read::End(Ending::Truncated)),
+            Err(error) => Err(error),
+        })
     }
 
     fn poll_room(self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -229,13 +246,18 @@ impl<D: Decoder> Raw<'_, D> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_finish(self, worker: &Worker, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_finish(self, ending: Ending, worker: &Worker, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.writer.poll_flush(self.io, cx))?;
         self.writer.release(&worker.spares);
-        match ready!(Pin::new(self.io).poll_shutdown(cx)) {
+        let finished = match ending {
+            Ending::Whole => ready!(Pin::new(self.io).poll_shutdown(cx)),
+            // Without `close_notify`: this peer, too, must be able to tell.
+            Ending::Truncated => SockRef::from(self.io.tcp()).shutdown(Shutdown::Write),
+        };
+        Poll::Ready(match finished {
             // The peer has closed both directions already: there is nothing left to end.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
-            result => Poll::Ready(result),
-        }
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            result => result,
+        })
     }
 }

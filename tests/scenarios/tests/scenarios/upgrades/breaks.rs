@@ -58,6 +58,24 @@ async fn what_an_upstream_says_before_it_ends_without_close_notify_arrives() {
     tunnel.finish().await;
     let closed = "outrigger_listener_tunnels_ended_total{reason=\"closed\"}";
     proxy.admin().wait_for_metric(closed, 1.0).await;
+
+    // A client that speaks TLS is left to judge for itself.
+    let server = authority.issue("server", &["a.example"]);
+    let document = Document::to(&[address])
+        .cluster(&tls)
+        .chain(&format!("tls: {{ certificates: [{}] }}", server.yaml()));
+    let proxy = Proxy::start(document).await;
+    let config = authority.client_config(&["http/1.1"], None);
+    let client = Client::connect_tls(proxy.address(), config, "a.example").await;
+    let mut client = client.unwrap();
+    client.send(opening("")).await;
+    assert_eq!(client.head().await.status(), 101);
+    assert_eq!(client.take(10).await, b"last words");
+    let end = client.wire().fill().await;
+    assert_eq!(
+        end.map_err(|error| error.kind()),
+        Err(io::ErrorKind::UnexpectedEof)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
