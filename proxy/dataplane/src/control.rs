@@ -145,6 +145,7 @@ impl DataPlane {
     ///
     /// `inherited` are sockets that another process bound: those that listeners want are taken and accepted from
     /// instead of new ones, every one of them for as long as its address is listened on. What is left in it is nobody's.
+    /// [`DataPlane::complete_sockets`] should follow once they are this process's alone.
     pub async fn start(
         options: Options,
         config: Arc<MeshConfig>,
@@ -304,7 +305,7 @@ impl DataPlane {
             self.bound.remove(key);
         }
         let count = self.workers.len();
-        let mut open: Vec<Vec<(SocketKey, TcpListener)>> = (0..count).map(|_| Vec::new()).collect();
+        let mut open = self.nothing_to_open();
         for (opened, bound) in opened {
             for (index, socket) in opened.sockets.into_iter().enumerate() {
                 open[index % count].push((opened.key.clone(), socket));
@@ -312,6 +313,42 @@ impl DataPlane {
             self.bound.insert(opened.key, bound);
         }
         self.current.store(Arc::clone(&snapshot));
+        self.tell_published(&snapshot, open, &closed).await;
+        Ok(applied)
+    }
+
+    /// Binds sockets of our own beside those that another process bound, where there are more workers. Only once that
+    /// process does not go on with the addresses, whatever happens here: what waits in these sockets' backlogs is lost
+    /// with this process. Not cancel safe.
+    pub async fn complete_sockets(&mut self) {
+        let snapshot = self.snapshot();
+        let count = self.workers.len();
+        let mut open = self.nothing_to_open();
+        for listener in &snapshot.listeners {
+            let Some(bound) = self.bound.get_mut(&listener.key) else {
+                continue;
+            };
+            let first = bound.sockets.len();
+            let added = sockets::complete(bound, &listener.config, count);
+            for (index, socket) in added.into_iter().enumerate() {
+                open[(first + index) % count].push((listener.key.clone(), socket));
+            }
+        }
+        self.tell_published(&snapshot, open, &[]).await;
+    }
+
+    /// For each worker what it is to open: nothing yet.
+    fn nothing_to_open(&self) -> Vec<Vec<(SocketKey, TcpListener)>> {
+        self.workers.iter().map(|_| Vec::new()).collect()
+    }
+
+    /// Has the workers go over to a snapshot, and waits until they have.
+    async fn tell_published(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        open: Vec<Vec<(SocketKey, TcpListener)>>,
+        closed: &[SocketKey],
+    ) {
         let own = self
             .own_addresses
             .iter()
@@ -321,9 +358,9 @@ impl DataPlane {
         for (worker, open) in self.workers.iter().zip(open) {
             let (done, receiver) = oneshot::channel();
             let publish = Command::Publish {
-                snapshot: Arc::clone(&snapshot),
+                snapshot: Arc::clone(snapshot),
                 open,
-                close: closed.clone(),
+                close: closed.to_vec(),
                 listening: Arc::clone(&listening),
                 done,
             };
@@ -335,7 +372,6 @@ impl DataPlane {
             // A worker that ended meanwhile serves nothing any more.
             let _ = worker.await;
         }
-        Ok(applied)
     }
 
     /// A listener that is bound already may be told to intercept by TPROXY: its sockets change later, and must be able to;

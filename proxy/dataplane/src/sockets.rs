@@ -104,14 +104,14 @@ pub(crate) struct Bound {
     pub(crate) sockets: Vec<TcpListener>,
 }
 
-/// The sockets of a listener: those that were taken for it, or one for each worker.
+/// The sockets of a listener: those that were taken for it and no others, or one for each worker.
 pub(crate) fn open(
     listener: &Listener,
     taken: Option<(SocketAddr, Vec<TcpListener>)>,
     workers: usize,
 ) -> io::Result<(Bound, Vec<TcpListener>)> {
     let (address, sockets) = match taken {
-        Some((address, sockets)) => (address, adopt_all(address, sockets, listener, workers)?),
+        Some((address, sockets)) => (address, adopt_all(address, sockets, listener)?),
         None => bind_all(listener, workers)?,
     };
     let seconds: io::Result<Vec<TcpListener>> = sockets.iter().map(TcpListener::try_clone).collect();
@@ -122,12 +122,11 @@ pub(crate) fn open(
     Ok((bound, sockets))
 }
 
-/// All sockets that another process bound to an address, and more if there are more workers.
+/// All sockets that another process bound to an address.
 fn adopt_all(
     address: SocketAddr,
-    mut sockets: Vec<TcpListener>,
+    sockets: Vec<TcpListener>,
     listener: &Listener,
-    workers: usize,
 ) -> io::Result<Vec<TcpListener>> {
     // Their backlog and transparency are changed by the workers, once everything else has worked out: the process
     // that they come from may have to go on with them.
@@ -137,18 +136,30 @@ fn adopt_all(
     for socket in &sockets {
         socket.set_nonblocking(true)?;
     }
-    while sockets.len() < workers {
-        match accept::bind(address, listener.backlog(), listener.interception()) {
-            Ok(socket) => sockets.push(socket),
+    Ok(sockets)
+}
+
+/// Binds sockets beside those that another process bound to an address, if there are more workers; gives the workers'.
+pub(crate) fn complete(bound: &mut Bound, listener: &Listener, workers: usize) -> Vec<TcpListener> {
+    let address = bound.address;
+    let mut added = Vec::new();
+    while bound.sockets.len() < workers {
+        let socket = accept::bind(address, listener.backlog(), listener.interception())
+            .and_then(|socket| Ok((socket.try_clone()?, socket)));
+        match socket {
+            Ok((second, first)) => {
+                bound.sockets.push(second);
+                added.push(first);
+            }
             Err(error) => {
                 // A socket that was bound without SO_REUSEPORT, or by another user, shares its address with no other.
-                tracing::info!(%address, %error, sockets = sockets.len(), workers,
+                tracing::info!(%address, %error, sockets = bound.sockets.len(), workers,
                     "fewer sockets than workers: the others get their connections from those that accept");
                 break;
             }
         }
     }
-    Ok(sockets)
+    added
 }
 
 /// One socket for each worker, on one address.
@@ -167,7 +178,19 @@ fn bind_all(listener: &Listener, workers: usize) -> io::Result<(SocketAddr, Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use outrigger_config::{Environment, MeshConfig, Source, load};
     use socket2::{Domain, Socket, Type};
+
+    /// One listener, on a port that the kernel picks.
+    fn config() -> MeshConfig {
+        let text = "listeners: [{ name: edge, address: '127.0.0.1:0', filter_chains: [{ http: { route_configuration: main } }] }]\n\
+            route_configurations: [{ name: main, virtual_hosts: [{ name: all, domains: ['*'], routes: [] }] }]\n";
+        let source = Source {
+            name: "test.yaml".into(),
+            text: text.into(),
+        };
+        load(&source, &Environment::empty()).unwrap().config
+    }
 
     fn adopt(socket: Socket) -> io::Result<ListeningSocket> {
         ListeningSocket::adopt("edge", OwnedFd::from(socket))
@@ -191,6 +214,37 @@ mod tests {
             assert_ne!(adopted.bound().port(), 0);
             assert_eq!(adopted.listener(), "edge");
         }
+    }
+
+    #[test]
+    fn what_was_taken_is_added_to_only_when_nobody_else_may_go_on_with_it() {
+        let config = config();
+        let listener = &config.listeners()[0];
+        let (mut bound, workers) = open(listener, None, 2).unwrap();
+        assert_eq!((workers.len(), bound.sockets.len()), (2, 2));
+        let address = bound.address;
+        let again = bound.sockets.iter().map(|socket| socket.try_clone().unwrap());
+        // As long as the start may fail, a third would take connections that nobody would serve then.
+        let (mut taken, workers) = open(listener, Some((address, again.collect())), 3).unwrap();
+        assert_eq!((workers.len(), taken.sockets.len()), (2, 2));
+        let added = complete(&mut taken, listener, 3);
+        assert_eq!((added.len(), taken.sockets.len()), (1, 3));
+        assert_eq!(added[0].local_addr().unwrap(), address);
+        assert!(complete(&mut taken, listener, 3).is_empty());
+        assert!(complete(&mut bound, listener, 1).is_empty());
+    }
+
+    /// A socket that shares its address with no other.
+    #[test]
+    fn fewer_sockets_than_workers_are_no_fault() {
+        let alone = TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = config();
+        let mut bound = Bound {
+            address: alone.local_addr().unwrap(),
+            sockets: vec![alone],
+        };
+        assert!(complete(&mut bound, &config.listeners()[0], 3).is_empty());
+        assert_eq!(bound.sockets.len(), 1);
     }
 
     #[test]

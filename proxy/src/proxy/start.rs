@@ -126,6 +126,8 @@ async fn take_over(
         } = descent;
         tracing::info!(process, epoch, sockets = sockets_inherited, "taken over");
     }
+    // Not before: had the other gone on, what came into further backlogs would have been lost.
+    plane.complete_sockets().await;
     note_descent(metrics, descent);
     let upgrades = match (path, upgrade) {
         (Some(path), Some(socket)) => Some(UpgradeSocket::inherited(socket, path)?),
