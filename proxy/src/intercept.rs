@@ -1,8 +1,8 @@
 //! `outrigger intercept`: the rules of the kernel that lead a network namespace's connections to the proxy.
 //!
 //! What it installs is its own alone: one table of nftables, or chains in iptables' tables with the jumps to them, and
-//! for TPROXY policy routing under a protocol number of its own. It changes nobody else's, and it never touches a
-//! connection: those that are open when rules come or go stay as they are.
+//! for TPROXY policy routing under a protocol number of its own. It changes nobody else's. Connections that are open
+//! when rules come stay as they are: the rules take only what opens one.
 
 mod iptables;
 mod nft;

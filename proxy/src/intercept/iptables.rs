@@ -97,6 +97,10 @@ fn removal(listing: &str) -> String {
     text
 }
 
+/// What opens a connection. The rules take nothing else: a connection that was open before them stays as it is, though
+/// the kernel may begin to track it with any of its packets.
+const OPENING: &str = "-p tcp --syn";
+
 type Chain = (&'static str, &'static str, Vec<String>);
 
 /// The chains that the plan has in a table.
@@ -148,15 +152,23 @@ fn inbound_rules(inbound: &Inbound) -> Vec<String> {
     for range in &inbound.exclude_ports {
         rules.push(format!("-p tcp --dport {} -j RETURN", range.with(':')));
     }
-    let target = match inbound.mode {
-        Mode::Redirect => format!("-j REDIRECT --to-ports {}", inbound.to),
-        Mode::Tproxy => format!("-j TPROXY --on-port {}", inbound.to),
+    let (what, target) = match inbound.mode {
+        Mode::Redirect => (OPENING, format!("-j REDIRECT --to-ports {}", inbound.to)),
+        Mode::Tproxy => {
+            // Answers to what is forwarded from here under an address of ours: no socket here is theirs.
+            rules.push("-p tcp ! --syn -m conntrack --ctdir REPLY -j RETURN".to_owned());
+            // What is of a connection finds its socket. TPROXY would drop what finds one that is not transparent, and
+            // what finds none while nobody listens.
+            rules.push("-p tcp ! --syn -m socket -j RETURN".to_owned());
+            // The last of a handshake may find no socket but the listener's.
+            ("-p tcp", format!("-j TPROXY --on-port {}", inbound.to))
+        }
     };
     if inbound.ports.is_empty() {
-        rules.push(format!("-p tcp {target}"));
+        rules.push(format!("{what} {target}"));
     }
     for range in &inbound.ports {
-        rules.push(format!("-p tcp --dport {} {target}", range.with(':')));
+        rules.push(format!("{what} --dport {} {target}", range.with(':')));
     }
     rules
 }
@@ -181,6 +193,6 @@ fn outbound_rules(outbound: &Outbound, family: Family) -> Vec<String> {
     for range in &outbound.exclude_ports {
         rules.push(format!("-p tcp --dport {} -j RETURN", range.with(':')));
     }
-    rules.push(format!("-p tcp -j REDIRECT --to-ports {}", outbound.to));
+    rules.push(format!("{OPENING} -j REDIRECT --to-ports {}", outbound.to));
     rules
 }

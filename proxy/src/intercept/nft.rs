@@ -6,6 +6,13 @@ use std::fmt::{Display, Write};
 /// The table: all that is in it is ours, and nothing of ours is elsewhere.
 pub(super) const TABLE: &str = "inet outrigger";
 
+/// What opens a connection. The rules take nothing else: a connection that was open before them stays as it is, though
+/// the kernel may begin to track it with any of its packets.
+const OPENING: &str = "tcp flags & (fin | syn | rst | ack) == syn";
+
+/// All else of a connection.
+const NOT_OPENING: &str = "tcp flags & (fin | syn | rst | ack) != syn";
+
 /// What `nft -f -` is given to install the plan in place of what is there, in one transaction.
 pub(super) fn apply(plan: &Plan) -> String {
     let mut text = remove();
@@ -40,14 +47,22 @@ fn inbound(inbound: &Inbound) -> String {
         "fib daddr type != local return".to_owned(),
         format!("tcp dport {} return", ports(&inbound.exclude_ports)),
     ];
-    let taken = match inbound.ports.as_slice() {
-        [] => "meta l4proto tcp".to_owned(),
-        wanted => format!("tcp dport {}", ports(wanted)),
+    let wanted = match inbound.ports.as_slice() {
+        [] => String::new(),
+        wanted => format!("tcp dport {} ", ports(wanted)),
     };
-    rules.push(match inbound.mode {
-        Mode::Redirect => format!("{taken} redirect to :{}", inbound.to),
-        Mode::Tproxy => format!("{taken} tproxy to :{} accept", inbound.to),
-    });
+    match inbound.mode {
+        Mode::Redirect => rules.push(format!("{wanted}{OPENING} redirect to :{}", inbound.to)),
+        Mode::Tproxy => {
+            // Answers to what is forwarded from here under an address of ours: no socket here is theirs.
+            rules.push(format!("{NOT_OPENING} ct direction reply return"));
+            // What is of a connection finds its socket. The last of a handshake may find none but the listener's.
+            let all = if wanted.is_empty() { "meta l4proto tcp " } else { &wanted };
+            rules.push(format!("{all}tproxy to :{} accept", inbound.to));
+            // Nobody listens there: nothing of the application's may answer instead.
+            rules.push(format!("{wanted}{OPENING} reject with tcp reset"));
+        }
+    }
     chain("inbound", hook, &rules)
 }
 
@@ -82,7 +97,7 @@ fn outbound(outbound: &Outbound) -> String {
     if !outbound.exclude_ports.is_empty() {
         rules.push(format!("tcp dport {} return", ports(&outbound.exclude_ports)));
     }
-    rules.push(format!("meta l4proto tcp redirect to :{}", outbound.to));
+    rules.push(format!("{OPENING} redirect to :{}", outbound.to));
     chain(
         "outbound",
         "type nat hook output priority -100; policy accept;",

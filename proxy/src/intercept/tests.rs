@@ -39,13 +39,13 @@ table inet outrigger {
         iifname \"lo\" return
         fib daddr type != local return
         tcp dport 15006 return
-        meta l4proto tcp redirect to :15006
+        tcp flags & (fin | syn | rst | ack) == syn redirect to :15006
     }
     chain outbound {
         type nat hook output priority -100; policy accept;
         meta skuid 1337 return
         oifname \"lo\" return
-        meta l4proto tcp redirect to :15001
+        tcp flags & (fin | syn | rst | ack) == syn redirect to :15001
     }
 }
 "
@@ -65,7 +65,7 @@ table inet outrigger {
         iifname \"lo\" return
         fib daddr type != local return
         tcp dport { 8080, 9901, 15006 } return
-        tcp dport { 80, 443, 8000-8099 } redirect to :15006
+        tcp dport { 80, 443, 8000-8099 } tcp flags & (fin | syn | rst | ack) == syn redirect to :15006
     }
     chain outbound {
         type nat hook output priority -100; policy accept;
@@ -76,7 +76,7 @@ table inet outrigger {
         ip daddr { 10.0.0.0/8, 169.254.169.254/32 } return
         ip6 daddr fd00::/8 return
         tcp dport { 3306, 5432 } return
-        meta l4proto tcp redirect to :15001
+        tcp flags & (fin | syn | rst | ack) == syn redirect to :15001
     }
 }
 "
@@ -103,7 +103,9 @@ table inet outrigger {
         iifname \"lo\" return
         fib daddr type != local return
         tcp dport 16000 return
+        tcp flags & (fin | syn | rst | ack) != syn ct direction reply return
         meta l4proto tcp tproxy to :16000 accept
+        tcp flags & (fin | syn | rst | ack) == syn reject with tcp reset
     }
     chain answers {
         type route hook output priority mangle; policy accept;
@@ -129,9 +131,9 @@ fn iptables_has_the_same_rules_for_each_family() {
 -A OUTRIGGER_INBOUND -p tcp --dport 8080 -j RETURN
 -A OUTRIGGER_INBOUND -p tcp --dport 9901 -j RETURN
 -A OUTRIGGER_INBOUND -p tcp --dport 15006 -j RETURN
--A OUTRIGGER_INBOUND -p tcp --dport 80 -j REDIRECT --to-ports 15006
--A OUTRIGGER_INBOUND -p tcp --dport 443 -j REDIRECT --to-ports 15006
--A OUTRIGGER_INBOUND -p tcp --dport 8000:8099 -j REDIRECT --to-ports 15006
+-A OUTRIGGER_INBOUND -p tcp --syn --dport 80 -j REDIRECT --to-ports 15006
+-A OUTRIGGER_INBOUND -p tcp --syn --dport 443 -j REDIRECT --to-ports 15006
+-A OUTRIGGER_INBOUND -p tcp --syn --dport 8000:8099 -j REDIRECT --to-ports 15006
 :OUTRIGGER_OUTBOUND - [0:0]
 -A OUTRIGGER_OUTBOUND -m owner --uid-owner 1337 -j RETURN
 -A OUTRIGGER_OUTBOUND -m owner --gid-owner 1337 -j RETURN
@@ -142,7 +144,7 @@ fn iptables_has_the_same_rules_for_each_family() {
 -A OUTRIGGER_OUTBOUND -d 169.254.169.254/32 -j RETURN
 -A OUTRIGGER_OUTBOUND -p tcp --dport 3306 -j RETURN
 -A OUTRIGGER_OUTBOUND -p tcp --dport 5432 -j RETURN
--A OUTRIGGER_OUTBOUND -p tcp -j REDIRECT --to-ports 15001
+-A OUTRIGGER_OUTBOUND -p tcp --syn -j REDIRECT --to-ports 15001
 -A PREROUTING -p tcp -j OUTRIGGER_INBOUND
 -A OUTPUT -p tcp -j OUTRIGGER_OUTBOUND
 COMMIT
@@ -167,6 +169,8 @@ fn iptables_by_tproxy_has_its_rules_in_mangle() {
 -A OUTRIGGER_INBOUND -i lo -j RETURN
 -A OUTRIGGER_INBOUND -m addrtype ! --dst-type LOCAL -j RETURN
 -A OUTRIGGER_INBOUND -p tcp --dport 15006 -j RETURN
+-A OUTRIGGER_INBOUND -p tcp ! --syn -m conntrack --ctdir REPLY -j RETURN
+-A OUTRIGGER_INBOUND -p tcp ! --syn -m socket -j RETURN
 -A OUTRIGGER_INBOUND -p tcp -j TPROXY --on-port 15006
 :OUTRIGGER_ANSWERS - [0:0]
 -A OUTRIGGER_ANSWERS -m conntrack --ctdir ORIGINAL -m addrtype ! --src-type LOCAL -j CONNMARK --set-mark 0x539

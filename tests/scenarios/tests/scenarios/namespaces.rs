@@ -1,6 +1,7 @@
 //! Transparent interception in network namespaces: two pods and a node, real rules, and programs that know nothing of
 //! a proxy.
 
+mod arrival;
 mod mesh;
 mod passing;
 mod rules;

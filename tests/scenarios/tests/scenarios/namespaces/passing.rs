@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-const BACKENDS: [&str; 2] = ["nft", "iptables"];
+pub(super) const BACKENDS: [&str; 2] = ["nft", "iptables"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn curl_and_nginx_talk_through_their_sidecars() {
