@@ -57,7 +57,11 @@ fn inbound(inbound: &Inbound) -> String {
             // Answers to what is forwarded from here under an address of ours: no socket here is theirs.
             rules.push(format!("{NOT_OPENING} ct direction reply return"));
             // What is of a connection finds its socket. The last of a handshake may find none but the listener's.
-            let all = if wanted.is_empty() { "meta l4proto tcp " } else { &wanted };
+            let all = if wanted.is_empty() {
+                "meta l4proto tcp "
+            } else {
+                &wanted
+            };
             rules.push(format!("{all}tproxy to :{} accept", inbound.to));
             // Nobody listens there: nothing of the application's may answer instead.
             rules.push(format!("{wanted}{OPENING} reject with tcp reset"));

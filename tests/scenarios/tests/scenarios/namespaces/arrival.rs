@@ -26,7 +26,11 @@ struct Open {
 impl Open {
     /// Between the pods, by the family of `at`, a server's address.
     fn new(mesh: &Mesh, inbound: bool, server_first: bool, at: IpAddr) -> Open {
-        let (client, server) = if inbound { (&mesh.a, &mesh.b) } else { (&mesh.b, &mesh.a) };
+        let (client, server) = if inbound {
+            (&mesh.a, &mesh.b)
+        } else {
+            (&mesh.b, &mesh.a)
+        };
         let (client, server) = (&client.space, &server.space);
         let listener = server.within(|| TcpListener::bind((at, 9000)).unwrap());
         let to = listener.local_addr().unwrap();
