@@ -89,7 +89,11 @@ pub(super) fn request_lines() -> Vec<Case> {
             "invalid_method",
         ),
         Case::new(b"GET /\xff HTTP/1.1\r\nhost: a\r\n\r\n", 400, "invalid_target"),
-        Case::new(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n", 400, "bare_lf"),
+        Case::new(
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n",
+            400,
+            "tls_on_plain_port",
+        ),
         Case::new("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", 505, "unsupported_version"),
         Case::new("PRI * HTTP/1.1\r\n\r\n", 400, "invalid_target"),
     ];
