@@ -85,8 +85,6 @@ pub(crate) async fn until_ended(
     reloaded: impl Fn(&Result<u64, Rejection>),
 ) -> ExitCode {
     let mut alive = proxy.watchdog();
-    // Told to reload while a successor has the sockets: its listeners and these must stay the same.
-    let mut reload_due = false;
     loop {
         let changed = async {
             match &mut watch {
@@ -95,10 +93,9 @@ pub(crate) async fn until_ended(
             }
         };
         tokio::select! {
-            () = changed, if !proxy.is_handing_over() => reloaded(&proxy.reload().await),
+            () = changed => proxy.begin_reload(),
             told = signals.next() => match told {
-                Told::Reload if proxy.is_handing_over() => reload_due = true,
-                Told::Reload => reloaded(&proxy.reload().await),
+                Told::Reload => proxy.begin_reload(),
                 Told::Upgrade if proxy.may_hand_over() => start_successor(),
                 Told::Upgrade => tracing::warn!("SIGUSR2 does nothing without --upgrade-socket"),
                 Told::End => return drain(proxy, signals).await,
@@ -110,13 +107,12 @@ pub(crate) async fn until_ended(
                     if proxy.take_step(step).await == HandOver::Done {
                         return drain_behind_successor(proxy, signals).await;
                     }
-                    if !proxy.is_handing_over() && std::mem::take(&mut reload_due) {
-                        reloaded(&proxy.reload().await);
-                    }
                 }
+                Asked::Apply(read) => reloaded(&proxy.put_in_force(read).await),
             },
             () = alive.tick() => {}
         }
+        proxy.begin_due_reload();
     }
 }
 

@@ -1,6 +1,7 @@
 //! A whole proxy in this process: data plane, admin endpoint, and the one task that applies configurations.
 
 mod hand_over;
+mod reload;
 mod start;
 
 pub(crate) use hand_over::HandOver;
@@ -13,12 +14,12 @@ use crate::notify::Notifier;
 use crate::status::{Ask, Phase, Status};
 use crate::upgrade::UpgradeError;
 use crate::upgrade::predecessor::{Step, UpgradeSocket};
-use outrigger_config::{MeshConfig, difference, reuse};
+use outrigger_config::MeshConfig;
 use outrigger_dataplane::{ApplyError, ConnectionCount, DataPlane, ListeningSocket};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
@@ -38,12 +39,14 @@ pub struct ProxyOptions {
     pub(crate) notifier: Notifier,
 }
 
-/// What the control loop is asked for from outside.
+/// What there is to do for the control loop.
 pub(crate) enum Asked {
     /// By a call of the admin endpoint.
     Admin(Ask),
     /// By a process that wants the sockets.
     Upgrade(Step),
+    /// By a reload: the configuration is read, and to be put in force, or it cannot be read.
+    Apply(Result<reload::Candidate, Rejection>),
 }
 
 /// Why a proxy did not start.
@@ -73,9 +76,10 @@ pub enum StartError {
 pub struct Proxy {
     /// Configurations and discovered endpoints are put in force one at a time.
     plane: Arc<Mutex<DataPlane>>,
-    discovery: Discovery,
+    discovery: Arc<Discovery>,
     connections: ConnectionCount,
     source: ConfigurationSource,
+    reloads: reload::Reloads,
     status: Arc<Status>,
     admin: Endpoint,
     _publisher: Task,
@@ -132,68 +136,10 @@ impl Proxy {
         self.connections.open()
     }
 
-    /// Replaces the source and reloads from it.
-    pub async fn reload_from(&mut self, source: ConfigurationSource) -> Result<u64, Rejection> {
-        self.source = source;
-        self.reload().await
-    }
-
-    /// Reads the configuration again and puts it in force; gives its number. A bad one changes nothing.
-    pub async fn reload(&mut self) -> Result<u64, Rejection> {
-        self.notifier.reloading();
-        let result = self.try_reload().await;
-        match &result {
-            Ok(generation) => {
-                note_accepted(&self.status, *generation);
-                tracing::info!(generation, "configuration in force");
-            }
-            Err(rejection) => {
-                self.status.metrics.process().configuration_updates_rejected.inc();
-                *self.status.rejection.lock() = Some(rejection.clone());
-                tracing::error!(
-                    "the new configuration is refused, the one before stays in force:\n{}",
-                    rejection.reason
-                );
-            }
-        }
-        self.tell_ready();
-        result
-    }
-
-    async fn try_reload(&mut self) -> Result<u64, Rejection> {
-        let reject = |reason: String| Rejection {
-            at: SystemTime::now(),
-            reason,
-        };
-        let source = self.source.clone();
-        // Reading and parsing may take long: the admin endpoint goes on meanwhile.
-        let loaded = tokio::task::spawn_blocking(move || source.load())
-            .await
-            .map_err(|error| reject(format!("error: loading failed: {error}\n")))?
-            .map_err(reject)?;
-        for warning in &loaded.warnings {
-            tracing::warn!("{warning}");
-        }
-        let old = self.configuration();
-        let changes = difference(&old, &loaded.config);
-        if changes.runtime_changed() || changes.admin_changed() {
-            tracing::warn!("`runtime` and `admin` are read at start only: their changes need a restart");
-        }
-        let config = Arc::new(reuse(&old, loaded.config));
-        let prepared = self.discovery.prepare(&config);
-        prepared.warm().await;
-        let mut plane = self.plane.lock().await;
-        let applied = plane
-            .apply(config, &prepared.discovered())
-            .await
-            .map_err(|error| reject(format!("error: {error}\n")))?;
-        self.discovery.commit(prepared);
-        *self.status.listeners.lock() = plane.listeners();
-        Ok(applied.generation)
-    }
-
     /// The next thing that somebody asks for. Cancel safe.
     pub(crate) async fn asked(&mut self) -> Asked {
+        // What is put in force must not change the sockets that a successor has.
+        let may_apply = !self.is_handing_over();
         let upgrades = &mut self.upgrades;
         let step = async {
             match upgrades {
@@ -204,6 +150,7 @@ impl Proxy {
         tokio::select! {
             Some(ask) = self.asks.recv() => Asked::Admin(ask),
             step = step => Asked::Upgrade(step),
+            read = self.reloads.read(), if may_apply => Asked::Apply(read),
             else => std::future::pending().await,
         }
     }
@@ -231,23 +178,9 @@ impl Proxy {
         self.begin_drain();
         // Nobody can take over any more. A successor that has the sockets already goes on alone.
         self.upgrades = None;
+        self.abandon_reload();
         tokio::time::sleep(grace).await;
         let drained = self.plane.lock().await.drain(timeout);
         drained.await
     }
-}
-
-fn note_accepted(status: &Status, generation: u64) {
-    let now = SystemTime::now();
-    *status.accepted_at.lock() = now;
-    *status.rejection.lock() = None;
-    let process = status.metrics.process();
-    process.configuration_updates_accepted.inc();
-    process
-        .configuration_generation
-        .set(i64::try_from(generation).unwrap_or(i64::MAX));
-    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    process
-        .configuration_last_success
-        .set(i64::try_from(seconds).unwrap_or(i64::MAX));
 }

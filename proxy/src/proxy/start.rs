@@ -1,6 +1,7 @@
 //! Starting a proxy: from a configuration, and what other processes left, to requests.
 
-use super::{ASKS_MAX, Proxy, ProxyOptions, StartError, Task, note_accepted};
+use super::reload::{Reloads, note_accepted};
+use super::{ASKS_MAX, Proxy, ProxyOptions, StartError, Task};
 use crate::admin::endpoint::Endpoint;
 use crate::configuration::ConfigurationSource;
 use crate::discovery::{self, Discovery};
@@ -64,9 +65,10 @@ impl Proxy {
         let publishing = discovery::publish(discovery.shared(), Arc::clone(&plane));
         let proxy = Proxy {
             plane,
-            discovery,
+            discovery: Arc::new(discovery),
             connections,
             source,
+            reloads: Reloads::default(),
             status,
             admin,
             _publisher: Task(tokio::spawn(publishing)),

@@ -5,6 +5,7 @@ mod drains;
 mod failures;
 mod reload;
 mod services;
+mod waiting;
 
 use outrigger_fixtures::dns::{Kind, Reply};
 use outrigger_fixtures::{DnsServer, Scripted};

@@ -1,0 +1,169 @@
+//! Reloads: reading a configuration, which may take long, apart from putting it in force.
+//!
+//! The control loop goes on while one is read. One at a time: what is told meanwhile leads to one more, after it.
+
+use super::Proxy;
+use crate::configuration::{ConfigurationSource, Rejection};
+use crate::discovery::{Discovery, Prepared};
+use crate::status::Status;
+use outrigger_config::{MeshConfig, difference, reuse};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A configuration that was read and is not in force yet, and whose names were resolved as far as they did in time.
+pub(crate) struct Candidate {
+    config: Arc<MeshConfig>,
+    prepared: Prepared,
+}
+
+/// Reading a configuration.
+type Reading = Pin<Box<dyn Future<Output = Result<Candidate, Rejection>> + Send>>;
+
+/// The control loop's reloads.
+#[derive(Default)]
+pub(super) struct Reloads {
+    reading: Option<Reading>,
+    /// Told to reload when it could not begin.
+    due: bool,
+}
+
+impl Reloads {
+    /// Waits for the configuration that is being read; forever if there is none. Cancel safe.
+    pub(super) async fn read(&mut self) -> Result<Candidate, Rejection> {
+        let Some(reading) = &mut self.reading else {
+            return std::future::pending().await;
+        };
+        let read = reading.await;
+        self.reading = None;
+        read
+    }
+}
+
+impl Proxy {
+    /// Replaces the source and reloads from it.
+    pub async fn reload_from(&mut self, source: ConfigurationSource) -> Result<u64, Rejection> {
+        self.source = source;
+        self.reload().await
+    }
+
+    /// Reads the configuration again and puts it in force; gives its number. A bad one changes nothing.
+    pub async fn reload(&mut self) -> Result<u64, Rejection> {
+        self.notifier.reloading();
+        let read = self.read().await;
+        self.put_in_force(read).await
+    }
+
+    /// Begins to reload: [`Proxy::asked`] gives what was read. If a reload is under way, or a successor has the sockets,
+    /// whose listeners and these must stay the same, it begins when that is over.
+    pub(crate) fn begin_reload(&mut self) {
+        self.reloads.due = true;
+        self.begin_due_reload();
+    }
+
+    /// Begins a reload that could not begin before, if there is one and it can now.
+    pub(crate) fn begin_due_reload(&mut self) {
+        if self.reloads.due && self.reloads.reading.is_none() && !self.is_handing_over() {
+            self.reloads.due = false;
+            self.notifier.reloading();
+            self.reloads.reading = Some(Box::pin(self.read()));
+        }
+    }
+
+    /// Gives up what is being read: its resolvers end.
+    pub(super) fn abandon_reload(&mut self) {
+        self.reloads = Reloads::default();
+    }
+
+    fn read(&self) -> impl Future<Output = Result<Candidate, Rejection>> + Send + use<> {
+        let status = Arc::clone(&self.status);
+        read(self.source.clone(), status, Arc::clone(&self.discovery))
+    }
+
+    /// Puts in force what was read, if it can be. A bad one changes nothing.
+    pub(crate) async fn put_in_force(
+        &mut self,
+        read: Result<Candidate, Rejection>,
+    ) -> Result<u64, Rejection> {
+        let result = match read {
+            Ok(read) => self.apply(read).await,
+            Err(rejection) => Err(rejection),
+        };
+        match &result {
+            Ok(generation) => {
+                note_accepted(&self.status, *generation);
+                tracing::info!(generation, "configuration in force");
+            }
+            Err(rejection) => {
+                self.status.metrics.process().configuration_updates_rejected.inc();
+                *self.status.rejection.lock() = Some(rejection.clone());
+                tracing::error!(
+                    "the new configuration is refused, the one before stays in force:\n{}",
+                    rejection.reason
+                );
+            }
+        }
+        self.tell_ready();
+        result
+    }
+
+    async fn apply(&self, read: Candidate) -> Result<u64, Rejection> {
+        let Candidate { config, prepared } = read;
+        let mut plane = self.plane.lock().await;
+        let applied = plane
+            .apply(config, &prepared.discovered())
+            .await
+            .map_err(|error| reject(format!("error: {error}\n")))?;
+        self.discovery.commit(prepared);
+        *self.status.listeners.lock() = plane.listeners();
+        Ok(applied.generation)
+    }
+}
+
+/// Reads a configuration and resolves its names.
+async fn read(
+    source: ConfigurationSource,
+    status: Arc<Status>,
+    discovery: Arc<Discovery>,
+) -> Result<Candidate, Rejection> {
+    // Reading and parsing may take long: the control loop and the admin endpoint go on meanwhile.
+    let loaded = tokio::task::spawn_blocking(move || source.load())
+        .await
+        .map_err(|error| reject(format!("error: loading failed: {error}\n")))?
+        .map_err(reject)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    // What is in force stays so until this is put in force: one reload at a time.
+    let old = Arc::clone(status.published.load().config());
+    let changes = difference(&old, &loaded.config);
+    if changes.runtime_changed() || changes.admin_changed() {
+        tracing::warn!("`runtime` and `admin` are read at start only: their changes need a restart");
+    }
+    let config = Arc::new(reuse(&old, loaded.config));
+    let prepared = discovery.prepare(&config);
+    prepared.warm().await;
+    Ok(Candidate { config, prepared })
+}
+
+fn reject(reason: String) -> Rejection {
+    Rejection {
+        at: SystemTime::now(),
+        reason,
+    }
+}
+
+pub(super) fn note_accepted(status: &Status, generation: u64) {
+    let now = SystemTime::now();
+    *status.accepted_at.lock() = now;
+    *status.rejection.lock() = None;
+    let process = status.metrics.process();
+    process.configuration_updates_accepted.inc();
+    process
+        .configuration_generation
+        .set(i64::try_from(generation).unwrap_or(i64::MAX));
+    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    process
+        .configuration_last_success
+        .set(i64::try_from(seconds).unwrap_or(i64::MAX));
+}
