@@ -1,7 +1,7 @@
 //! What rules do when they arrive: to connections that are open, to those that the pod itself opens, and while no
 //! sidecar listens.
 
-use super::mesh::{Mesh, Namespace, possible};
+use super::mesh::{Mesh, possible};
 use super::passing::BACKENDS;
 use super::{Pair, Server, Sidecar, url};
 use std::io::{Read, Write};
@@ -152,6 +152,29 @@ async fn a_pod_under_tproxy_opens_connections_of_its_own() {
             assert_eq!(through, Ok(format!("out=b in= from={from}")), "{backend}");
             let beside = mesh.b.space.curl(&url(to, 8081)).await;
             assert_eq!(beside, Ok(format!("out= in= from={from}")), "{backend}");
+        }
+    }
+}
+
+/// With SYN cookies, the end of a handshake finds no socket but the listener's.
+#[tokio::test(flavor = "multi_thread")]
+async fn tproxy_takes_connections_that_cookies_open() {
+    if !possible(&[]) {
+        return;
+    }
+    for backend in BACKENDS {
+        let transparent = Sidecar {
+            inbound: "tproxy",
+            ..Sidecar::new("b")
+        };
+        let rules = format!("--uid 0 --backend {backend}");
+        let tproxy = format!("{rules} --mode tproxy");
+        let pair = Pair::with(Sidecar::new("a"), transparent, &rules, &tproxy).await;
+        let mesh = &pair.mesh;
+        mesh.b.space.says("sysctl -qw net.ipv4.tcp_syncookies=2");
+        for to in [mesh.b.v4, mesh.b.v6] {
+            let through = mesh.a.space.curl(&url(to, 8080)).await;
+            assert_eq!(through, Ok(format!("out=a in=b from={to}")), "{backend}");
         }
     }
 }
