@@ -179,3 +179,6 @@ fn server_name_length(matcher: &ServerNameMatch, name: &str) -> Option<usize> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -181,6 +181,12 @@ async fn a_client_that_stays_silent_or_says_too_little_is_served_as_tcp() {
     assert_detected(&proxy, "silent", 2.0).await;
     assert_eq!(dribbling.take(3).await, b"HEL");
     assert_eq!(web.request_count(), 0);
+    // What can hardly be anything else is HTTP, which has its own patience.
+    let mut slow = Client::connect(proxy.address()).await;
+    slow.send("GET / HT").await;
+    assert_detected(&proxy, "http1", 1.0).await;
+    slow.send("TP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_eq!(slow.response("GET").await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,19 +225,22 @@ async fn tls_is_passed_on_where_it_is_not_terminated_and_looked_into_where_it_is
     assert_eq!(client.take(6).await, b"inside");
     assert_detected(&proxy, "tls", 1.0).await;
 
-    let bytes = mail().await;
     let ours = authority.issue("ours", &["ours.example"]);
     let tls = format!("tls: {{ certificates: [{}] }}, {PATIENT}", ours.yaml());
-    let proxy = Proxy::start(detecting(web.address(), &[bytes.address()], &tls)).await;
-    let open = async |offers: &[&str]| {
-        let config = authority.client_config(offers, None);
+    let open = async |proxy: &Proxy| {
+        let config = authority.client_config(&[], None);
         Client::connect_tls(proxy.address(), config, "ours.example")
             .await
             .unwrap()
     };
-    assert_eq!(open(&[]).await.take(11).await, b"220 ready\r\n");
+    let bytes = mail().await;
+    let proxy = Proxy::start(detecting(web.address(), &[bytes.address()], &tls)).await;
+    assert_eq!(open(&proxy).await.take(11).await, b"220 ready\r\n");
     assert_detected(&proxy, "server_first", 1.0).await;
-    assert_eq!(open(&[]).await.fetch("/", "").await.status(), 200);
+    // A server that waits: one that speaks first might be faster than the client.
+    let bytes = waiting().await;
+    let proxy = Proxy::start(detecting(web.address(), &[bytes.address()], &tls)).await;
+    assert_eq!(open(&proxy).await.fetch("/", "").await.status(), 200);
     assert_detected(&proxy, "http1", 1.0).await;
 }
 

@@ -89,6 +89,21 @@ async fn a_live_connection_outlives_its_chain_and_its_cluster() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_whose_chain_is_gone_has_as_long_as_a_drain() {
+    let upstream = echoing().await;
+    let draining = "drain: { timeout: 200ms }";
+    let document = passing(&[upstream.address()], "idle_timeout: 1h").with(draining);
+    let proxy = Proxy::start(document).await;
+    let mut client = connect(proxy.address()).await;
+    client.write_all(b"a").await.unwrap();
+    take(&mut client, 1).await;
+    proxy.reload(Document::to(&[]).with(draining)).await.unwrap();
+    assert!(is_cut(&mut client).await);
+    let closed = "outrigger_listener_connections_closed_total{reason=\"drain\"}";
+    proxy.admin().wait_for_metric(closed, 1.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drain_waits_for_connections_and_cuts_them_at_its_deadline() {
     let upstream = echoing().await;
     let proxy = Proxy::start(passing(&[upstream.address()], "")).await;
