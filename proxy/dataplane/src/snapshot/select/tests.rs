@@ -15,7 +15,9 @@ fn patience(chains: &str, destination: &str) -> Option<Duration> {
          clusters: [{{ name: c, endpoints: [{{ address: 127.0.0.1:2 }}] }}]\n"
     );
     let name = "test".to_owned();
-    let config = load(&Source { name, text }, &Environment::empty()).unwrap().config;
+    let config = load(&Source { name, text }, &Environment::empty())
+        .unwrap()
+        .config;
     let metrics = Metrics::new(1, &[]);
     let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&metrics)));
     let compiler = Compiler::new(metrics, sinks);
@@ -45,14 +47,22 @@ fn only_chains_that_a_connection_may_come_to_make_it_wait() {
         (format!("{sni}, {any}, {http}"), "10.0.0.1:3306", Some(TLS)),
         (format!("{sni}, {any}, {picky}"), "10.0.0.1:3306", Some(TLS)),
     ] {
-        assert_eq!(patience(&chains, destination), expected, "{chains} to {destination}");
+        assert_eq!(
+            patience(&chains, destination),
+            expected,
+            "{chains} to {destination}"
+        );
     }
 }
 
 #[test]
 fn a_chain_that_detects_says_how_long_a_client_may_be_silent() {
     let sni = "{ name: sni, match: { server_names: [a.example] }, tcp: { cluster: c } }";
-    let auto = "{ name: auto, detection_timeout: 300ms, tcp: { cluster: c }, http: { route_configuration: main } }";
+    let auto =
+        "{ name: auto, detection_timeout: 300ms, tcp: { cluster: c }, http: { route_configuration: main } }";
     let chains = format!("{sni}, {auto}");
-    assert_eq!(patience(&chains, "10.0.0.1:3306"), Some(Duration::from_millis(300)));
+    assert_eq!(
+        patience(&chains, "10.0.0.1:3306"),
+        Some(Duration::from_millis(300))
+    );
 }

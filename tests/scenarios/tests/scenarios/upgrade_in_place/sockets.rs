@@ -135,8 +135,12 @@ async fn a_long_request_ends_on_the_old_process() {
     said(&old, "draining").await;
     assert!(old.is_running(), "a request is still open");
     // The idle connection's next request is answered, as its last.
-    let last = idle.fetch("/", "").await;
-    assert_eq!((last.status(), last.field("connection")), (200, Some("close")));
+    wait_until("the last answer", async || {
+        let last = idle.fetch("/", "").await;
+        assert_eq!(last.status(), 200);
+        (last.field("connection") == Some("close")).then_some(())
+    })
+    .await;
     assert_eq!(new.admin().json("/server_info").await["process"], new.id());
     let before = upstream.request_count();
     assert_eq!(fetch(new.address(), "/", "").await.status(), 200);
