@@ -138,12 +138,11 @@ pub(crate) async fn serve(
     let upgrade = Upgrade::of(downstream, head);
     // A status of gRPC goes with 200, which would say that there is a tunnel.
     let grpc = upgrade.is_none() && is_grpc(&head.fields);
-    let record = Record::begin(context, downstream.version(), head);
     let mut request = Request {
+        record: Record::begin(context, downstream.version(), head),
         head,
         length,
         grpc,
-        record,
         upgrade,
         made: None,
         edge: None,

@@ -41,6 +41,7 @@ impl Spares {
         self.requests.put(head, bytes);
     }
 
+    #[inline]
     pub(crate) fn keep_response(&self, mut head: ResponseHead) {
         head.clear();
         let bytes = head.fields.capacity_bytes();

@@ -59,6 +59,7 @@ impl Upstream {
     }
 
     /// Sends the request's head. Nothing leaves before the first [`Upstream::poll_flush`] or [`Upstream::poll_room`].
+    #[inline(always)]
     pub(crate) fn send_head(
         &mut self,
         head: &RequestHead,
@@ -148,6 +149,7 @@ impl Upstream {
     }
 
     /// The next head of the response, into `head`.
+    #[inline(always)]
     pub(crate) fn poll_head(
         &mut self,
         head: &mut ResponseHead,
@@ -160,6 +162,7 @@ impl Upstream {
     }
 
     /// The next frame of the response's body.
+    #[inline(always)]
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame, AttemptError>> {
         match self {
             Upstream::Http1(exchange) => exchange.poll_body(cx),
@@ -168,6 +171,7 @@ impl Upstream {
     }
 
     /// The response was read to its end: the connection may serve another request if it can.
+    #[inline(always)]
     pub(crate) fn complete(self) {
         match self {
             Upstream::Http1(exchange) => exchange.complete(),

@@ -104,6 +104,7 @@ pub(super) struct Exchange<'x, 'd> {
 }
 
 impl<'x, 'd> Exchange<'x, 'd> {
+    #[inline(always)]
     pub(super) fn new(
         downstream: &'x mut Downstream<'d>,
         worker: &'x Worker,

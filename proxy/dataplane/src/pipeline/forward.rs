@@ -320,36 +320,49 @@ async fn attempt(
     cluster: &Arc<ClusterPolicy>,
     endpoint: &Arc<EndpointState>,
 ) -> Result<(), Stop> {
-    if request.upgrade.is_some() {
-        return upgrading_attempt(request, exchange, context, taken, cluster, endpoint).await;
-    }
     let worker = context.worker();
     let started = if request.record.is_first_attempt() {
         worker.now()
     } else {
         worker.tick()
     };
-    let mut upstream = match worker.pools.try_acquire(worker, cluster, endpoint) {
-        Some(upstream) => upstream,
-        None => acquire(exchange, worker, cluster, endpoint).await?,
-    };
-    request.record.local_address = upstream.local_address();
-    request.record.peer_address = upstream.peer_address();
-    exchange.begin_attempt(request.length);
-    if let Some(deadline) = exchange.grpc_deadline() {
-        // The next hop has what is left of the time.
-        let left = grpc_timeout_text(deadline.saturating_duration_since(worker.tick()));
+    let (mut upstream, length);
+    if request.upgrade.is_some() {
+        // Boxed: it is rare, and its state not small.
+        let attempting = Box::pin(upgrade::attempt(
+            request, exchange, context, taken, cluster, endpoint,
+        ));
+        match attempting.await? {
+            Attempted::Tunnel => return Ok(()),
+            Attempted::Declined(declining, declined) => (upstream, length) = (*declining, declined),
+        }
+    } else {
+        upstream = match worker.pools.try_acquire(worker, cluster, endpoint) {
+            Some(upstream) => upstream,
+            None => acquire(exchange, worker, cluster, endpoint).await?,
+        };
+        request.record.local_address = upstream.local_address();
+        request.record.peer_address = upstream.peer_address();
+        exchange.begin_attempt(request.length);
+        if let Some(deadline) = exchange.grpc_deadline() {
+            // The next hop has what is left of the time.
+            let left = grpc_timeout_text(deadline.saturating_duration_since(worker.tick()));
+            request
+                .head
+                .fields
+                .set_known(KnownName::GrpcTimeout, left.as_bytes());
+        }
+        upstream.send_head(request.head, request.length, cluster.tls.is_some())?;
+        length = exchange.response_start(&mut upstream).await?;
         request
-            .head
-            .fields
-            .set_known(KnownName::GrpcTimeout, left.as_bytes());
+            .record
+            .upstream_answered(exchange.response.status, worker.now());
     }
-    upstream.send_head(request.head, request.length, cluster.tls.is_some())?;
-    let length = exchange.response_start(&mut upstream).await?;
-    request
-        .record
-        .upstream_answered(exchange.response.status, worker.now());
-    pass_on(request, exchange, context, taken, upstream, length).await?;
+    begin_response(request, exchange, context, taken, length)?;
+    if length != BodyLength::None {
+        request.record.trailers = exchange.stream(&mut upstream).await?;
+    }
+    upstream.complete();
     cluster
         .metrics
         .worker(worker.index)
@@ -360,13 +373,12 @@ async fn attempt(
     Ok(())
 }
 
-/// Passes a response on whose head is here.
-async fn pass_on(
+/// Passes on the head of the response.
+fn begin_response(
     request: &mut Request<'_>,
     exchange: &mut Exchange<'_, '_>,
     context: &RequestContext<'_>,
     taken: Taken<'_>,
-    mut upstream: Upstream,
     length: BodyLength,
 ) -> Result<(), Stop> {
     if let (Some(max), BodyLength::Exact(length)) = (taken.route.response_body_bytes_max(), length)
@@ -383,41 +395,15 @@ async fn pass_on(
     let is_clear = request.upgrade.is_none() || !exchange.downstream.has_early_bytes();
     let may_go_on = wants_all && is_clear && !context.is_draining();
     exchange.compressed = compress::begin(context, request, taken, &mut exchange.response, length);
-    let length = match exchange.compressed {
+    let sent_length = match exchange.compressed {
         None => length,
         Some(_) => BodyLength::Unknown,
     };
     exchange
         .downstream
-        .send_head(&exchange.response, length, may_go_on)?;
+        .send_head(&exchange.response, sent_length, may_go_on)?;
     request.record.response_started(&exchange.response);
-    if length != BodyLength::None {
-        request.record.trailers = exchange.stream(&mut upstream).await?;
-    }
-    upstream.complete();
     Ok(())
-}
-
-/// An attempt for a request that asks for a tunnel. Boxed: it is rare, and its state not small.
-async fn upgrading_attempt(
-    request: &mut Request<'_>,
-    exchange: &mut Exchange<'_, '_>,
-    context: &RequestContext<'_>,
-    taken: Taken<'_>,
-    cluster: &Arc<ClusterPolicy>,
-    endpoint: &Arc<EndpointState>,
-) -> Result<(), Stop> {
-    Box::pin(async move {
-        let attempting = upgrade::attempt(request, exchange, context, taken, cluster, endpoint);
-        let Attempted::Declined(upstream, length) = attempting.await? else {
-            return Ok(());
-        };
-        pass_on(request, exchange, context, taken, *upstream, length).await?;
-        let idle = exchange.stream_idle();
-        exchange::flush(exchange.downstream, idle).await?;
-        Ok(())
-    })
-    .await
 }
 
 /// Waits for a connection. Boxed: connecting is rare and its state large.

@@ -220,6 +220,7 @@ async fn discard(downstream: &mut Downstream<'_>) -> bool {
 }
 
 /// What a response from an upstream goes through before it is sent.
+#[inline(always)]
 pub(super) fn prepare(
     context: &RequestContext<'_>,
     request: &Request<'_>,

@@ -233,6 +233,7 @@ impl Exchange {
             .is_some_and(|connection| connection.requests > 1)
     }
 
+    #[inline(always)]
     pub(crate) fn send_head(&mut self, head: &RequestHead, length: BodyLength) {
         let framing = match length {
             // RFC 9110 section 8.6: a request whose method expects a body says that there is none.
@@ -317,6 +318,7 @@ impl Exchange {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn poll_head(
         &mut self,
         head: &mut ResponseHead,
