@@ -81,7 +81,12 @@ pub(crate) fn spawn(
         match Box::pin(establish(worker, snapshot, stream, peer, key, permit)).await {
             // What may be more is boxed, so that it is not part of an idle HTTP/1 connection.
             Ok((stream, accepted)) => match spoken(&accepted.registration) {
-                Spoken::Http => server::serve_http(stream, BytesMut::new(), accepted).await,
+                // As `server::serve_http`, without a layer that every poll of an HTTP/1 connection would go through.
+                Spoken::Http if server::is_http1(&stream) => {
+                    let detect = stream.alpn().is_none();
+                    server::http1::serve(stream, BytesMut::new(), accepted, detect).await;
+                }
+                Spoken::Http => Box::pin(server::serve_http(stream, BytesMut::new(), accepted)).await,
                 Spoken::Bytes => Box::pin(tcp::serve(stream, Bytes::new(), accepted, None)).await,
                 Spoken::Either => Box::pin(auto::serve(stream, accepted)).await,
             },

@@ -72,6 +72,7 @@ pub(crate) enum NoEndpoint {
 
 /// Picks the endpoint of the next attempt at a cluster, another than before if there is one, for the downstream
 /// connection with these `ends`.
+#[inline(always)]
 pub(crate) fn pick(
     cluster: &Arc<ClusterPolicy>,
     worker: &Worker,
@@ -82,6 +83,7 @@ pub(crate) fn pick(
     Ok(ends.announced.endpoint(cluster, endpoint, ends))
 }
 
+#[inline(always)]
 fn unannounced(
     cluster: &Arc<ClusterPolicy>,
     worker: &Worker,
@@ -106,6 +108,7 @@ fn unannounced(
     Ok(Arc::clone(&cluster.endpoints[index]))
 }
 
+#[cold]
 fn by_destination(
     cluster: &Arc<ClusterPolicy>,
     worker: &Worker,

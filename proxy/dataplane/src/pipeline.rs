@@ -111,8 +111,8 @@ struct Request<'r> {
     /// The path by which the route was found, where a header value names a part of it.
     matched_path: Option<Box<str>>,
     /// An allowed origin other than the server's.
-    cross_origin: Option<CrossOrigin>,
-    session: Session,
+    cross_origin: Option<Box<CrossOrigin>>,
+    session: Option<Box<Session>>,
 }
 
 impl Request<'_> {
@@ -149,7 +149,7 @@ pub(crate) async fn serve(
         coding: None,
         matched_path: None,
         cross_origin: None,
-        session: Session::default(),
+        session: None,
     };
     let chain = context.chain();
     let hops = trusted_hops(context);
@@ -252,7 +252,7 @@ pub(crate) async fn refuse(
         coding: None,
         matched_path: None,
         cross_origin: None,
-        session: Session::default(),
+        session: None,
     };
     let reason = match reply {
         LocalReply::Malformed { reason, .. } => reason,

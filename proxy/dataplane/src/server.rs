@@ -12,6 +12,11 @@ use bytes::{Bytes, BytesMut};
 use outrigger_http1::{Fields, ResponseHead, Version};
 use std::task::{Context, Poll};
 
+/// True if ALPN has not settled on HTTP/2.
+pub(crate) fn is_http1(stream: &Stream) -> bool {
+    stream.alpn() != Some(b"h2")
+}
+
 /// Serves a connection that speaks HTTP. `first`: what was read of it so far.
 pub(crate) async fn serve_http(stream: Stream, first: BytesMut, accepted: Accepted) {
     match stream.alpn() {

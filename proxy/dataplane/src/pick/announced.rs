@@ -8,6 +8,7 @@ use crate::connection::Ends;
 use crate::proxy_protocol;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::worker::Worker;
+use outrigger_config::model::UpstreamProxyProtocol;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -36,15 +37,27 @@ impl Announced {
     }
 
     /// The endpoint itself, or, if the cluster is spoken to by the PROXY protocol, the connection's own in its place.
+    #[inline(always)]
     pub(super) fn endpoint(
         &self,
         cluster: &ClusterPolicy,
         endpoint: Arc<EndpointState>,
         ends: &Ends,
     ) -> Arc<EndpointState> {
-        let Some(settings) = cluster.config.proxy_protocol() else {
-            return endpoint;
-        };
+        match cluster.config.proxy_protocol() {
+            None => endpoint,
+            Some(settings) => self.own(cluster, settings, endpoint, ends),
+        }
+    }
+
+    #[cold]
+    fn own(
+        &self,
+        cluster: &ClusterPolicy,
+        settings: &UpstreamProxyProtocol,
+        endpoint: Arc<EndpointState>,
+        ends: &Ends,
+    ) -> Arc<EndpointState> {
         let mut endpoints = self.endpoints.borrow_mut();
         let known = endpoints.iter_mut().find(|own| own.of.id == endpoint.id);
         if let Some(own) = known {

@@ -12,6 +12,7 @@ use outrigger_traffic::content_coding;
 const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
 
 /// What the client of a request accepts best, read before the request's head is edited for the upstream.
+#[inline]
 pub(super) fn negotiate(context: &RequestContext<'_>, request: &Request<'_>) -> Option<CompressionAlgorithm> {
     let compression = context.chain().http().options.compression().as_ref()?;
     let accepted = request.head.fields.get_all(KnownName::AcceptEncoding);

@@ -34,9 +34,11 @@ pub(super) fn begin(
         CorsDecision::NotAllowed => cells.cors_requests[CorsOrigin::Invalid].inc(),
         CorsDecision::Allowed | CorsDecision::Preflight => {
             cells.cors_requests[CorsOrigin::Valid].inc();
-            request.cross_origin = origin.map(|origin| CrossOrigin {
-                origin: origin.into(),
-                preflight: decision == CorsDecision::Preflight,
+            request.cross_origin = origin.map(|origin| {
+                Box::new(CrossOrigin {
+                    origin: origin.into(),
+                    preflight: decision == CorsDecision::Preflight,
+                })
             });
         }
     }

@@ -21,11 +21,7 @@ pub(super) struct Known<'k> {
 }
 
 /// Edits a request. A value sees what the edits before it have made of the head.
-#[inline]
 pub(super) fn edit_request(head: &mut RequestHead, edits: &HeaderEdits, known: &Known<'_>) {
-    if edits.is_empty() {
-        return;
-    }
     remove(&mut head.fields, edits);
     for edit in edits.write() {
         match edit.value() {
@@ -39,16 +35,12 @@ pub(super) fn edit_request(head: &mut RequestHead, edits: &HeaderEdits, known: &
 }
 
 /// Edits a response to the request with this head, which is as it was sent upstream.
-#[inline]
 pub(super) fn edit_response(
     fields: &mut Fields,
     edits: &HeaderEdits,
     request: &RequestHead,
     known: &Known<'_>,
 ) {
-    if edits.is_empty() {
-        return;
-    }
     remove(fields, edits);
     for edit in edits.write() {
         match edit.value() {

@@ -187,35 +187,42 @@ impl<'x, 'd> Exchange<'x, 'd> {
 
     /// Sends the request and waits for the response's final head, into `self.response`.
     pub(super) async fn response_start(&mut self, upstream: &mut Upstream) -> Result<BodyLength, Stop> {
-        poll_fn(|cx| {
-            loop {
-                if let Poll::Ready(Err(stop)) = self.poll_request(upstream, cx) {
-                    return Poll::Ready(Err(stop));
-                }
-                match upstream.poll_head(&mut self.response, cx) {
-                    Poll::Ready(Ok(ResponseStart::Final(length))) => {
-                        self.forget_sent();
-                        self.last_progress = self.worker.tick();
-                        return Poll::Ready(Ok(length));
-                    }
-                    Poll::Ready(Ok(ResponseStart::Tunnel)) => {
-                        self.tunnelled = true;
-                        return Poll::Ready(Ok(BodyLength::Unknown));
-                    }
-                    Poll::Ready(Ok(ResponseStart::Informational)) => {
-                        self.last_progress = self.worker.tick();
-                        strip_hop_by_hop(&mut self.response.fields);
-                        self.downstream.send_informational(&self.response);
-                        if let Poll::Ready(Err(error)) = self.downstream.poll_flush(cx) {
-                            return Poll::Ready(Err(error.into()));
-                        }
-                    }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-                    Poll::Pending => return self.poll_limits(cx).map(Err),
-                }
+        poll_fn(|cx| self.poll_response_start(upstream, cx)).await
+    }
+
+    /// [`Exchange::response_start`], for the one caller that every request has.
+    #[inline(always)]
+    pub(super) fn poll_response_start(
+        &mut self,
+        upstream: &mut Upstream,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<BodyLength, Stop>> {
+        loop {
+            if let Poll::Ready(Err(stop)) = self.poll_request(upstream, cx) {
+                return Poll::Ready(Err(stop));
             }
-        })
-        .await
+            match upstream.poll_head(&mut self.response, cx) {
+                Poll::Ready(Ok(ResponseStart::Final(length))) => {
+                    self.forget_sent();
+                    self.last_progress = self.worker.tick();
+                    return Poll::Ready(Ok(length));
+                }
+                Poll::Ready(Ok(ResponseStart::Tunnel)) => {
+                    self.tunnelled = true;
+                    return Poll::Ready(Ok(BodyLength::Unknown));
+                }
+                Poll::Ready(Ok(ResponseStart::Informational)) => {
+                    self.last_progress = self.worker.tick();
+                    strip_hop_by_hop(&mut self.response.fields);
+                    self.downstream.send_informational(&self.response);
+                    if let Poll::Ready(Err(error)) = self.downstream.poll_flush(cx) {
+                        return Poll::Ready(Err(error.into()));
+                    }
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => return self.poll_limits(cx).map(Err),
+            }
+        }
     }
 
     /// Streams the response's body, and what is left of the request's, until the response has been read to its end
@@ -346,7 +353,9 @@ impl<'x, 'd> Exchange<'x, 'd> {
         self.request_done = true;
         self.request_ended = Some(now);
         self.deadline = earlier(self.deadline, after(now, self.limits.route_timeout));
-        self.send_copy();
+        if self.copy.is_some() {
+            self.send_copy();
+        }
     }
 
     fn poll_response(

@@ -20,6 +20,7 @@ use outrigger_http1::{KnownName, RequestHead};
 use outrigger_telemetry::{ClusterCells, CodeClass, DestinationRefusal, RetryReason, TooLongResponse};
 use outrigger_traffic::retry::{AttemptFailure, Decision, default_decision};
 use outrigger_traffic::{pick_cluster, rewrite};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -56,7 +57,9 @@ pub(super) async fn forward(
         )
         .await;
     }
-    if let Err(reply) = upgrade::admit(request, context, policy) {
+    if request.upgrade.is_some()
+        && let Err(reply) = upgrade::admit(request, context, policy)
+    {
         return respond::local(request, downstream, context, Some(taken), reply).await;
     }
     let limits = limits(request, context, taken, policy);
@@ -129,6 +132,7 @@ pub(super) async fn forward(
     active.cells.requests[CodeClass::of(request.record.status())].inc();
 }
 
+#[inline(always)]
 fn limits(request: &Request<'_>, context: &RequestContext<'_>, taken: Taken<'_>, policy: &Forward) -> Limits {
     let grpc_deadline = if request.grpc {
         grpc_timeout(&request.head.fields).and_then(|time| context.worker().now().checked_add(time))
@@ -154,6 +158,7 @@ fn limits(request: &Request<'_>, context: &RequestContext<'_>, taken: Taken<'_>,
     }
 }
 
+#[inline(always)]
 fn rewrite_request(
     request: &mut Request<'_>,
     context: &RequestContext<'_>,
@@ -176,14 +181,20 @@ fn rewrite_request(
     if let Some(host) = policy.host_rewrite() {
         head.set_authority(host);
     }
-    let known = Known {
-        context,
-        taken,
-        record: &request.record,
-        matched_path: request.matched_path.as_deref(),
-    };
-    edit_request(head, taken.route.request_headers(), &known);
-    edit_request(head, taken.virtual_host.request_headers(), &known);
+    for edits in [
+        taken.route.request_headers(),
+        taken.virtual_host.request_headers(),
+    ] {
+        if !edits.is_empty() {
+            let known = Known {
+                context,
+                taken,
+                record: &request.record,
+                matched_path: request.matched_path.as_deref(),
+            };
+            edit_request(head, edits, &known);
+        }
+    }
 }
 
 /// A request counted as active at its cluster.
@@ -245,7 +256,7 @@ async fn attempts(
     active: &ActiveRequest<'_>,
 ) -> Result<(), Stop> {
     let worker = context.worker();
-    let mut tried = Tried::wishing(request.session.wish);
+    let mut tried = Tried::wishing(request.session.as_ref().and_then(|session| session.wish));
     let mut _budgeted = None;
     loop {
         let endpoint = pick(cluster, worker, &mut tried, context.ends())
@@ -353,7 +364,7 @@ async fn attempt(
                 .set_known(KnownName::GrpcTimeout, left.as_bytes());
         }
         upstream.send_head(request.head, request.length, cluster.tls.is_some())?;
-        length = exchange.response_start(&mut upstream).await?;
+        length = poll_fn(|cx| exchange.poll_response_start(&mut upstream, cx)).await?;
         request
             .record
             .upstream_answered(exchange.response.status, worker.now());
@@ -374,6 +385,7 @@ async fn attempt(
 }
 
 /// Passes on the head of the response.
+#[inline(always)]
 fn begin_response(
     request: &mut Request<'_>,
     exchange: &mut Exchange<'_, '_>,

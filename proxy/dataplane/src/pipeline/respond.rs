@@ -234,6 +234,7 @@ pub(super) fn prepare(
     }
 }
 
+#[inline(always)]
 fn finish_head(
     context: &RequestContext<'_>,
     request: &Request<'_>,
@@ -244,16 +245,16 @@ fn finish_head(
     proxy_header(fields, KnownName::Server, options.server_header());
     proxy_header(fields, KnownName::Via, options.via_header());
     if let Some(taken) = taken {
-        let known = request.known(context, taken);
-        edit_response(fields, taken.route.response_headers(), request.head, &known);
-        edit_response(
-            fields,
+        for edits in [
+            taken.route.response_headers(),
             taken.virtual_host.response_headers(),
-            request.head,
-            &known,
-        );
+        ] {
+            if !edits.is_empty() {
+                edit_response(fields, edits, request.head, &request.known(context, taken));
+            }
+        }
         if let Some(policy) = &taken.policy.cors {
-            cors::finish(policy, request.cross_origin.as_ref(), fields);
+            cors::finish(policy, request.cross_origin.as_deref(), fields);
         }
     }
     if let Some(hsts) = request.edge.and_then(|edge| edge.hsts.as_ref()) {

@@ -9,7 +9,6 @@ use outrigger_telemetry::SessionCookieUse;
 use outrigger_traffic::{SessionKey, SessionPolicy};
 
 /// What a request's session cookie says.
-#[derive(Default)]
 pub(super) struct Session {
     /// The cookie's key.
     key: Option<SessionKey>,
@@ -39,13 +38,13 @@ pub(super) fn begin(
         (Some(_), None) => SessionCookieUse::Moved,
     }]
     .inc();
-    request.session = Session {
+    request.session = Some(Box::new(Session {
         key,
         wish: key.map(|_| Wish {
             endpoint: found.map(|(_, endpoint)| endpoint),
             strict: policy.is_strict(),
         }),
-    };
+    }));
     found.map(|(slot, _)| slot)
 }
 
@@ -82,7 +81,8 @@ pub(super) fn finish(
     };
     let key = endpoint.session_key(cluster.config.name().as_str());
     // Where requests go where connections were meant for, a cookie has no say.
-    if request.session.key == Some(key) || cluster.destinations.is_some() {
+    let came = request.session.as_ref().and_then(|session| session.key.as_ref());
+    if came == Some(&key) || cluster.destinations.is_some() {
         return;
     }
     // Told by this listener, or by a proxy in front that it trusts.

@@ -384,6 +384,7 @@ impl Exchange {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame, AttemptError>> {
         let connection = self.connection.as_mut().expect(THERE);
         let frame = match ready!(
@@ -401,6 +402,7 @@ impl Exchange {
 
     /// The response was read to its end. The connection goes back to its pool if it is clean: both messages whole,
     /// nothing unasked for behind the response.
+    #[inline(always)]
     pub(crate) fn complete(mut self) {
         let Some(mut connection) = self.connection.take() else {
             return;
