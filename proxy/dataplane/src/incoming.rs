@@ -117,6 +117,7 @@ impl<D: Decoder> Incoming<D> {
 
     /// The next event of a head, which goes to `head`: [`Event::Head`] or [`Event::Informational`]. Until one comes,
     /// every call must bring the same `head`.
+    #[inline(always)]
     pub(crate) fn poll_head(
         &mut self,
         head: &mut D::Head,
@@ -159,6 +160,7 @@ impl<D: Decoder> Incoming<D> {
     }
 
     /// The next frame of the body.
+    #[inline(always)]
     pub(crate) fn poll_body(
         &mut self,
         io: &mut Stream,

@@ -79,7 +79,7 @@ impl EndpointPool {
             .iter()
             .find(|connection| connection.has_room(options, now));
         if let Some(connection) = connection {
-            return Some(Upstream::Http2(connection.reserve()));
+            return Some(Upstream::Http2(Box::new(connection.reserve())));
         }
         self.http2.retain(|connection| !connection.is_finished());
         None
@@ -132,7 +132,7 @@ impl Pools {
                             Ok(exchange(worker, cluster, endpoint, connection))
                         }
                         Ok(Connected::Http2(connection)) => {
-                            let upstream = Upstream::Http2(connection.reserve());
+                            let upstream = Upstream::Http2(Box::new(connection.reserve()));
                             self.add_http2(endpoint, connection);
                             Ok(upstream)
                         }
@@ -161,7 +161,7 @@ impl Pools {
     ) -> Result<Upstream, AttemptError> {
         match connect(cluster, endpoint, worker).await {
             Ok(Connected::Http1(connection)) => Ok(exchange(worker, cluster, endpoint, connection)),
-            Ok(Connected::Http2(connection)) => Ok(Upstream::Http2(connection.reserve())),
+            Ok(Connected::Http2(connection)) => Ok(Upstream::Http2(Box::new(connection.reserve()))),
             Err(fault) => Err(fault.into()),
         }
     }

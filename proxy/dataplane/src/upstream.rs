@@ -38,7 +38,8 @@ pub(crate) enum Wanted<'a> {
 /// stream is reset.
 pub(crate) enum Upstream {
     Http1(http1::Exchange),
-    Http2(http2::Exchange),
+    /// Boxed: it is several times the other, which every HTTP/1 request would move.
+    Http2(Box<http2::Exchange>),
 }
 
 impl Upstream {

@@ -17,6 +17,7 @@ const CODING: KnownSet = KnownSet::of(&[KnownName::TransferEncoding]);
 /// `host`, the fields, and what `framing` asks for.
 ///
 /// [`Framing::None`] writes no length; [`Framing::UntilClose`] is not for requests, which is asserted in debug builds.
+#[inline]
 pub fn encode_request_head(head: &RequestHead, framing: Framing, out: &mut Vec<u8>) {
     debug_assert!(
         framing != Framing::UntilClose,

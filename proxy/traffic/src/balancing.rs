@@ -101,6 +101,7 @@ impl Balancer {
     /// The endpoint for an attempt; none if there are no endpoints. `random` is any 64 bits, uniform and new for each
     /// pick. `avoid` names endpoints that this request has tried: another is taken if there is one, by weight among
     /// the others. Indices that do not exist are ignored.
+    #[inline]
     pub fn pick(&self, random: u64, avoid: &[usize]) -> Option<usize> {
         match &self.policy {
             Policy::RoundRobin { rotation, position } => {
