@@ -4,17 +4,14 @@
 
 use crate::upstream::socket::{self, LocalEnd};
 use crate::worker::Worker;
+use outrigger_config::model::defaults::HAPPY_EYEBALLS_DELAY;
 use smallvec::SmallVec;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
 use tokio::net::TcpStream;
-
-/// From one attempt to the next while none has failed: "Connection Attempt Delay", RFC 8305 section 8.
-pub(crate) const HAPPY_EYEBALLS_DELAY: Duration = Duration::from_millis(250);
 
 /// Addresses that one connection tries at most. A name may have a thousand, and if none answers, one request must not
 /// become as many SYNs.
@@ -115,6 +112,7 @@ mod tests {
     use super::*;
     use std::cell::RefCell;
     use std::rc::Rc;
+    use std::time::Duration;
     use tokio::time::Instant;
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
