@@ -3,26 +3,38 @@
 //! Every value here has been checked: references are resolved, limits hold, patterns compile. A front (YAML today,
 //! xDS later) builds it inside this crate; outside it can only be read. Nothing in the data plane validates again.
 
+mod authorization;
 mod cluster;
 mod cors;
 pub mod defaults;
 mod discovery;
 mod edge;
+mod external_authorization;
 mod headers;
 mod http;
+mod identity;
+mod jwt;
 mod listener;
 mod route;
+mod spiffe;
 mod tcp;
+mod tls;
 
+pub use authorization::*;
 pub use cluster::*;
 pub use cors::*;
 pub use discovery::*;
 pub use edge::*;
+pub use external_authorization::*;
 pub use headers::*;
 pub use http::*;
+pub use identity::*;
+pub use jwt::*;
 pub use listener::*;
 pub use route::*;
+pub use spiffe::*;
 pub use tcp::*;
+pub use tls::*;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -120,6 +132,16 @@ model! {
         by_ref route_configurations: Vec<Arc<RouteConfiguration>>,
         /// All clusters, in the order of the document; names are unique.
         by_ref clusters: Vec<Arc<Cluster>>,
+        /// All identities, in the order of the document; names are unique.
+        by_ref identities: Vec<Arc<Identity>>,
+        /// All trust bundles, in the order of the document; names and trust domains are unique.
+        by_ref trust_bundles: Vec<Arc<TrustBundle>>,
+        /// Whom is believed no more.
+        by_ref revocation: Revocation,
+        /// All authorization policies, in the order of the document; names are unique.
+        by_ref authorization_policies: Vec<Arc<AuthorizationPolicy>>,
+        /// All JWT providers, in the order of the document; names are unique.
+        by_ref jwt_providers: Vec<Arc<JwtProvider>>,
     }
 }
 

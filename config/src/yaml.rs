@@ -44,7 +44,7 @@ mod tests;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Span};
 use crate::load::Loaded;
-use crate::model::{Admin, Drain, Listener, MeshConfig, Name, Origin, Runtime, defaults};
+use crate::model::{Admin, Drain, Listener, MeshConfig, Name, Origin, Revocation, Runtime, defaults};
 use crate::source::{Environment, Source};
 use reader::{DIAGNOSTICS_MAX, Declared, Reader};
 use shapes::{ADMIN, DOCUMENT, DRAIN, RUNTIME};
@@ -167,6 +167,11 @@ fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
         }
     }
     let config = MeshConfig {
+        identities: Vec::new(),
+        trust_bundles: Vec::new(),
+        revocation: Revocation::default(),
+        authorization_policies: Vec::new(),
+        jwt_providers: Vec::new(),
         admin,
         runtime: runtime.unwrap_or(Runtime {
             workers: None,

@@ -1,9 +1,8 @@
 //! Clusters and their endpoints.
 
-use super::{CertificateFiles, Discovery, Http2Options, Name, Origin, PassTlvs, TcpKeepalive, model};
+use super::{Discovery, Http2Options, Name, Origin, PassTlvs, TcpKeepalive, UpstreamTls, model};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 model! {
@@ -95,18 +94,6 @@ pub enum UpstreamProtocol {
     Http2,
     /// What ALPN settles; needs TLS.
     Auto,
-}
-
-model! {
-    /// TLS to endpoints, from files.
-    pub struct UpstreamTls {
-        /// Roots (PEM) that the server's certificate must chain to.
-        by_ref ca_file: PathBuf,
-        /// SNI and the name that the certificate must hold: a DNS name or an IP address.
-        by_ref server_name: String,
-        /// Our certificate, if the server asks.
-        by_ref certificate: Option<CertificateFiles>,
-    }
 }
 
 model! {

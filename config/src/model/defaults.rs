@@ -1,5 +1,6 @@
 //! Every default of the model, named, with its source. `outrigger check --effective` prints them in place.
 
+use super::JwtAlgorithm;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -138,3 +139,20 @@ pub const MIRROR_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 pub const SESSION_COOKIE_PATH: &str = "/";
 /// A second address family is tried after this long without an answer of the first, as RFC 8305 recommends.
 pub const HAPPY_EYEBALLS_DELAY: Duration = Duration::from_millis(250);
+/// Validity that is asked of a certificate authority, as Istio's `SECRET_TTL`.
+pub const CERTIFICATE_VALIDITY: Duration = Duration::from_secs(24 * 3600);
+/// Algorithms of tokens: what public issuers sign with.
+pub const JWT_ALGORITHMS: [JwtAlgorithm; 2] = [JwtAlgorithm::Rs256, JwtAlgorithm::Es256];
+/// How far clocks may differ, as Envoy's `clock_skew_seconds`.
+pub const JWT_CLOCK_SKEW: Duration = Duration::from_secs(60);
+/// How long a key set is used before it is fetched again: between Envoy's ten minutes and the minutes that issuers
+/// announce a new key ahead.
+pub const JWKS_REFRESH: Duration = Duration::from_secs(300);
+/// One fetch of a key set.
+pub const JWKS_TIMEOUT: Duration = Duration::from_secs(5);
+/// One question to an authorization service, as Envoy's.
+pub const EXTERNAL_AUTHORIZATION_TIMEOUT: Duration = Duration::from_millis(200);
+/// Status where an authorization service fails, as Envoy's.
+pub const EXTERNAL_AUTHORIZATION_ERROR_STATUS: u16 = 403;
+/// Decisions of an authorization service that are kept, where they are, for each worker.
+pub const DECISION_CACHE_ENTRIES_MAX: usize = 10_000;

@@ -1,6 +1,6 @@
 //! How a filter chain speaks HTTP: limits, timeouts, normalization, identity headers, access log.
 
-use super::{Compression, Name, defaults, model};
+use super::{Compression, ExternalAuthorization, JwtRequirement, Name, defaults, model};
 use ipnet::IpNet;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,6 +49,12 @@ model! {
         by_ref server_header: ProxyHeader,
         /// What is done with the `via` header of requests and responses.
         by_ref via_header: ProxyHeader,
+        /// What is done with `x-forwarded-client-cert`.
+        by_ref forward_client_certificate: ForwardClientCertificate,
+        /// Tokens that requests need, where their route does not say otherwise; none: none are looked at.
+        by_ref jwt: Option<JwtRequirement>,
+        /// Another service is asked whether a request may go on; none: not. A route may say otherwise.
+        by_ref external_authorization: Option<ExternalAuthorization>,
         /// Where requests are logged.
         by_ref access_logs: Vec<AccessLog>,
     }
@@ -148,4 +154,63 @@ pub enum AccessLogFormat {
     Text(String),
     /// A JSON object, keys to texts with operators, in order.
     Json(Vec<(String, String)>),
+}
+
+/// What is done with `x-forwarded-client-cert` (Envoy's `forward_client_cert_details`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardClientCertificate {
+    pub(crate) mode: ForwardClientCertificateMode,
+    pub(crate) details: Vec<ClientCertificateDetail>,
+}
+
+impl ForwardClientCertificate {
+    /// What is done.
+    pub fn mode(&self) -> ForwardClientCertificateMode {
+        self.mode
+    }
+    /// What is told of the client's certificate where it is told, beside `By` and `Hash`, which always are; in Envoy's
+    /// order, none twice.
+    pub fn details(&self) -> &[ClientCertificateDetail] {
+        &self.details
+    }
+}
+
+impl Default for ForwardClientCertificate {
+    fn default() -> ForwardClientCertificate {
+        ForwardClientCertificate {
+            mode: ForwardClientCertificateMode::Sanitize,
+            details: Vec::new(),
+        }
+    }
+}
+
+/// Envoy's five modes. The first three names are of what happens on a connection with mutual TLS; without it the header
+/// is taken off in all modes but the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardClientCertificateMode {
+    /// Taken off.
+    Sanitize,
+    /// Passed as it came.
+    ForwardOnly,
+    /// What is known of the client is appended to what came.
+    AppendForward,
+    /// What came is replaced by what is known of the client.
+    SanitizeSet,
+    /// Passed as it came, always.
+    AlwaysForwardOnly,
+}
+
+/// What is told of a client's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ClientCertificateDetail {
+    /// `Cert`: the certificate, URL-encoded PEM.
+    Certificate,
+    /// `Chain`: all that it sent, URL-encoded PEM.
+    Chain,
+    /// `Subject`: as RFC 2253 writes it, quoted.
+    Subject,
+    /// `URI`: each URI name.
+    Uri,
+    /// `DNS`: each DNS name.
+    Dns,
 }

@@ -1,9 +1,8 @@
 //! Listeners and their filter chains.
 
-use super::{HttpOptions, Name, Origin, TcpProxy, model};
+use super::{DownstreamTls, HttpOptions, Name, Origin, TcpProxy, model};
 use ipnet::IpNet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 model! {
@@ -121,6 +120,9 @@ model! {
         by_ref tls: Option<DownstreamTls>,
         /// What is spoken.
         by_ref mode: ChainMode,
+        /// Authorization policies that apply here; they exist. Where bytes are passed on, what needs a request is not known:
+        /// it allows nothing, and does not keep a DENY policy from denying.
+        by_ref authorization: Vec<Name>,
         /// Where it was written.
         by_ref origin: Origin,
     }
@@ -204,28 +206,4 @@ pub enum ServerNameMatch {
     Exact(String),
     /// Any name that ends with this suffix, which begins with a dot (`*.example.com` is `.example.com`).
     Suffix(String),
-}
-
-model! {
-    /// TLS termination from files.
-    pub struct DownstreamTls {
-        /// Certificates; SNI picks one by its names, the first is the default. Never empty.
-        by_ref certificates: Vec<CertificateFiles>,
-        /// ALPN names offered, in order of preference; where only HTTP is spoken `h2`, `http/1.1`. Empty: none.
-        by_ref application_protocols: Vec<String>,
-        /// A client certificate that chains to a root in this file is required; none: not asked for.
-        by_ref client_ca_file: Option<PathBuf>,
-        /// From accept to the end of the handshake.
-        copy handshake_timeout: Duration,
-    }
-}
-
-model! {
-    /// A certificate chain and its private key, both PEM.
-    pub struct CertificateFiles {
-        /// Leaf first.
-        by_ref certificate_file: PathBuf,
-        /// PKCS#8, PKCS#1 or SEC1.
-        by_ref private_key_file: PathBuf,
-    }
 }

@@ -1,8 +1,8 @@
 //! Virtual hosts, routes and their actions.
 
 use super::{
-    Cors, ErrorPage, HeaderEdits, HeaderMatch, Hsts, HttpsRedirect, Maintenance, Name, Origin, Pattern,
-    QueryMatch, model,
+    Cors, ErrorPage, HeaderEdits, HeaderMatch, Hsts, HttpsRedirect, JwtRequirement, Maintenance, Name,
+    Origin, Pattern, QueryMatch, RouteExternalAuthorization, SpiffeMatch, model,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +82,12 @@ model! {
         by_ref cors: Option<Option<Cors>>,
         /// Responses may be compressed if the filter chain compresses; true if not given.
         copy compression: bool,
+        /// Authorization policies that apply here in addition to the filter chain's; they exist.
+        by_ref authorization: Vec<Name>,
+        /// Overrides the filter chain's; `Some(None)`: no tokens are looked at.
+        by_ref jwt: Option<Option<JwtRequirement>>,
+        /// Changes the filter chain's.
+        by_ref external_authorization: Option<RouteExternalAuthorization>,
         /// Where it was written.
         by_ref origin: Origin,
     }
@@ -98,6 +104,8 @@ model! {
         by_ref headers: Vec<HeaderMatch>,
         /// Query conditions.
         by_ref query: Vec<QueryMatch>,
+        /// The peer's verified SPIFFE id is among one of these; empty: not looked at.
+        by_ref source_identities: Vec<SpiffeMatch>,
         /// The request is gRPC (its `content-type` begins with `application/grpc`).
         copy grpc: bool,
         /// The route takes CONNECT requests (RFC 9110 section 9.3.6; not WebSockets over HTTP/2), which have no path, and

@@ -41,6 +41,7 @@ pub(super) fn filter_chain(
             None => None,
         },
         mode: mode?,
+        authorization: Vec::new(),
         origin: reader.origin(node.span),
     })
 }

@@ -6,7 +6,9 @@ use super::reader::{Fields, Reader};
 use super::shapes::{HTTP, PROXY_HEADER};
 use super::tree::{Node, Value};
 use super::{access_log, compression, scalar, upgrades};
-use crate::model::{EscapedSlashes, HttpOptions, ProxyHeader, RepeatedSlashes, defaults};
+use crate::model::{
+    EscapedSlashes, ForwardClientCertificate, HttpOptions, ProxyHeader, RepeatedSlashes, defaults,
+};
 use ipnet::IpNet;
 
 pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOptions> {
@@ -47,6 +49,9 @@ pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOption
         );
     }
     let options = HttpOptions {
+        forward_client_certificate: ForwardClientCertificate::default(),
+        jwt: None,
+        external_authorization: None,
         route_configuration: route_configuration.unwrap_or(crate::model::Name("".into())),
         accept_http_10: fields.boolean(reader, "accept_http_10").unwrap_or(false),
         http2: http2(reader, &fields),

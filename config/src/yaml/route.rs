@@ -144,6 +144,9 @@ fn route(
     let cors = cors::of_route(reader, &fields);
     let compression = fields.choice(reader, "compression", &[("on", true), ("off", false)]);
     Some(Route {
+        authorization: Vec::new(),
+        jwt: None,
+        external_authorization: None,
         name: name?,
         matches: matches?,
         action: action?,

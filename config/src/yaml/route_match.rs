@@ -32,6 +32,7 @@ pub(super) fn route_match(reader: &mut Reader<'_>, node: &Node) -> Option<RouteM
     let is_connect = connect.is_some();
     let path = exact.or(prefix).or(template).or(regex).or(grpc).or(connect)?;
     Some(RouteMatch {
+        source_identities: Vec::new(),
         path,
         methods,
         headers,

@@ -5,21 +5,37 @@ use super::reader::{Fields, Reader};
 use super::shapes::{CERTIFICATE, DOWNSTREAM_TLS, UPSTREAM_TLS};
 use super::tree::Node;
 use super::{Unique, scalar};
-use crate::model::{CertificateFiles, DownstreamTls, UpstreamTls, defaults};
+use crate::model::{
+    CertificateFiles, CertificateSource, ClientValidation, DownstreamTls, PeerValidation, PostQuantum, Roots,
+    TlsMode, TlsVersions, UpstreamTls, defaults,
+};
 
 /// TLS termination of a chain that speaks `http`, or passes bytes on, or detects.
 pub(super) fn downstream(reader: &mut Reader<'_>, node: &Node, mode: &str) -> Option<DownstreamTls> {
     let fields = reader.fields(node, &DOWNSTREAM_TLS)?;
     let nodes = fields.list(reader, "certificates");
-    let certificates: Vec<CertificateFiles> = nodes
+    let certificates: Vec<CertificateSource> = nodes
         .iter()
         .filter_map(|node| certificate(reader, node))
         .collect();
     let application_protocols = application_protocols(reader, &fields, mode);
+    let client = fields
+        .file(reader, "client_ca_file")
+        .map(|file| ClientValidation {
+            required: true,
+            validation: PeerValidation {
+                roots: Roots::File(file),
+                peers: Vec::new(),
+            },
+        });
     Some(DownstreamTls {
+        mode: TlsMode::Strict,
         certificates,
         application_protocols,
-        client_ca_file: fields.file(reader, "client_ca_file"),
+        client,
+        versions: TlsVersions::From12,
+        post_quantum: PostQuantum::Preferred,
+        session_resumption: true,
         handshake_timeout: fields
             .duration(reader, "handshake_timeout")
             .unwrap_or(defaults::TLS_HANDSHAKE_TIMEOUT),
@@ -59,18 +75,25 @@ pub(super) fn upstream(reader: &mut Reader<'_>, node: &Node) -> Option<UpstreamT
         .node(reader, "certificate")
         .and_then(|node| certificate(reader, node));
     Some(UpstreamTls {
-        ca_file: ca_file?,
-        server_name: server_name?,
+        validation: PeerValidation {
+            roots: Roots::File(ca_file?),
+            peers: Vec::new(),
+        },
+        server_name: Some(server_name?),
         certificate,
+        versions: TlsVersions::From12,
+        post_quantum: PostQuantum::Preferred,
+        session_resumption: true,
     })
 }
 
-fn certificate(reader: &mut Reader<'_>, node: &Node) -> Option<CertificateFiles> {
+fn certificate(reader: &mut Reader<'_>, node: &Node) -> Option<CertificateSource> {
     let fields = reader.fields(node, &CERTIFICATE)?;
     let certificate_file = fields.file(reader, "certificate_file");
     let private_key_file = fields.file(reader, "private_key_file");
-    Some(CertificateFiles {
+    Some(CertificateSource::Files(CertificateFiles {
         certificate_file: certificate_file?,
         private_key_file: private_key_file?,
-    })
+        ocsp_staple_file: None,
+    }))
 }

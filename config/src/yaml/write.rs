@@ -15,8 +15,8 @@ mod route;
 use super::route::domain_text;
 use super::scalar::{DURATION_UNITS, SIZE_UNITS};
 use crate::model::{
-    CertificateFiles, Cluster, ConnectionRate, Discovery, Endpoint, Http2Options, Interception, Listener,
-    LoadBalancing, MeshConfig, TcpKeepalive, UpstreamProtocol, UpstreamTls, WeightedCluster, defaults,
+    CertificateSource, Cluster, ConnectionRate, Discovery, Endpoint, Http2Options, Interception, Listener,
+    LoadBalancing, MeshConfig, Roots, TcpKeepalive, UpstreamProtocol, UpstreamTls, WeightedCluster, defaults,
 };
 use emit::{Map, Out, list, text};
 use std::path::Path;
@@ -249,7 +249,11 @@ fn put_targets(map: &mut Map, clusters: &[WeightedCluster]) {
     }
 }
 
-fn certificate(files: &CertificateFiles) -> Out {
+fn certificate(source: &CertificateSource) -> Out {
+    let files = match source {
+        CertificateSource::Files(files) => files,
+        CertificateSource::Identity(name) => return Map::default().with("identity", text(name)).into(),
+    };
     Map::default()
         .with("certificate_file", path(&files.certificate_file))
         .with("private_key_file", path(&files.private_key_file))
@@ -257,9 +261,13 @@ fn certificate(files: &CertificateFiles) -> Out {
 }
 
 fn upstream_tls(tls: &UpstreamTls) -> Map {
-    let mut map = Map::default()
-        .with("ca_file", path(&tls.ca_file))
-        .with("server_name", text(&tls.server_name));
+    let mut map = Map::default();
+    if let Roots::File(file) = &tls.validation.roots {
+        map.put("ca_file", path(file));
+    }
+    if let Some(name) = &tls.server_name {
+        map.put("server_name", text(name));
+    }
     if let Some(files) = &tls.certificate {
         map.put("certificate", certificate(files));
     }

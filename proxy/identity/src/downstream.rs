@@ -4,7 +4,7 @@ use crate::certificate::{read_certified_key, read_roots};
 use crate::error::IdentityError;
 use crate::provider::{VERSIONS, provider};
 use crate::warning::{log, warnings_of_downstream};
-use outrigger_config::model::DownstreamTls;
+use outrigger_config::model::{CertificateSource, DownstreamTls, Roots};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier};
@@ -32,7 +32,14 @@ pub fn downstream(tls: &DownstreamTls) -> Result<Arc<ServerConfig>, IdentityErro
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(VERSIONS)
         .map_err(failed)?;
-    let builder = match tls.client_ca_file() {
+    let roots = tls
+        .client()
+        .as_ref()
+        .and_then(|client| match client.validation().roots() {
+            Roots::File(file) => Some(file),
+            _ => None,
+        });
+    let builder = match roots {
         Some(file) => {
             let roots = Arc::new(read_roots(file)?);
             let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider())
@@ -71,7 +78,10 @@ impl Certificates {
         let mut default = None;
         let mut by_name = HashMap::new();
         let mut by_parent = HashMap::new();
-        for files in tls.certificates() {
+        for source in tls.certificates() {
+            let CertificateSource::Files(files) = source else {
+                continue;
+            };
             let certificate = Arc::new(read_certified_key(files)?);
             for name in names_of(&certificate) {
                 match name.strip_prefix("*.") {

@@ -1,7 +1,7 @@
 //! Reading files, and knowing whether they have changed.
 
 use crate::error::IdentityError;
-use outrigger_config::model::{CertificateFiles, DownstreamTls, UpstreamTls};
+use outrigger_config::model::{CertificateSource, DownstreamTls, Roots, UpstreamTls};
 use rustls_pki_types::pem;
 use std::fmt;
 use std::fs::File;
@@ -48,20 +48,37 @@ pub(crate) fn bad_pem(file: &Path, error: &pem::Error) -> IdentityError {
     }
 }
 
-fn certificate_files(files: &CertificateFiles) -> [PathBuf; 2] {
-    [files.certificate_file().clone(), files.private_key_file().clone()]
+fn certificate_files(source: &CertificateSource) -> Vec<PathBuf> {
+    match source {
+        CertificateSource::Files(files) => {
+            vec![files.certificate_file().clone(), files.private_key_file().clone()]
+        }
+        CertificateSource::Identity(_) => Vec::new(),
+    }
+}
+
+fn roots_file(roots: &Roots) -> Option<PathBuf> {
+    match roots {
+        Roots::File(file) => Some(file.clone()),
+        _ => None,
+    }
 }
 
 /// Every file that [`crate::downstream`] reads, to be watched.
 pub fn files_of_downstream(tls: &DownstreamTls) -> Vec<PathBuf> {
     let certificates = tls.certificates().iter().flat_map(certificate_files);
-    certificates.chain(tls.client_ca_file().clone()).collect()
+    let roots = tls
+        .client()
+        .as_ref()
+        .and_then(|client| roots_file(client.validation().roots()));
+    certificates.chain(roots).collect()
 }
 
 /// Every file that [`crate::upstream`] reads, to be watched.
 pub fn files_of_upstream(tls: &UpstreamTls) -> Vec<PathBuf> {
     let certificate = tls.certificate().iter().flat_map(certificate_files);
-    std::iter::once(tls.ca_file().clone())
+    roots_file(tls.validation().roots())
+        .into_iter()
         .chain(certificate)
         .collect()
 }

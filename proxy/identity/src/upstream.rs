@@ -4,7 +4,7 @@ use crate::certificate::{read_certified_key, read_roots};
 use crate::error::IdentityError;
 use crate::provider::{VERSIONS, provider};
 use crate::warning::{log, warnings_of_upstream};
-use outrigger_config::model::UpstreamTls;
+use outrigger_config::model::{CertificateSource, Roots, UpstreamTls};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::sign::SingleCertAndKey;
@@ -33,20 +33,22 @@ pub fn upstream(tls: &UpstreamTls, alpn: &[&str]) -> Result<UpstreamIdentity, Id
         what: "upstream connections",
         source,
     };
+    let name = tls.server_name().clone().unwrap_or_default();
     let server_name =
-        ServerName::try_from(tls.server_name().clone()).map_err(|_| IdentityError::BadServerName {
-            name: tls.server_name().clone(),
-        })?;
+        ServerName::try_from(name.clone()).map_err(|_| IdentityError::BadServerName { name })?;
+    let Roots::File(ca_file) = tls.validation().roots() else {
+        return Err(failed(rustls::Error::General("no roots".into())));
+    };
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(VERSIONS)
         .map_err(failed)?
-        .with_root_certificates(read_roots(tls.ca_file())?);
+        .with_root_certificates(read_roots(ca_file)?);
     let mut config = match tls.certificate() {
-        Some(files) => {
+        Some(CertificateSource::Files(files)) => {
             let identity = SingleCertAndKey::from(read_certified_key(files)?);
             builder.with_client_cert_resolver(Arc::new(identity))
         }
-        None => builder.with_no_client_auth(),
+        _ => builder.with_no_client_auth(),
     };
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     config.resumption = Resumption::in_memory_sessions(STORED_SESSIONS_MAX);

@@ -3,7 +3,7 @@
 
 use crate::certificate::read_certificates;
 use crate::error::IdentityError;
-use outrigger_config::model::{CertificateFiles, DownstreamTls, UpstreamTls};
+use outrigger_config::model::{CertificateFiles, CertificateSource, DownstreamTls, Roots, UpstreamTls};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::fmt;
 use std::fs;
@@ -103,10 +103,12 @@ pub fn warnings_of_downstream(
     now: SystemTime,
 ) -> Result<Vec<IdentityWarning>, IdentityError> {
     let mut warnings = Vec::new();
-    for files in tls.certificates() {
-        identity_warnings(files, now, &mut warnings)?;
+    for source in tls.certificates() {
+        if let CertificateSource::Files(files) = source {
+            identity_warnings(files, now, &mut warnings)?;
+        }
     }
-    if let Some(file) = tls.client_ca_file() {
+    if let Some(Roots::File(file)) = tls.client().as_ref().map(|client| client.validation().roots()) {
         validity_warnings(file, now, &mut warnings)?;
     }
     Ok(warnings)
@@ -121,8 +123,10 @@ pub fn warnings_of_upstream(
     now: SystemTime,
 ) -> Result<Vec<IdentityWarning>, IdentityError> {
     let mut warnings = Vec::new();
-    validity_warnings(tls.ca_file(), now, &mut warnings)?;
-    if let Some(files) = tls.certificate() {
+    if let Roots::File(file) = tls.validation().roots() {
+        validity_warnings(file, now, &mut warnings)?;
+    }
+    if let Some(CertificateSource::Files(files)) = tls.certificate() {
         identity_warnings(files, now, &mut warnings)?;
     }
     Ok(warnings)

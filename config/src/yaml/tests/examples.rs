@@ -82,7 +82,7 @@ fn file_names_are_made_absolute() {
     let config = example("tls.yaml");
     let tls = config.listeners()[0].filter_chains()[0].tls().as_ref().unwrap();
     assert_eq!(
-        tls.certificates()[0].certificate_file(),
+        tls.certificates()[0].files().unwrap().certificate_file(),
         &directory().join("certificates/server.pem")
     );
 }

@@ -3,7 +3,7 @@
 use super::emit::{Map, Out, list, text};
 use super::{certificate, duration, duration_or_off, http, number, path, put_targets, word};
 use crate::model::{
-    ChainMode, DownstreamTls, FilterChain, FilterChainMatch, ServerNameMatch, TcpProxy, Transport,
+    ChainMode, DownstreamTls, FilterChain, FilterChainMatch, Roots, ServerNameMatch, TcpProxy, Transport,
 };
 
 pub(super) fn filter_chain(chain: &FilterChain) -> Out {
@@ -88,7 +88,7 @@ fn downstream_tls(tls: &DownstreamTls) -> Map {
             "application_protocols",
             list(tls.application_protocols.iter().map(text)),
         );
-    if let Some(file) = &tls.client_ca_file {
+    if let Some(Roots::File(file)) = tls.client.as_ref().map(|client| &client.validation.roots) {
         map.put("client_ca_file", path(file));
     }
     map.with("handshake_timeout", duration(tls.handshake_timeout))

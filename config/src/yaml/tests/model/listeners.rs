@@ -37,10 +37,13 @@ fn chains_match_and_terminate_tls() {
     );
     let tls = chain.tls().as_ref().unwrap();
     assert_eq!(
-        tls.certificates()[0].certificate_file().to_str(),
+        tls.certificates()[0].files().unwrap().certificate_file().to_str(),
         Some("/etc/mesh/tls/c.pem")
     );
-    assert_eq!(tls.certificates()[0].private_key_file().to_str(), Some("/k.pem"));
+    assert_eq!(
+        tls.certificates()[0].files().unwrap().private_key_file().to_str(),
+        Some("/k.pem")
+    );
     assert_eq!(tls.application_protocols(), &["h2", "http/1.1"]);
     assert_eq!(chain.origin().to_string(), "/etc/mesh/mesh.yaml:6:5");
 }

@@ -239,11 +239,11 @@ fn old_chain<'a>(
 ) -> Option<(ChainSlot, &'a Arc<ChainPolicy>)> {
     listener.chains.iter().find_map(|&slot| {
         let old = previous.chain(slot)?;
-        let client_ca = |tls: Option<&model::DownstreamTls>| tls.map(|tls| tls.client_ca_file().clone());
+        let client = |tls: Option<&model::DownstreamTls>| tls.map(|tls| tls.client().clone());
         let same = old.config.name() == chain.name()
             && old.config.matches() == chain.matches()
             && std::mem::discriminant(old.config.mode()) == std::mem::discriminant(chain.mode())
-            && client_ca(old.config.tls().as_ref()) == client_ca(chain.tls().as_ref());
+            && client(old.config.tls().as_ref()) == client(chain.tls().as_ref());
         same.then_some((slot, old))
     })
 }
