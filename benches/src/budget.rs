@@ -285,7 +285,7 @@ impl Meter {
         let invocation = Peer::Outrigger.prepare(&self.program, &setup)?;
         let proxy = callgrind::start(Peer::Outrigger, &invocation, setup.listen, &setup.directory)?;
         let outcome = scenario
-            .counted_loop(setup.listen)
+            .counted_loop(setup.listen, &self.certificate)
             .run(&self.placement, Extent::Requests(requests))?;
         ensure!(
             outcome.failed == 0 && outcome.succeeded == requests,
@@ -299,7 +299,7 @@ impl Meter {
     fn system_calls(&self, scenario: Scenario, requests: u64) -> Result<f64> {
         let setup = self.setup(scenario)?;
         let proxy = Peer::Outrigger.start(&self.program, &setup, &self.placement)?;
-        let load = scenario.counted_loop(proxy.address);
+        let load = scenario.counted_loop(proxy.address, &self.certificate);
         let directory = self.directory.path();
         self.counter
             .per_request(&proxy.running.tree(), &load, &self.placement, requests, directory)

@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
 use crate::load::echo::{self, Echo};
+use crate::load::handshake::Handshakes;
 use crate::load::open_loop::{Latencies, OpenLoop};
 use crate::micro::{self, Case};
 use crate::peer::Peer;
@@ -121,6 +122,27 @@ enum Subcommands {
         #[arg(long)]
         websocket: bool,
     },
+    /// Make a connection with mutual TLS for each request, and print how many were answered, as JSON.
+    Handshake {
+        /// Whom to connect to.
+        #[arg(long)]
+        address: SocketAddr,
+        /// Where the certificates are.
+        #[arg(long)]
+        certificates: PathBuf,
+        /// Connections at once.
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+        connections: u32,
+        /// For at most how many seconds.
+        #[arg(long, default_value_t = 60.0, value_parser = seconds)]
+        seconds: f64,
+        /// At most so many.
+        #[arg(long)]
+        handshakes: Option<u64>,
+        /// Resume sessions.
+        #[arg(long)]
+        resumed: bool,
+    },
     /// Connect again and again and print how long a server's banner takes, as JSON.
     Banner {
         /// Whom to connect to.
@@ -222,6 +244,24 @@ fn dispatch(command: Subcommands) -> Result<ExitCode> {
                 duration,
             };
             println!("{}", serde_json::to_string(&echo.run()?)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Subcommands::Handshake {
+            address,
+            certificates,
+            connections,
+            seconds,
+            handshakes,
+            resumed,
+        } => {
+            let load = Handshakes {
+                address,
+                connections,
+                resumed,
+                count: handshakes,
+                duration: Duration::from_secs_f64(seconds),
+            };
+            println!("{}", serde_json::to_string(&load.run(&certificates)?)?);
             Ok(ExitCode::SUCCESS)
         }
         Subcommands::Banner { address, connections } => {

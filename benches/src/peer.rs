@@ -51,7 +51,9 @@ pub(crate) struct Setup {
     pub(crate) upstream_protocol: Protocol,
     /// Whether it writes an access log into its directory.
     pub(crate) access_log: bool,
-    /// For `Protocol::TlsHttp1`.
+    /// Where the second hop listens, with mutual TLS; none: there is one hop.
+    pub(crate) between: Option<SocketAddr>,
+    /// For what speaks TLS.
     pub(crate) certificate: Certificate,
     /// Its own directory, in memory where the system has one.
     pub(crate) directory: PathBuf,
@@ -182,6 +184,7 @@ impl Setup {
             upstream: scenario.target(upstream),
             upstream_protocol,
             access_log: scenario.has_access_log(),
+            between: scenario.has_two_hops().then(free_address).transpose()?,
             certificate: certificate.clone(),
             directory: directory.join(format!("{}-{}", scenario.name(), peer.name())),
         })

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::certificate::Certificate;
 use crate::load::tools::{ClosedLoop, Tool};
 use crate::upstream::Addresses;
 
@@ -14,6 +15,8 @@ const HTTP1_CONNECTIONS: u32 = 64;
 const HTTP2_CONNECTIONS: u32 = 4;
 const HTTP2_STREAMS: u32 = 16;
 const LARGE_BODY_CONNECTIONS: u32 = 16;
+/// Connections that are made at once where each serves one request.
+const HANDSHAKE_CONNECTIONS: u32 = 8;
 
 /// One row of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize)]
@@ -33,6 +36,14 @@ pub(crate) enum Scenario {
     H2H2,
     /// TLS 1.3 with HTTP/1.1 in, HTTP/1.1 out, 1 KiB.
     TlsH1,
+    /// As `tls-h1`, 16 MiB at a time.
+    TlsBulk,
+    /// HTTP/1.1 in, mutual TLS 1.3 between two hops of one product in one process, HTTP/1.1 out, 1 KiB.
+    MtlsPair,
+    /// A connection with a full handshake of mutual TLS 1.3 for each request.
+    HandshakeFull,
+    /// As `handshake-full`, with sessions resumed.
+    HandshakeResumed,
     /// HTTP/1.1 on both sides, 64 KiB.
     #[value(name = "body-64k")]
     #[serde(rename = "body-64k")]
@@ -68,6 +79,8 @@ pub(crate) enum Protocol {
     Http2,
     /// HTTP/1.1 over TLS 1.3; downstream only.
     TlsHttp1,
+    /// HTTP/1.1 over TLS 1.3 with certificates of both sides; downstream only.
+    MutualTlsHttp1,
     /// Bytes.
     Tcp,
     /// Whatever comes: HTTP, or bytes of which the server may send the first; downstream only. A product that must be
@@ -86,6 +99,10 @@ impl Scenario {
             Self::H2H1 => "h2-h1",
             Self::H2H2 => "h2-h2",
             Self::TlsH1 => "tls-h1",
+            Self::TlsBulk => "tls-bulk",
+            Self::MtlsPair => "mtls-pair",
+            Self::HandshakeFull => "handshake-full",
+            Self::HandshakeResumed => "handshake-resumed",
             Self::Body64k => "body-64k",
             Self::Body1m => "body-1m",
             Self::Tcp1k => "tcp-1k",
@@ -101,7 +118,8 @@ impl Scenario {
     pub(crate) fn downstream(self) -> Protocol {
         match self {
             Self::H2H1 | Self::H2H2 => Protocol::Http2,
-            Self::TlsH1 => Protocol::TlsHttp1,
+            Self::TlsH1 | Self::TlsBulk => Protocol::TlsHttp1,
+            Self::HandshakeFull | Self::HandshakeResumed => Protocol::MutualTlsHttp1,
             Self::Tcp1k | Self::TcpBulk => Protocol::Tcp,
             Self::WebSocket => Protocol::WebSocket,
             Self::Banner => Protocol::Detected,
@@ -129,40 +147,58 @@ impl Scenario {
         }
     }
 
+    /// Whether a second hop of the same product stands between the first and the upstream.
+    pub(crate) fn has_two_hops(self) -> bool {
+        self == Self::MtlsPair
+    }
+
     /// Whether an access log is written.
     pub(crate) fn has_access_log(self) -> bool {
         self == Self::AccessLog
     }
 
     /// The load for time: as fast as the proxy answers.
-    pub(crate) fn closed_loop(self, address: SocketAddr) -> ClosedLoop {
-        let (tool, connections, streams) = match self.downstream() {
+    pub(crate) fn closed_loop(self, address: SocketAddr, certificate: &Certificate) -> ClosedLoop {
+        let (tool, connections, streams) = self.senders();
+        let (path, connections) = match self {
+            Self::Body64k => ("/64k", LARGE_BODY_CONNECTIONS),
+            Self::Body1m => ("/1m", LARGE_BODY_CONNECTIONS),
+            Self::TcpBulk | Self::TlsBulk => ("/16m", LARGE_BODY_CONNECTIONS),
+            _ => ("/1k", connections),
+        };
+        ClosedLoop {
+            tool,
+            address,
+            tls: self.downstream() == Protocol::TlsHttp1,
+            path,
+            connections,
+            streams,
+            certificates: certificate.directory.clone(),
+        }
+    }
+
+    /// What sends the load.
+    pub(crate) fn tool(self) -> Tool {
+        self.senders().0
+    }
+
+    fn senders(self) -> (Tool, u32, u32) {
+        match self.downstream() {
             Protocol::WebSocket => (Tool::EchoWebSocket, HTTP1_CONNECTIONS, 1),
             Protocol::Tcp if self == Self::Tcp1k => (Tool::Echo, HTTP1_CONNECTIONS, 1),
             Protocol::Http1 | Protocol::Tcp | Protocol::Detected => (Tool::Wrk, HTTP1_CONNECTIONS, 1),
             Protocol::TlsHttp1 => (Tool::H2loadHttp1, HTTP1_CONNECTIONS, 1),
+            Protocol::MutualTlsHttp1 if self == Self::HandshakeFull => {
+                (Tool::Handshake, HANDSHAKE_CONNECTIONS, 1)
+            }
+            Protocol::MutualTlsHttp1 => (Tool::HandshakeResumed, HANDSHAKE_CONNECTIONS, 1),
             Protocol::Http2 => (Tool::H2loadHttp2, HTTP2_CONNECTIONS, HTTP2_STREAMS),
-        };
-        let (path, connections) = match self {
-            Self::Body64k => ("/64k", LARGE_BODY_CONNECTIONS),
-            Self::Body1m => ("/1m", LARGE_BODY_CONNECTIONS),
-            Self::TcpBulk => ("/16m", LARGE_BODY_CONNECTIONS),
-            _ => ("/1k", connections),
-        };
-        let tls = self.downstream() == Protocol::TlsHttp1;
-        ClosedLoop {
-            tool,
-            address,
-            tls,
-            path,
-            connections,
-            streams,
         }
     }
 
     /// The same load where requests are counted: `h2load` always, because it can send an exact number.
-    pub(crate) fn counted_loop(self, address: SocketAddr) -> ClosedLoop {
-        let mut load = self.closed_loop(address);
+    pub(crate) fn counted_loop(self, address: SocketAddr, certificate: &Certificate) -> ClosedLoop {
+        let mut load = self.closed_loop(address, certificate);
         if load.tool == Tool::Wrk {
             load.tool = Tool::H2loadHttp1;
         }
@@ -172,7 +208,8 @@ impl Scenario {
     /// Requests of one counted load; twice as many are sent as well, and the difference counts.
     pub(crate) fn counted_requests(self) -> u64 {
         match self {
-            Self::TcpBulk => 32,
+            Self::TcpBulk | Self::TlsBulk => 32,
+            Self::HandshakeFull | Self::HandshakeResumed => 800,
             Self::Body1m => 320,
             Self::Body64k => 1_600,
             _ => 6_400,

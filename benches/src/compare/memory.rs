@@ -1,5 +1,6 @@
 //! Resident memory: at start, and for each idle connection, after one request on each.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -12,7 +13,7 @@ use crate::placement::open_files_max;
 use crate::process::ProcessTree;
 use crate::scenario::Scenario;
 
-/// Idle connections of the smaller measurement, plain and TLS.
+/// Idle connections of the smaller measurement, plain and mutual TLS.
 const FEW: usize = 1_000;
 /// Idle connections of the larger.
 const MANY: usize = 10_000;
@@ -38,12 +39,12 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<MemoryRow>> {
         eprintln!("  {}", peer.name());
         let mut usage = Usage::default();
         let mut state = State::Measured;
-        for scenario in [Scenario::Memory, Scenario::TlsH1] {
+        for scenario in [Scenario::Memory, Scenario::HandshakeFull] {
             match bench.enter(*peer, program.as_deref(), scenario)? {
                 Entrant::Absent(reason) => state = reason,
                 Entrant::Running(proxy) => {
                     let measured = match scenario {
-                        Scenario::TlsH1 => usage.measure_tls(bench, &proxy),
+                        Scenario::HandshakeFull => usage.measure_tls(bench, &proxy),
                         _ => usage.measure_plain(&proxy),
                     };
                     if let Err(error) = measured {
@@ -88,7 +89,7 @@ impl Usage {
 
     fn measure_tls(&mut self, bench: &Bench, proxy: &RunningPeer) -> Result<()> {
         let tree = proxy.running.tree();
-        let client = tls_client(&bench.certificate.certificate)?;
+        let client = Arc::new(tls_client(&bench.certificate)?);
         let mut connections = IdleConnections::default();
         connections.grow_tls(proxy.address, &client, 1)?;
         let base = resident_at_rest(&tree)?;

@@ -74,7 +74,7 @@ impl Gathered {
         let (Entrant::Running(running), Some(counter)) = (&self.entrant, bench.counter) else {
             return;
         };
-        let load = scenario.counted_loop(running.address);
+        let load = scenario.counted_loop(running.address, &bench.certificate);
         if self.failure.is_some() || !ClosedLoop::is_installed(load.tool) {
             return;
         }
@@ -96,9 +96,8 @@ impl Gathered {
         if let Entrant::Absent(state) = &self.entrant {
             return state.clone();
         }
-        let load = scenario.closed_loop(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
         match &self.failure {
-            _ if !ClosedLoop::is_installed(load.tool) => {
+            _ if !ClosedLoop::is_installed(scenario.tool()) => {
                 State::NotMeasured("the load's program is not installed".to_owned())
             }
             Some(reason) => State::Failed(reason.clone()),
@@ -109,7 +108,7 @@ impl Gathered {
 
 fn slice(bench: &Bench, scenario: Scenario, proxy: &RunningPeer) -> Result<Slice> {
     let wanted = bench.options.slice;
-    let load = scenario.closed_loop(proxy.address);
+    let load = scenario.closed_loop(proxy.address, &bench.certificate);
     let tree = proxy.running.tree();
     let running = load.start(&bench.placement, Extent::Lasting(WARM_UP + wanted + TAIL))?;
     std::thread::sleep(WARM_UP);

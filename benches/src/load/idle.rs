@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::certificate::Certificate;
 
 use super::open_loop::{Answer, Progress};
 
@@ -56,17 +58,20 @@ impl IdleConnections {
     }
 }
 
-/// A TLS 1.3 client that trusts the certificate of `pem` and resumes nothing.
-pub(crate) fn tls_client(pem: &std::path::Path) -> Result<Arc<ClientConfig>> {
+/// A TLS 1.3 client with a certificate, which resumes nothing.
+pub(crate) fn tls_client(files: &Certificate) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(pem).context("reading the certificate")?)?;
+    roots.add(CertificateDer::from_pem_file(&files.authority).context("reading the authority")?)?;
+    let chain =
+        vec![CertificateDer::from_pem_file(&files.client_certificate).context("reading the certificate")?];
+    let key = PrivateKeyDer::from_pem_file(&files.client_key).context("reading the key")?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut client = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_client_auth_cert(chain, key)?;
     client.resumption = rustls::client::Resumption::disabled();
-    Ok(Arc::new(client))
+    Ok(client)
 }
 
 /// Opens a connection and reads the answer to one request on it.
@@ -76,14 +81,16 @@ pub(super) fn connect_and_ask(address: SocketAddr, timeout: Duration, request: &
     Ok(socket)
 }
 
-fn connect(address: SocketAddr, timeout: Duration) -> Result<TcpStream> {
+/// Opens a TCP connection whose reads take no longer than `timeout`.
+pub(super) fn connect(address: SocketAddr, timeout: Duration) -> Result<TcpStream> {
     let socket = TcpStream::connect_timeout(&address, timeout).context("connecting")?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(timeout))?;
     Ok(socket)
 }
 
-fn ask(stream: &mut (impl Read + Write), request: &[u8]) -> Result<()> {
+/// Sends a request and reads its answer, which must be 2xx.
+pub(super) fn ask(stream: &mut (impl Read + Write), request: &[u8]) -> Result<()> {
     stream.write_all(request).context("sending a request")?;
     let mut answer = Answer::default();
     let mut buffer = [0; 16 << 10];

@@ -1,6 +1,7 @@
 //! `wrk`, `h2load` and our own echo client: their command lines and what they print.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -23,6 +24,10 @@ pub(crate) enum Tool {
     Echo,
     /// This program's `echo --websocket`.
     EchoWebSocket,
+    /// This program's `handshake`.
+    Handshake,
+    /// This program's `handshake --resumed`.
+    HandshakeResumed,
 }
 
 /// How long a load lasts.
@@ -49,6 +54,8 @@ pub(crate) struct ClosedLoop {
     pub(crate) connections: u32,
     /// Requests at once on each connection; HTTP/2 only.
     pub(crate) streams: u32,
+    /// Where the certificates of mutual TLS are.
+    pub(crate) certificates: PathBuf,
 }
 
 /// What a load came to.
@@ -73,13 +80,20 @@ impl ClosedLoop {
             let program = std::env::current_exe().context("finding this program")?;
             let mut command = placement.load_command(program);
             let address = self.address.to_string();
-            command.args(["echo", "--address", &address, "--connections", &connections]);
+            let (subcommand, count_flag, flag) = match self.tool {
+                Tool::EchoWebSocket => ("echo", "--messages", Some("--websocket")),
+                Tool::Handshake => ("handshake", "--handshakes", None),
+                Tool::HandshakeResumed => ("handshake", "--handshakes", Some("--resumed")),
+                _ => ("echo", "--messages", None),
+            };
+            command.args([subcommand, "--address", &address, "--connections", &connections]);
             match extent {
                 Extent::Lasting(duration) => command.args(["--seconds", &duration.as_secs_f64().to_string()]),
-                Extent::Requests(count) => command.args(["--messages", &count.to_string()]),
+                Extent::Requests(count) => command.args([count_flag, &count.to_string()]),
             };
-            if self.tool == Tool::EchoWebSocket {
-                command.arg("--websocket");
+            command.args(flag);
+            if subcommand == "handshake" {
+                command.arg("--certificates").arg(&self.certificates);
             }
             return Ok(command);
         }
@@ -143,7 +157,8 @@ impl ClosedLoop {
             String::from_utf8_lossy(&output.stderr)
         );
         if self.tool.is_own() {
-            return serde_json::from_slice(&output.stdout).with_context(|| format!("echo printed:\n{text}"));
+            return serde_json::from_slice(&output.stdout)
+                .with_context(|| format!("our client printed:\n{text}"));
         }
         if self.tool == Tool::Wrk {
             return read_wrk(&text).with_context(|| format!("wrk printed:\n{text}"));
@@ -186,12 +201,17 @@ impl Tool {
         match self {
             Self::Wrk => "wrk",
             Self::H2loadHttp1 | Self::H2loadHttp2 => "h2load",
-            Self::Echo | Self::EchoWebSocket => "outrigger-benches",
+            Self::Echo | Self::EchoWebSocket | Self::Handshake | Self::HandshakeResumed => {
+                "outrigger-benches"
+            }
         }
     }
 
     fn is_own(self) -> bool {
-        matches!(self, Self::Echo | Self::EchoWebSocket)
+        matches!(
+            self,
+            Self::Echo | Self::EchoWebSocket | Self::Handshake | Self::HandshakeResumed
+        )
     }
 }
 

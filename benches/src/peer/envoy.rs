@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -61,7 +62,16 @@ pub(super) fn configuration(setup: &Setup) -> String {
     let filter = if setup.upstream_protocol == Protocol::Tcp {
         TCP_PROXY.to_owned()
     } else {
-        http_connection_manager(setup)
+        let first = if setup.between.is_some() {
+            "between"
+        } else {
+            "upstream"
+        };
+        http_connection_manager(setup, first)
+    };
+    let (second, between) = match setup.between {
+        Some(address) => second_hop(setup, address),
+        None => Default::default(),
     };
     format!(
         r#"static_resources:
@@ -70,8 +80,8 @@ pub(super) fn configuration(setup: &Setup) -> String {
     address: {{ socket_address: {{ address: {}, port_value: {} }} }}
     filter_chains:
     - filters:
-{filter}{}  clusters:
-  - name: upstream
+{filter}{}{second}  clusters:
+{between}  - name: upstream
     type: STATIC
     connect_timeout: 5s
 {}    load_assignment:
@@ -96,7 +106,7 @@ const TCP_PROXY: &str = r#"      - name: envoy.filters.network.tcp_proxy
           cluster: upstream
 "#;
 
-fn http_connection_manager(setup: &Setup) -> String {
+fn http_connection_manager(setup: &Setup, cluster: &str) -> String {
     let upgrades = if setup.downstream == Protocol::WebSocket {
         "          upgrade_configs: [ { upgrade_type: websocket } ]\n"
     } else {
@@ -112,7 +122,7 @@ fn http_connection_manager(setup: &Setup) -> String {
             virtual_hosts:
             - name: all
               domains: ["*"]
-              routes: [ {{ match: {{ prefix: "/" }}, route: {{ cluster: upstream }} }} ]
+              routes: [ {{ match: {{ prefix: "/" }}, route: {{ cluster: {cluster} }} }} ]
           http_filters:
           - name: envoy.filters.http.router
             typed_config: {{ "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }}
@@ -149,24 +159,88 @@ fn access_log(setup: &Setup) -> String {
 }
 
 fn transport_socket(setup: &Setup) -> String {
-    if setup.downstream != Protocol::TlsHttp1 {
-        return String::new();
+    match setup.downstream {
+        Protocol::TlsHttp1 => termination(setup, false),
+        Protocol::MutualTlsHttp1 => termination(setup, true),
+        _ => String::new(),
     }
+}
+
+fn termination(setup: &Setup, mutual: bool) -> String {
+    let files = &setup.certificate;
+    let (required, roots) = if mutual {
+        (
+            "          require_client_certificate: true\n",
+            format!(
+                "            validation_context: {{ trusted_ca: {{ filename: {} }} }}\n",
+                files.authority.display()
+            ),
+        )
+    } else {
+        ("", String::new())
+    };
     format!(
         r#"      transport_socket:
         name: envoy.transport_sockets.tls
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
-          common_tls_context:
+{required}          common_tls_context:
             alpn_protocols: [http/1.1]
             tls_params: {{ tls_minimum_protocol_version: TLSv1_3, tls_maximum_protocol_version: TLSv1_3 }}
-            tls_certificates:
+{roots}            tls_certificates:
             - certificate_chain: {{ filename: {} }}
               private_key: {{ filename: {} }}
 "#,
-        setup.certificate.certificate.display(),
-        setup.certificate.key.display()
+        files.certificate.display(),
+        files.key.display()
     )
+}
+
+/// The second hop's listener, and the first hop's cluster.
+fn second_hop(setup: &Setup, address: SocketAddr) -> (String, String) {
+    let files = &setup.certificate;
+    let listener = format!(
+        r#"  - name: second
+    address: {{ socket_address: {{ address: {}, port_value: {} }} }}
+    filter_chains:
+    - filters:
+{}{}"#,
+        address.ip(),
+        address.port(),
+        http_connection_manager(setup, "upstream"),
+        termination(setup, true)
+    );
+    let cluster = format!(
+        r#"  - name: between
+    type: STATIC
+    connect_timeout: 5s
+    transport_socket:
+      name: envoy.transport_sockets.tls
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+        sni: bench.example
+        common_tls_context:
+          alpn_protocols: [http/1.1]
+          tls_params: {{ tls_minimum_protocol_version: TLSv1_3, tls_maximum_protocol_version: TLSv1_3 }}
+          validation_context:
+            trusted_ca: {{ filename: {} }}
+            match_typed_subject_alt_names: [ {{ san_type: DNS, matcher: {{ exact: bench.example }} }} ]
+          tls_certificates:
+          - certificate_chain: {{ filename: {} }}
+            private_key: {{ filename: {} }}
+    load_assignment:
+      cluster_name: between
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {{ address: {{ socket_address: {{ address: {}, port_value: {} }} }} }}
+"#,
+        files.authority.display(),
+        files.client_certificate.display(),
+        files.client_key.display(),
+        address.ip(),
+        address.port()
+    );
+    (listener, cluster)
 }
 
 fn upstream_protocol(setup: &Setup) -> &'static str {

@@ -1,6 +1,7 @@
 //! HAProxy, as Debian has it.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::{Setup, strings};
@@ -25,14 +26,10 @@ pub(super) fn configuration(setup: &Setup) -> String {
         ("", "")
     };
     let bind = match setup.downstream {
-        Protocol::Http1 | Protocol::WebSocket | Protocol::Tcp | Protocol::Detected => String::new(),
         Protocol::Http2 => " proto h2".to_owned(),
-        Protocol::TlsHttp1 => {
-            format!(
-                " ssl crt {} ssl-min-ver TLSv1.3 alpn http/1.1",
-                setup.certificate.bundle.display()
-            )
-        }
+        Protocol::TlsHttp1 => termination(setup, false),
+        Protocol::MutualTlsHttp1 => termination(setup, true),
+        _ => String::new(),
     };
     let mode = if setup.upstream_protocol == Protocol::Tcp {
         "mode tcp
@@ -46,6 +43,10 @@ pub(super) fn configuration(setup: &Setup) -> String {
         " proto h2"
     } else {
         ""
+    };
+    let (first, second) = match setup.between {
+        Some(address) => ("between", second_hop(setup, address)),
+        None => ("upstream", String::new()),
     };
     format!(
         "global
@@ -62,11 +63,42 @@ defaults
 {log}
 frontend bench
     bind {}{bind}
-    default_backend upstream
+    default_backend {first}
 
-backend upstream
+{second}backend upstream
     server upstream {}{server}
 ",
         setup.listen, setup.upstream
+    )
+}
+
+fn termination(setup: &Setup, mutual: bool) -> String {
+    let files = &setup.certificate;
+    let client = if mutual {
+        format!(" verify required ca-file {}", files.authority.display())
+    } else {
+        String::new()
+    };
+    format!(
+        " ssl crt {}{client} ssl-min-ver TLSv1.3 alpn http/1.1",
+        files.bundle.display()
+    )
+}
+
+/// The first hop's backend, and the second hop's frontend.
+fn second_hop(setup: &Setup, address: SocketAddr) -> String {
+    let files = &setup.certificate;
+    format!(
+        "backend between
+    server between {address} ssl crt {} ca-file {} verify required sni str(bench.example) ssl-min-ver TLSv1.3 alpn http/1.1
+
+frontend second
+    bind {address}{}
+    default_backend upstream
+
+",
+        files.client_bundle.display(),
+        files.authority.display(),
+        termination(setup, true)
     )
 }

@@ -1,6 +1,7 @@
 //! This project's proxy, as it was last built.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::{Setup, find_program, strings};
@@ -27,17 +28,9 @@ pub(super) fn arguments(file: &Path) -> Vec<OsString> {
 
 pub(super) fn configuration(setup: &Setup) -> String {
     let tls = match setup.downstream {
-        Protocol::Http1 | Protocol::Http2 | Protocol::WebSocket | Protocol::Tcp | Protocol::Detected => {
-            String::new()
-        }
-        Protocol::TlsHttp1 => format!(
-            r#"        tls:
-          certificates: [ {{ certificate_file: "{}", private_key_file: "{}" }} ]
-          application_protocols: [http/1.1]
-"#,
-            setup.certificate.certificate.display(),
-            setup.certificate.key.display()
-        ),
+        Protocol::TlsHttp1 => termination(setup, false),
+        Protocol::MutualTlsHttp1 => termination(setup, true),
+        _ => String::new(),
     };
     let access_logs = if setup.access_log {
         format!(
@@ -62,6 +55,10 @@ pub(super) fn configuration(setup: &Setup) -> String {
     } else {
         "http1"
     };
+    let (first, between, second_listener, second_routes) = match setup.between {
+        Some(address) => second_hop(setup, address),
+        None => ("upstream", String::new(), String::new(), String::new()),
+    };
     format!(
         r#"admin: {{ address: 127.0.0.1:0 }}
 runtime: {{ workers: 1 }}
@@ -71,7 +68,7 @@ listeners:
     address: {}
     filter_chains:
       - name: plain
-{tls}{http}{tcp}{access_logs}route_configurations:
+{tls}{http}{tcp}{access_logs}{second_listener}route_configurations:
   - name: main
     virtual_hosts:
       - name: all
@@ -79,12 +76,66 @@ listeners:
         routes:
           - name: all
             match: {{ prefix: / }}
-            forward: {{ cluster: upstream }}
-clusters:
-  - name: upstream
+            forward: {{ cluster: {first} }}
+{second_routes}clusters:
+{between}  - name: upstream
     protocol: {upstream_protocol}
     endpoints: [ {{ address: {} }} ]
 "#,
         setup.listen, setup.upstream
     )
+}
+
+fn termination(setup: &Setup, mutual: bool) -> String {
+    let files = &setup.certificate;
+    let client = if mutual {
+        format!(
+            "          client: {{ ca_file: \"{}\" }}\n",
+            files.authority.display()
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        r#"        tls:
+          certificates: [ {{ certificate_file: "{}", private_key_file: "{}" }} ]
+          application_protocols: [http/1.1]
+{client}"#,
+        files.certificate.display(),
+        files.key.display()
+    )
+}
+
+/// The first hop's cluster: its name and itself; then the second hop's listener and routes.
+fn second_hop(setup: &Setup, address: SocketAddr) -> (&'static str, String, String, String) {
+    let files = &setup.certificate;
+    let cluster = format!(
+        r#"  - name: between
+    protocol: http1
+    tls:
+      ca_file: "{}"
+      server_name: bench.example
+      certificate: {{ certificate_file: "{}", private_key_file: "{}" }}
+    endpoints: [ {{ address: {address} }} ]
+"#,
+        files.authority.display(),
+        files.client_certificate.display(),
+        files.client_key.display()
+    );
+    let listener = format!(
+        r#"  - name: second
+    address: {address}
+    filter_chains:
+      - name: mutual
+{}        http: {{ route_configuration: second }}
+"#,
+        termination(setup, true)
+    );
+    let routes = r#"  - name: second
+    virtual_hosts:
+      - name: all
+        domains: ["*"]
+        routes: [ { name: all, match: { prefix: / }, forward: { cluster: upstream } } ]
+"#;
+    ("between", cluster, listener, routes.to_owned())
 }

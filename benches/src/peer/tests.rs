@@ -94,7 +94,8 @@ fn a_scenario_changes_what_it_names_and_nothing_else() {
                 Scenario::H2H1 => matches!(peer, Peer::Outrigger | Peer::Envoy),
                 // Those that pass upgrades on by themselves.
                 Scenario::WebSocket => matches!(peer, Peer::Outrigger | Peer::Haproxy),
-                Scenario::H2H2 | Scenario::TlsH1 | Scenario::AccessLog => false,
+                Scenario::H2H2 | Scenario::TlsH1 | Scenario::TlsBulk | Scenario::AccessLog => false,
+                Scenario::MtlsPair | Scenario::HandshakeFull | Scenario::HandshakeResumed => false,
                 Scenario::Tcp1k | Scenario::TcpBulk | Scenario::Banner => false,
             };
             assert_eq!(text == plain, same, "{} for {}", peer.name(), scenario.name());
