@@ -13,6 +13,7 @@ mod downstream;
 mod error;
 mod files;
 mod provider;
+pub mod renewal;
 mod upstream;
 mod warning;
 
