@@ -26,7 +26,7 @@ model! {
         by_ref payload_header: Option<HeaderName>,
         /// Claims that go upstream in headers; clients' own are taken off.
         by_ref claim_headers: Vec<ClaimHeader>,
-        /// How far clocks may differ for `exp` and `nbf`: [`super::defaults::JWT_CLOCK_SKEW`].
+        /// How far clocks may differ for `exp`, `nbf` and `iat`, whole seconds: [`super::defaults::JWT_CLOCK_SKEW`].
         copy clock_skew: Duration,
         /// A token without `exp` is refused.
         copy expiration_required: bool,

@@ -12,6 +12,7 @@ mod certificate;
 mod downstream;
 mod error;
 mod files;
+pub mod jwt;
 mod provider;
 pub mod renewal;
 mod upstream;
