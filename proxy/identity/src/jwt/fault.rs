@@ -131,6 +131,9 @@ mod tests {
             let details = format!("jwt_authn_access_denied{{{}}}", text.replace(' ', "_"));
             assert_eq!(fault.details(), details);
         }
-        assert_eq!(JwtFault::Expired.details(), "jwt_authn_access_denied{Jwt_is_expired}");
+        assert_eq!(
+            JwtFault::Expired.details(),
+            "jwt_authn_access_denied{Jwt_is_expired}"
+        );
     }
 }

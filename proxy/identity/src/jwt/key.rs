@@ -147,7 +147,9 @@ fn bytes(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, IgnoredKey> {
 fn rsa(jwk: &Map<String, Value>) -> Result<Vec<(JwtAlgorithm, ParsedPublicKey)>, IgnoredKey> {
     let (modulus, exponent) = (bytes(jwk, "n")?, bytes(jwk, "e")?);
     let (n, e) = (without_zeros(&modulus), without_zeros(&exponent));
-    let bits = n.first().map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
+    let bits = n
+        .first()
+        .map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
     if !RSA_BITS.contains(&bits) {
         return Err(IgnoredKey::Length);
     }
@@ -174,8 +176,18 @@ type Checks = Vec<(JwtAlgorithm, ParsedPublicKey)>;
 
 fn elliptic(jwk: &Map<String, Value>) -> Result<(&'static str, Checks), IgnoredKey> {
     let (kind, algorithm, verification, length) = match text(jwk, "crv")? {
-        Some("P-256") => ("P-256", JwtAlgorithm::Es256, &signature::ECDSA_P256_SHA256_FIXED, 32),
-        Some("P-384") => ("P-384", JwtAlgorithm::Es384, &signature::ECDSA_P384_SHA384_FIXED, 48),
+        Some("P-256") => (
+            "P-256",
+            JwtAlgorithm::Es256,
+            &signature::ECDSA_P256_SHA256_FIXED,
+            32,
+        ),
+        Some("P-384") => (
+            "P-384",
+            JwtAlgorithm::Es384,
+            &signature::ECDSA_P384_SHA384_FIXED,
+            48,
+        ),
         _ => return Err(IgnoredKey::Curve),
     };
     let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
@@ -193,5 +205,8 @@ fn edwards(jwk: &Map<String, Value>) -> Result<Checks, IgnoredKey> {
         return Err(IgnoredKey::Curve);
     }
     let key = ParsedPublicKey::new(&signature::ED25519, bytes(jwk, "x")?);
-    Ok(vec![(JwtAlgorithm::EdDsa, key.map_err(|_| IgnoredKey::Malformed)?)])
+    Ok(vec![(
+        JwtAlgorithm::EdDsa,
+        key.map_err(|_| IgnoredKey::Malformed)?,
+    )])
 }

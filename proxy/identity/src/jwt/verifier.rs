@@ -92,7 +92,11 @@ impl Verifier {
             Some(one) => is_ours(one),
             None => false,
         };
-        if allowed { Ok(()) } else { Err(JwtFault::AudienceNotAllowed) }
+        if allowed {
+            Ok(())
+        } else {
+            Err(JwtFault::AudienceNotAllowed)
+        }
     }
 }
 
@@ -114,9 +118,8 @@ fn check_signature(token: &Token<'_>, keys: &KeySet) -> Result<(), JwtFault> {
     if candidates.peek().is_none() {
         return Err(JwtFault::KeyNotFound);
     }
-    let signed_it = |key: &aws_lc_rs::signature::ParsedPublicKey| {
-        key.verify_sig(token.signed, &token.signature).is_ok()
-    };
+    let signed_it =
+        |key: &aws_lc_rs::signature::ParsedPublicKey| key.verify_sig(token.signed, &token.signature).is_ok();
     if candidates.any(signed_it) {
         Ok(())
     } else {

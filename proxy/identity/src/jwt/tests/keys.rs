@@ -52,29 +52,57 @@ fn keys_that_cannot_be_used_are_left_out_and_noted() {
     assert_eq!(ignored(key(1, set("d", json!("AQAB")))), IgnoredKey::Private);
     assert_eq!(ignored(key(0, set("alg", json!("HS256")))), IgnoredKey::Algorithm);
     assert_eq!(ignored(key(0, set("alg", json!("ES256")))), IgnoredKey::Algorithm);
-    assert_eq!(ignored(json!({ "kty": "oct", "k": "c2VjcmV0" })), IgnoredKey::Kind);
+    assert_eq!(
+        ignored(json!({ "kty": "oct", "k": "c2VjcmV0" })),
+        IgnoredKey::Kind
+    );
     assert_eq!(ignored(key(1, set("crv", json!("secp256k1")))), IgnoredKey::Curve);
     assert_eq!(ignored(key(1, set("crv", json!("P-384")))), IgnoredKey::Malformed);
     assert_eq!(ignored(key(3, set("crv", json!("X25519")))), IgnoredKey::Curve);
     assert_eq!(ignored(key(3, set("x", json!("AAAA")))), IgnoredKey::Malformed);
-    assert_eq!(ignored(key(1, set("x", json!(encode(&[1; 32]))))), IgnoredKey::Malformed, "off the curve");
-    assert_eq!(ignored(key(0, set("n", json!(encode(&[0xff; 128]))))), IgnoredKey::Length);
-    assert_eq!(ignored(key(0, set("n", json!(encode(&[0xff; 1025]))))), IgnoredKey::Length);
+    assert_eq!(
+        ignored(key(1, set("x", json!(encode(&[1; 32]))))),
+        IgnoredKey::Malformed,
+        "off the curve"
+    );
+    assert_eq!(
+        ignored(key(0, set("n", json!(encode(&[0xff; 128]))))),
+        IgnoredKey::Length
+    );
+    assert_eq!(
+        ignored(key(0, set("n", json!(encode(&[0xff; 1025]))))),
+        IgnoredKey::Length
+    );
     for exponent in [&[][..], &[1], &[2], &[0, 0], &[1, 0, 0, 0, 1]] {
-        assert_eq!(ignored(key(0, set("e", json!(encode(exponent))))), IgnoredKey::Malformed);
+        assert_eq!(
+            ignored(key(0, set("e", json!(encode(exponent))))),
+            IgnoredKey::Malformed
+        );
     }
-    assert_eq!(ignored(key(0, |key| drop(key.remove("n")))), IgnoredKey::Malformed);
+    assert_eq!(
+        ignored(key(0, |key| drop(key.remove("n")))),
+        IgnoredKey::Malformed
+    );
     assert_eq!(ignored(key(0, set("kid", json!(1)))), IgnoredKey::NoKey);
 
-    let mixed = parse(json!([{ "kty": "oct" }, ISSUER.jwks["keys"][1], key(0, set("use", json!("enc")))])).unwrap();
+    let mixed =
+        parse(json!([{ "kty": "oct" }, ISSUER.jwks["keys"][1], key(0, set("use", json!("enc")))])).unwrap();
     assert_eq!(mixed.ignored(), [IgnoredKey::Kind, IgnoredKey::Use]);
     let reports: Vec<_> = mixed.reports().collect();
-    assert_eq!(reports, [KeyReport { kid: Some("p256"), kind: "P-256" }]);
+    assert_eq!(
+        reports,
+        [KeyReport {
+            kid: Some("p256"),
+            kind: "P-256"
+        }]
+    );
 }
 
 #[test]
 fn what_issuers_get_wrong_is_read_all_the_same() {
-    let n = URL_SAFE_NO_PAD.decode(ISSUER.jwks["keys"][0]["n"].as_str().unwrap()).unwrap();
+    let n = URL_SAFE_NO_PAD
+        .decode(ISSUER.jwks["keys"][0]["n"].as_str().unwrap())
+        .unwrap();
     let padded = base64::engine::general_purpose::URL_SAFE.encode([&[0], &n[..]].concat());
     let keys = parse(json!([key(0, set("n", json!(padded)))])).unwrap();
     let token = ISSUER.sign(Algorithm::RS256, Some("rsa"), &claims());
@@ -103,8 +131,14 @@ fn keys_are_tried_by_kid_and_kind_and_no_more_than_a_few() {
     assert_eq!(verify(twice, Some("a")), Ok(()));
     // A key without an id may be any.
     assert_eq!(verify(json!([renamed(&ISSUER, None)]), Some("a")), Ok(()));
-    assert_eq!(verify(json!([renamed(&other, None)]), Some("a")), Err(JwtFault::VerificationFails));
-    assert_eq!(verify(json!([renamed(&ISSUER, Some("b"))]), Some("a")), Err(JwtFault::KeyNotFound));
+    assert_eq!(
+        verify(json!([renamed(&other, None)]), Some("a")),
+        Err(JwtFault::VerificationFails)
+    );
+    assert_eq!(
+        verify(json!([renamed(&ISSUER, Some("b"))]), Some("a")),
+        Err(JwtFault::KeyNotFound)
+    );
     // Without an id in the token all are tried, up to a bound.
     let behind = |count: usize| {
         let mut keys = vec![renamed(&other, Some("x")); count];
@@ -139,8 +173,13 @@ fn a_cell_tells_who_keeps_it_fresh() {
 fn nothing_secret_shows() {
     let token = ISSUER.sign(Algorithm::ES256, Some("p256"), &claims());
     let parsed = Token::parse(token.as_bytes()).unwrap();
-    let verified = verifier().verify(token.as_bytes(), Some(&ISSUER.keys()), NOW).unwrap();
+    let verified = verifier()
+        .verify(token.as_bytes(), Some(&ISSUER.keys()), NOW)
+        .unwrap();
     for shown in [format!("{parsed:?}"), format!("{verified:?}")] {
-        assert!(!shown.contains("alice") && !shown.contains(&token[..20]), "{shown}");
+        assert!(
+            !shown.contains("alice") && !shown.contains(&token[..20]),
+            "{shown}"
+        );
     }
 }

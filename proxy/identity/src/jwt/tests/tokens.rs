@@ -70,8 +70,13 @@ fn the_example_of_rfc_7515_is_verified() {
         audiences: Vec::new(),
         ..verifier()
     };
-    let verified = rules.verify(token.as_bytes(), Some(&keys), 1_300_819_379).unwrap();
-    assert_eq!(verified.claim(&["http://example.com/is_root".into()]), Some(&json!(true)));
+    let verified = rules
+        .verify(token.as_bytes(), Some(&keys), 1_300_819_379)
+        .unwrap();
+    assert_eq!(
+        verified.claim(&["http://example.com/is_root".into()]),
+        Some(&json!(true))
+    );
     let late = rules.verify(token.as_bytes(), Some(&keys), 1_300_819_380 + 60);
     assert_eq!(late.unwrap_err(), JwtFault::Expired);
 }
@@ -84,8 +89,13 @@ fn a_public_key_is_never_a_secret_and_none_is_no_algorithm() {
     let signed = format!("{}.{payload}", encode(header.as_bytes()));
     let secret = jsonwebtoken::EncodingKey::from_secret(&public);
     let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &secret, Algorithm::HS256).unwrap();
-    assert_eq!(fault(&format!("{signed}.{signature}")), JwtFault::AlgorithmNotSupported);
-    for none in ["none", "None", "NONE", "nOnE", "", "rs256", "ES256 ", "ES512", "ES256K"] {
+    assert_eq!(
+        fault(&format!("{signed}.{signature}")),
+        JwtFault::AlgorithmNotSupported
+    );
+    for none in [
+        "none", "None", "NONE", "nOnE", "", "rs256", "ES256 ", "ES512", "ES256K",
+    ] {
         let header = encode(json!({ "alg": none }).to_string().as_bytes());
         for signature in ["", "AAAA"] {
             let token = format!("{header}.{payload}.{signature}");
@@ -102,7 +112,11 @@ fn a_public_key_is_never_a_secret_and_none_is_no_algorithm() {
         ("EdDSA", JwtFault::KeyNotFound),
     ] {
         let header = json!({ "alg": algorithm, "kid": "rsa" }).to_string();
-        assert_eq!(fault(&format!("{}.{rest}", encode(header.as_bytes()))), expected, "{algorithm}");
+        assert_eq!(
+            fault(&format!("{}.{rest}", encode(header.as_bytes()))),
+            expected,
+            "{algorithm}"
+        );
     }
 }
 
@@ -129,14 +143,22 @@ fn claims_are_held_against_the_rules() {
     ];
     for (name, value, expected) in table {
         let shown = format!("{name}: {value}");
-        assert_eq!(fault(&with(|claims| drop(claims.insert(name.into(), value)))), expected, "{shown}");
+        assert_eq!(
+            fault(&with(|claims| drop(claims.insert(name.into(), value)))),
+            expected,
+            "{shown}"
+        );
     }
     for (name, expected) in [
         ("iss", JwtFault::UnknownIssuer),
         ("aud", JwtFault::AudienceNotAllowed),
         ("exp", JwtFault::ExpirationMissing),
     ] {
-        assert_eq!(fault(&with(|claims| drop(claims.remove(name)))), expected, "no {name}");
+        assert_eq!(
+            fault(&with(|claims| drop(claims.remove(name)))),
+            expected,
+            "no {name}"
+        );
     }
     let good = [
         ("aud", json!("store")),
@@ -167,7 +189,10 @@ fn headers_and_forms_that_are_refused() {
     let payload = claims().to_string();
     let table = [
         (r#"{"alg":"ES256","crit":["exp"]}"#, JwtFault::HeaderCritical),
-        (r#"{"alg":"ES256","crit":["b64"],"b64":false}"#, JwtFault::HeaderCritical),
+        (
+            r#"{"alg":"ES256","crit":["b64"],"b64":false}"#,
+            JwtFault::HeaderCritical,
+        ),
         (r#"{"alg":"ES256","cty":"JWT"}"#, JwtFault::Nested),
         (r#"{"alg":"ES256","cty":"application/jwt"}"#, JwtFault::Nested),
         (r#"{"alg":"ES256","kid":1}"#, JwtFault::HeaderKid),
@@ -185,7 +210,10 @@ fn headers_and_forms_that_are_refused() {
     let header = r#"{"alg":"ES256","typ":"at+jwt","cty":"json"}"#;
     assert!(verify(&signed_by_hand(header, &payload)).is_ok());
     let twice = payload.replacen('{', r#"{"sub":"mallory","#, 1);
-    assert_eq!(fault(&signed_by_hand(r#"{"alg":"ES256"}"#, &twice)), JwtFault::PayloadJson);
+    assert_eq!(
+        fault(&signed_by_hand(r#"{"alg":"ES256"}"#, &twice)),
+        JwtFault::PayloadJson
+    );
 }
 
 #[test]
@@ -197,14 +225,23 @@ fn truncated_and_altered_tokens_never_pass() {
     for at in 0..token.len() {
         let mut altered = token.clone().into_bytes();
         altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
-        assert!(verifier().verify(&altered, Some(&ISSUER.keys()), NOW).is_err(), "byte {at}");
+        assert!(
+            verifier().verify(&altered, Some(&ISSUER.keys()), NOW).is_err(),
+            "byte {at}"
+        );
     }
     let parts: Vec<&str> = token.split('.').collect();
     for (text, expected) in [
         (format!("{token}."), JwtFault::BadFormat),
         (format!("{token}.x.y"), JwtFault::BadFormat),
-        (format!("{}=.{}.{}", parts[0], parts[1], parts[2]), JwtFault::HeaderBase64),
-        (format!("{}.{}=.{}", parts[0], parts[1], parts[2]), JwtFault::PayloadBase64),
+        (
+            format!("{}=.{}.{}", parts[0], parts[1], parts[2]),
+            JwtFault::HeaderBase64,
+        ),
+        (
+            format!("{}.{}=.{}", parts[0], parts[1], parts[2]),
+            JwtFault::PayloadBase64,
+        ),
         (format!("{token}="), JwtFault::SignatureBase64),
         (format!(" {token}"), JwtFault::HeaderBase64),
         ("..".into(), JwtFault::HeaderJson),
@@ -213,7 +250,10 @@ fn truncated_and_altered_tokens_never_pass() {
     ] {
         assert_eq!(fault(&text), expected, "{text}");
     }
-    assert_eq!(verifier().verify(b"\xff.a.b", None, NOW).unwrap_err(), JwtFault::BadFormat);
+    assert_eq!(
+        verifier().verify(b"\xff.a.b", None, NOW).unwrap_err(),
+        JwtFault::BadFormat
+    );
 }
 
 #[test]
@@ -222,5 +262,8 @@ fn without_keys_only_what_needs_them_is_unknown() {
     let refused = verifier().verify(token.as_bytes(), None, NOW).unwrap_err();
     assert_eq!(refused, JwtFault::KeysUnavailable);
     let late = NOW + Duration::from_secs(3600).as_secs();
-    assert_eq!(verifier().verify(token.as_bytes(), None, late).unwrap_err(), JwtFault::Expired);
+    assert_eq!(
+        verifier().verify(token.as_bytes(), None, late).unwrap_err(),
+        JwtFault::Expired
+    );
 }
