@@ -18,6 +18,7 @@ mod header_value;
 mod headers;
 mod http;
 mod listener;
+mod peers;
 mod proxy_protocol;
 mod reader;
 mod returning;
@@ -36,6 +37,7 @@ mod template;
 mod tls;
 mod tree;
 mod unsupported;
+mod unused;
 mod upgrades;
 pub(crate) mod write;
 
@@ -44,9 +46,9 @@ mod tests;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Span};
 use crate::load::Loaded;
-use crate::model::{Admin, Drain, Listener, MeshConfig, Name, Origin, Revocation, Runtime, defaults};
+use crate::model::{Admin, Drain, Listener, MeshConfig, Origin, Revocation, Runtime, defaults};
 use crate::source::{Environment, Source};
-use reader::{DIAGNOSTICS_MAX, Declared, Reader};
+use reader::{DIAGNOSTICS_MAX, Declarations, Reader};
 use shapes::{ADMIN, DOCUMENT, DRAIN, RUNTIME};
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -141,8 +143,7 @@ fn shown(line: &str, column: u32) -> String {
 }
 
 fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
-    reader.clusters = Declared::collect(root, "clusters");
-    reader.route_configurations = Declared::collect(root, "route_configurations");
+    reader.declarations = Declarations::collect(root);
     let fields = reader.fields(root, &DOCUMENT)?;
     let admin = fields.node(reader, "admin").map(|node| admin(reader, node));
     let runtime = fields.node(reader, "runtime").map(|node| runtime(reader, node));
@@ -185,7 +186,7 @@ fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
         route_configurations,
         clusters,
     };
-    warn_of_unused(reader, &config);
+    unused::warn(reader, &config);
     returning::warn(reader, &config);
     Some(config)
 }
@@ -237,26 +238,6 @@ fn place(origin: &Origin) -> Span {
         line: origin.line,
         column: origin.column,
         length: 1,
-    }
-}
-
-fn warn_of_unused(reader: &mut Reader<'_>, config: &MeshConfig) {
-    let unused = |declared: &Declared, name: &Name| declared.0.get(name.as_str()) == Some(&false);
-    for routes in &config.route_configurations {
-        if unused(&reader.route_configurations, &routes.name) {
-            let message = format!("no filter chain uses the route configuration `{}`", routes.name);
-            reader.warn(
-                place(&routes.origin),
-                message,
-                "name it in a filter chain's `http`, or remove it",
-            );
-        }
-    }
-    for cluster in &config.clusters {
-        if unused(&reader.clusters, &cluster.name) {
-            let message = format!("nothing uses the cluster `{}`", cluster.name);
-            reader.warn(place(&cluster.origin), message, "forward to it, or remove it");
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::shapes::{FILTER_CHAIN, FILTER_CHAIN_MATCH, MODES};
 use super::tree::Node;
 use super::{Unique, http, scalar, tcp, tls};
 use crate::model::{
-    AutoMode, ChainMode, FilterChain, FilterChainMatch, Name, ServerNameMatch, Transport, defaults,
+    AutoMode, ChainMode, FilterChain, FilterChainMatch, Name, ServerNameMatch, TlsMode, Transport, defaults,
 };
 use ipnet::IpNet;
 use std::hash::Hash;
@@ -32,6 +32,16 @@ pub(super) fn filter_chain(
     let tls = fields
         .node(reader, "tls")
         .map(|node| tls::downstream(reader, node, spoken.mode()));
+    if let (Some(Some(tls)), Some(matches)) = (&tls, &matches)
+        && tls.mode == TlsMode::Permissive
+        && matches.transport == Some(Transport::Tls)
+    {
+        reader.warn(
+            fields.key_span_of("match"),
+            "`mode: permissive` has no effect: this filter chain takes only TLS connections",
+            "remove `transport: tls`, `server_names` and `application_protocols` from its `match`, or the mode",
+        );
+    }
     let mode = mode(reader, &fields, spoken);
     Some(FilterChain {
         name: name?,

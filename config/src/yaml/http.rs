@@ -2,7 +2,7 @@
 
 use super::chain::distinct;
 use super::listener::http2;
-use super::reader::{Fields, Reader};
+use super::reader::{Fields, Part, Reader};
 use super::shapes::{HTTP, PROXY_HEADER};
 use super::tree::{Node, Value};
 use super::{access_log, compression, scalar, upgrades};
@@ -13,10 +13,7 @@ use ipnet::IpNet;
 
 pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOptions> {
     let fields = reader.fields(node, &HTTP)?;
-    let route_configuration = fields.name(reader, "route_configuration");
-    if let Some(name) = &route_configuration {
-        reader.refer_to_route_configuration(name, fields.span_of("route_configuration"));
-    }
+    let route_configuration = reader.reference(&fields, "route_configuration", Part::RouteConfiguration);
     let escaped = [
         ("keep", EscapedSlashes::Keep),
         ("unescape", EscapedSlashes::Unescape),

@@ -6,7 +6,7 @@
 mod declared;
 mod fields;
 
-pub(crate) use declared::Declared;
+pub(crate) use declared::{Declarations, Part};
 pub(crate) use fields::Fields;
 
 use super::scalar::{self, Problem};
@@ -34,10 +34,8 @@ pub(crate) struct Reader<'a> {
     faults: usize,
     warnings: usize,
     comparisons: usize,
-    /// Clusters that the document declares.
-    pub(crate) clusters: Declared,
-    /// Route configurations that the document declares.
-    pub(crate) route_configurations: Declared,
+    /// Names that the document declares.
+    pub(crate) declarations: Declarations,
 }
 
 impl<'a> Reader<'a> {
@@ -49,8 +47,7 @@ impl<'a> Reader<'a> {
             faults: 0,
             warnings: 0,
             comparisons: 0,
-            clusters: Declared::default(),
-            route_configurations: Declared::default(),
+            declarations: Declarations::default(),
         }
     }
 
@@ -240,6 +237,8 @@ impl<'a> Reader<'a> {
         let mut meant = None;
         let help = if let Some(what) = unsupported::explain(&entry.key) {
             format!("not implemented: {what}")
+        } else if let Some(instead) = unsupported::instead(&entry.key) {
+            instead.to_owned()
         } else if entry.key == "<<" {
             "merge keys are not supported; use an alias for a whole value".to_owned()
         } else if let Some(near) = self.called_here(&entry.key, shape) {

@@ -4,9 +4,11 @@
 
 mod headers;
 mod hosts;
+mod names;
 
 pub(crate) use headers::*;
 pub(crate) use hosts::*;
+pub(crate) use names::*;
 
 use crate::model::{Fraction, Name, Pattern, defaults};
 use ipnet::IpNet;

@@ -14,11 +14,12 @@ mod listener;
 mod proxy_protocol;
 mod route;
 mod target;
+mod tls;
 
 pub(crate) use access_log::{ACCESS_LOG, ACCESS_LOG_FORMAT, ACCESS_LOGS};
 pub(crate) use action::{DIRECT_RESPONSE, FORWARD, MIRROR, REDIRECT, REGEX_REWRITE, SESSION_COOKIE};
-pub(crate) use chain::{DOWNSTREAM_TLS, FILTER_CHAIN, FILTER_CHAIN_MATCH, MODES, TCP};
-pub(crate) use cluster::{CLUSTER, ENDPOINT, POOL, UPSTREAM_TLS};
+pub(crate) use chain::{FILTER_CHAIN, FILTER_CHAIN_MATCH, MODES, TCP};
+pub(crate) use cluster::{CLUSTER, ENDPOINT, POOL};
 pub(crate) use cors::{CORS, ORIGIN};
 pub(crate) use discovery::{DISCOVERY, DISCOVERY_TYPES, DNS_NAME};
 pub(crate) use edge::{
@@ -36,8 +37,9 @@ pub(crate) use route::{
     VIRTUAL_HOST,
 };
 pub(crate) use target::{TARGET, TARGETS, TARGETS_WEIGHTED, WEIGHTED_CLUSTER};
+pub(crate) use tls::{CERTIFICATE, CLIENT_VALIDATION, DOWNSTREAM_TLS, PEER, TLS_VERSIONS, UPSTREAM_TLS};
 
-use super::shape::{Kind, Shape, defaulted, optional, required};
+use super::shape::{Kind, Shape, defaulted, optional};
 
 /// The largest number of a 32-bit field.
 pub(crate) const U32: u64 = u32::MAX as u64;
@@ -186,15 +188,6 @@ pub(crate) static HTTP2: Shape = Shape::new(
             "20s",
             "A connection whose PING is not answered within this is closed.",
         ),
-    ],
-);
-
-pub(crate) static CERTIFICATE: Shape = Shape::new(
-    "certificate",
-    "A certificate chain and its private key, both PEM.",
-    &[
-        required("certificate_file", Kind::File, "The chain, leaf first."),
-        required("private_key_file", Kind::File, "The key: PKCS#8, PKCS#1 or SEC1."),
     ],
 );
 

@@ -1,7 +1,7 @@
 //! Where requests and connections go: a cluster, or clusters with their shares.
 
 use super::Unique;
-use super::reader::{Fields, Reader};
+use super::reader::{Fields, Part, Reader};
 use super::shapes::WEIGHTED_CLUSTER;
 use super::tree::Node;
 use crate::model::{Name, WeightedCluster};
@@ -21,7 +21,7 @@ pub(super) fn targets(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Weigh
 /// A reference to a cluster that the document declares.
 pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node) -> Option<Name> {
     let name = reader.name(node)?;
-    reader.refer_to_cluster(&name, node.span);
+    reader.refer(Part::Cluster, &name, node.span);
     Some(name)
 }
 

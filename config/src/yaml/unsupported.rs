@@ -70,7 +70,21 @@ pub(crate) fn meant(name: &str) -> Option<&'static str> {
         "require_tls" => "https_redirect",
         "strict_transport_security" => "hsts",
         "use_original_dst" => "interception",
+        "sni" => "server_name",
+        "match_typed_subject_alt_names" | "subject_alt_names" | "san" => "peers",
         _ => return None,
     };
     Some(field)
+}
+
+/// What is written in place of a field of another version or proxy, where one name does not say it.
+pub(crate) fn instead(name: &str) -> Option<&'static str> {
+    let instead = match name {
+        "client_ca_file" | "ca_certificate_file" => "write `client: {ca_file: FILE}`",
+        "require_client_certificate" => "write `client: {certificate: required}` or `optional`",
+        "tls_minimum_protocol_version" => "write `minimum_version`",
+        "tls_maximum_protocol_version" => "write `maximum_version`",
+        _ => return None,
+    };
+    Some(instead)
 }

@@ -11,12 +11,13 @@ mod emit;
 mod http;
 mod proxy_protocol;
 mod route;
+mod tls;
 
 use super::route::domain_text;
 use super::scalar::{DURATION_UNITS, SIZE_UNITS};
 use crate::model::{
-    CertificateSource, Cluster, ConnectionRate, Discovery, Endpoint, Http2Options, Interception, Listener,
-    LoadBalancing, MeshConfig, Roots, TcpKeepalive, UpstreamProtocol, UpstreamTls, WeightedCluster, defaults,
+    Cluster, ConnectionRate, Discovery, Endpoint, Http2Options, Interception, Listener, LoadBalancing,
+    MeshConfig, TcpKeepalive, UpstreamProtocol, WeightedCluster, defaults,
 };
 use emit::{Map, Out, list, text};
 use std::path::Path;
@@ -196,7 +197,7 @@ fn cluster(cluster: &Cluster) -> Out {
     }
     map.put("protocol", word(protocol));
     if let Some(tls) = &cluster.tls {
-        map.put("tls", upstream_tls(tls));
+        map.put("tls", tls::upstream(tls));
     }
     map.put(
         "proxy_protocol",
@@ -247,31 +248,6 @@ fn put_targets(map: &mut Map, clusters: &[WeightedCluster]) {
             map.put("weighted_clusters", list(clusters));
         }
     }
-}
-
-fn certificate(source: &CertificateSource) -> Out {
-    let files = match source {
-        CertificateSource::Files(files) => files,
-        CertificateSource::Identity(name) => return Map::default().with("identity", text(name)).into(),
-    };
-    Map::default()
-        .with("certificate_file", path(&files.certificate_file))
-        .with("private_key_file", path(&files.private_key_file))
-        .into()
-}
-
-fn upstream_tls(tls: &UpstreamTls) -> Map {
-    let mut map = Map::default();
-    if let Roots::File(file) = &tls.validation.roots {
-        map.put("ca_file", path(file));
-    }
-    if let Some(name) = &tls.server_name {
-        map.put("server_name", text(name));
-    }
-    if let Some(files) = &tls.certificate {
-        map.put("certificate", certificate(files));
-    }
-    map
 }
 
 fn pool(cluster: &Cluster) -> Map {

@@ -1,6 +1,6 @@
 //! Names that the document declares, for references to them.
 
-use super::{Reader, scalar_of};
+use super::{Fields, Reader, scalar_of};
 use crate::diagnostic::Span;
 use crate::model::Name;
 use crate::yaml::tree::{Node, Value};
@@ -9,11 +9,11 @@ use std::rc::Rc;
 
 /// Declared names of one kind, and whether something refers to them.
 #[derive(Default)]
-pub(crate) struct Declared(pub(crate) BTreeMap<String, bool>);
+struct Declared(BTreeMap<String, bool>);
 
 impl Declared {
     /// Names that the items of a top-level list give themselves, read before anything else so that order is free.
-    pub(crate) fn collect(root: &Node, list: &str) -> Declared {
+    fn collect(root: &Node, list: &str) -> Declared {
         let mut names = BTreeMap::new();
         let entries = |node: &Node, key: &str| match &node.value {
             Value::Map(entries) => entries
@@ -40,30 +40,82 @@ impl Declared {
     }
 }
 
+/// Parts that policy refers to by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Cluster,
+    RouteConfiguration,
+    Identity,
+    TrustBundle,
+}
+
+impl Part {
+    const ALL: [Part; 4] = [
+        Part::Cluster,
+        Part::RouteConfiguration,
+        Part::Identity,
+        Part::TrustBundle,
+    ];
+
+    /// What messages call it.
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Part::Cluster => "cluster",
+            Part::RouteConfiguration => "route configuration",
+            Part::Identity => "identity",
+            Part::TrustBundle => "trust bundle",
+        }
+    }
+
+    /// The top-level list that declares it.
+    pub(crate) fn list(self) -> &'static str {
+        match self {
+            Part::Cluster => "clusters",
+            Part::RouteConfiguration => "route_configurations",
+            Part::Identity => "identities",
+            Part::TrustBundle => "trust_bundles",
+        }
+    }
+}
+
+/// The declared names of every kind of part.
+#[derive(Default)]
+pub(crate) struct Declarations([Declared; Part::ALL.len()]);
+
+impl Declarations {
+    pub(crate) fn collect(root: &Node) -> Declarations {
+        Declarations(Part::ALL.map(|part| Declared::collect(root, part.list())))
+    }
+
+    fn of(&mut self, part: Part) -> &mut Declared {
+        &mut self.0[part as usize]
+    }
+
+    /// It is declared, and nothing refers to it.
+    pub(crate) fn is_unused(&self, part: Part, name: &Name) -> bool {
+        self.0[part as usize].0.get(name.as_str()) == Some(&false)
+    }
+}
+
 impl Reader<'_> {
-    /// Notes a reference to a cluster; a fault if there is none of that name.
-    pub(crate) fn refer_to_cluster(&mut self, name: &Name, span: Span) {
-        if !self.clusters.refer(name.as_str()) {
-            let declared = std::mem::take(&mut self.clusters);
-            self.dangling("cluster", name, span, &declared);
-            self.clusters = declared;
+    /// Notes a reference to a part; a fault if there is none of that name.
+    pub(crate) fn refer(&mut self, part: Part, name: &Name, span: Span) {
+        if self.declarations.of(part).refer(name.as_str()) {
+            return;
         }
-    }
-
-    /// Notes a reference to a route configuration; a fault if there is none of that name.
-    pub(crate) fn refer_to_route_configuration(&mut self, name: &Name, span: Span) {
-        if !self.route_configurations.refer(name.as_str()) {
-            let declared = std::mem::take(&mut self.route_configurations);
-            self.dangling("route configuration", name, span, &declared);
-            self.route_configurations = declared;
-        }
-    }
-
-    fn dangling(&mut self, what: &str, name: &Name, span: Span, declared: &Declared) {
-        let message = format!("no {what} is named `{name}`");
+        let declared = std::mem::take(self.declarations.of(part));
+        let message = format!("no {} is named `{name}`", part.what());
         match self.nearest(name.as_str(), declared.0.keys().map(String::as_str)) {
             Some(near) => self.fault_with_help(span, message, format!("did you mean `{near}`?")),
             None => self.fault(span, message),
         }
+        *self.declarations.of(part) = declared;
+    }
+
+    /// A field that names a part.
+    pub(crate) fn reference(&mut self, fields: &Fields<'_>, field: &str, part: Part) -> Option<Name> {
+        let name = fields.name(self, field)?;
+        self.refer(part, &name, fields.span_of(field));
+        Some(name)
     }
 }

@@ -1,7 +1,7 @@
 //! Filter chains: what they match, how TLS is terminated, where bytes go.
 
-use super::{ACCESS_LOGS, CERTIFICATE, HTTP, TARGET, TARGETS, TARGETS_WEIGHTED};
-use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
+use super::{ACCESS_LOGS, DOWNSTREAM_TLS, HTTP, TARGET, TARGETS, TARGETS_WEIGHTED};
+use crate::yaml::shape::{Kind, Shape, defaulted, optional};
 
 /// The modes of a filter chain.
 pub(crate) const MODES: [&str; 3] = ["http", "tcp", "auto"];
@@ -79,35 +79,6 @@ pub(crate) static FILTER_CHAIN_MATCH: Shape = Shape::new(
             "transport",
             Kind::Choice(&["raw", "tls"]),
             "What the first bytes say.",
-        ),
-    ],
-);
-
-pub(crate) static DOWNSTREAM_TLS: Shape = Shape::new(
-    "downstream tls",
-    "TLS termination from files.",
-    &[
-        required(
-            "certificates",
-            Kind::FilledList(&Kind::Object(&CERTIFICATE)),
-            "The server name picks one; the first is the default.",
-        ),
-        optional(
-            "application_protocols",
-            Kind::List(&Kind::Text("h2")),
-            "ALPN names offered, in order of preference; where only HTTP is spoken, `h2` and `http/1.1` alone. If not \
-             given: [h2, http/1.1], and none without `http`.",
-        ),
-        optional(
-            "client_ca_file",
-            Kind::File,
-            "A client certificate that chains to a root in this file is required; not asked for if not given.",
-        ),
-        defaulted(
-            "handshake_timeout",
-            Kind::Duration { zero: false },
-            "10s",
-            "From accept to the handshake's end.",
         ),
     ],
 );

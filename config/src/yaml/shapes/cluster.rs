@@ -1,8 +1,8 @@
 //! Clusters and their endpoints.
 
 use super::{
-    CERTIFICATE, DISCOVERY, HEADERS_BYTES, HEADERS_COUNT, HTTP2, TCP_KEEPALIVE_OR_OFF, U32,
-    UPSTREAM_PROXY_PROTOCOL_KIND,
+    DISCOVERY, HEADERS_BYTES, HEADERS_COUNT, HTTP2, TCP_KEEPALIVE_OR_OFF, U32, UPSTREAM_PROXY_PROTOCOL_KIND,
+    UPSTREAM_TLS,
 };
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
@@ -84,28 +84,6 @@ pub(crate) static ENDPOINT: Shape = Shape::new(
             "metadata",
             Kind::Map(&Kind::Text("a text")),
             "Free key-value pairs.",
-        ),
-    ],
-);
-
-pub(crate) static UPSTREAM_TLS: Shape = Shape::new(
-    "upstream tls",
-    "TLS to endpoints, from files.",
-    &[
-        required(
-            "ca_file",
-            Kind::File,
-            "Roots (PEM) that the server's certificate must chain to.",
-        ),
-        required(
-            "server_name",
-            Kind::Text("a DNS name or an IP address"),
-            "The server name (SNI), which the certificate must hold.",
-        ),
-        optional(
-            "certificate",
-            Kind::Object(&CERTIFICATE),
-            "Our certificate, if the server asks.",
         ),
     ],
 );

@@ -11,6 +11,7 @@ mod header_edits;
 mod http;
 mod listeners;
 mod routes;
+mod tls;
 
 /// Checks a table of (marked fragment, messages) in the document that `around` makes of each.
 fn check(around: impl Fn(&str) -> String, table: &[(&str, &[&str])]) {

@@ -4,6 +4,7 @@ mod clusters;
 mod edge;
 mod listeners;
 mod routes;
+mod tls;
 
 use super::{valid, with_http};
 use crate::model::{AccessLogFormat, AccessLogSink, HttpOptions, ProxyHeader, defaults};

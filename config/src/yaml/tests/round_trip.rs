@@ -2,6 +2,7 @@
 
 mod edge;
 mod routes;
+mod tls;
 
 use super::valid;
 use crate::to_yaml;
@@ -231,12 +232,6 @@ fn cluster(name: &'static str) -> BoxedStrategy<String> {
         maybe("connection_age_max", duration_or_off()),
     )
         .prop_map(|(a, b)| format!("{{{a}{b}}}"));
-    let tls = prop_oneof![
-        Just("{ca_file: /ca, server_name: a.example}".to_owned()),
-        text().prop_filter("a file name", |name| !name.is_empty() && !name.contains('\0')).prop_map(|name| {
-            format!("{{ca_file: /ca, server_name: '::1', certificate: {{certificate_file: {}, private_key_file: k}}}}", quoted(&name))
-        }),
-    ];
     let fields = (
         prop_oneof![maybe("endpoints", endpoint), maybe("discovery", discovery())],
         maybe("proxy_protocol", spoken),
@@ -253,7 +248,7 @@ fn cluster(name: &'static str) -> BoxedStrategy<String> {
             "tcp_keepalive",
             prop_oneof![Just("off".to_owned()), Just("{time: 7s}".to_owned())],
         ),
-        maybe("tls", tls),
+        maybe("tls", tls::upstream()),
     );
     fields
         .prop_map(move |(a, b, c, d, e, f, g, h, i, j)| {
@@ -281,8 +276,7 @@ fn chain() -> BoxedStrategy<String> {
         maybe("destination_port", Just("81".to_owned())),
     )
         .prop_map(|(a, b, c)| format!("{{{a}{b}{c}}}"));
-    let tls = Just("{certificates: [{certificate_file: c, private_key_file: k}]}".to_owned());
-    (maybe("match", matches), maybe("tls", tls), spoken)
+    (maybe("match", matches), maybe("tls", tls::downstream()), spoken)
         .prop_map(|(a, b, c)| format!("{{{a}{b}{c}}}"))
         .boxed()
 }

@@ -288,3 +288,47 @@ fn connections_that_would_come_back() {
         }
     }
 }
+
+#[test]
+fn tls_that_is_not_what_it_looks() {
+    let alone = [
+        "nothing uses the cluster `a` | forward to it, or remove it",
+        "nothing uses the cluster `backend` | forward to it, or remove it",
+    ];
+    let permissive = "`mode: permissive` has no effect: this filter chain takes only TLS connections | remove \
+                      `transport: tls`, `server_names` and `application_protocols` from its `match`, or the mode";
+    let anybody = "whoever has a certificate of a public authority is let in | say who is meant by `peers`, or believe an \
+                   authority of your own by `ca_file`";
+    let rows = [
+        ("«match»: {transport: tls}", "mode: permissive", Some(permissive)),
+        (
+            "«match»: {server_names: [a.example]}",
+            "mode: permissive",
+            Some(permissive),
+        ),
+        ("match: {destination_port: 7}", "mode: permissive", None),
+        ("match: {transport: tls}", "mode: strict", None),
+        ("match: {}", "client: {roots: «system»}", Some(anybody)),
+        (
+            "match: {}",
+            "client: {roots: system, peers: [{dns: a.example}]}",
+            None,
+        ),
+        ("match: {}", "client: {ca_file: c}", None),
+    ];
+    for (matches, tls, warning) in rows {
+        let messages: Vec<&str> = alone.into_iter().chain(warning).collect();
+        let around = |_: &str| {
+            with_chain(&format!(
+                "{{{matches}, tls: {{{tls}, certificates: [{{certificate_file: c, private_key_file: k}}]}}, http: \
+                 {{route_configuration: r}}}}"
+            ))
+            .replace("{name: a}", "«{»name: a}")
+            .replace("{name: backend}", "«{»name: backend}")
+        };
+        let mut sorted = messages.clone();
+        // Marks are taken in the order of the document: the chain stands before the clusters.
+        sorted.rotate_left(2.min(messages.len()) % messages.len().max(1));
+        check(around, &[("", &sorted)]);
+    }
+}

@@ -1,10 +1,8 @@
 //! Filter chains as YAML.
 
 use super::emit::{Map, Out, list, text};
-use super::{certificate, duration, duration_or_off, http, number, path, put_targets, word};
-use crate::model::{
-    ChainMode, DownstreamTls, FilterChain, FilterChainMatch, Roots, ServerNameMatch, TcpProxy, Transport,
-};
+use super::{duration, duration_or_off, http, number, put_targets, tls, word};
+use crate::model::{ChainMode, FilterChain, FilterChainMatch, ServerNameMatch, TcpProxy, Transport};
 
 pub(super) fn filter_chain(chain: &FilterChain) -> Out {
     let mut map = Map::default().with("name", text(&chain.name));
@@ -13,7 +11,7 @@ pub(super) fn filter_chain(chain: &FilterChain) -> Out {
         map.put("match", matches);
     }
     if let Some(tls) = &chain.tls {
-        map.put("tls", downstream_tls(tls));
+        map.put("tls", tls::downstream(tls));
     }
     let mode = match &chain.mode {
         ChainMode::Http(_) => "http",
@@ -79,17 +77,4 @@ fn chain_match(matches: &FilterChainMatch) -> Map {
         None => {}
     }
     map
-}
-
-fn downstream_tls(tls: &DownstreamTls) -> Map {
-    let mut map = Map::default()
-        .with("certificates", list(tls.certificates.iter().map(certificate)))
-        .with(
-            "application_protocols",
-            list(tls.application_protocols.iter().map(text)),
-        );
-    if let Some(Roots::File(file)) = tls.client.as_ref().map(|client| &client.validation.roots) {
-        map.put("client_ca_file", path(file));
-    }
-    map.with("handshake_timeout", duration(tls.handshake_timeout))
 }

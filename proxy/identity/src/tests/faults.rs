@@ -115,7 +115,7 @@ fn roots_must_be_there() {
     authority.write("ca.pem", "# none yet\n");
     let message = upstream(&tls, &[]).unwrap_err().to_string();
     assert!(message.contains("ca.pem holds no root certificate"), "{message}");
-    let require = format!(", client_ca_file: {}", authority.path("ca.pem").display());
+    let require = format!(", client: {{ca_file: {}}}", authority.path("ca.pem").display());
     let message = downstream(&authority.downstream(&["server"], &require))
         .unwrap_err()
         .to_string();
@@ -185,7 +185,7 @@ fn dates_and_permissions_are_warnings() {
 #[test]
 fn the_files_to_watch_are_those_that_are_read() {
     let authority = authority();
-    let require = format!(", client_ca_file: {}", authority.path("ca.pem").display());
+    let require = format!(", client: {{ca_file: {}}}", authority.path("ca.pem").display());
     let tls = authority.downstream(&["server", "other"], &require);
     let files = files_of_downstream(&tls);
     let expected = ["server.pem", "server.key", "other.pem", "other.key", "ca.pem"];

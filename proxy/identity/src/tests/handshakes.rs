@@ -143,7 +143,7 @@ fn a_client_certificate_is_required_where_the_model_says_so() {
     ours.issue("server", &["server.example"]);
     ours.issue("client", &["client.example"]);
     foreign.issue("client", &["client.example"]);
-    let require = format!(", client_ca_file: {}", ours.path("ca.pem").display());
+    let require = format!(", client: {{ca_file: {}}}", ours.path("ca.pem").display());
     let config = downstream(&ours.downstream(&["server"], &require)).unwrap();
 
     let with_ours = upstream(&ours.upstream("server.example", Some("client")), &[]).unwrap();

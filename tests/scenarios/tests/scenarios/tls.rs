@@ -123,7 +123,7 @@ async fn a_client_certificate_is_required_where_it_is_configured() {
     let (authority, strangers) = (Authority::new("root"), Authority::new("strangers"));
     let server = authority.issue("server", &["a.example"]);
     let tls = format!(
-        "{}, client_ca_file: {}",
+        "{}, client: {{ca_file: {}}}",
         certificates(&[&server]),
         authority.root().display()
     );

@@ -1,4 +1,4 @@
-//! Filter chains: their modes and matches, TCP, TLS.
+//! Filter chains: their modes and matches, TCP.
 
 use super::super::with_chain;
 use super::check;
@@ -276,35 +276,4 @@ fn chains_that_match_alike() {
         "{match: {destination_prefixes: [10.0.0.0/8]}, RAW}\n  - {match: {destination_prefixes: [10.0.0.0/9]}, RAW}\n  \
          - {RAW}\n  - {match: {destination_prefixes: [10.0.0.0/8], server_names: [a]}, tcp: {cluster: a}}",
     ));
-}
-
-#[test]
-fn downstream_tls() {
-    check(
-        |tls| with_chain(&format!("{{tls: {tls}, http: {{route_configuration: r}}}}")),
-        &[
-            ("«{»}", &["missing field `certificates` in downstream tls"]),
-            ("{certificates: «[»]}", &["this list may not be empty"]),
-            (
-                "{certificates: [«{»certificate_file: c}]}",
-                &["missing field `private_key_file` in certificate"],
-            ),
-            (
-                "{certificates: [{certificate_file: «''», private_key_file: k}]}",
-                &["expected a file name"],
-            ),
-            (
-                "{certificates: [{certificate_file: c, private_key_file: k}], application_protocols: [«http/2»]}",
-                &["expected `h2` or `http/1.1`, found `http/2`"],
-            ),
-            (
-                "{certificates: [{certificate_file: c, private_key_file: k}], application_protocols: [h2, «h2»]}",
-                &["a second protocol `h2` | the first stands at 6:96"],
-            ),
-            (
-                "{certificates: [{certificate_file: c, private_key_file: k}], handshake_timeout: «off»}",
-                &["expected a duration, found `off` | such as `15s`, `250ms`, `5m`"],
-            ),
-        ],
-    );
 }

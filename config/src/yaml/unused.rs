@@ -1,0 +1,38 @@
+//! Warns of parts that nothing refers to.
+
+use super::place;
+use super::reader::{Part, Reader};
+use crate::model::{MeshConfig, Name, Origin};
+
+pub(super) fn warn(reader: &mut Reader<'_>, config: &MeshConfig) {
+    let routes = config.route_configurations.iter();
+    warn_of(
+        reader,
+        Part::RouteConfiguration,
+        routes.map(|part| (&part.name, &part.origin)),
+    );
+    let clusters = config.clusters.iter();
+    warn_of(
+        reader,
+        Part::Cluster,
+        clusters.map(|part| (&part.name, &part.origin)),
+    );
+}
+
+fn warn_of<'a>(reader: &mut Reader<'_>, part: Part, declared: impl Iterator<Item = (&'a Name, &'a Origin)>) {
+    let what = part.what();
+    let (who, help) = match part {
+        Part::RouteConfiguration => (
+            "no filter chain uses",
+            "name it in a filter chain's `http`, or remove it",
+        ),
+        Part::Cluster => ("nothing uses", "forward to it, or remove it"),
+        Part::Identity => ("nothing uses", "name it in a `tls`, or remove it"),
+        Part::TrustBundle => ("nothing uses", "name it in a `tls`, or remove it"),
+    };
+    for (name, origin) in declared {
+        if reader.declarations.is_unused(part, name) {
+            reader.warn(place(origin), format!("{who} the {what} `{name}`"), help);
+        }
+    }
+}
