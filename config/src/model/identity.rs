@@ -1,6 +1,9 @@
 //! Identities, trust bundles and revocation: who this proxy is, whom it believes, and whom no more.
 
-use super::{CertificateFiles, Name, Origin, Roots, SpiffeId, SpiffeMatch, TrustDomain, model};
+use super::{
+    CertificateFiles, Name, Origin, PeerValidation, PostQuantum, Roots, SpiffeId, SpiffeMatch, TlsVersions, TrustDomain,
+    UpstreamTls, model,
+};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -73,6 +76,47 @@ model! {
         copy validity: Duration,
         /// The kind of key that is made.
         copy key: KeyKind,
+    }
+}
+
+impl Authority {
+    /// The host of its URL: a name, or an address without brackets.
+    pub fn host(&self) -> &str {
+        let (host, _) = self.host_and_port();
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The port of its URL; 443 if it has none.
+    pub fn port(&self) -> u16 {
+        const HTTPS: u16 = 443;
+        let (_, port) = self.host_and_port();
+        port.and_then(|port| port.parse().ok()).unwrap_or(HTTPS)
+    }
+
+    /// The TLS of connections to it.
+    pub fn tls(&self) -> UpstreamTls {
+        let name = self.server_name.as_deref().unwrap_or(self.host());
+        UpstreamTls {
+            validation: PeerValidation {
+                roots: self.roots.clone(),
+                peers: Vec::new(),
+            },
+            server_name: Some(name.to_owned()),
+            certificate: None,
+            versions: TlsVersions::From12,
+            post_quantum: PostQuantum::Preferred,
+            session_resumption: false,
+        }
+    }
+
+    fn host_and_port(&self) -> (&str, Option<&str>) {
+        let rest = self.url.trim_start_matches("https://");
+        let authority = rest.split('/').next().unwrap_or_default();
+        match authority.rsplit_once(':') {
+            // The colons within brackets are the address's own.
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (authority, None),
+        }
     }
 }
 
@@ -180,6 +224,29 @@ impl fmt::Debug for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_authority_is_reached_by_its_url() {
+        for (url, host, port) in [
+            ("https://ca.example:15012", "ca.example", 15012),
+            ("https://ca.example", "ca.example", 443),
+            ("https://192.0.2.1:1/", "192.0.2.1", 1),
+            ("https://[2001:db8::1]:15012", "2001:db8::1", 15012),
+            ("https://[2001:db8::1]", "2001:db8::1", 443),
+        ] {
+            let authority = Authority {
+                url: url.to_owned(),
+                roots: Roots::System,
+                server_name: None,
+                token_file: None,
+                spiffe_id: "spiffe://a/b".parse().unwrap(),
+                validity: Duration::from_secs(1),
+                key: KeyKind::EcdsaP256,
+            };
+            assert_eq!((authority.host(), authority.port()), (host, port));
+            assert_eq!(authority.tls().server_name().as_deref(), Some(host));
+        }
+    }
 
     #[test]
     fn a_secret_does_not_show() {

@@ -15,6 +15,7 @@ mod files;
 pub mod jwt;
 mod provider;
 pub mod renewal;
+mod signing_request;
 mod upstream;
 mod warning;
 
@@ -22,6 +23,7 @@ pub use downstream::downstream;
 pub use error::IdentityError;
 pub use files::{FileStamp, files_of_downstream, files_of_upstream};
 pub use provider::provider;
+pub use signing_request::{SigningRequest, SigningRequestError};
 pub use upstream::{UpstreamIdentity, upstream};
 pub use warning::{IdentityWarning, warnings_of_downstream, warnings_of_upstream};
 

@@ -8,7 +8,7 @@ pub(crate) mod labelled;
 
 use prometheus::proto::{self, LabelPair, Metric, MetricType};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A count that only grows, with a single writer: two threads that add at once lose additions.
 #[derive(Debug, Default)]
@@ -98,6 +98,42 @@ impl SharedGauge {
     /// The value.
     pub fn value(&self) -> i64 {
         self.0.load(Relaxed)
+    }
+}
+
+/// A moment that is waited for, shown as the seconds that are left when it is read: negative once it has passed, and
+/// nothing while there is none. Any thread may replace it.
+#[derive(Debug)]
+pub struct Countdown(AtomicI64);
+
+impl Countdown {
+    /// No moment is waited for.
+    const NONE: i64 = i64::MIN;
+
+    /// Replaces the moment.
+    pub fn set(&self, moment: Option<SystemTime>) {
+        let seconds = moment.map(seconds_since_1970);
+        self.0.store(seconds.unwrap_or(Countdown::NONE), Relaxed);
+    }
+
+    /// What is left at `now`, in seconds; none while no moment is waited for.
+    pub fn left(&self, now: SystemTime) -> Option<i64> {
+        let moment = self.0.load(Relaxed);
+        (moment != Countdown::NONE).then(|| moment.saturating_sub(seconds_since_1970(now)))
+    }
+}
+
+impl Default for Countdown {
+    fn default() -> Countdown {
+        Countdown(AtomicI64::new(Countdown::NONE))
+    }
+}
+
+fn seconds_since_1970(time: SystemTime) -> i64 {
+    let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => seconds(since),
+        Err(before) => -seconds(before.duration()),
     }
 }
 
@@ -269,6 +305,22 @@ impl Series for SharedGauge {
     }
 }
 
+impl Series for Countdown {
+    const KIND: MetricType = MetricType::GAUGE;
+
+    fn new(_: &'static [&'static str]) -> Countdown {
+        Countdown::default()
+    }
+
+    /// The nearest one, if several are told apart by nothing.
+    fn samples(cells: &[&Countdown], labels: &[LabelPair], out: &mut Vec<Metric>) {
+        let now = SystemTime::now();
+        if let Some(left) = cells.iter().filter_map(|cell| cell.left(now)).min() {
+            out.push(gauge_metric(left, labels.to_vec()));
+        }
+    }
+}
+
 impl Series for Histogram {
     const KIND: MetricType = MetricType::HISTOGRAM;
 
@@ -315,6 +367,22 @@ mod tests {
         let mut out = Vec::new();
         Gauge::samples(&[&began, &ended], &[], &mut out);
         assert_eq!((ended.value(), out[0].get_gauge().get_value()), (-1, 0.0));
+    }
+
+    #[test]
+    fn a_countdown_goes_below_zero_and_is_absent_without_a_moment() {
+        let (countdown, now) = (Countdown::default(), UNIX_EPOCH + Duration::from_secs(1_000));
+        let mut out = Vec::new();
+        Countdown::samples(&[&countdown], &[], &mut out);
+        assert!(out.is_empty());
+        for (moment, left) in [(1_500, 500), (1_000, 0), (400, -600)] {
+            countdown.set(Some(UNIX_EPOCH + Duration::from_secs(moment)));
+            assert_eq!(countdown.left(now), Some(left));
+        }
+        Countdown::samples(&[&countdown], &[], &mut out);
+        assert!(out[0].get_gauge().get_value() < -600.0);
+        countdown.set(None);
+        assert_eq!(countdown.left(now), None);
     }
 
     #[test]

@@ -4,12 +4,12 @@
 //! aligned to two cache lines, so that no two workers write to one.
 
 use crate::cell::labelled::{CounterBy, FlagCounters, RefusalCounters};
-use crate::cell::{Counter, Gauge, Histogram, Series, SharedCounter, SharedGauge};
+use crate::cell::{Countdown, Counter, Gauge, Histogram, Series, SharedCounter, SharedGauge};
 use crate::flags::ResponseFlags;
 use crate::labels::{
     CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
-    DestinationRefusal, Detected, EdgeAnswerKind, HttpProtocol, MirrorDrop, NotCompressed, ResolutionOutcome,
-    RetryReason, SessionCookieUse, SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd, UpgradeOutcome,
+    DestinationRefusal, Detected, EdgeAnswerKind, HttpProtocol, MirrorDrop, NotCompressed, RenewalResult, ResolutionOutcome,
+    RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd, UpgradeOutcome,
     UpgradeProtocol, UpstreamClose,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
@@ -237,6 +237,36 @@ cells! {
         answers_expired: SharedCounter = "outrigger_cluster_dns_answers_expired_total",
     }
 
+    /// What is counted for a certificate with its key: an identity by its name, or one in files by the certificate's. One
+    /// task writes at a time.
+    pub struct CertificateCells ["name"] {
+        /// Seconds until the certificate that is shown expires; negative once it has.
+        seconds_to_expiry: Countdown = "outrigger_certificate_seconds_to_expiry",
+        /// Attempts to have it anew, by what came of them; for files, changes of theirs.
+        renewals: CounterBy<RenewalResult, { RenewalResult::COUNT }> = "outrigger_certificate_renewals_total",
+        /// Attempts to have it anew that failed, by reason.
+        renewal_failures: CounterBy<SourceFailure, { SourceFailure::COUNT }> =
+            "outrigger_certificate_renewal_failures_total",
+    }
+
+    /// What is counted for a trust bundle by its name, or for authorities in a file by that. One task writes at a time.
+    pub struct TrustBundleCells ["name"] {
+        /// Seconds until the first of its authorities expires; negative once it has.
+        seconds_to_expiry: Countdown = "outrigger_trust_bundle_seconds_to_expiry",
+        /// Changes of its source that could not be put in force, by reason; the one before stayed.
+        failures: CounterBy<SourceFailure, { SourceFailure::COUNT }> = "outrigger_trust_bundle_failures_total",
+    }
+
+    /// What is counted for a certificate revocation list by its file, or `inline`, or the identity that it came with. One
+    /// task writes at a time.
+    pub struct RevocationListCells ["name"] {
+        /// Seconds until its next update is due; negative once it is overdue.
+        seconds_to_next_update: Countdown = "outrigger_revocation_list_seconds_to_next_update",
+        /// Changes of its source that could not be put in force, by reason; the one before stayed.
+        failures: CounterBy<SourceFailure, { SourceFailure::COUNT }> =
+            "outrigger_revocation_list_failures_total",
+    }
+
     /// What is counted for the process as a whole; any thread may write, but for what is counted by a label, which the
     /// control loop writes.
     pub struct ProcessMetrics [] {
@@ -248,6 +278,8 @@ cells! {
         configuration_generation: SharedGauge = "outrigger_configuration_generation",
         /// When a configuration was last put in force, in seconds since 1970.
         configuration_last_success: SharedGauge = "outrigger_configuration_last_success_timestamp_seconds",
+        /// How often certificates, authorities or revocation lists changed while the process runs.
+        material_generation: SharedGauge = "outrigger_identity_material_generation",
         /// Upgrades in place, by what became of them.
         upgrades_in_place: CounterBy<UpgradeOutcome, { UpgradeOutcome::COUNT }> =
             "outrigger_upgrades_in_place_total",

@@ -20,14 +20,20 @@ pub use access_log::{
     Sink,
 };
 pub use cell::labelled::{CounterBy, FlagCounters, Label, RefusalCounters};
-pub use cell::{Counter, Gauge, Histogram, SharedCounter, SharedGauge};
-pub use cells::{ClusterCells, DiscoveryCells, ListenerCells, ProcessMetrics, RouteCells};
+pub use cell::{Countdown, Counter, Gauge, Histogram, SharedCounter, SharedGauge};
+pub use cells::{
+    CertificateCells, ClusterCells, DiscoveryCells, ListenerCells, ProcessMetrics, RevocationListCells, RouteCells,
+    TrustBundleCells,
+};
 pub use flags::ResponseFlags;
 pub use labels::{
     CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
-    DestinationRefusal, Detected, EdgeAnswerKind, HttpProtocol, MirrorDrop, NotCompressed, ResolutionOutcome,
-    RetryReason, SessionCookieUse, SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd, UpgradeOutcome,
+    DestinationRefusal, Detected, EdgeAnswerKind, HttpProtocol, MirrorDrop, NotCompressed, RenewalResult, ResolutionOutcome,
+    RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd, UpgradeOutcome,
     UpgradeProtocol, UpstreamClose,
 };
-pub use metrics::{ClusterMetrics, DiscoveryMetrics, LabelledCells, ListenerMetrics, Metrics, RouteMetrics};
+pub use metrics::{
+    CertificateMetrics, ClusterMetrics, DiscoveryMetrics, LabelledCells, ListenerMetrics, Metrics, RevocationListMetrics,
+    RouteMetrics, TrustBundleMetrics,
+};
 pub use reference::reference;

@@ -5,7 +5,10 @@
 //! compilation of a configuration, never to a request.
 
 use crate::cell::labelled::label_pair;
-use crate::cells::{Cells, ClusterCells, DiscoveryCells, ListenerCells, ProcessMetrics, RouteCells};
+use crate::cells::{
+    Cells, CertificateCells, ClusterCells, DiscoveryCells, ListenerCells, ProcessMetrics, RevocationListCells, RouteCells,
+    TrustBundleCells,
+};
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{LabelPair, MetricFamily};
@@ -29,6 +32,12 @@ pub type RouteMetrics = LabelledCells<RouteCells>;
 pub type ClusterMetrics = LabelledCells<ClusterCells>;
 /// The cells of a cluster's discovery: one set, [`LabelledCells::worker`] 0, for workers do not discover.
 pub type DiscoveryMetrics = LabelledCells<DiscoveryCells>;
+/// A certificate's cells: one set, [`LabelledCells::worker`] 0, as for discovery.
+pub type CertificateMetrics = LabelledCells<CertificateCells>;
+/// A trust bundle's cells: one set.
+pub type TrustBundleMetrics = LabelledCells<TrustBundleCells>;
+/// A revocation list's cells: one set.
+pub type RevocationListMetrics = LabelledCells<RevocationListCells>;
 
 /// The cells of one label set: `C` once for each worker.
 #[derive(Debug)]
@@ -182,6 +191,9 @@ pub struct Metrics {
     routes: Arc<Inventory<RouteCells>>,
     clusters: Arc<Inventory<ClusterCells>>,
     discoveries: Arc<Inventory<DiscoveryCells>>,
+    certificates: Arc<Inventory<CertificateCells>>,
+    trust_bundles: Arc<Inventory<TrustBundleCells>>,
+    revocation_lists: Arc<Inventory<RevocationListCells>>,
     process: Arc<LabelledCells<ProcessMetrics>>,
 }
 
@@ -198,16 +210,22 @@ impl Metrics {
         let routes = Inventory::new(workers, reasons, limit);
         let clusters = Inventory::new(workers, reasons, limit);
         let discoveries = Inventory::new(1, reasons, limit);
+        let certificates = Inventory::new(1, reasons, limit);
+        let trust_bundles = Inventory::new(1, reasons, limit);
+        let revocation_lists = Inventory::new(1, reasons, limit);
         let processes = Inventory::new(1, reasons, 1);
         let process = processes.resolve(&[], || {});
         let process_cells: &ProcessMetrics = process.worker(0);
         process_cells.workers.set(workers as i64);
         process_cells.start_time.set(now_in_seconds());
-        let collectors: [Box<dyn Collector>; 5] = [
+        let collectors: [Box<dyn Collector>; 8] = [
             Box::new(InventoryCollector::new(Arc::clone(&listeners))),
             Box::new(InventoryCollector::new(Arc::clone(&routes))),
             Box::new(InventoryCollector::new(Arc::clone(&clusters))),
             Box::new(InventoryCollector::new(Arc::clone(&discoveries))),
+            Box::new(InventoryCollector::new(Arc::clone(&certificates))),
+            Box::new(InventoryCollector::new(Arc::clone(&trust_bundles))),
+            Box::new(InventoryCollector::new(Arc::clone(&revocation_lists))),
             Box::new(InventoryCollector::new(processes)),
         ];
         for collector in collectors {
@@ -221,6 +239,9 @@ impl Metrics {
             routes,
             clusters,
             discoveries,
+            certificates,
+            trust_bundles,
+            revocation_lists,
             process,
         })
     }
@@ -248,6 +269,24 @@ impl Metrics {
     pub fn discovery(&self, cluster: &str) -> Arc<DiscoveryMetrics> {
         self.discoveries
             .resolve(&[cluster], || self.process().label_sets_overflowed.inc())
+    }
+
+    /// The handle of a certificate.
+    pub fn certificate(&self, name: &str) -> Arc<CertificateMetrics> {
+        self.certificates
+            .resolve(&[name], || self.process().label_sets_overflowed.inc())
+    }
+
+    /// The handle of a trust bundle.
+    pub fn trust_bundle(&self, name: &str) -> Arc<TrustBundleMetrics> {
+        self.trust_bundles
+            .resolve(&[name], || self.process().label_sets_overflowed.inc())
+    }
+
+    /// The handle of a revocation list.
+    pub fn revocation_list(&self, name: &str) -> Arc<RevocationListMetrics> {
+        self.revocation_lists
+            .resolve(&[name], || self.process().label_sets_overflowed.inc())
     }
 
     /// What is counted for the process as a whole.

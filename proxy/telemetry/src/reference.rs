@@ -1,6 +1,9 @@
 //! The reference table of metrics, printed from the families themselves.
 
-use crate::cells::{Cells, ClusterCells, DiscoveryCells, Family, ListenerCells, ProcessMetrics, RouteCells};
+use crate::cells::{
+    Cells, CertificateCells, ClusterCells, DiscoveryCells, Family, ListenerCells, ProcessMetrics, RevocationListCells,
+    RouteCells, TrustBundleCells,
+};
 use prometheus::proto::MetricType;
 
 /// `docs/metrics.md`: every family with its type, labels and help.
@@ -17,6 +20,9 @@ pub fn reference() -> String {
     section::<RouteCells>("Routes", &mut page);
     section::<ClusterCells>("Clusters", &mut page);
     section::<DiscoveryCells>("Discovery", &mut page);
+    section::<CertificateCells>("Certificates", &mut page);
+    section::<TrustBundleCells>("Trust bundles", &mut page);
+    section::<RevocationListCells>("Revocation lists", &mut page);
     section::<ProcessMetrics>("Process", &mut page);
     page
 }
@@ -100,6 +106,9 @@ mod tests {
         check::<RouteCells>();
         check::<ClusterCells>();
         check::<DiscoveryCells>();
+        check::<CertificateCells>();
+        check::<TrustBundleCells>();
+        check::<RevocationListCells>();
         check::<ProcessMetrics>();
     }
 }
