@@ -1,8 +1,8 @@
 //! Identities, trust bundles and revocation: who this proxy is, whom it believes, and whom no more.
 
 use super::{
-    CertificateFiles, Name, Origin, PeerValidation, PostQuantum, Roots, SpiffeId, SpiffeMatch, TlsVersions, TrustDomain,
-    UpstreamTls, model,
+    CertificateFiles, Name, Origin, PeerValidation, PostQuantum, Roots, SpiffeId, SpiffeMatch, TlsVersions,
+    TrustDomain, UpstreamTls, model,
 };
 use std::fmt;
 use std::path::PathBuf;

@@ -8,9 +8,9 @@ use crate::cell::{Countdown, Counter, Gauge, Histogram, Series, SharedCounter, S
 use crate::flags::ResponseFlags;
 use crate::labels::{
     CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
-    DestinationRefusal, Detected, EdgeAnswerKind, HttpProtocol, MirrorDrop, NotCompressed, RenewalResult, ResolutionOutcome,
-    RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd, UpgradeOutcome,
-    UpgradeProtocol, UpstreamClose,
+    DestinationRefusal, Detected, EdgeAnswerKind, HttpProtocol, MirrorDrop, NotCompressed, RenewalResult,
+    ResolutionOutcome, RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure,
+    TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;

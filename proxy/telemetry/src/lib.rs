@@ -22,18 +22,18 @@ pub use access_log::{
 pub use cell::labelled::{CounterBy, FlagCounters, Label, RefusalCounters};
 pub use cell::{Countdown, Counter, Gauge, Histogram, SharedCounter, SharedGauge};
 pub use cells::{
-    CertificateCells, ClusterCells, DiscoveryCells, ListenerCells, ProcessMetrics, RevocationListCells, RouteCells,
-    TrustBundleCells,
+    CertificateCells, ClusterCells, DiscoveryCells, ListenerCells, ProcessMetrics, RevocationListCells,
+    RouteCells, TrustBundleCells,
 };
 pub use flags::ResponseFlags;
 pub use labels::{
     CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
-    DestinationRefusal, Detected, EdgeAnswerKind, HttpProtocol, MirrorDrop, NotCompressed, RenewalResult, ResolutionOutcome,
-    RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd, UpgradeOutcome,
-    UpgradeProtocol, UpstreamClose,
+    DestinationRefusal, Detected, EdgeAnswerKind, HttpProtocol, MirrorDrop, NotCompressed, RenewalResult,
+    ResolutionOutcome, RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure,
+    TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
 };
 pub use metrics::{
-    CertificateMetrics, ClusterMetrics, DiscoveryMetrics, LabelledCells, ListenerMetrics, Metrics, RevocationListMetrics,
-    RouteMetrics, TrustBundleMetrics,
+    CertificateMetrics, ClusterMetrics, DiscoveryMetrics, LabelledCells, ListenerMetrics, Metrics,
+    RevocationListMetrics, RouteMetrics, TrustBundleMetrics,
 };
 pub use reference::reference;

@@ -6,8 +6,8 @@
 
 use crate::cell::labelled::label_pair;
 use crate::cells::{
-    Cells, CertificateCells, ClusterCells, DiscoveryCells, ListenerCells, ProcessMetrics, RevocationListCells, RouteCells,
-    TrustBundleCells,
+    Cells, CertificateCells, ClusterCells, DiscoveryCells, ListenerCells, ProcessMetrics,
+    RevocationListCells, RouteCells, TrustBundleCells,
 };
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};

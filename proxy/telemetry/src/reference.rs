@@ -1,8 +1,8 @@
 //! The reference table of metrics, printed from the families themselves.
 
 use crate::cells::{
-    Cells, CertificateCells, ClusterCells, DiscoveryCells, Family, ListenerCells, ProcessMetrics, RevocationListCells,
-    RouteCells, TrustBundleCells,
+    Cells, CertificateCells, ClusterCells, DiscoveryCells, Family, ListenerCells, ProcessMetrics,
+    RevocationListCells, RouteCells, TrustBundleCells,
 };
 use prometheus::proto::MetricType;
 
