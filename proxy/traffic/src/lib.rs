@@ -6,6 +6,7 @@
 //! in. It answers with indices into the model, and leaves acting on them to the data plane.
 //!
 //! * [`RouteTable`]: virtual hosts and routes, found in time that does not grow with their number.
+//! * [`authorization`]: what policies allow and deny.
 //! * [`Balancer`], [`EndpointLoad`], [`pick_cluster`], [`falls_within`]: endpoints, weighted clusters, shares.
 //! * [`forwarded`], [`edge`]: what is believed of proxies in front, and what is answered before any route.
 //! * [`content_coding`]: which responses are compressed, and how.
@@ -17,6 +18,7 @@
 //! * [`SessionPolicy`], [`SessionKey`], [`SessionTable`]: cookies that keep a client at an endpoint.
 //! * [`header_value`]: header values that are put together from what is known of a request.
 
+pub mod authorization;
 mod balancing;
 pub mod content_coding;
 mod cors;

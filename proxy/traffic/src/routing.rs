@@ -14,11 +14,12 @@ mod paths;
 
 pub use explanation::{Explanation, Mismatch, RefusedRoute, TakenRoute, TakenVirtualHost};
 
-pub(crate) use conditions::value_matches;
+pub(crate) use conditions::{PercentDecoded, value_matches};
+pub(crate) use explanation::path_matches;
+pub(crate) use paths::{Candidate, Candidates, PathIndex};
 
 use hosts::Hosts;
 use outrigger_config::model::{RouteConfiguration, VirtualHost};
-use paths::{Candidates, PathIndex};
 use std::sync::Arc;
 
 /// What route matching reads of a request.

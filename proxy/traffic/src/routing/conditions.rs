@@ -106,7 +106,13 @@ fn split_once(bytes: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
 }
 
 /// The bytes that a percent-encoded text stands for.
-struct PercentDecoded<'a>(&'a [u8]);
+pub(crate) struct PercentDecoded<'a>(&'a [u8]);
+
+impl<'a> PercentDecoded<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> PercentDecoded<'a> {
+        PercentDecoded(bytes)
+    }
+}
 
 impl Iterator for PercentDecoded<'_> {
     type Item = u8;

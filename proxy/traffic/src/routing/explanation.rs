@@ -244,7 +244,8 @@ fn refused_routes(
     refused
 }
 
-fn path_matches(wanted: &PathMatch, path: &str) -> bool {
+/// True if a path condition takes the path.
+pub(crate) fn path_matches(wanted: &PathMatch, path: &str) -> bool {
     match wanted {
         PathMatch::Exact(exact) => path == exact,
         PathMatch::Prefix(prefix) if prefix == "/" => true,

@@ -16,7 +16,7 @@ const CHILDREN_COMPARED_MAX: usize = 4;
 
 /// The compiled path conditions of one virtual host.
 #[derive(Debug)]
-pub(super) struct PathIndex {
+pub(crate) struct PathIndex {
     /// Whole paths.
     exact: HashMap<Box<[u8]>, Routes, FixedState>,
     /// Longer paths are not looked up, so that a peer cannot make us hash much.
@@ -34,20 +34,29 @@ pub(super) struct PathIndex {
 /// A route whose path matches, in one number: its index, and in the lowest bit whether it has other conditions.
 /// Candidates sort as their routes do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Candidate(u32);
+pub(crate) struct Candidate(u32);
 
 impl Candidate {
     fn new(index: usize, route: &Route) -> Candidate {
         let matches = route.matches();
         let conditional = matches.grpc()
             || !(matches.methods().is_empty() && matches.headers().is_empty() && matches.query().is_empty());
+        Candidate::of(index, conditional)
+    }
+
+    /// What has conditions beside its path.
+    pub(crate) fn conditional(index: usize) -> Candidate {
+        Candidate::of(index, true)
+    }
+
+    fn of(index: usize, conditional: bool) -> Candidate {
         let index = u32::try_from(index).ok().filter(|&index| index <= u32::MAX >> 1);
-        let index = index.expect("a virtual host holds fewer than 2^31 routes");
+        let index = index.expect("there are fewer than 2^31 routes");
         Candidate(index << 1 | u32::from(conditional))
     }
 
     /// The route's index.
-    pub(super) fn route(self) -> usize {
+    pub(crate) fn route(self) -> usize {
         (self.0 >> 1) as usize
     }
 
@@ -134,13 +143,7 @@ impl Children {
 impl PathIndex {
     /// Compiles the paths of a virtual host's routes.
     pub(super) fn compile(routes: &[Route]) -> PathIndex {
-        let mut builder = Builder {
-            exact: HashMap::default(),
-            everything: Routes::new(),
-            nodes: vec![Node::default()],
-            regexes: Vec::new(),
-            connects: Vec::new(),
-        };
+        let mut builder = Builder::new();
         for (index, route) in routes.iter().enumerate() {
             if route.matches().connect() {
                 builder.connects.push(Candidate::new(index, route));
@@ -151,6 +154,13 @@ impl PathIndex {
         builder.finish()
     }
 
+    /// Compiles path conditions, in order.
+    pub(crate) fn of<'p>(paths: impl Iterator<Item = (Candidate, &'p PathMatch)>) -> PathIndex {
+        let mut builder = Builder::new();
+        paths.for_each(|(candidate, path)| builder.add(candidate, path));
+        builder.finish()
+    }
+
     /// Routes that take CONNECT requests, in order.
     pub(super) fn connects(&self) -> &[Candidate] {
         &self.connects
@@ -158,8 +168,12 @@ impl PathIndex {
 
     /// Adds the routes whose path condition matches.
     pub(super) fn collect<'a>(&'a self, candidates: &mut Candidates<'a>) {
-        let path = candidates.path;
         candidates.regexes = &self.regexes;
+        self.collect_at(candidates.path, candidates);
+    }
+
+    /// As [`PathIndex::collect`], for a path of its own, and without regular expressions.
+    pub(crate) fn collect_at<'a>(&'a self, path: &str, candidates: &mut Candidates<'a>) {
         candidates.add(&self.everything);
         if path.len() <= self.exact_bytes_max
             && let Some(routes) = self.exact.get(path.as_bytes())
@@ -251,6 +265,16 @@ struct Builder {
 }
 
 impl Builder {
+    fn new() -> Builder {
+        Builder {
+            exact: HashMap::default(),
+            everything: Routes::new(),
+            nodes: vec![Node::default()],
+            regexes: Vec::new(),
+            connects: Vec::new(),
+        }
+    }
+
     fn add(&mut self, candidate: Candidate, path: &PathMatch) {
         match path {
             PathMatch::Exact(path) => {
@@ -333,7 +357,7 @@ impl Builder {
 }
 
 /// Routes whose path matches, in order; each stands in one list only.
-pub(super) struct Candidates<'a> {
+pub(crate) struct Candidates<'a> {
     /// Lists that are not empty, each in order.
     lists: SmallVec<[&'a [Candidate]; 4]>,
     /// Regular expressions that are not tried yet.
@@ -343,7 +367,7 @@ pub(super) struct Candidates<'a> {
 
 impl<'a> Candidates<'a> {
     /// None yet, for this path.
-    pub(super) fn new(path: &'a str) -> Candidates<'a> {
+    pub(crate) fn new(path: &'a str) -> Candidates<'a> {
         Candidates {
             lists: SmallVec::new(),
             regexes: &[],
@@ -351,7 +375,8 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    fn add(&mut self, routes: &'a [Candidate]) {
+    /// Adds candidates, in order.
+    pub(crate) fn add(&mut self, routes: &'a [Candidate]) {
         if !routes.is_empty() {
             self.lists.push(routes);
         }
