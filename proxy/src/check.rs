@@ -4,7 +4,8 @@ use crate::cli::{BAD_CONFIGURATION, CheckArguments};
 use crate::configuration::ConfigurationSource;
 use outrigger_config::MeshConfig;
 use outrigger_dataplane::refusals;
-use outrigger_dataplane::snapshot::{CompileFault, Compiler, Discovered};
+use outrigger_dataplane::snapshot::{Compiler, Discovered};
+use outrigger_identity::Material;
 use outrigger_telemetry::{AccessLogSinks, Metrics};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -43,11 +44,27 @@ pub(crate) fn run(arguments: &CheckArguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Compiles the configuration as the proxy would: certificates are read, log formats parsed.
-fn compile(config: &MeshConfig) -> Result<(), Vec<CompileFault>> {
+/// Reads what identities are made of and compiles the configuration, as the proxy would: every fault, in words.
+fn compile(config: &MeshConfig) -> Result<(), Vec<String>> {
+    let loaded = Material::load(config, None);
     let metrics = Metrics::new(1, refusals::reasons());
     let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&metrics)));
-    Compiler::new(metrics, sinks)
-        .compile(Arc::new(config.clone()), &Discovered::default(), None)
-        .map(drop)
+    let material = Arc::new(loaded.material);
+    let compiled = Compiler::new(metrics, sinks).compile(
+        Arc::new(config.clone()),
+        &Discovered::default(),
+        material,
+        None,
+    );
+    let others = compiled.err().unwrap_or_default();
+    let faults: Vec<String> = loaded
+        .faults
+        .iter()
+        .map(ToString::to_string)
+        .chain(others.iter().map(ToString::to_string))
+        .collect();
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(faults),
+    }
 }

@@ -11,6 +11,7 @@ use crate::worker::{Command, HAND_OVER_QUEUE_MAX, Peer, Seed};
 use arc_swap::ArcSwap;
 use outrigger_config::MeshConfig;
 use outrigger_config::model::{Interception, Name};
+use outrigger_identity::Material;
 use outrigger_telemetry::{AccessLogSinks, Metrics};
 use std::collections::HashMap;
 use std::io;
@@ -141,7 +142,8 @@ impl ConnectionCount {
 }
 
 impl DataPlane {
-    /// Starts workers and puts the first configuration in force, with what discovery has found for its clusters.
+    /// Starts workers and puts the first configuration in force, with what discovery has found for its clusters and what
+    /// its identities are made of.
     ///
     /// `inherited` are sockets that another process bound: those that listeners want are taken and accepted from
     /// instead of new ones, every one of them for as long as its address is listened on. What is left in it is nobody's.
@@ -150,13 +152,14 @@ impl DataPlane {
         options: Options,
         config: Arc<MeshConfig>,
         discovered: &Discovered,
+        material: Arc<Material>,
         inherited: &mut Vec<ListeningSocket>,
     ) -> Result<DataPlane, ApplyError> {
         let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&options.metrics)));
         let compiler = Compiler::new(Arc::clone(&options.metrics), Arc::clone(&sinks));
         let socket_mark = config_mark(&config)?;
         let empty = compiler
-            .compile(config, discovered, None)
+            .compile(config, discovered, material, None)
             .map_err(ApplyError::Compile)?;
         let count = options.workers.max(1);
         let (peers, hand_overs): (Vec<Peer>, Vec<_>) = (0..count)
@@ -225,17 +228,19 @@ impl DataPlane {
         Arc::clone(&self.current)
     }
 
-    /// Puts a configuration in force on all workers, with what discovery has found for its clusters: when this returns,
-    /// every new request is served by it. On an error nothing has changed. Not cancel safe: run it to its end.
+    /// Puts a configuration in force on all workers, with what discovery has found for its clusters and what its identities
+    /// are made of: when this returns, every new request is served by it. On an error nothing has changed. Not cancel
+    /// safe: run it to its end.
     pub async fn apply(
         &mut self,
         config: Arc<MeshConfig>,
         discovered: &Discovered,
+        material: Arc<Material>,
     ) -> Result<Applied, ApplyError> {
         let previous = self.snapshot();
         let snapshot = self
             .compiler
-            .compile(config, discovered, Some(&previous))
+            .compile(config, discovered, material, Some(&previous))
             .map_err(ApplyError::Compile)?;
         self.publish(Arc::new(snapshot), &mut Vec::new()).await
     }
@@ -251,6 +256,26 @@ impl DataPlane {
             // Listeners are as they were, so that no socket is needed. The endpoints before stay in force.
             tracing::error!(%error, "cannot put endpoints in force");
         }
+    }
+
+    /// Puts other material in force on all workers: when this returns, every new handshake is served by it. Chains and
+    /// clusters that are not made of what changed keep their sessions and pools; connections of the others finish, and
+    /// those to upstreams are not used again. The configuration's generation stays. Works during a drain too. Not cancel
+    /// safe: run it to its end.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up with it; then nothing has changed.
+    pub async fn set_material(&mut self, material: Arc<Material>) -> Result<(), ApplyError> {
+        let previous = self.snapshot();
+        if Arc::ptr_eq(&previous.material, &material) {
+            return Ok(());
+        }
+        let snapshot = self
+            .compiler
+            .with_material(&previous, material)
+            .map_err(ApplyError::Compile)?;
+        self.publish(Arc::new(snapshot), &mut Vec::new()).await?;
+        Ok(())
     }
 
     /// Sockets for the listeners that have none yet.

@@ -29,7 +29,7 @@ pub struct DiscoveredEndpoint {
 
 use bytes::Bytes;
 use outrigger_config::model::{self, Fraction, MeshConfig, Name};
-use outrigger_identity::{FileStamp, UpstreamIdentity};
+use outrigger_identity::{Basis, Material, Revocations, UpstreamIdentity};
 use outrigger_telemetry::{AccessLogFormat, AccessLogWriter, ClusterMetrics, ListenerMetrics, RouteMetrics};
 use outrigger_traffic::retry::RetryBudget;
 use outrigger_traffic::{
@@ -69,9 +69,11 @@ impl SocketKey {
 #[derive(Debug)]
 pub struct Snapshot {
     pub(crate) generation: u64,
-    /// Counts publishes, those of endpoints alone included.
+    /// Counts publishes, those of endpoints or material alone included.
     pub(crate) revision: u64,
     pub(crate) config: Arc<MeshConfig>,
+    /// What identities are made of.
+    pub(crate) material: Arc<Material>,
     pub(crate) listeners: Vec<Arc<ListenerPolicy>>,
     pub(crate) chains: Vec<Option<Arc<ChainPolicy>>>,
     pub(crate) routes: Vec<Arc<RoutesPolicy>>,
@@ -84,7 +86,7 @@ impl Snapshot {
         self.generation
     }
 
-    /// Counts what was published, from 1: configurations, and changes of discovered endpoints between them.
+    /// Counts what was published, from 1: configurations, and changes of discovered endpoints and of material between them.
     pub fn revision(&self) -> u64 {
         self.revision
     }
@@ -92,6 +94,16 @@ impl Snapshot {
     /// The configuration that was compiled.
     pub fn config(&self) -> &Arc<MeshConfig> {
         &self.config
+    }
+
+    /// What identities are made of, in this snapshot.
+    pub fn material(&self) -> &Arc<Material> {
+        &self.material
+    }
+
+    /// Whom is believed no more; the same by pointer for as long as nothing of it changes.
+    pub fn revocations(&self) -> &Arc<Revocations> {
+        self.material.revocations()
     }
 
     /// All clusters, for `/clusters`.
@@ -188,6 +200,17 @@ pub(crate) struct ChainPolicy {
 }
 
 impl ChainPolicy {
+    /// The same chain with other TLS.
+    fn with_tls(&self, tls: TlsPolicy) -> ChainPolicy {
+        ChainPolicy {
+            config: self.config.clone(),
+            tls: Some(tls),
+            http: self.http.clone(),
+            tcp: self.tcp.clone(),
+            listener: Arc::clone(&self.listener),
+        }
+    }
+
     /// How HTTP is spoken; only for connections on which it is: a chain that ceases to speak it becomes another chain.
     pub(crate) fn http(&self) -> &HttpPolicy {
         self.http
@@ -197,6 +220,7 @@ impl ChainPolicy {
 }
 
 /// The TCP side of a filter chain.
+#[derive(Clone)]
 pub(crate) struct TcpPolicy {
     pub(crate) options: model::TcpProxy,
     pub(crate) clusters: Vec<ClusterSlot>,
@@ -213,6 +237,7 @@ impl HttpPolicy {
 }
 
 /// The HTTP side of a filter chain.
+#[derive(Clone)]
 pub(crate) struct HttpPolicy {
     pub(crate) options: model::HttpOptions,
     pub(crate) routes: Arc<RoutesPolicy>,
@@ -231,10 +256,10 @@ impl std::fmt::Debug for ChainPolicy {
 #[derive(Debug, Clone)]
 pub(crate) struct TlsPolicy {
     pub(crate) config: Arc<rustls::ServerConfig>,
-    /// What it was built from; with `stamp`, what a reload compares, so that nothing new keeps its sessions.
+    /// What it was built from; with `basis`, what a publish compares, so that nothing new keeps its sessions.
     pub(crate) settings: model::DownstreamTls,
-    /// The contents of its files.
-    pub(crate) stamp: FileStamp,
+    /// The material that it was built from.
+    pub(crate) basis: Basis,
 }
 
 /// A route configuration's compiled policy.
@@ -338,8 +363,8 @@ pub(crate) struct UpstreamTlsPolicy {
     pub(crate) plain_config: Arc<rustls::ClientConfig>,
     /// What it was built from.
     pub(crate) settings: (model::UpstreamTls, model::UpstreamProtocol),
-    /// The contents of its files.
-    pub(crate) stamp: FileStamp,
+    /// The material that it was built from.
+    pub(crate) basis: Basis,
 }
 
 /// Counts of a cluster that policy reads; process-wide, kept across snapshots.

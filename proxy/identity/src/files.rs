@@ -1,40 +1,56 @@
-//! Reading files, and knowing whether they have changed.
+//! Reading files, and which ones a configuration asks for.
 
-use crate::error::IdentityError;
-use outrigger_config::model::{CertificateSource, DownstreamTls, Roots, UpstreamTls};
+use crate::error::{IdentityError, Place};
+use outrigger_config::MeshConfig;
+use outrigger_config::model::{
+    CertificateFiles, CertificateSource, IdentitySource, RevocationList, Roots, TrustSource,
+};
 use rustls_pki_types::pem;
-use std::fmt;
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// A bundle of every public authority is a quarter of this.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// A certificate revocation list with 100,000 entries is half of this.
+const LIST_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// Reads a file of bounded length.
-pub(crate) fn read(file: &Path) -> Result<Vec<u8>, IdentityError> {
+/// Reads a file of bounded length. What it held is overwritten when the buffer goes: it may be a key.
+pub(crate) fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
+    read_up_to(file, FILE_BYTES_MAX)
+}
+
+/// Reads a file of certificate revocation lists.
+pub(crate) fn read_lists(file: &Path) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
+    read_up_to(file, LIST_BYTES_MAX)
+}
+
+fn read_up_to(file: &Path, limit_bytes: u64) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
     let unreadable = |source: io::Error| IdentityError::Unreadable {
         file: file.to_owned(),
         source,
     };
-    let mut contents = Vec::new();
     let opened = File::open(file).map_err(unreadable)?;
+    // With room for all of it from the start: a buffer that grows leaves copies behind that nobody overwrites.
+    let length = opened.metadata().map_err(unreadable)?.len().min(limit_bytes);
+    let mut contents = Zeroizing::new(Vec::with_capacity(length as usize + 1));
     opened
-        .take(FILE_BYTES_MAX + 1)
+        .take(limit_bytes + 1)
         .read_to_end(&mut contents)
         .map_err(unreadable)?;
-    if contents.len() as u64 > FILE_BYTES_MAX {
+    if contents.len() as u64 > limit_bytes {
         return Err(IdentityError::TooLong {
             file: file.to_owned(),
-            limit_bytes: FILE_BYTES_MAX,
+            limit_bytes,
         });
     }
     Ok(contents)
 }
 
 /// A PEM fault, without the bytes that caused it: they may be a key's.
-pub(crate) fn bad_pem(file: &Path, error: &pem::Error) -> IdentityError {
+pub(crate) fn bad_pem(place: &Place, error: &pem::Error) -> IdentityError {
     let problem = match error {
         pem::Error::MissingSectionEnd { .. } => "a BEGIN line has no END line",
         pem::Error::IllegalSectionStart { .. } => "a BEGIN line is malformed",
@@ -43,93 +59,77 @@ pub(crate) fn bad_pem(file: &Path, error: &pem::Error) -> IdentityError {
         _ => "it cannot be parsed",
     };
     IdentityError::BadPem {
-        file: file.to_owned(),
+        place: place.clone(),
         problem,
     }
 }
 
-fn certificate_files(source: &CertificateSource) -> Vec<PathBuf> {
-    match source {
-        CertificateSource::Files(files) => {
-            vec![files.certificate_file().clone(), files.private_key_file().clone()]
+/// Every file that [`crate::Material::load`] reads for a configuration, to be watched.
+pub fn files_of(config: &MeshConfig) -> BTreeSet<PathBuf> {
+    let mut files = BTreeSet::new();
+    let chains = config
+        .listeners()
+        .iter()
+        .flat_map(|listener| listener.filter_chains());
+    for tls in chains.filter_map(|chain| chain.tls().as_ref()) {
+        for source in tls.certificates() {
+            add_source(source, &mut files);
         }
-        CertificateSource::Identity(_) => Vec::new(),
-    }
-}
-
-fn roots_file(roots: &Roots) -> Option<PathBuf> {
-    match roots {
-        Roots::File(file) => Some(file.clone()),
-        _ => None,
-    }
-}
-
-/// Every file that [`crate::downstream`] reads, to be watched.
-pub fn files_of_downstream(tls: &DownstreamTls) -> Vec<PathBuf> {
-    let certificates = tls.certificates().iter().flat_map(certificate_files);
-    let roots = tls
-        .client()
-        .as_ref()
-        .and_then(|client| roots_file(client.validation().roots()));
-    certificates.chain(roots).collect()
-}
-
-/// Every file that [`crate::upstream`] reads, to be watched.
-pub fn files_of_upstream(tls: &UpstreamTls) -> Vec<PathBuf> {
-    let certificate = tls.certificate().iter().flat_map(certificate_files);
-    roots_file(tls.validation().roots())
-        .into_iter()
-        .chain(certificate)
-        .collect()
-}
-
-/// The contents of some files at one moment, as a hash: two stamps differ when a name or a content does. A file that
-/// cannot be read counts as one without contents that is different from an empty one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct FileStamp(u64);
-
-impl FileStamp {
-    /// The stamp of these files, in this order. Blocking: for the thread that applies configurations.
-    pub fn of(files: &[PathBuf]) -> FileStamp {
-        // Chance is what this guards against, not malice: who can write the files needs no collision.
-        let mut hasher = DefaultHasher::new();
-        for file in files {
-            file.hash(&mut hasher);
-            read(file).ok().hash(&mut hasher);
+        if let Some(client) = tls.client() {
+            add_roots(client.validation().roots(), &mut files);
         }
-        FileStamp(hasher.finish())
+    }
+    for tls in config
+        .clusters()
+        .iter()
+        .filter_map(|cluster| cluster.tls().as_ref())
+    {
+        add_roots(tls.validation().roots(), &mut files);
+        if let Some(source) = tls.certificate() {
+            add_source(source, &mut files);
+        }
+    }
+    for identity in config.identities() {
+        match identity.source() {
+            IdentitySource::Files(source) => add_certificate(source, &mut files),
+            IdentitySource::Authority(authority) => add_roots(authority.roots(), &mut files),
+            IdentitySource::Inline(_) | IdentitySource::WorkloadApi(_) => {}
+        }
+    }
+    for bundle in config.trust_bundles() {
+        if let TrustSource::File(file) = bundle.source() {
+            files.insert(file.clone());
+        }
+    }
+    for list in config.revocation().lists() {
+        if let RevocationList::File(file) = list {
+            files.insert(file.clone());
+        }
+    }
+    files
+}
+
+fn add_source(source: &CertificateSource, files: &mut BTreeSet<PathBuf>) {
+    if let CertificateSource::Files(source) = source {
+        add_certificate(source, files);
     }
 }
 
-/// The hash stays inside: it is a function of a private key.
-impl fmt::Debug for FileStamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FileStamp(..)")
+fn add_certificate(source: &CertificateFiles, files: &mut BTreeSet<PathBuf>) {
+    files.insert(source.certificate_file().clone());
+    files.insert(source.private_key_file().clone());
+    files.extend(source.ocsp_staple_file().clone());
+}
+
+fn add_roots(roots: &Roots, files: &mut BTreeSet<PathBuf>) {
+    if let Roots::File(file) = roots {
+        files.insert(file.clone());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
-
-    #[test]
-    fn a_stamp_follows_contents_and_absence_not_times() {
-        let directory = tempfile::tempdir().unwrap();
-        let files = [directory.path().join("a"), directory.path().join("b")];
-        let absent = FileStamp::of(&files);
-        fs::write(&files[0], "").unwrap();
-        let empty = FileStamp::of(&files);
-        assert_ne!(absent, empty);
-        fs::write(&files[0], "one").unwrap();
-        let one = FileStamp::of(&files);
-        assert_ne!(empty, one);
-        fs::write(&files[0], "one").unwrap();
-        assert_eq!(one, FileStamp::of(&files));
-        fs::rename(&files[0], &files[1]).unwrap();
-        assert_ne!(one, FileStamp::of(&files));
-        assert_eq!(format!("{one:?}"), "FileStamp(..)");
-    }
 
     #[test]
     fn an_endless_file_is_refused() {

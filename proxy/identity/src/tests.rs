@@ -3,11 +3,13 @@
 mod faults;
 mod handshakes;
 
-use outrigger_config::model::{DownstreamTls, UpstreamTls};
-use outrigger_config::{Environment, Source, load};
+use crate::{Material, UpstreamIdentity};
+use outrigger_config::{Environment, MeshConfig, Source, load};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::ServerConfig;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// A directory of certificates, and the authority that signs them.
@@ -58,7 +60,7 @@ impl Authority {
     }
 
     /// The server side with these certificates; `more` is appended to the document's `tls`.
-    fn downstream(&self, names: &[&str], more: &str) -> DownstreamTls {
+    fn downstream(&self, names: &[&str], more: &str) -> MeshConfig {
         let certificates: Vec<String> = names.iter().map(|name| self.certificate(name)).collect();
         let document = format!(
             "listeners:\n- name: edge\n  address: 127.0.0.1:8443\n  filter_chains:\n  - tls: {{ certificates: [{}]{more} }}\n    \
@@ -66,12 +68,11 @@ impl Authority {
              route_configurations:\n- name: main\n  virtual_hosts: []\n",
             certificates.join(", ")
         );
-        let config = loaded(document);
-        config.listeners()[0].filter_chains()[0].tls().clone().unwrap()
+        loaded(document)
     }
 
     /// The client side, trusting this authority.
-    fn upstream(&self, server_name: &str, certificate: Option<&str>) -> UpstreamTls {
+    fn upstream(&self, server_name: &str, certificate: Option<&str>) -> MeshConfig {
         let certificate = certificate.map_or(String::new(), |name| {
             format!(", certificate: {}", self.certificate(name))
         });
@@ -80,7 +81,7 @@ impl Authority {
              tls: {{ ca_file: {}, server_name: {server_name:?}{certificate} }}\n",
             self.path("ca.pem").display()
         );
-        loaded(document).clusters()[0].tls().clone().unwrap()
+        loaded(document)
     }
 
     fn certificate(&self, name: &str) -> String {
@@ -93,7 +94,28 @@ impl Authority {
     }
 }
 
-fn loaded(text: String) -> outrigger_config::MeshConfig {
+/// The material of a configuration, or what is wrong with it.
+fn material(config: &MeshConfig) -> Result<Material, String> {
+    let loaded = Material::load(config, None);
+    match loaded.faults.first() {
+        None => Ok(loaded.material),
+        Some(fault) => Err(fault.to_string()),
+    }
+}
+
+/// The server side of a configuration's first filter chain.
+fn downstream(config: &MeshConfig) -> Result<Arc<ServerConfig>, String> {
+    let tls = config.listeners()[0].filter_chains()[0].tls().as_ref().unwrap();
+    crate::downstream(tls, &material(config)?).map_err(|error| error.to_string())
+}
+
+/// The client side of a configuration's first cluster.
+fn upstream(config: &MeshConfig, alpn: &[&str]) -> Result<UpstreamIdentity, String> {
+    let tls = config.clusters()[0].tls().as_ref().unwrap();
+    crate::upstream(tls, alpn, &material(config)?).map_err(|error| error.to_string())
+}
+
+fn loaded(text: String) -> MeshConfig {
     let source = Source {
         name: "outrigger.yaml".to_owned(),
         text,

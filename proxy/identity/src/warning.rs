@@ -1,40 +1,39 @@
-//! What works, or may work again, and still wants attention: certificates outside their time, keys that others can
-//! read. An expired certificate is no error, because refusing it at start would take down what a reload tomorrow mends.
+//! What works, or may work again, and still wants attention: certificates near or outside their time, keys that others
+//! can read. An expired certificate is no error, because refusing it at start would take down what a reload tomorrow mends.
 
-use crate::certificate::read_certificates;
-use crate::error::IdentityError;
-use outrigger_config::model::{CertificateFiles, CertificateSource, DownstreamTls, Roots, UpstreamTls};
-use rustls_pki_types::{CertificateDer, UnixTime};
+use crate::certificate::CertificateFacts;
+use crate::credential::Credential;
+use crate::material::Material;
+use crate::roots::RootSet;
+use outrigger_config::model::{CertificateSource, Roots};
 use std::fmt;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use webpki::{EndEntityCert, KeyUsage};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-/// Something about a file that is not an error.
+/// Something about a part that is not an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdentityWarning {
     /// A certificate's time is over: peers refuse it.
     Expired {
-        /// The file.
-        file: PathBuf,
-        /// Its place in the file, counted from 1.
+        /// Where it is.
+        place: String,
+        /// Which one there, counted from 1.
         position: usize,
         /// For how long.
         since: Duration,
     },
     /// A certificate's time has not begun: peers refuse it.
     NotYetValid {
-        /// The file.
-        file: PathBuf,
-        /// Its place in the file, counted from 1.
+        /// Where it is.
+        place: String,
+        /// Which one there, counted from 1.
         position: usize,
         /// For how long still.
         remaining: Duration,
     },
-    /// The group or everybody may read the private key.
-    KeyReadableByOthers {
+    /// Others than its owner may read the private key, or its group may write it.
+    KeyOpenToOthers {
         /// The file.
         file: PathBuf,
         /// Its permission bits.
@@ -46,30 +45,24 @@ impl fmt::Display for IdentityWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             IdentityWarning::Expired {
-                file,
+                place,
                 position,
                 since,
-            } => {
-                write!(
-                    f,
-                    "certificate {position} in {} expired {} ago",
-                    file.display(),
-                    Rough(*since)
-                )
-            }
+            } => write!(
+                f,
+                "certificate {position} in {place} expired {} ago",
+                Rough(*since)
+            ),
             IdentityWarning::NotYetValid {
-                file,
+                place,
                 position,
                 remaining,
-            } => {
-                write!(
-                    f,
-                    "certificate {position} in {} is valid in {} only",
-                    file.display(),
-                    Rough(*remaining)
-                )
-            }
-            IdentityWarning::KeyReadableByOthers { file, mode } => {
+            } => write!(
+                f,
+                "certificate {position} in {place} is valid in {} only",
+                Rough(*remaining)
+            ),
+            IdentityWarning::KeyOpenToOthers { file, mode } => {
                 write!(
                     f,
                     "private key {} has mode {mode:03o}; 600 is enough",
@@ -94,109 +87,80 @@ impl fmt::Display for Rough {
     }
 }
 
-/// What there is to say of the files of [`crate::downstream`], as of `now`.
-///
-/// # Errors
-/// A certificate file cannot be read or parsed.
-pub fn warnings_of_downstream(
-    tls: &DownstreamTls,
-    now: SystemTime,
-) -> Result<Vec<IdentityWarning>, IdentityError> {
-    let mut warnings = Vec::new();
-    for source in tls.certificates() {
-        if let CertificateSource::Files(files) = source {
-            identity_warnings(files, now, &mut warnings)?;
+impl Material {
+    /// What there is to say of the parts as of `now`, but of those that `previous` has too: what was said once is not
+    /// said at every reload. Bundles of many authorities are not looked through: their certificates end as they like.
+    pub fn warnings(&self, previous: Option<&Material>, now: SystemTime) -> Vec<IdentityWarning> {
+        let mut warnings = Vec::new();
+        for (source, credential) in self.credentials() {
+            let before = previous.and_then(|previous| previous.credential(source));
+            if !before.is_some_and(|before| Arc::ptr_eq(before, credential)) {
+                of_credential(source, credential, now, &mut warnings);
+            }
         }
-    }
-    if let Some(Roots::File(file)) = tls.client().as_ref().map(|client| client.validation().roots()) {
-        validity_warnings(file, now, &mut warnings)?;
-    }
-    Ok(warnings)
-}
-
-/// What there is to say of the files of [`crate::upstream`], as of `now`.
-///
-/// # Errors
-/// A certificate file cannot be read or parsed.
-pub fn warnings_of_upstream(
-    tls: &UpstreamTls,
-    now: SystemTime,
-) -> Result<Vec<IdentityWarning>, IdentityError> {
-    let mut warnings = Vec::new();
-    if let Roots::File(file) = tls.validation().roots() {
-        validity_warnings(file, now, &mut warnings)?;
-    }
-    if let Some(CertificateSource::Files(files)) = tls.certificate() {
-        identity_warnings(files, now, &mut warnings)?;
-    }
-    Ok(warnings)
-}
-
-/// Logs each warning once: a configuration is made when files change, not per connection.
-pub(crate) fn log(warnings: &[IdentityWarning]) {
-    for warning in warnings {
-        tracing::warn!(%warning, "TLS files want attention");
+        for (roots, set) in self.all_roots() {
+            let before = previous.and_then(|previous| previous.roots(roots));
+            if !before.is_some_and(|before| Arc::ptr_eq(before, set)) {
+                of_roots(roots, set, now, &mut warnings);
+            }
+        }
+        warnings.sort_by_cached_key(ToString::to_string);
+        warnings
     }
 }
 
-fn identity_warnings(
-    files: &CertificateFiles,
+fn of_credential(
+    source: &CertificateSource,
+    credential: &Credential,
     now: SystemTime,
     warnings: &mut Vec<IdentityWarning>,
-) -> Result<(), IdentityError> {
-    validity_warnings(files.certificate_file(), now, warnings)?;
-    let file = files.private_key_file();
-    let unreadable = |source| IdentityError::Unreadable {
-        file: file.clone(),
-        source,
+) {
+    let place = match source {
+        CertificateSource::Files(files) => files.certificate_file().display().to_string(),
+        CertificateSource::Identity(name) => format!("identity `{name}`"),
     };
-    let mode = fs::metadata(file).map_err(unreadable)?.permissions().mode() & 0o777;
-    if mode & 0o044 != 0 {
-        warnings.push(IdentityWarning::KeyReadableByOthers {
-            file: file.clone(),
-            mode,
+    of_dates(&place, credential.chain(), now, warnings);
+    if let Some(key) = credential.key_file()
+        && key.mode & 0o064 != 0
+    {
+        warnings.push(IdentityWarning::KeyOpenToOthers {
+            file: key.file.clone(),
+            mode: key.mode,
         });
     }
-    Ok(())
 }
 
-fn validity_warnings(
-    file: &Path,
+fn of_roots(roots: &Roots, set: &RootSet, now: SystemTime, warnings: &mut Vec<IdentityWarning>) {
+    if let Roots::File(file) = roots {
+        of_dates(&file.display().to_string(), set.authorities(), now, warnings);
+    }
+}
+
+fn of_dates(
+    place: &str,
+    certificates: &[CertificateFacts],
     now: SystemTime,
     warnings: &mut Vec<IdentityWarning>,
-) -> Result<(), IdentityError> {
-    let now = UnixTime::since_unix_epoch(now.duration_since(UNIX_EPOCH).unwrap_or_default());
-    for (index, certificate) in read_certificates(file)?.iter().enumerate() {
-        let (file, position) = (file.to_owned(), index + 1);
-        let between =
-            |from: UnixTime, to: UnixTime| Duration::from_secs(to.as_secs().saturating_sub(from.as_secs()));
-        match validity_fault(certificate, now) {
-            Some(webpki::Error::CertExpired { not_after, .. }) => {
-                warnings.push(IdentityWarning::Expired {
-                    file,
-                    position,
-                    since: between(not_after, now),
-                });
-            }
-            Some(webpki::Error::CertNotValidYet { not_before, .. }) => {
-                let remaining = between(now, not_before);
-                warnings.push(IdentityWarning::NotYetValid {
-                    file,
-                    position,
-                    remaining,
-                });
-            }
-            _ => {}
+) {
+    for (index, certificate) in certificates.iter().enumerate() {
+        let (place, position) = (place.to_owned(), index + 1);
+        let validity = &certificate.validity;
+        if let Ok(since) = now.duration_since(validity.not_after)
+            && !since.is_zero()
+        {
+            warnings.push(IdentityWarning::Expired {
+                place,
+                position,
+                since,
+            });
+        } else if let Ok(remaining) = validity.not_before.duration_since(now)
+            && !remaining.is_zero()
+        {
+            warnings.push(IdentityWarning::NotYetValid {
+                place,
+                position,
+                remaining,
+            });
         }
     }
-    Ok(())
-}
-
-/// What webpki finds wrong with the certificate by itself. Its dates are looked at before its issuer is, which it then
-/// misses, because none is given: every other fault is to be ignored.
-fn validity_fault(certificate: &CertificateDer<'_>, now: UnixTime) -> Option<webpki::Error> {
-    let certificate = EndEntityCert::try_from(certificate).ok()?;
-    certificate
-        .verify_for_usage(&[], &[], &[], now, KeyUsage::server_auth(), None, None)
-        .err()
 }

@@ -7,6 +7,7 @@ use crate::configuration::{ConfigurationSource, Rejection};
 use crate::discovery::{Discovery, Prepared};
 use crate::status::Status;
 use outrigger_config::{MeshConfig, difference, reuse};
+use outrigger_identity::Material;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,6 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// A configuration that was read and is not in force yet, and whose names were resolved as far as they did in time.
 pub(crate) struct Candidate {
     config: Arc<MeshConfig>,
+    material: Arc<Material>,
     prepared: Prepared,
 }
 
@@ -108,10 +110,14 @@ impl Proxy {
     }
 
     async fn apply(&self, read: Candidate) -> Result<u64, Rejection> {
-        let Candidate { config, prepared } = read;
+        let Candidate {
+            config,
+            material,
+            prepared,
+        } = read;
         let mut plane = self.plane.lock().await;
         let applied = plane
-            .apply(config, &prepared.discovered())
+            .apply(config, &prepared.discovered(), material)
             .await
             .map_err(|error| reject(format!("error: {error}\n")))?;
         self.discovery.commit(prepared);
@@ -141,9 +147,36 @@ async fn read(
         tracing::warn!("`runtime` and `admin` are read at start only: their changes need a restart");
     }
     let config = Arc::new(reuse(&old, loaded.config));
+    let material = {
+        let (config, before) = (
+            Arc::clone(&config),
+            Arc::clone(status.published.load().material()),
+        );
+        tokio::task::spawn_blocking(move || load_material(&config, Some(&before)))
+            .await
+            .map_err(|error| reject(format!("error: loading failed: {error}\n")))?
+            .map_err(reject)?
+    };
     let prepared = discovery.prepare(&config);
     prepared.warm().await;
-    Ok(Candidate { config, prepared })
+    Ok(Candidate {
+        config,
+        material,
+        prepared,
+    })
+}
+
+/// Reads what a configuration's identities are made of; in words what is wrong, if anything is.
+pub(super) fn load_material(
+    config: &MeshConfig,
+    previous: Option<&Material>,
+) -> Result<Arc<Material>, String> {
+    let loaded = Material::load(config, previous);
+    if loaded.faults.is_empty() {
+        return Ok(Arc::new(loaded.material));
+    }
+    let faults = loaded.faults.iter();
+    Err(faults.map(|fault| format!("error: {fault}\n")).collect())
 }
 
 fn reject(reason: String) -> Rejection {

@@ -1,6 +1,6 @@
 //! Starting a proxy: from a configuration, and what other processes left, to requests.
 
-use super::reload::{Reloads, note_accepted};
+use super::reload::{Reloads, load_material, note_accepted};
 use super::{ASKS_MAX, Proxy, ProxyOptions, StartError, Task};
 use crate::admin::endpoint::Endpoint;
 use crate::configuration::ConfigurationSource;
@@ -14,6 +14,7 @@ use crate::upgrade::predecessor::UpgradeSocket;
 use outrigger_config::MeshConfig;
 use outrigger_dataplane::snapshot::Discovered;
 use outrigger_dataplane::{ApplyError, DataPlane, Options, refusals};
+use outrigger_identity::Material;
 use outrigger_telemetry::{Metrics, UpgradeOutcome};
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ impl Proxy {
         let mut admin = Endpoint::open(address, &mut inheritance).map_err(not_listening)?;
         let workers = config.runtime().workers().unwrap_or_else(available_cores);
         let metrics = Metrics::new(workers, refusals::reasons());
+        let material = load_material(&config, None).map_err(StartError::Configuration)?;
         let discovery = Discovery::new(Arc::clone(&metrics));
         let prepared = discovery.prepare(&config);
         prepared.warm().await;
@@ -44,7 +46,7 @@ impl Proxy {
             own_addresses: vec![admin.address()],
         };
         let discovered = prepared.discovered();
-        let plane = start_plane(plane_options, config, &discovered, &mut inheritance).await?;
+        let plane = start_plane(plane_options, config, &discovered, material, &mut inheritance).await?;
         discovery.commit(prepared);
         let mut notifier = options.notifier;
         let (plane, descent, upgrades) = take_over(plane, inheritance, path, &metrics, &mut notifier).await?;
@@ -85,9 +87,10 @@ async fn start_plane(
     options: Options,
     config: Arc<MeshConfig>,
     discovered: &Discovered,
+    material: Arc<Material>,
     inheritance: &mut Inheritance,
 ) -> Result<DataPlane, StartError> {
-    DataPlane::start(options, config, discovered, &mut inheritance.sockets)
+    DataPlane::start(options, config, discovered, material, &mut inheritance.sockets)
         .await
         .map_err(|error| match error {
             ApplyError::Compile(_) => StartError::Configuration(format!("error: {error}\n")),

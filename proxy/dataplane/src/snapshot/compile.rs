@@ -15,7 +15,7 @@ use outrigger_identity as identity;
 use outrigger_telemetry::{AccessLogSinks, Metrics, Sink};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Why a valid configuration cannot be put in force: a file that it names is at fault, or a log format.
+/// Why a valid configuration cannot be put in force: a page's file is at fault, or a log's, or TLS cannot be set up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CompileFault {
     /// Where the policy was written.
@@ -54,15 +54,16 @@ impl Compiler {
     }
 
     /// The next snapshot. Parts of `config` that are pointer-equal to those of `previous` are taken over as they are.
-    /// Reads certificate files and pages. Reports every fault.
+    /// Reads pages; `material` is what [`Material::load`] gave for this configuration. Reports every fault.
     pub fn compile(
         &self,
         config: Arc<MeshConfig>,
         discovered: &Discovered,
+        material: Arc<Material>,
         previous: Option<&Snapshot>,
     ) -> Result<Snapshot, Vec<CompileFault>> {
         let mut faults = Vec::new();
-        let clusters = self.clusters(&config, discovered, previous, &mut faults);
+        let clusters = self.clusters(&config, discovered, &material, previous, &mut faults);
         let mut slots: HashMap<&Name, ClusterSlot> = clusters
             .iter()
             .enumerate()
@@ -76,7 +77,7 @@ impl Compiler {
             }
         }
         let routes = self.routes(&config, previous, &slots, &mut faults);
-        let (listeners, chains) = self.listeners(&config, previous, &routes, &slots, &mut faults);
+        let (listeners, chains) = self.listeners(&config, &material, previous, &routes, &slots, &mut faults);
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -92,6 +93,7 @@ impl Compiler {
             generation,
             revision: previous.map_or(0, |previous| previous.revision) + 1,
             config,
+            material,
             listeners,
             chains,
             routes,
@@ -107,8 +109,33 @@ impl Compiler {
             generation: previous.generation,
             revision: previous.revision + 1,
             config: Arc::clone(&previous.config),
+            material: Arc::clone(&previous.material),
             listeners: previous.listeners.clone(),
             chains: previous.chains.clone(),
+            routes: previous.routes.clone(),
+            clusters,
+        })
+    }
+
+    /// The same configuration with other material: only chains and clusters that are made of what changed are new.
+    pub fn with_material(
+        &self,
+        previous: &Snapshot,
+        material: Arc<Material>,
+    ) -> Result<Snapshot, Vec<CompileFault>> {
+        let mut faults = Vec::new();
+        let clusters = self.clusters_of(previous, &material, &mut faults);
+        let chains = self.chains_of(previous, &material, &mut faults);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Snapshot {
+            generation: previous.generation,
+            revision: previous.revision + 1,
+            config: Arc::clone(&previous.config),
+            material,
+            listeners: previous.listeners.clone(),
+            chains,
             routes: previous.routes.clone(),
             clusters,
         })

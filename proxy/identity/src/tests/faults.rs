@@ -1,10 +1,7 @@
 //! What is said of files that are wrong.
 
-use super::Authority;
-use crate::{
-    FileStamp, IdentityError, IdentityWarning, downstream, files_of_downstream, files_of_upstream, upstream,
-    warnings_of_downstream, warnings_of_upstream,
-};
+use super::{Authority, downstream, material, upstream};
+use crate::{IdentityError, IdentityWarning, Material, Place, files_of};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
@@ -86,7 +83,7 @@ fn every_fault_names_its_file_and_what_would_be_right() {
         let tls = authority.downstream(&["server"], "");
         downstream(&tls).expect("it was right before");
         break_it(&authority);
-        let message = downstream(&tls).unwrap_err().to_string();
+        let message = downstream(&tls).unwrap_err();
         assert!(message.contains(file) && message.contains(problem), "{message}");
     }
 }
@@ -95,13 +92,18 @@ fn every_fault_names_its_file_and_what_would_be_right() {
 fn a_key_that_does_not_fit_names_both_files() {
     let authority = authority();
     fs::copy(authority.path("other.key"), authority.path("server.key")).unwrap();
-    match downstream(&authority.downstream(&["other", "server"], "")) {
-        Err(IdentityError::KeyMismatch {
-            certificate_file,
-            private_key_file,
-        }) => {
-            assert_eq!(certificate_file, authority.path("server.pem"));
-            assert_eq!(private_key_file, authority.path("server.key"));
+    let loaded = Material::load(&authority.downstream(&["other", "server"], ""), None);
+    let [fault] = loaded.faults.as_slice() else {
+        panic!("{:?}", loaded.faults);
+    };
+    assert!(fault.to_string().starts_with("outrigger.yaml:5:"), "{fault}");
+    match &*fault.error {
+        IdentityError::KeyMismatch {
+            certificate,
+            private_key,
+        } => {
+            assert_eq!(*certificate, Place::File(authority.path("server.pem")));
+            assert_eq!(*private_key, Place::File(authority.path("server.key")));
         }
         other => panic!("{other:?}"),
     }
@@ -113,12 +115,10 @@ fn roots_must_be_there() {
     let tls = authority.upstream("server.example", None);
     upstream(&tls, &[]).expect("it was right before");
     authority.write("ca.pem", "# none yet\n");
-    let message = upstream(&tls, &[]).unwrap_err().to_string();
+    let message = upstream(&tls, &[]).unwrap_err();
     assert!(message.contains("ca.pem holds no root certificate"), "{message}");
     let require = format!(", client: {{ca_file: {}}}", authority.path("ca.pem").display());
-    let message = downstream(&authority.downstream(&["server"], &require))
-        .unwrap_err()
-        .to_string();
+    let message = downstream(&authority.downstream(&["server"], &require)).unwrap_err();
     assert!(message.contains("ca.pem holds no root certificate"), "{message}");
 }
 
@@ -129,15 +129,17 @@ fn no_private_key_shows_in_debug_or_errors() {
     let secret = pem.lines().nth(1).unwrap();
     let config = downstream(&authority.downstream(&["server"], "")).unwrap();
     let identity = upstream(&authority.upstream("server.example", Some("server")), &[]).unwrap();
-    let shown = format!("{config:?} {identity:?}");
+    let loaded = Material::load(&authority.downstream(&["server"], ""), None);
+    let shown = format!("{config:?} {identity:?} {loaded:?}");
     assert!(!shown.contains(secret));
     for broken in [
         pem.replace("-----END", "!!!!-END"),
         pem.replace(secret, &format!("{secret}*")),
     ] {
         authority.write("server.key", &broken);
-        let error = downstream(&authority.downstream(&["server"], "")).unwrap_err();
-        let shown = format!("{error} {error:?}");
+        let loaded = Material::load(&authority.downstream(&["server"], ""), None);
+        let fault = &loaded.faults[0];
+        let shown = format!("{fault} {fault:?} {:?}", loaded.material);
         assert!(!shown.contains(&secret[..16]), "{shown}");
     }
 }
@@ -160,43 +162,61 @@ fn dates_and_permissions_are_warnings() {
     let tls = authority.downstream(&["old", "new"], "");
     downstream(&tls).expect("dates do not stop a start");
 
-    let warnings = warnings_of_downstream(&tls, now).unwrap();
+    let loaded = material(&tls).unwrap();
+    let warnings = loaded.warnings(None, now);
     let shown: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     assert_eq!(shown.len(), 3, "{shown:?}");
+    let said = |end: &str| shown.iter().any(|warning| warning.ends_with(end));
     assert!(
-        shown[0].ends_with("old.pem expired 10 days ago") || shown[0].ends_with("expired 9 days ago"),
+        said("old.pem expired 10 days ago") || said("expired 9 days ago"),
         "{shown:?}"
     );
-    let readable = IdentityWarning::KeyReadableByOthers {
+    let open = IdentityWarning::KeyOpenToOthers {
         file: authority.path("old.key"),
         mode: 0o640,
     };
-    assert_eq!(warnings[1], readable);
+    assert!(warnings.contains(&open));
     assert!(
-        shown[2].contains("new.pem is valid in ") && shown[2].ends_with(" days only"),
+        shown
+            .iter()
+            .any(|warning| warning.contains("new.pem is valid in ")),
         "{shown:?}"
     );
+    let again = Material::load(&tls, Some(&loaded)).material;
+    assert_eq!(again.warnings(Some(&loaded), now), [], "what was said once");
 
-    let upstream_tls = authority.upstream("a.example", Some("new"));
-    let later = warnings_of_upstream(&upstream_tls, now + 20 * day).unwrap();
+    let upstream_tls = material(&authority.upstream("a.example", Some("new"))).unwrap();
+    let later = upstream_tls.warnings(None, now + 20 * day);
     assert_eq!(later, [], "a certificate whose time has come");
+}
+
+#[test]
+fn a_key_that_everybody_may_replace_is_refused() {
+    let authority = authority();
+    let key = authority.path("server.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o602)).unwrap();
+    let message = downstream(&authority.downstream(&["server"], "")).unwrap_err();
+    assert!(
+        message.contains("server.key has mode 602: everybody may replace it"),
+        "{message}"
+    );
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    downstream(&authority.downstream(&["server"], "")).expect("as Kubernetes mounts secrets");
 }
 
 #[test]
 fn the_files_to_watch_are_those_that_are_read() {
     let authority = authority();
     let require = format!(", client: {{ca_file: {}}}", authority.path("ca.pem").display());
-    let tls = authority.downstream(&["server", "other"], &require);
-    let files = files_of_downstream(&tls);
-    let expected = ["server.pem", "server.key", "other.pem", "other.key", "ca.pem"];
-    assert_eq!(files, expected.map(|file| authority.path(file)));
-    let upstream_files = files_of_upstream(&authority.upstream("a", Some("server")));
-    assert_eq!(
-        upstream_files,
-        ["ca.pem", "server.pem", "server.key"].map(|file| authority.path(file))
+    let files = files_of(&authority.downstream(&["server", "other"], &require));
+    let mut expected = ["server.pem", "server.key", "other.pem", "other.key", "ca.pem"];
+    expected.sort_unstable();
+    assert!(files.iter().eq(&expected.map(|file| authority.path(file))));
+    let upstream_files = files_of(&authority.upstream("a", Some("server")));
+    let expected = ["ca.pem", "server.key", "server.pem"];
+    assert!(
+        upstream_files
+            .iter()
+            .eq(&expected.map(|file| authority.path(file)))
     );
-
-    let before = FileStamp::of(&files);
-    authority.issue("other", &["other.example"]);
-    assert_ne!(before, FileStamp::of(&files));
 }

@@ -1,7 +1,7 @@
 //! What clients and servers see.
 
-use super::Authority;
-use crate::{UpstreamIdentity, downstream, upstream};
+use super::{Authority, downstream, upstream};
+use crate::UpstreamIdentity;
 use rustls::{ClientConnection, HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
 use std::sync::Arc;
 
@@ -126,7 +126,8 @@ fn tls_1_3_is_spoken_and_1_2_understood() {
     let mut identity = client(&authority, "server.example");
     let seen = handshake(&config, &identity).unwrap();
     assert_eq!(seen.server.protocol_version(), Some(ProtocolVersion::TLSv1_3));
-    let roots = crate::certificate::read_roots(&authority.path("ca.pem")).unwrap();
+    let pem = std::fs::read(authority.path("ca.pem")).unwrap();
+    let roots = crate::RootSet::from_text(&pem).unwrap().store().clone();
     let old = rustls::ClientConfig::builder_with_provider(crate::provider())
         .with_protocol_versions(&[&rustls::version::TLS12])
         .unwrap()

@@ -9,6 +9,7 @@ impl Compiler {
         &self,
         config: &MeshConfig,
         discovered: &Discovered,
+        material: &Material,
         previous: Option<&Snapshot>,
         faults: &mut Vec<CompileFault>,
     ) -> Vec<Option<Arc<ClusterPolicy>>> {
@@ -23,7 +24,7 @@ impl Compiler {
         for cluster in config.clusters() {
             let index = old.get(cluster.name()).copied();
             let before = index.and_then(|index| previous?.clusters[index].as_ref());
-            match self.cluster(cluster, discovered.get(cluster.name()), before) {
+            match self.cluster(cluster, discovered.get(cluster.name()), material, before) {
                 Ok(policy) => match index {
                     Some(index) => slots[index] = Some(policy),
                     None => fresh.push(policy),
@@ -71,13 +72,43 @@ impl Compiler {
         any.then_some(clusters)
     }
 
+    /// The clusters with other material: those are new whose TLS is made of what changed, with endpoints of their own, so
+    /// that connections of before are not used again.
+    pub(super) fn clusters_of(
+        &self,
+        previous: &Snapshot,
+        material: &Material,
+        faults: &mut Vec<CompileFault>,
+    ) -> Vec<Option<Arc<ClusterPolicy>>> {
+        let mut next = |before: &Option<Arc<ClusterPolicy>>| {
+            let before = before.as_ref()?;
+            match self.upstream_tls(&before.config, material, before.tls.as_ref()) {
+                Ok(tls) if same_identity(before.tls.as_ref(), tls.as_ref()) => Some(Arc::clone(before)),
+                Ok(tls) => {
+                    let next = self.assemble(&before.config, tls, before.discovered.clone(), Some(before));
+                    if before.sessions.get().is_some() {
+                        // Made here, so that no request has to wait for a table.
+                        next.sessions();
+                    }
+                    Some(next)
+                }
+                Err(fault) => {
+                    faults.push(fault);
+                    None
+                }
+            }
+        };
+        previous.clusters.iter().map(&mut next).collect()
+    }
+
     fn cluster(
         &self,
         config: &Arc<model::Cluster>,
         discovered: Option<&EndpointSet>,
+        material: &Material,
         before: Option<&Arc<ClusterPolicy>>,
     ) -> Result<Arc<ClusterPolicy>, CompileFault> {
-        let tls = self.upstream_tls(config, before.and_then(|before| before.tls.as_ref()))?;
+        let tls = self.upstream_tls(config, material, before.and_then(|before| before.tls.as_ref()))?;
         let discovered = config.discovery().dns().map(|_| {
             let kept = before.filter(|before| before.config.discovery() == config.discovery());
             discovered
@@ -231,6 +262,7 @@ impl Compiler {
     fn upstream_tls(
         &self,
         config: &model::Cluster,
+        material: &Material,
         before: Option<&UpstreamTlsPolicy>,
     ) -> Result<Option<UpstreamTlsPolicy>, CompileFault> {
         let Some(tls) = config.tls() else { return Ok(None) };
@@ -244,18 +276,18 @@ impl Compiler {
             model::UpstreamProtocol::Auto => &["h2", "http/1.1"],
         };
         let settings = (tls.clone(), config.protocol());
-        let stamp = FileStamp::of(&identity::files_of_upstream(tls));
-        if let Some(before) = before.filter(|before| before.settings == settings && before.stamp == stamp) {
+        let basis = Basis::of_upstream(tls, material);
+        if let Some(before) = before.filter(|before| before.settings == settings && before.basis == basis) {
             return Ok(Some(before.clone()));
         }
-        let identity = Arc::new(identity::upstream(tls, alpn).map_err(fault)?);
+        let identity = Arc::new(identity::upstream(tls, alpn, material).map_err(fault)?);
         let mut plain_config = (*identity.config).clone();
         plain_config.alpn_protocols.clear();
         Ok(Some(UpstreamTlsPolicy {
             identity,
             plain_config: Arc::new(plain_config),
             settings,
-            stamp,
+            basis,
         }))
     }
 }

@@ -1,4 +1,4 @@
-//! Listeners and filter chains: slots by identity, TLS from files, access logs.
+//! Listeners and filter chains: slots by identity, TLS by material, access logs.
 
 use super::*;
 
@@ -6,6 +6,7 @@ impl Compiler {
     pub(super) fn listeners(
         &self,
         config: &MeshConfig,
+        material: &Material,
         previous: Option<&Snapshot>,
         routes: &[Arc<RoutesPolicy>],
         clusters: &HashMap<&Name, ClusterSlot>,
@@ -20,19 +21,10 @@ impl Compiler {
             let mut slots = Vec::new();
             for chain in listener.filter_chains() {
                 let old = before.and_then(|before| old_chain(previous?, before, chain));
-                match self.chain(chain, old.map(|(_, chain)| chain), routes, clusters, &metrics) {
+                let before = old.map(|(_, chain)| chain);
+                match self.chain(chain, before, material, routes, clusters, &metrics) {
                     Ok(policy) => slots.push(chains.place(old.map(|(slot, _)| slot), policy)),
-                    Err(message) => {
-                        let message = format!(
-                            "listener `{}`, filter chain `{}`: {message}",
-                            listener.name(),
-                            chain.name()
-                        );
-                        faults.push(CompileFault {
-                            origin: chain.origin().clone(),
-                            message,
-                        });
-                    }
+                    Err(message) => faults.push(chain_fault(listener.name(), chain, &message)),
                 }
             }
             let shared = before.map_or_else(Default::default, |before| Arc::clone(&before.shared));
@@ -49,20 +41,47 @@ impl Compiler {
         (listeners, chains.slots)
     }
 
+    /// The chains with other material: those are new whose TLS is made of what changed. Their connections go on.
+    pub(super) fn chains_of(
+        &self,
+        previous: &Snapshot,
+        material: &Material,
+        faults: &mut Vec<CompileFault>,
+    ) -> Vec<Option<Arc<ChainPolicy>>> {
+        let mut chains = previous.chains.clone();
+        for listener in &previous.listeners {
+            for slot in &listener.chains {
+                let Some(before) = &previous.chains[slot.0 as usize] else {
+                    continue;
+                };
+                let Some(old) = &before.tls else { continue };
+                match downstream_tls(&old.settings, material, Some(old)) {
+                    Ok(tls) if same_tls(Some(old), Some(&tls)) => {}
+                    Ok(tls) => chains[slot.0 as usize] = Some(Arc::new(before.with_tls(tls))),
+                    Err(message) => {
+                        faults.push(chain_fault(listener.config.name(), &before.config, &message));
+                    }
+                }
+            }
+        }
+        chains
+    }
+
     fn chain(
         &self,
         config: &model::FilterChain,
         before: Option<&Arc<ChainPolicy>>,
+        material: &Material,
         routes: &[Arc<RoutesPolicy>],
         clusters: &HashMap<&Name, ClusterSlot>,
         metrics: &Arc<ListenerMetrics>,
     ) -> Result<Arc<ChainPolicy>, String> {
         let tls = match config.tls() {
             None => None,
-            Some(tls) => Some(downstream_tls(
-                tls,
-                before.and_then(|before| before.tls.as_ref()),
-            )?),
+            Some(tls) => {
+                let old = before.and_then(|before| before.tls.as_ref());
+                Some(downstream_tls(tls, material, old)?)
+            }
         };
         if let Some(before) = before
             && before.config == *config
@@ -261,15 +280,29 @@ fn same_tls(old: Option<&TlsPolicy>, new: Option<&TlsPolicy>) -> bool {
     }
 }
 
-fn downstream_tls(tls: &model::DownstreamTls, before: Option<&TlsPolicy>) -> Result<TlsPolicy, String> {
-    let stamp = FileStamp::of(&identity::files_of_downstream(tls));
-    if let Some(before) = before.filter(|before| before.settings == *tls && before.stamp == stamp) {
+fn downstream_tls(
+    tls: &model::DownstreamTls,
+    material: &Material,
+    before: Option<&TlsPolicy>,
+) -> Result<TlsPolicy, String> {
+    let basis = Basis::of_downstream(tls, material);
+    if let Some(before) = before.filter(|before| before.settings == *tls && before.basis == basis) {
         return Ok(before.clone());
     }
-    let config = identity::downstream(tls).map_err(|error| error.to_string())?;
+    let config = identity::downstream(tls, material).map_err(|error| error.to_string())?;
     Ok(TlsPolicy {
         config,
         settings: tls.clone(),
-        stamp,
+        basis,
     })
+}
+
+fn chain_fault(listener: &Name, chain: &model::FilterChain, message: &str) -> CompileFault {
+    CompileFault {
+        origin: chain.origin().clone(),
+        message: format!(
+            "listener `{listener}`, filter chain `{}`: {message}",
+            chain.name()
+        ),
+    }
 }

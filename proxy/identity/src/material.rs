@@ -1,0 +1,88 @@
+//! Everything that identities are made of, resolved: what rustls configurations are made from.
+
+mod load;
+
+pub use load::{Loaded, MaterialFault};
+
+use crate::credential::Credential;
+use crate::revocations::Revocations;
+use crate::roots::{RootSet, TrustBundles, TrustedBundle};
+use outrigger_config::model::{CertificateSource, Identity, Name, Roots, TrustBundle};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Everything that identities are made of, at one moment: certificates with their keys, authorities, trust bundles,
+/// revocations. Immutable; its parts are shared by `Arc`, and a part that did not change is the same by pointer, so that
+/// what is made of it need not be made again.
+///
+/// Two things may be missing: what comes over the network and is not there yet, and files that were at fault when there
+/// was nothing to keep. What is made of missing parts refuses.
+#[derive(Debug, Clone, Default)]
+pub struct Material {
+    credentials: HashMap<CertificateSource, Arc<Credential>>,
+    roots: HashMap<Roots, Arc<RootSet>>,
+    bundles: Arc<TrustBundles>,
+    revocations: Arc<Revocations>,
+    /// The models that `credentials` and `bundles` were loaded for: what is known by a name is kept only if the name
+    /// still means the same.
+    identities: HashMap<Name, Arc<Identity>>,
+    trust_bundles: HashMap<Name, Arc<TrustBundle>>,
+}
+
+impl Material {
+    /// The credential of a source; none if it is not there yet.
+    pub fn credential(&self, source: &CertificateSource) -> Option<&Arc<Credential>> {
+        self.credentials.get(source)
+    }
+
+    /// All credentials, in no order.
+    pub fn credentials(&self) -> impl Iterator<Item = (&CertificateSource, &Arc<Credential>)> {
+        self.credentials.iter()
+    }
+
+    /// The authorities of a file or of the system. Those of bundles are in [`Material::bundles`].
+    pub fn roots(&self, roots: &Roots) -> Option<&Arc<RootSet>> {
+        self.roots.get(roots)
+    }
+
+    /// All authorities of files and of the system, in no order.
+    pub fn all_roots(&self) -> impl Iterator<Item = (&Roots, &Arc<RootSet>)> {
+        self.roots.iter()
+    }
+
+    /// The trust bundles.
+    pub fn bundles(&self) -> &Arc<TrustBundles> {
+        &self.bundles
+    }
+
+    /// Whom is believed no more.
+    pub fn revocations(&self) -> &Arc<Revocations> {
+        &self.revocations
+    }
+
+    /// The same with the credential of an identity that comes over the network. A name that the configuration does not
+    /// hold is ignored: it was taken away meanwhile.
+    pub fn with_identity(mut self, name: &Name, credential: Arc<Credential>) -> Material {
+        if self.identities.contains_key(name) {
+            let source = CertificateSource::Identity(name.clone());
+            self.credentials.insert(source, credential);
+        }
+        self
+    }
+
+    /// The same with the authorities of a trust bundle that comes over the network. A name that the configuration does
+    /// not hold is ignored: it was taken away meanwhile.
+    pub fn with_bundle(mut self, name: &Name, roots: Arc<RootSet>) -> Material {
+        let Some(model) = self.trust_bundles.get(name) else {
+            return self;
+        };
+        let mut bundles = self.bundles.bundles().clone();
+        let trust_domain = model.trust_domain().clone();
+        bundles.insert(name.clone(), TrustedBundle { roots, trust_domain });
+        let bundles = TrustBundles::new(bundles);
+        if !bundles.is_same(&self.bundles) {
+            self.bundles = Arc::new(bundles);
+        }
+        self
+    }
+}

@@ -1,0 +1,301 @@
+//! Whom is believed no more: certificate revocation lists and denied SPIFFE ids.
+
+use crate::certificate::time_of;
+use crate::credential::InputDigest;
+use crate::error::{IdentityError, Place};
+use crate::files::{bad_pem, read_lists};
+use crate::peer::PeerIdentity;
+use outrigger_config::model::{Revocation, RevocationList, SpiffeId, SpiffeMatch};
+use rustls_pki_types::CertificateRevocationListDer;
+use rustls_pki_types::pem::PemObject;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+use webpki::{CertRevocationList, OwnedCertRevocationList};
+use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
+
+/// Whom is believed no more. Shared by `Arc` for as long as it stays the same, so that "unchanged" is pointer equality.
+#[derive(Default)]
+pub struct Revocations {
+    files: Vec<Arc<ListFile>>,
+    /// Indices of lists by the DER of their issuers' names.
+    by_issuer: HashMap<Box<[u8]>, Vec<(usize, usize)>>,
+    policy: RevocationPolicy,
+}
+
+#[derive(Default, PartialEq)]
+struct RevocationPolicy {
+    list_required: bool,
+    outdated_refused: bool,
+    denied_ids: HashSet<SpiffeId>,
+    denied: Vec<SpiffeMatch>,
+}
+
+/// The lists of one source.
+pub(crate) struct ListFile {
+    source: RevocationList,
+    digest: InputDigest,
+    lists: Vec<List>,
+}
+
+struct List {
+    list: CertRevocationList<'static>,
+    facts: RevocationListFacts,
+    /// DER.
+    issuer: Box<[u8]>,
+}
+
+/// What a certificate revocation list says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationListFacts {
+    /// The file; none: the configuration itself.
+    pub file: Option<PathBuf>,
+    /// Whose certificates it lists, as `CN=root`.
+    pub issuer: String,
+    /// When it was made.
+    pub this_update: SystemTime,
+    /// When the next is due; none: not said.
+    pub next_update: Option<SystemTime>,
+    /// How many certificates it lists.
+    pub revoked: usize,
+}
+
+/// Why a connection that was accepted is not acceptable any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RevocationReason {
+    /// A list names the certificate, or an authority of its chain.
+    Listed,
+    /// Its SPIFFE id is denied.
+    Denied,
+    /// No list covers it, and one is required.
+    NoList,
+    /// The list that covers it is past its next update, and that is not allowed.
+    ListOutdated,
+}
+
+impl Revocations {
+    /// Reads the lists; those of `previous` whose contents are the same are kept, and `previous` itself if all are. A
+    /// source at fault keeps what it had.
+    pub(crate) fn load(
+        model: &Revocation,
+        previous: Option<&Arc<Revocations>>,
+        faults: &mut Vec<(String, IdentityError)>,
+    ) -> Arc<Revocations> {
+        let mut files = Vec::new();
+        for source in model.lists() {
+            let before =
+                previous.and_then(|previous| previous.files.iter().find(|file| file.source == *source));
+            match ListFile::load(source, before) {
+                Ok(file) => files.push(file),
+                Err(error) => {
+                    files.extend(before.cloned());
+                    faults.push(("revocation".to_owned(), error));
+                }
+            }
+        }
+        let policy = RevocationPolicy::of(model);
+        if let Some(previous) = previous
+            && previous.policy == policy
+            && previous.files.len() == files.len()
+            && previous
+                .files
+                .iter()
+                .zip(&files)
+                .all(|(old, new)| Arc::ptr_eq(old, new))
+        {
+            return Arc::clone(previous);
+        }
+        Arc::new(Revocations::new(files, policy))
+    }
+
+    fn new(files: Vec<Arc<ListFile>>, policy: RevocationPolicy) -> Revocations {
+        let mut by_issuer: HashMap<Box<[u8]>, Vec<(usize, usize)>> = HashMap::new();
+        for (at, file) in files.iter().enumerate() {
+            for (within, list) in file.lists.iter().enumerate() {
+                by_issuer
+                    .entry(list.issuer.clone())
+                    .or_default()
+                    .push((at, within));
+            }
+        }
+        Revocations {
+            files,
+            by_issuer,
+            policy,
+        }
+    }
+
+    /// True if nobody is refused, whoever it is.
+    pub fn is_empty(&self) -> bool {
+        let policy = &self.policy;
+        self.by_issuer.is_empty()
+            && !policy.list_required
+            && policy.denied_ids.is_empty()
+            && policy.denied.is_empty()
+    }
+
+    /// Whether a peer whose certificate was accepted is refused now, for a connection that is open.
+    ///
+    /// Lists are believed as they are configured: that their issuers signed them was or will be seen at handshakes, which
+    /// they make fail otherwise.
+    pub fn refuses(&self, peer: &PeerIdentity, now: SystemTime) -> Option<RevocationReason> {
+        if peer.spiffe_id.as_ref().is_some_and(|id| self.denies(id)) {
+            return Some(RevocationReason::Denied);
+        }
+        let mut reason = None;
+        for (issuer, serial) in peer.issued() {
+            let mut covered = false;
+            let lists = self.by_issuer.get(issuer).map(Vec::as_slice).unwrap_or_default();
+            for &(file, list) in lists {
+                let list = &self.files[file].lists[list];
+                if !matches!(list.list.find_serial(serial), Ok(None)) {
+                    return Some(RevocationReason::Listed);
+                }
+                covered = true;
+                let outdated = list.facts.next_update.is_some_and(|next| next < now);
+                if outdated && self.policy.outdated_refused {
+                    reason = Some(RevocationReason::ListOutdated);
+                }
+            }
+            if !covered && self.policy.list_required {
+                reason = reason.or(Some(RevocationReason::NoList));
+            }
+        }
+        reason
+    }
+
+    /// True if this id is denied.
+    pub fn denies(&self, id: &SpiffeId) -> bool {
+        self.policy.denied_ids.contains(id) || self.policy.denied.iter().any(|denied| denied.matches(id))
+    }
+
+    /// A certificate that no list covers is refused.
+    pub(crate) fn list_required(&self) -> bool {
+        self.policy.list_required
+    }
+
+    /// A list past its next update makes its issuer's certificates refused.
+    pub(crate) fn outdated_refused(&self) -> bool {
+        self.policy.outdated_refused
+    }
+
+    /// The lists as webpki wants them.
+    pub(crate) fn lists(&self) -> impl Iterator<Item = &CertRevocationList<'static>> {
+        self.files
+            .iter()
+            .flat_map(|file| file.lists.iter().map(|list| &list.list))
+    }
+
+    /// What the lists say, in the order of the configuration.
+    pub fn facts(&self) -> impl Iterator<Item = &RevocationListFacts> {
+        self.files
+            .iter()
+            .flat_map(|file| file.lists.iter().map(|list| &list.facts))
+    }
+}
+
+impl fmt::Debug for Revocations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Revocations")
+            .field("lists", &self.lists().count())
+            .field(
+                "denied",
+                &(self.policy.denied_ids.len() + self.policy.denied.len()),
+            )
+            .finish_non_exhaustive()
+    }
+}
+
+impl RevocationPolicy {
+    fn of(model: &Revocation) -> RevocationPolicy {
+        let mut policy = RevocationPolicy {
+            list_required: model.list_required(),
+            outdated_refused: !model.outdated_allowed(),
+            ..RevocationPolicy::default()
+        };
+        for denied in model.denied() {
+            match denied {
+                SpiffeMatch::Exact(id) => {
+                    policy.denied_ids.insert(id.clone());
+                }
+                denied => policy.denied.push(denied.clone()),
+            }
+        }
+        policy
+    }
+}
+
+impl ListFile {
+    fn load(source: &RevocationList, before: Option<&Arc<ListFile>>) -> Result<Arc<ListFile>, IdentityError> {
+        let (contents, place, path) = match source {
+            RevocationList::File(file) => (
+                read_lists(file)?.to_vec(),
+                Place::File(file.clone()),
+                Some(file.clone()),
+            ),
+            RevocationList::Inline(text) => {
+                (text.as_bytes().to_vec(), Place::Given("the configuration"), None)
+            }
+        };
+        let digest = InputDigest::of([contents.as_slice()]);
+        if let Some(before) = before.filter(|before| before.digest == digest) {
+            return Ok(Arc::clone(before));
+        }
+        let mut lists = Vec::new();
+        for (index, der) in lists_of(&contents, &place)?.iter().enumerate() {
+            lists.push(List::parse(der, path.clone()).map_err(|problem| {
+                IdentityError::BadRevocationList {
+                    place: place.clone(),
+                    position: index + 1,
+                    problem,
+                }
+            })?);
+        }
+        Ok(Arc::new(ListFile {
+            source: source.clone(),
+            digest,
+            lists,
+        }))
+    }
+}
+
+impl List {
+    fn parse(der: &CertificateRevocationListDer<'_>, file: Option<PathBuf>) -> Result<List, String> {
+        let list = OwnedCertRevocationList::from_der(der).map_err(|error| error.to_string())?;
+        let Ok(([], parsed)) = CertificateRevocationList::from_der(der) else {
+            return Err("it cannot be parsed".to_owned());
+        };
+        let facts = RevocationListFacts {
+            file,
+            issuer: parsed.issuer().to_string(),
+            this_update: time_of(parsed.last_update().timestamp()),
+            next_update: parsed.next_update().map(|next| time_of(next.timestamp())),
+            revoked: parsed.iter_revoked_certificates().count(),
+        };
+        Ok(List {
+            issuer: parsed.issuer().as_raw().into(),
+            list: list.into(),
+            facts,
+        })
+    }
+}
+
+/// PEM of at least one list, or one list in DER.
+fn lists_of<'a>(
+    contents: &'a [u8],
+    place: &Place,
+) -> Result<Vec<CertificateRevocationListDer<'a>>, IdentityError> {
+    let der_sequence = 0x30;
+    if contents.first() == Some(&der_sequence) {
+        return Ok(vec![CertificateRevocationListDer::from(contents)]);
+    }
+    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(contents).collect();
+    let lists = lists.map_err(|error| bad_pem(place, &error))?;
+    match lists.is_empty() {
+        true => Err(IdentityError::NoRevocationList { place: place.clone() }),
+        false => Ok(lists),
+    }
+}
