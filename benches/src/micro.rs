@@ -209,7 +209,12 @@ fn compile_one_endpoint() -> Result<Call> {
     let compiler = Compiler::new(metrics, sinks);
     let compile = move |config: &Arc<MeshConfig>, previous: Option<&Snapshot>| {
         compiler
-            .compile(Arc::clone(config), &Discovered::default(), Arc::default(), previous)
+            .compile(
+                Arc::clone(config),
+                &Discovered::default(),
+                Arc::default(),
+                previous,
+            )
             .map_err(|faults| anyhow::anyhow!("{faults:?}"))
     };
     let mut snapshot = compile(&first, None)?;

@@ -22,7 +22,7 @@ fn patience(chains: &str, destination: &str) -> Option<Duration> {
     let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&metrics)));
     let compiler = Compiler::new(metrics, sinks);
     let snapshot = compiler
-        .compile(Arc::new(config), &Discovered::default(), None)
+        .compile(Arc::new(config), &Discovered::default(), Arc::default(), None)
         .unwrap();
     snapshot.listeners[0].patience(&snapshot, destination.parse().unwrap())
 }
