@@ -6,6 +6,7 @@
 
 mod activation;
 mod admin;
+mod authorization_codec;
 mod check;
 pub mod cli;
 mod configuration;

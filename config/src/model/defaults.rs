@@ -154,5 +154,15 @@ pub const JWKS_TIMEOUT: Duration = Duration::from_secs(5);
 pub const EXTERNAL_AUTHORIZATION_TIMEOUT: Duration = Duration::from_millis(200);
 /// Status where an authorization service fails, as Envoy's.
 pub const EXTERNAL_AUTHORIZATION_ERROR_STATUS: u16 = 403;
+/// Bytes of an authorization service's answer; a longer one counts as none.
+pub const EXTERNAL_AUTHORIZATION_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Headers and query parameters that an authorization service may change in one answer: as many as a head may have.
+pub const EXTERNAL_AUTHORIZATION_CHANGES_MAX: usize = HEADERS_COUNT_MAX;
+/// Bytes of request bodies that one worker reads ahead for authorization services, all together.
+pub const EXTERNAL_AUTHORIZATION_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of what tells a decision that is kept from others; requests with more are asked about each time.
+pub const DECISION_KEY_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of decisions that one worker keeps for one service.
+pub const DECISIONS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Decisions of an authorization service that are kept, where they are, for each worker.
 pub const DECISION_CACHE_ENTRIES_MAX: usize = 10_000;

@@ -63,7 +63,7 @@ model! {
     pub struct HttpAuthorizationService {
         /// It exists.
         by_ref cluster: Name,
-        /// `host`; none: the cluster's name.
+        /// `host`; none: the request's own, as in Envoy.
         by_ref authority: Option<String>,
         /// Stands before the request's path; empty or beginning with `/`.
         by_ref path_prefix: String,
@@ -86,13 +86,15 @@ model! {
 }
 
 model! {
-    /// Decisions that are kept for requests that look alike: the same method, host, path, peer, and values of some headers.
+    /// Decisions that are kept for requests that look alike: all that the service is told of them is the same. It is told
+    /// less of them: of their headers those listed here, `authorization` and `cookie`, and those only if they would be told
+    /// without. A request whose body is told is asked about each time.
     pub struct DecisionCache {
         /// How long.
         copy time_to_live: Duration,
         /// Decisions at most, for each worker; the least recently used goes.
         copy entries_max: usize,
-        /// Headers in which requests may differ that are told apart.
+        /// Headers that the service is told and that tell requests apart, beside `authorization` and `cookie`.
         by_ref headers: Vec<HeaderName>,
     }
 }

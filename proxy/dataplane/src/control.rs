@@ -3,6 +3,7 @@
 mod end;
 
 use crate::accept;
+use crate::external_authorization::AuthorizationCodec;
 use crate::interception::OwnConnections;
 use crate::snapshot::{CompileFault, Compiler, Discovered, ListenerPolicy, Snapshot, SocketKey};
 use crate::sockets::{self, Bound, ListeningSocket};
@@ -30,6 +31,8 @@ pub struct Options {
     pub metrics: Arc<Metrics>,
     /// Where the process listens beside its listeners: nothing is forwarded there by original destination.
     pub own_addresses: Vec<SocketAddr>,
+    /// Speaks to authorization services over gRPC.
+    pub authorization_codec: Arc<dyn AuthorizationCodec>,
 }
 
 impl std::fmt::Debug for Options {
@@ -190,6 +193,7 @@ impl DataPlane {
                     connection_ids: Arc::clone(&connection_ids),
                     own_connections: Arc::clone(&own_connections),
                     socket_mark,
+                    authorization_codec: Arc::clone(&options.authorization_codec),
                     commands: receiver,
                     hand_overs,
                 };

@@ -4,6 +4,7 @@
 //! 2. **sanitize** ([`sanitize`]): normalize the path; drop hop-by-hop fields; replace what an untrusted client must
 //!    not say.
 //! 3. **match** ([`decide`]): virtual host, route, action. Some virtual hosts answer before any route ([`edge`]).
+//!    Another service may be asked then whether the request may go on ([`external_authorization`]).
 //! 4. **act**: a CORS preflight ([`cors`]), a redirect or a direct response ([`respond`]) is answered, or attempts are
 //!    made at an upstream ([`forward`]), each of which picks an endpoint, takes a pooled connection, sends, and
 //!    classifies what came ([`exchange`]); [`mirror`] sends copies elsewhere.
@@ -11,11 +12,13 @@
 //!
 //! The whole request is served by one snapshot, taken at its start.
 
+mod ask;
 mod compress;
 mod cors;
 mod edge;
 mod edits;
 mod exchange;
+mod external_authorization;
 mod forward;
 mod mirror;
 mod record;
@@ -37,6 +40,7 @@ use crate::snapshot::{ChainPolicy, EdgePolicy, RoutePolicy};
 use crate::worker::{LocalSnapshot, Worker};
 use cors::CrossOrigin;
 use edits::Known;
+use external_authorization::Authorized;
 use outrigger_config::model::{self, CompressionAlgorithm, RouteAction};
 use outrigger_http1::{KnownName, Method, RequestHead};
 use outrigger_telemetry::{ListenerCells, UpgradeProtocol};
@@ -113,6 +117,8 @@ struct Request<'r> {
     /// An allowed origin other than the server's.
     cross_origin: Option<Box<CrossOrigin>>,
     session: Option<Box<Session>>,
+    /// What an authorization service, where one was asked, has left to do.
+    authorized: Option<Box<Authorized>>,
 }
 
 impl Request<'_> {
@@ -150,10 +156,13 @@ pub(crate) async fn serve(
         matched_path: None,
         cross_origin: None,
         session: None,
+        authorized: None,
     };
     let chain = context.chain();
     let hops = trusted_hops(context);
-    if hops > 0 && (request.record.is_logged() || chain.http().routes.asks_for_clients) {
+    let asks_for_clients =
+        chain.http().routes.asks_for_clients || chain.http().external_authorization.is_some();
+    if hops > 0 && (request.record.is_logged() || asks_for_clients) {
         let told = request.head.fields.get_all(KnownName::XForwardedFor);
         request.record.client = forwarded::client(told, hops);
     }
@@ -222,6 +231,15 @@ async fn act(
         // Boxed: preflights are few, and the future of every request would have room for them.
         return Box::pin(cors::preflight(request, downstream, context, taken, policy)).await;
     }
+    if let Some(policy) = &context.chain().http().external_authorization
+        && external_authorization::applies(taken)
+    {
+        // Boxed: it is large, and most requests do without.
+        let authorizing = external_authorization::authorize(request, downstream, context, taken, policy);
+        if !Box::pin(authorizing).await {
+            return;
+        }
+    }
     match taken.route.action() {
         RouteAction::Forward(policy) => forward::forward(request, downstream, context, taken, policy).await,
         RouteAction::Redirect(redirect) => {
@@ -253,6 +271,7 @@ pub(crate) async fn refuse(
         matched_path: None,
         cross_origin: None,
         session: None,
+        authorized: None,
     };
     let reason = match reply {
         LocalReply::Malformed { reason, .. } => reason,

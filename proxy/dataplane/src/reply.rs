@@ -10,11 +10,13 @@ use outrigger_traffic::retry::AttemptFailure;
 mod grpc {
     pub(super) const UNKNOWN: u8 = 2;
     pub(super) const DEADLINE_EXCEEDED: u8 = 4;
+    pub(super) const PERMISSION_DENIED: u8 = 7;
     pub(super) const RESOURCE_EXHAUSTED: u8 = 8;
     pub(super) const FAILED_PRECONDITION: u8 = 9;
     pub(super) const UNIMPLEMENTED: u8 = 12;
     pub(super) const INTERNAL: u8 = 13;
     pub(super) const UNAVAILABLE: u8 = 14;
+    pub(super) const UNAUTHENTICATED: u8 = 16;
 }
 
 /// Why the proxy answers by itself.
@@ -61,6 +63,10 @@ pub(crate) enum LocalReply {
     HostMissing,
     /// The virtual host is down for maintenance.
     Maintenance,
+    /// An authorization service says no.
+    ExternallyDenied { status: u16 },
+    /// An authorization service could not be asked, or what it says cannot be followed.
+    ExternalAuthorizationFailed { status: u16, details: &'static str },
 }
 
 /// What is sent and noted for a local reply.
@@ -181,6 +187,19 @@ impl LocalReply {
                 "maintenance",
                 "down for maintenance\n",
             ),
+            LocalReply::ExternallyDenied { status } => Answer {
+                grpc_status: authorization_grpc_status(status),
+                ..Answer::new(status, ResponseFlags::UAEX, "ext_authz_denied", "access denied\n")
+            },
+            LocalReply::ExternalAuthorizationFailed { status, details } => Answer {
+                grpc_status: authorization_grpc_status(status),
+                ..Answer::new(
+                    status,
+                    ResponseFlags::UAEX,
+                    details,
+                    "whether this is allowed could not be found out\n",
+                )
+            },
             LocalReply::Attempt {
                 failure,
                 detail,
@@ -200,6 +219,15 @@ impl Answer {
             details,
             body,
         }
+    }
+}
+
+/// The gRPC status that stands for the HTTP status of a refusal: here 401 and 403 say what they are.
+pub(crate) fn authorization_grpc_status(status: u16) -> u8 {
+    match status {
+        401 => grpc::UNAUTHENTICATED,
+        403 => grpc::PERMISSION_DENIED,
+        other => grpc_status_of(other),
     }
 }
 
@@ -284,6 +312,19 @@ mod tests {
             (LocalReply::HttpsRequired, 403, grpc::FAILED_PRECONDITION),
             (LocalReply::HostMissing, 400, grpc::INTERNAL),
             (LocalReply::Maintenance, 503, grpc::UNAVAILABLE),
+            (
+                LocalReply::ExternallyDenied { status: 401 },
+                401,
+                grpc::UNAUTHENTICATED,
+            ),
+            (
+                LocalReply::ExternalAuthorizationFailed {
+                    status: 403,
+                    details: "ext_authz_error",
+                },
+                403,
+                grpc::PERMISSION_DENIED,
+            ),
         ];
         for (reply, status, grpc_status) in replies {
             let answer = reply.answer();

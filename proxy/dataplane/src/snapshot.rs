@@ -242,6 +242,16 @@ pub(crate) struct HttpPolicy {
     pub(crate) options: model::HttpOptions,
     pub(crate) routes: Arc<RoutesPolicy>,
     pub(crate) access_logs: Arc<[AccessLog]>,
+    /// Another service is asked for each request.
+    pub(crate) external_authorization: Option<Box<ExternalAuthorizationPolicy>>,
+}
+
+/// Whom a chain asks whether its requests may go on.
+pub(crate) struct ExternalAuthorizationPolicy {
+    pub(crate) config: model::ExternalAuthorization,
+    pub(crate) cluster: ClusterSlot,
+    /// Keys the workers' decisions; never used twice.
+    pub(crate) id: u64,
 }
 
 impl std::fmt::Debug for ChainPolicy {

@@ -5,6 +5,8 @@
 use crate::accept;
 use crate::auto::Outcomes;
 use crate::compression::EncoderMemory;
+use crate::decisions::Decisions;
+use crate::external_authorization::AuthorizationCodec;
 use crate::interception::{Ourselves, OwnConnections};
 use crate::pick::Destinations;
 use crate::pool::Pools;
@@ -103,6 +105,11 @@ pub(crate) struct Worker {
     random: Cell<u64>,
     draining: Cell<bool>,
     drain_idle_grace: Cell<Duration>,
+    /// Decisions of authorization services.
+    pub(crate) decisions: Decisions,
+    pub(crate) authorization_codec: Arc<dyn AuthorizationCodec>,
+    /// Bytes of bodies that were read ahead of their requests.
+    pub(crate) bodies_ahead_bytes: Cell<usize>,
     /// Copies of requests that are being made or sent.
     pub(crate) mirrors: Cell<usize>,
     log_line: RefCell<Vec<u8>>,
@@ -189,6 +196,7 @@ impl Worker {
         for control in self.connections.borrow().iter() {
             control.adopt(&local);
         }
+        self.decisions.reap(&before, &local);
         self.destinations.reap(&local, &self.pools, self.index);
         self.pools.reap(&before.clusters, &local.clusters);
     }
@@ -323,6 +331,7 @@ pub(crate) struct Seed {
     pub(crate) connection_ids: Arc<AtomicU64>,
     pub(crate) own_connections: Arc<OwnConnections>,
     pub(crate) socket_mark: Option<u32>,
+    pub(crate) authorization_codec: Arc<dyn AuthorizationCodec>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     pub(crate) hand_overs: mpsc::Receiver<HandOver>,
 }
@@ -347,6 +356,7 @@ async fn serve(seed: Seed) {
         connection_ids,
         own_connections,
         socket_mark,
+        authorization_codec,
         mut commands,
         mut hand_overs,
     } = seed;
@@ -365,6 +375,9 @@ async fn serve(seed: Seed) {
         random: Cell::new(fastrand::u64(..)),
         draining: Cell::new(false),
         drain_idle_grace: Cell::new(DRAIN_IDLE_GRACE),
+        decisions: Decisions::default(),
+        authorization_codec,
+        bodies_ahead_bytes: Cell::new(0),
         mirrors: Cell::new(0),
         log_line: RefCell::default(),
         spares: Rc::default(),

@@ -3,6 +3,7 @@
 use super::reload::{Reloads, load_material, note_accepted};
 use super::{ASKS_MAX, Proxy, ProxyOptions, StartError, Task};
 use crate::admin::endpoint::Endpoint;
+use crate::authorization_codec::EnvoyAuthorization;
 use crate::configuration::ConfigurationSource;
 use crate::discovery::{self, Discovery};
 use crate::inheritance::{Descent, Inheritance};
@@ -44,6 +45,7 @@ impl Proxy {
             workers,
             metrics: Arc::clone(&metrics),
             own_addresses: vec![admin.address()],
+            authorization_codec: Arc::new(EnvoyAuthorization),
         };
         let discovered = prepared.discovered();
         let plane = start_plane(plane_options, config, &discovered, material, &mut inheritance).await?;

@@ -8,9 +8,10 @@ use crate::cell::{Countdown, Counter, Gauge, Histogram, Series, SharedCounter, S
 use crate::flags::ResponseFlags;
 use crate::labels::{
     CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
-    DestinationRefusal, Detected, EdgeAnswerKind, HttpProtocol, MirrorDrop, NotCompressed, RenewalResult,
-    ResolutionOutcome, RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure,
-    TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
+    DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind, ExternalAuthorizationFault,
+    ExternalAuthorizationOutcome, HttpProtocol, MirrorDrop, NotCompressed, RenewalResult, ResolutionOutcome,
+    RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd,
+    UpgradeOutcome, UpgradeProtocol, UpstreamClose,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
@@ -137,6 +138,24 @@ cells! {
         /// Responses that were not compressed where the filter chain compresses, by reason.
         not_compressed_responses: CounterBy<NotCompressed, { NotCompressed::COUNT }> =
             "outrigger_listener_not_compressed_responses_total",
+        /// Requests that were to be decided on by an authorization service, by what became of them.
+        external_authorizations: CounterBy<ExternalAuthorizationOutcome, { ExternalAuthorizationOutcome::COUNT }> =
+            "outrigger_listener_external_authorizations_total",
+        /// Questions that were put to authorization services.
+        external_authorization_questions: Counter = "outrigger_listener_external_authorization_questions_total",
+        /// From a question to the end of its answer, repetitions included.
+        external_authorization_duration: Histogram = "outrigger_listener_external_authorization_duration_seconds",
+        /// Failures of authorization services, by reason; also headers of their denials that could not be sent.
+        external_authorization_faults: CounterBy<ExternalAuthorizationFault, { ExternalAuthorizationFault::COUNT }> =
+            "outrigger_listener_external_authorization_faults_total",
+        /// Look-ups of kept decisions of authorization services, by whether there was one.
+        external_authorization_cache: CounterBy<DecisionCacheUse, { DecisionCacheUse::COUNT }> =
+            "outrigger_listener_external_authorization_cache_total",
+        /// Answers of authorization services that brought metadata, which has no meaning here.
+        external_authorization_metadata_ignored: Counter =
+            "outrigger_listener_external_authorization_metadata_ignored_total",
+        /// Bytes of request bodies that were read for authorization services and are held now.
+        external_authorization_body_bytes: Gauge = "outrigger_listener_external_authorization_body_bytes",
         /// Bytes read from downstream connections, after TLS.
         bytes_received: Counter = "outrigger_listener_received_bytes_total",
         /// Bytes written to downstream connections, before TLS.

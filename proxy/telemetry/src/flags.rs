@@ -50,6 +50,8 @@ flags! {
     SI = 11,
     /// Duration timeout: a TCP connection reached its greatest age.
     DT = 12,
+    /// Unauthorized by an external service, or because it could not be asked.
+    UAEX = 13,
 }
 
 impl ResponseFlags {

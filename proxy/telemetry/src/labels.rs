@@ -318,6 +318,54 @@ labels! {
         Refused = "refused",
     }
 
+    /// What became of a request that an authorization service was to decide on.
+    pub enum ExternalAuthorizationOutcome = "outcome" {
+        /// The service, now or before, says yes.
+        Allowed = "allowed",
+        /// The service, now or before, says no.
+        Denied = "denied",
+        /// There is no decision: it was refused.
+        Failed = "failed",
+        /// There is no decision: it was let through.
+        FailureAllowed = "failure_allowed",
+        /// Its body is longer than what the service is told: 413.
+        BodyTooLong = "body_too_long",
+    }
+
+    /// Why an authorization service has decided nothing.
+    pub enum ExternalAuthorizationFault = "reason" {
+        /// Its cluster has no endpoint.
+        NoEndpoint = "no_endpoint",
+        /// No connection could be made.
+        Connect = "connect",
+        /// It took too long.
+        Timeout = "timeout",
+        /// It broke off before the end of its answer.
+        Broken = "broken",
+        /// It answered 5xx, or with a status of gRPC other than OK.
+        Status = "status",
+        /// It says itself that it has failed.
+        Declared = "declared",
+        /// Its answer cannot be read.
+        Unreadable = "unreadable",
+        /// Its answer is too long.
+        TooLong = "too_long",
+        /// It wants a header or parameter that cannot be.
+        InvalidChange = "invalid_change",
+        /// The request cannot be asked about in its protocol.
+        NotExpressible = "not_expressible",
+        /// The worker holds as many bytes of bodies as it may.
+        Memory = "memory",
+    }
+
+    /// Whether there was a decision that had been kept.
+    pub enum DecisionCacheUse = "result" {
+        /// There was.
+        Hit = "hit",
+        /// There was none.
+        Miss = "miss",
+    }
+
     /// Why a copy of a request was dropped.
     pub enum MirrorDrop = "reason" {
         /// The worker had as many copies under way as it may.

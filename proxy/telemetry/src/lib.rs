@@ -28,9 +28,10 @@ pub use cells::{
 pub use flags::ResponseFlags;
 pub use labels::{
     CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
-    DestinationRefusal, Detected, EdgeAnswerKind, HttpProtocol, MirrorDrop, NotCompressed, RenewalResult,
-    ResolutionOutcome, RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure,
-    TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
+    DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind, ExternalAuthorizationFault,
+    ExternalAuthorizationOutcome, HttpProtocol, MirrorDrop, NotCompressed, RenewalResult, ResolutionOutcome,
+    RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd,
+    UpgradeOutcome, UpgradeProtocol, UpstreamClose,
 };
 pub use metrics::{
     CertificateMetrics, ClusterMetrics, DiscoveryMetrics, LabelledCells, ListenerMetrics, Metrics,

@@ -39,5 +39,6 @@ pub use pace::TokenBucket;
 pub use retry::RetryBudget;
 pub use routing::{
     Explanation, Found, Mismatch, RefusedRoute, RequestView, RouteTable, TakenRoute, TakenVirtualHost,
+    value_matches,
 };
 pub use session::{SessionKey, SessionPolicy, SessionTable};

@@ -14,7 +14,8 @@ mod paths;
 
 pub use explanation::{Explanation, Mismatch, RefusedRoute, TakenRoute, TakenVirtualHost};
 
-pub(crate) use conditions::{PercentDecoded, value_matches};
+pub(crate) use conditions::PercentDecoded;
+pub use conditions::value_matches;
 pub(crate) use explanation::path_matches;
 pub(crate) use paths::{Candidate, Candidates, PathIndex};
 

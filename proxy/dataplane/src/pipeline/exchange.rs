@@ -5,6 +5,7 @@
 //!
 //! [`STREAM_BUFFER_BYTES_MAX`]: outrigger_config::model::defaults::STREAM_BUFFER_BYTES_MAX
 
+use super::external_authorization::Ahead;
 use super::mirror::MirrorCopy;
 use crate::body::{BodyFrame, BodyLength};
 use crate::compression::{COMPRESSED_PER_POLL_BYTES, CompressedBody};
@@ -147,6 +148,24 @@ impl<'x, 'd> Exchange<'x, 'd> {
         self.copy = copy;
         if self.request_done {
             self.send_copy();
+        }
+    }
+
+    /// Goes on where the body was read to before: that is sent first, and kept for as long as no answer has come.
+    #[cold]
+    pub(super) fn resume(&mut self, ahead: Ahead) {
+        for piece in ahead.pieces {
+            self.request_bytes += piece.len() as u64;
+            if self.copy.as_mut().is_some_and(|copy| !copy.add(&piece)) {
+                self.copy = None;
+            }
+            self.replay.bytes += piece.len() + PIECE_OVERHEAD_BYTES;
+            self.replay.pieces.push(piece);
+        }
+        self.replay.trailers = ahead.trailers;
+        if let Some(ended) = ahead.ended {
+            self.end_of_request(self.worker.now());
+            self.request_ended = Some(ended);
         }
     }
 

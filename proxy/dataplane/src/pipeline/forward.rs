@@ -71,6 +71,11 @@ pub(super) async fn forward(
     if !taken.policy.mirrors.is_empty() && request.upgrade.is_none() {
         exchange.copy_to(mirror::begin(request, context, taken));
     }
+    if let Some(authorized) = &mut request.authorized
+        && let Some(ahead) = authorized.ahead.take()
+    {
+        exchange.resume(ahead);
+    }
     let ended = attempts(request, &mut exchange, context, taken, cluster, &active).await;
     if let Some(body) = &exchange.compressed {
         compress::end(context, body);
@@ -135,7 +140,7 @@ pub(super) async fn forward(
 #[inline(always)]
 fn limits(request: &Request<'_>, context: &RequestContext<'_>, taken: Taken<'_>, policy: &Forward) -> Limits {
     let grpc_deadline = if request.grpc {
-        grpc_timeout(&request.head.fields).and_then(|time| context.worker().now().checked_add(time))
+        grpc_timeout(&request.head.fields).and_then(|time| request.record.started().checked_add(time))
     } else {
         None
     };
@@ -239,7 +244,7 @@ impl Drop for ActiveAttempt {
 }
 
 /// A retry counted against its cluster's budget.
-struct BudgetedRetry<'a>(&'a ClusterPolicy);
+pub(super) struct BudgetedRetry<'a>(pub(super) &'a ClusterPolicy);
 
 impl Drop for BudgetedRetry<'_> {
     fn drop(&mut self) {
@@ -312,7 +317,7 @@ fn failed(error: AttemptError, retries_exhausted: bool, over_budget: bool) -> Lo
     }
 }
 
-fn retry_reason(failure: AttemptFailure) -> Option<RetryReason> {
+pub(super) fn retry_reason(failure: AttemptFailure) -> Option<RetryReason> {
     Some(match failure {
         AttemptFailure::ConnectFailed | AttemptFailure::ConnectTimeout => RetryReason::ConnectFailure,
         AttemptFailure::RefusedStream => RetryReason::RefusedStream,

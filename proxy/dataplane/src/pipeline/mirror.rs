@@ -6,26 +6,23 @@
 //! dropped and counted. It is sent once, its answer is read to keep the connection and thrown away, and after
 //! [`MIRROR_TIMEOUT`] it is given up. A worker that ends does not wait for its copies: they are cut.
 
-use super::forward::{ActiveAttempt, ActiveRequest};
+use super::ask::{Broken, Message, attempt};
+use super::forward::ActiveRequest;
 use super::{Request, RequestContext, Taken};
 use crate::body::{BodyFrame, BodyLength};
-use crate::error::AttemptError;
 use crate::pick::{Tried, pick};
 use crate::snapshot::{ClusterPolicy, EndpointState};
-use crate::upstream::{ResponseStart, Upstream};
 use crate::worker::Worker;
 use bytes::Bytes;
 use outrigger_config::model::defaults::{
     MIRROR_ANSWER_BYTES_MAX, MIRROR_BODY_BYTES_MAX, MIRROR_TIMEOUT, MIRRORS_MAX,
 };
-use outrigger_http1::{Fields, RequestHead, ResponseHead};
+use outrigger_http1::{Fields, ResponseHead};
 use outrigger_telemetry::{CodeClass, MirrorDrop, RouteMetrics};
 use outrigger_traffic::falls_within;
 use smallvec::SmallVec;
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 /// What is put behind the host's name, as Envoy does, so that a mirror's logs tell copies from requests.
 const SHADOW_SUFFIX: &str = "-shadow";
@@ -38,14 +35,6 @@ pub(super) struct MirrorCopy {
     targets: SmallVec<[Target; 1]>,
     message: Message,
     bytes: usize,
-}
-
-/// A whole request.
-struct Message {
-    head: RequestHead,
-    length: BodyLength,
-    pieces: Vec<Bytes>,
-    trailers: Option<Box<Fields>>,
 }
 
 struct Target {
@@ -177,157 +166,41 @@ async fn run(target: Target, message: Rc<Message>) {
     } = target;
     let worker = Rc::clone(&ticket.worker);
     let active = ActiveRequest::begin(&cluster, &worker);
-    let sent = tokio::time::timeout(
-        MIRROR_TIMEOUT,
-        exchange(&worker, &cluster, &endpoint, &active, &message),
-    )
-    .await;
-    let (status, dropped) = match sent {
-        Ok(Ok(status)) => (status, None),
-        Ok(Err((status, reason))) => (status, Some(reason)),
+    let mut response = ResponseHead::new();
+    let mut left = MIRROR_ANSWER_BYTES_MAX;
+    let mut throw_away = |frame: BodyFrame| match &frame {
+        BodyFrame::Data { bytes, .. } => match left.checked_sub(bytes.len()) {
+            Some(less) => {
+                left = less;
+                true
+            }
+            None => false,
+        },
+        BodyFrame::Trailers(_) | BodyFrame::End => true,
+    };
+    let attempting = attempt(
+        &worker,
+        &cluster,
+        &endpoint,
+        &active,
+        &message,
+        &mut response,
+        &mut throw_away,
+    );
+    let (status, dropped) = match tokio::time::timeout(MIRROR_TIMEOUT, attempting).await {
+        Ok(Ok(())) => (response.status, None),
+        Ok(Err(broken)) => (
+            response.status,
+            Some(match broken {
+                Broken::Connect(_) => MirrorDrop::Connect,
+                Broken::Exchange(_) => MirrorDrop::Failed,
+                Broken::Unwanted => MirrorDrop::AnswerTooLong,
+            }),
+        ),
         Err(_) => (0, Some(MirrorDrop::Timeout)),
     };
     active.cells.requests[CodeClass::of(status)].inc();
     ticket.dropped = dropped;
-}
-
-/// Sends the copy and reads its answer. The status, which is 0 where none came.
-async fn exchange(
-    worker: &Rc<Worker>,
-    cluster: &Arc<ClusterPolicy>,
-    endpoint: &Arc<EndpointState>,
-    active: &ActiveRequest<'_>,
-    message: &Message,
-) -> Result<u16, (u16, MirrorDrop)> {
-    active.cells.attempts.inc();
-    let _attempt = ActiveAttempt::begin(Arc::clone(endpoint));
-    let mut upstream = worker
-        .pools
-        .acquire(worker, cluster, endpoint)
-        .await
-        .map_err(|_| (0, MirrorDrop::Connect))?;
-    let mut response = ResponseHead::new();
-    let mut sending = Sending::new(message);
-    let started = worker.tick();
-    upstream
-        .send_head(&message.head, message.length, cluster.tls.is_some())
-        .map_err(|_| (0, MirrorDrop::Failed))?;
-    let answered = poll_fn(|cx| {
-        sending.poll(&mut upstream, cx);
-        poll_answer(&mut upstream, &mut response, cx)
-    });
-    let length = answered.await.map_err(|_| (0, MirrorDrop::Failed))?;
-    if length == BodyLength::None {
-        return finish(upstream, &sending, response.status);
-    }
-    let status = response.status;
-    let mut left = MIRROR_ANSWER_BYTES_MAX;
-    poll_fn(|cx| {
-        sending.poll(&mut upstream, cx);
-        poll_throw_away(&mut upstream, &mut left, cx)
-    })
-    .await
-    .map_err(|reason| (status, reason))?;
-    active
-        .cells
-        .request_duration
-        .observe(worker.tick().duration_since(started));
-    finish(upstream, &sending, status)
-}
-
-fn finish(upstream: Upstream, sending: &Sending<'_>, status: u16) -> Result<u16, (u16, MirrorDrop)> {
-    // An answer that did without the rest of its request leaves a connection that nothing else can use.
-    if sending.is_done() {
-        upstream.complete();
-    }
-    Ok(status)
-}
-
-/// A message on its way out.
-struct Sending<'m> {
-    message: &'m Message,
-    next: usize,
-    state: SendState,
-}
-
-#[derive(PartialEq, Eq)]
-enum SendState {
-    Body,
-    Flush,
-    Done,
-    /// The answer tells why, if there is one.
-    Failed,
-}
-
-impl Sending<'_> {
-    fn new(message: &Message) -> Sending<'_> {
-        let state = match message.length {
-            BodyLength::None => SendState::Flush,
-            BodyLength::Exact(_) | BodyLength::Unknown => SendState::Body,
-        };
-        Sending {
-            message,
-            next: 0,
-            state,
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        self.state == SendState::Done
-    }
-
-    /// Sends what there is room for.
-    fn poll(&mut self, upstream: &mut Upstream, cx: &mut Context<'_>) {
-        if let Poll::Ready(Err(_)) = self.poll_send(upstream, cx) {
-            self.state = SendState::Failed;
-        }
-    }
-
-    fn poll_send(&mut self, upstream: &mut Upstream, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
-        while self.state == SendState::Body {
-            ready!(upstream.poll_room(cx))?;
-            if let Some(piece) = self.message.pieces.get(self.next) {
-                upstream.send_data(piece.clone(), false)?;
-                self.next += 1;
-            } else {
-                upstream.finish(self.message.trailers.as_deref())?;
-                self.state = SendState::Flush;
-            }
-        }
-        if self.state == SendState::Flush {
-            ready!(upstream.poll_flush(cx))?;
-            self.state = SendState::Done;
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-fn poll_answer(
-    upstream: &mut Upstream,
-    response: &mut ResponseHead,
-    cx: &mut Context<'_>,
-) -> Poll<Result<BodyLength, AttemptError>> {
-    loop {
-        if let ResponseStart::Final(length) = ready!(upstream.poll_head(response, cx))? {
-            return Poll::Ready(Ok(length));
-        }
-    }
-}
-
-fn poll_throw_away(
-    upstream: &mut Upstream,
-    left: &mut usize,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), MirrorDrop>> {
-    loop {
-        let frame = ready!(upstream.poll_body(cx)).map_err(|_| MirrorDrop::Failed)?;
-        if let BodyFrame::Data { bytes, .. } = &frame {
-            *left = left.checked_sub(bytes.len()).ok_or(MirrorDrop::AnswerTooLong)?;
-        }
-        if frame.is_last() {
-            return Poll::Ready(Ok(()));
-        }
-    }
 }
 
 #[cfg(test)]

@@ -93,6 +93,11 @@ impl Record {
         self.logged.is_some()
     }
 
+    /// When the request's head was read.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
     pub(super) fn status(&self) -> u16 {
         self.status
     }

@@ -58,7 +58,7 @@ pub(super) async fn local(
 }
 
 /// A gRPC response that consists of its trailers (gRPC's `PROTOCOL-HTTP2.md`, "Trailers-Only").
-fn grpc_head(head: &mut ResponseHead, answer: &Answer) {
+pub(super) fn grpc_head(head: &mut ResponseHead, answer: &Answer) {
     head.status = 200;
     head.fields
         .push_known(KnownName::ContentType, b"application/grpc");
@@ -256,6 +256,9 @@ fn finish_head(
         if let Some(policy) = &taken.policy.cors {
             cors::finish(policy, request.cross_origin.as_deref(), fields);
         }
+    }
+    if let Some(authorized) = &request.authorized {
+        authorized.finish(fields);
     }
     if let Some(hsts) = request.edge.and_then(|edge| edge.hsts.as_ref()) {
         edge::strict_transport_security(request, hsts, fields);

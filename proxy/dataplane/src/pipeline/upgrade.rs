@@ -79,6 +79,11 @@ impl Upgrade {
         self.protocols.first().map_or("", |protocol| protocol)
     }
 
+    /// The protocols that the client asks for; none for CONNECT.
+    pub(super) fn offered(&self) -> &[Box<str>] {
+        &self.protocols
+    }
+
     fn is_websocket(&self) -> bool {
         self.protocol().eq_ignore_ascii_case(WEBSOCKET)
     }

@@ -35,6 +35,7 @@ pub struct Compiler {
     metrics: Arc<Metrics>,
     sinks: Arc<AccessLogSinks>,
     next_endpoint_id: Arc<AtomicU64>,
+    next_decider_id: AtomicU64,
 }
 
 impl std::fmt::Debug for Compiler {
@@ -50,6 +51,7 @@ impl Compiler {
             metrics,
             sinks,
             next_endpoint_id: Arc::new(AtomicU64::new(1)),
+            next_decider_id: AtomicU64::new(1),
         }
     }
 

@@ -66,7 +66,7 @@ fn query_holds(condition: &QueryMatch, query: Option<&str>) -> bool {
 }
 
 /// True if a value is as wanted.
-pub(crate) fn value_matches(wanted: &StringMatch, value: &[u8]) -> bool {
+pub fn value_matches(wanted: &StringMatch, value: &[u8]) -> bool {
     match wanted {
         StringMatch::Exact(text) => value == text.as_bytes(),
         StringMatch::Prefix(text) => value.starts_with(text.as_bytes()),

@@ -93,7 +93,7 @@ impl Compiler {
         }
         let old_http = before.and_then(|before| before.http.as_ref());
         let http = match config.mode().http() {
-            Some(options) => Some(self.http(options, old_http, routes)?),
+            Some(options) => Some(self.http(options, old_http, routes, clusters)?),
             None => None,
         };
         let old_tcp = before.and_then(|before| before.tcp.as_ref());
@@ -115,6 +115,7 @@ impl Compiler {
         options: &model::HttpOptions,
         before: Option<&HttpPolicy>,
         routes: &[Arc<RoutesPolicy>],
+        slots: &HashMap<&Name, ClusterSlot>,
     ) -> Result<HttpPolicy, String> {
         let routes = routes
             .iter()
@@ -135,6 +136,13 @@ impl Compiler {
             options: options.clone(),
             routes: Arc::clone(routes),
             access_logs,
+            external_authorization: options.external_authorization().as_ref().map(|config| {
+                Box::new(ExternalAuthorizationPolicy {
+                    cluster: slots[config.service().cluster()],
+                    config: config.clone(),
+                    id: self.next_decider_id.fetch_add(1, Ordering::Relaxed),
+                })
+            }),
         })
     }
 

@@ -1,0 +1,320 @@
+//! Requests of the proxy's own, through one of its clusters: an endpoint by the balancer, a pooled connection in either
+//! version of HTTP, TLS and timeouts as the cluster has them. Mirrors send their copies by [`attempt`]; who needs an
+//! answer asks by [`ask`].
+//!
+//! A question and its answer are held whole, within bounds that the caller gives. It is sent a second time only where
+//! the first attempt provably never ran, whatever its method: what a question does to its service nobody here knows.
+
+use super::forward::{ActiveAttempt, ActiveRequest, BudgetedRetry, retry_reason};
+use crate::body::{BodyFrame, BodyLength};
+use crate::connection::Ends;
+use crate::error::AttemptError;
+use crate::pick::{Tried, pick};
+use crate::snapshot::{ClusterPolicy, EndpointState};
+use crate::upstream::{ResponseStart, Upstream};
+use crate::worker::Worker;
+use bytes::{Bytes, BytesMut};
+use outrigger_http1::{Fields, RequestHead, ResponseHead};
+use outrigger_telemetry::CodeClass;
+use outrigger_traffic::retry::{Decision, default_decision};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// A whole request.
+pub(super) struct Message {
+    pub(super) head: RequestHead,
+    pub(super) length: BodyLength,
+    pub(super) pieces: Vec<Bytes>,
+    pub(super) trailers: Option<Box<Fields>>,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) head: ResponseHead,
+    pub(super) body: Bytes,
+    pub(super) trailers: Option<Box<Fields>>,
+}
+
+/// What a question may cost.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AskLimits {
+    /// From here to the end of the answer, all attempts included.
+    pub(super) timeout: Duration,
+    /// Bytes of the answer's body.
+    pub(super) answer_bytes_max: usize,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// The cluster has no endpoint.
+    NoEndpoint,
+    /// Its time is up.
+    Timeout,
+    /// The answer is longer than what is read.
+    TooLong,
+    /// The last attempt failed.
+    Attempt(AttemptError),
+}
+
+/// Why an attempt has no whole answer.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// There was no connection.
+    Connect(AttemptError),
+    /// It ended before the answer did.
+    Exchange(AttemptError),
+    /// Whoever reads the answer wants no more of it.
+    Unwanted,
+}
+
+/// Asks a cluster and reads the whole answer. Dropping the future gives the question up.
+pub(super) async fn ask(
+    worker: &Rc<Worker>,
+    cluster: &Arc<ClusterPolicy>,
+    ends: &Ends,
+    message: &Message,
+    limits: AskLimits,
+) -> Result<Reply, Unanswered> {
+    let active = ActiveRequest::begin(cluster, worker);
+    let asking = attempts(worker, cluster, ends, message, &active, limits.answer_bytes_max);
+    let answered = match tokio::time::timeout(limits.timeout, asking).await {
+        Ok(answered) => answered,
+        Err(_) => Err(Unanswered::Timeout),
+    };
+    let status = answered.as_ref().map_or(0, |reply| reply.head.status);
+    active.cells.requests[CodeClass::of(status)].inc();
+    answered
+}
+
+async fn attempts(
+    worker: &Rc<Worker>,
+    cluster: &Arc<ClusterPolicy>,
+    ends: &Ends,
+    message: &Message,
+    active: &ActiveRequest<'_>,
+    answer_bytes_max: usize,
+) -> Result<Reply, Unanswered> {
+    let mut tried = Tried::default();
+    let mut _budgeted = None;
+    loop {
+        let endpoint = pick(cluster, worker, &mut tried, ends).map_err(|_| Unanswered::NoEndpoint)?;
+        let mut gathered = Gathered::new(answer_bytes_max);
+        let mut head = ResponseHead::new();
+        let mut take = |frame| gathered.add(frame);
+        let answered = attempt(worker, cluster, &endpoint, active, message, &mut head, &mut take).await;
+        let error = match answered {
+            Ok(()) => {
+                return Ok(Reply {
+                    head,
+                    body: gathered.body.freeze(),
+                    trailers: gathered.trailers,
+                });
+            }
+            Err(Broken::Unwanted) => return Err(Unanswered::TooLong),
+            Err(Broken::Connect(error) | Broken::Exchange(error)) => error,
+        };
+        tracing::debug!(failure = ?error.failure, source = ?error.source, endpoint = %endpoint.address_text, cluster = %cluster.config.name(), "a question was not answered");
+        if default_decision(error.failure, false, true, tried.attempts()) != Decision::Retry {
+            return Err(Unanswered::Attempt(error));
+        }
+        if error.failure.is_budgeted() {
+            let in_flight = cluster.shared.requests_active.load(Ordering::Relaxed);
+            if !cluster.shared.retry_budget.try_begin(in_flight) {
+                active.cells.retry_budget_denied.inc();
+                return Err(Unanswered::Attempt(error));
+            }
+            _budgeted = Some(BudgetedRetry(cluster));
+        }
+        if let Some(reason) = retry_reason(error.failure) {
+            active.cells.retries[reason].inc();
+        }
+    }
+}
+
+/// Sends the message to an endpoint and reads its answer: the head into `response`, the frames of its body to `take`,
+/// which says whether it wants more. `response` has been answered by nobody, and has status 0, until there is one.
+pub(super) async fn attempt(
+    worker: &Rc<Worker>,
+    cluster: &Arc<ClusterPolicy>,
+    endpoint: &Arc<EndpointState>,
+    active: &ActiveRequest<'_>,
+    message: &Message,
+    response: &mut ResponseHead,
+    take: &mut dyn FnMut(BodyFrame) -> bool,
+) -> Result<(), Broken> {
+    response.status = 0;
+    active.cells.attempts.inc();
+    let _attempt = ActiveAttempt::begin(Arc::clone(endpoint));
+    let mut upstream = worker
+        .pools
+        .acquire(worker, cluster, endpoint)
+        .await
+        .map_err(Broken::Connect)?;
+    let mut sending = Sending::new(message);
+    let started = worker.tick();
+    upstream
+        .send_head(&message.head, message.length, cluster.tls.is_some())
+        .map_err(Broken::Exchange)?;
+    let answered = poll_fn(|cx| {
+        // What is known of the request when the answer does not come tells whether it ran.
+        if let Some(error) = sending.poll(&mut upstream, cx) {
+            return Poll::Ready(Err(error));
+        }
+        poll_answer(&mut upstream, response, cx)
+    });
+    let length = match answered.await {
+        Ok(length) => length,
+        Err(error) => {
+            response.status = 0;
+            return Err(Broken::Exchange(error));
+        }
+    };
+    if length != BodyLength::None {
+        poll_fn(|cx| {
+            // The answer is there: it may do without the rest.
+            let _ = sending.poll(&mut upstream, cx);
+            poll_frames(&mut upstream, take, cx)
+        })
+        .await?;
+        active
+            .cells
+            .request_duration
+            .observe(worker.tick().duration_since(started));
+    }
+    // An answer that did without the rest of its request leaves a connection that nothing else can use.
+    if sending.is_done() {
+        upstream.complete();
+    }
+    Ok(())
+}
+
+/// An answer's body, as far as it is here.
+struct Gathered {
+    body: BytesMut,
+    trailers: Option<Box<Fields>>,
+    bytes_max: usize,
+}
+
+impl Gathered {
+    fn new(bytes_max: usize) -> Gathered {
+        Gathered {
+            body: BytesMut::new(),
+            trailers: None,
+            bytes_max,
+        }
+    }
+
+    fn add(&mut self, frame: BodyFrame) -> bool {
+        match frame {
+            BodyFrame::Data { bytes, .. } => {
+                let has_room = self.body.len() + bytes.len() <= self.bytes_max;
+                if has_room {
+                    self.body.extend_from_slice(&bytes);
+                }
+                has_room
+            }
+            BodyFrame::Trailers(trailers) => {
+                self.trailers = Some(trailers);
+                true
+            }
+            BodyFrame::End => true,
+        }
+    }
+}
+
+/// A message on its way out.
+struct Sending<'m> {
+    message: &'m Message,
+    next: usize,
+    state: SendState,
+}
+
+#[derive(PartialEq, Eq)]
+enum SendState {
+    Body,
+    Flush,
+    Done,
+    Failed,
+}
+
+impl Sending<'_> {
+    fn new(message: &Message) -> Sending<'_> {
+        let state = match message.length {
+            BodyLength::None => SendState::Flush,
+            BodyLength::Exact(_) | BodyLength::Unknown => SendState::Body,
+        };
+        Sending {
+            message,
+            next: 0,
+            state,
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.state == SendState::Done
+    }
+
+    /// Sends what there is room for. An error is told once.
+    fn poll(&mut self, upstream: &mut Upstream, cx: &mut Context<'_>) -> Option<AttemptError> {
+        match self.poll_send(upstream, cx) {
+            Poll::Ready(Err(error)) => {
+                self.state = SendState::Failed;
+                Some(error)
+            }
+            _ => None,
+        }
+    }
+
+    fn poll_send(&mut self, upstream: &mut Upstream, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
+        while self.state == SendState::Body {
+            ready!(upstream.poll_room(cx))?;
+            if let Some(piece) = self.message.pieces.get(self.next) {
+                upstream.send_data(piece.clone(), false)?;
+                self.next += 1;
+            } else {
+                upstream.finish(self.message.trailers.as_deref())?;
+                self.state = SendState::Flush;
+            }
+        }
+        if self.state == SendState::Flush {
+            ready!(upstream.poll_flush(cx))?;
+            self.state = SendState::Done;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn poll_answer(
+    upstream: &mut Upstream,
+    response: &mut ResponseHead,
+    cx: &mut Context<'_>,
+) -> Poll<Result<BodyLength, AttemptError>> {
+    loop {
+        if let ResponseStart::Final(length) = ready!(upstream.poll_head(response, cx))? {
+            return Poll::Ready(Ok(length));
+        }
+    }
+}
+
+fn poll_frames(
+    upstream: &mut Upstream,
+    take: &mut dyn FnMut(BodyFrame) -> bool,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Broken>> {
+    loop {
+        let frame = ready!(upstream.poll_body(cx)).map_err(Broken::Exchange)?;
+        let is_last = frame.is_last();
+        if !take(frame) {
+            return Poll::Ready(Err(Broken::Unwanted));
+        }
+        if is_last {
+            return Poll::Ready(Ok(()));
+        }
+    }
+}
