@@ -243,7 +243,7 @@ pub(crate) struct HttpPolicy {
     pub(crate) routes: Arc<RoutesPolicy>,
     pub(crate) access_logs: Arc<[AccessLog]>,
     /// Another service is asked for each request.
-    pub(crate) external_authorization: Option<Box<ExternalAuthorizationPolicy>>,
+    pub(crate) external_authorization: Option<Arc<ExternalAuthorizationPolicy>>,
 }
 
 /// Whom a chain asks whether its requests may go on.

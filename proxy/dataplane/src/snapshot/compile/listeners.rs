@@ -137,7 +137,7 @@ impl Compiler {
             routes: Arc::clone(routes),
             access_logs,
             external_authorization: options.external_authorization().as_ref().map(|config| {
-                Box::new(ExternalAuthorizationPolicy {
+                Arc::new(ExternalAuthorizationPolicy {
                     cluster: slots[config.service().cluster()],
                     config: config.clone(),
                     id: self.next_decider_id.fetch_add(1, Ordering::Relaxed),
