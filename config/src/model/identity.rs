@@ -171,6 +171,8 @@ model! {
         copy outdated_allowed: bool,
         /// Identities that are refused.
         by_ref denied: Vec<SpiffeMatch>,
+        /// Where it was written.
+        by_ref origin: Origin,
     }
 }
 
@@ -181,6 +183,7 @@ impl Default for Revocation {
             list_required: false,
             outdated_allowed: true,
             denied: Vec::new(),
+            origin: Origin::default(),
         }
     }
 }
