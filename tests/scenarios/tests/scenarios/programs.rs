@@ -11,6 +11,7 @@ mod curl;
 mod detection;
 mod dns;
 mod load;
+mod mutual_tls;
 mod proxy_protocol;
 mod reload;
 mod upstreams;
