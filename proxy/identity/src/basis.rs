@@ -69,7 +69,7 @@ impl Basis {
     }
 
     /// The credentials, in the order of the settings; none for one that is not there yet.
-    pub(crate) fn credentials(&self) -> impl Iterator<Item = Option<&Arc<Credential>>> {
+    pub fn credentials(&self) -> impl Iterator<Item = Option<&Arc<Credential>>> {
         self.credentials
             .iter()
             .map(|part| part.as_ref().map(|part| &part.0))

@@ -1,5 +1,6 @@
 //! What a certificate says, in words, and certificates out of PEM.
 
+use crate::distinguished_name;
 use crate::error::{IdentityError, Place};
 use crate::files::bad_pem;
 use aws_lc_rs::digest;
@@ -51,7 +52,7 @@ pub(crate) fn time_of(seconds: i64) -> SystemTime {
 /// What a certificate says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFacts {
-    /// The subject, as `CN=api, O=Example`.
+    /// The subject, as RFC 2253 writes it: `CN=api,O=Example`.
     pub subject: String,
     /// The issuer, likewise.
     pub issuer: String,
@@ -74,8 +75,8 @@ impl CertificateFacts {
     pub fn of(certificate: &CertificateDer<'_>) -> Option<CertificateFacts> {
         let parsed = parse(certificate)?;
         Some(CertificateFacts {
-            subject: parsed.subject().to_string(),
-            issuer: parsed.issuer().to_string(),
+            subject: distinguished_name::text(parsed.subject()),
+            issuer: distinguished_name::text(parsed.issuer()),
             serial: hexadecimal(parsed.raw_serial()),
             spiffe_id: crate::svid::spiffe_id(&parsed).ok().flatten(),
             names: names(&parsed),

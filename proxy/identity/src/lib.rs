@@ -14,6 +14,7 @@
 mod basis;
 mod certificate;
 mod credential;
+mod distinguished_name;
 mod downstream;
 mod error;
 mod files;

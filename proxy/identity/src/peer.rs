@@ -1,7 +1,7 @@
 //! Who a peer is: what its verified certificate says.
 
 use crate::certificate::{Validity, fingerprint, hexadecimal, parse};
-use crate::svid;
+use crate::{distinguished_name, svid};
 use outrigger_config::model::SpiffeId;
 use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
@@ -17,7 +17,7 @@ pub struct PeerIdentity {
     pub uri_names: Vec<String>,
     /// All its DNS names.
     pub dns_names: Vec<String>,
-    /// The subject, as `CN=api, O=Example`.
+    /// The subject, as RFC 2253 writes it: `CN=api,O=Example`. Visible ASCII and spaces only.
     pub subject: String,
     /// The issuer, likewise.
     pub issuer: String,
@@ -50,8 +50,8 @@ impl PeerIdentity {
             spiffe_id: svid::leaf_id(&leaf).ok().flatten(),
             uri_names,
             dns_names,
-            subject: leaf.subject().to_string(),
-            issuer: leaf.issuer().to_string(),
+            subject: distinguished_name::text(leaf.subject()),
+            issuer: distinguished_name::text(leaf.issuer()),
             serial: hexadecimal(leaf.raw_serial()),
             fingerprint: fingerprint(leaf_der),
             validity: Validity::of(&leaf),
