@@ -3,6 +3,7 @@
 mod chain;
 mod client_hello;
 mod first_bytes;
+mod hello;
 mod plain_http;
 
 use crate::accept::ConnectionPermit;
@@ -12,8 +13,9 @@ use crate::io::Stream;
 use crate::pick::Announced;
 use crate::proxy_protocol::{self, Tlv};
 use crate::server;
-use crate::snapshot::SocketKey;
+use crate::snapshot::{Detection, ListenerPolicy, SocketKey};
 use crate::tcp;
+use crate::tls;
 use crate::worker::{LocalSnapshot, Registration, Worker};
 use bytes::{Bytes, BytesMut};
 use chain::Candidates;
@@ -24,7 +26,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// How long the first bytes and the ClientHello may take where no chain has been picked that could say.
 const DETECTION_TIMEOUT: Duration = outrigger_config::model::defaults::TLS_HANDSHAKE_TIMEOUT;
@@ -44,7 +46,13 @@ pub(crate) struct Ends {
     pub(crate) announced: Announced,
     /// `remote` without its port, as `x-forwarded-for` holds it.
     pub(crate) remote_ip: String,
-    pub(crate) tls: bool,
+    /// What the handshake agreed on, if there was one: TLS ends here.
+    pub(crate) tls: Option<tls::Terms>,
+    /// Who the client is: what its certificate says, which was verified. None without mutual TLS, or where a certificate
+    /// is not required and none was shown.
+    pub(crate) identity: Option<Rc<tls::KnownPeer>>,
+    /// The certificate that the client was shown.
+    pub(crate) local: Option<Rc<tls::KnownPeer>>,
     /// SNI, in lower case.
     pub(crate) server_name: Option<String>,
 }
@@ -157,17 +165,17 @@ async fn establish(
         tlvs: header.tlvs,
         announced: Announced::new(&worker),
         remote_ip: remote.ip().to_canonical().to_string(),
-        tls: false,
+        tls: None,
+        identity: None,
+        local: None,
         server_name: None,
     };
-    let first = match listener.patience(&snapshot, destination) {
-        None => FirstBytes::Other,
-        Some(patience) => first_bytes::look(&stream, patience).await?,
-    };
+    let first = first_bytes(&stream, opened, listener, &snapshot, destination, &worker).await?;
     let candidates = Candidates {
         worker: &worker,
         accepted_under: &snapshot,
         key: &key,
+        opened,
     };
     let (stream, registration) = candidates.settle(stream, first, &mut ends, listener).await?;
     let accepted = Accepted {
@@ -178,6 +186,30 @@ async fn establish(
         _permit: permit,
     };
     Ok((stream, accepted))
+}
+
+/// What the connection begins with, as far as a filter chain is picked by it. Where every chain terminates TLS the
+/// ClientHello is read; where it may have to be passed on, or plain text may come, it is only looked at.
+async fn first_bytes(
+    stream: &TcpStream,
+    opened: Instant,
+    listener: &ListenerPolicy,
+    snapshot: &LocalSnapshot,
+    destination: SocketAddr,
+    worker: &Worker,
+) -> Result<FirstBytes, Refused> {
+    let limit = listener.hello_timeout(snapshot).unwrap_or(DETECTION_TIMEOUT);
+    let left = limit.saturating_sub(opened.elapsed());
+    if listener.detection == Detection::Tls {
+        return match timeout(left, hello::read(stream, worker)).await {
+            Ok(read) => read.map_err(Refused::Tls),
+            Err(_) => Err(Refused::Tls(TlsFailure::Timeout)),
+        };
+    }
+    match listener.patience(snapshot, destination) {
+        None => Ok(FirstBytes::Other(Vec::new())),
+        Some(patience) => first_bytes::look(stream, patience.min(left), left).await,
+    }
 }
 
 fn proxy_protocol_refusal(fault: proxy_protocol::Fault) -> ConnectionRefusal {

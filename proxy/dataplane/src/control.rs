@@ -194,6 +194,7 @@ impl DataPlane {
                     own_connections: Arc::clone(&own_connections),
                     socket_mark,
                     authorization_codec: Arc::clone(&options.authorization_codec),
+                    metrics: Arc::clone(&options.metrics),
                     commands: receiver,
                     hand_overs,
                 };

@@ -9,7 +9,9 @@
 
 use crate::flood::FrameMeter;
 use crate::spares::Spares;
+use crate::tls;
 use bytes::Bytes;
+use outrigger_telemetry::TlsFailure;
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
@@ -32,6 +34,8 @@ struct Inner<S> {
     /// Bytes read and written, until they are asked for.
     read: u64,
     wrote: u64,
+    /// Why reading failed, where TLS says so: `h2` passes on only that it did.
+    tls_failure: Option<TlsFailure>,
     /// Weighs the frames that pass; for downstream connections.
     meter: Option<Box<FrameMeter>>,
 }
@@ -67,6 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
             gathering: false,
             read: 0,
             wrote: 0,
+            tls_failure: None,
             meter,
         };
         Gather(Rc::new(RefCell::new(inner)))
@@ -79,6 +84,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
             .meter
             .as_ref()
             .is_some_and(|meter| meter.is_flooded())
+    }
+
+    /// Why reading failed, where TLS says so.
+    pub(crate) fn tls_failure(&self) -> Option<TlsFailure> {
+        self.0.borrow().tls_failure
     }
 
     /// Bytes read and written since this was last asked.
@@ -141,7 +151,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gather<S> {
         let inner = &mut *self.0.borrow_mut();
         let before = buf.filled().len();
         if inner.read_ahead.is_empty() {
-            ready!(Pin::new(&mut inner.io).poll_read(cx, buf))?;
+            ready!(Pin::new(&mut inner.io).poll_read(cx, buf)).inspect_err(|error| {
+                inner.tls_failure = tls::rustls_error(error).map(tls::failure);
+            })?;
             inner.read += (buf.filled().len() - before) as u64;
         } else {
             let n = inner.read_ahead.len().min(buf.remaining());

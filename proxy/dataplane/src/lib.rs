@@ -38,6 +38,7 @@ mod sockets;
 mod spares;
 mod tcp;
 mod timer;
+mod tls;
 mod tunnel;
 mod upstream;
 mod worker;

@@ -13,6 +13,7 @@
 //! The whole request is served by one snapshot, taken at its start.
 
 mod ask;
+mod client_certificate;
 mod compress;
 mod cors;
 mod edge;

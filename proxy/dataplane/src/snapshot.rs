@@ -38,7 +38,7 @@ use outrigger_traffic::{
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// Index of a filter chain in [`Snapshot`]; stays the same across snapshots for as long as the chain's identity does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -211,6 +211,13 @@ impl ChainPolicy {
         }
     }
 
+    /// True if plain text is served where TLS is terminated.
+    pub(crate) fn is_permissive(&self) -> bool {
+        self.tls
+            .as_ref()
+            .is_some_and(|tls| tls.settings.mode() == model::TlsMode::Permissive)
+    }
+
     /// How HTTP is spoken; only for connections on which it is: a chain that ceases to speak it becomes another chain.
     pub(crate) fn http(&self) -> &HttpPolicy {
         self.http
@@ -375,6 +382,14 @@ pub(crate) struct UpstreamTlsPolicy {
     pub(crate) settings: (model::UpstreamTls, model::UpstreamProtocol),
     /// The material that it was built from.
     pub(crate) basis: Basis,
+}
+
+impl UpstreamTlsPolicy {
+    /// Until when the certificate that we show is valid.
+    pub(crate) fn own_expiry(&self) -> Option<SystemTime> {
+        let credential = self.basis.credentials().flatten().next()?;
+        Some(credential.facts().validity.not_after)
+    }
 }
 
 /// Counts of a cluster that policy reads; process-wide, kept across snapshots.

@@ -61,8 +61,8 @@ pub(crate) async fn serve(stream: Stream, first: Bytes, accepted: Accepted, prep
             drop(stream);
             record.not_connected(fault)
         }
-        Ok(dialled) => {
-            record.connected(&dialled);
+        Ok(mut dialled) => {
+            record.connected(&mut dialled, &cluster, worker);
             let cells = cluster.metrics.worker(worker.index);
             let options = &policy(&chain).options;
             let terms = Terms {

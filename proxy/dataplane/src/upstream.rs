@@ -8,6 +8,7 @@ pub(crate) mod socket;
 
 use crate::body::{BodyFrame, BodyLength};
 use crate::error::AttemptError;
+use crate::tls;
 use crate::tunnel::Side;
 use bytes::Bytes;
 use outrigger_http1::{Fields, RequestHead, ResponseHead};
@@ -43,6 +44,14 @@ pub(crate) enum Upstream {
 }
 
 impl Upstream {
+    /// TLS of the connection.
+    pub(crate) fn tls(&self) -> Option<&tls::Session> {
+        match self {
+            Upstream::Http1(exchange) => exchange.tls(),
+            Upstream::Http2(exchange) => exchange.tls(),
+        }
+    }
+
     /// Our address on the connection.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         match self {

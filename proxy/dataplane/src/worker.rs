@@ -13,6 +13,8 @@ use crate::pool::Pools;
 use crate::relay::RelayMemory;
 use crate::snapshot::{ChainPolicy, ChainSlot, Snapshot, SocketKey};
 use crate::spares::Spares;
+use crate::tls;
+use outrigger_telemetry::Metrics;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -118,6 +120,10 @@ pub(crate) struct Worker {
     pub(crate) relays: RelayMemory,
     /// What destinations turned out to speak.
     pub(crate) outcomes: Outcomes,
+    pub(crate) tls_reports: tls::Reports,
+    /// Who is connected by mutual TLS.
+    pub(crate) known_peers: tls::Peers,
+    pub(crate) metrics: Arc<Metrics>,
     now: Cell<Instant>,
 }
 
@@ -332,6 +338,7 @@ pub(crate) struct Seed {
     pub(crate) own_connections: Arc<OwnConnections>,
     pub(crate) socket_mark: Option<u32>,
     pub(crate) authorization_codec: Arc<dyn AuthorizationCodec>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     pub(crate) hand_overs: mpsc::Receiver<HandOver>,
 }
@@ -357,6 +364,7 @@ async fn serve(seed: Seed) {
         own_connections,
         socket_mark,
         authorization_codec,
+        metrics,
         mut commands,
         mut hand_overs,
     } = seed;
@@ -384,6 +392,9 @@ async fn serve(seed: Seed) {
         encoders: EncoderMemory::default(),
         relays,
         outcomes: Outcomes::default(),
+        tls_reports: tls::Reports::default(),
+        known_peers: tls::Peers::default(),
+        metrics,
         now: Cell::new(Instant::now()),
     });
     worker.pools.reap(&[], &worker.snapshot().clusters);

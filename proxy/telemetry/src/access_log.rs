@@ -14,5 +14,5 @@ mod writer;
 
 pub use format::AccessLogFormat;
 pub use operator::FormatError;
-pub use record::{HeaderLookup, HeaderName, RequestRecord};
+pub use record::{CertificateRecord, HeaderLookup, HeaderName, RequestRecord, TlsRecord};
 pub use writer::{AccessLogSinks, AccessLogWriter, Sink};

@@ -10,8 +10,8 @@ use crate::labels::{
     CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
     DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind, ExternalAuthorizationFault,
     ExternalAuthorizationOutcome, HttpProtocol, MirrorDrop, NotCompressed, RenewalResult, ResolutionOutcome,
-    RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd,
-    UpgradeOutcome, UpgradeProtocol, UpstreamClose,
+    RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TlsHandshake, TlsVersion,
+    TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
@@ -84,7 +84,11 @@ cells! {
         /// Connections that the accepting worker gave to a less busy one.
         connections_handed_over: Counter = "outrigger_listener_connections_handed_over_total",
         /// TLS handshakes completed.
-        tls_handshakes: Counter = "outrigger_listener_tls_handshakes_total",
+        tls_handshakes: CounterBy<TlsHandshake, { TlsHandshake::COUNT }> =
+            "outrigger_listener_tls_handshakes_total",
+        /// TLS connections, by version.
+        tls_connections: CounterBy<TlsVersion, { TlsVersion::COUNT }> =
+            "outrigger_listener_tls_connections_total",
         /// TLS handshakes that failed, by reason.
         tls_handshake_failures: CounterBy<TlsFailure, { TlsFailure::COUNT }> =
             "outrigger_listener_tls_handshake_failures_total",
@@ -213,6 +217,15 @@ cells! {
         /// Connections that could not be made, by reason.
         connection_failures: CounterBy<ConnectionFailure, { ConnectionFailure::COUNT }> =
             "outrigger_cluster_connection_failures_total",
+        /// TLS handshakes with endpoints completed.
+        tls_handshakes: CounterBy<TlsHandshake, { TlsHandshake::COUNT }> =
+            "outrigger_cluster_tls_handshakes_total",
+        /// TLS connections to endpoints, by version.
+        tls_connections: CounterBy<TlsVersion, { TlsVersion::COUNT }> =
+            "outrigger_cluster_tls_connections_total",
+        /// TLS handshakes with endpoints that failed, by reason.
+        tls_handshake_failures: CounterBy<TlsFailure, { TlsFailure::COUNT }> =
+            "outrigger_cluster_tls_handshake_failures_total",
         /// From the first SYN to a connection that is ready, TLS included.
         connect_duration: Histogram = "outrigger_cluster_connect_duration_seconds",
         /// Connections that ended, by reason.
@@ -235,6 +248,12 @@ cells! {
         /// Attempts that were not sent to their original destination, by reason.
         destinations_refused: CounterBy<DestinationRefusal, { DestinationRefusal::COUNT }> =
             "outrigger_cluster_destinations_refused_total",
+    }
+
+    /// What one worker counts for clients of one identity.
+    pub struct SourceCells ["source_identity"] {
+        /// Requests by mutual TLS, by who made them and the class of the status sent; other: identities beyond the limit.
+        requests: CounterBy<CodeClass, { CodeClass::COUNT }> = "outrigger_downstream_identity_requests_total",
     }
 
     /// What is counted for the discovery of a cluster's endpoints. One task writes at a time.
@@ -312,6 +331,8 @@ cells! {
         access_log_lines_dropped: SharedCounter = "outrigger_access_log_lines_dropped_total",
         /// Label sets beyond the limit, counted together under the label value _overflow.
         label_sets_overflowed: SharedCounter = "outrigger_metric_label_sets_overflowed_total",
+        /// Peers whose requests are counted under the source identity other, because there are too many identities.
+        source_identities_folded: SharedCounter = "outrigger_downstream_identities_folded_total",
         /// Worker threads.
         workers: SharedGauge = "outrigger_workers",
         /// When the process started, in seconds since 1970.

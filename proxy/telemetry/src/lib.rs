@@ -16,25 +16,25 @@ mod metrics;
 mod reference;
 
 pub use access_log::{
-    AccessLogFormat, AccessLogSinks, AccessLogWriter, FormatError, HeaderLookup, HeaderName, RequestRecord,
-    Sink,
+    AccessLogFormat, AccessLogSinks, AccessLogWriter, CertificateRecord, FormatError, HeaderLookup,
+    HeaderName, RequestRecord, Sink, TlsRecord,
 };
 pub use cell::labelled::{CounterBy, FlagCounters, Label, RefusalCounters};
 pub use cell::{Countdown, Counter, Gauge, Histogram, SharedCounter, SharedGauge};
 pub use cells::{
     CertificateCells, ClusterCells, DiscoveryCells, ListenerCells, ProcessMetrics, RevocationListCells,
-    RouteCells, TrustBundleCells,
+    RouteCells, SourceCells, TrustBundleCells,
 };
 pub use flags::ResponseFlags;
 pub use labels::{
     CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
     DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind, ExternalAuthorizationFault,
     ExternalAuthorizationOutcome, HttpProtocol, MirrorDrop, NotCompressed, RenewalResult, ResolutionOutcome,
-    RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TooLongResponse, TunnelEnd,
-    UpgradeOutcome, UpgradeProtocol, UpstreamClose,
+    RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TlsHandshake, TlsVersion,
+    TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
 };
 pub use metrics::{
     CertificateMetrics, ClusterMetrics, DiscoveryMetrics, LabelledCells, ListenerMetrics, Metrics,
-    RevocationListMetrics, RouteMetrics, TrustBundleMetrics,
+    RevocationListMetrics, RouteMetrics, SourceMetrics, TrustBundleMetrics,
 };
 pub use reference::reference;

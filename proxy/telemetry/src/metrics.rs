@@ -7,7 +7,7 @@
 use crate::cell::labelled::label_pair;
 use crate::cells::{
     Cells, CertificateCells, ClusterCells, DiscoveryCells, ListenerCells, ProcessMetrics,
-    RevocationListCells, RouteCells, TrustBundleCells,
+    RevocationListCells, RouteCells, SourceCells, TrustBundleCells,
 };
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
@@ -21,6 +21,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Label sets of one kind at most. Names come from configuration, so this is a bound on memory, not a working limit:
 /// the design's largest mesh has 10,000 clusters.
 pub(crate) const LABEL_SETS_MAX: usize = 65_536;
+/// Source identities that are told apart, at most. They are names of the mesh's services and do not go: their number is
+/// that of services, unless somebody names each instance.
+pub(crate) const SOURCES_MAX: usize = 256;
+/// The name of all sources after [`SOURCES_MAX`].
+const OTHER_SOURCES: &str = "other";
 /// The value of every label of what came after [`LABEL_SETS_MAX`].
 const OVERFLOW: &str = "_overflow";
 
@@ -38,6 +43,9 @@ pub type CertificateMetrics = LabelledCells<CertificateCells>;
 pub type TrustBundleMetrics = LabelledCells<TrustBundleCells>;
 /// A revocation list's cells: one set.
 pub type RevocationListMetrics = LabelledCells<RevocationListCells>;
+
+/// The cells of one source identity.
+pub type SourceMetrics = LabelledCells<SourceCells>;
 
 /// The cells of one label set: `C` once for each worker.
 #[derive(Debug)]
@@ -194,6 +202,9 @@ pub struct Metrics {
     certificates: Arc<Inventory<CertificateCells>>,
     trust_bundles: Arc<Inventory<TrustBundleCells>>,
     revocation_lists: Arc<Inventory<RevocationListCells>>,
+    sources: Arc<Inventory<SourceCells>>,
+    /// Kept, so that a source's counts outlive its connections.
+    known_sources: Mutex<HashMap<String, Arc<SourceMetrics>>>,
     process: Arc<LabelledCells<ProcessMetrics>>,
 }
 
@@ -213,12 +224,13 @@ impl Metrics {
         let certificates = Inventory::new(1, reasons, limit);
         let trust_bundles = Inventory::new(1, reasons, limit);
         let revocation_lists = Inventory::new(1, reasons, limit);
+        let sources = Inventory::new(workers, reasons, SOURCES_MAX + 1);
         let processes = Inventory::new(1, reasons, 1);
         let process = processes.resolve(&[], || {});
         let process_cells: &ProcessMetrics = process.worker(0);
         process_cells.workers.set(workers as i64);
         process_cells.start_time.set(now_in_seconds());
-        let collectors: [Box<dyn Collector>; 8] = [
+        let collectors: [Box<dyn Collector>; 9] = [
             Box::new(InventoryCollector::new(Arc::clone(&listeners))),
             Box::new(InventoryCollector::new(Arc::clone(&routes))),
             Box::new(InventoryCollector::new(Arc::clone(&clusters))),
@@ -226,6 +238,7 @@ impl Metrics {
             Box::new(InventoryCollector::new(Arc::clone(&certificates))),
             Box::new(InventoryCollector::new(Arc::clone(&trust_bundles))),
             Box::new(InventoryCollector::new(Arc::clone(&revocation_lists))),
+            Box::new(InventoryCollector::new(Arc::clone(&sources))),
             Box::new(InventoryCollector::new(processes)),
         ];
         for collector in collectors {
@@ -242,6 +255,8 @@ impl Metrics {
             certificates,
             trust_bundles,
             revocation_lists,
+            sources,
+            known_sources: Mutex::default(),
             process,
         })
     }
@@ -287,6 +302,25 @@ impl Metrics {
     pub fn revocation_list(&self, name: &str) -> Arc<RevocationListMetrics> {
         self.revocation_lists
             .resolve(&[name], || self.process().label_sets_overflowed.inc())
+    }
+
+    /// The handle of clients of this identity, or that of all others if there are too many. Takes a lock: once for each
+    /// peer that connects, not for each request.
+    pub fn source(&self, identity: &str) -> Arc<SourceMetrics> {
+        let mut known = self.known_sources.lock();
+        let identity = match known.get(identity) {
+            Some(cells) => return Arc::clone(cells),
+            None if known.len() < SOURCES_MAX => identity,
+            None => {
+                self.process().source_identities_folded.inc();
+                OTHER_SOURCES
+            }
+        };
+        let cells = self.sources.resolve(&[identity], || {});
+        known
+            .entry(identity.to_owned())
+            .or_insert_with(|| Arc::clone(&cells));
+        cells
     }
 
     /// What is counted for the process as a whole.

@@ -2,7 +2,7 @@
 
 use crate::cells::{
     Cells, CertificateCells, ClusterCells, DiscoveryCells, Family, ListenerCells, ProcessMetrics,
-    RevocationListCells, RouteCells, TrustBundleCells,
+    RevocationListCells, RouteCells, SourceCells, TrustBundleCells,
 };
 use prometheus::proto::MetricType;
 
@@ -23,6 +23,7 @@ pub fn reference() -> String {
     section::<CertificateCells>("Certificates", &mut page);
     section::<TrustBundleCells>("Trust bundles", &mut page);
     section::<RevocationListCells>("Revocation lists", &mut page);
+    section::<SourceCells>("Source identities", &mut page);
     section::<ProcessMetrics>("Process", &mut page);
     page
 }
@@ -109,6 +110,7 @@ mod tests {
         check::<CertificateCells>();
         check::<TrustBundleCells>();
         check::<RevocationListCells>();
+        check::<SourceCells>();
         check::<ProcessMetrics>();
     }
 }

@@ -2,23 +2,28 @@
 
 use super::client_hello::ClientHello;
 use super::first_bytes::FirstBytes;
-use super::{DETECTION_TIMEOUT, Ends, Refused, plain_http};
+use super::{DETECTION_TIMEOUT, Ends, Refused, hello, plain_http};
 use crate::io::Stream;
 use crate::snapshot::{ConnectionFacts, Detection, ListenerPolicy, SocketKey, TlsPolicy};
+use crate::tls::{self, KnownPeer};
 use crate::worker::{LocalSnapshot, Registration, Worker};
 use outrigger_config::model::Transport;
-use outrigger_telemetry::{ConnectionRefusal, TlsFailure};
-use std::io;
+use outrigger_telemetry::{ConnectionRefusal, ListenerCells, TlsFailure, TlsHandshake};
+use rustls::server::Accepted;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_rustls::LazyConfigAcceptor;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::server::StartHandshake;
 
 /// Where a connection's filter chain is picked.
 pub(super) struct Candidates<'c> {
     pub(super) worker: &'c Rc<Worker>,
     pub(super) accepted_under: &'c Rc<LocalSnapshot>,
     pub(super) key: &'c SocketKey,
+    /// When the connection was accepted.
+    pub(super) opened: Instant,
 }
 
 impl Candidates<'_> {
@@ -32,19 +37,30 @@ impl Candidates<'_> {
     ) -> Result<(Stream, Registration), Refused> {
         let tls_only = listener.detection == Detection::Tls;
         match first {
-            FirstBytes::Hello(hello) => {
-                ends.server_name = hello.server_name.clone();
-                let registration = self.pick(ends, Transport::Tls, &hello)?;
-                // Without TLS of its own it passes this through.
-                let Some(tls) = tls_of(&registration) else {
-                    return Ok((Stream::Plain(stream), registration));
-                };
-                let stream = terminate(stream, tls).await.map_err(Refused::Tls)?;
-                listener.metrics.worker(self.worker.index).tls_handshakes.inc();
-                ends.tls = true;
+            FirstBytes::Read(accepted) => {
+                let hello = hello::facts(&accepted);
+                let (registration, tls) = self.pick_tls(ends, &hello)?;
+                // A reload may have taken TLS from the chain that would have it, and the ClientHello is read.
+                let tls = tls.ok_or(ConnectionRefusal::NoFilterChain)?;
+                let stream = self.terminate(stream, *accepted, &tls, ends, listener).await?;
                 Ok((stream, registration))
             }
-            FirstBytes::MalformedHello => Err(refuse_tls(stream).await),
+            FirstBytes::Hello(hello) => {
+                let (registration, tls) = self.pick_tls(ends, &hello)?;
+                // Without TLS of its own it passes this through.
+                let Some(tls) = tls else {
+                    return Ok((Stream::Plain(stream), registration));
+                };
+                // It is all there: whoever looked has seen it.
+                let FirstBytes::Read(accepted) =
+                    hello::read(&stream, self.worker).await.map_err(Refused::Tls)?
+                else {
+                    return Err(Refused::Tls(TlsFailure::Protocol));
+                };
+                let stream = self.terminate(stream, *accepted, &tls, ends, listener).await?;
+                Ok((stream, registration))
+            }
+            FirstBytes::MalformedHello => Err(Refused::Tls(hello::refuse(&stream, &[], self.worker))),
             FirstBytes::Silent(failure) if tls_only => Err(Refused::Tls(failure)),
             FirstBytes::Silent(failure) => {
                 let registration = self.pick(ends, Transport::Raw, &ClientHello::default())?;
@@ -54,16 +70,36 @@ impl Candidates<'_> {
                 // It may wait for the server to speak first, or have ended its side already and listen.
                 Ok((Stream::Plain(stream), registration))
             }
-            FirstBytes::Other => match self.pick(ends, Transport::Raw, &ClientHello::default()) {
-                Ok(registration) => Ok((Stream::Plain(stream), registration)),
-                Err(refused) if listener.detection == Detection::Nothing => Err(refused),
-                Err(_) if plain_http::answer(&stream, DETECTION_TIMEOUT).await => {
-                    Err(ConnectionRefusal::PlainHttp.into())
+            FirstBytes::Other(mut read) => {
+                // What was read is no TLS, and nothing else is spoken here.
+                let picked = match read.is_empty() {
+                    true => self.pick(ends, Transport::Raw, &ClientHello::default()),
+                    false => Err(ConnectionRefusal::NoFilterChain.into()),
+                };
+                match picked {
+                    Ok(registration) => Ok((Stream::Plain(stream), registration)),
+                    Err(refused) if listener.detection == Detection::Nothing => Err(refused),
+                    Err(_) if plain_http::answer(&stream, &mut read, DETECTION_TIMEOUT).await => {
+                        Err(ConnectionRefusal::PlainHttp.into())
+                    }
+                    Err(_) if tls_only => Err(Refused::Tls(hello::refuse(&stream, &read, self.worker))),
+                    Err(refused) => Err(refused),
                 }
-                Err(_) if tls_only => Err(refuse_tls(stream).await),
-                Err(refused) => Err(refused),
-            },
+            }
         }
+    }
+
+    /// Picks the chain for a TLS connection, and its TLS settings if it has some.
+    fn pick_tls(
+        &self,
+        ends: &mut Ends,
+        hello: &ClientHello,
+    ) -> Result<(Registration, Option<TlsPolicy>), Refused> {
+        ends.server_name = hello.server_name.clone();
+        let registration = self.pick(ends, Transport::Tls, hello)?;
+        let snapshot = registration.control.snapshot();
+        let tls = registration.control.chain(&snapshot).tls.clone();
+        Ok((registration, tls))
     }
 
     /// Picks the filter chain by the snapshot in force, or by the one at accept if the listener has left it, and
@@ -88,49 +124,62 @@ impl Candidates<'_> {
             .ok_or(ConnectionRefusal::NoFilterChain)?;
         Ok(self.worker.register(snapshot, slot))
     }
-}
 
-/// The handshake, whose ClientHello is still in the socket.
-async fn terminate(stream: TcpStream, tls: TlsPolicy) -> Result<Stream, TlsFailure> {
-    let handshake = async {
-        let started = LazyConfigAcceptor::new(Default::default(), stream).await?;
-        started.into_stream(tls.config).await
-    };
-    match timeout(tls.settings.handshake_timeout(), handshake).await {
-        Err(_) => Err(TlsFailure::Timeout),
-        Ok(Err(error)) => Err(tls_failure(&error)),
-        Ok(Ok(stream)) => Ok(Stream::TlsServer(Box::new(stream))),
+    /// The rest of the handshake, and what it says of the client.
+    async fn terminate(
+        &self,
+        stream: TcpStream,
+        accepted: Accepted,
+        tls: &TlsPolicy,
+        ends: &mut Ends,
+        listener: &ListenerPolicy,
+    ) -> Result<Stream, Refused> {
+        let patience = tls
+            .settings
+            .handshake_timeout()
+            .saturating_sub(self.opened.elapsed());
+        // As the library will ask again; it does not tell what it was given.
+        let ours = tls.config.cert_resolver.resolve(accepted.client_hello());
+        let handshake = StartHandshake::from_parts(accepted, stream).into_stream(Arc::clone(&tls.config));
+        let stream = match timeout(patience, handshake).await {
+            Err(_) => return Err(Refused::Tls(TlsFailure::Timeout)),
+            Ok(Err(error)) => {
+                let failure = tls::failure_of(&error);
+                self.worker.tls_reports.downstream(failure, &error, ends.remote);
+                return Err(Refused::Tls(failure));
+            }
+            Ok(Ok(stream)) => stream,
+        };
+        let session = stream.get_ref().1;
+        let cells: &ListenerCells = listener.metrics.worker(self.worker.index);
+        cells.tls_handshakes[tls::kind(session)].inc();
+        let terms = tls::Terms::of(session);
+        cells.tls_connections[terms.version].inc();
+        ends.tls = Some(terms);
+        ends.identity = identity_of(session, self.worker)
+            .inspect_err(|failure| {
+                self.worker
+                    .tls_reports
+                    .downstream(*failure, &"resumed", ends.remote)
+            })
+            .map_err(Refused::Tls)?;
+        ends.local = ours.and_then(|ours| self.worker.known_peers.of(&ours.cert));
+        Ok(Stream::TlsServer(Box::new(stream)))
     }
 }
 
-/// Answers what is no ClientHello with an alert, which is the TLS library's to choose.
-async fn refuse_tls(stream: TcpStream) -> Refused {
-    let accepting = LazyConfigAcceptor::new(Default::default(), stream);
-    Refused::Tls(match timeout(DETECTION_TIMEOUT, accepting).await {
-        Err(_) => TlsFailure::Timeout,
-        Ok(Err(error)) => tls_failure(&error),
-        // The library reads more into it than what picks filter chains does: it is closed all the same.
-        Ok(Ok(_)) => TlsFailure::Protocol,
-    })
-}
-
-fn tls_failure(error: &io::Error) -> TlsFailure {
-    let Some(error) = error
-        .get_ref()
-        .and_then(|error| error.downcast_ref::<rustls::Error>())
-    else {
-        return TlsFailure::ClientClosed;
+/// Who the client is. A session that goes on is not judged by the verifier: its certificate may have expired since.
+fn identity_of(session: &rustls::CommonState, worker: &Worker) -> Result<Option<Rc<KnownPeer>>, TlsFailure> {
+    let Some(chain) = session.peer_certificates() else {
+        return Ok(None);
     };
-    tracing::debug!(%error, "TLS handshake failed");
-    match error {
-        rustls::Error::AlertReceived(_) => TlsFailure::ClientClosed,
-        rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_) => {
-            TlsFailure::Certificate
-        }
-        rustls::Error::PeerIncompatible(_) | rustls::Error::NoApplicationProtocol => {
-            TlsFailure::NothingShared
-        }
-        _ => TlsFailure::Protocol,
+    let peer = worker
+        .known_peers
+        .of(chain)
+        .ok_or(TlsFailure::CertificateInvalid)?;
+    match tls::kind(session) == TlsHandshake::Resumed && peer.validity.not_after < SystemTime::now() {
+        true => Err(TlsFailure::CertificateExpired),
+        false => Ok(Some(peer)),
     }
 }
 
@@ -139,12 +188,6 @@ fn silence(failure: TlsFailure) -> ConnectionRefusal {
         TlsFailure::Timeout => ConnectionRefusal::DetectionTimeout,
         _ => ConnectionRefusal::Detection,
     }
-}
-
-/// The TLS settings of the chain that was picked.
-fn tls_of(registration: &Registration) -> Option<TlsPolicy> {
-    let snapshot = registration.control.snapshot();
-    registration.control.chain(&snapshot).tls.clone()
 }
 
 /// True if the chain that was picked may pass bytes on as they are.

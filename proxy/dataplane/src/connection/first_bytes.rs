@@ -1,8 +1,9 @@
 //! Looking at a connection's first bytes for a ClientHello, without taking them.
 
 use super::client_hello::{self, BYTES_MAX, ClientHello, Parsed};
-use super::{ConnectionRefusal, DETECTION_TIMEOUT, Refused, TlsFailure};
+use super::{ConnectionRefusal, Refused, TlsFailure};
 use crate::peek::{Peeked, peek_until};
+use rustls::server::Accepted;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -16,30 +17,36 @@ const LOOKS_MAX: u32 = 4096;
 
 /// What the first bytes are.
 pub(super) enum FirstBytes {
-    /// A ClientHello.
+    /// A ClientHello, still in the socket.
     Hello(ClientHello),
+    /// A ClientHello that was read out of it.
+    Read(Box<Accepted>),
     /// They begin as one and are none.
     MalformedHello,
-    /// Anything else.
-    Other,
+    /// Anything else; what of it was read.
+    Other(Vec<u8>),
     /// There are none: the client waits, or has ended its side.
     Silent(TlsFailure),
 }
 
 /// Looks until it can be told. A client may be silent for as long as `patience`; a ClientHello that has begun and does
-/// not come to its end in `DETECTION_TIMEOUT` is an error.
-pub(super) async fn look(stream: &TcpStream, patience: Duration) -> Result<FirstBytes, Refused> {
+/// not come to its end in `hello_timeout` is an error.
+pub(super) async fn look(
+    stream: &TcpStream,
+    patience: Duration,
+    hello_timeout: Duration,
+) -> Result<FirstBytes, Refused> {
     let mut seen = 0;
     let mut looked = timeout(patience, look_further(stream, &mut seen)).await;
     if looked.is_err() && seen > 0 {
-        let rest = DETECTION_TIMEOUT.saturating_sub(patience);
+        let rest = hello_timeout.saturating_sub(patience);
         looked = timeout(rest, look_further(stream, &mut seen)).await;
     }
     let failure = match looked {
         Ok(Ok(Some(Parsed::Hello(hello)))) => return Ok(FirstBytes::Hello(hello)),
-        Ok(Ok(Some(Parsed::Absent))) => return Ok(FirstBytes::Other),
+        Ok(Ok(Some(Parsed::Absent))) => return Ok(FirstBytes::Other(Vec::new())),
         Ok(Ok(Some(Parsed::Malformed | Parsed::Partial))) => return Ok(FirstBytes::MalformedHello),
-        Ok(Ok(None)) => TlsFailure::ClientClosed,
+        Ok(Ok(None)) => TlsFailure::Closed,
         Ok(Err(_)) => return Err(ConnectionRefusal::Detection.into()),
         Err(_) => TlsFailure::Timeout,
     };

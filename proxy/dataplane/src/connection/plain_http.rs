@@ -1,6 +1,5 @@
 //! HTTP without TLS where only TLS is served: a common mistake that deserves an answer in words.
 
-use crate::peek::{Peeked, peek_until};
 use std::io;
 use std::time::Duration;
 use tokio::io::Interest;
@@ -32,11 +31,9 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 256 * 1024;
 
 /// Answers a client that speaks HTTP, and closes. False if this one does not, as far as it says within `patience`;
-/// nothing was taken or sent then.
-pub(super) async fn answer(stream: &TcpStream, patience: Duration) -> bool {
-    let mut first = [0; 24];
-    let looking = peek_until(stream, &mut first, speaks_http);
-    if !matches!(timeout(patience, looking).await, Ok(Ok(Peeked::Decided(true)))) {
+/// nothing was sent then. `read`: what was read of it, which may become more.
+pub(super) async fn answer(stream: &TcpStream, read: &mut Vec<u8>, patience: Duration) -> bool {
+    if !matches!(timeout(patience, begins_http(stream, read)).await, Ok(Ok(true))) {
         return false;
     }
     // A connection that is new has room for as little.
@@ -45,6 +42,23 @@ pub(super) async fn answer(stream: &TcpStream, patience: Duration) -> bool {
     // Neither a failure nor the end of patience changes anything: the connection is closed.
     let _ = timeout(LINGER_TIMEOUT, discard(stream)).await;
     true
+}
+
+/// Reads until it can be told.
+async fn begins_http(stream: &TcpStream, read: &mut Vec<u8>) -> io::Result<bool> {
+    loop {
+        if let Some(decision) = speaks_http(read) {
+            return Ok(decision);
+        }
+        stream.readable().await?;
+        let mut more = [0; 64];
+        match stream.try_read(&mut more) {
+            Ok(0) => return Ok(false),
+            Ok(count) => read.extend_from_slice(&more[..count]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// None while it cannot be told.

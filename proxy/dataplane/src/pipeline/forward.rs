@@ -357,8 +357,7 @@ async fn attempt(
             Some(upstream) => upstream,
             None => acquire(exchange, worker, cluster, endpoint).await?,
         };
-        request.record.local_address = upstream.local_address();
-        request.record.peer_address = upstream.peer_address();
+        request.record.connected(&upstream);
         exchange.begin_attempt(request.length);
         if let Some(deadline) = exchange.grpc_deadline() {
             // The next hop has what is left of the time.

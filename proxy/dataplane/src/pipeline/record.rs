@@ -4,10 +4,14 @@ use super::RequestContext;
 use crate::connection::Accepted;
 use crate::reply::Answer;
 use crate::snapshot::{AccessLog, ClusterSlot, EndpointState};
+use crate::tls::{self, KnownPeer};
+use crate::upstream::Upstream;
+use crate::worker::Worker;
 use outrigger_config::model::{Name, Route, VirtualHost};
 use outrigger_http1::{Fields, KnownName, RequestHead, ResponseHead, Version};
 use outrigger_telemetry::{
-    HeaderLookup, HeaderName, ListenerCells, RequestRecord, ResponseFlags, RouteCells, RouteMetrics,
+    CodeClass, HeaderLookup, HeaderName, ListenerCells, RequestRecord, ResponseFlags, RouteCells,
+    RouteMetrics,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -30,9 +34,9 @@ pub(super) struct Record {
     endpoint: Option<Arc<EndpointState>>,
     pub(super) cluster: Option<ClusterSlot>,
     /// Our address on the last attempt's connection.
-    pub(super) local_address: Option<SocketAddr>,
+    local_address: Option<SocketAddr>,
     /// Which address the last attempt's connection went to, where the endpoint has several.
-    pub(super) peer_address: Option<SocketAddr>,
+    peer_address: Option<SocketAddr>,
     /// The client as trusted proxies tell it.
     pub(super) client: Option<IpAddr>,
     pub(super) bytes_received: u64,
@@ -46,6 +50,8 @@ struct Logged {
     path: String,
     authority: String,
     route: Option<(Name, Name)>,
+    /// TLS of the last attempt's connection.
+    upstream_tls: Option<tls::Session>,
     response: ResponseHead,
 }
 
@@ -58,6 +64,7 @@ impl Record {
                 path: head.path_and_query().to_owned(),
                 authority: head.authority().to_owned(),
                 route: None,
+                upstream_tls: None,
                 response: ResponseHead::new(),
             })
         });
@@ -145,6 +152,16 @@ impl Record {
         self.peer_address = None;
     }
 
+    /// The attempt has a connection.
+    #[inline(always)]
+    pub(super) fn connected(&mut self, upstream: &Upstream) {
+        self.local_address = upstream.local_address();
+        self.peer_address = upstream.peer_address();
+        if let Some(logged) = &mut self.logged {
+            logged.upstream_tls = upstream.tls().cloned();
+        }
+    }
+
     pub(super) fn upstream_answered(&mut self, status: u16, at: Instant) {
         self.upstream_answered = Some(at);
         self.status = status;
@@ -200,6 +217,9 @@ impl Record {
             self.bytes_received,
             self.bytes_sent,
         );
+        if let Some(peer) = &context.ends().identity {
+            self.count_source(peer, context.worker());
+        }
         if let Some(logged) = &self.logged {
             let chain = context.chain();
             let cluster = self.cluster.and_then(|slot| context.snapshot.cluster(slot));
@@ -234,13 +254,27 @@ impl Record {
             self.bytes_received,
             self.bytes_sent,
         );
+        if let Some(peer) = &scene.accepted.ends.identity {
+            self.count_source(peer, &scene.accepted.worker);
+        }
         if let Some(logged) = &self.logged {
             self.log(scene, logged, head, duration);
         }
     }
 
+    /// Counts the request for who has made it.
+    #[cold]
+    fn count_source(&self, peer: &KnownPeer, worker: &Worker) {
+        let cells = peer.requests(&worker.metrics).worker(worker.index);
+        cells.requests[CodeClass::of(self.status)].inc();
+    }
+
     fn log(&self, scene: &Scene<'_>, logged: &Logged, head: &RequestHead, duration: Duration) {
         let ends = &scene.accepted.ends;
+        let downstream_tls = ends
+            .tls
+            .map(|terms| terms.record(ends.identity.as_deref(), ends.local.as_deref()));
+        let upstream_tls = logged.upstream_tls.as_ref().map(tls::Session::record);
         let request = RequestLookup { head, logged };
         let response = FieldsLookup(&logged.response.fields);
         let trailers = self.trailers.as_deref().map(FieldsLookup);
@@ -273,6 +307,8 @@ impl Record {
             downstream_direct_remote_address: Some(ends.peer),
             downstream_local_address: Some(ends.destination),
             requested_server_name: ends.server_name.as_deref(),
+            downstream_tls: downstream_tls.as_ref(),
+            upstream_tls: upstream_tls.as_ref(),
             connection_id: scene.accepted.registration.control.id,
             filter_chain_name: Some(scene.chain),
             request: &request,

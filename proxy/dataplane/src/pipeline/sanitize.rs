@@ -1,7 +1,7 @@
 //! What every request goes through before it is matched: a normal path, no hop-by-hop fields, and nothing said by an
 //! untrusted client that only proxies may say.
 
-use super::{RequestContext, drop_expectation};
+use super::{RequestContext, client_certificate, drop_expectation};
 use crate::reply::LocalReply;
 use outrigger_config::model::ProxyHeader;
 use outrigger_http1::{Fields, KnownName, RequestHead, TargetForm, strip_hop_by_hop};
@@ -25,6 +25,11 @@ pub(super) fn sanitize(
     // Answered here (RFC 9110 section 10.1.1), never passed on.
     drop_expectation(head);
     forwarded(context, head, hops > 0);
+    client_certificate::forward(
+        context.ends(),
+        options.forward_client_certificate(),
+        &mut head.fields,
+    );
     proxy_header(&mut head.fields, KnownName::Via, options.via_header());
     Ok(sent)
 }
@@ -58,7 +63,11 @@ fn forwarded(context: &RequestContext<'_>, head: &mut RequestHead, trusted: bool
     } else {
         None
     };
-    let scheme = told.unwrap_or(if context.ends().tls { "https" } else { "http" });
+    let scheme = told.unwrap_or(if context.ends().tls.is_some() {
+        "https"
+    } else {
+        "http"
+    });
     head.set_scheme(scheme);
     // Taken out for a moment, so that the authority can be read while they are written.
     let mut fields = std::mem::take(&mut head.fields);

@@ -36,8 +36,13 @@ impl ListenerPolicy {
             let Some(near) = nearness(chain.config.matches(), destination) else {
                 continue;
             };
-            if let ChainMode::Auto(auto) = chain.config.mode() {
-                patience = patience.min(auto.detection_timeout());
+            match chain.config.mode() {
+                ChainMode::Auto(auto) => patience = patience.min(auto.detection_timeout()),
+                // Its client may wait for its server, as in mode auto.
+                ChainMode::Tcp(_) if chain.is_permissive() => {
+                    patience = patience.min(defaults::DETECTION_TIMEOUT);
+                }
+                ChainMode::Tcp(_) | ChainMode::Http(_) => {}
             }
             if near < nearest {
                 continue;
@@ -46,6 +51,15 @@ impl ListenerPolicy {
             nearest = near;
         }
         (nearest == (false, 0) || !asks_nothing).then_some(patience)
+    }
+
+    /// How long a ClientHello may take that is read before a chain is picked: the longest that one of them allows. None
+    /// if no chain terminates TLS.
+    pub(crate) fn hello_timeout(&self, snapshot: &Snapshot) -> Option<Duration> {
+        let chains = self.chains.iter().filter_map(|&slot| snapshot.chain(slot));
+        chains
+            .filter_map(|chain| Some(chain.tls.as_ref()?.settings.handshake_timeout()))
+            .max()
     }
 
     /// The chain that takes this connection: of those that match, the most specific by destination port, then
@@ -60,7 +74,7 @@ impl ListenerPolicy {
                 continue;
             };
             let takes = match facts.transport {
-                Transport::Raw => chain.tls.is_none(),
+                Transport::Raw => chain.tls.is_none() || chain.is_permissive(),
                 // Without TLS of its own, a chain that passes bytes on passes TLS on.
                 Transport::Tls => chain.tls.is_some() || chain.tcp.is_some(),
             };
@@ -68,7 +82,7 @@ impl ListenerPolicy {
                 continue;
             }
             let specificity = Specificity {
-                terminates: chain.tls.is_some(),
+                own: chain.tls.is_some() == (facts.transport == Transport::Tls),
                 ..specificity
             };
             if best.as_ref().is_none_or(|(other, _)| specificity > *other) {
@@ -89,8 +103,9 @@ struct Specificity {
     transport: bool,
     application_protocol: bool,
     source_prefix: u16,
-    /// The last word: of two that match alike, the one that terminates TLS takes a TLS connection.
-    terminates: bool,
+    /// The last word: of two that match alike, the one that terminates TLS takes a TLS connection, and the one without
+    /// any takes plain text.
+    own: bool,
 }
 
 /// True if the chain takes every connection to its destination, whatever its first bytes say.
@@ -151,7 +166,7 @@ fn specificity(matches: &FilterChainMatch, facts: &ConnectionFacts<'_>) -> Optio
         transport,
         application_protocol,
         source_prefix,
-        terminates: false,
+        own: false,
     })
 }
 

@@ -5,6 +5,8 @@ use super::{ConnectionClose, downstream_close, policy};
 use crate::connection::Accepted;
 use crate::relay::{RelayEnd, Relayed};
 use crate::snapshot::{ChainPolicy, ClusterPolicy};
+use crate::tls;
+use crate::worker::Worker;
 use outrigger_telemetry::{RequestRecord, ResponseFlags};
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -15,6 +17,8 @@ pub(super) struct Record {
     start_time: Option<SystemTime>,
     upstream: Option<SocketAddr>,
     local: Option<SocketAddr>,
+    /// TLS of the connection to the endpoint, where an access log may want it.
+    tls: Option<tls::Session>,
     attempts: u32,
 }
 
@@ -56,14 +60,18 @@ impl Record {
                 .then(|| SystemTime::now() - accepted.opened.elapsed()),
             upstream: None,
             local: None,
+            tls: None,
             attempts: 0,
         }
     }
 
-    pub(super) fn connected(&mut self, dialled: &Dialled) {
+    pub(super) fn connected(&mut self, dialled: &mut Dialled, cluster: &ClusterPolicy, worker: &Worker) {
         self.upstream = Some(dialled.address());
         self.local = dialled.local_address();
         self.attempts = dialled.attempts;
+        if self.start_time.is_some() {
+            self.tls = tls::Session::of(dialled.stream(), cluster, worker);
+        }
     }
 
     /// The end of a connection for which no endpoint could be had.
@@ -92,6 +100,10 @@ impl Record {
     ) {
         let Some(start_time) = self.start_time else { return };
         let ends = &accepted.ends;
+        let downstream_tls = ends
+            .tls
+            .map(|terms| terms.record(ends.identity.as_deref(), ends.local.as_deref()));
+        let upstream_tls = self.tls.as_ref().map(tls::Session::record);
         let record = RequestRecord {
             start_time,
             protocol: None,
@@ -114,6 +126,8 @@ impl Record {
             downstream_direct_remote_address: Some(ends.peer),
             downstream_local_address: Some(ends.destination),
             requested_server_name: ends.server_name.as_deref(),
+            downstream_tls: downstream_tls.as_ref(),
+            upstream_tls: upstream_tls.as_ref(),
             connection_id: accepted.registration.control.id,
             filter_chain_name: Some(chain.config.name().as_str()),
             request: &(),

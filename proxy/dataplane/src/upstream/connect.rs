@@ -2,13 +2,14 @@
 
 use crate::accept::set_options;
 use crate::io::Stream;
-use crate::snapshot::{ClusterPolicy, EndpointState};
+use crate::snapshot::{ClusterPolicy, EndpointState, UpstreamTlsPolicy};
+use crate::tls;
 use crate::upstream::dial::dial;
 use crate::upstream::socket::LocalEnd;
 use crate::upstream::{Upstream, http1, http2};
 use crate::worker::Worker;
 use outrigger_config::model::UpstreamProtocol;
-use outrigger_telemetry::{ConnectionFailure, ConnectionProtocol};
+use outrigger_telemetry::{ClusterCells, ConnectionFailure, ConnectionProtocol, TlsFailure};
 use outrigger_traffic::retry::AttemptFailure;
 use std::io;
 use std::rc::Rc;
@@ -81,7 +82,7 @@ pub(crate) fn alone(
     endpoint: &Arc<EndpointState>,
     worker: &Rc<Worker>,
 ) -> Upstream {
-    let connection = http1::Connection::new(stream, local, cluster, worker.index);
+    let connection = http1::Connection::new(stream, local, cluster, worker);
     Upstream::Http1(http1::Exchange::new(Box::new(connection), worker, endpoint))
 }
 
@@ -89,7 +90,7 @@ pub(crate) fn alone(
 async fn counted<T>(
     cluster: &ClusterPolicy,
     worker: &Worker,
-    connecting: impl Future<Output = Result<T, ConnectionFailure>>,
+    connecting: impl Future<Output = Result<T, Failure>>,
     protocol: impl FnOnce(&T) -> ConnectionProtocol,
 ) -> Result<T, ConnectFault> {
     let cells = cluster.metrics.worker(worker.index);
@@ -102,20 +103,50 @@ async fn counted<T>(
             return Ok(connected);
         }
         Ok(Err(reason)) => reason,
-        Err(_) => ConnectionFailure::Timeout,
+        Err(_) => Failure::Connection(ConnectionFailure::Timeout),
     };
-    cells.connection_failures[reason].inc();
-    let (failure, detail) = explain(reason);
-    Err(ConnectFault { failure, detail })
+    Err(reason.count(cells))
 }
 
-fn explain(reason: ConnectionFailure) -> (AttemptFailure, &'static str) {
+/// Why no connection came about.
+enum Failure {
+    /// Anything but TLS.
+    Connection(ConnectionFailure),
+    /// The handshake failed, or what it comes to after its end in TLS 1.3.
+    Tls(TlsFailure),
+}
+
+impl From<ConnectionFailure> for Failure {
+    fn from(failure: ConnectionFailure) -> Failure {
+        Failure::Connection(failure)
+    }
+}
+
+impl Failure {
+    fn count(self, cells: &ClusterCells) -> ConnectFault {
+        let (reason, detail) = match self {
+            Failure::Tls(failure) => {
+                cells.tls_handshake_failures[failure].inc();
+                (ConnectionFailure::Tls, tls::detail(failure))
+            }
+            Failure::Connection(reason) => (reason, detail(reason)),
+        };
+        cells.connection_failures[reason].inc();
+        let failure = match reason {
+            ConnectionFailure::Timeout => AttemptFailure::ConnectTimeout,
+            _ => AttemptFailure::ConnectFailed,
+        };
+        ConnectFault { failure, detail }
+    }
+}
+
+fn detail(reason: ConnectionFailure) -> &'static str {
     match reason {
-        ConnectionFailure::Timeout => (AttemptFailure::ConnectTimeout, "connection_timeout"),
-        ConnectionFailure::Refused => (AttemptFailure::ConnectFailed, "connection_refused"),
-        ConnectionFailure::Tls => (AttemptFailure::ConnectFailed, "tls_error"),
-        ConnectionFailure::Io => (AttemptFailure::ConnectFailed, "connection_failed"),
-        ConnectionFailure::Protocol => (AttemptFailure::ConnectFailed, "protocol_not_agreed"),
+        ConnectionFailure::Timeout => "connection_timeout",
+        ConnectionFailure::Refused => "connection_refused",
+        ConnectionFailure::Tls => "tls_protocol",
+        ConnectionFailure::Io => "connection_failed",
+        ConnectionFailure::Protocol => "protocol_not_agreed",
     }
 }
 
@@ -125,14 +156,14 @@ async fn open(
     endpoint: &EndpointState,
     worker: &Worker,
     tls: Option<&Arc<rustls::ClientConfig>>,
-) -> Result<(Stream, LocalEnd), ConnectionFailure> {
+) -> Result<(Stream, LocalEnd), Failure> {
     let dialing = dial(endpoint.addresses(), endpoint.source, worker);
     let (mut tcp, local) = dialing.await.map_err(|error| {
         tracing::debug!(%error, endpoint = %endpoint.address_text, "cannot connect");
-        match error.kind() {
+        Failure::from(match error.kind() {
             io::ErrorKind::ConnectionRefused => ConnectionFailure::Refused,
             _ => ConnectionFailure::Io,
-        }
+        })
     })?;
     set_options(
         &tcp,
@@ -143,13 +174,17 @@ async fn open(
         tcp.write_all(preface).await.map_err(|_| ConnectionFailure::Io)?;
     }
     let stream = match (&cluster.tls, tls) {
-        (Some(tls), Some(config)) => {
+        (Some(policy), Some(config)) => {
             let connector = TlsConnector::from(Arc::clone(config));
-            let name = tls.identity.server_name.clone();
-            let stream = connector.connect(name, tcp).await.map_err(|error| {
-                tracing::debug!(%error, endpoint = %endpoint.address_text, "TLS handshake failed");
-                ConnectionFailure::Tls
-            })?;
+            let name = policy.identity.server_name.clone();
+            let stream = connector
+                .connect(name, tcp)
+                .await
+                .map_err(|error| tls_failed(tls::failure_of(&error), &error, policy, endpoint, worker))?;
+            let cells = cluster.metrics.worker(worker.index);
+            let session = stream.get_ref().1;
+            cells.tls_handshakes[tls::kind(session)].inc();
+            cells.tls_connections[tls::Terms::of(session).version].inc();
             Stream::TlsClient(Box::new(stream))
         }
         _ => Stream::Plain(tcp),
@@ -157,34 +192,47 @@ async fn open(
     Ok((stream, local))
 }
 
+fn tls_failed(
+    failure: TlsFailure,
+    error: &io::Error,
+    policy: &UpstreamTlsPolicy,
+    endpoint: &EndpointState,
+    worker: &Worker,
+) -> Failure {
+    let failure = tls::judge_refusal(failure, policy.own_expiry());
+    worker.tls_reports.upstream(failure, error, endpoint);
+    Failure::Tls(failure)
+}
+
 async fn establish(
     cluster: &ClusterPolicy,
     endpoint: &EndpointState,
     worker: &Worker,
-) -> Result<Connected, ConnectionFailure> {
+) -> Result<Connected, Failure> {
     let tls = cluster.tls.as_ref().map(|tls| &tls.identity.config);
     let (stream, local) = open(cluster, endpoint, worker, tls).await?;
     let http2 = match cluster.config.protocol() {
         UpstreamProtocol::Http1 => false,
         UpstreamProtocol::Http2 if cluster.tls.is_some() && stream.alpn() != Some(b"h2") => {
-            return Err(ConnectionFailure::Protocol);
+            return Err(ConnectionFailure::Protocol.into());
         }
         UpstreamProtocol::Http2 => true,
         UpstreamProtocol::Auto => stream.alpn() == Some(b"h2"),
     };
     if !http2 {
         return Ok(Connected::Http1(Box::new(http1::Connection::new(
-            stream,
-            local,
-            cluster,
-            worker.index,
+            stream, local, cluster, worker,
         ))));
     }
     let connection = http2::Connection::open(stream, local, cluster, worker)
         .await
-        .map_err(|error| {
-            tracing::debug!(%error, endpoint = %endpoint.address_text, "HTTP/2 greeting failed");
-            ConnectionFailure::Protocol
+        .map_err(|(error, failure)| match (&cluster.tls, failure) {
+            // In TLS 1.3 the server judges our certificate when we are done with the handshake.
+            (Some(policy), Some(failure)) => tls_failed(failure, &error, policy, endpoint, worker),
+            _ => {
+                tracing::debug!(%error, endpoint = %endpoint.address_text, "HTTP/2 greeting failed");
+                ConnectionFailure::Protocol.into()
+            }
         })?;
     Ok(Connected::Http2(connection))
 }

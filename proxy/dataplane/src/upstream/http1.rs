@@ -7,6 +7,7 @@ use crate::error::AttemptError;
 use crate::incoming::{Incoming, ReadError};
 use crate::io::Stream;
 use crate::snapshot::{ClusterPolicy, EndpointState};
+use crate::tls;
 use crate::tunnel::Raw;
 use crate::upstream::socket::LocalEnd;
 use crate::upstream::{ResponseStart, Wanted};
@@ -19,7 +20,7 @@ use outrigger_http1::{
     BodyEncoder, Event, Fields, Framing, KnownName, Limits, Method, RequestHead, ResponseDecoder,
     ResponseHead, encode_request_head,
 };
-use outrigger_telemetry::{ClusterMetrics, UpstreamClose};
+use outrigger_telemetry::{ClusterMetrics, ConnectionFailure, TlsFailure, UpstreamClose};
 use outrigger_traffic::retry::AttemptFailure;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -37,6 +38,7 @@ pub(crate) struct Connection {
     requests: u32,
     opened: Instant,
     local: LocalEnd,
+    tls: Option<tls::Session>,
     /// Which of the endpoint's addresses it goes to, where it has several.
     peer: Option<SocketAddr>,
     /// When it became idle, and for how long it may stay so.
@@ -48,7 +50,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(io: Stream, local: LocalEnd, cluster: &ClusterPolicy, worker: usize) -> Connection {
+    pub(crate) fn new(io: Stream, local: LocalEnd, cluster: &ClusterPolicy, worker: &Worker) -> Connection {
         let limits = Limits {
             head_bytes_max: u32::try_from(cluster.config.response_headers_bytes_max()).unwrap_or(u32::MAX),
             fields_max: u32::try_from(cluster.config.response_headers_count_max()).unwrap_or(u32::MAX),
@@ -56,8 +58,9 @@ impl Connection {
         };
         let now = Instant::now();
         let peer = cluster.is_logical().then(|| io.peer_address()).flatten();
-        cluster.metrics.worker(worker).connections_active.inc();
+        cluster.metrics.worker(worker.index).connections_active.inc();
         Connection {
+            tls: tls::Session::of(&io, cluster, worker),
             io,
             incoming: Incoming::new(ResponseDecoder::new(limits), ResponseHead::new()),
             writer: Writer::default(),
@@ -68,7 +71,7 @@ impl Connection {
             peer,
             idle_since: now,
             idle_timeout: Duration::ZERO,
-            worker,
+            worker: worker.index,
             metrics: Arc::clone(&cluster.metrics),
             closed_as: UpstreamClose::Drained,
         }
@@ -221,6 +224,10 @@ impl Exchange {
 
     pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
         self.connection.as_ref()?.peer
+    }
+
+    pub(crate) fn tls(&self) -> Option<&tls::Session> {
+        self.connection.as_ref()?.tls.as_ref()
     }
 
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
@@ -421,6 +428,41 @@ impl Exchange {
         }
     }
 
+    /// True if the server has ended its handshake because of our certificate: in TLS 1.3 it judges that when we are done,
+    /// and before it reads a byte of what we sent meanwhile. A ticket, or anything that was read, would say that its
+    /// handshake was done, too.
+    fn is_certificate_refused(&self, error: &std::io::Error) -> bool {
+        let Some(connection) = &self.connection else {
+            return false;
+        };
+        let Stream::TlsClient(stream) = &connection.io else {
+            return false;
+        };
+        let alert = match tls::rustls_error(error) {
+            Some(rustls::Error::AlertReceived(alert)) => *alert,
+            _ => return false,
+        };
+        tls::is_about_certificates(alert)
+            && connection.requests == 1
+            && !self.answered
+            && !connection.incoming.has_read()
+            && stream.get_ref().1.tls13_tickets_received() == 0
+    }
+
+    fn certificate_refused(&mut self, error: std::io::Error) -> AttemptError {
+        let failure = match self.tls() {
+            Some(session) => session.refusal(),
+            None => TlsFailure::CertificateRefused,
+        };
+        self.worker.tls_reports.upstream(failure, &error, &self.endpoint);
+        let connection = self.connection();
+        connection.closed_as = UpstreamClose::Error;
+        let cells = connection.metrics.worker(connection.worker);
+        cells.tls_handshake_failures[failure].inc();
+        cells.connection_failures[ConnectionFailure::Tls].inc();
+        AttemptError::because(AttemptFailure::ConnectFailed, tls::detail(failure), error)
+    }
+
     fn read_fault(&mut self, error: ReadError<outrigger_http1::ResponseError>) -> AttemptError {
         let reused = self.is_reused();
         let answered = self.answered;
@@ -436,14 +478,16 @@ impl Exchange {
         };
         match error {
             ReadError::Eof => {
-                connection.closed_as = UpstreamClose::Peer;
+                self.connection().closed_as = UpstreamClose::Peer;
                 AttemptError::new(died, "upstream_connection_closed")
             }
+            ReadError::Io(error) if self.is_certificate_refused(&error) => self.certificate_refused(error),
             ReadError::Io(error) => {
-                connection.closed_as = UpstreamClose::Error;
+                self.connection().closed_as = UpstreamClose::Error;
                 AttemptError::because(died, "upstream_connection_reset", error)
             }
             ReadError::Refused(error) => {
+                let connection = self.connection();
                 connection.closed_as = UpstreamClose::Protocol;
                 connection
                     .metrics

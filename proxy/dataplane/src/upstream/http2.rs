@@ -7,6 +7,7 @@ use crate::head::{connect_to_http2, request_to_http2, response_from_http2};
 use crate::http2::{Http2Receiver, Http2Sender, Keepalive, flush};
 use crate::io::Stream;
 use crate::snapshot::ClusterPolicy;
+use crate::tls;
 use crate::tunnel::Http2Side;
 use crate::upstream::socket::LocalEnd;
 use crate::upstream::{ResponseStart, Wanted};
@@ -14,7 +15,7 @@ use crate::worker::Worker;
 use bytes::Bytes;
 use outrigger_config::model::{self, Http2Options, defaults};
 use outrigger_http1::{Fields, KnownName, RequestHead, ResponseHead};
-use outrigger_telemetry::{ClusterMetrics, UpstreamClose};
+use outrigger_telemetry::{ClusterMetrics, TlsFailure, UpstreamClose};
 use outrigger_traffic::retry::AttemptFailure;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -44,6 +45,7 @@ pub(crate) struct Connection {
     requests: Cell<u32>,
     opened: Instant,
     local: LocalEnd,
+    tls: Option<tls::Session>,
     /// Which of the endpoint's addresses it goes to, where it has several.
     peer: Option<SocketAddr>,
     idle_since: Cell<Instant>,
@@ -52,19 +54,25 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Greets the peer, waits for its settings and starts the driver.
+    /// Greets the peer, waits for its settings and starts the driver. Where TLS failed after its handshake, the error
+    /// says so too.
     pub(crate) async fn open(
         io: Stream,
         local: LocalEnd,
         cluster: &ClusterPolicy,
         worker: &Worker,
-    ) -> io::Result<Rc<Connection>> {
+    ) -> Result<Rc<Connection>, (io::Error, Option<TlsFailure>)> {
         let options = cluster.config.http2();
         let peer = cluster.is_logical().then(|| io.peer_address()).flatten();
+        let tls = tls::Session::of(&io, cluster, worker);
         let gather = Gather::new(io, &worker.spares);
         let handshake = builder(options, &cluster.config).handshake(gather.clone());
-        let (sender, mut connection) = handshake.await.map_err(io::Error::other)?;
-        settle(&sender, &mut connection).await?;
+        let (sender, mut connection) = handshake
+            .await
+            .map_err(|error| (io::Error::other(error), gather.tls_failure()))?;
+        settle(&sender, &mut connection)
+            .await
+            .map_err(|error| (error, gather.tls_failure()))?;
         let keepalive = Keepalive::new(options, connection.ping_pong());
         gather.start();
         let now = Instant::now();
@@ -76,6 +84,7 @@ impl Connection {
             requests: Cell::new(0),
             opened: now,
             local,
+            tls,
             peer,
             idle_since: Cell::new(now),
             closing: Rc::default(),
@@ -263,6 +272,10 @@ pub(crate) struct Exchange {
 impl Exchange {
     pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
         self.stream.0.peer
+    }
+
+    pub(crate) fn tls(&self) -> Option<&tls::Session> {
+        self.stream.0.tls.as_ref()
     }
 
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {

@@ -20,7 +20,7 @@ const DEFAULT_TEXT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINA
     \"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\"";
 
 /// The usual fields, by the names that Envoy's users give them.
-const DEFAULT_JSON: [(&str, &str); 24] = [
+const DEFAULT_JSON: [(&str, &str); 25] = [
     ("start_time", "%START_TIME%"),
     ("method", "%REQ(:METHOD)%"),
     ("path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"),
@@ -43,6 +43,7 @@ const DEFAULT_JSON: [(&str, &str); 24] = [
     ("upstream_attempts", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
     ("downstream_remote_address", "%DOWNSTREAM_REMOTE_ADDRESS%"),
     ("downstream_local_address", "%DOWNSTREAM_LOCAL_ADDRESS%"),
+    ("source_identity", "%DOWNSTREAM_PEER_URI_SAN%"),
     ("requested_server_name", "%REQUESTED_SERVER_NAME%"),
     ("connection_id", "%CONNECTION_ID%"),
 ];
@@ -256,7 +257,7 @@ impl Field {
             }
             Read::Time(read) => {
                 let print = |line: &mut Line<'_>, time: &SystemTime| line.push_time(*time);
-                self.print_string(Some(&read(record)), print, line)
+                self.print_string(read(record).as_ref(), print, line)
             }
             Read::Flags(read) => {
                 let print = |line: &mut Line<'_>, flags: &ResponseFlags| line.push_flags(*flags);

@@ -71,7 +71,7 @@ pub(super) enum Read {
     Port(ReadAddress),
     /// Bytes from anywhere: to be escaped.
     Text(for<'a> fn(&RequestRecord<'a>) -> Option<&'a str>),
-    Time(fn(&RequestRecord<'_>) -> SystemTime),
+    Time(fn(&RequestRecord<'_>) -> Option<SystemTime>),
     Address(ReadAddress),
     /// An address without its port.
     Ip(ReadAddress),
@@ -121,6 +121,58 @@ const PLAIN: &[(&str, Read)] = &[
         "DOWNSTREAM_REMOTE_PORT",
         Read::Port(|record| record.downstream_remote_address.as_ref()),
     ),
+    (
+        "DOWNSTREAM_LOCAL_DNS_SAN",
+        Read::Text(|record| record.downstream_tls?.local?.dns_names),
+    ),
+    (
+        "DOWNSTREAM_LOCAL_SUBJECT",
+        Read::Text(|record| Some(record.downstream_tls?.local?.subject)),
+    ),
+    (
+        "DOWNSTREAM_LOCAL_URI_SAN",
+        Read::Text(|record| record.downstream_tls?.local?.uri_names),
+    ),
+    (
+        "DOWNSTREAM_PEER_CERT_V_END",
+        Read::Time(|record| Some(record.downstream_tls?.peer?.not_after)),
+    ),
+    (
+        "DOWNSTREAM_PEER_CERT_V_START",
+        Read::Time(|record| Some(record.downstream_tls?.peer?.not_before)),
+    ),
+    (
+        "DOWNSTREAM_PEER_DNS_SAN",
+        Read::Text(|record| record.downstream_tls?.peer?.dns_names),
+    ),
+    (
+        "DOWNSTREAM_PEER_FINGERPRINT_256",
+        Read::Text(|record| Some(record.downstream_tls?.peer?.fingerprint_256)),
+    ),
+    (
+        "DOWNSTREAM_PEER_ISSUER",
+        Read::Text(|record| Some(record.downstream_tls?.peer?.issuer)),
+    ),
+    (
+        "DOWNSTREAM_PEER_SERIAL",
+        Read::Text(|record| Some(record.downstream_tls?.peer?.serial)),
+    ),
+    (
+        "DOWNSTREAM_PEER_SUBJECT",
+        Read::Text(|record| Some(record.downstream_tls?.peer?.subject)),
+    ),
+    (
+        "DOWNSTREAM_PEER_URI_SAN",
+        Read::Text(|record| record.downstream_tls?.peer?.uri_names),
+    ),
+    (
+        "DOWNSTREAM_TLS_CIPHER",
+        Read::Text(|record| record.downstream_tls?.cipher),
+    ),
+    (
+        "DOWNSTREAM_TLS_VERSION",
+        Read::Text(|record| Some(record.downstream_tls?.version)),
+    ),
     ("DURATION", Read::Milliseconds(|record| Some(record.duration))),
     ("FILTER_CHAIN_NAME", Read::Text(|record| record.filter_chain_name)),
     ("PROTOCOL", Read::Text(|record| record.protocol)),
@@ -146,7 +198,7 @@ const PLAIN: &[(&str, Read)] = &[
     ),
     ("RESPONSE_FLAGS", Read::Flags(|record| record.response_flags)),
     ("ROUTE_NAME", Read::Text(|record| record.route_name)),
-    ("START_TIME", Read::Time(|record| record.start_time)),
+    ("START_TIME", Read::Time(|record| Some(record.start_time))),
     ("UPSTREAM_CLUSTER", Read::Text(|record| record.upstream_cluster)),
     (
         "UPSTREAM_HOST",
@@ -159,6 +211,30 @@ const PLAIN: &[(&str, Read)] = &[
     (
         "UPSTREAM_REQUEST_ATTEMPT_COUNT",
         Read::Number(|record| record.upstream_request_attempt_count.into()),
+    ),
+    (
+        "UPSTREAM_PEER_DNS_SAN",
+        Read::Text(|record| record.upstream_tls?.peer?.dns_names),
+    ),
+    (
+        "UPSTREAM_PEER_ISSUER",
+        Read::Text(|record| Some(record.upstream_tls?.peer?.issuer)),
+    ),
+    (
+        "UPSTREAM_PEER_SUBJECT",
+        Read::Text(|record| Some(record.upstream_tls?.peer?.subject)),
+    ),
+    (
+        "UPSTREAM_PEER_URI_SAN",
+        Read::Text(|record| record.upstream_tls?.peer?.uri_names),
+    ),
+    (
+        "UPSTREAM_TLS_CIPHER",
+        Read::Text(|record| record.upstream_tls?.cipher),
+    ),
+    (
+        "UPSTREAM_TLS_VERSION",
+        Read::Text(|record| Some(record.upstream_tls?.version)),
     ),
     ("VIRTUAL_HOST_NAME", Read::Text(|record| record.virtual_host)),
 ];

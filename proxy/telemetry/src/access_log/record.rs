@@ -36,6 +36,40 @@ impl HeaderLookup for () {
     }
 }
 
+/// What a log line can say of a certificate that was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CertificateRecord<'a> {
+    /// Its URI names, joined by commas; none if it has none.
+    pub uri_names: Option<&'a str>,
+    /// Its DNS names, likewise.
+    pub dns_names: Option<&'a str>,
+    /// Its subject, as RFC 2253 writes it.
+    pub subject: &'a str,
+    /// Its issuer, likewise.
+    pub issuer: &'a str,
+    /// Its serial number: hexadecimal, lower case.
+    pub serial: &'a str,
+    /// SHA-256 of its DER: hexadecimal, lower case.
+    pub fingerprint_256: &'a str,
+    /// From when it holds.
+    pub not_before: SystemTime,
+    /// Until when it holds.
+    pub not_after: SystemTime,
+}
+
+/// What a log line can say of a TLS connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlsRecord<'a> {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'a str,
+    /// The cipher suite, as OpenSSL names it.
+    pub cipher: Option<&'a str>,
+    /// What the peer showed and was verified.
+    pub peer: Option<CertificateRecord<'a>>,
+    /// What was shown to the peer.
+    pub local: Option<CertificateRecord<'a>>,
+}
+
 /// Everything an access log line can say of one request. What is not known is `None`, and prints as `-` in text and
 /// `null` in JSON.
 #[derive(Clone, Copy)]
@@ -83,6 +117,10 @@ pub struct RequestRecord<'a> {
     pub downstream_local_address: Option<SocketAddr>,
     /// The SNI.
     pub requested_server_name: Option<&'a str>,
+    /// TLS of the downstream connection, where it ends here.
+    pub downstream_tls: Option<&'a TlsRecord<'a>>,
+    /// TLS of the last attempt's connection.
+    pub upstream_tls: Option<&'a TlsRecord<'a>>,
     /// A number of the downstream connection, unique in this process.
     pub connection_id: u64,
     /// The filter chain.

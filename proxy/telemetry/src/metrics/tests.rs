@@ -179,3 +179,37 @@ fn cells_of_two_workers_share_no_cache_line() {
     let [first, second] = [0, 1].map(|worker| route.worker(worker) as *const RouteCells as usize);
     assert_eq!(second - first, size_of::<RouteCells>());
 }
+
+#[test]
+fn sources_beyond_the_limit_are_counted_together_and_none_is_forgotten() {
+    let metrics = Metrics::new(1, REASONS);
+    let count = |identity: &str| {
+        let cells = metrics.source(identity);
+        cells.worker(0).requests[CodeClass::Success].inc();
+    };
+    for number in 0..SOURCES_MAX {
+        count(&format!("spiffe://example.org/{number}"));
+    }
+    for identity in ["spiffe://example.org/0", "spiffe://a/x", "spiffe://a/y"] {
+        count(identity);
+    }
+    let text = metrics.render();
+    let of = |identity: &str| {
+        let labels = format!(r#"{{source_identity="{identity}",code_class="2xx"}}"#);
+        sample(
+            &text,
+            &format!("outrigger_downstream_identity_requests_total{labels}"),
+        )
+    };
+    assert_eq!(
+        of("spiffe://example.org/0"),
+        Some(2.0),
+        "its connections are gone"
+    );
+    assert_eq!(of("spiffe://a/x"), None);
+    assert_eq!(of("other"), Some(2.0));
+    assert_eq!(
+        sample(&text, "outrigger_downstream_identities_folded_total"),
+        Some(2.0)
+    );
+}

@@ -91,8 +91,7 @@ async fn ask(
         let connected = exchange.within_limits(connecting).await?;
         let (stream, local) = connected.map_err(AttemptError::from)?;
         let upstream = connect::alone(stream, local, cluster, endpoint, worker);
-        request.record.local_address = upstream.local_address();
-        request.record.peer_address = upstream.peer_address();
+        request.record.connected(&upstream);
         exchange.response.clear();
         // To be connected is the endpoint's answer, and the time of the answer is that of the route.
         request.record.upstream_answered(200, worker.now());
@@ -103,8 +102,7 @@ async fn ask(
     }
     let acquiring = Box::pin(acquire(upgrade, worker, cluster, endpoint));
     let mut upstream = exchange.within_limits(acquiring).await??;
-    request.record.local_address = upstream.local_address();
-    request.record.peer_address = upstream.peer_address();
+    request.record.connected(&upstream);
     let http2 = upstream.is_http2();
     upgrade.dress(request.head, http2, [worker.random(), worker.random()])?;
     let protocol = upgrade.protocol().to_ascii_lowercase();

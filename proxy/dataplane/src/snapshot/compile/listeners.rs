@@ -208,7 +208,10 @@ impl Compiler {
 /// What must be seen of a connection before one of these chains can be picked.
 fn detection(listener: &model::Listener) -> Detection {
     let chains = listener.filter_chains();
-    if chains.iter().all(|chain| chain.tls().is_some()) {
+    if chains
+        .iter()
+        .all(|chain| chain.tls().is_some() && !is_permissive(chain))
+    {
         return Detection::Tls;
     }
     let asks = |chain: &model::FilterChain| {
@@ -270,9 +273,18 @@ fn old_chain<'a>(
         let same = old.config.name() == chain.name()
             && old.config.matches() == chain.matches()
             && std::mem::discriminant(old.config.mode()) == std::mem::discriminant(chain.mode())
-            && client(old.config.tls().as_ref()) == client(chain.tls().as_ref());
+            && client(old.config.tls().as_ref()) == client(chain.tls().as_ref())
+            // Connections in the clear go on only where they would be taken again.
+            && (!old.is_permissive() || is_permissive(chain));
         same.then_some((slot, old))
     })
+}
+
+fn is_permissive(chain: &model::FilterChain) -> bool {
+    chain
+        .tls()
+        .as_ref()
+        .is_some_and(|tls| tls.mode() == model::TlsMode::Permissive)
 }
 
 /// True if the routes that the HTTP side of a chain points at are still in force.

@@ -1,4 +1,4 @@
-use super::super::record::{HeaderLookup, HeaderName};
+use super::super::record::{CertificateRecord, HeaderLookup, HeaderName, TlsRecord};
 use super::*;
 use crate::flags::ResponseFlags;
 use std::time::UNIX_EPOCH;
@@ -44,6 +44,33 @@ const RESPONSE: Headers = Headers(&[
 ]);
 const TRAILERS: Headers = Headers(&[("grpc-status", b"0")]);
 
+const DOWNSTREAM_TLS: TlsRecord<'static> = TlsRecord {
+    version: "TLSv1.3",
+    cipher: Some("TLS_AES_128_GCM_SHA256"),
+    peer: Some(certificate("CN=api,O=Example", Some("spiffe://example.org/api"))),
+    local: Some(certificate("CN=edge", Some("spiffe://example.org/edge"))),
+};
+
+const UPSTREAM_TLS: TlsRecord<'static> = TlsRecord {
+    version: "TLSv1.2",
+    cipher: Some("ECDHE-RSA-AES128-GCM-SHA256"),
+    peer: Some(certificate("CN=backend", None)),
+    local: None,
+};
+
+const fn certificate(subject: &'static str, uri_names: Option<&'static str>) -> CertificateRecord<'static> {
+    CertificateRecord {
+        uri_names,
+        dns_names: Some("a.example,b.example"),
+        subject,
+        issuer: "CN=root",
+        serial: "0a1b",
+        fingerprint_256: "c0ffee",
+        not_before: UNIX_EPOCH,
+        not_after: UNIX_EPOCH,
+    }
+}
+
 fn record() -> RequestRecord<'static> {
     RequestRecord {
         start_time: UNIX_EPOCH + Duration::from_millis(1_709_164_800_001),
@@ -67,6 +94,8 @@ fn record() -> RequestRecord<'static> {
         downstream_direct_remote_address: Some("192.0.2.1:6000".parse().unwrap()),
         downstream_local_address: Some("192.0.2.9:443".parse().unwrap()),
         requested_server_name: Some("shop.example"),
+        downstream_tls: Some(&DOWNSTREAM_TLS),
+        upstream_tls: Some(&UPSTREAM_TLS),
         connection_id: 77,
         filter_chain_name: Some("tls"),
         request: &REQUEST,
@@ -119,6 +148,25 @@ fn every_operator_prints_its_field() {
         ("%REQUESTED_SERVER_NAME%", "shop.example"),
         ("%CONNECTION_ID%", "77"),
         ("%FILTER_CHAIN_NAME%", "tls"),
+        ("%DOWNSTREAM_TLS_VERSION%", "TLSv1.3"),
+        ("%DOWNSTREAM_TLS_CIPHER%", "TLS_AES_128_GCM_SHA256"),
+        ("%DOWNSTREAM_PEER_URI_SAN%", "spiffe://example.org/api"),
+        ("%DOWNSTREAM_PEER_DNS_SAN%", "a.example,b.example"),
+        ("%DOWNSTREAM_PEER_SUBJECT%", "CN=api,O=Example"),
+        ("%DOWNSTREAM_PEER_ISSUER%", "CN=root"),
+        ("%DOWNSTREAM_PEER_SERIAL%", "0a1b"),
+        ("%DOWNSTREAM_PEER_FINGERPRINT_256%", "c0ffee"),
+        ("%DOWNSTREAM_PEER_CERT_V_START%", "1970-01-01T00:00:00.000Z"),
+        ("%DOWNSTREAM_PEER_CERT_V_END%", "1970-01-01T00:00:00.000Z"),
+        ("%DOWNSTREAM_LOCAL_URI_SAN%", "spiffe://example.org/edge"),
+        ("%DOWNSTREAM_LOCAL_DNS_SAN%", "a.example,b.example"),
+        ("%DOWNSTREAM_LOCAL_SUBJECT%", "CN=edge"),
+        ("%UPSTREAM_TLS_VERSION%", "TLSv1.2"),
+        ("%UPSTREAM_TLS_CIPHER%", "ECDHE-RSA-AES128-GCM-SHA256"),
+        ("%UPSTREAM_PEER_SUBJECT%", "CN=backend"),
+        ("%UPSTREAM_PEER_ISSUER%", "CN=root"),
+        ("%UPSTREAM_PEER_URI_SAN%", "-"),
+        ("%UPSTREAM_PEER_DNS_SAN%", "a.example,b.example"),
         (
             "%REQ(:METHOD)% %REQ(:authority)% %REQ(:Scheme)%",
             "GET shop.example https",
@@ -145,10 +193,14 @@ fn flags_and_missing_values_print_as_envoy_does() {
         upstream_host: None,
         trailers: None,
         request: &(),
+        downstream_tls: None,
         ..record()
     };
-    let text = AccessLogFormat::text("%RESPONSE_FLAGS% %UPSTREAM_HOST% %TRAILER(A)% %REQ(:PATH)%\n").unwrap();
-    assert_eq!(line(&text, &nothing), "UF,URX - - -\n");
+    let text = AccessLogFormat::text(
+        "%RESPONSE_FLAGS% %UPSTREAM_HOST% %TRAILER(A)% %REQ(:PATH)% %DOWNSTREAM_PEER_CERT_V_END%\n",
+    )
+    .unwrap();
+    assert_eq!(line(&text, &nothing), "UF,URX - - - -\n");
     let fields = [
         ("flags", "%RESPONSE_FLAGS%"),
         ("host", "%UPSTREAM_HOST%"),
