@@ -37,6 +37,11 @@ impl Validity {
     pub fn lifetime(&self) -> Duration {
         self.not_after.duration_since(self.not_before).unwrap_or_default()
     }
+
+    /// What is left of it at `now`; zero once it is over.
+    pub fn left(&self, now: SystemTime) -> Duration {
+        self.not_after.duration_since(now).unwrap_or_default()
+    }
 }
 
 /// Seconds since 1970 as a time; what is out of range is 1970.

@@ -1,20 +1,26 @@
 //! A certificate with its key: who we are.
 
+use crate::basis::{Part, Trust};
 use crate::certificate::{CertificateFacts, bad_certificate, chain_of, fingerprint, parse};
 use crate::error::{IdentityError, Place};
 use crate::files::{bad_pem, read};
+use crate::peer_fault::PeerFault;
+use crate::roots::RootSet;
+use crate::verify::Verifier;
 use aws_lc_rs::digest;
-use outrigger_config::model::{CertificateFiles, InlineCertificate};
+use outrigger_config::model::{CertificateFiles, InlineCertificate, TrustDomain};
 use rustls::InconsistentKeys;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use webpki::KeyUsage;
 use zeroize::Zeroizing;
 
 /// A certificate chain whose key fits its leaf, ready to be shown. Shared by `Arc` for as long as it stays the same, so
@@ -199,6 +205,31 @@ impl Credential {
     /// What the certificates of the chain say, leaf first.
     pub fn chain(&self) -> &[CertificateFacts] {
         &self.chain
+    }
+
+    /// Whether the chain leads to one of these authorities now, as a peer would find out who believes them: those of
+    /// `trust_domain`, if one is given, vouch for no id of another.
+    ///
+    /// # Errors
+    /// What a peer would refuse it for.
+    pub fn verify(
+        &self,
+        roots: &Arc<RootSet>,
+        trust_domain: Option<&TrustDomain>,
+        now: SystemTime,
+    ) -> Result<(), PeerFault> {
+        let trust = Trust::Roots(Part(Arc::clone(roots)), trust_domain.cloned());
+        let verifier = Verifier::new(trust, Arc::default(), Vec::new());
+        let now = UnixTime::since_unix_epoch(now.duration_since(UNIX_EPOCH).unwrap_or_default());
+        let [leaf, others @ ..] = &self.certified_key.cert[..] else {
+            return Err(PeerFault::NoCertificate);
+        };
+        let verify = |usage| verifier.verify(leaf, others, usage, None, now);
+        match verify(KeyUsage::server_auth()) {
+            // One that is for clients alone is fine: who shows it where is policy.
+            Err(PeerFault::Purpose) => verify(KeyUsage::client_auth()),
+            verified => verified,
+        }
     }
 
     /// SHA-256 of the leaf's DER.

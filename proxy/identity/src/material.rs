@@ -2,13 +2,14 @@
 
 mod load;
 
-pub use load::{Loaded, MaterialFault};
+pub use load::{Loaded, MaterialFault, MaterialPart};
 
 use crate::credential::Credential;
-use crate::revocations::Revocations;
+use crate::revocations::{RevocationLists, Revocations};
 use crate::roots::{RootSet, TrustBundles, TrustedBundle};
 use outrigger_config::model::{CertificateSource, Identity, Name, Roots, TrustBundle};
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 /// Everything that identities are made of, at one moment: certificates with their keys, authorities, trust bundles,
@@ -76,13 +77,58 @@ impl Material {
         let Some(model) = self.trust_bundles.get(name) else {
             return self;
         };
-        let mut bundles = self.bundles.bundles().clone();
         let trust_domain = model.trust_domain().clone();
-        bundles.insert(name.clone(), TrustedBundle { roots, trust_domain });
+        self.edit_bundles(|bundles| {
+            bundles.insert(name.clone(), TrustedBundle { roots, trust_domain });
+        });
+        self
+    }
+
+    /// The same without the credential of an identity, which its source has withdrawn.
+    pub fn without_identity(mut self, name: &Name) -> Material {
+        self.credentials
+            .remove(&CertificateSource::Identity(name.clone()));
+        self
+    }
+
+    /// The same without the authorities of a trust bundle, which its source has withdrawn.
+    pub fn without_bundle(mut self, name: &Name) -> Material {
+        self.edit_bundles(|bundles| {
+            bundles.remove(name);
+        });
+        self
+    }
+
+    /// The same with the revocation lists that came with an identity, in place of those that came with it before.
+    pub fn with_revocation_lists(
+        mut self,
+        identity: &Name,
+        lists: Option<&Arc<RevocationLists>>,
+    ) -> Material {
+        self.revocations = self.revocations.with_given(identity, lists);
+        self
+    }
+
+    /// True if nothing differs from the other, part by part.
+    pub fn is_same(&self, other: &Material) -> bool {
+        is_same_by_key(&self.credentials, &other.credentials)
+            && is_same_by_key(&self.roots, &other.roots)
+            && Arc::ptr_eq(&self.bundles, &other.bundles)
+            && Arc::ptr_eq(&self.revocations, &other.revocations)
+    }
+
+    fn edit_bundles(&mut self, edit: impl FnOnce(&mut HashMap<Name, TrustedBundle>)) {
+        let mut bundles = self.bundles.bundles().clone();
+        edit(&mut bundles);
         let bundles = TrustBundles::new(bundles);
         if !bundles.is_same(&self.bundles) {
             self.bundles = Arc::new(bundles);
         }
-        self
     }
+}
+
+fn is_same_by_key<K: Eq + Hash, V>(one: &HashMap<K, Arc<V>>, other: &HashMap<K, Arc<V>>) -> bool {
+    let is_there =
+        |(key, value): (&K, &Arc<V>)| other.get(key).is_some_and(|other| Arc::ptr_eq(value, other));
+    one.len() == other.len() && one.iter().all(is_there)
 }

@@ -5,6 +5,7 @@
 //! dates are about, and may be stepped in either direction; the monotonic one is never stepped, and may stand still
 //! while a machine sleeps. What is due by either is due.
 
+use crate::certificate::Validity;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The wall clock is looked at again at least this often, since nothing tells of its steps.
@@ -32,33 +33,12 @@ pub struct Moment {
     pub monotonic: Instant,
 }
 
-/// From when to when a certificate is valid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lifetime {
-    /// The first moment.
-    pub not_before: SystemTime,
-    /// The last moment.
-    pub not_after: SystemTime,
-}
-
-impl Lifetime {
-    /// How long it is; nothing if it ends before it begins.
-    pub fn length(&self) -> Duration {
-        between(self.not_before, self.not_after)
-    }
-
-    /// What is left of it at `now`; nothing once it is over.
-    pub fn left(&self, now: SystemTime) -> Duration {
-        between(now, self.not_after)
-    }
-}
-
 /// The schedule of one identity.
 #[derive(Debug, Clone)]
 pub struct Renewal {
     /// The share of a lifetime after which it is renewed.
     share: f64,
-    held: Option<Lifetime>,
+    held: Option<Validity>,
     failures: u32,
     plan: Option<Plan>,
 }
@@ -94,7 +74,7 @@ impl Renewal {
     }
 
     /// The validity of what is held, which a failure leaves as it is.
-    pub fn held(&self) -> Option<Lifetime> {
+    pub fn held(&self) -> Option<Validity> {
         self.held
     }
 
@@ -103,23 +83,23 @@ impl Renewal {
         self.failures
     }
 
-    /// An attempt gave what is valid for `lifetime`.
-    pub fn succeeded(&mut self, lifetime: Lifetime, now: Moment, random: u64) {
+    /// An attempt gave what is valid for this time.
+    pub fn succeeded(&mut self, validity: Validity, now: Moment, random: u64) {
         let share = self.share + (2.0 * fraction(random) - 1.0) * JITTER;
-        let by_lifetime = lifetime.length().mul_f64(share);
-        let planned = lifetime
+        let by_lifetime = validity.lifetime().mul_f64(share);
+        let planned = validity
             .not_before
             .checked_add(by_lifetime)
             .map_or(by_lifetime, |at| between(now.wall, at));
         // Older than that already: what is left is halved, so that an authority that gives out old certificates is
         // not asked without end.
         let delay = match planned.is_zero() {
-            true => lifetime.left(now.wall).mul_f64(share.min(0.5)),
+            true => validity.left(now.wall).mul_f64(share.min(0.5)),
             false => planned,
         };
         // A certificate is never younger than new: one whose time has not begun by our clock shows our clock to be late.
         let delay = delay.min(by_lifetime).max(RENEWAL_INTERVAL_MIN);
-        self.held = Some(lifetime);
+        self.held = Some(validity);
         self.failures = 0;
         self.plan = Some(Plan {
             decided: now,

@@ -5,7 +5,7 @@ use crate::credential::InputDigest;
 use crate::error::{IdentityError, Place};
 use crate::files::{bad_pem, read_lists};
 use crate::peer::PeerIdentity;
-use outrigger_config::model::{Revocation, RevocationList, SpiffeId, SpiffeMatch};
+use outrigger_config::model::{Name, Revocation, RevocationList, SpiffeId, SpiffeMatch};
 use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
 use std::collections::{HashMap, HashSet};
@@ -20,13 +20,13 @@ use x509_parser::revocation_list::CertificateRevocationList;
 /// Whom is believed no more. Shared by `Arc` for as long as it stays the same, so that "unchanged" is pointer equality.
 #[derive(Default)]
 pub struct Revocations {
-    files: Vec<Arc<ListFile>>,
+    files: Vec<Arc<RevocationLists>>,
     /// Indices of lists by the DER of their issuers' names.
     by_issuer: HashMap<Box<[u8]>, Vec<(usize, usize)>>,
     policy: RevocationPolicy,
 }
 
-#[derive(Default, PartialEq)]
+#[derive(Default, Clone, PartialEq)]
 struct RevocationPolicy {
     list_required: bool,
     outdated_refused: bool,
@@ -34,11 +34,19 @@ struct RevocationPolicy {
     denied: Vec<SpiffeMatch>,
 }
 
-/// The lists of one source.
-pub(crate) struct ListFile {
-    source: RevocationList,
+/// The certificate revocation lists of one source.
+pub struct RevocationLists {
+    source: ListSource,
     digest: InputDigest,
     lists: Vec<List>,
+}
+
+/// Where lists come from.
+#[derive(Debug, Clone, PartialEq)]
+enum ListSource {
+    Configured(RevocationList),
+    /// They came over the network, with the identity of this name.
+    Identity(Name),
 }
 
 struct List {
@@ -51,8 +59,10 @@ struct List {
 /// What a certificate revocation list says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevocationListFacts {
-    /// The file; none: the configuration itself.
+    /// The file, if they are in one.
     pub file: Option<PathBuf>,
+    /// The identity that they came with, if they came over the network.
+    pub identity: Option<Name>,
     /// Whose certificates it lists, as `CN=root`.
     pub issuer: String,
     /// When it was made.
@@ -78,24 +88,26 @@ pub enum RevocationReason {
 
 impl Revocations {
     /// Reads the lists; those of `previous` whose contents are the same are kept, and `previous` itself if all are. A
-    /// source at fault keeps what it had.
+    /// source at fault keeps what it had. What came with an identity is kept if `keeps` says so.
     pub(crate) fn load(
         model: &Revocation,
         previous: Option<&Arc<Revocations>>,
-        faults: &mut Vec<(String, IdentityError)>,
+        keeps: &dyn Fn(&Name) -> bool,
+        faults: &mut Vec<(RevocationList, IdentityError)>,
     ) -> Arc<Revocations> {
         let mut files = Vec::new();
         for source in model.lists() {
-            let before =
-                previous.and_then(|previous| previous.files.iter().find(|file| file.source == *source));
-            match ListFile::load(source, before) {
+            let before = previous.and_then(|previous| previous.files.iter().find(|file| file.is_of(source)));
+            match RevocationLists::load(source, before) {
                 Ok(file) => files.push(file),
                 Err(error) => {
                     files.extend(before.cloned());
-                    faults.push(("revocation".to_owned(), error));
+                    faults.push((source.clone(), error));
                 }
             }
         }
+        let given = previous.iter().flat_map(|previous| &previous.files);
+        files.extend(given.filter(|file| file.identity().is_some_and(keeps)).cloned());
         let policy = RevocationPolicy::of(model);
         if let Some(previous) = previous
             && previous.policy == policy
@@ -111,7 +123,7 @@ impl Revocations {
         Arc::new(Revocations::new(files, policy))
     }
 
-    fn new(files: Vec<Arc<ListFile>>, policy: RevocationPolicy) -> Revocations {
+    fn new(files: Vec<Arc<RevocationLists>>, policy: RevocationPolicy) -> Revocations {
         let mut by_issuer: HashMap<Box<[u8]>, Vec<(usize, usize)>> = HashMap::new();
         for (at, file) in files.iter().enumerate() {
             for (within, list) in file.lists.iter().enumerate() {
@@ -126,6 +138,25 @@ impl Revocations {
             by_issuer,
             policy,
         }
+    }
+
+    /// The same with what came with an identity, in place of what had come with it before.
+    pub(crate) fn with_given(
+        self: &Arc<Revocations>,
+        identity: &Name,
+        lists: Option<&Arc<RevocationLists>>,
+    ) -> Arc<Revocations> {
+        let before = self.files.iter().find(|file| file.identity() == Some(identity));
+        let is_same = match (before, lists) {
+            (Some(before), Some(lists)) => before.digest == lists.digest,
+            (before, lists) => before.is_none() && lists.is_none(),
+        };
+        if is_same {
+            return Arc::clone(self);
+        }
+        let others = self.files.iter().filter(|file| file.identity() != Some(identity));
+        let files = others.chain(lists).cloned().collect();
+        Arc::new(Revocations::new(files, self.policy.clone()))
     }
 
     /// True if nobody is refused, whoever it is.
@@ -228,48 +259,96 @@ impl RevocationPolicy {
     }
 }
 
-impl ListFile {
-    fn load(source: &RevocationList, before: Option<&Arc<ListFile>>) -> Result<Arc<ListFile>, IdentityError> {
-        let (contents, place, path) = match source {
-            RevocationList::File(file) => (
-                read_lists(file)?.to_vec(),
-                Place::File(file.clone()),
-                Some(file.clone()),
-            ),
-            RevocationList::Inline(text) => {
-                (text.as_bytes().to_vec(), Place::Given("the configuration"), None)
-            }
+impl RevocationLists {
+    /// What came with an identity, in DER; none if that is nothing.
+    ///
+    /// # Errors
+    /// If one cannot be used.
+    pub fn given(
+        identity: &Name,
+        lists: &[CertificateRevocationListDer<'_>],
+    ) -> Result<Option<Arc<RevocationLists>>, IdentityError> {
+        if lists.is_empty() {
+            return Ok(None);
+        }
+        let source = ListSource::Identity(identity.clone());
+        let digest = InputDigest::of(lists.iter().map(|list| list.as_ref()));
+        RevocationLists::parse(source, lists, &Place::Given("the answer"), digest).map(Some)
+    }
+
+    fn is_of(&self, source: &RevocationList) -> bool {
+        matches!(&self.source, ListSource::Configured(own) if own == source)
+    }
+
+    fn identity(&self) -> Option<&Name> {
+        match &self.source {
+            ListSource::Identity(name) => Some(name),
+            ListSource::Configured(_) => None,
+        }
+    }
+
+    fn load(
+        source: &RevocationList,
+        before: Option<&Arc<RevocationLists>>,
+    ) -> Result<Arc<RevocationLists>, IdentityError> {
+        let (contents, place) = match source {
+            RevocationList::File(file) => (read_lists(file)?.to_vec(), Place::File(file.clone())),
+            RevocationList::Inline(text) => (text.as_bytes().to_vec(), Place::Given("the configuration")),
         };
         let digest = InputDigest::of([contents.as_slice()]);
         if let Some(before) = before.filter(|before| before.digest == digest) {
             return Ok(Arc::clone(before));
         }
-        let mut lists = Vec::new();
-        for (index, der) in lists_of(&contents, &place)?.iter().enumerate() {
-            lists.push(List::parse(der, path.clone()).map_err(|problem| {
-                IdentityError::BadRevocationList {
-                    place: place.clone(),
-                    position: index + 1,
-                    problem,
-                }
-            })?);
+        let lists = lists_of(&contents, &place)?;
+        RevocationLists::parse(ListSource::Configured(source.clone()), &lists, &place, digest)
+    }
+
+    fn parse(
+        source: ListSource,
+        lists: &[CertificateRevocationListDer<'_>],
+        place: &Place,
+        digest: InputDigest,
+    ) -> Result<Arc<RevocationLists>, IdentityError> {
+        let mut parsed = Vec::with_capacity(lists.len());
+        for (index, der) in lists.iter().enumerate() {
+            let list = List::parse(der, &source).map_err(|problem| IdentityError::BadRevocationList {
+                place: place.clone(),
+                position: index + 1,
+                problem,
+            })?;
+            parsed.push(list);
         }
-        Ok(Arc::new(ListFile {
-            source: source.clone(),
+        Ok(Arc::new(RevocationLists {
+            source,
             digest,
-            lists,
+            lists: parsed,
         }))
     }
 }
 
+impl fmt::Debug for RevocationLists {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevocationLists")
+            .field("source", &self.source)
+            .field("lists", &self.lists.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl List {
-    fn parse(der: &CertificateRevocationListDer<'_>, file: Option<PathBuf>) -> Result<List, String> {
+    fn parse(der: &CertificateRevocationListDer<'_>, source: &ListSource) -> Result<List, String> {
         let list = OwnedCertRevocationList::from_der(der).map_err(|error| error.to_string())?;
         let Ok(([], parsed)) = CertificateRevocationList::from_der(der) else {
             return Err("it cannot be parsed".to_owned());
         };
+        let (file, identity) = match source {
+            ListSource::Configured(RevocationList::File(file)) => (Some(file.clone()), None),
+            ListSource::Configured(RevocationList::Inline(_)) => (None, None),
+            ListSource::Identity(name) => (None, Some(name.clone())),
+        };
         let facts = RevocationListFacts {
             file,
+            identity,
             issuer: parsed.issuer().to_string(),
             this_update: time_of(parsed.last_update().timestamp()),
             next_update: parsed.next_update().map(|next| time_of(next.timestamp())),

@@ -7,11 +7,12 @@ use crate::revocations::Revocations;
 use crate::roots::{RootSet, TrustBundles, TrustedBundle, system_roots};
 use outrigger_config::MeshConfig;
 use outrigger_config::model::{
-    CertificateSource, DownstreamTls, Identity, IdentitySource, Origin, Roots, TrustBundle, TrustSource,
-    UpstreamTls,
+    CertificateSource, DownstreamTls, Identity, IdentitySource, Name, Origin, RevocationList, Roots,
+    TrustBundle, TrustSource, UpstreamTls,
 };
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -24,9 +25,43 @@ pub struct Loaded {
     pub faults: Vec<MaterialFault>,
 }
 
+/// A part of the material that is read by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum MaterialPart {
+    /// A certificate and its key.
+    Credential(CertificateSource),
+    /// Authorities of a file or of the system.
+    Roots(Roots),
+    /// A trust bundle.
+    Bundle(Name),
+    /// Revocation lists of a file; none: of the configuration itself.
+    RevocationLists(Option<PathBuf>),
+}
+
+impl fmt::Display for MaterialPart {
+    /// What it is known by: an identity's or bundle's name, or a file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MaterialPart::Credential(CertificateSource::Identity(name)) | MaterialPart::Bundle(name) => {
+                name.fmt(f)
+            }
+            MaterialPart::Credential(CertificateSource::Files(files)) => {
+                files.certificate_file().display().fmt(f)
+            }
+            MaterialPart::Roots(Roots::File(file)) | MaterialPart::RevocationLists(Some(file)) => {
+                file.display().fmt(f)
+            }
+            MaterialPart::Roots(_) => f.write_str("system"),
+            MaterialPart::RevocationLists(None) => f.write_str("inline"),
+        }
+    }
+}
+
 /// A part that cannot be used.
 #[derive(Debug, Clone)]
 pub struct MaterialFault {
+    /// What cannot be used.
+    pub part: MaterialPart,
     /// Where the policy was written that asks for it.
     pub origin: Origin,
     /// Who asks for it: "cluster `backend`".
@@ -98,8 +133,9 @@ struct Loading<'a> {
 type User<'a> = &'a dyn Fn() -> String;
 
 impl Loading<'_> {
-    fn fault(&mut self, origin: &Origin, user: String, error: Arc<IdentityError>) {
+    fn fault(&mut self, part: MaterialPart, origin: &Origin, user: String, error: Arc<IdentityError>) {
         self.faults.push(MaterialFault {
+            part,
             origin: origin.clone(),
             user,
             error,
@@ -124,7 +160,8 @@ impl Loading<'_> {
             Some(Ok(credential)) => Some(credential),
             Some(Err(error)) => {
                 let user = format!("identity `{}`", identity.name());
-                self.fault(identity.origin(), user, Arc::new(error));
+                let part = MaterialPart::Credential(source.clone());
+                self.fault(part, identity.origin(), user, Arc::new(error));
                 before.cloned()
             }
             None => None,
@@ -165,7 +202,8 @@ impl Loading<'_> {
                 Some(Ok(roots)) => Some(roots),
                 Some(Err(error)) => {
                     let user = format!("trust bundle `{}`", model.name());
-                    self.fault(model.origin(), user, Arc::new(error));
+                    let part = MaterialPart::Bundle(model.name().clone());
+                    self.fault(part, model.origin(), user, Arc::new(error));
                     before.cloned()
                 }
                 None => None,
@@ -187,10 +225,18 @@ impl Loading<'_> {
 
     fn revocations(&mut self, config: &MeshConfig) {
         let mut faults = Vec::new();
-        let previous = &self.previous.revocations;
-        self.next.revocations = Revocations::load(config.revocation(), Some(previous), &mut faults);
-        for (user, error) in faults {
-            self.fault(&Origin::default(), user, Arc::new(error));
+        let previous = self.previous;
+        let next = &self.next.identities;
+        let keeps = |name: &Name| is_kept(previous.identities.get(name), next.get(name));
+        let before = Some(&previous.revocations);
+        self.next.revocations = Revocations::load(config.revocation(), before, &keeps, &mut faults);
+        for (list, error) in faults {
+            let file = match list {
+                RevocationList::File(file) => Some(file),
+                RevocationList::Inline(_) => None,
+            };
+            let (part, user) = (MaterialPart::RevocationLists(file), "revocation".to_owned());
+            self.fault(part, &Origin::default(), user, Arc::new(error));
         }
     }
 
@@ -235,7 +281,7 @@ impl Loading<'_> {
                 }
             }
         };
-        self.fault(origin, user(), error);
+        self.fault(MaterialPart::Credential(source.clone()), origin, user(), error);
     }
 
     fn roots(&mut self, roots: &Roots, origin: &Origin, user: User<'_>) {
@@ -265,6 +311,13 @@ impl Loading<'_> {
                 }
             }
         };
-        self.fault(origin, user(), error);
+        self.fault(MaterialPart::Roots(roots.clone()), origin, user(), error);
     }
+}
+
+/// What comes over the network stays while the identity that it comes with means the same.
+fn is_kept(before: Option<&Arc<Identity>>, now: Option<&Arc<Identity>>) -> bool {
+    before
+        .zip(now)
+        .is_some_and(|(before, now)| before.source() == now.source())
 }

@@ -43,8 +43,8 @@ impl World {
         self.random.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    fn issue(&self, length: Duration) -> Lifetime {
-        Lifetime {
+    fn issue(&self, length: Duration) -> Validity {
+        Validity {
             not_before: self.truth,
             not_after: self.truth + length,
         }
@@ -112,7 +112,7 @@ fn a_lifetime_of_nothing_is_no_storm() {
 fn a_certificate_that_was_old_when_it_came_is_renewed_within_what_is_left() {
     let mut world = World::new(4);
     let mut renewal = Renewal::at_half();
-    let lifetime = Lifetime {
+    let lifetime = Validity {
         not_before: world.truth - 20 * HOUR,
         not_after: world.truth + 4 * HOUR,
     };
