@@ -3,6 +3,7 @@
 //! A [`Diagnostic`] carries the line it points at, so that it can be shown without the document at hand. This module
 //! renders plain text: no colour, no terminal escapes, and none that come from the document.
 
+use crate::yaml::secrets::Secrets;
 use std::fmt;
 use std::sync::Arc;
 
@@ -66,15 +67,14 @@ impl Diagnostic {
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref()
     }
-    /// The diagnostic as text, with the line of `source_text` that it points at.
+    /// The diagnostic as text, with the line of `source_text` that it points at. Private keys in it are hidden.
     pub fn render(&self, source_text: &str) -> String {
         let mut text = String::new();
-        let line = source_text
-            .lines()
-            .nth(self.span.line.saturating_sub(1) as usize)
-            .unwrap_or_default();
+        let before = self.span.line.saturating_sub(1) as usize;
+        let line = source_text.lines().nth(before).unwrap_or_default();
+        let at = source_text.split_inclusive('\n').take(before).map(str::len).sum();
         // Writing to a `String` cannot fail.
-        let _ = self.write(&mut text, line);
+        let _ = self.write(&mut text, &Secrets::find(source_text).hide(line, at));
         text
     }
 

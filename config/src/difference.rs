@@ -3,7 +3,10 @@
 //! Pointers are compared before values, so that parts which [`reuse`] took over cost nothing. Where a part was written
 //! (its `Origin`) takes no part in the comparison.
 
-use crate::model::{Cluster, Listener, MeshConfig, Name, RouteConfiguration, VirtualHost, model};
+use crate::model::{
+    AuthorizationPolicy, Cluster, Identity, JwtProvider, Listener, MeshConfig, Name, RouteConfiguration,
+    TrustBundle, VirtualHost, model,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -35,6 +38,16 @@ model! {
         by_ref route_configurations: Changes,
         /// Clusters.
         by_ref clusters: Changes,
+        /// Identities.
+        by_ref identities: Changes,
+        /// Trust bundles.
+        by_ref trust_bundles: Changes,
+        /// Authorization policies.
+        by_ref authorization_policies: Changes,
+        /// JWT providers.
+        by_ref jwt_providers: Changes,
+        /// Whom is believed no more.
+        copy revocation_changed: bool,
         /// The process-wide settings; they need a restart.
         copy runtime_changed: bool,
         /// The admin endpoint; it needs a restart.
@@ -50,6 +63,11 @@ impl Difference {
         self.listeners.is_empty()
             && self.route_configurations.is_empty()
             && self.clusters.is_empty()
+            && self.identities.is_empty()
+            && self.trust_bundles.is_empty()
+            && self.authorization_policies.is_empty()
+            && self.jwt_providers.is_empty()
+            && !self.revocation_changed
             && !(self.runtime_changed || self.admin_changed || self.drain_changed)
     }
 }
@@ -60,6 +78,11 @@ pub fn difference(old: &MeshConfig, new: &MeshConfig) -> Difference {
         listeners: changes(&old.listeners, &new.listeners),
         route_configurations: changes(&old.route_configurations, &new.route_configurations),
         clusters: changes(&old.clusters, &new.clusters),
+        identities: changes(&old.identities, &new.identities),
+        trust_bundles: changes(&old.trust_bundles, &new.trust_bundles),
+        authorization_policies: changes(&old.authorization_policies, &new.authorization_policies),
+        jwt_providers: changes(&old.jwt_providers, &new.jwt_providers),
+        revocation_changed: old.revocation != new.revocation,
         runtime_changed: old.runtime != new.runtime,
         admin_changed: old.admin != new.admin,
         drain_changed: old.drain != new.drain,
@@ -71,6 +94,10 @@ pub fn difference(old: &MeshConfig, new: &MeshConfig) -> Difference {
 pub fn reuse(old: &MeshConfig, mut new: MeshConfig) -> MeshConfig {
     take_over(&old.listeners, &mut new.listeners);
     take_over(&old.clusters, &mut new.clusters);
+    take_over(&old.identities, &mut new.identities);
+    take_over(&old.trust_bundles, &mut new.trust_bundles);
+    take_over(&old.authorization_policies, &mut new.authorization_policies);
+    take_over(&old.jwt_providers, &mut new.jwt_providers);
     take_over(&old.route_configurations, &mut new.route_configurations);
     let by_name = index(&old.route_configurations);
     for routes in &mut new.route_configurations {
@@ -94,7 +121,16 @@ trait Named: PartialEq {
 macro_rules! named {
     ($($part:ty),*) => { $(impl Named for $part { fn name(&self) -> &Name { &self.name } })* };
 }
-named!(Listener, RouteConfiguration, VirtualHost, Cluster);
+named!(
+    Listener,
+    RouteConfiguration,
+    VirtualHost,
+    Cluster,
+    Identity,
+    TrustBundle,
+    AuthorizationPolicy,
+    JwtProvider
+);
 
 fn index<T: Named>(parts: &[Arc<T>]) -> HashMap<&Name, &Arc<T>> {
     parts.iter().map(|part| (part.name(), part)).collect()

@@ -17,6 +17,7 @@ mod forward;
 mod header_value;
 mod headers;
 mod http;
+mod identity;
 mod listener;
 mod peers;
 mod proxy_protocol;
@@ -27,6 +28,7 @@ mod route;
 mod route_match;
 mod scalar;
 pub(crate) mod schema;
+pub(crate) mod secrets;
 mod shadow;
 mod shape;
 mod shapes;
@@ -46,9 +48,10 @@ mod tests;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Span};
 use crate::load::Loaded;
-use crate::model::{Admin, Drain, Listener, MeshConfig, Origin, Revocation, Runtime, defaults};
+use crate::model::{Admin, Drain, Listener, MeshConfig, Origin, Runtime, defaults};
 use crate::source::{Environment, Source};
 use reader::{DIAGNOSTICS_MAX, Declarations, Reader};
+use secrets::Secrets;
 use shapes::{ADMIN, DOCUMENT, DRAIN, RUNTIME};
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -106,13 +109,27 @@ pub(crate) fn read(
 /// Sorts diagnostics by place and gives each its line.
 fn finish(diagnostics: &mut [Diagnostic], source: &Source) {
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
-    let lines: Vec<&str> = source.text.split('\n').collect();
+    if diagnostics.is_empty() {
+        return;
+    }
+    let secrets = Secrets::find(&source.text);
+    let mut at = 0;
+    let lines: Vec<(usize, &str)> = source
+        .text
+        .split('\n')
+        .map(|line| {
+            let start = at;
+            at += line.len() + 1;
+            (start, line)
+        })
+        .collect();
     for diagnostic in diagnostics.iter_mut() {
-        let line = lines
+        let (at, line) = lines
             .get(diagnostic.span.line.saturating_sub(1) as usize)
             .copied()
             .unwrap_or_default();
-        diagnostic.snippet = shown(line.strip_suffix('\r').unwrap_or(line), diagnostic.span.column);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        diagnostic.snippet = secrets.hide(shown(line, diagnostic.span.column), at);
     }
 }
 
@@ -138,8 +155,9 @@ fn count_the_rest(diagnostics: &mut Vec<Diagnostic>, severity: Severity, count: 
 }
 
 /// As much of a line as a diagnostic may need: thousands may point at one long line.
-fn shown(line: &str, column: u32) -> String {
-    line.chars().take(column as usize + 200).collect()
+fn shown(line: &str, column: u32) -> &str {
+    let end = line.char_indices().nth(column as usize + 200);
+    &line[..end.map_or(line.len(), |(end, _)| end)]
 }
 
 fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
@@ -167,10 +185,15 @@ fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
             clusters.push(Arc::new(read));
         }
     }
+    let nodes = fields.list(reader, "identities");
+    let identities = identity::identities(reader, nodes);
+    let nodes = fields.list(reader, "trust_bundles");
+    let trust_bundles = identity::trust_bundles(reader, nodes, &identities);
+    let revocation = identity::revocation(reader, &fields);
     let config = MeshConfig {
-        identities: Vec::new(),
-        trust_bundles: Vec::new(),
-        revocation: Revocation::default(),
+        identities,
+        trust_bundles,
+        revocation,
         authorization_policies: Vec::new(),
         jwt_providers: Vec::new(),
         admin,

@@ -160,3 +160,24 @@ fn every_part_that_is_written_counts() {
         assert_eq!(kept, new, "{to}");
     }
 }
+
+#[test]
+fn identities_trust_and_policies_are_compared_too() {
+    let of = |bundle: &str, denied: &str| {
+        config(&format!(
+            "identities: [{{name: i, workload_api: {{socket: s}}}}]\n\
+             trust_bundles: [{{name: t, trust_domain: {bundle}, identity: i}}]\n\
+             revocation: {{denied: [{{trust_domain: {denied}}}]}}\n"
+        ))
+    };
+    let old = of("a", "x");
+    let new = of("b", "y");
+    let found = difference(&old, &new);
+    assert!(found.identities().is_empty() && found.revocation_changed() && !found.is_empty());
+    assert_eq!(names(found.trust_bundles().changed()), ["t"]);
+    let kept = reuse(&old, new.clone());
+    assert_eq!(kept, new);
+    assert!(Arc::ptr_eq(&kept.identities()[0], &old.identities()[0]));
+    assert!(!Arc::ptr_eq(&kept.trust_bundles()[0], &old.trust_bundles()[0]));
+    assert!(difference(&old, &of("a", "x")).is_empty());
+}

@@ -335,6 +335,7 @@ pub(crate) fn is_off(node: &Node) -> bool {
 pub(crate) fn describe(node: &Node) -> String {
     match &node.value {
         Value::Scalar(scalar) if scalar.nothing => "nothing".to_owned(),
+        Value::Scalar(scalar) if scalar::holds_key(&scalar.text) => "a private key".to_owned(),
         Value::Scalar(scalar) if scalar.text.chars().count() > 60 => "a long text".to_owned(),
         Value::Scalar(scalar) if scalar.quoted => format!("the text \"{}\"", scalar.text),
         Value::Scalar(scalar) => format!("`{}`", scalar.text),

@@ -211,6 +211,12 @@ pub(crate) fn file(text: &str) -> Result<String, Problem> {
     if text.is_empty() || text.contains('\0') {
         return problem("expected a file name");
     }
+    if text.contains("-----BEGIN ") {
+        return problem_with_help(
+            "expected a file name, found what such a file holds",
+            "give the name of a file that holds it, or write it in `inline`",
+        );
+    }
     Ok(text.to_owned())
 }
 
@@ -354,9 +360,17 @@ pub(crate) fn regex(text: &str) -> Result<Regex, Problem> {
     }
 }
 
+/// A text in a message: not too long, and never a key.
 pub(crate) fn shortened(text: &str) -> String {
+    if holds_key(text) {
+        return "a private key".to_owned();
+    }
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
+}
+
+pub(crate) fn holds_key(text: &str) -> bool {
+    text.contains("PRIVATE KEY")
 }

@@ -10,6 +10,7 @@ mod cors;
 mod discovery;
 mod edge;
 mod http;
+mod identity;
 mod listener;
 mod proxy_protocol;
 mod route;
@@ -27,6 +28,10 @@ pub(crate) use edge::{
     HTTPS_REDIRECT, MAINTENANCE, PAGE,
 };
 pub(crate) use http::{HTTP, PROXY_HEADER, UPGRADES};
+pub(crate) use identity::{
+    AUTHORITY, IDENTITY, IDENTITY_FILES, INLINE_CERTIFICATE, KEY_KINDS, REVOCATION, REVOCATION_LIST,
+    SPIFFE_MATCH, TRUST_BUNDLE, WORKLOAD_API,
+};
 pub(crate) use listener::{CONNECTION_RATE, LISTENER};
 pub(crate) use proxy_protocol::{
     DOWNSTREAM_PROXY_PROTOCOL, DOWNSTREAM_PROXY_PROTOCOL_KIND, UPSTREAM_PROXY_PROTOCOL,
@@ -37,6 +42,7 @@ pub(crate) use route::{
     VIRTUAL_HOST,
 };
 pub(crate) use target::{TARGET, TARGETS, TARGETS_WEIGHTED, WEIGHTED_CLUSTER};
+use tls::{BELIEVED_ROOTS, BUNDLE, CA_FILE, SPIFFE_ID, SPIFFE_PREFIX, TRUST_DOMAIN};
 pub(crate) use tls::{CERTIFICATE, CLIENT_VALIDATION, DOWNSTREAM_TLS, PEER, TLS_VERSIONS, UPSTREAM_TLS};
 
 use super::shape::{Kind, Shape, defaulted, optional};
@@ -65,6 +71,21 @@ pub(crate) static DOCUMENT: Shape = Shape::new(
             "clusters",
             Kind::List(&Kind::Object(&CLUSTER)),
             "Groups of endpoints, which routes refer to.",
+        ),
+        optional(
+            "identities",
+            Kind::List(&Kind::Object(&IDENTITY)),
+            "Certificates with their keys, which `tls` refers to by name.",
+        ),
+        optional(
+            "trust_bundles",
+            Kind::List(&Kind::Object(&TRUST_BUNDLE)),
+            "Authorities that are believed, which `tls` refers to by name, or by the trust domains of peers.",
+        ),
+        optional(
+            "revocation",
+            Kind::Object(&REVOCATION),
+            "Whom is believed no more.",
         ),
     ],
 );

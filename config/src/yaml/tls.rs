@@ -54,7 +54,7 @@ fn client(reader: &mut Reader<'_>, node: &Node) -> Option<ClientValidation> {
     let words = [("required", true), ("optional", false)];
     let required = fields.choice(reader, "certificate", &words).unwrap_or(true);
     let roots = peers::roots(reader, &fields);
-    let peers = peers::peers(reader, &fields);
+    let peers = peers::peers(reader, &fields, roots.as_ref());
     if roots == Some(Roots::System) && fields.entry("peers").is_none() {
         reader.warn(
             fields.span_of("roots"),
@@ -130,7 +130,7 @@ fn application_protocols(reader: &mut Reader<'_>, fields: &Fields<'_>, mode: &st
 pub(super) fn upstream(reader: &mut Reader<'_>, node: &Node) -> Option<UpstreamTls> {
     let fields = reader.fields(node, &UPSTREAM_TLS)?;
     let roots = peers::roots(reader, &fields);
-    let peers = peers::peers(reader, &fields);
+    let peers = peers::peers(reader, &fields, roots.as_ref());
     let server_name = fields.parsed(reader, "server_name", scalar::upstream_server_name);
     let certificate = fields
         .node(reader, "certificate")

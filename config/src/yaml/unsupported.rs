@@ -27,7 +27,7 @@ pub(crate) fn explain(name: &str) -> Option<&'static str> {
         "slow_start" => "slow start",
         "adaptive_concurrency" | "overload" | "overload_manager" => "overload control",
         "tracing" | "traces" | "opentelemetry" => "traces",
-        "identity" | "spiffe" | "sds" | "trust_bundles" | "trust_domain" => "identities other than files",
+        "sds" | "sds_config" | "tls_certificate_sds_secret_configs" => "secrets by SDS",
         "forward_client_cert" | "forward_client_cert_details" | "xfcc" => "`x-forwarded-client-cert`",
         "source_identity" | "principals" => "matching by source identity",
         "dynamic_resources" | "static_resources" | "ads" | "xds" | "control_api" => {
@@ -71,6 +71,8 @@ pub(crate) fn meant(name: &str) -> Option<&'static str> {
         "strict_transport_security" => "hsts",
         "use_original_dst" => "interception",
         "sni" => "server_name",
+        "spiffe" | "svid" => "workload_api",
+        "crl" | "crls" => "lists",
         "match_typed_subject_alt_names" | "subject_alt_names" | "san" => "peers",
         _ => return None,
     };
@@ -81,6 +83,7 @@ pub(crate) fn meant(name: &str) -> Option<&'static str> {
 pub(crate) fn instead(name: &str) -> Option<&'static str> {
     let instead = match name {
         "client_ca_file" | "ca_certificate_file" => "write `client: {ca_file: FILE}`",
+        "crl_file" | "revoked" => "revocation lists stand in `revocation`, at the top of the document",
         "require_client_certificate" => "write `client: {certificate: required}` or `optional`",
         "tls_minimum_protocol_version" => "write `minimum_version`",
         "tls_maximum_protocol_version" => "write `maximum_version`",

@@ -17,6 +17,21 @@ pub(super) fn warn(reader: &mut Reader<'_>, config: &MeshConfig) {
         Part::Cluster,
         clusters.map(|part| (&part.name, &part.origin)),
     );
+    let identities = config.identities.iter();
+    warn_of(
+        reader,
+        Part::Identity,
+        identities.map(|part| (&part.name, &part.origin)),
+    );
+    let by_trust_domain = reader.declarations.is_by_trust_domain();
+    let bundles = config.trust_bundles.iter();
+    warn_of(
+        reader,
+        Part::TrustBundle,
+        bundles
+            .filter(|bundle| !(by_trust_domain && bundle.trust_domain.is_some()))
+            .map(|part| (&part.name, &part.origin)),
+    );
 }
 
 fn warn_of<'a>(reader: &mut Reader<'_>, part: Part, declared: impl Iterator<Item = (&'a Name, &'a Origin)>) {
@@ -28,7 +43,10 @@ fn warn_of<'a>(reader: &mut Reader<'_>, part: Part, declared: impl Iterator<Item
         ),
         Part::Cluster => ("nothing uses", "forward to it, or remove it"),
         Part::Identity => ("nothing uses", "name it in a `tls`, or remove it"),
-        Part::TrustBundle => ("nothing uses", "name it in a `tls`, or remove it"),
+        Part::TrustBundle => (
+            "nothing uses",
+            "name it in a `tls`, believe by `roots: spiffe`, or remove it",
+        ),
     };
     for (name, origin) in declared {
         if reader.declarations.is_unused(part, name) {

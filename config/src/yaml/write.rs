@@ -9,6 +9,7 @@ mod discovery;
 mod edge;
 mod emit;
 mod http;
+mod identity;
 mod proxy_protocol;
 mod route;
 mod tls;
@@ -23,7 +24,11 @@ use emit::{Map, Out, list, text};
 use std::path::Path;
 use std::time::Duration;
 
-/// Writes a configuration with every default in place.
+/// Stands for a private key: it loads as none.
+pub(crate) const REDACTED: &str = "[a private key, which is not shown]";
+
+/// Writes a configuration with every default in place, and without its private keys: what is written of an identity
+/// whose key stands in the document loads once the key is put back.
 pub fn to_yaml(config: &MeshConfig) -> String {
     let mut runtime = Map::default();
     match config.runtime.workers {
@@ -58,7 +63,23 @@ pub fn to_yaml(config: &MeshConfig) -> String {
         ),
     );
     document.put("clusters", list(config.clusters.iter().map(|part| cluster(part))));
+    put_identities(&mut document, config);
     emit::document(&document)
+}
+
+fn put_identities(document: &mut Map, config: &MeshConfig) {
+    if !config.identities.is_empty() {
+        let identities = config.identities.iter().map(|part| identity::identity(part));
+        document.put("identities", list(identities));
+    }
+    if !config.trust_bundles.is_empty() {
+        let bundles = config
+            .trust_bundles
+            .iter()
+            .map(|part| identity::trust_bundle(part));
+        document.put("trust_bundles", list(bundles));
+    }
+    document.put("revocation", identity::revocation(&config.revocation));
 }
 
 fn number(value: u64) -> Out {

@@ -13,7 +13,7 @@ struct Declared(BTreeMap<String, bool>);
 
 impl Declared {
     /// Names that the items of a top-level list give themselves, read before anything else so that order is free.
-    fn collect(root: &Node, list: &str) -> Declared {
+    fn collect(root: &Node, list: &str, field: &str) -> Declared {
         let mut names = BTreeMap::new();
         let entries = |node: &Node, key: &str| match &node.value {
             Value::Map(entries) => entries
@@ -25,8 +25,8 @@ impl Declared {
         if let Some(node) = entries(root, list)
             && let Value::List(items) = &node.value
         {
-            for name in items.iter().filter_map(|item| entries(item, "name")) {
-                if let Some(scalar) = scalar_of(&name) {
+            for value in items.iter().filter_map(|item| entries(item, field)) {
+                if let Some(scalar) = scalar_of(&value) {
                     names.insert(scalar.text.clone(), false);
                 }
             }
@@ -80,20 +80,34 @@ impl Part {
 
 /// The declared names of every kind of part.
 #[derive(Default)]
-pub(crate) struct Declarations([Declared; Part::ALL.len()]);
+pub(crate) struct Declarations {
+    parts: [Declared; Part::ALL.len()],
+    trust_domains: Declared,
+    /// Trust bundles are looked for by trust domain.
+    by_trust_domain: bool,
+}
 
 impl Declarations {
     pub(crate) fn collect(root: &Node) -> Declarations {
-        Declarations(Part::ALL.map(|part| Declared::collect(root, part.list())))
+        Declarations {
+            parts: Part::ALL.map(|part| Declared::collect(root, part.list(), "name")),
+            trust_domains: Declared::collect(root, Part::TrustBundle.list(), "trust_domain"),
+            by_trust_domain: false,
+        }
     }
 
     fn of(&mut self, part: Part) -> &mut Declared {
-        &mut self.0[part as usize]
+        &mut self.parts[part as usize]
     }
 
     /// It is declared, and nothing refers to it.
     pub(crate) fn is_unused(&self, part: Part, name: &Name) -> bool {
-        self.0[part as usize].0.get(name.as_str()) == Some(&false)
+        self.parts[part as usize].0.get(name.as_str()) == Some(&false)
+    }
+
+    /// Something looks for trust bundles by trust domain.
+    pub(crate) fn is_by_trust_domain(&self) -> bool {
+        self.by_trust_domain
     }
 }
 
@@ -117,5 +131,16 @@ impl Reader<'_> {
         let name = fields.name(self, field)?;
         self.refer(part, &name, fields.span_of(field));
         Some(name)
+    }
+
+    /// Notes that trust bundles are looked for by trust domain; false if none could be found.
+    pub(crate) fn speaks_for_a_trust_domain(&mut self) -> bool {
+        self.declarations.by_trust_domain = true;
+        !self.declarations.trust_domains.0.is_empty()
+    }
+
+    /// A trust bundle speaks for this trust domain.
+    pub(crate) fn speaks_for(&self, trust_domain: &str) -> bool {
+        self.declarations.trust_domains.0.contains_key(trust_domain)
     }
 }

@@ -29,7 +29,7 @@ const SESSION_RESUMPTION: Field = defaulted(
     "true",
     "Sessions may be resumed, until a certificate, roots or peers change.",
 );
-const CA_FILE: Field = optional(
+pub(super) const CA_FILE: Field = optional(
     "ca_file",
     Kind::File,
     "Roots (PEM) that the certificate must chain to.",
@@ -40,13 +40,13 @@ const ROOTS: Field = optional(
     "system: those of the operating system. spiffe: those of the trust bundle of the trust domain that the certificate \
      names.",
 );
-const TRUST_BUNDLE: Field = optional(
+pub(super) const BUNDLE: Field = optional(
     "trust_bundle",
     Kind::Name,
     "The name of a trust bundle that the certificate must chain to.",
 );
 /// The fields that say who is believed; exactly one is given.
-const BELIEVED: &[&str] = &["ca_file", "roots", "trust_bundle"];
+pub(super) const BELIEVED_ROOTS: &[&str] = &["ca_file", "roots", "trust_bundle"];
 
 pub(crate) static CERTIFICATE: Shape = Shape::new(
     "certificate",
@@ -119,7 +119,7 @@ pub(crate) static CLIENT_VALIDATION: Shape = Shape::new(
         ),
         CA_FILE,
         ROOTS,
-        TRUST_BUNDLE,
+        BUNDLE,
         optional(
             "peers",
             Kind::FilledList(&Kind::Object(&PEER)),
@@ -127,7 +127,7 @@ pub(crate) static CLIENT_VALIDATION: Shape = Shape::new(
         ),
     ],
 )
-.with_exactly_one(BELIEVED);
+.with_exactly_one(BELIEVED_ROOTS);
 
 pub(crate) static UPSTREAM_TLS: Shape = Shape::new(
     "upstream tls",
@@ -135,7 +135,7 @@ pub(crate) static UPSTREAM_TLS: Shape = Shape::new(
     &[
         CA_FILE,
         ROOTS,
-        TRUST_BUNDLE,
+        BUNDLE,
         optional(
             "peers",
             Kind::FilledList(&Kind::Object(&PEER)),
@@ -157,19 +157,19 @@ pub(crate) static UPSTREAM_TLS: Shape = Shape::new(
         SESSION_RESUMPTION,
     ],
 )
-.with_exactly_one(BELIEVED);
+.with_exactly_one(BELIEVED_ROOTS);
 
-const SPIFFE_ID: Field = optional(
+pub(super) const SPIFFE_ID: Field = optional(
     "spiffe_id",
     Kind::Text("spiffe://example.org/ns/a/sa/b"),
     "This SPIFFE id.",
 );
-const SPIFFE_PREFIX: Field = optional(
+pub(super) const SPIFFE_PREFIX: Field = optional(
     "spiffe_prefix",
     Kind::Text("spiffe://example.org/ns/a"),
     "SPIFFE ids that begin with this, on segment borders.",
 );
-const TRUST_DOMAIN: Field = optional(
+pub(super) const TRUST_DOMAIN: Field = optional(
     "trust_domain",
     Kind::Text("example.org"),
     "SPIFFE ids of this trust domain.",

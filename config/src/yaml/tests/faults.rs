@@ -9,6 +9,7 @@ mod documents;
 mod edge;
 mod header_edits;
 mod http;
+mod identities;
 mod listeners;
 mod routes;
 mod tls;

@@ -2,6 +2,7 @@
 
 mod clusters;
 mod edge;
+mod identities;
 mod listeners;
 mod routes;
 mod tls;

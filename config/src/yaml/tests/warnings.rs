@@ -332,3 +332,48 @@ fn tls_that_is_not_what_it_looks() {
         check(around, &[("", &sorted)]);
     }
 }
+
+#[test]
+fn identities_and_trust_that_nothing_uses() {
+    let identity = "nothing uses the identity `i` | name it in a `tls`, or remove it";
+    let bundle =
+        "nothing uses the trust bundle `t` | name it in a `tls`, believe by `roots: spiffe`, or remove it";
+    let cluster = "nothing uses the cluster `c` | forward to it, or remove it";
+    check(
+        |text| text.to_owned(),
+        &[
+            (
+                "identities: [«{»name: i, workload_api: {socket: s}}]",
+                &[identity],
+            ),
+            (
+                "trust_bundles: [«{»name: t, file: f, trust_domain: a}]",
+                &[bundle],
+            ),
+            (
+                "identities: [{name: i, workload_api: {socket: s}}]\ntrust_bundles: [«{»name: t, identity: i}]",
+                &[bundle],
+            ),
+            (
+                "trust_bundles: [{name: t, file: f, trust_domain: a}]\n\
+                 clusters: [«{»name: c, tls: {roots: spiffe, peers: [{trust_domain: a}]}}]",
+                &[cluster],
+            ),
+            (
+                "trust_bundles: [{name: t, file: f, trust_domain: a}]\n\
+                 clusters: [«{»name: c, tls: {roots: spiffe, peers: [«{»spiffe_id: 'spiffe://b/c'}]}}]",
+                &[
+                    cluster,
+                    "no certificate of this peer is believed: no trust bundle speaks for `b` | declare one with \
+                     `trust_domain: b`",
+                ],
+            ),
+            (
+                "revocation: {«list_required»: true}",
+                &[
+                    "every certificate is refused: a list is required, and there is none | give `lists`, or remove it",
+                ],
+            ),
+        ],
+    );
+}

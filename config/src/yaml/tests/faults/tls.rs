@@ -219,7 +219,7 @@ fn peers() {
             &["a second peer `a.example` | the first stands at 2:39"],
         )],
     );
-    let many = "{dns: a}, ".repeat(1001);
+    let many = "{dns: a}, ".repeat(10_001);
     let faults = super::super::read(&with_certificate(&format!(
         "client: {{ca_file: c, peers: [{many}]}}"
     )));
@@ -227,7 +227,7 @@ fn peers() {
         faults
             .unwrap_err()
             .iter()
-            .any(|fault| fault.message() == "`peers` has 1001 items; at most 1000 are allowed")
+            .any(|fault| fault.message() == "`peers` has 10001 items; at most 10000 are allowed")
     );
 }
 
@@ -255,9 +255,10 @@ fn upstream_tls() {
                 ],
             ),
             (
-                "«{»roots: spiffe}",
+                "«{»roots: «spiffe»}",
                 &[
                     "every workload of a trust domain would be taken for the server | say who it is by `peers`, or by `server_name`",
+                    "`roots: spiffe`, and no trust bundle speaks for a trust domain | declare it: `trust_bundles: [{name: mesh, trust_domain: example.org, file: …}]`",
                 ],
             ),
             (

@@ -6,12 +6,14 @@ use crate::model::{
     UpstreamTls,
 };
 
+const BUNDLES: &str = "trust_bundles: [{name: mesh, trust_domain: a, file: ca.pem}]\n";
+
 fn downstream(fields: &str) -> DownstreamTls {
     let text = with_chain(&format!(
         "{{tls: {{certificates: [{{certificate_file: c, private_key_file: k, ocsp_staple_file: o}}], {fields}}}, http: \
          {{route_configuration: r}}}}"
     ));
-    valid(&text).config.listeners()[0].filter_chains()[0]
+    valid(&format!("{text}{BUNDLES}")).config.listeners()[0].filter_chains()[0]
         .tls()
         .clone()
         .unwrap()
@@ -19,7 +21,10 @@ fn downstream(fields: &str) -> DownstreamTls {
 
 fn upstream(fields: &str) -> UpstreamTls {
     let text = with_cluster(&format!("{{name: a, tls: {{{fields}}}}}"));
-    valid(&text).config.clusters()[0].tls().clone().unwrap()
+    valid(&format!("{text}{BUNDLES}")).config.clusters()[0]
+        .tls()
+        .clone()
+        .unwrap()
 }
 
 #[test]

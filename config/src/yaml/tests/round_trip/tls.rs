@@ -32,6 +32,7 @@ fn roots() -> BoxedStrategy<String> {
         file().prop_map(|file| format!("ca_file: {file}, ")),
         Just("roots: system, ".to_owned()),
         Just("roots: spiffe, ".to_owned()),
+        Just("trust_bundle: read, ".to_owned()),
     ]
     .boxed()
 }
@@ -59,7 +60,10 @@ pub(super) fn upstream() -> BoxedStrategy<String> {
         peers().prop_map(|peers| format!("peers: {peers}, ")),
         peers().prop_map(|peers| format!("peers: {peers}, server_name: '::1', ")),
     ];
-    let certificate = file().prop_map(|file| format!("{{certificate_file: {file}, private_key_file: k}}"));
+    let certificate = prop_oneof![
+        file().prop_map(|file| format!("{{certificate_file: {file}, private_key_file: k}}")),
+        Just("{identity: i}".to_owned())
+    ];
     (roots(), who, spoken(), maybe("certificate", certificate))
         .prop_map(|(a, b, c, d)| format!("{{{a}{b}{c}{d}}}"))
         .boxed()

@@ -1,0 +1,181 @@
+//! Hides private keys in the lines that diagnostics show.
+//!
+//! Works on the text, since a document that is not YAML has no tree. It hides what stands between the lines that begin
+//! and end a private key in PEM, and whatever is the value of a field `private_key`. Rather too much than too little: a
+//! key that never ends hides the rest of the document.
+
+use std::ops::Range;
+
+/// What is hidden: parts of the text, in order of their beginnings, which may overlap.
+pub(crate) struct Secrets(Vec<Range<usize>>);
+
+const HIDDEN: char = '*';
+const FIELD: &str = "private_key";
+
+impl Secrets {
+    pub(crate) fn find(text: &str) -> Secrets {
+        let mut found = Vec::new();
+        armoured(text, &mut found);
+        values(text, &mut found);
+        found.sort_by_key(|range| range.start);
+        Secrets(found)
+    }
+
+    /// A line of the text, which begins at `at`, with one character for one character.
+    pub(crate) fn hide(&self, line: &str, at: usize) -> String {
+        let mut hidden = self
+            .0
+            .iter()
+            .filter(|range| range.start < at + line.len() && range.end > at)
+            .peekable();
+        if hidden.peek().is_none() {
+            return line.to_owned();
+        }
+        let hidden: Vec<&Range<usize>> = hidden.collect();
+        line.char_indices()
+            .map(|(offset, letter)| match letter {
+                ' ' => letter,
+                _ if hidden.iter().any(|range| range.contains(&(at + offset))) => HIDDEN,
+                _ => letter,
+            })
+            .collect()
+    }
+}
+
+/// What stands after `-----BEGIN … PRIVATE KEY-----`, up to the end.
+fn armoured(text: &str, found: &mut Vec<Range<usize>>) {
+    const LABEL: &str = "PRIVATE KEY-----";
+    let mut open = None;
+    for (at, _) in text.match_indices(LABEL) {
+        let dashes = text[..at].rfind("-----").unwrap_or(at);
+        match (text[dashes..].starts_with("-----END"), open) {
+            (true, Some(start)) => {
+                found.push(start..dashes);
+                open = None;
+            }
+            (false, None) => open = Some(at + LABEL.len()),
+            (true, None) | (false, Some(_)) => {}
+        }
+    }
+    found.extend(open.map(|start| start..text.len()));
+}
+
+/// The values of fields `private_key`.
+fn values(text: &str, found: &mut Vec<Range<usize>>) {
+    for (at, _) in text.match_indices(FIELD) {
+        let rest = text[at + FIELD.len()..].trim_start_matches(['"', '\'']);
+        let Some(rest) = rest.trim_start_matches(' ').strip_prefix(':') else {
+            continue;
+        };
+        let start = text.len() - rest.trim_start_matches(' ').len();
+        found.push(start..value_end(text, at, start));
+    }
+}
+
+/// Where the value that begins at `start`, of the key at `key`, ends at the latest.
+fn value_end(text: &str, key: usize, start: usize) -> usize {
+    let value = &text[start..];
+    if let Some(quote) = value.chars().next().filter(|first| matches!(first, '"' | '\'')) {
+        return closing(value, quote).map_or(text.len(), |end| start + end);
+    }
+    let line_end = value.find('\n').map_or(text.len(), |end| start + end);
+    let line_start = text[..key].rfind('\n').map_or(0, |end| end + 1);
+    let indent = indent(&text[line_start..]);
+    // In a flow map on one line the value ends with it; a block goes on while lines are indented.
+    let line = &text[start..line_end];
+    let is_block = line.starts_with(['|', '>', '&']) || line.trim().is_empty();
+    if let Some(end) = line.find([',', '}']).filter(|_| !is_block) {
+        return start + end;
+    }
+    let mut end = line_end;
+    for line in text[line_end..].split_inclusive('\n').skip(1) {
+        if !line.trim().is_empty() && self::indent(line) <= indent {
+            break;
+        }
+        end += line.len();
+    }
+    end.min(text.len())
+}
+
+/// Where a text in quotes ends; a quote that is escaped or doubled is part of it.
+fn closing(value: &str, quote: char) -> Option<usize> {
+    let mut letters = value.char_indices().skip(1).peekable();
+    while let Some((at, letter)) = letters.next() {
+        if letter == '\\' && quote == '"' {
+            letters.next();
+        } else if letter == quote {
+            match letters.peek() {
+                Some((_, next)) if *next == quote && quote == '\'' => {
+                    letters.next();
+                }
+                _ => return Some(at),
+            }
+        }
+    }
+    None
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start_matches([' ', '-']).len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        let secrets = Secrets::find(text);
+        let mut at = 0;
+        let lines = text.split_inclusive('\n').map(|line| {
+            let shown = secrets.hide(line.trim_end_matches('\n'), at);
+            at += line.len();
+            shown
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn keys_are_hidden_wherever_they_stand() {
+        for (text, hidden) in [
+            ("a: 1\nb: 2", "a: 1\nb: 2"),
+            ("private_key: c2VjcmV0\nb: 2", "private_key: ********\nb: 2"),
+            ("{private_key: c2VjcmV0, b: 2}", "{private_key: ********, b: 2}"),
+            (
+                "{\"private_key\": \"s \\\" t\", b: 2}",
+                "{\"private_key\": ** ** *\", b: 2}",
+            ),
+            (
+                "{'private_key' : 's '' t', b: 2}",
+                "{'private_key' : ** ** *', b: 2}",
+            ),
+            (
+                "- private_key: |\n    c2Vj\n\n    cmV0\n  b: 2",
+                "- private_key: *\n    ****\n\n    ****\n  b: 2",
+            ),
+            (
+                "private_key:\n  c2Vj\n  cmV0\nb: 2",
+                "private_key:\n  ****\n  ****\nb: 2",
+            ),
+            (
+                "private_key: \"c2Vj\n cmV0\"\nb: 2",
+                "private_key: *****\n ****\"\nb: 2",
+            ),
+            ("private_key: \"c2Vj\nb: 2", "private_key: *****\n** *"),
+            (
+                "x: \"-----BEGIN EC PRIVATE KEY-----\\nc2Vj\\n-----END EC PRIVATE KEY-----\"\nb: 2",
+                "x: \"-----BEGIN EC PRIVATE KEY-----********-----END EC PRIVATE KEY-----\"\nb: 2",
+            ),
+            (
+                "x: |\n  -----BEGIN PRIVATE KEY-----\n  c2Vj\n  -----END PRIVATE KEY-----\nb: 2",
+                "x: |\n  -----BEGIN PRIVATE KEY-----\n  ****\n  -----END PRIVATE KEY-----\nb: 2",
+            ),
+            (
+                "x: |\n  -----BEGIN PRIVATE KEY-----\n  c2Vj\nb: 2",
+                "x: |\n  -----BEGIN PRIVATE KEY-----\n  ****\n** *",
+            ),
+            ("private_key_file: key.pem", "private_key_file: key.pem"),
+        ] {
+            assert_eq!(shown(text), hidden, "{text}");
+        }
+    }
+}
