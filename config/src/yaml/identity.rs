@@ -326,6 +326,7 @@ pub(super) fn revocation(reader: &mut Reader<'_>, document: &Fields<'_>) -> Revo
         );
     }
     Revocation {
+        origin: reader.origin(fields.span),
         lists,
         list_required,
         outdated_allowed,
