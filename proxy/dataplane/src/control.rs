@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use outrigger_config::MeshConfig;
 use outrigger_config::model::{Interception, Name};
 use outrigger_identity::Material;
+use outrigger_identity::jwt::KeyCells;
 use outrigger_telemetry::{AccessLogSinks, Metrics};
 use std::collections::HashMap;
 use std::io;
@@ -33,6 +34,8 @@ pub struct Options {
     pub own_addresses: Vec<SocketAddr>,
     /// Speaks to authorization services over gRPC.
     pub authorization_codec: Arc<dyn AuthorizationCodec>,
+    /// Where somebody keeps the keys of JWT providers.
+    pub keys: KeyCells,
 }
 
 impl std::fmt::Debug for Options {
@@ -159,7 +162,8 @@ impl DataPlane {
         inherited: &mut Vec<ListeningSocket>,
     ) -> Result<DataPlane, ApplyError> {
         let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&options.metrics)));
-        let compiler = Compiler::new(Arc::clone(&options.metrics), Arc::clone(&sinks));
+        let compiler =
+            Compiler::new(Arc::clone(&options.metrics), Arc::clone(&sinks)).with_keys(options.keys.clone());
         let socket_mark = config_mark(&config)?;
         let empty = compiler
             .compile(config, discovered, material, None)

@@ -39,6 +39,7 @@ mod spares;
 mod tcp;
 mod timer;
 mod tls;
+mod token_memory;
 mod tunnel;
 mod upstream;
 mod worker;

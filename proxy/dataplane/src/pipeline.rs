@@ -4,15 +4,17 @@
 //! 2. **sanitize** ([`sanitize`]): normalize the path; drop hop-by-hop fields; replace what an untrusted client must
 //!    not say.
 //! 3. **match** ([`decide`]): virtual host, route, action. Some virtual hosts answer before any route ([`edge`]).
-//!    Another service may be asked then whether the request may go on ([`external_authorization`]).
-//! 4. **act**: a CORS preflight ([`cors`]), a redirect or a direct response ([`respond`]) is answered, or attempts are
+//! 4. **authenticate** ([`authenticate`]): tokens, where they are asked for. Another service may be asked then whether
+//!    the request may go on ([`external_authorization`]).
+//! 5. **act**: a CORS preflight ([`cors`]), a redirect or a direct response ([`respond`]) is answered, or attempts are
 //!    made at an upstream ([`forward`]), each of which picks an endpoint, takes a pooled connection, sends, and
 //!    classifies what came ([`exchange`]); [`mirror`] sends copies elsewhere.
-//! 5. **record** ([`record`]): metrics and access log, once, at the end of the body.
+//! 6. **record** ([`record`]): metrics and access log, once, at the end of the body.
 //!
 //! The whole request is served by one snapshot, taken at its start.
 
 mod ask;
+mod authenticate;
 mod client_certificate;
 mod compress;
 mod cors;
@@ -45,6 +47,7 @@ use external_authorization::Authorized;
 use outrigger_config::model::{self, CompressionAlgorithm, RouteAction};
 use outrigger_http1::{KnownName, Method, RequestHead};
 use outrigger_telemetry::{ListenerCells, UpgradeProtocol};
+use outrigger_traffic::authorization::Claims;
 use outrigger_traffic::edge::EdgeAnswer;
 use outrigger_traffic::{Found, RequestView, forwarded};
 use record::Record;
@@ -120,6 +123,8 @@ struct Request<'r> {
     session: Option<Box<Session>>,
     /// What an authorization service, where one was asked, has left to do.
     authorized: Option<Box<Authorized>>,
+    /// What its tokens say that hold.
+    claims: Option<Box<Claims>>,
 }
 
 impl Request<'_> {
@@ -158,6 +163,7 @@ pub(crate) async fn serve(
         cross_origin: None,
         session: None,
         authorized: None,
+        claims: None,
     };
     let chain = context.chain();
     let hops = trusted_hops(context);
@@ -232,6 +238,12 @@ async fn act(
         // Boxed: preflights are few, and the future of every request would have room for them.
         return Box::pin(cors::preflight(request, downstream, context, taken, policy)).await;
     }
+    if let Some(policy) = &context.chain().http().tokens
+        && let Err(fault) = authenticate::authenticate(request, context, taken, policy)
+    {
+        let reply = LocalReply::Unauthenticated(fault);
+        return Box::pin(respond::local(request, downstream, context, Some(taken), reply)).await;
+    }
     if let Some(policy) = &context.chain().http().external_authorization
         && external_authorization::applies(taken)
     {
@@ -273,6 +285,7 @@ pub(crate) async fn refuse(
         cross_origin: None,
         session: None,
         authorized: None,
+        claims: None,
     };
     let reason = match reply {
         LocalReply::Malformed { reason, .. } => reason,

@@ -3,6 +3,7 @@
 
 use crate::refusals;
 use outrigger_config::model::defaults::MAINTENANCE_STATUS;
+use outrigger_identity::jwt::JwtFault;
 use outrigger_telemetry::ResponseFlags;
 use outrigger_traffic::retry::AttemptFailure;
 
@@ -67,6 +68,8 @@ pub(crate) enum LocalReply {
     ExternallyDenied { status: u16 },
     /// An authorization service could not be asked, or what it says cannot be followed.
     ExternalAuthorizationFailed { status: u16, details: &'static str },
+    /// No token holds where one has to.
+    Unauthenticated(JwtFault),
 }
 
 /// What is sent and noted for a local reply.
@@ -200,6 +203,9 @@ impl LocalReply {
                     "whether this is allowed could not be found out\n",
                 )
             },
+            LocalReply::Unauthenticated(fault) => {
+                Answer::new(401, ResponseFlags::NONE, fault.details(), fault.line())
+            }
             LocalReply::Attempt {
                 failure,
                 detail,
@@ -235,6 +241,7 @@ pub(crate) fn authorization_grpc_status(status: u16) -> u8 {
 fn grpc_status_of(status: u16) -> u8 {
     match status {
         400 => grpc::INTERNAL,
+        401 => grpc::UNAUTHENTICATED,
         404 => grpc::UNIMPLEMENTED,
         429 | 502 | 503 | 504 => grpc::UNAVAILABLE,
         _ => grpc::UNKNOWN,
@@ -324,6 +331,11 @@ mod tests {
                 },
                 403,
                 grpc::PERMISSION_DENIED,
+            ),
+            (
+                LocalReply::Unauthenticated(JwtFault::Expired),
+                401,
+                grpc::UNAUTHENTICATED,
             ),
         ];
         for (reply, status, grpc_status) in replies {

@@ -6,6 +6,7 @@
 mod compile;
 mod edge;
 mod select;
+pub(crate) mod tokens;
 
 pub use compile::{CompileFault, Compiler};
 pub(crate) use select::ConnectionFacts;
@@ -39,6 +40,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
+use tokens::{TokenPolicy, TokenProviders, TokenRequirement};
 
 /// Index of a filter chain in [`Snapshot`]; stays the same across snapshots for as long as the chain's identity does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,6 +80,7 @@ pub struct Snapshot {
     pub(crate) chains: Vec<Option<Arc<ChainPolicy>>>,
     pub(crate) routes: Vec<Arc<RoutesPolicy>>,
     pub(crate) clusters: Vec<Option<Arc<ClusterPolicy>>>,
+    pub(crate) tokens: Arc<TokenProviders>,
 }
 
 impl Snapshot {
@@ -248,6 +251,8 @@ impl HttpPolicy {
 pub(crate) struct HttpPolicy {
     pub(crate) options: model::HttpOptions,
     pub(crate) routes: Arc<RoutesPolicy>,
+    /// There if the chain, or a route of it, asks for tokens.
+    pub(crate) tokens: Option<Arc<TokenPolicy>>,
     pub(crate) access_logs: Arc<[AccessLog]>,
     /// Another service is asked for each request.
     pub(crate) external_authorization: Option<Arc<ExternalAuthorizationPolicy>>,
@@ -290,6 +295,8 @@ pub(crate) struct RoutesPolicy {
     pub(crate) session_clusters: Box<[ClusterSlot]>,
     /// Some policy, or some header value, asks for the client's address.
     pub(crate) asks_for_clients: bool,
+    /// Some route asks for tokens by itself.
+    pub(crate) asks_for_tokens: bool,
     /// Some route allows upgrades of its own.
     pub(crate) allows_upgrades: bool,
     /// Counts of requests that no route took.
@@ -306,6 +313,8 @@ pub(crate) struct RoutePolicy {
     pub(crate) mirrors: Box<[(ClusterSlot, Fraction)]>,
     pub(crate) cors: Option<Arc<CorsPolicy>>,
     pub(crate) session: Option<Box<SessionPolicy>>,
+    /// Tokens that requests need, in place of the chain's; `Some(None)`: none are looked at.
+    pub(crate) tokens: Option<Option<TokenRequirement>>,
     /// Some header value names a variable of the path, which a rewrite may change.
     pub(crate) names_path: bool,
     pub(crate) metrics: Arc<RouteMetrics>,

@@ -14,6 +14,7 @@ use crate::relay::RelayMemory;
 use crate::snapshot::{ChainPolicy, ChainSlot, Snapshot, SocketKey};
 use crate::spares::Spares;
 use crate::tls;
+use crate::token_memory::TokenMemory;
 use outrigger_telemetry::Metrics;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -124,6 +125,7 @@ pub(crate) struct Worker {
     /// Who is connected by mutual TLS.
     pub(crate) known_peers: tls::Peers,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) tokens: TokenMemory,
     now: Cell<Instant>,
 }
 
@@ -395,6 +397,7 @@ async fn serve(seed: Seed) {
         tls_reports: tls::Reports::default(),
         known_peers: tls::Peers::default(),
         metrics,
+        tokens: TokenMemory::default(),
         now: Cell::new(Instant::now()),
     });
     worker.pools.reap(&[], &worker.snapshot().clusters);

@@ -16,6 +16,7 @@ use outrigger_config::MeshConfig;
 use outrigger_dataplane::snapshot::Discovered;
 use outrigger_dataplane::{ApplyError, DataPlane, Options, refusals};
 use outrigger_identity::Material;
+use outrigger_identity::jwt::KeyCells;
 use outrigger_telemetry::{Metrics, UpgradeOutcome};
 use std::path::Path;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ impl Proxy {
             metrics: Arc::clone(&metrics),
             own_addresses: vec![admin.address()],
             authorization_codec: Arc::new(EnvoyAuthorization),
+            keys: KeyCells::default(),
         };
         let discovered = prepared.discovered();
         let plane = start_plane(plane_options, config, &discovered, material, &mut inheritance).await?;

@@ -9,9 +9,10 @@ use crate::flags::ResponseFlags;
 use crate::labels::{
     CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
     DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind, ExternalAuthorizationFault,
-    ExternalAuthorizationOutcome, HttpProtocol, MirrorDrop, NotCompressed, RenewalResult, ResolutionOutcome,
-    RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TlsHandshake, TlsVersion,
-    TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
+    ExternalAuthorizationOutcome, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, RenewalResult,
+    ResolutionOutcome, RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure,
+    TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol,
+    UpstreamClose,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
@@ -113,6 +114,8 @@ cells! {
         requests_active: Gauge = "outrigger_listener_requests_active",
         /// Requests answered by the proxy itself because they were refused, by reason.
         refused_requests: RefusalCounters = "outrigger_listener_requests_refused_total",
+        /// Requests answered 401 because they brought no token that holds.
+        unauthenticated_requests: Counter = "outrigger_listener_unauthenticated_requests_total",
         /// Upgrades and CONNECT requests that became tunnels.
         upgrades_established: CounterBy<UpgradeProtocol, { UpgradeProtocol::COUNT }> =
             "outrigger_listener_upgrades_established_total",
@@ -303,6 +306,30 @@ cells! {
         /// Changes of its source that could not be put in force, by reason; the one before stayed.
         failures: CounterBy<SourceFailure, { SourceFailure::COUNT }> =
             "outrigger_revocation_list_failures_total",
+    }
+
+    /// What one worker counts for a JWT provider.
+    pub struct TokenCells ["provider"] {
+        /// Tokens accepted.
+        verified: Counter = "outrigger_jwt_tokens_verified_total",
+        /// Tokens accepted without looking at their signature again.
+        remembered: Counter = "outrigger_jwt_tokens_remembered_total",
+        /// Tokens that were not accepted, by reason. A request may be served all the same, for the sake of another.
+        refused: CounterBy<TokenRefusal, { TokenRefusal::COUNT }> = "outrigger_jwt_tokens_refused_total",
+    }
+
+    /// What is counted for the keys of a JWT provider. One task writes at a time.
+    pub struct KeySetCells ["provider"] {
+        /// Times that the key set was read or fetched, by what came of it.
+        fetches: CounterBy<KeySetFetch, { KeySetFetch::COUNT }> = "outrigger_jwks_fetches_total",
+        /// Keys in force.
+        keys: SharedGauge = "outrigger_jwks_keys",
+        /// Keys of the set in force that are not used: not for signatures, or of a kind that is not supported.
+        keys_left_out: SharedGauge = "outrigger_jwks_keys_left_out",
+        /// When the key set in force was last read or fetched, in seconds since 1970; 0 while there is none.
+        fetch_time: SharedGauge = "outrigger_jwks_fetch_timestamp_seconds",
+        /// 1 while the key set could not be read or fetched the last time.
+        failing: SharedGauge = "outrigger_jwks_failing",
     }
 
     /// What is counted for the process as a whole; any thread may write, but for what is counted by a label, which the

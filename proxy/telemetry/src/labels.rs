@@ -446,6 +446,52 @@ labels! {
         Protocol = "protocol",
     }
 
+    /// Why a token was not accepted.
+    pub enum TokenRefusal = "reason" {
+        /// It is no token, or says what is not understood.
+        Malformed = "malformed",
+        /// It is longer than any token that is read.
+        TooLong = "too_long",
+        /// Different ones stand in one request.
+        Multiple = "multiple",
+        /// Its algorithm is not allowed.
+        Algorithm = "algorithm",
+        /// It is not its provider's.
+        Issuer = "issuer",
+        /// It is meant for others.
+        Audience = "audience",
+        /// Its time has passed, or it says none where it has to.
+        Expired = "expired",
+        /// Its time is still to come.
+        NotYetValid = "not_yet_valid",
+        /// No key is the one that it names.
+        UnknownKey = "unknown_key",
+        /// Its signature is by none of the keys.
+        Signature = "signature",
+        /// There are no keys yet.
+        KeysUnavailable = "keys_unavailable",
+    }
+
+    /// What came of asking for a key set.
+    pub enum KeySetFetch = "result" {
+        /// A key set.
+        Success = "success",
+        /// Its server's name cannot be resolved, or it cannot be connected to, or the connection broke.
+        Network = "network",
+        /// No TLS with its server.
+        Tls = "tls",
+        /// No answer in time.
+        Timeout = "timeout",
+        /// Another status than 200; redirects are not followed.
+        Status = "status",
+        /// Longer than any key set.
+        TooLong = "too_long",
+        /// What came is no key set that could be used.
+        Invalid = "invalid",
+        /// The file cannot be read.
+        Unreadable = "unreadable",
+    }
+
     /// What became of an upgrade in place.
     pub enum UpgradeOutcome = "outcome" {
         /// This process took the sockets of another.

@@ -22,19 +22,20 @@ pub use access_log::{
 pub use cell::labelled::{CounterBy, FlagCounters, Label, RefusalCounters};
 pub use cell::{Countdown, Counter, Gauge, Histogram, SharedCounter, SharedGauge};
 pub use cells::{
-    CertificateCells, ClusterCells, DiscoveryCells, ListenerCells, ProcessMetrics, RevocationListCells,
-    RouteCells, SourceCells, TrustBundleCells,
+    CertificateCells, ClusterCells, DiscoveryCells, KeySetCells, ListenerCells, ProcessMetrics,
+    RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells,
 };
 pub use flags::ResponseFlags;
 pub use labels::{
     CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
     DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind, ExternalAuthorizationFault,
-    ExternalAuthorizationOutcome, HttpProtocol, MirrorDrop, NotCompressed, RenewalResult, ResolutionOutcome,
-    RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TlsHandshake, TlsVersion,
-    TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
+    ExternalAuthorizationOutcome, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, RenewalResult,
+    ResolutionOutcome, RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure,
+    TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol,
+    UpstreamClose,
 };
 pub use metrics::{
-    CertificateMetrics, ClusterMetrics, DiscoveryMetrics, LabelledCells, ListenerMetrics, Metrics,
-    RevocationListMetrics, RouteMetrics, SourceMetrics, TrustBundleMetrics,
+    CertificateMetrics, ClusterMetrics, DiscoveryMetrics, KeySetMetrics, LabelledCells, ListenerMetrics,
+    Metrics, RevocationListMetrics, RouteMetrics, SourceMetrics, TokenMetrics, TrustBundleMetrics,
 };
 pub use reference::reference;

@@ -6,8 +6,8 @@
 
 use crate::cell::labelled::label_pair;
 use crate::cells::{
-    Cells, CertificateCells, ClusterCells, DiscoveryCells, ListenerCells, ProcessMetrics,
-    RevocationListCells, RouteCells, SourceCells, TrustBundleCells,
+    Cells, CertificateCells, ClusterCells, DiscoveryCells, KeySetCells, ListenerCells, ProcessMetrics,
+    RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells,
 };
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
@@ -43,6 +43,10 @@ pub type CertificateMetrics = LabelledCells<CertificateCells>;
 pub type TrustBundleMetrics = LabelledCells<TrustBundleCells>;
 /// A revocation list's cells: one set.
 pub type RevocationListMetrics = LabelledCells<RevocationListCells>;
+/// The cells of a JWT provider's tokens.
+pub type TokenMetrics = LabelledCells<TokenCells>;
+/// The cells of a JWT provider's keys: one set, [`LabelledCells::worker`] 0, for workers do not fetch.
+pub type KeySetMetrics = LabelledCells<KeySetCells>;
 
 /// The cells of one source identity.
 pub type SourceMetrics = LabelledCells<SourceCells>;
@@ -205,6 +209,8 @@ pub struct Metrics {
     sources: Arc<Inventory<SourceCells>>,
     /// Kept, so that a source's counts outlive its connections.
     known_sources: Mutex<HashMap<String, Arc<SourceMetrics>>>,
+    tokens: Arc<Inventory<TokenCells>>,
+    key_sets: Arc<Inventory<KeySetCells>>,
     process: Arc<LabelledCells<ProcessMetrics>>,
 }
 
@@ -225,12 +231,14 @@ impl Metrics {
         let trust_bundles = Inventory::new(1, reasons, limit);
         let revocation_lists = Inventory::new(1, reasons, limit);
         let sources = Inventory::new(workers, reasons, SOURCES_MAX + 1);
+        let tokens = Inventory::new(workers, reasons, limit);
+        let key_sets = Inventory::new(1, reasons, limit);
         let processes = Inventory::new(1, reasons, 1);
         let process = processes.resolve(&[], || {});
         let process_cells: &ProcessMetrics = process.worker(0);
         process_cells.workers.set(workers as i64);
         process_cells.start_time.set(now_in_seconds());
-        let collectors: [Box<dyn Collector>; 9] = [
+        let collectors: [Box<dyn Collector>; 11] = [
             Box::new(InventoryCollector::new(Arc::clone(&listeners))),
             Box::new(InventoryCollector::new(Arc::clone(&routes))),
             Box::new(InventoryCollector::new(Arc::clone(&clusters))),
@@ -239,6 +247,8 @@ impl Metrics {
             Box::new(InventoryCollector::new(Arc::clone(&trust_bundles))),
             Box::new(InventoryCollector::new(Arc::clone(&revocation_lists))),
             Box::new(InventoryCollector::new(Arc::clone(&sources))),
+            Box::new(InventoryCollector::new(Arc::clone(&tokens))),
+            Box::new(InventoryCollector::new(Arc::clone(&key_sets))),
             Box::new(InventoryCollector::new(processes)),
         ];
         for collector in collectors {
@@ -253,10 +263,12 @@ impl Metrics {
             clusters,
             discoveries,
             certificates,
-            trust_bundles,
+            key_sets,
             revocation_lists,
             sources,
             known_sources: Mutex::default(),
+            tokens,
+            trust_bundles,
             process,
         })
     }
@@ -321,6 +333,18 @@ impl Metrics {
             .entry(identity.to_owned())
             .or_insert_with(|| Arc::clone(&cells));
         cells
+    }
+
+    /// The handle of a JWT provider's tokens.
+    pub fn tokens(&self, provider: &str) -> Arc<TokenMetrics> {
+        self.tokens
+            .resolve(&[provider], || self.process().label_sets_overflowed.inc())
+    }
+
+    /// The handle of a JWT provider's keys.
+    pub fn key_set(&self, provider: &str) -> Arc<KeySetMetrics> {
+        self.key_sets
+            .resolve(&[provider], || self.process().label_sets_overflowed.inc())
     }
 
     /// What is counted for the process as a whole.

@@ -1,8 +1,8 @@
 //! The reference table of metrics, printed from the families themselves.
 
 use crate::cells::{
-    Cells, CertificateCells, ClusterCells, DiscoveryCells, Family, ListenerCells, ProcessMetrics,
-    RevocationListCells, RouteCells, SourceCells, TrustBundleCells,
+    Cells, CertificateCells, ClusterCells, DiscoveryCells, Family, KeySetCells, ListenerCells,
+    ProcessMetrics, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells,
 };
 use prometheus::proto::MetricType;
 
@@ -11,7 +11,7 @@ pub fn reference() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
          Served by the admin endpoint at `/metrics` in Prometheus' text format. This page is printed from the code.\n\n\
-         A series with a `reason`, `flag`, `code_class`, `outcome` or `protocol` appears once it has counted something, and a \
+         A series with a `reason`, `flag`, `code_class`, `outcome`, `result` or `protocol` appears once it has counted something, and a \
          histogram once it has seen a value. The series of a listener, route or cluster that leaves the configuration \
          vanish when its last connection ends; if it comes back it may start at 0. The buckets of every histogram are \
          0.5, 1, 2.5, 5, 10, 25, 50, 100, 250 and 500 milliseconds, 1, 2.5, 5, 10, 30 and 60 seconds.\n",
@@ -24,6 +24,8 @@ pub fn reference() -> String {
     section::<TrustBundleCells>("Trust bundles", &mut page);
     section::<RevocationListCells>("Revocation lists", &mut page);
     section::<SourceCells>("Source identities", &mut page);
+    section::<TokenCells>("Tokens", &mut page);
+    section::<KeySetCells>("Key sets", &mut page);
     section::<ProcessMetrics>("Process", &mut page);
     page
 }
@@ -111,6 +113,8 @@ mod tests {
         check::<TrustBundleCells>();
         check::<RevocationListCells>();
         check::<SourceCells>();
+        check::<TokenCells>();
+        check::<KeySetCells>();
         check::<ProcessMetrics>();
     }
 }

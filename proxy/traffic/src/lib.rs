@@ -13,6 +13,7 @@
 //! * [`retry`]: the default retry and the [`RetryBudget`].
 //! * [`TokenBucket`]: how often something may happen.
 //! * [`path`]: normalization of request paths, before anything is matched.
+//! * [`query`]: parameters, found and left out.
 //! * [`rewrite`]: paths and `location` headers as routes rewrite them; [`template`]: what path variables took.
 //! * [`CorsPolicy`]: whether another origin's scripts may read an answer.
 //! * [`SessionPolicy`], [`SessionKey`], [`SessionTable`]: cookies that keep a client at an endpoint.
@@ -27,6 +28,7 @@ pub mod forwarded;
 pub mod header_value;
 mod pace;
 pub mod path;
+pub mod query;
 pub mod retry;
 pub mod rewrite;
 mod routing;

@@ -1,6 +1,7 @@
 //! What is noted of a request, and told once at its end: metrics and access log.
 
 use super::RequestContext;
+use super::authenticate::with_query;
 use crate::connection::Accepted;
 use crate::reply::Answer;
 use crate::snapshot::{AccessLog, ClusterSlot, EndpointState};
@@ -93,6 +94,16 @@ impl Record {
     pub(super) fn take_route(&mut self, virtual_host: &VirtualHost, route: &Route) {
         if let Some(logged) = &mut self.logged {
             logged.route = Some((virtual_host.name().clone(), route.name().clone()));
+        }
+    }
+
+    /// Leaves parameters out of the path that is logged: those for which `hidden` says so.
+    pub(super) fn hide_parameters(&mut self, hidden: impl Fn(&str) -> bool) {
+        if let Some(logged) = &mut self.logged
+            && let Some((path, query)) = logged.path.split_once('?')
+            && let Some(left) = outrigger_traffic::query::without(query, |name, _| hidden(name))
+        {
+            logged.path = with_query(path, &left);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Responses that come from here: local replies, redirects, direct responses; and what every response goes through.
 
+use super::authenticate;
 use super::cors;
 use super::edge;
 use super::edits::edit_response;
@@ -50,6 +51,9 @@ pub(super) async fn local(
     };
     if reply == LocalReply::Maintenance {
         edge::maintenance_fields(request, &mut head.fields);
+    }
+    if let LocalReply::Unauthenticated(fault) = reply {
+        authenticate::challenge(fault, request.head, &mut head.fields);
     }
     if answer.flags.contains(outrigger_telemetry::ResponseFlags::UO) {
         head.fields.push(b"x-envoy-overloaded", b"true");

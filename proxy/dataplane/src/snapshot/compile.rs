@@ -4,6 +4,7 @@ mod clusters;
 mod edge;
 mod listeners;
 mod routes;
+mod tokens;
 
 use super::*;
 use foldhash::HashMap;
@@ -12,6 +13,7 @@ use outrigger_config::model::{
 };
 use outrigger_http1::KnownName;
 use outrigger_identity as identity;
+use outrigger_identity::jwt::KeyCells;
 use outrigger_telemetry::{AccessLogSinks, Metrics, Sink};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,12 +32,20 @@ impl std::fmt::Display for CompileFault {
     }
 }
 
+/// Where names point.
+struct Slots<'c> {
+    clusters: HashMap<&'c Name, ClusterSlot>,
+    providers: tokens::ProviderSlots<'c>,
+}
+
 /// Compiles configurations. Holds what outlives them: metric registry, log writers, the ids of endpoints.
 pub struct Compiler {
     metrics: Arc<Metrics>,
     sinks: Arc<AccessLogSinks>,
     next_endpoint_id: Arc<AtomicU64>,
     next_decider_id: AtomicU64,
+    keys: KeyCells,
+    next_provider_id: AtomicU64,
 }
 
 impl std::fmt::Debug for Compiler {
@@ -52,7 +62,14 @@ impl Compiler {
             sinks,
             next_endpoint_id: Arc::new(AtomicU64::new(1)),
             next_decider_id: AtomicU64::new(1),
+            keys: KeyCells::default(),
+            next_provider_id: AtomicU64::new(1),
         }
+    }
+
+    /// The same, with the cells in which somebody keeps the keys of JWT providers.
+    pub fn with_keys(self, keys: KeyCells) -> Compiler {
+        Compiler { keys, ..self }
     }
 
     /// The next snapshot. Parts of `config` that are pointer-equal to those of `previous` are taken over as they are.
@@ -66,7 +83,7 @@ impl Compiler {
     ) -> Result<Snapshot, Vec<CompileFault>> {
         let mut faults = Vec::new();
         let clusters = self.clusters(&config, discovered, &material, previous, &mut faults);
-        let mut slots: HashMap<&Name, ClusterSlot> = clusters
+        let mut cluster_slots: HashMap<&Name, ClusterSlot> = clusters
             .iter()
             .enumerate()
             .filter_map(|(index, cluster)| Some((cluster.as_ref()?.config.name(), ClusterSlot(index as u32))))
@@ -75,9 +92,19 @@ impl Compiler {
             // A cluster at fault has no slot. What points at it is compiled all the same, so that the faults of
             // listeners are found too, and then thrown away.
             for cluster in config.clusters() {
-                slots.entry(cluster.name()).or_insert(ClusterSlot(u32::MAX));
+                cluster_slots
+                    .entry(cluster.name())
+                    .or_insert(ClusterSlot(u32::MAX));
             }
         }
+        let tokens = self.token_providers(&config, previous);
+        let slots = Slots {
+            providers: tokens
+                .all()
+                .map(|slot| (tokens.provider(slot).config.name(), slot))
+                .collect(),
+            clusters: cluster_slots,
+        };
         let routes = self.routes(&config, previous, &slots, &mut faults);
         let (listeners, chains) = self.listeners(&config, &material, previous, &routes, &slots, &mut faults);
         if !faults.is_empty() {
@@ -100,6 +127,7 @@ impl Compiler {
             chains,
             routes,
             clusters,
+            tokens,
         })
     }
 
@@ -116,6 +144,7 @@ impl Compiler {
             chains: previous.chains.clone(),
             routes: previous.routes.clone(),
             clusters,
+            tokens: Arc::clone(&previous.tokens),
         })
     }
 
@@ -140,6 +169,7 @@ impl Compiler {
             chains,
             routes: previous.routes.clone(),
             clusters,
+            tokens: Arc::clone(&previous.tokens),
         })
     }
 }

@@ -4,8 +4,9 @@ use super::fault::JwtFault;
 use super::key_set::KeySet;
 use super::token::{Token, TokenTimes};
 use outrigger_config::model::{JwtAlgorithm, JwtProvider};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::fmt;
+use std::sync::Arc;
 
 /// A provider's rules.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +20,7 @@ pub struct Verifier {
 
 /// A token that was verified.
 pub struct VerifiedToken {
-    claims: Map<String, Value>,
+    claims: Arc<Value>,
     encoded_payload: Box<str>,
     times: TokenTimes,
     clock_skew_seconds: u64,
@@ -65,7 +66,7 @@ impl Verifier {
         check_signature(&token, keys.ok_or(JwtFault::KeysUnavailable)?)?;
         Ok(VerifiedToken {
             encoded_payload: token.encoded_payload.into(),
-            claims: token.claims,
+            claims: Arc::new(Value::Object(token.claims)),
             times: token.times,
             clock_skew_seconds: self.clock_skew_seconds,
         })
@@ -137,16 +138,16 @@ impl VerifiedToken {
         check_times(self.times, self.clock_skew_seconds, now)
     }
 
-    /// All claims.
-    pub fn claims(&self) -> &Map<String, Value> {
+    /// All claims: an object.
+    pub fn claims(&self) -> &Arc<Value> {
         &self.claims
     }
 
     /// The claim at a path of keys, from the outside in.
     pub fn claim(&self, path: &[String]) -> Option<&Value> {
-        let (first, rest) = path.split_first()?;
-        rest.iter()
-            .try_fold(self.claims.get(first)?, |value, key| value.as_object()?.get(key))
+        let mut keys = path.iter();
+        let first = self.claims.get(keys.next()?)?;
+        keys.try_fold(first, |value, key| value.as_object()?.get(key))
     }
 
     /// The payload as it stood in the token: base64url, without padding, of JSON.

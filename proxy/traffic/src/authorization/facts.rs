@@ -4,6 +4,7 @@ use outrigger_config::model::{Name, SpiffeId};
 use serde_json::Value;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// What is known of a connection, and of a request on it.
 ///
@@ -69,13 +70,13 @@ pub trait RequestFacts {
 /// The payloads of a request's verified tokens, each with the provider that issued it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Claims {
-    tokens: Vec<(Name, Value)>,
+    tokens: Vec<(Name, Arc<Value>)>,
 }
 
 impl Claims {
     /// Adds the payload of a verified token.
-    pub fn add(&mut self, provider: Name, payload: Value) {
-        self.tokens.push((provider, payload));
+    pub fn add(&mut self, provider: Name, payload: impl Into<Arc<Value>>) {
+        self.tokens.push((provider, payload.into()));
     }
 
     /// True if no token was verified.
@@ -85,7 +86,9 @@ impl Claims {
 
     /// Every token's provider and payload.
     pub fn tokens(&self) -> impl Iterator<Item = (&Name, &Value)> {
-        self.tokens.iter().map(|(provider, payload)| (provider, payload))
+        self.tokens
+            .iter()
+            .map(|(provider, payload)| (provider, &**payload))
     }
 
     /// A claim, by its keys from the outside in, of the tokens of one provider, or of all. A claim that is `null` is not
@@ -98,7 +101,7 @@ impl Claims {
         self.tokens
             .iter()
             .filter(move |(issuer, _)| provider.is_none_or(|wanted| wanted == issuer))
-            .filter_map(move |(_, payload)| path.iter().try_fold(payload, |value, key| value.get(key)))
+            .filter_map(move |(_, payload)| path.iter().try_fold(&**payload, |value, key| value.get(key)))
             .filter(|value| !value.is_null())
     }
 }

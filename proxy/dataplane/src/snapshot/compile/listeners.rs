@@ -9,7 +9,7 @@ impl Compiler {
         material: &Material,
         previous: Option<&Snapshot>,
         routes: &[Arc<RoutesPolicy>],
-        clusters: &HashMap<&Name, ClusterSlot>,
+        slots: &Slots<'_>,
         faults: &mut Vec<CompileFault>,
     ) -> (Vec<Arc<ListenerPolicy>>, Vec<Option<Arc<ChainPolicy>>>) {
         let mut chains = ChainSlots::new(previous);
@@ -18,12 +18,12 @@ impl Compiler {
             let key = SocketKey::of(listener);
             let before = previous.and_then(|previous| previous.listener(&key));
             let metrics = self.metrics.listener(listener.name().as_str());
-            let mut slots = Vec::new();
+            let mut places = Vec::new();
             for chain in listener.filter_chains() {
                 let old = before.and_then(|before| old_chain(previous?, before, chain));
                 let before = old.map(|(_, chain)| chain);
-                match self.chain(chain, before, material, routes, clusters, &metrics) {
-                    Ok(policy) => slots.push(chains.place(old.map(|(slot, _)| slot), policy)),
+                match self.chain(chain, before, material, routes, slots, &metrics) {
+                    Ok(policy) => places.push(chains.place(old.map(|(slot, _)| slot), policy)),
                     Err(message) => faults.push(chain_fault(listener.name(), chain, &message)),
                 }
             }
@@ -33,7 +33,7 @@ impl Compiler {
                 key,
                 detection: detection(&config),
                 config,
-                chains: slots,
+                chains: places,
                 shared,
                 metrics,
             }));
@@ -73,7 +73,7 @@ impl Compiler {
         before: Option<&Arc<ChainPolicy>>,
         material: &Material,
         routes: &[Arc<RoutesPolicy>],
-        clusters: &HashMap<&Name, ClusterSlot>,
+        slots: &Slots<'_>,
         metrics: &Arc<ListenerMetrics>,
     ) -> Result<Arc<ChainPolicy>, String> {
         let tls = match config.tls() {
@@ -93,12 +93,12 @@ impl Compiler {
         }
         let old_http = before.and_then(|before| before.http.as_ref());
         let http = match config.mode().http() {
-            Some(options) => Some(self.http(options, old_http, routes, clusters)?),
+            Some(options) => Some(self.http(options, old_http, routes, slots)?),
             None => None,
         };
         let old_tcp = before.and_then(|before| before.tcp.as_ref());
         let tcp = match config.mode().tcp() {
-            Some(options) => Some(self.tcp(options, old_tcp, clusters)?),
+            Some(options) => Some(self.tcp(options, old_tcp, slots)?),
             None => None,
         };
         Ok(Arc::new(ChainPolicy {
@@ -115,7 +115,7 @@ impl Compiler {
         options: &model::HttpOptions,
         before: Option<&HttpPolicy>,
         routes: &[Arc<RoutesPolicy>],
-        slots: &HashMap<&Name, ClusterSlot>,
+        slots: &Slots<'_>,
     ) -> Result<HttpPolicy, String> {
         let routes = routes
             .iter()
@@ -134,11 +134,12 @@ impl Compiler {
         };
         Ok(HttpPolicy {
             options: options.clone(),
+            tokens: tokens::policy(options, routes, &slots.providers),
             routes: Arc::clone(routes),
             access_logs,
             external_authorization: options.external_authorization().as_ref().map(|config| {
                 Arc::new(ExternalAuthorizationPolicy {
-                    cluster: slots[config.service().cluster()],
+                    cluster: slots.clusters[config.service().cluster()],
                     config: config.clone(),
                     id: self.next_decider_id.fetch_add(1, Ordering::Relaxed),
                 })
@@ -150,7 +151,7 @@ impl Compiler {
         &self,
         options: &model::TcpProxy,
         before: Option<&TcpPolicy>,
-        slots: &HashMap<&Name, ClusterSlot>,
+        slots: &Slots<'_>,
     ) -> Result<TcpPolicy, String> {
         let access_logs = match before {
             Some(before) if before.options.access_logs() == options.access_logs() => {
@@ -164,7 +165,7 @@ impl Compiler {
             .iter()
             .map(|target| {
                 sum += target.weight();
-                (slots[target.cluster()], sum)
+                (slots.clusters[target.cluster()], sum)
             })
             .unzip();
         Ok(TcpPolicy {

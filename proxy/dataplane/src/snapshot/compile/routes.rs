@@ -8,7 +8,7 @@ impl Compiler {
         &self,
         config: &MeshConfig,
         previous: Option<&Snapshot>,
-        slots: &HashMap<&Name, ClusterSlot>,
+        slots: &Slots<'_>,
         faults: &mut Vec<CompileFault>,
     ) -> Vec<Arc<RoutesPolicy>> {
         let old: HashMap<&Name, &Arc<RoutesPolicy>> = previous
@@ -40,7 +40,7 @@ impl Compiler {
     fn route_configuration(
         &self,
         config: &Arc<model::RouteConfiguration>,
-        slots: &HashMap<&Name, ClusterSlot>,
+        slots: &Slots<'_>,
         before: Option<&Arc<RoutesPolicy>>,
         faults: &mut Vec<CompileFault>,
     ) -> RoutesPolicy {
@@ -91,6 +91,10 @@ impl Compiler {
                         .flat_map(|route| value_parts(host, route))
                         .any(|part| *part == HeaderValuePart::DownstreamRemoteAddress)
             }),
+            asks_for_tokens: config.virtual_hosts().iter().any(|host| {
+                let asks = |route: &model::Route| matches!(route.jwt(), Some(Some(_)));
+                host.routes().iter().any(asks)
+            }),
             allows_upgrades: config.virtual_hosts().iter().any(|host| {
                 host.routes().iter().any(|route| match route.action() {
                     RouteAction::Forward(forward) => {
@@ -107,7 +111,7 @@ impl Compiler {
         &self,
         config: &model::RouteConfiguration,
         host: &model::VirtualHost,
-        slots: &HashMap<&Name, ClusterSlot>,
+        slots: &Slots<'_>,
     ) -> Arc<[RoutePolicy]> {
         let compiled = |cors: &model::Cors| Arc::new(CorsPolicy::compile(cors));
         let cors = host.cors().as_ref().map(compiled);
@@ -126,7 +130,7 @@ impl Compiler {
         config: &model::RouteConfiguration,
         host: &model::VirtualHost,
         route: &model::Route,
-        slots: &HashMap<&Name, ClusterSlot>,
+        slots: &Slots<'_>,
         cors: Option<Arc<CorsPolicy>>,
     ) -> RoutePolicy {
         let mut clusters = Vec::new();
@@ -137,7 +141,7 @@ impl Compiler {
             let mut sum = 0;
             for target in forward.clusters() {
                 sum += target.weight();
-                clusters.push(slots[target.cluster()]);
+                clusters.push(slots.clusters[target.cluster()]);
                 weights.push(sum);
             }
             session = forward
@@ -145,7 +149,7 @@ impl Compiler {
                 .as_ref()
                 .map(|cookie| Box::new(SessionPolicy::compile(cookie)));
             for mirror in forward.mirrors() {
-                mirrors.push((slots[mirror.cluster()], mirror.fraction()));
+                mirrors.push((slots.clusters[mirror.cluster()], mirror.fraction()));
             }
         }
         let metrics = self.metrics.route(
@@ -159,6 +163,10 @@ impl Compiler {
             mirrors: mirrors.into(),
             cors,
             session,
+            tokens: route.jwt().as_ref().map(|own| {
+                own.as_ref()
+                    .map(|requirement| tokens::compile(requirement, &slots.providers))
+            }),
             names_path: value_parts(host, route).any(|part| matches!(part, HeaderValuePart::PathVariable(_))),
             metrics,
         }
