@@ -17,7 +17,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 /// Bytes gathered before a write is forced; one writev of this size is as good as a larger one.
 const GATHER_BYTES_MAX: usize = 64 * 1024;
@@ -89,6 +89,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
     /// Why reading failed, where TLS says so.
     pub(crate) fn tls_failure(&self) -> Option<TlsFailure> {
         self.0.borrow().tls_failure
+    }
+
+    /// After writing failed: reads to the end, for what TLS says of it. An alert may be there when the connection is reset.
+    pub(crate) async fn into_tls_failure(self) -> Option<TlsFailure> {
+        let mut stream = self;
+        let mut discarded = [0; 256];
+        while stream.tls_failure().is_none() {
+            match stream.read(&mut discarded).await {
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        stream.tls_failure()
     }
 
     /// Bytes read and written since this was last asked.

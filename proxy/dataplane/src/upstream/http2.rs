@@ -67,12 +67,18 @@ impl Connection {
         let tls = tls::Session::of(&io, cluster, worker);
         let gather = Gather::new(io, &worker.spares);
         let handshake = builder(options, &cluster.config).handshake(gather.clone());
-        let (sender, mut connection) = handshake
-            .await
-            .map_err(|error| (io::Error::other(error), gather.tls_failure()))?;
-        settle(&sender, &mut connection)
-            .await
-            .map_err(|error| (error, gather.tls_failure()))?;
+        let greeting = async {
+            let (sender, mut connection) = handshake.await.map_err(io::Error::other)?;
+            settle(&sender, &mut connection).await?;
+            Ok((sender, connection))
+        };
+        let (sender, mut connection) = match greeting.await {
+            Ok(greeted) => greeted,
+            Err(error) if is_of_stream(&error) && tls.is_some() => {
+                return Err((error, gather.into_tls_failure().await));
+            }
+            Err(error) => return Err((error, None)),
+        };
         let keepalive = Keepalive::new(options, connection.ping_pong());
         gather.start();
         let now = Instant::now();
@@ -183,6 +189,12 @@ fn builder(options: &Http2Options, cluster: &model::Cluster) -> h2::client::Buil
         .max_header_list_size(u32::try_from(cluster.response_headers_bytes_max()).unwrap_or(u32::MAX))
         .max_send_buffer_size(defaults::STREAM_BUFFER_BYTES_MAX);
     builder
+}
+
+/// True if the stream has failed, not the protocol.
+fn is_of_stream(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(h2::Error::is_io)
 }
 
 /// Drives the connection until the peer's settings are here, which say how many streams it allows.

@@ -21,6 +21,7 @@ mod http2_upstream;
 mod http2_windows;
 mod lifecycle;
 mod mirroring;
+mod mutual_tls;
 mod namespaces;
 mod pages;
 mod programs;
