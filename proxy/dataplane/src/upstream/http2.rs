@@ -193,7 +193,9 @@ fn builder(options: &Http2Options, cluster: &model::Cluster) -> h2::client::Buil
 
 /// True if the stream has failed, not the protocol.
 fn is_of_stream(error: &io::Error) -> bool {
-    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    let cause = error
+        .get_ref()
+        .and_then(|cause| cause.downcast_ref::<h2::Error>());
     cause.is_some_and(h2::Error::is_io)
 }
 

@@ -38,9 +38,8 @@ impl AsyncWrite for Bytewise {
 async fn both_kinds(mesh: &Mesh, more: &str) -> [Proxy; 2] {
     let http = "http: { route_configuration: main }";
     let tls = format!("{{ name: tls, tls: {{ {}{more} }}, {http} }}", mesh.mutual());
-    let plain = format!(
-        "{{ name: plain, match: {{ transport: raw, source_prefixes: [10.0.0.0/8] }}, {http} }}"
-    );
+    let plain =
+        format!("{{ name: plain, match: {{ transport: raw, source_prefixes: [10.0.0.0/8] }}, {http} }}");
     let start = |chains: String| async move {
         Proxy::start(
             Document::to(&[])
@@ -49,10 +48,7 @@ async fn both_kinds(mesh: &Mesh, more: &str) -> [Proxy; 2] {
         )
         .await
     };
-    [
-        start(tls.clone()).await,
-        start(format!("{tls}, {plain}")).await,
-    ]
+    [start(tls.clone()).await, start(format!("{tls}, {plain}")).await]
 }
 
 async fn connect(proxy: &Proxy) -> TcpStream {
@@ -82,7 +78,9 @@ async fn segments_of_one_byte_and_records_of_few_are_a_handshake_like_any_other(
             let name = rustls::pki_types::ServerName::try_from(NAME).unwrap();
             let connecting =
                 TlsConnector::from(Arc::new(config)).connect(name, Bytewise(connect(&proxy).await));
-            let mut stream = outrigger_harness::within("a handshake", connecting).await.unwrap();
+            let mut stream = outrigger_harness::within("a handshake", connecting)
+                .await
+                .unwrap();
             stream
                 .write_all(b"GET / HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n\r\n")
                 .await
@@ -117,9 +115,7 @@ async fn what_stops_halfway_is_ended_in_time_and_counted_for_what_it_was() {
         leaving.send(&whole[..20]).await;
         leaving.half_close().await;
         leaving.to_close().await;
-        admin
-            .wait_for_metric(&failures("listener", "closed"), 1.0)
-            .await;
+        admin.wait_for_metric(&failures("listener", "closed"), 1.0).await;
     }
 }
 

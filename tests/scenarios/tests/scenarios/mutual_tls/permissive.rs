@@ -15,7 +15,13 @@ async fn plain_text_is_served_as_nobodys_and_tls_as_who_it_is() {
     let upstream = Scripted::ok().await;
     let document = Document::to(&[upstream.address()]).chain(&permissive(&mesh, ""));
     let proxy = Proxy::start(document).await;
-    let proto = || upstream.last_request().head.field("x-forwarded-proto").map(str::to_owned);
+    let proto = || {
+        upstream
+            .last_request()
+            .head
+            .field("x-forwarded-proto")
+            .map(str::to_owned)
+    };
 
     let mut plain = Client::connect(proxy.address()).await;
     for _ in 0..2 {
@@ -23,7 +29,8 @@ async fn plain_text_is_served_as_nobodys_and_tls_as_who_it_is() {
     }
     assert_eq!(proto().as_deref(), Some("http"));
     let mut slow = Client::connect(proxy.address()).await;
-    slow.send_bytewise("GET / HTTP/1.1\r\nhost: a.example\r\n\r\n").await;
+    slow.send_bytewise("GET / HTTP/1.1\r\nhost: a.example\r\n\r\n")
+        .await;
     assert_eq!(slow.response("GET").await.status(), 200);
 
     let answer = fetch_by(proxy.address(), mesh.known()).await.unwrap();
@@ -101,7 +108,10 @@ async fn a_server_that_speaks_first_is_heard_by_a_client_that_waits() {
         format!(
             "{tls}, mode: auto, detection_timeout: 200ms, http: {{ route_configuration: main }}, tcp: {{ cluster: upstream }}"
         ),
-        format!("{}, tcp: {{ cluster: upstream }}", permissive(&mesh, ", handshake_timeout: 200ms")),
+        format!(
+            "{}, tcp: {{ cluster: upstream }}",
+            permissive(&mesh, ", handshake_timeout: 200ms")
+        ),
     ] {
         let document =
             Document::to(&[upstream.address()]).listener(&format!("filter_chains: [{{ {mode} }}]"));

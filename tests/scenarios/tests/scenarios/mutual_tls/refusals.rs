@@ -29,10 +29,16 @@ async fn every_fault_of_a_clients_certificate_has_its_reason() {
             "certificate_unknown_authority",
         ),
         (
-            Some(mesh.authority.issue_svid("another", "spiffe://example.org/ns/shop/sa/another")),
+            Some(
+                mesh.authority
+                    .issue_svid("another", "spiffe://example.org/ns/shop/sa/another"),
+            ),
             "certificate_name",
         ),
-        (Some(mesh.authority.issue("dns", &["client.example"])), "certificate_name"),
+        (
+            Some(mesh.authority.issue("dns", &["client.example"])),
+            "certificate_name",
+        ),
         (
             Some(issue("two", &|params| {
                 params.subject_alt_names.push(uri("spiffe://example.org/ns/b"));
@@ -76,7 +82,11 @@ async fn every_fault_of_a_clients_certificate_has_its_reason() {
         let by_version = format!("outrigger_listener_tls_connections_total{{version=\"{short}\"}}");
         admin.wait_for_metric(&by_version, 1.0).await;
         served += 1;
-        assert_eq!(upstream.request_count(), served, "{version}: the right one is served");
+        assert_eq!(
+            upstream.request_count(),
+            served,
+            "{version}: the right one is served"
+        );
     }
 }
 
@@ -107,7 +117,11 @@ async fn a_session_does_not_outlive_its_certificate() {
     };
     let kind = within("the certificate's end", refused).await;
     assert!(resumed, "sessions are resumed at all");
-    assert_eq!(kind, rustls::HandshakeKind::Resumed, "the session was offered and taken");
+    assert_eq!(
+        kind,
+        rustls::HandshakeKind::Resumed,
+        "the session was offered and taken"
+    );
     proxy
         .admin()
         .wait_for(&failures("listener", "certificate_expired"), |count| count >= 1.0)

@@ -23,12 +23,18 @@ async fn a_request_to_the_wrong_endpoint_is_answered_503_and_says_what_was_wrong
     let (mesh, strangers) = (Mesh::new(), Authority::new("strangers"));
     let log = mesh.authority.path("access.log");
     let table = [
-        (mesh.authority.issue_with("old", &[NAME], expired), "certificate_expired"),
+        (
+            mesh.authority.issue_with("old", &[NAME], expired),
+            "certificate_expired",
+        ),
         (
             mesh.authority.issue_with("new", &[NAME], not_yet_valid),
             "certificate_not_yet_valid",
         ),
-        (strangers.issue("stranger", &[NAME]), "certificate_unknown_authority"),
+        (
+            strangers.issue("stranger", &[NAME]),
+            "certificate_unknown_authority",
+        ),
         (mesh.authority.issue("other", &["b.example"]), "certificate_name"),
     ];
     for (count, (certificate, reason)) in table.iter().enumerate() {
@@ -110,10 +116,8 @@ async fn another_endpoint_runs_once_what_the_first_refused() {
     let ours = mesh.authority.issue("ours", &["client.example"]);
     let tls = format!(", certificate: {}", ours.yaml());
     for protocol in ["http/1.1", "h2"] {
-        let refusing =
-            Echo::start_tls(mesh.server.mutual_server_config(&[protocol], &strangers)).await;
-        let accepting =
-            Echo::start_tls(mesh.server.mutual_server_config(&[protocol], &mesh.authority)).await;
+        let refusing = Echo::start_tls(mesh.server.mutual_server_config(&[protocol], &strangers)).await;
+        let accepting = Echo::start_tls(mesh.server.mutual_server_config(&[protocol], &mesh.authority)).await;
         let endpoints = [refusing.address(), accepting.address()];
         let proxy = Proxy::start(document(&mesh, &endpoints, &tls, &log)).await;
         let mut client = Client::connect(proxy.address()).await;
