@@ -7,9 +7,11 @@
 mod access_log;
 mod action;
 mod alike;
+mod authorization;
 mod chain;
 mod cluster;
 mod compression;
+mod condition;
 mod cors;
 mod discovery;
 mod edge;
@@ -190,11 +192,13 @@ fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
     let nodes = fields.list(reader, "trust_bundles");
     let trust_bundles = identity::trust_bundles(reader, nodes, &identities);
     let revocation = identity::revocation(reader, &fields);
+    let nodes = fields.list(reader, "authorization_policies");
+    let authorization_policies = authorization::policies(reader, nodes);
     let config = MeshConfig {
         identities,
         trust_bundles,
         revocation,
-        authorization_policies: Vec::new(),
+        authorization_policies,
         jwt_providers: Vec::new(),
         admin,
         runtime: runtime.unwrap_or(Runtime {
@@ -209,6 +213,7 @@ fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
         route_configurations,
         clusters,
     };
+    authorization::check(reader, &config);
     unused::warn(reader, &config);
     returning::warn(reader, &config);
     Some(config)

@@ -3,7 +3,7 @@
 use super::reader::{Fields, Reader};
 use super::shapes::{FILTER_CHAIN, FILTER_CHAIN_MATCH, MODES};
 use super::tree::Node;
-use super::{Unique, http, scalar, tcp, tls};
+use super::{Unique, authorization, http, scalar, tcp, tls};
 use crate::model::{
     AutoMode, ChainMode, FilterChain, FilterChainMatch, Name, ServerNameMatch, TlsMode, Transport, defaults,
 };
@@ -43,6 +43,7 @@ pub(super) fn filter_chain(
         );
     }
     let mode = mode(reader, &fields, spoken);
+    let authorization = authorization::references(reader, &fields);
     Some(FilterChain {
         name: name?,
         matches: matches?,
@@ -51,7 +52,7 @@ pub(super) fn filter_chain(
             None => None,
         },
         mode: mode?,
-        authorization: Vec::new(),
+        authorization,
         origin: reader.origin(node.span),
     })
 }

@@ -154,7 +154,8 @@ pub(super) fn compared(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<S
     exact.or(prefix).or(suffix).or(contains).or(regex)
 }
 
-fn string_match(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (Option<StringMatch>, bool) {
+/// A text that is compared, or only there.
+pub(super) fn compared_or_present(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<StringMatch> {
     let compared = compared(reader, fields);
     let present = fields.boolean(reader, "present").map(|present| {
         if !present {
@@ -167,6 +168,11 @@ fn string_match(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (Option<StringM
         }
         StringMatch::Present
     });
+    compared.or(present)
+}
+
+fn string_match(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (Option<StringMatch>, bool) {
+    let value = compared_or_present(reader, fields);
     let invert = fields.boolean(reader, "invert").unwrap_or(false);
-    (compared.or(present), invert)
+    (value, invert)
 }

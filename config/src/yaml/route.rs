@@ -5,7 +5,7 @@ use super::reader::Reader;
 use super::rewrite::Matched;
 use super::shapes::{ROUTE, ROUTE_CONFIGURATION, VIRTUAL_HOST};
 use super::tree::Node;
-use super::{Unique, cors, edge, headers, route_match, scalar, shadow};
+use super::{Unique, authorization, cors, edge, headers, route_match, scalar, shadow};
 use crate::model::{Domain, Name, Route, RouteConfiguration, VirtualHost};
 use std::sync::Arc;
 
@@ -142,9 +142,10 @@ fn route(
     let request_body_bytes_max = fields.size(reader, "request_body_max");
     let response_body_bytes_max = fields.size(reader, "response_body_max");
     let cors = cors::of_route(reader, &fields);
+    let authorization = authorization::references(reader, &fields);
     let compression = fields.choice(reader, "compression", &[("on", true), ("off", false)]);
     Some(Route {
-        authorization: Vec::new(),
+        authorization,
         jwt: None,
         external_authorization: None,
         name: name?,

@@ -9,16 +9,7 @@ use crate::model::{PathMatch, RouteMatch};
 
 pub(super) fn route_match(reader: &mut Reader<'_>, node: &Node) -> Option<RouteMatch> {
     let fields = reader.fields(node, &ROUTE_MATCH)?;
-    let exact = fields.parsed(reader, "path", scalar::path).map(PathMatch::Exact);
-    let prefix = fields
-        .parsed(reader, "prefix", scalar::path)
-        .map(PathMatch::Prefix);
-    let template = fields
-        .parsed(reader, "template", template::matching)
-        .map(PathMatch::Template);
-    let regex = fields
-        .parsed(reader, "regex", scalar::pattern)
-        .map(PathMatch::Regex);
+    let path = path_match(reader, &fields);
     let grpc = fields.node(reader, "grpc").and_then(|node| grpc(reader, node));
     let connect = connect(reader, &fields);
     let methods = methods(reader, &fields);
@@ -30,7 +21,7 @@ pub(super) fn route_match(reader: &mut Reader<'_>, node: &Node) -> Option<RouteM
     let headers = headers::header_matches(reader, &fields);
     let query = headers::query_matches(reader, &fields);
     let is_connect = connect.is_some();
-    let path = exact.or(prefix).or(template).or(regex).or(grpc).or(connect)?;
+    let path = path.or(grpc).or(connect)?;
     Some(RouteMatch {
         source_identities: Vec::new(),
         path,
@@ -40,6 +31,21 @@ pub(super) fn route_match(reader: &mut Reader<'_>, node: &Node) -> Option<RouteM
         grpc: is_grpc,
         connect: is_connect,
     })
+}
+
+/// Which paths, in the fields `path`, `prefix`, `template` and `regex`.
+pub(super) fn path_match(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<PathMatch> {
+    let exact = fields.parsed(reader, "path", scalar::path).map(PathMatch::Exact);
+    let prefix = fields
+        .parsed(reader, "prefix", scalar::path)
+        .map(PathMatch::Prefix);
+    let template = fields
+        .parsed(reader, "template", template::matching)
+        .map(PathMatch::Template);
+    let regex = fields
+        .parsed(reader, "regex", scalar::pattern)
+        .map(PathMatch::Regex);
+    exact.or(prefix).or(template).or(regex)
 }
 
 /// CONNECT requests have neither path nor query, and one method: no other condition on these can hold.

@@ -6,19 +6,27 @@ use serde_json::{Map, Value, json};
 
 /// The JSON Schema of a configuration document. Every scalar may also be a text with variables (`${VAR}`).
 pub fn json_schema() -> Value {
-    let mut definitions = Map::new();
-    definitions.insert(
+    let mut definitions = Definitions::default();
+    definitions.found.insert(
         "variable".into(),
         json!({ "description": "A text with variables, `${VAR}` or `${VAR:-default}`.", "type": "string", "pattern": "\\$\\{" }),
     );
     let mut document = object(&DOCUMENT, &mut definitions);
     document["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     document["title"] = json!("Outrigger configuration");
-    document["$defs"] = Value::Object(definitions);
+    document["$defs"] = Value::Object(definitions.found);
     document
 }
 
-fn object(shape: &'static Shape, definitions: &mut Map<String, Value>) -> Value {
+/// Objects that other objects refer to.
+#[derive(Default)]
+struct Definitions {
+    found: Map<String, Value>,
+    /// Those that are being written, from the outside in.
+    open: Vec<&'static Shape>,
+}
+
+fn object(shape: &'static Shape, definitions: &mut Definitions) -> Value {
     let mut properties = Map::new();
     for field in shape.fields {
         properties.insert(field.name.into(), property(field, definitions));
@@ -66,7 +74,7 @@ fn object(shape: &'static Shape, definitions: &mut Map<String, Value>) -> Value 
     schema
 }
 
-fn property(field: &'static Field, definitions: &mut Map<String, Value>) -> Value {
+fn property(field: &'static Field, definitions: &mut Definitions) -> Value {
     let mut schema = kind(&field.kind, definitions);
     if schema.get("$ref").is_some() {
         schema = json!({ "allOf": [schema] });
@@ -102,7 +110,7 @@ fn or_variable(schemas: Vec<Value>) -> Value {
     json!({ "anyOf": schemas })
 }
 
-fn kind(kind_of: &'static Kind, definitions: &mut Map<String, Value>) -> Value {
+fn kind(kind_of: &'static Kind, definitions: &mut Definitions) -> Value {
     const DURATION: &str = "^[0-9]+(ns|us|ms|s|m|h)$";
     match kind_of {
         Kind::Name => or_variable(vec![
@@ -150,20 +158,26 @@ fn off() -> Value {
 
 /// A reference to an object's definition, which is added if it is not there. Two shapes may share a name (`match`,
 /// `tls`): a definition is found by its content then.
-fn reference(shape: &'static Shape, definitions: &mut Map<String, Value>) -> Value {
+fn reference(shape: &'static Shape, definitions: &mut Definitions) -> Value {
     let base = shape.name.replace(' ', "_");
+    if definitions.open.iter().any(|open| std::ptr::eq(*open, shape)) {
+        // It holds itself, and no other shape has its name; a test follows every reference.
+        return json!({ "$ref": format!("#/$defs/{base}") });
+    }
+    definitions.open.push(shape);
     let schema = object(shape, definitions);
+    definitions.open.pop();
     for suffix in 1.. {
         let name = if suffix == 1 {
             base.clone()
         } else {
             format!("{base}_{suffix}")
         };
-        match definitions.get(&name) {
+        match definitions.found.get(&name) {
             Some(other) if *other != schema => continue,
             Some(_) => {}
             None => {
-                definitions.insert(name.clone(), schema);
+                definitions.found.insert(name.clone(), schema);
             }
         }
         return json!({ "$ref": format!("#/$defs/{name}") });

@@ -4,6 +4,7 @@
 
 mod access_log;
 mod action;
+mod authorization;
 mod chain;
 mod cluster;
 mod cors;
@@ -19,6 +20,9 @@ mod tls;
 
 pub(crate) use access_log::{ACCESS_LOG, ACCESS_LOG_FORMAT, ACCESS_LOGS};
 pub(crate) use action::{DIRECT_RESPONSE, FORWARD, MIRROR, REDIRECT, REGEX_REWRITE, SESSION_COOKIE};
+pub(crate) use authorization::{
+    AUTHORIZATION_POLICY, CLAIM_MATCH, CONDITION, PATH_MATCH, POLICIES, STRING_MATCH,
+};
 pub(crate) use chain::{FILTER_CHAIN, FILTER_CHAIN_MATCH, MODES, TCP};
 pub(crate) use cluster::{CLUSTER, ENDPOINT, POOL};
 pub(crate) use cors::{CORS, ORIGIN};
@@ -37,6 +41,7 @@ pub(crate) use proxy_protocol::{
     DOWNSTREAM_PROXY_PROTOCOL, DOWNSTREAM_PROXY_PROTOCOL_KIND, UPSTREAM_PROXY_PROTOCOL,
     UPSTREAM_PROXY_PROTOCOL_KIND,
 };
+use route::VALUE_MATCH;
 pub(crate) use route::{
     GRPC_MATCH, HEADER_EDITS, HEADER_MATCH, QUERY_MATCH, ROUTE, ROUTE_CONFIGURATION, ROUTE_MATCH,
     VIRTUAL_HOST,
@@ -86,6 +91,11 @@ pub(crate) static DOCUMENT: Shape = Shape::new(
             "revocation",
             Kind::Object(&REVOCATION),
             "Whom is believed no more.",
+        ),
+        optional(
+            "authorization_policies",
+            Kind::List(&Kind::Object(&AUTHORIZATION_POLICY)),
+            "Who may do what; filter chains and routes say where.",
         ),
     ],
 );

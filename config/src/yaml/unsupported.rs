@@ -13,7 +13,10 @@ pub(crate) fn explain(name: &str) -> Option<&'static str> {
         "retry_budget" => "a configurable retry budget; the built-in one is always on",
         "rate_limit" | "rate_limits" | "local_rate_limit" | "global_rate_limit" => "rate limits",
         "jwt" | "jwt_authn" => "JWT authentication",
-        "authorization" | "rbac" | "ext_authz" | "external_authorization" => "authorization policies",
+        "ext_authz" | "external_authorization" => "external authorization",
+        "principals" | "permissions" => {
+            "a policy's principals beside its permissions; its `rules` ask for both"
+        }
         "fault" | "fault_injection" | "delay" | "abort" => "fault injection",
         "hash_policy" | "ring_hash" | "maglev" | "consistent_hash" => "consistent hashing",
         "peak_ewma" => "peak-EWMA balancing",
@@ -29,7 +32,7 @@ pub(crate) fn explain(name: &str) -> Option<&'static str> {
         "tracing" | "traces" | "opentelemetry" => "traces",
         "sds" | "sds_config" | "tls_certificate_sds_secret_configs" => "secrets by SDS",
         "forward_client_cert" | "forward_client_cert_details" | "xfcc" => "`x-forwarded-client-cert`",
-        "source_identity" | "principals" => "matching by source identity",
+        "source_identity" => "matching by source identity",
         "dynamic_resources" | "static_resources" | "ads" | "xds" | "control_api" => {
             "configuration by xDS; listeners, route_configurations and clusters stand at the top of the document"
         }
@@ -70,6 +73,9 @@ pub(crate) fn meant(name: &str) -> Option<&'static str> {
         "require_tls" => "https_redirect",
         "strict_transport_security" => "hsts",
         "use_original_dst" => "interception",
+        "rbac" => "authorization",
+        "remote_ips" | "remote_ip" | "remote_ip_blocks" => "remote_addresses",
+        "direct_remote_ip" | "source_ip" | "ip_blocks" => "direct_addresses",
         "sni" => "server_name",
         "spiffe" | "svid" => "workload_api",
         "crl" | "crls" => "lists",

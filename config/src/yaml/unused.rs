@@ -23,6 +23,18 @@ pub(super) fn warn(reader: &mut Reader<'_>, config: &MeshConfig) {
         Part::Identity,
         identities.map(|part| (&part.name, &part.origin)),
     );
+    let policies = config.authorization_policies.iter();
+    warn_of(
+        reader,
+        Part::AuthorizationPolicy,
+        policies.map(|part| (&part.name, &part.origin)),
+    );
+    let providers = config.jwt_providers.iter();
+    warn_of(
+        reader,
+        Part::JwtProvider,
+        providers.map(|part| (&part.name, &part.origin)),
+    );
     let by_trust_domain = reader.declarations.is_by_trust_domain();
     let bundles = config.trust_bundles.iter();
     warn_of(
@@ -43,6 +55,11 @@ fn warn_of<'a>(reader: &mut Reader<'_>, part: Part, declared: impl Iterator<Item
         ),
         Part::Cluster => ("nothing uses", "forward to it, or remove it"),
         Part::Identity => ("nothing uses", "name it in a `tls`, or remove it"),
+        Part::AuthorizationPolicy => (
+            "nothing uses",
+            "name it in the `authorization` of a filter chain or a route, or remove it",
+        ),
+        Part::JwtProvider => ("nothing uses", "require it by `jwt`, or remove it"),
         Part::TrustBundle => (
             "nothing uses",
             "name it in a `tls`, believe by `roots: spiffe`, or remove it",

@@ -3,6 +3,7 @@
 //! What is written loads to an equal configuration (given a source name without a directory, if file names are
 //! relative). Where a default depends on something else (workers, pool idle, route timeout), a comment stands for it.
 
+mod authorization;
 mod chain;
 mod cors;
 mod discovery;
@@ -78,6 +79,13 @@ fn put_identities(document: &mut Map, config: &MeshConfig) {
             .iter()
             .map(|part| identity::trust_bundle(part));
         document.put("trust_bundles", list(bundles));
+    }
+    if !config.authorization_policies.is_empty() {
+        let policies = config.authorization_policies.iter();
+        document.put(
+            "authorization_policies",
+            list(policies.map(|part| authorization::policy(part))),
+        );
     }
     document.put("revocation", identity::revocation(&config.revocation));
 }

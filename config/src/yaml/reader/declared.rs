@@ -47,14 +47,18 @@ pub(crate) enum Part {
     RouteConfiguration,
     Identity,
     TrustBundle,
+    AuthorizationPolicy,
+    JwtProvider,
 }
 
 impl Part {
-    const ALL: [Part; 4] = [
+    const ALL: [Part; 6] = [
         Part::Cluster,
         Part::RouteConfiguration,
         Part::Identity,
         Part::TrustBundle,
+        Part::AuthorizationPolicy,
+        Part::JwtProvider,
     ];
 
     /// What messages call it.
@@ -64,6 +68,8 @@ impl Part {
             Part::RouteConfiguration => "route configuration",
             Part::Identity => "identity",
             Part::TrustBundle => "trust bundle",
+            Part::AuthorizationPolicy => "authorization policy",
+            Part::JwtProvider => "JWT provider",
         }
     }
 
@@ -74,6 +80,8 @@ impl Part {
             Part::RouteConfiguration => "route_configurations",
             Part::Identity => "identities",
             Part::TrustBundle => "trust_bundles",
+            Part::AuthorizationPolicy => "authorization_policies",
+            Part::JwtProvider => "jwt_providers",
         }
     }
 }

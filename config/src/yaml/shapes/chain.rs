@@ -1,6 +1,6 @@
 //! Filter chains: what they match, how TLS is terminated, where bytes go.
 
-use super::{ACCESS_LOGS, DOWNSTREAM_TLS, HTTP, TARGET, TARGETS, TARGETS_WEIGHTED};
+use super::{ACCESS_LOGS, DOWNSTREAM_TLS, HTTP, POLICIES, TARGET, TARGETS, TARGETS_WEIGHTED};
 use crate::yaml::shape::{Kind, Shape, defaulted, optional};
 
 /// The modes of a filter chain.
@@ -30,6 +30,11 @@ pub(crate) static FILTER_CHAIN: Shape = Shape::new(
             "tcp",
             Kind::Object(&TCP),
             "Where bytes are passed on to: all, or with `http` those of other protocols.",
+        ),
+        optional(
+            "authorization",
+            POLICIES,
+            "Authorization policies that apply here; without any, everything is allowed.",
         ),
         optional(
             "mode",

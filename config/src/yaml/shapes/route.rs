@@ -1,6 +1,8 @@
 //! Route configurations, virtual hosts, routes, their matches and actions.
 
-use super::{CORS, DIRECT_RESPONSE, ERROR_PAGE, FORWARD, HSTS, HTTPS_REDIRECT, MAINTENANCE, REDIRECT};
+use super::{
+    CORS, DIRECT_RESPONSE, ERROR_PAGE, FORWARD, HSTS, HTTPS_REDIRECT, MAINTENANCE, POLICIES, REDIRECT,
+};
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
 const EDITS: Kind = Kind::Object(&HEADER_EDITS);
@@ -128,6 +130,11 @@ pub(crate) static ROUTE: Shape = Shape::new(
             "on",
             "Responses may be compressed, if the filter chain compresses.",
         ),
+        optional(
+            "authorization",
+            POLICIES,
+            "Authorization policies that apply here in addition to the filter chain's.",
+        ),
     ],
 )
 .with_exactly_one(&["forward", "redirect", "direct_response"]);
@@ -195,7 +202,7 @@ pub(crate) static GRPC_MATCH: Shape = Shape::new(
 );
 
 /// The ways in which a header's or parameter's value is compared.
-const VALUE_MATCH: &[&str] = &["exact", "prefix", "suffix", "contains", "regex", "present"];
+pub(super) const VALUE_MATCH: &[&str] = &["exact", "prefix", "suffix", "contains", "regex", "present"];
 
 pub(crate) static HEADER_MATCH: Shape = Shape::new(
     "header condition",

@@ -1,6 +1,7 @@
 //! Faulty documents, each with the exact place («marked») and message of all its faults.
 
 mod actions;
+mod authorization;
 mod chains;
 mod clusters;
 mod cors;

@@ -1,5 +1,6 @@
 //! Values of a document arrive in the model.
 
+mod authorization;
 mod clusters;
 mod edge;
 mod identities;

@@ -1,5 +1,6 @@
 //! YAML to the model to YAML is stable, for generated documents.
 
+mod authorization;
 mod edge;
 mod identities;
 mod routes;
@@ -277,8 +278,13 @@ fn chain() -> BoxedStrategy<String> {
         maybe("destination_port", Just("81".to_owned())),
     )
         .prop_map(|(a, b, c)| format!("{{{a}{b}{c}}}"));
-    (maybe("match", matches), maybe("tls", tls::downstream()), spoken)
-        .prop_map(|(a, b, c)| format!("{{{a}{b}{c}}}"))
+    (
+        maybe("match", matches),
+        maybe("tls", tls::downstream()),
+        spoken,
+        maybe("authorization", Just("[q]".to_owned())),
+    )
+        .prop_map(|(a, b, c, d)| format!("{{{a}{b}{d}{c}}}"))
         .boxed()
 }
 
@@ -321,12 +327,12 @@ fn listener() -> BoxedStrategy<String> {
 }
 
 fn document() -> BoxedStrategy<String> {
-    (listener(), vec(prop_oneof![4 => route(), 1 => connect_route(), 1 => template_route()], 0..5), cluster("a"), cluster("b"), maybe("request_headers", edits()), maybe("cors", cors()), edge::host(), identities::lists()).prop_map(
-        |(listener, routes, a, b, edits, cors, edge, identities)| {
+    (listener(), vec(prop_oneof![4 => route(), 1 => connect_route(), 1 => template_route()], 0..5), cluster("a"), cluster("b"), maybe("request_headers", edits()), maybe("cors", cors()), edge::host(), identities::lists(), authorization::lists()).prop_map(
+        |(listener, routes, a, b, edits, cors, edge, identities, policies)| {
             format!(
                 "listeners: [{listener}]\n\
                  route_configurations: [{{name: r, virtual_hosts: [{{{edits}{cors}{edge}name: v, domains: [a.example, '*.b'], routes: [\n{}\n]}}]}}]\n\
-                 clusters: [{a}, {b}]\n{identities}",
+                 clusters: [{a}, {b}]\n{identities}{policies}",
                 routes.join(",\n")
             )
         },

@@ -62,6 +62,7 @@ clusters: [{name: c, endpoints: [{address: 127.0.0.1:1}], pool: {}, http2: {}, t
 identities: [{name: i, authority: {url: 'https://a:1', ca_file: c, spiffe_id: 'spiffe://a/b'}}]
 trust_bundles: [{name: t, file: f}]
 revocation: {lists: [{file: f}]}
+authorization_policies: [{name: p, action: allow, rules: [{headers: [{name: x, exact: a}]}]}]
 admin: {}
 runtime: {}
 drain: {}

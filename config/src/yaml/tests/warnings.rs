@@ -377,3 +377,32 @@ fn identities_and_trust_that_nothing_uses() {
         ],
     );
 }
+
+#[test]
+fn policies_that_do_nothing() {
+    let unused = "nothing uses the authorization policy `p` | name it in the `authorization` of a filter chain or a route, \
+                  or remove it";
+    let nothing = "this policy matches nothing: it has no rules | write `rules: [{always: true}]` where everything is meant";
+    check(
+        |text| text.to_owned(),
+        &[
+            ("authorization_policies: [«{»name: p, action: allow}]", &[unused]),
+            (
+                "authorization_policies: [««{»»name: p, action: deny}]",
+                &[unused, nothing],
+            ),
+        ],
+    );
+    let bytes = |action: &str| {
+        let text = format!(
+            "listeners: [{{name: l, address: 127.0.0.1:1, filter_chains: [{{authorization: [p], tcp: {{cluster: c}}}}]}}]\n\
+             clusters: [{{name: c}}]\n\
+             authorization_policies: [{{name: p, action: {action}, rules: [{{methods: [GET]}}]}}]\n"
+        );
+        let warnings = valid(&text).warnings;
+        assert_eq!(warnings.len(), 1);
+        super::summary(&warnings[0])
+    };
+    assert!(bytes("deny").starts_with("the policy `p` denies by what it asks of connections alone"));
+    assert!(bytes("audit").starts_with("the policy `p` has no effect here"));
+}

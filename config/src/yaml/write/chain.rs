@@ -13,6 +13,9 @@ pub(super) fn filter_chain(chain: &FilterChain) -> Out {
     if let Some(tls) = &chain.tls {
         map.put("tls", tls::downstream(tls));
     }
+    if !chain.authorization.is_empty() {
+        map.put("authorization", list(chain.authorization.iter().map(text)));
+    }
     let mode = match &chain.mode {
         ChainMode::Http(_) => "http",
         ChainMode::Tcp(_) => "tcp",

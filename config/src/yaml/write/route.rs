@@ -55,6 +55,9 @@ fn route(route: &Route) -> Out {
         None => {}
     }
     map.put("compression", word(if route.compression { "on" } else { "off" }));
+    if !route.authorization.is_empty() {
+        map.put("authorization", list(route.authorization.iter().map(text)));
+    }
     map.into()
 }
 
@@ -133,17 +136,21 @@ fn route_match(matches: &RouteMatch) -> Map {
     map
 }
 
-fn string_match(name: &str, value: &StringMatch, invert: bool) -> Map {
-    let map = Map::default().with("name", text(name));
+pub(super) fn string_match(name: &str, value: &StringMatch, invert: bool) -> Map {
+    let mut map = Map::default().with("name", text(name));
+    put_string_match(&mut map, value);
+    map.with("invert", boolean(invert))
+}
+
+pub(super) fn put_string_match(map: &mut Map, value: &StringMatch) {
     match value {
-        StringMatch::Exact(value) => map.with("exact", text(value)),
-        StringMatch::Prefix(value) => map.with("prefix", text(value)),
-        StringMatch::Suffix(value) => map.with("suffix", text(value)),
-        StringMatch::Contains(value) => map.with("contains", text(value)),
-        StringMatch::Regex(pattern) => map.with("regex", text(pattern.source())),
-        StringMatch::Present => map.with("present", boolean(true)),
+        StringMatch::Exact(value) => map.put("exact", text(value)),
+        StringMatch::Prefix(value) => map.put("prefix", text(value)),
+        StringMatch::Suffix(value) => map.put("suffix", text(value)),
+        StringMatch::Contains(value) => map.put("contains", text(value)),
+        StringMatch::Regex(pattern) => map.put("regex", text(pattern.source())),
+        StringMatch::Present => map.put("present", boolean(true)),
     }
-    .with("invert", boolean(invert))
 }
 
 fn forward(forward: &Forward, connect: bool) -> Map {

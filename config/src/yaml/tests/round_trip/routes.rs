@@ -25,7 +25,7 @@ pub(super) fn edits() -> BoxedStrategy<String> {
         .boxed()
 }
 
-fn condition() -> BoxedStrategy<String> {
+pub(super) fn condition() -> BoxedStrategy<String> {
     let part = "[ -~é]{1,8}".prop_map(|text| quoted(&text));
     let value = prop_oneof![
         text().prop_map(|text| format!("exact: {}", quoted(&text))),
@@ -169,7 +169,8 @@ pub(super) fn route() -> BoxedStrategy<String> {
         maybe("response_body_max", size),
         maybe("cors", prop_oneof![Just("off".to_owned()), cors()]),
         maybe("compression", Just("off".to_owned())),
+        maybe("authorization", Just("[q]".to_owned())),
     )
-        .prop_map(|(a, b, c, d, e, f, g, h)| format!("{{{c}{d}{e}{f}{g}{h}{a}, {b}}}"))
+        .prop_map(|(a, b, c, d, e, f, g, h, i)| format!("{{{c}{d}{e}{f}{g}{h}{i}{a}, {b}}}"))
         .boxed()
 }
