@@ -4,6 +4,7 @@
 
 mod clusters;
 pub(crate) mod endpoint;
+mod jwks;
 
 use crate::status::{Ask, Phase, Status};
 use axum::extract::{Query, Request, State};
@@ -25,6 +26,7 @@ GET  /live           200 while the process runs
 GET  /metrics        Prometheus text format
 GET  /config_dump    the configuration in force, and the last one that was refused
 GET  /clusters       clusters, endpoints and what they carry
+GET  /jwks           keys of JWT providers, and how they stand
 GET  /listeners      listeners and the addresses they are bound to
 GET  /server_info    version, phase, uptime, upgrades in place
 GET  /logging        the log filter
@@ -60,6 +62,7 @@ pub(crate) fn routes(status: Arc<Status>) -> Router {
         .route("/metrics", get(metrics))
         .route("/config_dump", get(config_dump))
         .route("/clusters", get(clusters))
+        .route("/jwks", get(jwks::jwks))
         .route("/listeners", get(listeners))
         .route("/server_info", get(server_info))
         .route("/logging", get(logging).post(set_logging))

@@ -2,6 +2,7 @@
 
 use crate::cli::{BAD_CONFIGURATION, CheckArguments};
 use crate::configuration::ConfigurationSource;
+use crate::jwks;
 use outrigger_config::MeshConfig;
 use outrigger_dataplane::refusals;
 use outrigger_dataplane::snapshot::{Compiler, Discovered};
@@ -47,6 +48,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> ExitCode {
 /// Reads what identities are made of and compiles the configuration, as the proxy would: every fault, in words.
 fn compile(config: &MeshConfig) -> Result<(), Vec<String>> {
     let loaded = Material::load(config, None);
+    let keys = jwks::read_local(config).err().unwrap_or_default();
     let metrics = Metrics::new(1, refusals::reasons());
     let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&metrics)));
     let material = Arc::new(loaded.material);
@@ -62,6 +64,7 @@ fn compile(config: &MeshConfig) -> Result<(), Vec<String>> {
         .iter()
         .map(ToString::to_string)
         .chain(others.iter().map(ToString::to_string))
+        .chain(keys)
         .collect();
     match faults.is_empty() {
         true => Ok(()),

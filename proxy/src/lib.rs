@@ -15,6 +15,7 @@ mod discovery;
 mod explain;
 mod inheritance;
 mod intercept;
+mod jwks;
 mod lifecycle;
 mod logging;
 mod notify;

@@ -9,6 +9,7 @@ pub(crate) use hand_over::HandOver;
 use crate::admin::endpoint::Endpoint;
 use crate::configuration::{ConfigurationSource, Rejection};
 use crate::discovery::Discovery;
+use crate::jwks::Jwks;
 use crate::logging::Logging;
 use crate::notify::Notifier;
 use crate::status::{Ask, Phase, Status};
@@ -77,6 +78,7 @@ pub struct Proxy {
     /// Configurations and discovered endpoints are put in force one at a time.
     plane: Arc<Mutex<DataPlane>>,
     discovery: Arc<Discovery>,
+    jwks: Arc<Jwks>,
     connections: ConnectionCount,
     source: ConfigurationSource,
     reloads: reload::Reloads,

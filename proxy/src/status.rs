@@ -3,6 +3,7 @@
 use crate::configuration::Rejection;
 use crate::discovery;
 use crate::inheritance::Descent;
+use crate::jwks;
 use crate::logging::Logging;
 use arc_swap::ArcSwap;
 use outrigger_dataplane::ListenerAddress;
@@ -52,6 +53,7 @@ pub(crate) struct Status {
     /// The last configuration that was refused, if nothing was accepted since.
     pub(crate) rejection: Mutex<Option<Rejection>>,
     pub(crate) discovery: Arc<discovery::Shared>,
+    pub(crate) jwks: Arc<jwks::Shared>,
     pub(crate) descent: Descent,
     pub(crate) asks: mpsc::Sender<Ask>,
     phase: AtomicU8,
@@ -64,6 +66,7 @@ impl Status {
         logging: Logging,
         listeners: Vec<ListenerAddress>,
         discovery: Arc<discovery::Shared>,
+        jwks: Arc<jwks::Shared>,
         descent: Descent,
         asks: mpsc::Sender<Ask>,
     ) -> Status {
@@ -77,6 +80,7 @@ impl Status {
             accepted_at: Mutex::new(now),
             rejection: Mutex::new(None),
             discovery,
+            jwks,
             descent,
             asks,
             phase: AtomicU8::new(0),

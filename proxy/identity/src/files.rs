@@ -3,7 +3,7 @@
 use crate::error::{IdentityError, Place};
 use outrigger_config::MeshConfig;
 use outrigger_config::model::{
-    CertificateFiles, CertificateSource, IdentitySource, RevocationList, Roots, TrustSource,
+    CertificateFiles, CertificateSource, IdentitySource, JwksSource, RevocationList, Roots, TrustSource,
 };
 use rustls_pki_types::pem;
 use std::collections::BTreeSet;
@@ -99,6 +99,11 @@ pub fn files_of(config: &MeshConfig) -> BTreeSet<PathBuf> {
     for bundle in config.trust_bundles() {
         if let TrustSource::File(file) = bundle.source() {
             files.insert(file.clone());
+        }
+    }
+    for provider in config.jwt_providers() {
+        if let JwksSource::Url(url) = provider.keys() {
+            add_roots(url.roots(), &mut files);
         }
     }
     for list in config.revocation().lists() {

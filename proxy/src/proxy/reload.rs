@@ -5,6 +5,7 @@
 use super::Proxy;
 use crate::configuration::{ConfigurationSource, Rejection};
 use crate::discovery::{Discovery, Prepared};
+use crate::jwks::{self, Jwks};
 use crate::status::Status;
 use outrigger_config::{MeshConfig, difference, reuse};
 use outrigger_identity::Material;
@@ -17,6 +18,7 @@ pub(crate) struct Candidate {
     config: Arc<MeshConfig>,
     material: Arc<Material>,
     prepared: Prepared,
+    keys: jwks::Prepared,
 }
 
 /// Reading a configuration.
@@ -79,7 +81,8 @@ impl Proxy {
 
     fn read(&self) -> impl Future<Output = Result<Candidate, Rejection>> + Send + use<> {
         let status = Arc::clone(&self.status);
-        read(self.source.clone(), status, Arc::clone(&self.discovery))
+        let jwks = Arc::clone(&self.jwks);
+        read(self.source.clone(), status, Arc::clone(&self.discovery), jwks)
     }
 
     /// Puts in force what was read, if it can be. A bad one changes nothing.
@@ -114,6 +117,7 @@ impl Proxy {
             config,
             material,
             prepared,
+            keys,
         } = read;
         let mut plane = self.plane.lock().await;
         let applied = plane
@@ -121,6 +125,7 @@ impl Proxy {
             .await
             .map_err(|error| reject(format!("error: {error}\n")))?;
         self.discovery.commit(prepared);
+        self.jwks.commit(keys);
         *self.status.listeners.lock() = plane.listeners();
         Ok(applied.generation)
     }
@@ -131,6 +136,7 @@ async fn read(
     source: ConfigurationSource,
     status: Arc<Status>,
     discovery: Arc<Discovery>,
+    jwks: Arc<Jwks>,
 ) -> Result<Candidate, Rejection> {
     // Reading and parsing may take long: the control loop and the admin endpoint go on meanwhile.
     let loaded = tokio::task::spawn_blocking(move || source.load())
@@ -158,11 +164,13 @@ async fn read(
             .map_err(reject)?
     };
     let prepared = discovery.prepare(&config);
-    prepared.warm().await;
+    let keys = jwks.prepare(&config, &material).map_err(reject)?;
+    tokio::join!(prepared.warm(), keys.warm());
     Ok(Candidate {
         config,
         material,
         prepared,
+        keys,
     })
 }
 

@@ -7,6 +7,7 @@ use crate::authorization_codec::EnvoyAuthorization;
 use crate::configuration::ConfigurationSource;
 use crate::discovery::{self, Discovery};
 use crate::inheritance::{Descent, Inheritance};
+use crate::jwks::Jwks;
 use crate::logging::Logging;
 use crate::notify::Notifier;
 use crate::status::Status;
@@ -16,7 +17,6 @@ use outrigger_config::MeshConfig;
 use outrigger_dataplane::snapshot::Discovered;
 use outrigger_dataplane::{ApplyError, DataPlane, Options, refusals};
 use outrigger_identity::Material;
-use outrigger_identity::jwt::KeyCells;
 use outrigger_telemetry::{Metrics, UpgradeOutcome};
 use std::path::Path;
 use std::sync::Arc;
@@ -41,17 +41,23 @@ impl Proxy {
         let material = load_material(&config, None).map_err(StartError::Configuration)?;
         let discovery = Discovery::new(Arc::clone(&metrics));
         let prepared = discovery.prepare(&config);
-        prepared.warm().await;
+        let jwks = Jwks::new(Arc::clone(&metrics));
+        let keys = jwks
+            .prepare(&config, &material)
+            .map_err(StartError::Configuration)?;
+        tokio::join!(prepared.warm(), keys.warm());
         let plane_options = Options {
             workers,
             metrics: Arc::clone(&metrics),
             own_addresses: vec![admin.address()],
             authorization_codec: Arc::new(EnvoyAuthorization),
-            keys: KeyCells::default(),
+            keys: jwks.cells(),
         };
         let discovered = prepared.discovered();
         let plane = start_plane(plane_options, config, &discovered, material, &mut inheritance).await?;
         discovery.commit(prepared);
+        jwks.commit(keys);
+        jwks.follow(plane.published());
         let mut notifier = options.notifier;
         let (plane, descent, upgrades) = take_over(plane, inheritance, path, &metrics, &mut notifier).await?;
         let (sender, asks) = mpsc::channel(ASKS_MAX);
@@ -61,6 +67,7 @@ impl Proxy {
             options.logging.unwrap_or_else(Logging::foreign),
             plane.listeners(),
             discovery.shared(),
+            jwks.shared(),
             descent,
             sender,
         ));
@@ -72,6 +79,7 @@ impl Proxy {
         let proxy = Proxy {
             plane,
             discovery: Arc::new(discovery),
+            jwks: Arc::new(jwks),
             connections,
             source,
             reloads: Reloads::default(),

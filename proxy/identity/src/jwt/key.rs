@@ -56,6 +56,18 @@ pub(super) struct Key {
     checks: Vec<(JwtAlgorithm, ParsedPublicKey)>,
 }
 
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        let bytes = |key: &Key| -> Vec<(JwtAlgorithm, Vec<u8>)> {
+            key.checks
+                .iter()
+                .map(|(algorithm, key)| (*algorithm, key.as_ref().to_vec()))
+                .collect()
+        };
+        self.kid == other.kid && bytes(self) == bytes(other)
+    }
+}
+
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key")

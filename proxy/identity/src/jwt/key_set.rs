@@ -90,6 +90,11 @@ impl KeySet {
         })
     }
 
+    /// True if nothing that matters for tokens differs from the other: the same keys, in the same order.
+    pub fn is_same(&self, other: &KeySet) -> bool {
+        self.keys == other.keys
+    }
+
     /// A number that no other set of this process has: what was verified by another set may not be valid by this one.
     pub fn version(&self) -> u64 {
         self.version

@@ -7,8 +7,8 @@ use crate::revocations::Revocations;
 use crate::roots::{RootSet, TrustBundles, TrustedBundle, system_roots};
 use outrigger_config::MeshConfig;
 use outrigger_config::model::{
-    CertificateSource, DownstreamTls, Identity, IdentitySource, Name, Origin, RevocationList, Roots,
-    TrustBundle, TrustSource, UpstreamTls,
+    CertificateSource, DownstreamTls, Identity, IdentitySource, JwksSource, Name, Origin, RevocationList,
+    Roots, TrustBundle, TrustSource, UpstreamTls,
 };
 use std::collections::HashMap;
 use std::fmt;
@@ -109,6 +109,14 @@ impl Material {
         for cluster in config.clusters() {
             if let Some(tls) = cluster.tls() {
                 loading.upstream(tls, cluster.origin(), &|| format!("cluster `{}`", cluster.name()));
+            }
+        }
+        for provider in config.jwt_providers() {
+            if let JwksSource::Url(url) = provider.keys()
+                && url.url().starts_with("https:")
+            {
+                let user = || format!("JWT provider `{}`", provider.name());
+                loading.roots(url.roots(), provider.origin(), &user);
             }
         }
         for warning in loading.next.warnings(previous, SystemTime::now()) {
