@@ -9,6 +9,7 @@ mod action;
 mod alike;
 mod authorization;
 mod chain;
+mod client_certificate;
 mod cluster;
 mod compression;
 mod condition;

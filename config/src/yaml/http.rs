@@ -5,10 +5,8 @@ use super::listener::http2;
 use super::reader::{Fields, Part, Reader};
 use super::shapes::{HTTP, PROXY_HEADER};
 use super::tree::{Node, Value};
-use super::{access_log, compression, scalar, upgrades};
-use crate::model::{
-    EscapedSlashes, ForwardClientCertificate, HttpOptions, ProxyHeader, RepeatedSlashes, defaults,
-};
+use super::{access_log, client_certificate, compression, scalar, upgrades};
+use crate::model::{EscapedSlashes, HttpOptions, ProxyHeader, RepeatedSlashes, defaults};
 use ipnet::IpNet;
 
 pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOptions> {
@@ -46,7 +44,7 @@ pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOption
         );
     }
     let options = HttpOptions {
-        forward_client_certificate: ForwardClientCertificate::default(),
+        forward_client_certificate: client_certificate::forward_client_certificate(reader, &fields),
         jwt: None,
         external_authorization: None,
         route_configuration: route_configuration.unwrap_or(crate::model::Name("".into())),

@@ -31,7 +31,6 @@ pub(crate) fn explain(name: &str) -> Option<&'static str> {
         "adaptive_concurrency" | "overload" | "overload_manager" => "overload control",
         "tracing" | "traces" | "opentelemetry" => "traces",
         "sds" | "sds_config" | "tls_certificate_sds_secret_configs" => "secrets by SDS",
-        "forward_client_cert" | "forward_client_cert_details" | "xfcc" => "`x-forwarded-client-cert`",
         "source_identity" => "matching by source identity",
         "dynamic_resources" | "static_resources" | "ads" | "xds" | "control_api" => {
             "configuration by xDS; listeners, route_configurations and clusters stand at the top of the document"
@@ -70,6 +69,10 @@ pub(crate) fn meant(name: &str) -> Option<&'static str> {
         "compressor" | "gzip" => "compression",
         "min_content_length" | "min_bytes" => "bytes_min",
         "content_type" => "content_types",
+        "forward_client_cert"
+        | "forward_client_cert_details"
+        | "set_current_client_cert_details"
+        | "xfcc" => "forward_client_certificate",
         "require_tls" => "https_redirect",
         "strict_transport_security" => "hsts",
         "use_original_dst" => "interception",

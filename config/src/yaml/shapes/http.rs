@@ -121,9 +121,38 @@ pub(crate) static HTTP: Shape = Shape::new(
             "What is done with the `via` header.",
         ),
         optional(
+            "forward_client_certificate",
+            Kind::Object(&FORWARD_CLIENT_CERTIFICATE),
+            "What is done with x-forwarded-client-cert; it is taken off if not given.",
+        ),
+        optional(
             "access_logs",
             ACCESS_LOGS,
             "Where requests are logged; nowhere if not given.",
+        ),
+    ],
+);
+
+pub(crate) static FORWARD_CLIENT_CERTIFICATE: Shape = Shape::new(
+    "forward client certificate",
+    "What upstreams are told of clients' certificates by x-forwarded-client-cert.",
+    &[
+        required(
+            "mode",
+            Kind::Choice(&[
+                "sanitize",
+                "forward_only",
+                "append_forward",
+                "sanitize_set",
+                "always_forward_only",
+            ]),
+            "With mutual TLS: taken off; passed as it came; this client appended to it; replaced by this client; passed. \
+             Without: taken off, but for always_forward_only.",
+        ),
+        optional(
+            "details",
+            Kind::List(&Kind::Choice(&["cert", "chain", "subject", "uri", "dns"])),
+            "What is told of a client beside our own URI names (By) and its certificate's SHA-256 (Hash).",
         ),
     ],
 );

@@ -240,6 +240,15 @@ fn trust_in_nobody() {
                 ],
             ),
             ("trusted_proxies: [10.0.0.0/8], xff_num_trusted_hops: 1", &[a, b]),
+            (
+                "forward_client_certificate: {mode: sanitize, «details»: [uri]}",
+                &[
+                    "`details` has no effect: in this mode nothing is told of the client's certificate | write `mode: \
+                     sanitize_set` or `mode: append_forward`, or remove it",
+                    a,
+                    b,
+                ],
+            ),
         ],
     );
 }

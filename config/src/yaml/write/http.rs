@@ -3,8 +3,10 @@
 use super::emit::{Map, Out, list, text};
 use super::{boolean, duration, duration_or_off, edge, http2, number, number_or_off, path, size, word};
 use crate::model::{
-    AccessLog, AccessLogFormat, AccessLogSink, EscapedSlashes, HttpOptions, ProxyHeader, RepeatedSlashes,
+    AccessLog, AccessLogFormat, AccessLogSink, EscapedSlashes, ForwardClientCertificate, HttpOptions,
+    ProxyHeader, RepeatedSlashes,
 };
+use crate::yaml::client_certificate::{DETAILS, MODES};
 
 pub(super) fn http(options: &HttpOptions) -> Map {
     let escaped = match options.escaped_slashes {
@@ -57,11 +59,25 @@ pub(super) fn http(options: &HttpOptions) -> Map {
         .with("compression", edge::compression(options.compression.as_ref()))
         .with("server_header", proxy_header(&options.server_header))
         .with("via_header", proxy_header(&options.via_header))
+        .with(
+            "forward_client_certificate",
+            forward_client_certificate(&options.forward_client_certificate),
+        )
         .with("access_logs", list(options.access_logs.iter().map(access_log)));
     if !options.trusted_proxies.is_empty() {
         map.put("trusted_proxies", list(options.trusted_proxies.iter().map(text)));
     }
     map
+}
+
+fn forward_client_certificate(forward: &ForwardClientCertificate) -> Out {
+    let mode = MODES.iter().find(|(_, mode)| *mode == forward.mode);
+    let details = DETAILS.iter().filter(|(_, detail)| forward.details.contains(detail));
+    let mut map = Map::default().with("mode", word(mode.expect("every mode has a word").0));
+    if !forward.details.is_empty() {
+        map.put("details", list(details.map(|(name, _)| word(name))));
+    }
+    map.into()
 }
 
 fn proxy_header(header: &ProxyHeader) -> Out {

@@ -71,6 +71,20 @@ fn http_options() {
                 ],
             ),
             (
+                "forward_client_certificate: {mode: sanitize_set, details: [uri, «uri»]}",
+                &["a second detail `uri` | the first stands at 6:95"],
+            ),
+            (
+                "forward_client_certificate: {mode: «set»}",
+                &[
+                    "expected `sanitize`, `forward_only`, `append_forward`, `sanitize_set` or `always_forward_only`, found `set`",
+                ],
+            ),
+            (
+                "«xfcc»: {}",
+                &["unknown field `xfcc` in http | did you mean `forward_client_certificate`?"],
+            ),
+            (
                 "escaped_slashes: «merge»",
                 &["expected `keep`, `unescape` or `refuse`, found `merge`"],
             ),

@@ -116,3 +116,24 @@ fn peers_are_trusted_by_address() {
     assert_eq!(trusted.xff_num_trusted_hops(), 2);
     assert_eq!(trusted.trusted_proxies()[1].to_string(), "::1/128");
 }
+
+#[test]
+fn clients_certificates_are_told_in_envoys_order() {
+    use crate::model::{ClientCertificateDetail as Detail, ForwardClientCertificateMode as Mode};
+    let mode = |text: &str| http(text).forward_client_certificate().mode();
+    assert_eq!(mode(""), Mode::Sanitize);
+    for (word, expected) in [
+        ("sanitize", Mode::Sanitize),
+        ("forward_only", Mode::ForwardOnly),
+        ("append_forward", Mode::AppendForward),
+        ("sanitize_set", Mode::SanitizeSet),
+        ("always_forward_only", Mode::AlwaysForwardOnly),
+    ] {
+        assert_eq!(mode(&format!("forward_client_certificate: {{mode: {word}}}")), expected);
+    }
+    let told = http("forward_client_certificate: {mode: sanitize_set, details: [dns, uri, cert]}");
+    assert_eq!(
+        told.forward_client_certificate().details(),
+        &[Detail::Certificate, Detail::Uri, Detail::Dns]
+    );
+}

@@ -66,7 +66,26 @@ pub(super) fn http() -> BoxedStrategy<String> {
         maybe("compression", compression),
         maybe("trusted_proxies", Just("[10.0.0.0/8]".to_owned())),
         maybe("xff_num_trusted_hops", Just("2".to_owned())),
+        maybe("forward_client_certificate", forward_client_certificate()),
     )
-        .prop_map(|(a, b, c)| format!("{a}{b}{c}"))
+        .prop_map(|(a, b, c, d)| format!("{a}{b}{c}{d}"))
+        .boxed()
+}
+
+fn forward_client_certificate() -> BoxedStrategy<String> {
+    let mode = prop_oneof![
+        Just("sanitize"),
+        Just("forward_only"),
+        Just("append_forward"),
+        Just("sanitize_set"),
+        Just("always_forward_only"),
+    ];
+    let details = prop_oneof![
+        Just(""),
+        Just(", details: [uri]"),
+        Just(", details: [dns, subject, cert, chain]")
+    ];
+    (mode, details)
+        .prop_map(|(mode, details)| format!("{{mode: {mode}{details}}}"))
         .boxed()
 }
