@@ -72,7 +72,9 @@ pub(super) fn http(options: &HttpOptions) -> Map {
 
 fn forward_client_certificate(forward: &ForwardClientCertificate) -> Out {
     let mode = MODES.iter().find(|(_, mode)| *mode == forward.mode);
-    let details = DETAILS.iter().filter(|(_, detail)| forward.details.contains(detail));
+    let details = DETAILS
+        .iter()
+        .filter(|(_, detail)| forward.details.contains(detail));
     let mut map = Map::default().with("mode", word(mode.expect("every mode has a word").0));
     if !forward.details.is_empty() {
         map.put("details", list(details.map(|(name, _)| word(name))));

@@ -129,7 +129,10 @@ fn clients_certificates_are_told_in_envoys_order() {
         ("sanitize_set", Mode::SanitizeSet),
         ("always_forward_only", Mode::AlwaysForwardOnly),
     ] {
-        assert_eq!(mode(&format!("forward_client_certificate: {{mode: {word}}}")), expected);
+        assert_eq!(
+            mode(&format!("forward_client_certificate: {{mode: {word}}}")),
+            expected
+        );
     }
     let told = http("forward_client_certificate: {mode: sanitize_set, details: [dns, uri, cert]}");
     assert_eq!(
