@@ -2,6 +2,7 @@
 //!
 //! It runs on the control runtime, so that a scrape never delays a request; it only reads what is published.
 
+mod certs;
 mod clusters;
 pub(crate) mod endpoint;
 mod jwks;
@@ -12,6 +13,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use axum::{Router, serve as serve_router};
+use certs::certs;
 use clusters::clusters;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,6 +30,7 @@ GET  /config_dump    the configuration in force, and the last one that was refus
 GET  /clusters       clusters, endpoints and what they carry
 GET  /jwks           keys of JWT providers, and how they stand
 GET  /listeners      listeners and the addresses they are bound to
+GET  /certs          certificates, trust bundles and revocation lists: where from, until when, used by whom
 GET  /server_info    version, phase, uptime, upgrades in place
 GET  /logging        the log filter
 POST /logging?filter=debug
@@ -64,6 +67,7 @@ pub(crate) fn routes(status: Arc<Status>) -> Router {
         .route("/clusters", get(clusters))
         .route("/jwks", get(jwks::jwks))
         .route("/listeners", get(listeners))
+        .route("/certs", get(certs))
         .route("/server_info", get(server_info))
         .route("/logging", get(logging).post(set_logging))
         .route("/drain", post(|state| ask(state, Ask::Drain)))
@@ -73,10 +77,15 @@ pub(crate) fn routes(status: Arc<Status>) -> Router {
 
 type Shared = State<Arc<Status>>;
 
-async fn ready(State(status): Shared) -> (StatusCode, &'static str) {
+async fn ready(State(status): Shared) -> (StatusCode, String) {
     match status.phase() {
-        Phase::Ready => (StatusCode::OK, "ready\n"),
-        Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        Phase::Ready => (StatusCode::OK, "ready\n".to_owned()),
+        Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned()),
+        Phase::Starting => {
+            let awaited = status.identities.awaited();
+            let what = awaited.map_or(String::new(), |name| format!(": identity `{name}` has not come"));
+            (StatusCode::SERVICE_UNAVAILABLE, format!("starting{what}\n"))
+        }
     }
 }
 

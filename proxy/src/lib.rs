@@ -13,6 +13,7 @@ mod configuration;
 mod demo;
 mod discovery;
 mod explain;
+mod identities;
 mod inheritance;
 mod intercept;
 mod jwks;

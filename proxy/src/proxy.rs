@@ -9,6 +9,7 @@ pub(crate) use hand_over::HandOver;
 use crate::admin::endpoint::Endpoint;
 use crate::configuration::{ConfigurationSource, Rejection};
 use crate::discovery::Discovery;
+use crate::identities::Identities;
 use crate::jwks::Jwks;
 use crate::logging::Logging;
 use crate::notify::Notifier;
@@ -79,12 +80,13 @@ pub struct Proxy {
     plane: Arc<Mutex<DataPlane>>,
     discovery: Arc<Discovery>,
     jwks: Arc<Jwks>,
+    identities: Arc<Identities>,
     connections: ConnectionCount,
     source: ConfigurationSource,
     reloads: reload::Reloads,
     status: Arc<Status>,
     admin: Endpoint,
-    _publisher: Task,
+    _publishers: [Task; 2],
     asks: mpsc::Receiver<Ask>,
     upgrades: Option<UpgradeSocket>,
     notifier: Notifier,

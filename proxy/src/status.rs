@@ -2,6 +2,7 @@
 
 use crate::configuration::Rejection;
 use crate::discovery;
+use crate::identities;
 use crate::inheritance::Descent;
 use crate::jwks;
 use crate::logging::Logging;
@@ -18,6 +19,8 @@ use tokio::sync::mpsc;
 /// Where the process is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// Listeners are bound and a configuration is in force; an identity that it names has not come yet.
+    Starting,
     /// Listeners are bound and a configuration is in force.
     Ready,
     /// It ends: requests are finished, no new ones should be sent here.
@@ -28,6 +31,7 @@ impl Phase {
     /// As `/server_info` shows it.
     pub fn as_str(self) -> &'static str {
         match self {
+            Phase::Starting => "starting",
             Phase::Ready => "ready",
             Phase::Draining => "draining",
         }
@@ -43,6 +47,13 @@ pub(crate) enum Ask {
     Quit,
 }
 
+/// What runs beside the data plane and feeds it.
+pub(crate) struct Feeds {
+    pub(crate) discovery: Arc<discovery::Shared>,
+    pub(crate) jwks: Arc<jwks::Shared>,
+    pub(crate) identities: Arc<identities::Shared>,
+}
+
 pub(crate) struct Status {
     pub(crate) published: Arc<ArcSwap<Snapshot>>,
     pub(crate) metrics: Arc<Metrics>,
@@ -54,6 +65,7 @@ pub(crate) struct Status {
     pub(crate) rejection: Mutex<Option<Rejection>>,
     pub(crate) discovery: Arc<discovery::Shared>,
     pub(crate) jwks: Arc<jwks::Shared>,
+    pub(crate) identities: Arc<identities::Shared>,
     pub(crate) descent: Descent,
     pub(crate) asks: mpsc::Sender<Ask>,
     phase: AtomicU8,
@@ -65,8 +77,7 @@ impl Status {
         metrics: Arc<Metrics>,
         logging: Logging,
         listeners: Vec<ListenerAddress>,
-        discovery: Arc<discovery::Shared>,
-        jwks: Arc<jwks::Shared>,
+        feeds: Feeds,
         descent: Descent,
         asks: mpsc::Sender<Ask>,
     ) -> Status {
@@ -79,8 +90,9 @@ impl Status {
             listeners: Mutex::new(listeners),
             accepted_at: Mutex::new(now),
             rejection: Mutex::new(None),
-            discovery,
-            jwks,
+            discovery: feeds.discovery,
+            jwks: feeds.jwks,
+            identities: feeds.identities,
             descent,
             asks,
             phase: AtomicU8::new(0),
@@ -88,10 +100,12 @@ impl Status {
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        if self.phase.load(Ordering::Acquire) == 0 {
-            Phase::Ready
-        } else {
+        if self.phase.load(Ordering::Acquire) != 0 {
             Phase::Draining
+        } else if self.identities.awaited().is_some() {
+            Phase::Starting
+        } else {
+            Phase::Ready
         }
     }
 

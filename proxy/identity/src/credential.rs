@@ -237,6 +237,11 @@ impl Credential {
         fingerprint(&self.certified_key.cert[0])
     }
 
+    /// True if it was read from files.
+    pub fn is_from_files(&self) -> bool {
+        self.key_file.is_some()
+    }
+
     pub(crate) fn key_file(&self) -> Option<&KeyFile> {
         self.key_file.as_ref()
     }

@@ -5,6 +5,7 @@
 use super::Proxy;
 use crate::configuration::{ConfigurationSource, Rejection};
 use crate::discovery::{Discovery, Prepared};
+use crate::identities::{self, ARRIVAL_TIMEOUT, FAULT_SETTLE, Identities};
 use crate::jwks::{self, Jwks};
 use crate::status::Status;
 use outrigger_config::{MeshConfig, difference, reuse};
@@ -19,6 +20,7 @@ pub(crate) struct Candidate {
     material: Arc<Material>,
     prepared: Prepared,
     keys: jwks::Prepared,
+    sources: identities::Prepared,
 }
 
 /// Reading a configuration.
@@ -81,8 +83,13 @@ impl Proxy {
 
     fn read(&self) -> impl Future<Output = Result<Candidate, Rejection>> + Send + use<> {
         let status = Arc::clone(&self.status);
-        let jwks = Arc::clone(&self.jwks);
-        read(self.source.clone(), status, Arc::clone(&self.discovery), jwks)
+        read(
+            self.source.clone(),
+            status,
+            Arc::clone(&self.discovery),
+            Arc::clone(&self.jwks),
+            Arc::clone(&self.identities),
+        )
     }
 
     /// Puts in force what was read, if it can be. A bad one changes nothing.
@@ -118,14 +125,18 @@ impl Proxy {
             material,
             prepared,
             keys,
+            sources,
         } = read;
         let mut plane = self.plane.lock().await;
+        // With what came until now, also to the sources that go on.
+        let material = Arc::new(sources.complete(Material::clone(&material), &config));
         let applied = plane
-            .apply(config, &prepared.discovered(), material)
+            .apply(config, &prepared.discovered(), Arc::clone(&material))
             .await
             .map_err(|error| reject(format!("error: {error}\n")))?;
         self.discovery.commit(prepared);
         self.jwks.commit(keys);
+        self.identities.commit(sources, &material);
         *self.status.listeners.lock() = plane.listeners();
         Ok(applied.generation)
     }
@@ -137,6 +148,7 @@ async fn read(
     status: Arc<Status>,
     discovery: Arc<Discovery>,
     jwks: Arc<Jwks>,
+    identities: Arc<Identities>,
 ) -> Result<Candidate, Rejection> {
     // Reading and parsing may take long: the control loop and the admin endpoint go on meanwhile.
     let loaded = tokio::task::spawn_blocking(move || source.load())
@@ -153,25 +165,37 @@ async fn read(
         tracing::warn!("`runtime` and `admin` are read at start only: their changes need a restart");
     }
     let config = Arc::new(reuse(&old, loaded.config));
-    let material = {
-        let (config, before) = (
-            Arc::clone(&config),
-            Arc::clone(status.published.load().material()),
-        );
-        tokio::task::spawn_blocking(move || load_material(&config, Some(&before)))
-            .await
-            .map_err(|error| reject(format!("error: loading failed: {error}\n")))?
-            .map_err(reject)?
-    };
+    let before = Arc::clone(status.published.load().material());
+    let mut read = read_material(&config, &before).await;
+    if read.is_err() {
+        // Files may have been caught while they change, one after the other.
+        tokio::time::sleep(FAULT_SETTLE).await;
+        read = read_material(&config, &before).await;
+    }
+    let material = read.map_err(reject)?;
     let prepared = discovery.prepare(&config);
     let keys = jwks.prepare(&config, &material).map_err(reject)?;
-    tokio::join!(prepared.warm(), keys.warm());
+    let sources = identities.prepare(&config, &material);
+    tokio::join!(prepared.warm(), keys.warm(), sources.arrive());
+    if let Some(name) = sources.missing().first() {
+        let why = sources.why_missing(name);
+        let reason = format!("error: identity `{name}` did not come within {ARRIVAL_TIMEOUT:?}{why}\n");
+        return Err(reject(reason));
+    }
     Ok(Candidate {
         config,
         material,
         prepared,
         keys,
+        sources,
     })
+}
+
+async fn read_material(config: &Arc<MeshConfig>, before: &Arc<Material>) -> Result<Arc<Material>, String> {
+    let (config, before) = (Arc::clone(config), Arc::clone(before));
+    tokio::task::spawn_blocking(move || load_material(&config, Some(&before)))
+        .await
+        .unwrap_or_else(|error| Err(format!("error: loading failed: {error}\n")))
 }
 
 /// Reads what a configuration's identities are made of; in words what is wrong, if anything is.

@@ -6,11 +6,12 @@ use crate::admin::endpoint::Endpoint;
 use crate::authorization_codec::EnvoyAuthorization;
 use crate::configuration::ConfigurationSource;
 use crate::discovery::{self, Discovery};
+use crate::identities::{Identities, Publisher};
 use crate::inheritance::{Descent, Inheritance};
 use crate::jwks::Jwks;
 use crate::logging::Logging;
 use crate::notify::Notifier;
-use crate::status::Status;
+use crate::status::{Feeds, Status};
 use crate::upgrade::UpgradeError;
 use crate::upgrade::predecessor::UpgradeSocket;
 use outrigger_config::MeshConfig;
@@ -45,7 +46,11 @@ impl Proxy {
         let keys = jwks
             .prepare(&config, &material)
             .map_err(StartError::Configuration)?;
-        tokio::join!(prepared.warm(), keys.warm());
+        let identities = Identities::new(Arc::clone(&metrics));
+        let sources = identities.prepare(&config, &material);
+        tokio::join!(prepared.warm(), keys.warm(), sources.arrive());
+        identities.await_missing(&sources);
+        let material = Arc::new(sources.complete(Material::clone(&material), &config));
         let plane_options = Options {
             workers,
             metrics: Arc::clone(&metrics),
@@ -58,16 +63,20 @@ impl Proxy {
         discovery.commit(prepared);
         jwks.commit(keys);
         jwks.follow(plane.published());
+        identities.commit(sources, plane.snapshot().material());
         let mut notifier = options.notifier;
         let (plane, descent, upgrades) = take_over(plane, inheritance, path, &metrics, &mut notifier).await?;
         let (sender, asks) = mpsc::channel(ASKS_MAX);
         let status = Arc::new(Status::new(
             plane.published(),
-            metrics,
+            Arc::clone(&metrics),
             options.logging.unwrap_or_else(Logging::foreign),
             plane.listeners(),
-            discovery.shared(),
-            jwks.shared(),
+            Feeds {
+                discovery: discovery.shared(),
+                jwks: jwks.shared(),
+                identities: identities.shared(),
+            },
             descent,
             sender,
         ));
@@ -76,16 +85,21 @@ impl Proxy {
         let connections = plane.connection_count();
         let plane = Arc::new(Mutex::new(plane));
         let publishing = discovery::publish(discovery.shared(), Arc::clone(&plane));
+        let publisher = Publisher::new(identities.shared(), Arc::clone(&plane), metrics);
         let proxy = Proxy {
             plane,
             discovery: Arc::new(discovery),
             jwks: Arc::new(jwks),
+            identities: Arc::new(identities),
             connections,
             source,
             reloads: Reloads::default(),
             status,
             admin,
-            _publisher: Task(tokio::spawn(publishing)),
+            _publishers: [
+                Task(tokio::spawn(publishing)),
+                Task(tokio::spawn(publisher.run())),
+            ],
             asks,
             upgrades,
             notifier,

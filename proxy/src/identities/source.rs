@@ -1,0 +1,222 @@
+//! One identity that comes over the network: the task that asks for it, and what it has given.
+
+use super::delivery::{Delivery, Given};
+use super::failure::Failure;
+use super::standing::{Change, Standing};
+use super::workload_api::{self, Stream, SvidResponse};
+use super::{Shared, authority};
+use outrigger_config::model::{Authority, Identity, IdentitySource, WorkloadApi};
+use outrigger_identity::Material;
+use outrigger_identity::renewal::{Moment, Renewal};
+use outrigger_telemetry::{CertificateMetrics, RenewalResult};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// A source that is being asked. Dropping it ends that.
+pub(crate) struct Running {
+    source: Arc<Source>,
+    task: JoinHandle<()>,
+}
+
+struct Source {
+    identity: Arc<Identity>,
+    standing: Mutex<Standing>,
+    /// True once it has given something.
+    arrived: watch::Sender<bool>,
+    /// What connections to the source itself are verified by.
+    material: Mutex<Arc<Material>>,
+    metrics: Arc<CertificateMetrics>,
+    shared: Arc<Shared>,
+}
+
+impl Running {
+    /// Starts asking, if the identity comes over the network.
+    pub(super) fn start(
+        identity: &Arc<Identity>,
+        material: Arc<Material>,
+        metrics: Arc<CertificateMetrics>,
+        shared: Arc<Shared>,
+    ) -> Option<Running> {
+        let renewal = match identity.source() {
+            IdentitySource::WorkloadApi(_) => Renewal::overdue(),
+            IdentitySource::Authority(_) => Renewal::at_half(),
+            IdentitySource::Files(_) | IdentitySource::Inline(_) => return None,
+        };
+        let source = Arc::new(Source {
+            identity: Arc::clone(identity),
+            standing: Mutex::new(Standing::new(renewal)),
+            arrived: watch::channel(false).0,
+            material: Mutex::new(material),
+            metrics,
+            shared,
+        });
+        let task = tokio::spawn(Arc::clone(&source).run());
+        Some(Running { source, task })
+    }
+
+    /// What it was started for.
+    pub(super) fn identity(&self) -> &Arc<Identity> {
+        &self.source.identity
+    }
+
+    /// How it stands; not to be held across an await.
+    pub(crate) fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.source.standing.lock()
+    }
+
+    /// What it has given.
+    pub(super) fn delivery(&self) -> Option<Arc<Delivery>> {
+        self.standing().delivery.clone()
+    }
+
+    /// What connections to the source are verified by from now on.
+    pub(super) fn set_material(&self, material: &Arc<Material>) {
+        *self.source.material.lock() = Arc::clone(material);
+    }
+
+    /// Waits until it has given something. Cancel safe.
+    pub(super) fn arrived(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut arrived = self.source.arrived.subscribe();
+        async move {
+            // If the source is gone, nobody waits for it any more.
+            let _ = arrived.wait_for(|arrived| *arrived).await;
+        }
+    }
+
+    /// True once it has given something, whatever became of that.
+    pub(super) fn has_arrived(&self) -> bool {
+        *self.source.arrived.borrow()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Source {
+    async fn run(self: Arc<Source>) {
+        match self.identity.source() {
+            IdentitySource::WorkloadApi(api) => self.follow(api).await,
+            IdentitySource::Authority(authority) => self.renew(authority).await,
+            IdentitySource::Files(_) | IdentitySource::Inline(_) => {}
+        }
+    }
+
+    /// Follows a stream of answers, and opens another when it ends, or when the identity is overdue: a stream may be dead
+    /// and not show it.
+    async fn follow(&self, api: &WorkloadApi) {
+        while !self.standing.lock().has_given_up {
+            self.due().await;
+            match Stream::open(api.socket()).await {
+                Ok((stream, first)) => {
+                    self.take_svids(api, &first);
+                    drop(first);
+                    self.take_stream(api, stream).await;
+                }
+                Err(failure) => self.failed(failure),
+            }
+        }
+    }
+
+    async fn take_stream(&self, api: &WorkloadApi, mut stream: Stream) {
+        loop {
+            tokio::select! {
+                answer = stream.next() => match answer {
+                    Ok(answer) => self.take_svids(api, &answer),
+                    Err(failure) => return self.failed(failure),
+                },
+                () = self.due() => return,
+            }
+        }
+    }
+
+    fn take_svids(&self, api: &WorkloadApi, answer: &SvidResponse) {
+        let given = workload_api::given(answer, api.spiffe_id().as_ref());
+        self.take(given);
+    }
+
+    /// Has a new key certified whenever that is due.
+    async fn renew(&self, authority: &Authority) {
+        loop {
+            self.due().await;
+            let material = Arc::clone(&self.material.lock());
+            self.take(authority::ask(authority, &material).await);
+        }
+    }
+
+    /// Waits until the source is to be asked. Cancel safe.
+    async fn due(&self) {
+        loop {
+            let wait = self.standing.lock().renewal.wake_in(now());
+            if wait.is_zero() {
+                return;
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn take(&self, given: Result<Given, Failure>) {
+        let before = self.standing.lock().delivery.clone();
+        let (name, before) = (self.identity.name(), before.as_deref());
+        match given.and_then(|given| Delivery::check(given, name, before, SystemTime::now())) {
+            Ok(delivery) => self.accepted(delivery),
+            Err(failure) => self.failed(failure),
+        }
+    }
+
+    fn accepted(&self, delivery: Delivery) {
+        let change = {
+            let mut standing = self.standing.lock();
+            let failures = standing.renewal.failures();
+            if failures > 0 {
+                tracing::info!(identity = %self.identity.name(), failures, "the identity can be had again");
+            }
+            standing.accepted(delivery, now(), fastrand::u64(..))
+        };
+        self.metrics.worker(0).renewals[RenewalResult::Success].inc();
+        self.tell(change);
+        self.arrived.send_replace(true);
+    }
+
+    fn failed(&self, failure: Failure) {
+        let (name, reason) = (self.identity.name(), failure.reason);
+        let cells = self.metrics.worker(0);
+        cells.renewals[RenewalResult::Failure].inc();
+        cells.renewal_failures[reason].inc();
+        let change = {
+            let mut standing = self.standing.lock();
+            // The first, the second, the fourth: one that goes on fills no log.
+            if (standing.renewal.failures() + 1).is_power_of_two() {
+                let held = standing.delivery.is_some();
+                tracing::warn!(identity = %name, reason = reason.as_str(), held, "the identity cannot be had: {failure}");
+            }
+            standing.failed(failure, now(), fastrand::u64(..))
+        };
+        self.tell(change);
+    }
+
+    fn tell(&self, change: Change) {
+        match change {
+            Change::None => return,
+            Change::Confirmed => {}
+            Change::New => tracing::debug!(identity = %self.identity.name(), "the identity is renewed"),
+            Change::Withdrawn => {
+                tracing::warn!(identity = %self.identity.name(), "the identity is withdrawn by its source");
+            }
+        }
+        self.shared.note_given();
+    }
+}
+
+/// Now, by both clocks.
+pub(crate) fn now() -> Moment {
+    Moment {
+        wall: SystemTime::now(),
+        monotonic: Instant::now(),
+    }
+}

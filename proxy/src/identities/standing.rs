@@ -1,0 +1,203 @@
+//! How a source of an identity stands: what it gave, when it is asked again, and what went wrong. Decided without a clock
+//! or a random source.
+
+use super::delivery::Delivery;
+use super::failure::Failure;
+use outrigger_identity::renewal::{Moment, Renewal};
+use outrigger_telemetry::SourceFailure;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// A source that says for this long that the identity is not ours is obeyed, and what it gave before is not used any more
+/// ("The SPIFFE Workload API", section 5.2.1). Not at once: an agent that has just started says so too, until it knows its
+/// workloads.
+pub(crate) const DENIAL_GRACE: Duration = Duration::from_secs(30);
+
+/// How a source stands.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    pub(crate) renewal: Renewal,
+    pub(crate) delivery: Option<Arc<Delivery>>,
+    /// When it gave what is held, or gave the same again.
+    pub(crate) succeeded_at: Option<SystemTime>,
+    /// The last failure, also after a success.
+    pub(crate) failure: Option<(SystemTime, Failure)>,
+    /// By the protocol it is not asked again.
+    pub(crate) has_given_up: bool,
+    denied_since: Option<Instant>,
+}
+
+/// What an outcome changes for those who use the identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Nothing.
+    None,
+    /// The certificate is the one before; authorities and revocation lists may be others.
+    Confirmed,
+    /// There is something new.
+    New,
+    /// What was there is not to be used any more.
+    Withdrawn,
+}
+
+impl Standing {
+    pub(crate) fn new(renewal: Renewal) -> Standing {
+        Standing {
+            renewal,
+            delivery: None,
+            succeeded_at: None,
+            failure: None,
+            has_given_up: false,
+            denied_since: None,
+        }
+    }
+
+    /// The source gave something that is in order.
+    pub(crate) fn accepted(&mut self, delivery: Delivery, now: Moment, random: u64) -> Change {
+        self.renewal.succeeded(delivery.validity(), now, random);
+        self.succeeded_at = Some(now.wall);
+        self.denied_since = None;
+        let before = self.delivery.replace(Arc::new(delivery));
+        let now = self.delivery.as_ref();
+        let is_same = before
+            .zip(now)
+            .is_some_and(|(before, now)| Arc::ptr_eq(&before.credential, &now.credential));
+        match is_same {
+            true => Change::Confirmed,
+            false => Change::New,
+        }
+    }
+
+    /// An attempt came to nothing.
+    pub(crate) fn failed(&mut self, failure: Failure, now: Moment, random: u64) -> Change {
+        self.renewal.failed(now, random);
+        self.has_given_up |= failure.is_final;
+        if matches!(failure.reason, SourceFailure::Denied | SourceFailure::NotGiven) {
+            self.denied_since.get_or_insert(now.monotonic);
+        }
+        self.failure = Some((now.wall, failure));
+        self.withdraw(now)
+    }
+
+    /// Takes away what was denied for long enough.
+    fn withdraw(&mut self, now: Moment) -> Change {
+        let denied_for = |since| now.monotonic.saturating_duration_since(since);
+        let is_over = self
+            .denied_since
+            .is_some_and(|since| denied_for(since) >= DENIAL_GRACE);
+        if !is_over || self.delivery.take().is_none() {
+            return Change::None;
+        }
+        self.renewal.withdrawn();
+        Change::Withdrawn
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identities::delivery::Given;
+    use outrigger_config::model::Name;
+    use outrigger_config::{Environment, Source, load};
+    use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+
+    struct Clock(Moment);
+
+    impl Clock {
+        fn new() -> Clock {
+            Clock(Moment {
+                wall: SystemTime::now(),
+                monotonic: Instant::now(),
+            })
+        }
+
+        fn pass(&mut self, seconds: u64) -> Moment {
+            self.0.wall += Duration::from_secs(seconds);
+            self.0.monotonic += Duration::from_secs(seconds);
+            self.0
+        }
+    }
+
+    /// Anything that can be delivered.
+    fn delivery() -> Delivery {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let root = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::URI("spiffe://a/b".try_into().unwrap())];
+        let leaf = params.signed_by(&key, &root).unwrap();
+        let given = Given {
+            id: "spiffe://a/b".parse().unwrap(),
+            chain: vec![leaf.der().clone()],
+            key: rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der())
+                .unwrap()
+                .into(),
+            bundles: vec![("a".parse().unwrap(), vec![root.der().clone()])],
+            lists: Vec::new(),
+        };
+        Delivery::check(given, &name(), None, SystemTime::now()).unwrap()
+    }
+
+    fn name() -> Name {
+        let text = "clusters: [{ name: own, endpoints: [] }]".to_owned();
+        let source = Source {
+            name: "test.yaml".to_owned(),
+            text,
+        };
+        let loaded = load(&source, &Environment::empty()).unwrap();
+        loaded.config.clusters()[0].name().clone()
+    }
+
+    fn failure(reason: SourceFailure) -> Failure {
+        Failure::new(reason, "a reason")
+    }
+
+    #[test]
+    fn what_was_given_is_kept_while_its_source_is_away() {
+        let (mut standing, mut clock) = (Standing::new(Renewal::at_half()), Clock::new());
+        assert_eq!(standing.accepted(delivery(), clock.pass(0), 0), Change::New);
+        for _ in 0..100 {
+            let change = standing.failed(failure(SourceFailure::Unreachable), clock.pass(60), 0);
+            assert_eq!(change, Change::None);
+        }
+        assert!(standing.delivery.is_some());
+        assert_eq!(standing.renewal.failures(), 100);
+        assert!(standing.failure.is_some());
+    }
+
+    #[test]
+    fn what_is_denied_for_long_is_withdrawn_once() {
+        let (mut standing, mut clock) = (Standing::new(Renewal::at_half()), Clock::new());
+        standing.accepted(delivery(), clock.pass(0), 0);
+        let denied = || failure(SourceFailure::Denied);
+        assert_eq!(standing.failed(denied(), clock.pass(1), 0), Change::None);
+        assert_eq!(standing.failed(denied(), clock.pass(15), 0), Change::None);
+        // That it cannot be reached for a while takes nothing back.
+        let away = failure(SourceFailure::Unreachable);
+        assert_eq!(standing.failed(away, clock.pass(10), 0), Change::None);
+        assert_eq!(standing.failed(denied(), clock.pass(5), 0), Change::Withdrawn);
+        assert!(standing.delivery.is_none() && standing.renewal.held().is_none());
+        assert_eq!(standing.failed(denied(), clock.pass(5), 0), Change::None);
+        assert_eq!(standing.accepted(delivery(), clock.pass(5), 0), Change::New);
+    }
+
+    #[test]
+    fn a_moment_of_denial_is_forgiven() {
+        let (mut standing, mut clock) = (Standing::new(Renewal::at_half()), Clock::new());
+        standing.accepted(delivery(), clock.pass(0), 0);
+        for _ in 0..10 {
+            standing.failed(failure(SourceFailure::NotGiven), clock.pass(10), 0);
+            standing.failed(failure(SourceFailure::NotGiven), clock.pass(10), 0);
+            standing.accepted(delivery(), clock.pass(1), 0);
+        }
+        assert!(standing.delivery.is_some());
+    }
+
+    #[test]
+    fn what_is_final_is_not_asked_again() {
+        let (mut standing, mut clock) = (Standing::new(Renewal::at_half()), Clock::new());
+        standing.failed(failure(SourceFailure::Status).finally(), clock.pass(0), 0);
+        assert!(standing.has_given_up);
+    }
+}
