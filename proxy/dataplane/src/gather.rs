@@ -104,6 +104,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
         stream.tls_failure()
     }
 
+    /// Lends the stream that is wrapped.
+    pub(crate) fn with_io<T>(&self, look: impl FnOnce(&S) -> T) -> T {
+        look(&self.0.borrow().io)
+    }
+
     /// Bytes read and written since this was last asked.
     pub(crate) fn take_counts(&self) -> (u64, u64) {
         let inner = &mut *self.0.borrow_mut();

@@ -1,6 +1,8 @@
 //! The byte streams that connections are made of: plain TCP or TLS over it, as one enum, so that nothing above is
 //! generic over I/O.
 
+use crate::rights::UpstreamPlace;
+use outrigger_telemetry::RightLost;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -16,7 +18,21 @@ pub(crate) enum Stream {
     /// TLS terminated here.
     TlsServer(Box<tokio_rustls::server::TlsStream<TcpStream>>),
     /// TLS originated here.
-    TlsClient(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    TlsClient(Box<TlsClient>),
+}
+
+/// TLS originated here, to an endpoint that may be believed no more one day.
+#[derive(Debug)]
+pub(crate) struct TlsClient {
+    pub(crate) tls: tokio_rustls::client::TlsStream<TcpStream>,
+    /// There unless the endpoint's certificate says nothing.
+    pub(crate) place: Option<UpstreamPlace>,
+}
+
+impl TlsClient {
+    fn check(&self) -> io::Result<()> {
+        self.place.as_ref().map_or(Ok(()), UpstreamPlace::check)
+    }
 }
 
 impl Stream {
@@ -25,7 +41,7 @@ impl Stream {
         match self {
             Stream::Plain(tcp) => tcp,
             Stream::TlsServer(tls) => tls.get_ref().0,
-            Stream::TlsClient(tls) => tls.get_ref().0,
+            Stream::TlsClient(client) => client.tls.get_ref().0,
         }
     }
 
@@ -34,12 +50,20 @@ impl Stream {
         self.tcp().peer_addr().ok()
     }
 
+    /// Why the connection may not be used any more, if that is so.
+    pub(crate) fn lost(&self) -> Option<RightLost> {
+        match self {
+            Stream::TlsClient(client) => client.place.as_ref()?.lost(),
+            _ => None,
+        }
+    }
+
     /// The protocol that ALPN settled, if any.
     pub(crate) fn alpn(&self) -> Option<&[u8]> {
         match self {
             Stream::Plain(_) => None,
             Stream::TlsServer(tls) => tls.get_ref().1.alpn_protocol(),
-            Stream::TlsClient(tls) => tls.get_ref().1.alpn_protocol(),
+            Stream::TlsClient(client) => client.tls.get_ref().1.alpn_protocol(),
         }
     }
 }
@@ -49,7 +73,14 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Stream::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Stream::TlsServer(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
-            Stream::TlsClient(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
+            Stream::TlsClient(client) => {
+                client.check()?;
+                let read = Pin::new(&mut client.tls).poll_read(cx, buf);
+                if let (Poll::Pending, Some(place)) = (&read, &client.place) {
+                    place.follow(cx);
+                }
+                read
+            }
         }
     }
 }
@@ -59,7 +90,10 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(tcp) => Pin::new(tcp).poll_write(cx, data),
             Stream::TlsServer(tls) => Pin::new(tls.as_mut()).poll_write(cx, data),
-            Stream::TlsClient(tls) => Pin::new(tls.as_mut()).poll_write(cx, data),
+            Stream::TlsClient(client) => {
+                client.check()?;
+                Pin::new(&mut client.tls).poll_write(cx, data)
+            }
         }
     }
 
@@ -71,7 +105,10 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
             Stream::TlsServer(tls) => Pin::new(tls.as_mut()).poll_write_vectored(cx, slices),
-            Stream::TlsClient(tls) => Pin::new(tls.as_mut()).poll_write_vectored(cx, slices),
+            Stream::TlsClient(client) => {
+                client.check()?;
+                Pin::new(&mut client.tls).poll_write_vectored(cx, slices)
+            }
         }
     }
 
@@ -83,7 +120,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(_) => Poll::Ready(Ok(())),
             Stream::TlsServer(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
-            Stream::TlsClient(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+            Stream::TlsClient(client) => Pin::new(&mut client.tls).poll_flush(cx),
         }
     }
 
@@ -91,7 +128,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Stream::TlsServer(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
-            Stream::TlsClient(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
+            Stream::TlsClient(client) => Pin::new(&mut client.tls).poll_shutdown(cx),
         }
     }
 }

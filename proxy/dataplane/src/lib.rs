@@ -32,6 +32,7 @@ mod proxy_protocol;
 pub mod refusals;
 mod relay;
 mod reply;
+mod rights;
 mod server;
 pub mod snapshot;
 mod sockets;

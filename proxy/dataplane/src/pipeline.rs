@@ -26,6 +26,7 @@ mod forward;
 mod mirror;
 mod record;
 mod respond;
+mod rights;
 mod sanitize;
 mod session;
 mod tunnel;
@@ -52,6 +53,7 @@ use outrigger_traffic::edge::EdgeAnswer;
 use outrigger_traffic::{Found, RequestView, forwarded};
 use record::Record;
 use session::Session;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use tunnel::Made;
@@ -61,6 +63,8 @@ use upgrade::Upgrade;
 pub(crate) struct RequestContext<'c> {
     accepted: &'c Accepted,
     pub(crate) snapshot: Rc<LocalSnapshot>,
+    /// The epoch of the connection's rights by which the request was found to be in its right.
+    judged: Cell<u32>,
 }
 
 impl<'c> RequestContext<'c> {
@@ -69,7 +73,14 @@ impl<'c> RequestContext<'c> {
         RequestContext {
             accepted,
             snapshot: accepted.registration.control.snapshot(),
+            judged: Cell::new(accepted.registration.control.rights.epoch()),
         }
+    }
+
+    /// True if the request must be judged: something may have been taken from it.
+    #[inline]
+    fn is_due(&self) -> bool {
+        self.accepted.registration.control.rights.epoch() != self.judged.get()
     }
 
     fn worker(&self) -> &Rc<Worker> {

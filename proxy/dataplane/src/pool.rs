@@ -266,6 +266,13 @@ impl Pools {
         }
     }
 
+    /// Closes idle connections that have lost their right. HTTP/2 connections notice by themselves.
+    pub(crate) fn drop_lost(&self) {
+        for pool in self.endpoints.borrow_mut().values_mut() {
+            pool.idle.retain_mut(|connection| !connection.is_lost());
+        }
+    }
+
     /// Drops all pools.
     pub(crate) fn clear(&self) {
         self.endpoints.borrow_mut().clear();

@@ -18,12 +18,13 @@ pub(crate) use pipe::PipePool;
 pub(crate) use side::Ending;
 
 use crate::io::Stream;
+use crate::rights;
 use crate::timer::{TimerSlot, after, earlier};
 use crate::worker::ConnectionControl;
 use bytes::Bytes;
 use direction::{Direction, Fault, Surroundings};
 use outrigger_config::model::defaults;
-use outrigger_telemetry::{ClusterCells, ListenerCells};
+use outrigger_telemetry::{ClusterCells, ListenerCells, RightLost};
 use side::{Side, Watch};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -72,9 +73,14 @@ pub(crate) struct Terms<'t> {
     pub(crate) deadline: Option<Instant>,
     /// The downstream connection, whose drain it ends by.
     pub(crate) control: Option<&'t ConnectionControl>,
+    /// Asked whenever something happens.
+    pub(crate) judge: Option<Judge<'t>>,
     /// A direction that has moved this much without a pause is worth a pipe: [`SPLICE_AFTER_BYTES`].
     pub(crate) splice_after_bytes: u64,
 }
+
+/// Says why a downstream may not go on, if it may not.
+pub(crate) type Judge<'t> = &'t dyn Fn() -> Option<RightLost>;
 
 /// The kernel moves a flow of this length as fast as this process copies it: a longer one is worth a pipe.
 pub(crate) const SPLICE_AFTER_BYTES: u64 = 1024 * 1024;
@@ -101,6 +107,10 @@ pub(crate) enum RelayEnd {
     Deadline,
     /// The downstream connection drained, and its time for that passed.
     Drained,
+    /// The downstream has lost its right.
+    RightLost(RightLost),
+    /// The upstream's certificate is believed no more.
+    UpstreamLost(RightLost),
 }
 
 /// A relay's end, and the bytes that were written.
@@ -127,7 +137,11 @@ pub(crate) async fn relay(
         RelayEnd::DownstreamReset => reset(&upstream),
         RelayEnd::UpstreamReset => reset(&downstream),
         // Neither has failed, and neither may take what it got for the whole.
-        RelayEnd::Idle | RelayEnd::Deadline | RelayEnd::Drained => {
+        RelayEnd::Idle
+        | RelayEnd::Deadline
+        | RelayEnd::Drained
+        | RelayEnd::RightLost(_)
+        | RelayEnd::UpstreamLost(_) => {
             reset(&upstream);
             reset(&downstream);
         }
@@ -185,6 +199,9 @@ struct Relay<'s> {
 
 impl Relay<'_> {
     fn poll(&mut self, terms: &Terms<'_>, cx: &mut Context<'_>) -> Poll<RelayEnd> {
+        if let Some(lost) = terms.judge.and_then(|judge| judge()) {
+            return Poll::Ready(RelayEnd::RightLost(lost));
+        }
         let before = (self.up.written, self.down.written);
         let around = Surroundings {
             memory: terms.memory,
@@ -270,6 +287,9 @@ fn fault_of(fault: Fault, up: bool) -> RelayEnd {
         Fault::Sink(error) => (error, !up),
     };
     tracing::debug!(%error, of_downstream, "a relayed connection failed");
+    if let Some(lost) = rights::upstream_lost(&error) {
+        return RelayEnd::UpstreamLost(lost);
+    }
     if of_downstream {
         RelayEnd::DownstreamReset
     } else {

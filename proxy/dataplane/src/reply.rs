@@ -4,7 +4,7 @@
 use crate::refusals;
 use outrigger_config::model::defaults::MAINTENANCE_STATUS;
 use outrigger_identity::jwt::JwtFault;
-use outrigger_telemetry::ResponseFlags;
+use outrigger_telemetry::{ResponseFlags, RightLost};
 use outrigger_traffic::retry::AttemptFailure;
 
 /// gRPC status codes that local replies use.
@@ -70,6 +70,8 @@ pub(crate) enum LocalReply {
     ExternalAuthorizationFailed { status: u16, details: &'static str },
     /// No token holds where one has to.
     Unauthenticated(JwtFault),
+    /// The request, or its connection, has lost its right while it was served.
+    RightLost(RightLost),
 }
 
 /// What is sent and noted for a local reply.
@@ -206,6 +208,11 @@ impl LocalReply {
             LocalReply::Unauthenticated(fault) => {
                 Answer::new(401, ResponseFlags::NONE, fault.details(), fault.line())
             }
+            // What a request gets that policy denies from its start: whoever asks again gets the same.
+            LocalReply::RightLost(lost) => Answer {
+                grpc_status: grpc::PERMISSION_DENIED,
+                ..Answer::new(403, ResponseFlags::NONE, lost.as_str(), "RBAC: access denied\n")
+            },
             LocalReply::Attempt {
                 failure,
                 detail,
@@ -336,6 +343,11 @@ mod tests {
                 LocalReply::Unauthenticated(JwtFault::Expired),
                 401,
                 grpc::UNAUTHENTICATED,
+            ),
+            (
+                LocalReply::RightLost(RightLost::Unauthorized),
+                403,
+                grpc::PERMISSION_DENIED,
             ),
         ];
         for (reply, status, grpc_status) in replies {

@@ -190,6 +190,14 @@ impl Downstream<'_> {
         }
     }
 
+    /// Cuts the response off because the request has lost its right: the connection is reset, or the stream.
+    pub(crate) fn cut(&mut self) {
+        match self {
+            Downstream::Http1(connection) => connection.cut(),
+            Downstream::Http2(stream) => stream.cut(),
+        }
+    }
+
     /// The timer that this request's deadlines share.
     pub(crate) fn timer(&mut self) -> &mut TimerSlot {
         match self {

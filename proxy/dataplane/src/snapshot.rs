@@ -30,7 +30,7 @@ pub struct DiscoveredEndpoint {
 
 use bytes::Bytes;
 use outrigger_config::model::{self, Fraction, MeshConfig, Name};
-use outrigger_identity::{Basis, Material, Revocations, UpstreamIdentity};
+use outrigger_identity::{Basis, Belief, Material, Revocations, UpstreamIdentity};
 use outrigger_telemetry::{AccessLogFormat, AccessLogWriter, ClusterMetrics, ListenerMetrics, RouteMetrics};
 use outrigger_traffic::retry::RetryBudget;
 use outrigger_traffic::{
@@ -282,6 +282,8 @@ pub(crate) struct TlsPolicy {
     pub(crate) settings: model::DownstreamTls,
     /// The material that it was built from.
     pub(crate) basis: Basis,
+    /// Whom it believes, to ask again; none: clients are asked for no certificate.
+    pub(crate) belief: Option<Arc<Belief>>,
 }
 
 /// A route configuration's compiled policy.
@@ -391,6 +393,8 @@ pub(crate) struct UpstreamTlsPolicy {
     pub(crate) settings: (model::UpstreamTls, model::UpstreamProtocol),
     /// The material that it was built from.
     pub(crate) basis: Basis,
+    /// Whom it believes, to ask again.
+    pub(crate) belief: Option<Arc<Belief>>,
 }
 
 impl UpstreamTlsPolicy {

@@ -14,6 +14,7 @@ mod record;
 use crate::connection::Accepted;
 use crate::io::Stream;
 use crate::relay::{self, FirstBytes, RelayEnd, Terms};
+use crate::rights;
 use crate::snapshot::{ChainPolicy, ClusterPolicy, TcpPolicy};
 use crate::timer::after;
 use crate::worker::LocalSnapshot;
@@ -72,6 +73,7 @@ pub(crate) async fn serve(stream: Stream, first: Bytes, accepted: Accepted, prep
                 idle_timeout: options.idle_timeout(),
                 deadline: after(accepted.opened, options.connection_duration_max()),
                 control: Some(&accepted.registration.control),
+                judge: Some(&|| rights::judge_bytes(&accepted)),
                 splice_after_bytes: relay::SPLICE_AFTER_BYTES,
             };
             let first = FirstBytes {
@@ -142,6 +144,8 @@ fn upstream_close(end: RelayEnd) -> UpstreamClose {
         RelayEnd::Idle => UpstreamClose::Idle,
         RelayEnd::Deadline => UpstreamClose::AgeMax,
         RelayEnd::Drained => UpstreamClose::Drained,
+        RelayEnd::RightLost(_) => UpstreamClose::Downstream,
+        RelayEnd::UpstreamLost(_) => UpstreamClose::RightLost,
     }
 }
 
@@ -153,10 +157,12 @@ fn downstream_close(end: RelayEnd) -> ConnectionClose {
         RelayEnd::Closed {
             downstream_first: false,
         }
-        | RelayEnd::UpstreamReset => ConnectionClose::Upstream,
+        | RelayEnd::UpstreamReset
+        | RelayEnd::UpstreamLost(_) => ConnectionClose::Upstream,
         RelayEnd::DownstreamReset => ConnectionClose::Error,
         RelayEnd::Idle => ConnectionClose::Idle,
         RelayEnd::Deadline => ConnectionClose::AgeMax,
         RelayEnd::Drained => ConnectionClose::Drain,
+        RelayEnd::RightLost(_) => ConnectionClose::RightLost,
     }
 }

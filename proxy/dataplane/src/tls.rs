@@ -94,7 +94,7 @@ impl Session {
         let Stream::TlsClient(stream) = stream else {
             return None;
         };
-        let session = stream.get_ref().1;
+        let session = stream.tls.get_ref().1;
         Some(Session {
             terms: Terms::of(session),
             peer: session

@@ -8,4 +8,4 @@ mod side;
 mod watch;
 
 pub(crate) use pump::{Limits, Moved, Pump, PumpEnd};
-pub(crate) use side::{Http1Side, Http2Side, Raw, Side};
+pub(crate) use side::{Http1Side, Http2Side, Raw, Side, SideError};

@@ -11,6 +11,7 @@ use crate::interception::{Ourselves, OwnConnections};
 use crate::pick::Destinations;
 use crate::pool::Pools;
 use crate::relay::RelayMemory;
+use crate::rights::{self, Announcements, Rights, UpstreamConnections};
 use crate::snapshot::{ChainPolicy, ChainSlot, Snapshot, SocketKey};
 use crate::spares::Spares;
 use crate::tls;
@@ -126,6 +127,8 @@ pub(crate) struct Worker {
     pub(crate) known_peers: tls::Peers,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) tokens: TokenMemory,
+    pub(crate) announcements: Announcements,
+    pub(crate) upstreams: Rc<UpstreamConnections>,
     now: Cell<Instant>,
 }
 
@@ -188,6 +191,7 @@ impl Worker {
             snapshot: RefCell::new(snapshot),
             draining: Cell::new((self.draining.get() || outdated).then(Instant::now)),
             waker: RefCell::new(None),
+            rights: Rights::default(),
         });
         let index = self.connections.borrow_mut().insert(Rc::clone(&control));
         Registration {
@@ -197,7 +201,7 @@ impl Worker {
         }
     }
 
-    fn publish(&self, snapshot: Arc<Snapshot>, listening: Arc<[SocketAddr]>) {
+    fn publish(self: &Rc<Self>, snapshot: Arc<Snapshot>, listening: Arc<[SocketAddr]>) {
         self.ourselves.publish(listening, snapshot.intercepts());
         let local = Rc::new(LocalSnapshot(snapshot));
         let before = self.snapshot.replace(Rc::clone(&local));
@@ -205,6 +209,7 @@ impl Worker {
             control.adopt(&local);
         }
         self.decisions.reap(&before, &local);
+        rights::announce(self, &before, &local, self.connections.borrow().iter());
         self.destinations.reap(&local, &self.pools, self.index);
         self.pools.reap(&before.clusters, &local.clusters);
     }
@@ -226,9 +231,14 @@ pub(crate) struct ConnectionControl {
     /// Since when.
     draining: Cell<Option<Instant>>,
     waker: RefCell<Option<Waker>>,
+    pub(crate) rights: Rights,
 }
 
 impl ConnectionControl {
+    pub(crate) fn slot(&self) -> ChainSlot {
+        self.slot
+    }
+
     /// The snapshot that this connection's next request is served by.
     pub(crate) fn snapshot(&self) -> Rc<LocalSnapshot> {
         Rc::clone(&self.snapshot.borrow())
@@ -398,6 +408,8 @@ async fn serve(seed: Seed) {
         known_peers: tls::Peers::default(),
         metrics,
         tokens: TokenMemory::default(),
+        announcements: Announcements::default(),
+        upstreams: Rc::default(),
         now: Cell::new(Instant::now()),
     });
     worker.pools.reap(&[], &worker.snapshot().clusters);

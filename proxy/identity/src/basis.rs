@@ -68,6 +68,11 @@ impl Basis {
         }
     }
 
+    /// True if the other believes the same authorities and revocations, whoever we are ourselves.
+    pub fn believes_as(&self, other: &Basis) -> bool {
+        self.believed == other.believed
+    }
+
     /// The credentials, in the order of the settings; none for one that is not there yet.
     pub fn credentials(&self) -> impl Iterator<Item = Option<&Arc<Credential>>> {
         self.credentials

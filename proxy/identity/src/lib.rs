@@ -12,6 +12,7 @@
 //! logs or its `Debug`.
 
 mod basis;
+mod belief;
 mod certificate;
 mod credential;
 mod distinguished_name;
@@ -33,6 +34,7 @@ mod verify;
 mod warning;
 
 pub use basis::Basis;
+pub use belief::{Belief, Taken};
 pub use certificate::{CertificateFacts, Validity};
 pub use credential::Credential;
 pub use downstream::downstream;

@@ -57,6 +57,16 @@ impl Verifier {
         }
     }
 
+    /// Who is believed.
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Whom a certificate must name.
+    pub(crate) fn peers(&self) -> &[PeerMatch] {
+        &self.peers
+    }
+
     /// Accepts a chain, or says why not. Without `peers` the leaf must hold `server_name`, if there is one.
     pub(crate) fn verify(
         &self,

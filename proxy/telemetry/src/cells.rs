@@ -10,7 +10,7 @@ use crate::labels::{
     CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
     DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind, ExternalAuthorizationFault,
     ExternalAuthorizationOutcome, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, RenewalResult,
-    ResolutionOutcome, RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure,
+    ResolutionOutcome, RetryReason, RightLost, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure,
     TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol,
     UpstreamClose,
 };
@@ -82,6 +82,11 @@ cells! {
         /// Downstream connections closed after they were served, by reason.
         connections_closed: CounterBy<ConnectionClose, { ConnectionClose::COUNT }> =
             "outrigger_listener_connections_closed_total",
+        /// Downstream connections cut because they lost their right, by reason.
+        connections_cut: CounterBy<RightLost, { RightLost::COUNT }> =
+            "outrigger_listener_connections_cut_total",
+        /// Requests and tunnels in flight cut because they lost their right, by reason.
+        requests_cut: CounterBy<RightLost, { RightLost::COUNT }> = "outrigger_listener_requests_cut_total",
         /// Connections that the accepting worker gave to a less busy one.
         connections_handed_over: Counter = "outrigger_listener_connections_handed_over_total",
         /// TLS handshakes completed.
@@ -234,6 +239,9 @@ cells! {
         /// Connections that ended, by reason.
         connections_closed: CounterBy<UpstreamClose, { UpstreamClose::COUNT }> =
             "outrigger_cluster_connections_closed_total",
+        /// Connections cut because their endpoint's certificate is believed no more, by reason.
+        connections_cut: CounterBy<RightLost, { RightLost::COUNT }> =
+            "outrigger_cluster_connections_cut_total",
         /// Attempts that found a connection open.
         pool_hits: Counter = "outrigger_cluster_pool_hits_total",
         /// Attempts that had to wait for a connection.

@@ -200,6 +200,20 @@ labels! {
         Requested = "requested",
         /// It had become a tunnel, which ended.
         Tunnel = "tunnel",
+        /// It lost its right to be here.
+        RightLost = "right_lost",
+    }
+
+    /// What took a connection, a request or a tunnel its right to go on.
+    pub enum RightLost = "reason" {
+        /// The peer's certificate is on a revocation list, or its identity is denied.
+        Revoked = "identity_revoked",
+        /// Nobody who is still believed vouches for the peer's certificate, or it names nobody who may come.
+        Untrusted = "identity_untrusted",
+        /// The peer has shown no certificate, or speaks plain text, where it must not any more.
+        Unidentified = "identity_missing",
+        /// Authorization policies.
+        Unauthorized = "authorization_revoked",
     }
 
     /// What a client asks its connection or stream to become.
@@ -224,6 +238,8 @@ labels! {
         Idle = "idle",
         /// Its filter chain left the configuration, and the drain's time is up.
         Drain = "drain",
+        /// It lost its right, or the upstream did.
+        RightLost = "right_lost",
     }
 
     /// What the proxy answered in place of a route, or of a local reply, because a virtual host's edge policy says so.
@@ -318,6 +334,8 @@ labels! {
         Abandoned = "abandoned",
         /// It had become a tunnel, which ended.
         Tunnel = "tunnel",
+        /// The endpoint's certificate is believed no more.
+        RightLost = "right_lost",
     }
 
     /// Why a connection is not forwarded where it was meant for.

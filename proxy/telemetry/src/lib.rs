@@ -30,7 +30,7 @@ pub use labels::{
     CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
     DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind, ExternalAuthorizationFault,
     ExternalAuthorizationOutcome, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, RenewalResult,
-    ResolutionOutcome, RetryReason, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure,
+    ResolutionOutcome, RetryReason, RightLost, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure,
     TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol,
     UpstreamClose,
 };

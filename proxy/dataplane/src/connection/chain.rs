@@ -99,6 +99,8 @@ impl Candidates<'_> {
         let registration = self.pick(ends, Transport::Tls, hello)?;
         let snapshot = registration.control.snapshot();
         let tls = registration.control.chain(&snapshot).tls.clone();
+        let belief = tls.as_ref().and_then(|tls| tls.belief.clone());
+        registration.control.rights.believe(belief);
         Ok((registration, tls))
     }
 

@@ -7,6 +7,7 @@
 
 use super::external_authorization::Ahead;
 use super::mirror::MirrorCopy;
+use super::{Request, RequestContext, rights};
 use crate::body::{BodyFrame, BodyLength};
 use crate::compression::{COMPRESSED_PER_POLL_BYTES, CompressedBody};
 use crate::error::{AttemptError, DownstreamError};
@@ -14,7 +15,6 @@ use crate::reply::LocalReply;
 use crate::server::Downstream;
 use crate::timer::{after, earlier};
 use crate::upstream::{ResponseStart, Upstream};
-use crate::worker::Worker;
 use bytes::Bytes;
 use outrigger_config::model::defaults::RETRY_BUFFER_BYTES_MAX;
 use outrigger_http1::{Fields, ResponseHead, strip_hop_by_hop};
@@ -77,7 +77,7 @@ struct Replay {
 /// The two sides of a request, over all its attempts.
 pub(super) struct Exchange<'x, 'd> {
     pub(super) downstream: &'x mut Downstream<'d>,
-    worker: &'x Worker,
+    context: &'x RequestContext<'x>,
     limits: Limits,
     replay: Replay,
     /// Copies the request for mirrors.
@@ -108,14 +108,15 @@ impl<'x, 'd> Exchange<'x, 'd> {
     #[inline(always)]
     pub(super) fn new(
         downstream: &'x mut Downstream<'d>,
-        worker: &'x Worker,
+        context: &'x RequestContext<'x>,
         limits: Limits,
         length: BodyLength,
     ) -> Exchange<'x, 'd> {
+        let worker = context.worker();
         let now = worker.now();
         let mut exchange = Exchange {
             downstream,
-            worker,
+            context,
             limits,
             replay: Replay {
                 pieces: Vec::new(),
@@ -164,7 +165,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
         }
         self.replay.trailers = ahead.trailers;
         if let Some(ended) = ahead.ended {
-            self.end_of_request(self.worker.now());
+            self.end_of_request(self.context.worker().now());
             self.request_ended = Some(ended);
         }
     }
@@ -193,26 +194,35 @@ impl<'x, 'd> Exchange<'x, 'd> {
     }
 
     /// Waits for `work` (a connection, a pause) within the request's limits, and for as long as the client is there.
-    pub(super) async fn within_limits<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stop> {
+    pub(super) async fn within_limits<T>(
+        &mut self,
+        request: &Request<'_>,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Stop> {
         let mut work = std::pin::pin!(work);
         poll_fn(|cx| {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(done));
             }
-            self.poll_limits(cx).map(Err)
+            self.poll_limits(request, cx).map(Err)
         })
         .await
     }
 
     /// Sends the request and waits for the response's final head, into `self.response`.
-    pub(super) async fn response_start(&mut self, upstream: &mut Upstream) -> Result<BodyLength, Stop> {
-        poll_fn(|cx| self.poll_response_start(upstream, cx)).await
+    pub(super) async fn response_start(
+        &mut self,
+        request: &Request<'_>,
+        upstream: &mut Upstream,
+    ) -> Result<BodyLength, Stop> {
+        poll_fn(|cx| self.poll_response_start(request, upstream, cx)).await
     }
 
     /// [`Exchange::response_start`], for the one caller that every request has.
     #[inline(always)]
     pub(super) fn poll_response_start(
         &mut self,
+        request: &Request<'_>,
         upstream: &mut Upstream,
         cx: &mut Context<'_>,
     ) -> Poll<Result<BodyLength, Stop>> {
@@ -223,7 +233,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
             match upstream.poll_head(&mut self.response, cx) {
                 Poll::Ready(Ok(ResponseStart::Final(length))) => {
                     self.forget_sent();
-                    self.last_progress = self.worker.tick();
+                    self.last_progress = self.context.worker().tick();
                     return Poll::Ready(Ok(length));
                 }
                 Poll::Ready(Ok(ResponseStart::Tunnel)) => {
@@ -231,7 +241,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
                     return Poll::Ready(Ok(BodyLength::Unknown));
                 }
                 Poll::Ready(Ok(ResponseStart::Informational)) => {
-                    self.last_progress = self.worker.tick();
+                    self.last_progress = self.context.worker().tick();
                     strip_hop_by_hop(&mut self.response.fields);
                     self.downstream.send_informational(&self.response);
                     if let Poll::Ready(Err(error)) = self.downstream.poll_flush(cx) {
@@ -239,14 +249,18 @@ impl<'x, 'd> Exchange<'x, 'd> {
                     }
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-                Poll::Pending => return self.poll_limits(cx).map(Err),
+                Poll::Pending => return self.poll_limits(request, cx).map(Err),
             }
         }
     }
 
     /// Streams the response's body, and what is left of the request's, until the response has been read to its end
     /// and passed on. Gives back its trailers.
-    pub(super) async fn stream(&mut self, upstream: &mut Upstream) -> Result<Option<Box<Fields>>, Stop> {
+    pub(super) async fn stream(
+        &mut self,
+        request: &Request<'_>,
+        upstream: &mut Upstream,
+    ) -> Result<Option<Box<Fields>>, Stop> {
         // The clock was read for the response's head, and the first piece of the body usually came with it.
         let mut ticked = true;
         poll_fn(|cx| {
@@ -261,11 +275,11 @@ impl<'x, 'd> Exchange<'x, 'd> {
             let mut moved = false;
             let streamed = self.poll_response(upstream, &mut moved, cx);
             if moved && !std::mem::take(&mut ticked) {
-                self.last_progress = self.worker.tick();
+                self.last_progress = self.context.worker().tick();
             }
             match streamed {
                 Poll::Ready(result) => Poll::Ready(result),
-                Poll::Pending => self.poll_limits(cx).map(Err),
+                Poll::Pending => self.poll_limits(request, cx).map(Err),
             }
         })
         .await
@@ -301,7 +315,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
     }
 
     fn take_frame(&mut self, upstream: &mut Upstream, frame: BodyFrame) -> Result<(), Stop> {
-        let now = self.worker.tick();
+        let now = self.context.worker().tick();
         self.last_progress = now;
         match frame {
             BodyFrame::Data { bytes, end } => {
@@ -427,8 +441,13 @@ impl<'x, 'd> Exchange<'x, 'd> {
         }
     }
 
-    /// Ready when the client is gone or a time limit has passed.
-    fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
+    /// Ready when the request has lost its right, the client is gone or a time limit has passed.
+    fn poll_limits(&mut self, request: &Request<'_>, cx: &mut Context<'_>) -> Poll<Stop> {
+        if self.context.is_due()
+            && let Some(lost) = rights::judge(self.context, request)
+        {
+            return Poll::Ready(Stop::Reply(lost));
+        }
         if self.request_done
             && let Poll::Ready(error) = self.downstream.poll_gone(cx)
         {
@@ -440,7 +459,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
                 .timer()
                 .poll_until(cx, earlier(self.deadline, idle))
         );
-        let now = self.worker.tick();
+        let now = self.context.worker().tick();
         let reply = if self.deadline.is_some_and(|deadline| now >= deadline) {
             LocalReply::RouteTimeout
         } else {
@@ -455,12 +474,17 @@ impl<'x, 'd> Exchange<'x, 'd> {
 /// Waits until what was sent downstream has left, or nothing moved for `idle`.
 pub(super) async fn flush(
     downstream: &mut Downstream<'_>,
+    context: &RequestContext<'_>,
     idle: Option<Duration>,
 ) -> Result<(), DownstreamError> {
     let mut deadline = None;
     poll_fn(|cx| {
         if let Poll::Ready(result) = downstream.poll_flush(cx) {
             return Poll::Ready(result);
+        }
+        // The answer was given while it was allowed, but a peer that is believed no more gets nothing.
+        if context.is_due() && crate::rights::judge(context.accepted).is_some() {
+            return Poll::Ready(Err(DownstreamError::Gone));
         }
         let deadline = *deadline.get_or_insert_with(|| after(Instant::now(), idle));
         downstream

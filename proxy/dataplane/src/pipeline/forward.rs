@@ -4,7 +4,7 @@ use super::edits::{Known, edit_request};
 use super::exchange::{self, Exchange, Limits, Stop};
 use super::upgrade::Attempted;
 use super::{Request, RequestContext, Taken, is_idempotent};
-use super::{compress, mirror, respond, session, upgrade};
+use super::{compress, mirror, respond, rights, session, upgrade};
 use crate::body::BodyLength;
 use crate::error::{AttemptError, DownstreamError};
 use crate::head::{grpc_timeout, grpc_timeout_text};
@@ -21,7 +21,6 @@ use outrigger_telemetry::{ClusterCells, CodeClass, DestinationRefusal, RetryReas
 use outrigger_traffic::retry::{AttemptFailure, Decision, default_decision};
 use outrigger_traffic::{pick_cluster, rewrite};
 use std::future::poll_fn;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -66,7 +65,7 @@ pub(super) async fn forward(
     request.coding = compress::negotiate(context, request);
     rewrite_request(request, context, taken, policy);
     let active = ActiveRequest::begin(cluster, worker);
-    let mut exchange = Exchange::new(downstream, worker, limits, request.length);
+    let mut exchange = Exchange::new(downstream, context, limits, request.length);
     // A tunnel has one other end.
     if !taken.policy.mirrors.is_empty() && request.upgrade.is_none() {
         exchange.copy_to(mirror::begin(request, context, taken));
@@ -106,6 +105,10 @@ pub(super) async fn forward(
                 reason: error.reason(),
             })
         }
+        // Its connection was cut, of which it has heard in another way.
+        Err(Stop::Downstream(_)) if rights::connection_lost(context).is_some() => {
+            rights::connection_lost(context).map(LocalReply::RightLost)
+        }
         Err(Stop::Downstream(error)) => {
             tracing::debug!(%error, "the downstream ended a request");
             request.record.downstream_gone();
@@ -122,6 +125,9 @@ pub(super) async fn forward(
         taken.policy.metrics.worker(worker.index).responses_too_long[result].inc();
     }
     match reply {
+        Some(LocalReply::RightLost(lost)) => {
+            Box::pin(rights::end(request, downstream, context, taken, lost)).await;
+        }
         Some(_) if request.record.has_started() => {
             let answer = reply.map(LocalReply::answer);
             // The response's head is out: a gRPC client is told by a status, any other by the cut that the rest does
@@ -355,7 +361,7 @@ async fn attempt(
     } else {
         upstream = match worker.pools.try_acquire(worker, cluster, endpoint) {
             Some(upstream) => upstream,
-            None => acquire(exchange, worker, cluster, endpoint).await?,
+            None => acquire(request, exchange, context, cluster, endpoint).await?,
         };
         request.record.connected(&upstream);
         exchange.begin_attempt(request.length);
@@ -368,14 +374,14 @@ async fn attempt(
                 .set_known(KnownName::GrpcTimeout, left.as_bytes());
         }
         upstream.send_head(request.head, request.length, cluster.tls.is_some())?;
-        length = poll_fn(|cx| exchange.poll_response_start(&mut upstream, cx)).await?;
+        length = poll_fn(|cx| exchange.poll_response_start(request, &mut upstream, cx)).await?;
         request
             .record
             .upstream_answered(exchange.response.status, worker.now());
     }
     begin_response(request, exchange, context, taken, length)?;
     if length != BodyLength::None {
-        request.record.trailers = exchange.stream(&mut upstream).await?;
+        request.record.trailers = exchange.stream(request, &mut upstream).await?;
     }
     upstream.complete();
     cluster
@@ -384,7 +390,7 @@ async fn attempt(
         .request_duration
         .observe(worker.now().duration_since(started));
     let idle = exchange.stream_idle();
-    exchange::flush(exchange.downstream, idle).await?;
+    exchange::flush(exchange.downstream, context, idle).await?;
     Ok(())
 }
 
@@ -424,11 +430,13 @@ fn begin_response(
 
 /// Waits for a connection. Boxed: connecting is rare and its state large.
 async fn acquire(
+    request: &Request<'_>,
     exchange: &mut Exchange<'_, '_>,
-    worker: &Rc<Worker>,
+    context: &RequestContext<'_>,
     cluster: &Arc<ClusterPolicy>,
     endpoint: &Arc<EndpointState>,
 ) -> Result<Upstream, Stop> {
+    let worker = context.worker();
     let acquiring = Box::pin(worker.pools.acquire(worker, cluster, endpoint));
-    Ok(exchange.within_limits(acquiring).await??)
+    Ok(exchange.within_limits(request, acquiring).await??)
 }

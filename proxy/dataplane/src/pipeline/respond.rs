@@ -194,7 +194,7 @@ pub(super) async fn send(
             }
         }
         let idle = context.chain().http().options.stream_idle_timeout();
-        super::exchange::flush(downstream, idle).await
+        super::exchange::flush(downstream, context, idle).await
     };
     if sent.await.is_err() {
         request.record.downstream_gone();

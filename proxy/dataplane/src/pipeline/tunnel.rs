@@ -3,15 +3,16 @@
 //! It lives as long as people talk, and so it keeps neither snapshot nor request: only what its end must tell.
 
 use super::record::{Record, Scene};
-use super::{Request, RequestContext};
+use super::{Request, RequestContext, rights};
 use crate::connection::Accepted;
 use crate::snapshot::{AccessLog, ClusterPolicy, ClusterShared, EndpointState};
-use crate::tunnel::{Limits, Moved, Pump, PumpEnd, Side};
+use crate::tunnel::{Limits, Moved, Pump, PumpEnd, Side, SideError};
 use crate::worker::Worker;
 use outrigger_config::model::Name;
 use outrigger_http1::RequestHead;
 use outrigger_telemetry::{ClusterMetrics, ListenerMetrics, ResponseFlags, RouteMetrics, TunnelEnd};
 use std::future::poll_fn;
+use std::task::Poll;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -69,6 +70,8 @@ pub(crate) struct Tunnel {
     access_logs: Arc<[AccessLog]>,
     chain: Name,
     idle: Option<Duration>,
+    /// The epoch of the connection's rights by which the request was found to be in its right.
+    judged: u32,
 }
 
 impl Tunnel {
@@ -96,6 +99,7 @@ impl Tunnel {
             listener: Arc::clone(&chain.listener),
             access_logs: Arc::clone(&chain.http().access_logs),
             chain: chain.config.name().clone(),
+            judged: context.judged.get(),
         }
     }
 
@@ -108,6 +112,7 @@ impl Tunnel {
         let Tunnel { made, record, .. } = self;
         let worker: &Rc<Worker> = &accepted.worker;
         let control = &accepted.registration.control;
+        let mut judged = self.judged;
         let mut pump = Pump::new(downstream, made.upstream, worker.tick());
         let mut limits = Limits {
             idle: self.idle,
@@ -117,6 +122,12 @@ impl Tunnel {
             if owns_connection {
                 control.set_waker(cx.waker());
                 limits.drain_deadline = control.drain_deadline();
+            }
+            if control.rights.epoch() != judged {
+                if let Some(lost) = rights::judge_tunnel(accepted) {
+                    return Poll::Ready(PumpEnd::RightLost(lost));
+                }
+                judged = control.rights.epoch();
             }
             let mut moved = Moved::default();
             let polled = pump.poll(worker, limits, &mut moved, cx);
@@ -134,10 +145,15 @@ impl Tunnel {
         let is_cut = control
             .drain_deadline()
             .is_some_and(|deadline| Instant::now() >= deadline);
-        let end = match end {
-            PumpEnd::Downstream(_) if is_cut => PumpEnd::Drained,
-            end => end,
+        let end = match (end, control.rights.lost()) {
+            // So does it where the connection has lost its right.
+            (PumpEnd::Downstream(_), Some(lost)) => PumpEnd::RightLost(lost),
+            (PumpEnd::Downstream(_), None) if is_cut => PumpEnd::Drained,
+            (end, _) => end,
         };
+        if let PumpEnd::RightLost(lost) = end {
+            self.listener.worker(worker.index).requests_cut[lost].inc();
+        }
         let mut record = record;
         let reason = close(&mut pump, &mut record, end, made.reset_reason);
         record.bytes_received = pump.bytes_received();
@@ -166,6 +182,18 @@ fn close(pump: &mut Pump, record: &mut Record, end: PumpEnd, reset_reason: h2::R
             pump.upstream.reset(reset_reason);
             record.downstream_gone();
             TunnelEnd::DownstreamReset
+        }
+        PumpEnd::RightLost(lost) => {
+            pump.upstream.reset(reset_reason);
+            pump.downstream.reset(crate::rights::RESET_REASON);
+            record.ended(ResponseFlags::NONE, lost.as_str());
+            TunnelEnd::RightLost
+        }
+        PumpEnd::Upstream(SideError::Io(error)) if crate::rights::upstream_lost(&error).is_some() => {
+            pump.upstream.reset(reset_reason);
+            pump.downstream.reset(reset_reason);
+            record.ended(ResponseFlags::UC, crate::rights::UPSTREAM_LOST);
+            TunnelEnd::RightLost
         }
         PumpEnd::Upstream(error) => {
             tracing::debug!(%error, "the upstream ended a tunnel");

@@ -257,6 +257,13 @@ impl Connection {
             .map_err(DownstreamError::from)
     }
 
+    /// The connection is reset: what was sent and is still here does not leave any more.
+    pub(crate) fn cut(&mut self) {
+        self.after = After::Abort;
+        // Fails only for a socket that is gone.
+        let _ = socket2::SockRef::from(self.io.tcp()).set_linger(Some(std::time::Duration::ZERO));
+    }
+
     /// The connection is closed without the response's end, and so the client knows that it did not come.
     pub(crate) fn abort(&mut self) {
         self.after = After::Abort;

@@ -13,6 +13,7 @@ use crate::http2::{Http2Receiver, Http2Sender, Keepalive, flush};
 use crate::io::Stream;
 use crate::pipeline::{self, RequestContext, Tunnel};
 use crate::reply::LocalReply;
+use crate::rights;
 use crate::server::Downstream;
 use crate::snapshot::ChainPolicy;
 use crate::timer::{TimerSlot, after, earlier};
@@ -25,7 +26,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 /// Streams that the client reset before they were taken up; more ends the connection (the rapid-reset flood,
@@ -47,6 +48,8 @@ const LINGER_BYTES_MAX: usize = 1024 * 1024;
 const LINGER_READ_BYTES: usize = 8 * 1024;
 /// How long a connection that was told to go away, and has no streams, may stay.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the last words to a client that has lost its right may take, and its own close.
+const PART_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves the connection. `read_ahead`: bytes that were taken from the stream already.
 pub(crate) async fn serve(stream: Stream, read_ahead: Bytes, accepted: Accepted) {
@@ -89,14 +92,27 @@ pub(crate) async fn serve(stream: Stream, read_ahead: Bytes, accepted: Accepted)
     };
     let lingering = driver.gather.clone();
     let reason = driver.run(connection, cells).await;
-    if reason == ConnectionClose::Protocol {
-        linger(lingering).await;
+    match reason {
+        ConnectionClose::Protocol => linger(lingering, CLOSE_TIMEOUT).await,
+        ConnectionClose::RightLost => part(lingering).await,
+        _ => {}
     }
     cells.connections_closed[reason].inc();
 }
 
+/// Closes a connection that has lost its right so that its GOAWAY arrives.
+async fn part(mut gather: Gather<Stream>) {
+    let closing = async {
+        if gather.shutdown().await.is_ok() {
+            linger(gather, PART_TIMEOUT).await;
+        }
+    };
+    // The end of patience changes nothing: the connection is closed.
+    let _ = tokio::time::timeout(PART_TIMEOUT, closing).await;
+}
+
 /// Reads on for a while after GOAWAY, so that what the client still sends does not reset the connection and destroy it.
-async fn linger(mut gather: Gather<Stream>) {
+async fn linger(mut gather: Gather<Stream>, patience: Duration) {
     let mut scratch = vec![0; LINGER_READ_BYTES];
     let closing = async {
         let mut discarded = 0;
@@ -108,7 +124,7 @@ async fn linger(mut gather: Gather<Stream>) {
         }
     };
     // The end of patience changes nothing: the connection is closed.
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+    let _ = tokio::time::timeout(patience, closing).await;
 }
 
 fn builder(chain: &ChainPolicy) -> h2::server::Builder {
@@ -147,6 +163,7 @@ impl Driver<'_> {
     async fn run(mut self, mut connection: ServerConnection, cells: &ListenerCells) -> ConnectionClose {
         poll_fn(|cx| {
             self.accepted.registration.control.set_waker(cx.waker());
+            self.end_lost(&mut connection);
             let polled = self.poll_streams(&mut connection, cells, cx);
             self.end_flood(&mut connection, cells, cx);
             let flushed = flush(&self.gather, cx);
@@ -208,11 +225,29 @@ impl Driver<'_> {
         }
     }
 
+    /// Ends a connection that has lost its right, with all its streams.
+    fn end_lost(&mut self, connection: &mut ServerConnection) {
+        let accepted = self.accepted;
+        if matches!(self.closing, Some((ConnectionClose::RightLost, _))) {
+            return;
+        }
+        if rights::judge(accepted).is_some() {
+            self.closing = Some((ConnectionClose::RightLost, Instant::now()));
+            // GOAWAY leaves with the poll that follows.
+            connection.abrupt_shutdown(rights::RESET_REASON);
+            accepted.registration.control.rights.wake_streams();
+        }
+    }
+
     /// Ends the connection of a client that only costs.
     fn end_flood(&mut self, connection: &mut ServerConnection, cells: &ListenerCells, cx: &mut Context<'_>) {
         let resets = self.streams.premature_resets.get();
         let flooded = self.gather.is_flooded() || resets > PREMATURE_RESETS_MAX && resets > self.requests / 2;
-        if flooded && !matches!(self.closing, Some((ConnectionClose::Protocol, _))) {
+        let is_ending = matches!(
+            self.closing,
+            Some((ConnectionClose::Protocol | ConnectionClose::RightLost, _))
+        );
+        if flooded && !is_ending {
             tracing::debug!(resets, "a flood of frames ends an HTTP/2 connection");
             cells.http2_connection_errors.inc();
             self.closing = Some((ConnectionClose::Protocol, Instant::now()));
@@ -228,6 +263,7 @@ impl Driver<'_> {
         let guard = ActiveStream {
             streams: Rc::clone(&self.streams),
             accepted: Rc::clone(self.accepted),
+            place: self.accepted.registration.control.rights.begin_stream(),
         };
         // Boxed, because the runtime moves a task's future several times before it is first polled.
         tokio::task::spawn_local(Box::pin(serve_stream(guard, request, respond)));
@@ -305,10 +341,25 @@ struct Streams {
 struct ActiveStream {
     streams: Rc<Streams>,
     accepted: Rc<Accepted>,
+    /// Where its task is known by which it is woken if it may have lost its right.
+    place: usize,
+}
+
+impl ActiveStream {
+    /// Makes the current task the one that serves the stream.
+    async fn follow(&self) {
+        poll_fn(|cx| {
+            let control = &self.accepted.registration.control;
+            control.rights.follow_stream(self.place, cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
 }
 
 impl Drop for ActiveStream {
     fn drop(&mut self) {
+        self.accepted.registration.control.rights.end_stream(self.place);
         self.streams.active.set(self.streams.active.get() - 1);
         if self.streams.active.get() == 0 {
             self.streams.idle_since.set(Instant::now());
@@ -324,6 +375,7 @@ async fn serve_stream(
     respond: h2::server::SendResponse<Bytes>,
 ) {
     let started = Instant::now();
+    guard.follow().await;
     let context = RequestContext::new(&guard.accepted);
     let fields_max = context.chain().http().options.request_headers_count_max();
     let (mut parts, body) = request.into_parts();
@@ -389,6 +441,7 @@ async fn serve_stream(
 }
 
 async fn run_tunnel(guard: ActiveStream, tunnel: Box<Tunnel>, side: Side) {
+    guard.follow().await;
     tunnel.run(side, &guard.accepted, false).await;
 }
 
@@ -477,9 +530,17 @@ impl ServerStream {
     }
 
     pub(crate) fn abort(&mut self) {
+        self.reset(h2::Reason::INTERNAL_ERROR);
+    }
+
+    pub(crate) fn cut(&mut self) {
+        self.reset(rights::RESET_REASON);
+    }
+
+    fn reset(&mut self, reason: h2::Reason) {
         match &mut self.sender {
-            Some(sender) => sender.reset(h2::Reason::INTERNAL_ERROR),
-            None => self.respond.send_reset(h2::Reason::INTERNAL_ERROR),
+            Some(sender) => sender.reset(reason),
+            None => self.respond.send_reset(reason),
         }
     }
 }

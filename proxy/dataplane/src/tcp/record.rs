@@ -4,6 +4,7 @@ use super::dial::{DialFault, Dialled};
 use super::{ConnectionClose, downstream_close, policy};
 use crate::connection::Accepted;
 use crate::relay::{RelayEnd, Relayed};
+use crate::rights;
 use crate::snapshot::{ChainPolicy, ClusterPolicy};
 use crate::tls;
 use crate::worker::Worker;
@@ -40,6 +41,8 @@ impl Outcome {
             RelayEnd::Idle => (ResponseFlags::SI, Some("tcp_session_idle_timeout")),
             RelayEnd::Deadline => (ResponseFlags::DT, Some("tcp_max_downstream_connection_duration")),
             RelayEnd::Drained => (ResponseFlags::NONE, Some("drain_timeout")),
+            RelayEnd::RightLost(lost) => (ResponseFlags::NONE, Some(lost.as_str())),
+            RelayEnd::UpstreamLost(_) => (ResponseFlags::UC, Some(rights::UPSTREAM_LOST)),
         };
         Outcome {
             close: downstream_close(relayed.end),

@@ -52,6 +52,11 @@ impl KnownPeer {
         })
     }
 
+    /// The certificates that were shown, leaf first.
+    pub(crate) fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
+    }
+
     /// Its URI names, joined by commas.
     pub(crate) fn uri_text(&self) -> Option<&str> {
         joined(&self.identity.uri_names, &self.uri_names)

@@ -9,6 +9,7 @@ use super::watch::Watch;
 use crate::relay::Ending;
 use crate::timer::{TimerSlot, after, earlier};
 use crate::worker::Worker;
+use outrigger_telemetry::RightLost;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -26,6 +27,8 @@ pub(crate) enum PumpEnd {
     Idle,
     /// The time of a drain is up.
     Drained,
+    /// The downstream has lost its right.
+    RightLost(RightLost),
 }
 
 /// The time limits of a tunnel.

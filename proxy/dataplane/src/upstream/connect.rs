@@ -1,7 +1,8 @@
 //! Making a connection to an endpoint: TCP, TLS, and the version of HTTP that came out.
 
 use crate::accept::set_options;
-use crate::io::Stream;
+use crate::io::{Stream, TlsClient};
+use crate::rights::UpstreamPlace;
 use crate::snapshot::{ClusterPolicy, EndpointState, UpstreamTlsPolicy};
 use crate::tls;
 use crate::upstream::dial::dial;
@@ -157,6 +158,7 @@ async fn open(
     worker: &Worker,
     tls: Option<&Arc<rustls::ClientConfig>>,
 ) -> Result<(Stream, LocalEnd), Failure> {
+    let begun = worker.snapshot().revision;
     let dialing = dial(endpoint.addresses(), endpoint.source, worker);
     let (mut tcp, local) = dialing.await.map_err(|error| {
         tracing::debug!(%error, endpoint = %endpoint.address_text, "cannot connect");
@@ -185,11 +187,32 @@ async fn open(
             let session = stream.get_ref().1;
             cells.tls_handshakes[tls::kind(session)].inc();
             cells.tls_connections[tls::Terms::of(session).version].inc();
-            Stream::TlsClient(Box::new(stream))
+            let place = place(session, policy, cluster, worker);
+            if let Some(place) = &place
+                && worker.snapshot().revision != begun
+            {
+                place.judge_late(worker);
+            }
+            Stream::TlsClient(Box::new(TlsClient { tls: stream, place }))
         }
         _ => Stream::Plain(tcp),
     };
     Ok((stream, local))
+}
+
+/// Notes whom we have connected to, who may be believed no more one day.
+fn place(
+    session: &rustls::CommonState,
+    policy: &UpstreamTlsPolicy,
+    cluster: &ClusterPolicy,
+    worker: &Worker,
+) -> Option<UpstreamPlace> {
+    let peer = worker.known_peers.of(session.peer_certificates()?)?;
+    Some(
+        worker
+            .upstreams
+            .register(&peer, policy.belief.as_ref()?, cluster),
+    )
 }
 
 fn tls_failed(

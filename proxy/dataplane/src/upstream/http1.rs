@@ -6,6 +6,7 @@ use crate::body::{BodyFrame, BodyLength};
 use crate::error::AttemptError;
 use crate::incoming::{Incoming, ReadError};
 use crate::io::Stream;
+use crate::rights;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::tls;
 use crate::tunnel::Raw;
@@ -103,6 +104,7 @@ impl Connection {
                 Poll::Pending if self.incoming.buffer.is_empty() => None,
                 Poll::Pending => Some(UpstreamClose::UnsolicitedBytes),
                 Poll::Ready(Ok(())) => Some(UpstreamClose::Peer),
+                Poll::Ready(Err(_)) if self.io.lost().is_some() => Some(UpstreamClose::RightLost),
                 Poll::Ready(Err(_)) => Some(UpstreamClose::Error),
             }
         };
@@ -120,6 +122,15 @@ impl Connection {
     /// True if no byte of the request can have left. TLS may have sent a part of what it then says it has not taken.
     fn has_written_nothing(&self) -> bool {
         self.writer.bytes_written() == 0 && matches!(self.io, Stream::Plain(_))
+    }
+
+    /// True if its endpoint is believed no more.
+    pub(crate) fn is_lost(&mut self) -> bool {
+        let lost = self.io.lost().is_some();
+        if lost {
+            self.closed_as = UpstreamClose::RightLost;
+        }
+        lost
     }
 
     /// True if the connection has been idle for as long as it may.
@@ -446,7 +457,7 @@ impl Exchange {
             && connection.requests == 1
             && !self.answered
             && !connection.incoming.has_read()
-            && stream.get_ref().1.tls13_tickets_received() == 0
+            && stream.tls.get_ref().1.tls13_tickets_received() == 0
     }
 
     fn certificate_refused(&mut self, error: std::io::Error) -> AttemptError {
@@ -482,6 +493,10 @@ impl Exchange {
                 AttemptError::new(died, "upstream_connection_closed")
             }
             ReadError::Io(error) if self.is_certificate_refused(&error) => self.certificate_refused(error),
+            ReadError::Io(error) if rights::upstream_lost(&error).is_some() => {
+                self.connection().closed_as = UpstreamClose::RightLost;
+                AttemptError::because(died, rights::UPSTREAM_LOST, error)
+            }
             ReadError::Io(error) => {
                 self.connection().closed_as = UpstreamClose::Error;
                 AttemptError::because(died, "upstream_connection_reset", error)

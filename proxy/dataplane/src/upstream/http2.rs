@@ -6,6 +6,7 @@ use crate::gather::Gather;
 use crate::head::{connect_to_http2, request_to_http2, response_from_http2};
 use crate::http2::{Http2Receiver, Http2Sender, Keepalive, flush};
 use crate::io::Stream;
+use crate::rights;
 use crate::snapshot::ClusterPolicy;
 use crate::tls;
 use crate::tunnel::Http2Side;
@@ -234,7 +235,7 @@ async fn drive(
             return Poll::Ready(match result {
                 Ok(()) => UpstreamClose::Peer,
                 Err(error) if error.is_go_away() && error.is_remote() => UpstreamClose::Goaway,
-                Err(error) if error.is_io() => UpstreamClose::Error,
+                Err(error) if error.is_io() => failed(&gather),
                 Err(_) => UpstreamClose::Protocol,
             });
         }
@@ -243,15 +244,26 @@ async fn drive(
                 .as_mut()
                 .is_some_and(|keepalive| keepalive.poll(cx).is_ready())
         {
-            return Poll::Ready(UpstreamClose::Error);
+            return Poll::Ready(failed(&gather));
         }
         Poll::Pending
     })
     .await;
-    let reason = closing.get().unwrap_or(ended);
+    let reason = match ended {
+        UpstreamClose::RightLost => ended,
+        ended => closing.get().unwrap_or(ended),
+    };
     closing.set(Some(reason));
     cells.connections_active.dec();
     cells.connections_closed[reason].inc();
+}
+
+/// Why the connection's socket failed.
+fn failed(gather: &Gather<Stream>) -> UpstreamClose {
+    match gather.with_io(Stream::lost) {
+        Some(_) => UpstreamClose::RightLost,
+        None => UpstreamClose::Error,
+    }
 }
 
 use std::future::Future as _;
@@ -481,6 +493,10 @@ impl Exchange {
                 AttemptFailure::DiedBeforeAnswer { reused: self.reused },
                 "upstream_connection_closed",
             )
+        };
+        let detail = match self.stream.0.closing.get() {
+            Some(UpstreamClose::RightLost) => rights::UPSTREAM_LOST,
+            _ => detail,
         };
         AttemptError::because(failure, detail, error)
     }

@@ -88,7 +88,7 @@ async fn ask(
     exchange.begin_attempt(BodyLength::None);
     if terminates(upgrade, taken) {
         let connecting = Box::pin(connect::connect_tcp(cluster, endpoint, worker));
-        let connected = exchange.within_limits(connecting).await?;
+        let connected = exchange.within_limits(request, connecting).await?;
         let (stream, local) = connected.map_err(AttemptError::from)?;
         let upstream = connect::alone(stream, local, cluster, endpoint, worker);
         request.record.connected(&upstream);
@@ -101,7 +101,7 @@ async fn ask(
         return Ok((upstream, None));
     }
     let acquiring = Box::pin(acquire(upgrade, worker, cluster, endpoint));
-    let mut upstream = exchange.within_limits(acquiring).await??;
+    let mut upstream = exchange.within_limits(request, acquiring).await??;
     request.record.connected(&upstream);
     let http2 = upstream.is_http2();
     upgrade.dress(request.head, http2, [worker.random(), worker.random()])?;
@@ -112,7 +112,7 @@ async fn ask(
         Wanted::Protocol(&protocol)
     };
     upstream.send_head_for(request.head, wanted, cluster.tls.is_some())?;
-    let length = exchange.response_start(&mut upstream).await?;
+    let length = exchange.response_start(request, &mut upstream).await?;
     let is_tunnel = upgrade.judge(&exchange.response, http2, exchange.tunnelled)?;
     request
         .record

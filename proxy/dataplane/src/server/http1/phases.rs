@@ -6,6 +6,7 @@ use crate::incoming::ReadError;
 use crate::io::Stream;
 use crate::pipeline::{self, RequestContext, Tunnel};
 use crate::reply::LocalReply;
+use crate::rights;
 use crate::server::{Downstream, http2};
 use crate::snapshot::ChainPolicy;
 use crate::timer::{after, earlier};
@@ -124,6 +125,9 @@ pub(crate) async fn serve(stream: Stream, first: BytesMut, accepted: Accepted, d
         }
         match (connection.after, last) {
             (After::Reuse, _) => {}
+            (After::Abort, _) if accepted.registration.control.rights.lost().is_some() => {
+                break ConnectionClose::RightLost;
+            }
             (After::Abort, _) => break ConnectionClose::Error,
             (After::Close, last) => {
                 let last = last.or_else(|| last_request(&accepted, opened, requests));
@@ -204,6 +208,9 @@ async fn next_request(
     drop(snapshot);
     poll_fn(|cx| {
         accepted.registration.control.set_waker(cx.waker());
+        if rights::judge(accepted).is_some() {
+            return Poll::Ready(Next::Closed(ConnectionClose::RightLost));
+        }
         if detect {
             match poll_detect(connection, cx) {
                 Poll::Ready(Some(next)) => return Poll::Ready(next),

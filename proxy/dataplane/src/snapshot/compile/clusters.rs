@@ -283,11 +283,18 @@ impl Compiler {
         let identity = Arc::new(identity::upstream(tls, alpn, material).map_err(fault)?);
         let mut plain_config = (*identity.config).clone();
         plain_config.alpn_protocols.clear();
+        let belief = match before {
+            Some(before) if before.settings.0 == *tls && before.basis.believes_as(&basis) => {
+                before.belief.clone()
+            }
+            _ => Belief::of_upstream(tls, material).map(Arc::new),
+        };
         Ok(Some(UpstreamTlsPolicy {
             identity,
             plain_config: Arc::new(plain_config),
             settings,
             basis,
+            belief,
         }))
     }
 }

@@ -261,8 +261,9 @@ impl<'a> ChainSlots<'a> {
     }
 }
 
-/// The chain of the same identity in the snapshot before: same name, same match, same mode, same kind of TLS. Connections of a
-/// chain whose identity changed are drained; of any other they go on under the new policy.
+/// The chain of the same identity in the snapshot before: same name, same match, same mode, TLS or none as before.
+/// Connections of a chain whose identity changed are drained; of any other they go on under the new policy, and whoever
+/// has no right to by it is cut ([`crate::rights`]).
 fn old_chain<'a>(
     previous: &'a Snapshot,
     listener: &ListenerPolicy,
@@ -270,11 +271,10 @@ fn old_chain<'a>(
 ) -> Option<(ChainSlot, &'a Arc<ChainPolicy>)> {
     listener.chains.iter().find_map(|&slot| {
         let old = previous.chain(slot)?;
-        let client = |tls: Option<&model::DownstreamTls>| tls.map(|tls| tls.client().clone());
         let same = old.config.name() == chain.name()
             && old.config.matches() == chain.matches()
             && std::mem::discriminant(old.config.mode()) == std::mem::discriminant(chain.mode())
-            && client(old.config.tls().as_ref()) == client(chain.tls().as_ref())
+            && old.config.tls().is_some() == chain.tls().is_some()
             // Connections in the clear go on only where they would be taken again.
             && (!old.is_permissive() || is_permissive(chain));
         same.then_some((slot, old))
@@ -311,10 +311,17 @@ fn downstream_tls(
         return Ok(before.clone());
     }
     let config = identity::downstream(tls, material).map_err(|error| error.to_string())?;
+    let belief = match before {
+        Some(before) if before.settings.client() == tls.client() && before.basis.believes_as(&basis) => {
+            before.belief.clone()
+        }
+        _ => Belief::of_downstream(tls, material).map(Arc::new),
+    };
     Ok(TlsPolicy {
         config,
         settings: tls.clone(),
         basis,
+        belief,
     })
 }
 
