@@ -115,7 +115,9 @@ impl Belief {
     /// Why it would be refused.
     pub fn accepts(&self, chain: &[CertificateDer<'_>], at: SystemTime) -> Result<(), PeerFault> {
         let (leaf, others) = chain.split_first().ok_or(PeerFault::NoCertificate)?;
-        let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let since_epoch = at
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
         let at = UnixTime::since_unix_epoch(since_epoch);
         let (usage, name) = match &self.side {
             Side::Clients { .. } => (KeyUsage::client_auth(), None),
@@ -127,7 +129,9 @@ impl Belief {
 
 impl fmt::Debug for Belief {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Belief").field("side", &self.side).finish_non_exhaustive()
+        f.debug_struct("Belief")
+            .field("side", &self.side)
+            .finish_non_exhaustive()
     }
 }
 

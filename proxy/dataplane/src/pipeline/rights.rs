@@ -12,10 +12,7 @@ use outrigger_telemetry::RightLost;
 
 /// Judges a request from which something may have been taken: why it may not go on, if it may not.
 #[cold]
-pub(super) fn judge(
-    context: &RequestContext<'_>,
-    request: &Request<'_>,
-) -> Option<LocalReply> {
+pub(super) fn judge(context: &RequestContext<'_>, request: &Request<'_>) -> Option<LocalReply> {
     let epoch = context.accepted.registration.control.rights.epoch();
     if let Some(lost) = rights::judge(context.accepted) {
         return Some(LocalReply::RightLost(lost));

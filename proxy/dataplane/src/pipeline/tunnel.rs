@@ -12,10 +12,10 @@ use outrigger_config::model::Name;
 use outrigger_http1::RequestHead;
 use outrigger_telemetry::{ClusterMetrics, ListenerMetrics, ResponseFlags, RouteMetrics, TunnelEnd};
 use std::future::poll_fn;
-use std::task::Poll;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
 

@@ -152,7 +152,7 @@ fn relayed(down: &Script, up: &Script, splice_after_bytes: u64) -> (Seen, Seen, 
             idle_timeout: Some(Duration::from_secs(20)),
             deadline: None,
             control: None,
-        judge: None,
+            judge: None,
             splice_after_bytes,
         };
         let (client, mut downstream) = pair().await;
@@ -279,7 +279,7 @@ fn a_long_flow_is_spliced_and_a_short_one_is_not() {
                 idle_timeout: None,
                 deadline: None,
                 control: None,
-        judge: None,
+                judge: None,
                 splice_after_bytes: SPLICE_AFTER_BYTES,
             };
             let (client, downstream) = pair().await;
@@ -333,7 +333,7 @@ fn a_reset_is_noticed_on_a_side_that_is_not_read() {
                 idle_timeout: None,
                 deadline: None,
                 control: None,
-        judge: None,
+                judge: None,
                 splice_after_bytes: SPLICE_AFTER_BYTES,
             };
             let (mut client, downstream) = pair().await;
@@ -387,7 +387,7 @@ fn limits_end_it_with_a_reset() {
                 idle_timeout: idle.map(Duration::from_secs),
                 deadline: deadline.map(|seconds| Instant::now() + Duration::from_secs(seconds)),
                 control: None,
-        judge: None,
+                judge: None,
                 splice_after_bytes: SPLICE_AFTER_BYTES,
             };
             let (mut client, downstream) = pair().await;

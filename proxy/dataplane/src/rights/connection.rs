@@ -30,10 +30,7 @@ pub(crate) fn judge_bytes(accepted: &Accepted) -> Option<RightLost> {
 }
 
 #[cold]
-fn judge_due(
-    accepted: &Accepted,
-    is_authorized: impl FnOnce(&ChainPolicy) -> bool,
-) -> Option<RightLost> {
+fn judge_due(accepted: &Accepted, is_authorized: impl FnOnce(&ChainPolicy) -> bool) -> Option<RightLost> {
     let rights = &accepted.registration.control.rights;
     if rights.lost().is_some() {
         return rights.lost();
@@ -73,24 +70,25 @@ fn peer_lost(accepted: &Accepted) -> Option<RightLost> {
     let belief = chain.tls.as_ref()?.belief.as_ref()?;
     match identity {
         // Where plain text is served too, a client without TLS is one without identity.
-        None => (accepted.ends.tls.is_some() && belief.requires_certificate()).then_some(RightLost::Unidentified),
+        None => {
+            (accepted.ends.tls.is_some() && belief.requires_certificate()).then_some(RightLost::Unidentified)
+        }
         Some(identity) => distrusted(accepted, identity, belief),
     }
 }
 
 /// Why the belief in force does not accept a peer that an older one accepted.
-fn distrusted(
-    accepted: &Accepted,
-    identity: &Rc<KnownPeer>,
-    belief: &Arc<Belief>,
-) -> Option<RightLost> {
+fn distrusted(accepted: &Accepted, identity: &Rc<KnownPeer>, belief: &Arc<Belief>) -> Option<RightLost> {
     let rights = &accepted.registration.control.rights;
     let before = rights.belief();
     if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, belief)) {
         return None;
     }
     let opened = SystemTime::now() - accepted.opened.elapsed();
-    let lost = accepted.worker.announcements.distrusted(identity, before.as_ref(), belief, opened);
+    let lost = accepted
+        .worker
+        .announcements
+        .distrusted(identity, before.as_ref(), belief, opened);
     if lost.is_some() {
         return lost;
     }

@@ -50,7 +50,9 @@ impl Verdicts {
         let verified = verified
             .entry((Rc::as_ptr(peer), Arc::as_ptr(after)))
             .or_insert_with(|| {
-                let fault = after.accepts(peer.chain(), opened.min(peer.validity.not_after)).err();
+                let fault = after
+                    .accepts(peer.chain(), opened.min(peer.validity.not_after))
+                    .err();
                 Verified {
                     _belief: Arc::clone(after),
                     _peer: Rc::clone(peer),

@@ -58,7 +58,9 @@ pub(crate) struct UpstreamPlace {
 
 impl std::fmt::Debug for UpstreamPlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UpstreamPlace").field("index", &self.index).finish_non_exhaustive()
+        f.debug_struct("UpstreamPlace")
+            .field("index", &self.index)
+            .finish_non_exhaustive()
     }
 }
 
@@ -68,7 +70,10 @@ impl UpstreamPlace {
     pub(crate) fn check(&self) -> io::Result<()> {
         match self.rights.lost.get() {
             None => Ok(()),
-            Some(lost) => Err(io::Error::new(io::ErrorKind::PermissionDenied, EndpointLost(lost))),
+            Some(lost) => Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                EndpointLost(lost),
+            )),
         }
     }
 
@@ -227,7 +232,10 @@ impl UpstreamRights {
         let Some(lost) = lost else { return false };
         self.lost.set(Some(lost));
         self.metrics.worker(worker.index).connections_cut[lost].inc();
-        tracing::debug!(reason = lost.as_str(), "a connection to an endpoint has lost its right");
+        tracing::debug!(
+            reason = lost.as_str(),
+            "a connection to an endpoint has lost its right"
+        );
         if let Some(reader) = &*self.reader.borrow() {
             reader.wake_by_ref();
         }

@@ -208,11 +208,7 @@ fn place(
     worker: &Worker,
 ) -> Option<UpstreamPlace> {
     let peer = worker.known_peers.of(session.peer_certificates()?)?;
-    Some(
-        worker
-            .upstreams
-            .register(&peer, policy.belief.as_ref()?, cluster),
-    )
+    Some(worker.upstreams.register(&peer, policy.belief.as_ref()?, cluster))
 }
 
 fn tls_failed(
