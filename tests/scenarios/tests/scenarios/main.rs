@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod architecture;
+mod attacks;
 mod backpressure;
 mod compression;
 mod cors;
