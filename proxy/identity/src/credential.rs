@@ -242,6 +242,10 @@ impl Credential {
         self.key_file.is_some()
     }
 
+    pub(crate) fn is_made_of_the_same(&self, other: &Credential) -> bool {
+        self.digest == other.digest
+    }
+
     pub(crate) fn key_file(&self) -> Option<&KeyFile> {
         self.key_file.as_ref()
     }

@@ -61,22 +61,27 @@ impl Material {
         &self.revocations
     }
 
-    /// The same with the credential of an identity that comes over the network. A name that the configuration does not
-    /// hold is ignored: it was taken away meanwhile.
+    /// The same with the credential of an identity that comes over the network; as it is if that one is there already,
+    /// made anew or not. A name that the configuration does not hold is ignored: it was taken away meanwhile.
     pub fn with_identity(mut self, name: &Name, credential: Arc<Credential>) -> Material {
-        if self.identities.contains_key(name) {
-            let source = CertificateSource::Identity(name.clone());
+        let source = CertificateSource::Identity(name.clone());
+        let is_there = |before: &Arc<Credential>| before.is_made_of_the_same(&credential);
+        if self.identities.contains_key(name) && !self.credentials.get(&source).is_some_and(is_there) {
             self.credentials.insert(source, credential);
         }
         self
     }
 
-    /// The same with the authorities of a trust bundle that comes over the network. A name that the configuration does
-    /// not hold is ignored: it was taken away meanwhile.
+    /// The same with the authorities of a trust bundle that comes over the network; as it is if they are there already,
+    /// made anew or not. A name that the configuration does not hold is ignored: it was taken away meanwhile.
     pub fn with_bundle(mut self, name: &Name, roots: Arc<RootSet>) -> Material {
         let Some(model) = self.trust_bundles.get(name) else {
             return self;
         };
+        let is_there = |before: &Arc<RootSet>| before.is_made_of_the_same(&roots);
+        if self.bundles.named(name).is_some_and(is_there) {
+            return self;
+        }
         let trust_domain = model.trust_domain().clone();
         self.edit_bundles(|bundles| {
             bundles.insert(name.clone(), TrustedBundle { roots, trust_domain });

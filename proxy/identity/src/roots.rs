@@ -106,6 +106,10 @@ impl RootSet {
         })
     }
 
+    pub(crate) fn is_made_of_the_same(&self, other: &RootSet) -> bool {
+        self.digest == other.digest
+    }
+
     /// The authorities as rustls wants them.
     pub fn store(&self) -> &RootCertStore {
         &self.store

@@ -1,69 +1,32 @@
 //! Both sides against each other, in memory, configured as users configure them: by a document.
 
+mod authority;
+mod chains;
 mod faults;
 mod handshakes;
+mod material;
+mod resumption;
+mod revocation;
+mod servers;
+mod settings;
 
 use crate::{Material, UpstreamIdentity};
+use authority::Authority;
 use outrigger_config::{Environment, MeshConfig, Source, load};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::ServerConfig;
-use std::fs;
-use std::path::PathBuf;
+use rustls::{ClientConnection, ServerConfig, ServerConnection};
 use std::sync::Arc;
-use tempfile::TempDir;
-
-/// A directory of certificates, and the authority that signs them.
-struct Authority {
-    directory: TempDir,
-    issuer: CertifiedIssuer<'static, KeyPair>,
-}
 
 impl Authority {
-    /// An authority whose root is in `ca.pem`.
-    fn new(name: &str) -> Authority {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let authority = Authority {
-            directory: tempfile::tempdir().unwrap(),
-            issuer,
-        };
-        authority.write("ca.pem", &authority.issuer.pem());
-        authority
-    }
-
-    fn path(&self, file: &str) -> PathBuf {
-        self.directory.path().join(file)
-    }
-
-    fn write(&self, file: &str, contents: &str) {
-        fs::write(self.path(file), contents).unwrap();
-    }
-
-    /// Writes `NAME.pem` and `NAME.key` for these names.
-    fn issue(&self, name: &str, dns_names: &[&str]) {
-        self.issue_with(name, dns_names, |_| {});
-    }
-
-    fn issue_with(&self, name: &str, dns_names: &[&str], change: impl FnOnce(&mut CertificateParams)) {
-        let dns_names: Vec<String> = dns_names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(dns_names).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        change(&mut params);
-        let key = KeyPair::generate().unwrap();
-        self.write(
-            &format!("{name}.pem"),
-            &params.signed_by(&key, &self.issuer).unwrap().pem(),
-        );
-        self.write(&format!("{name}.key"), &key.serialize_pem());
-    }
-
     /// The server side with these certificates; `more` is appended to the document's `tls`.
     fn downstream(&self, names: &[&str], more: &str) -> MeshConfig {
+        self.downstream_among(names, more, "")
+    }
+
+    /// The same, with `others` before the listeners of the document.
+    fn downstream_among(&self, names: &[&str], more: &str, others: &str) -> MeshConfig {
         let certificates: Vec<String> = names.iter().map(|name| self.certificate(name)).collect();
         let document = format!(
-            "listeners:\n- name: edge\n  address: 127.0.0.1:8443\n  filter_chains:\n  - tls: {{ certificates: [{}]{more} }}\n    \
+            "{others}listeners:\n- name: edge\n  address: 127.0.0.1:8443\n  filter_chains:\n  - tls: {{ certificates: [{}]{more} }}\n    \
              http: {{ route_configuration: main }}\n\
              route_configurations:\n- name: main\n  virtual_hosts: []\n",
             certificates.join(", ")
@@ -76,12 +39,13 @@ impl Authority {
         let certificate = certificate.map_or(String::new(), |name| {
             format!(", certificate: {}", self.certificate(name))
         });
-        let document = format!(
-            "clusters:\n- name: backend\n  endpoints: [{{ address: 127.0.0.1:443 }}]\n  \
-             tls: {{ ca_file: {}, server_name: {server_name:?}{certificate} }}\n",
-            self.path("ca.pem").display()
-        );
-        loaded(document)
+        let tls = format!("{}, server_name: {server_name:?}{certificate}", self.ca_file());
+        upstream_document(&tls, "")
+    }
+
+    /// `ca_file: FILE`.
+    fn ca_file(&self) -> String {
+        format!("ca_file: {}", self.path("ca.pem").display())
     }
 
     fn certificate(&self, name: &str) -> String {
@@ -91,6 +55,57 @@ impl Authority {
             path("pem"),
             path("key")
         )
+    }
+}
+
+/// A client side with this `tls`, and `others` before the clusters of the document.
+fn upstream_document(tls: &str, others: &str) -> MeshConfig {
+    loaded(format!(
+        "{others}clusters:\n- name: backend\n  endpoints: [{{ address: 127.0.0.1:443 }}]\n  tls: {{ {tls} }}\n"
+    ))
+}
+
+/// What both sides know after a handshake.
+struct Handshake {
+    client: ClientConnection,
+    server: ServerConnection,
+}
+
+impl Handshake {
+    /// The certificate that the client saw.
+    fn server_certificate(&self) -> &[u8] {
+        &self.client.peer_certificates().unwrap()[0]
+    }
+}
+
+/// Moves bytes between the two until neither has any left, or one refuses; tickets too.
+fn handshake(server: &Arc<ServerConfig>, identity: &UpstreamIdentity) -> Result<Handshake, rustls::Error> {
+    let mut client =
+        ClientConnection::new(Arc::clone(&identity.config), identity.server_name.clone()).unwrap();
+    let mut server = ServerConnection::new(Arc::clone(server)).unwrap();
+    loop {
+        let mut bytes = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut bytes).unwrap();
+        }
+        let mut input = bytes.as_slice();
+        while !input.is_empty() {
+            server.read_tls(&mut input).unwrap();
+            server.process_new_packets()?;
+        }
+        let sent = bytes.len();
+        bytes.clear();
+        while server.wants_write() {
+            server.write_tls(&mut bytes).unwrap();
+        }
+        let mut input = bytes.as_slice();
+        while !input.is_empty() {
+            client.read_tls(&mut input).unwrap();
+            client.process_new_packets()?;
+        }
+        if sent + bytes.len() == 0 {
+            return Ok(Handshake { client, server });
+        }
     }
 }
 
@@ -105,8 +120,12 @@ fn material(config: &MeshConfig) -> Result<Material, String> {
 
 /// The server side of a configuration's first filter chain.
 fn downstream(config: &MeshConfig) -> Result<Arc<ServerConfig>, String> {
+    downstream_of(config, &material(config)?)
+}
+
+fn downstream_of(config: &MeshConfig, material: &Material) -> Result<Arc<ServerConfig>, String> {
     let tls = config.listeners()[0].filter_chains()[0].tls().as_ref().unwrap();
-    crate::downstream(tls, &material(config)?).map_err(|error| error.to_string())
+    crate::downstream(tls, material).map_err(|error| error.to_string())
 }
 
 /// The client side of a configuration's first cluster.

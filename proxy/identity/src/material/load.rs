@@ -244,7 +244,7 @@ impl Loading<'_> {
                 RevocationList::Inline(_) => None,
             };
             let (part, user) = (MaterialPart::RevocationLists(file), "revocation".to_owned());
-            self.fault(part, &Origin::default(), user, Arc::new(error));
+            self.fault(part, config.revocation().origin(), user, Arc::new(error));
         }
     }
 

@@ -1,53 +1,9 @@
 //! What clients and servers see.
 
-use super::{Authority, downstream, upstream};
+use super::{Authority, downstream, handshake, upstream};
 use crate::UpstreamIdentity;
-use rustls::{ClientConnection, HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
+use rustls::ProtocolVersion;
 use std::sync::Arc;
-
-/// What both sides know after a handshake.
-struct Handshake {
-    client: ClientConnection,
-    server: ServerConnection,
-}
-
-impl Handshake {
-    /// The certificate that the client saw.
-    fn server_certificate(&self) -> &[u8] {
-        &self.client.peer_certificates().unwrap()[0]
-    }
-}
-
-/// Moves bytes between the two until neither has any left, or one refuses; tickets too.
-fn handshake(server: &Arc<ServerConfig>, identity: &UpstreamIdentity) -> Result<Handshake, rustls::Error> {
-    let mut client =
-        ClientConnection::new(Arc::clone(&identity.config), identity.server_name.clone()).unwrap();
-    let mut server = ServerConnection::new(Arc::clone(server)).unwrap();
-    loop {
-        let mut bytes = Vec::new();
-        while client.wants_write() {
-            client.write_tls(&mut bytes).unwrap();
-        }
-        let mut input = bytes.as_slice();
-        while !input.is_empty() {
-            server.read_tls(&mut input).unwrap();
-            server.process_new_packets()?;
-        }
-        let sent = bytes.len();
-        bytes.clear();
-        while server.wants_write() {
-            server.write_tls(&mut bytes).unwrap();
-        }
-        let mut input = bytes.as_slice();
-        while !input.is_empty() {
-            client.read_tls(&mut input).unwrap();
-            client.process_new_packets()?;
-        }
-        if sent + bytes.len() == 0 {
-            return Ok(Handshake { client, server });
-        }
-    }
-}
 
 fn client(authority: &Authority, server_name: &str) -> UpstreamIdentity {
     upstream(&authority.upstream(server_name, None), &["h2", "http/1.1"]).unwrap()
@@ -182,20 +138,4 @@ fn an_endpoint_must_prove_its_name_to_a_root_that_is_trusted() {
     assert!(refused(&client(&foreign, "server.example")), "a wrong authority");
     assert!(refused(&client(&ours, "other.example")), "a wrong name");
     assert!(refused(&client(&ours, "192.0.2.8")), "a wrong address");
-}
-
-#[test]
-fn sessions_resume_within_a_configuration_and_never_across_two() {
-    let authority = Authority::new("root");
-    authority.issue("server", &["server.example"]);
-    let tls = authority.downstream(&["server"], "");
-    let (config, reloaded) = (downstream(&tls).unwrap(), downstream(&tls).unwrap());
-    let identity = client(&authority, "server.example");
-    let kind = |config: &Arc<ServerConfig>| handshake(config, &identity).unwrap().server.handshake_kind();
-    assert_eq!(kind(&config), Some(HandshakeKind::Full));
-    assert_eq!(kind(&config), Some(HandshakeKind::Resumed));
-    assert_eq!(kind(&reloaded), Some(HandshakeKind::Full));
-    let other = client(&authority, "server.example");
-    let fresh = handshake(&config, &other).unwrap().server.handshake_kind();
-    assert_eq!(fresh, Some(HandshakeKind::Full), "clusters share no sessions");
 }
