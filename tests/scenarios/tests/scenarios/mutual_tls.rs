@@ -1,6 +1,7 @@
 //! Mutual TLS: who connections are from, what upstreams and logs are told of it, plain text beside TLS, ClientHellos in
 //! every shape, and why handshakes fail.
 
+mod forwarding;
 mod hellos;
 mod permissive;
 mod refusals;
