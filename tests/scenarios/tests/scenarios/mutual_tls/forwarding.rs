@@ -90,7 +90,9 @@ async fn every_detail_is_told_in_envoys_order_and_form() {
     let client = below.issue_with("client", &["one.example", "two.example"], |params| {
         params.subject_alt_names.push(uri(CLIENT));
         params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(rcgen::DnType::OrganizationName, "Shop, Inc.");
+        params
+            .distinguished_name
+            .push(rcgen::DnType::OrganizationName, "Shop, Inc.");
         params
             .distinguished_name
             .push(rcgen::DnType::CommonName, "a\";URI=spiffe://evil/admin,By=\"b");
@@ -101,7 +103,10 @@ async fn every_detail_is_told_in_envoys_order_and_form() {
     let mut connection = Client::connect_tls(proxy.address(), config, NAME).await.unwrap();
     let told = told(&mut connection, &upstream).await.join(" and ");
     let rest = told
-        .strip_prefix(&format!("By={SERVER};Hash={};Cert=\"", sha256(&client.chain()[0])))
+        .strip_prefix(&format!(
+            "By={SERVER};Hash={};Cert=\"",
+            sha256(&client.chain()[0])
+        ))
         .unwrap_or_else(|| panic!("{told}"));
     let (certificate, rest) = rest.split_once("\";Chain=\"").unwrap();
     let (chain, rest) = rest.split_once("\";Subject=\"").unwrap();
@@ -120,7 +125,13 @@ fn decoded(text: &str) -> Vec<CertificateDer<'static>> {
     let unsafe_in_urls = |character: char| !(character.is_ascii_alphanumeric() || "-%".contains(character));
     assert!(!text.contains(unsafe_in_urls), "{text}");
     let mut pem = text.to_owned();
-    for (code, character) in [("%20", " "), ("%0A", "\n"), ("%2B", "+"), ("%2F", "/"), ("%3D", "=")] {
+    for (code, character) in [
+        ("%20", " "),
+        ("%0A", "\n"),
+        ("%2B", "+"),
+        ("%2F", "/"),
+        ("%3D", "="),
+    ] {
         pem = pem.replace(code, character);
     }
     CertificateDer::pem_slice_iter(pem.as_bytes())
