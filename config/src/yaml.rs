@@ -16,11 +16,13 @@ mod condition;
 mod cors;
 mod discovery;
 mod edge;
+mod external_authorization;
 mod forward;
 mod header_value;
 mod headers;
 mod http;
 mod identity;
+mod jwt;
 mod listener;
 mod peers;
 mod proxy_protocol;
@@ -195,12 +197,14 @@ fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
     let revocation = identity::revocation(reader, &fields);
     let nodes = fields.list(reader, "authorization_policies");
     let authorization_policies = authorization::policies(reader, nodes);
+    let nodes = fields.list(reader, "jwt_providers");
+    let jwt_providers = jwt::providers(reader, nodes);
     let config = MeshConfig {
         identities,
         trust_bundles,
         revocation,
         authorization_policies,
-        jwt_providers: Vec::new(),
+        jwt_providers,
         admin,
         runtime: runtime.unwrap_or(Runtime {
             workers: None,
@@ -215,6 +219,7 @@ fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
         clusters,
     };
     authorization::check(reader, &config);
+    external_authorization::check(reader, &config);
     unused::warn(reader, &config);
     returning::warn(reader, &config);
     Some(config)

@@ -157,16 +157,19 @@ fn of_the_connection(reader: &mut Reader<'_>, fields: &Fields<'_>, all: &mut Vec
             ServerNameMatch::Suffix(suffix) => StringMatch::Suffix(suffix),
         })
     });
-    let lower = |name| match name {
-        // Server names are compared in lower case.
+    let names = names.into_iter().map(lower_case).map(Condition::ServerName);
+    all.extend(one_or(names.collect(), Condition::AnyOf));
+}
+
+/// What is compared with texts that are in lower case.
+pub(super) fn lower_case(name: StringMatch) -> StringMatch {
+    match name {
         StringMatch::Exact(text) => StringMatch::Exact(text.to_ascii_lowercase()),
         StringMatch::Prefix(text) => StringMatch::Prefix(text.to_ascii_lowercase()),
         StringMatch::Suffix(text) => StringMatch::Suffix(text.to_ascii_lowercase()),
         StringMatch::Contains(text) => StringMatch::Contains(text.to_ascii_lowercase()),
         other => other,
-    };
-    let names = names.into_iter().map(lower).map(Condition::ServerName);
-    all.extend(one_or(names.collect(), Condition::AnyOf));
+    }
 }
 
 fn of_the_request(reader: &mut Reader<'_>, fields: &Fields<'_>, all: &mut Vec<Condition>) {
@@ -193,7 +196,7 @@ fn of_the_request(reader: &mut Reader<'_>, fields: &Fields<'_>, all: &mut Vec<Co
 }
 
 /// Texts that are compared as a whole, by what `whole` makes of them, or as a map says.
-fn strings(
+pub(super) fn strings(
     reader: &mut Reader<'_>,
     fields: &Fields<'_>,
     name: &str,

@@ -89,7 +89,7 @@ fn write(
 
 /// A header that policy may write or remove: none that says where a message ends, where it goes, or how this
 /// connection works.
-fn editable_name(text: &str) -> Result<HeaderName, Problem> {
+pub(super) fn editable_name(text: &str) -> Result<HeaderName, Problem> {
     let name = scalar::header_name(text)?;
     let why = match name.as_str() {
         "host" => return scalar::problem_with_help("`host` is not edited as a header", "use `host_rewrite`"),

@@ -5,7 +5,7 @@ use super::listener::http2;
 use super::reader::{Fields, Part, Reader};
 use super::shapes::{HTTP, PROXY_HEADER};
 use super::tree::{Node, Value};
-use super::{access_log, client_certificate, compression, scalar, upgrades};
+use super::{access_log, client_certificate, compression, external_authorization, jwt, scalar, upgrades};
 use crate::model::{EscapedSlashes, HttpOptions, ProxyHeader, RepeatedSlashes, defaults};
 use ipnet::IpNet;
 
@@ -45,8 +45,8 @@ pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOption
     }
     let options = HttpOptions {
         forward_client_certificate: client_certificate::forward_client_certificate(reader, &fields),
-        jwt: None,
-        external_authorization: None,
+        jwt: jwt::requirement(reader, &fields).flatten(),
+        external_authorization: external_authorization::settings(reader, &fields),
         route_configuration: route_configuration.unwrap_or(crate::model::Name("".into())),
         accept_http_10: fields.boolean(reader, "accept_http_10").unwrap_or(false),
         http2: http2(reader, &fields),

@@ -5,7 +5,9 @@ use super::reader::Reader;
 use super::rewrite::Matched;
 use super::shapes::{ROUTE, ROUTE_CONFIGURATION, VIRTUAL_HOST};
 use super::tree::Node;
-use super::{Unique, authorization, cors, edge, headers, route_match, scalar, shadow};
+use super::{
+    Unique, authorization, cors, edge, external_authorization, headers, jwt, route_match, scalar, shadow,
+};
 use crate::model::{Domain, Name, Route, RouteConfiguration, VirtualHost};
 use std::sync::Arc;
 
@@ -143,11 +145,13 @@ fn route(
     let response_body_bytes_max = fields.size(reader, "response_body_max");
     let cors = cors::of_route(reader, &fields);
     let authorization = authorization::references(reader, &fields);
+    let jwt = jwt::requirement(reader, &fields);
+    let external_authorization = external_authorization::of_route(reader, &fields);
     let compression = fields.choice(reader, "compression", &[("on", true), ("off", false)]);
     Some(Route {
         authorization,
-        jwt: None,
-        external_authorization: None,
+        jwt,
+        external_authorization,
         name: name?,
         matches: matches?,
         action: action?,

@@ -4,7 +4,7 @@ use super::reader::{Fields, Reader};
 use super::scalar::{self, Problem, problem, problem_with_help};
 use super::shapes::{GRPC_MATCH, ROUTE_MATCH};
 use super::tree::Node;
-use super::{Unique, headers, template};
+use super::{Unique, headers, peers, template};
 use crate::model::{PathMatch, RouteMatch};
 
 pub(super) fn route_match(reader: &mut Reader<'_>, node: &Node) -> Option<RouteMatch> {
@@ -20,10 +20,11 @@ pub(super) fn route_match(reader: &mut Reader<'_>, node: &Node) -> Option<RouteM
     }
     let headers = headers::header_matches(reader, &fields);
     let query = headers::query_matches(reader, &fields);
+    let source_identities = peers::spiffe_matches(reader, &fields, "source_identities", "match of");
     let is_connect = connect.is_some();
     let path = path.or(grpc).or(connect)?;
     Some(RouteMatch {
-        source_identities: Vec::new(),
+        source_identities,
         path,
         methods,
         headers,

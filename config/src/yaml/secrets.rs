@@ -1,7 +1,8 @@
 //! Hides private keys in the lines that diagnostics show.
 //!
 //! Works on the text, since a document that is not YAML has no tree. It hides what stands between the lines that begin
-//! and end a private key in PEM, and whatever is the value of a field `private_key`. Rather too much than too little: a
+//! and end a private key in PEM, and whatever is the value of a
+//! field that holds secrets. Rather too much than too little: a
 //! key that never ends hides the rest of the document.
 
 use std::ops::Range;
@@ -10,7 +11,8 @@ use std::ops::Range;
 pub(crate) struct Secrets(Vec<Range<usize>>);
 
 const HIDDEN: char = '*';
-const FIELD: &str = "private_key";
+/// Fields whose values are hidden: private keys, and the secret parts of a JSON Web Key.
+const FIELDS: [&str; 3] = ["private_key", "\"d\"", "\"k\""];
 
 impl Secrets {
     pub(crate) fn find(text: &str) -> Secrets {
@@ -60,10 +62,11 @@ fn armoured(text: &str, found: &mut Vec<Range<usize>>) {
     found.extend(open.map(|start| start..text.len()));
 }
 
-/// The values of fields `private_key`.
+/// The values of fields that hold secrets.
 fn values(text: &str, found: &mut Vec<Range<usize>>) {
-    for (at, _) in text.match_indices(FIELD) {
-        let rest = text[at + FIELD.len()..].trim_start_matches(['"', '\'']);
+    let fields = FIELDS.iter().flat_map(|field| text.match_indices(field));
+    for (at, field) in fields {
+        let rest = text[at + field.len()..].trim_start_matches(['"', '\'']);
         let Some(rest) = rest.trim_start_matches(' ').strip_prefix(':') else {
             continue;
         };
@@ -172,6 +175,10 @@ mod tests {
             (
                 "x: |\n  -----BEGIN PRIVATE KEY-----\n  c2Vj\nb: 2",
                 "x: |\n  -----BEGIN PRIVATE KEY-----\n  ****\n** *",
+            ),
+            (
+                "inline: '{\"d\": \"c2Vj\", \"x\": 1}'",
+                "inline: '{\"d\": *****\", \"x\": 1}'",
             ),
             ("private_key_file: key.pem", "private_key_file: key.pem"),
         ] {

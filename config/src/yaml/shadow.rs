@@ -60,7 +60,10 @@ struct Bucket<'a> {
 impl<'a> Bucket<'a> {
     fn insert(&mut self, route: &'a Route) {
         let matches = &route.matches;
-        let free = matches.methods.is_empty() && matches.headers.is_empty() && matches.query.is_empty();
+        let free = matches.methods.is_empty()
+            && matches.headers.is_empty()
+            && matches.query.is_empty()
+            && matches.source_identities.is_empty();
         if free && !matches.grpc {
             self.unconditional = self.unconditional.or(Some(route));
         } else if self.conditional.len() < CONDITIONAL_MAX {
@@ -139,7 +142,11 @@ fn asks_less(other: &Route, route: &Route) -> bool {
     let (less, more) = (&other.matches, &route.matches);
     let methods = less.methods.is_empty()
         || (!more.methods.is_empty() && more.methods.iter().all(|method| less.methods.contains(method)));
+    let among = |one| less.source_identities.contains(one);
+    let identities = less.source_identities.is_empty()
+        || (!more.source_identities.is_empty() && more.source_identities.iter().all(among));
     methods
+        && identities
         && (more.grpc || !less.grpc)
         && less
             .headers

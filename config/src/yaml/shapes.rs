@@ -10,8 +10,10 @@ mod cluster;
 mod cors;
 mod discovery;
 mod edge;
+mod external_authorization;
 mod http;
 mod identity;
+mod jwt;
 mod listener;
 mod proxy_protocol;
 mod route;
@@ -20,6 +22,7 @@ mod tls;
 
 pub(crate) use access_log::{ACCESS_LOG, ACCESS_LOG_FORMAT, ACCESS_LOGS};
 pub(crate) use action::{DIRECT_RESPONSE, FORWARD, MIRROR, REDIRECT, REGEX_REWRITE, SESSION_COOKIE};
+use authorization::STRINGS;
 pub(crate) use authorization::{
     AUTHORIZATION_POLICY, CLAIM_MATCH, CONDITION, PATH_MATCH, POLICIES, STRING_MATCH,
 };
@@ -31,11 +34,18 @@ pub(crate) use edge::{
     COMPRESSION, COMPRESSION_ALGORITHM, COMPRESSION_LEVELS, COMPRESSION_OR_OFF, ERROR_PAGE, HSTS,
     HTTPS_REDIRECT, MAINTENANCE, PAGE,
 };
+pub(crate) use external_authorization::{
+    AUTHORIZATION_BODY, DECISION_CACHE, EXTERNAL_AUTHORIZATION, GRPC_AUTHORIZATION, HTTP_AUTHORIZATION,
+    ROUTE_EXTERNAL_AUTHORIZATION,
+};
+use external_authorization::{EXTERNAL_AUTHORIZATION_OR_OFF, ROUTE_EXTERNAL_AUTHORIZATION_KIND};
 pub(crate) use http::{FORWARD_CLIENT_CERTIFICATE, HTTP, PROXY_HEADER, UPGRADES};
 pub(crate) use identity::{
     AUTHORITY, IDENTITY, IDENTITY_FILES, INLINE_CERTIFICATE, KEY_KINDS, REVOCATION, REVOCATION_LIST,
     SPIFFE_MATCH, TRUST_BUNDLE, WORKLOAD_API,
 };
+use jwt::JWT_REQUIREMENT_OR_OFF;
+pub(crate) use jwt::{CLAIM_HEADER, JWKS, JWT_ALGORITHMS, JWT_PROVIDER, JWT_REQUIREMENT, TOKEN_LOCATION};
 pub(crate) use listener::{CONNECTION_RATE, LISTENER};
 pub(crate) use proxy_protocol::{
     DOWNSTREAM_PROXY_PROTOCOL, DOWNSTREAM_PROXY_PROTOCOL_KIND, UPSTREAM_PROXY_PROTOCOL,
@@ -96,6 +106,11 @@ pub(crate) static DOCUMENT: Shape = Shape::new(
             "authorization_policies",
             Kind::List(&Kind::Object(&AUTHORIZATION_POLICY)),
             "Who may do what; filter chains and routes say where.",
+        ),
+        optional(
+            "jwt_providers",
+            Kind::List(&Kind::Object(&JWT_PROVIDER)),
+            "Whose tokens are accepted; filter chains and routes say where.",
         ),
     ],
 );

@@ -12,8 +12,6 @@ pub(crate) fn explain(name: &str) -> Option<&'static str> {
         }
         "retry_budget" => "a configurable retry budget; the built-in one is always on",
         "rate_limit" | "rate_limits" | "local_rate_limit" | "global_rate_limit" => "rate limits",
-        "jwt" | "jwt_authn" => "JWT authentication",
-        "ext_authz" | "external_authorization" => "external authorization",
         "principals" | "permissions" => {
             "a policy's principals beside its permissions; its `rules` ask for both"
         }
@@ -31,7 +29,9 @@ pub(crate) fn explain(name: &str) -> Option<&'static str> {
         "adaptive_concurrency" | "overload" | "overload_manager" => "overload control",
         "tracing" | "traces" | "opentelemetry" => "traces",
         "sds" | "sds_config" | "tls_certificate_sds_secret_configs" => "secrets by SDS",
-        "source_identity" => "matching by source identity",
+        "hs256" | "hs384" | "hs512" => {
+            "tokens signed with a shared secret: whoever verifies them could issue them"
+        }
         "dynamic_resources" | "static_resources" | "ads" | "xds" | "control_api" => {
             "configuration by xDS; listeners, route_configurations and clusters stand at the top of the document"
         }
@@ -79,6 +79,13 @@ pub(crate) fn meant(name: &str) -> Option<&'static str> {
         "rbac" => "authorization",
         "remote_ips" | "remote_ip" | "remote_ip_blocks" => "remote_addresses",
         "direct_remote_ip" | "source_ip" | "ip_blocks" => "direct_addresses",
+        "jwt_authn" | "jwt_requirement" => "jwt",
+        "jwks" | "remote_jwks" | "local_jwks" | "jwks_uri" => "keys",
+        "ext_authz" => "external_authorization",
+        "failure_mode_allow" => "failure_allowed",
+        "status_on_error" => "error_status",
+        "with_request_body" => "body",
+        "source_identity" | "source_principals" => "source_identities",
         "sni" => "server_name",
         "spiffe" | "svid" => "workload_api",
         "crl" | "crls" => "lists",

@@ -9,8 +9,10 @@ mod cors;
 mod discovery;
 mod edge;
 mod emit;
+mod external_authorization;
 mod http;
 mod identity;
+mod jwt;
 mod proxy_protocol;
 mod route;
 mod tls;
@@ -86,6 +88,10 @@ fn put_identities(document: &mut Map, config: &MeshConfig) {
             "authorization_policies",
             list(policies.map(|part| authorization::policy(part))),
         );
+    }
+    if !config.jwt_providers.is_empty() {
+        let providers = config.jwt_providers.iter().map(|part| jwt::provider(part));
+        document.put("jwt_providers", list(providers));
     }
     document.put("revocation", identity::revocation(&config.revocation));
 }

@@ -32,7 +32,7 @@ pub(crate) static AUTHORIZATION_POLICY: Shape = Shape::new(
 pub(crate) const POLICIES: Kind = Kind::List(&Kind::Name);
 
 const PREFIXES: Kind = Kind::FilledList(&Kind::Text("10.0.0.0/8"));
-const STRINGS: Kind = Kind::FilledList(&Kind::Either(&[
+pub(super) const STRINGS: Kind = Kind::FilledList(&Kind::Either(&[
     Kind::Text("a text"),
     Kind::Object(&STRING_MATCH),
 ]));

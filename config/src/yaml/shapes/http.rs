@@ -1,6 +1,9 @@
 //! How HTTP is spoken.
 
-use super::{ACCESS_LOGS, COMPRESSION_OR_OFF, HEADERS_BYTES, HEADERS_COUNT, HTTP2, U32};
+use super::{
+    ACCESS_LOGS, COMPRESSION_OR_OFF, EXTERNAL_AUTHORIZATION_OR_OFF, HEADERS_BYTES, HEADERS_COUNT, HTTP2,
+    JWT_REQUIREMENT_OR_OFF, U32,
+};
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
 /// Protocols to upgrade to.
@@ -119,6 +122,18 @@ pub(crate) static HTTP: Shape = Shape::new(
             PROXY_HEADER_KIND,
             "pass",
             "What is done with the `via` header.",
+        ),
+        defaulted(
+            "jwt",
+            JWT_REQUIREMENT_OR_OFF,
+            "off",
+            "Tokens that requests need; a route may say otherwise.",
+        ),
+        defaulted(
+            "external_authorization",
+            EXTERNAL_AUTHORIZATION_OR_OFF,
+            "off",
+            "Another service is asked whether a request may go on; a route may say otherwise.",
         ),
         optional(
             "forward_client_certificate",

@@ -1,7 +1,8 @@
 //! Route configurations, virtual hosts, routes, their matches and actions.
 
 use super::{
-    CORS, DIRECT_RESPONSE, ERROR_PAGE, FORWARD, HSTS, HTTPS_REDIRECT, MAINTENANCE, POLICIES, REDIRECT,
+    CORS, DIRECT_RESPONSE, ERROR_PAGE, FORWARD, HSTS, HTTPS_REDIRECT, JWT_REQUIREMENT_OR_OFF, MAINTENANCE,
+    POLICIES, REDIRECT, ROUTE_EXTERNAL_AUTHORIZATION_KIND, SPIFFE_MATCH,
 };
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
@@ -135,6 +136,16 @@ pub(crate) static ROUTE: Shape = Shape::new(
             POLICIES,
             "Authorization policies that apply here in addition to the filter chain's.",
         ),
+        optional(
+            "jwt",
+            JWT_REQUIREMENT_OR_OFF,
+            "Tokens that requests need; the filter chain's if not given.",
+        ),
+        optional(
+            "external_authorization",
+            ROUTE_EXTERNAL_AUTHORIZATION_KIND,
+            "Changes the filter chain's external authorization.",
+        ),
     ],
 )
 .with_exactly_one(&["forward", "redirect", "direct_response"]);
@@ -183,6 +194,11 @@ pub(crate) static ROUTE_MATCH: Shape = Shape::new(
             "query",
             Kind::List(&Kind::Object(&QUERY_MATCH)),
             "Conditions on query parameters.",
+        ),
+        optional(
+            "source_identities",
+            Kind::FilledList(&Kind::Object(&SPIFFE_MATCH)),
+            "The peer's verified SPIFFE id is among these.",
         ),
     ],
 )

@@ -11,6 +11,7 @@ mod edge;
 mod header_edits;
 mod http;
 mod identities;
+mod jwt;
 mod listeners;
 mod routes;
 mod tls;

@@ -4,6 +4,7 @@ mod authorization;
 mod clusters;
 mod edge;
 mod identities;
+mod jwt;
 mod listeners;
 mod routes;
 mod tls;

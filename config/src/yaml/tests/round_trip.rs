@@ -3,6 +3,7 @@
 mod authorization;
 mod edge;
 mod identities;
+mod jwt;
 mod routes;
 mod tls;
 
@@ -167,8 +168,9 @@ fn http() -> BoxedStrategy<String> {
             maybe("via_header", proxy_header()),
             upgrades(),
             edge::http(),
+            jwt::http(),
         )
-            .prop_map(|(a, b, c, d)| format!("{a}{b}{c}{d}")),
+            .prop_map(|(a, b, c, d, e)| format!("{a}{b}{c}{d}{e}")),
         maybe(
             "access_logs",
             format.prop_map(|format| format!("[{{path: /x y, format: {format}}}]")),
@@ -327,7 +329,7 @@ fn listener() -> BoxedStrategy<String> {
 }
 
 fn document() -> BoxedStrategy<String> {
-    (listener(), vec(prop_oneof![4 => route(), 1 => connect_route(), 1 => template_route()], 0..5), cluster("a"), cluster("b"), maybe("request_headers", edits()), maybe("cors", cors()), edge::host(), identities::lists(), authorization::lists()).prop_map(
+    (listener(), vec(prop_oneof![4 => route(), 1 => connect_route(), 1 => template_route()], 0..5), cluster("a"), cluster("b"), maybe("request_headers", edits()), maybe("cors", cors()), edge::host(), identities::lists(), (authorization::lists(), jwt::lists()).prop_map(|(a, b)| a + &b)).prop_map(
         |(listener, routes, a, b, edits, cors, edge, identities, policies)| {
             format!(
                 "listeners: [{listener}]\n\

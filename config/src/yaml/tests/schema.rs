@@ -52,7 +52,7 @@ fn every_reference_of_the_schema_is_defined() {
 fn declared_defaults_are_what_the_loader_gives() {
     let minimal = "\
 listeners:
-- {name: l, address: 127.0.0.1:1, tcp_keepalive: {}, filter_chains: [{match: {}, tls: {certificates: [{certificate_file: c, private_key_file: k}], client: {ca_file: c}}, http: {route_configuration: r, http2: {}, access_logs: [{path: stdout}], compression: {algorithms: [{gzip: {}}, {br: {}}, {zstd: {}}]}}}]}
+- {name: l, address: 127.0.0.1:1, tcp_keepalive: {}, filter_chains: [{match: {}, tls: {certificates: [{certificate_file: c, private_key_file: k}], client: {ca_file: c}}, http: {route_configuration: r, external_authorization: {http: {cluster: c}, body: {bytes_max: 1}, cache: {time_to_live: 1s, headers: []}}, http2: {}, access_logs: [{path: stdout}], compression: {algorithms: [{gzip: {}}, {br: {}}, {zstd: {}}]}}}]}
 - {name: m, address: 127.0.0.1:2, connection_rate_max: {per_second: 1}, proxy_protocol: {mode: optional}, filter_chains: [{tcp: {cluster: c}}]}
 route_configurations:
 - {name: r, virtual_hosts: [{name: v, domains: ['*'], https_redirect: {}, hsts: {}, maintenance: {page: {body: x}}, routes: [
@@ -63,6 +63,7 @@ identities: [{name: i, authority: {url: 'https://a:1', ca_file: c, spiffe_id: 's
 trust_bundles: [{name: t, file: f}]
 revocation: {lists: [{file: f}]}
 authorization_policies: [{name: p, action: allow, rules: [{headers: [{name: x, exact: a}]}]}]
+jwt_providers: [{name: p, keys: {file: f}}]
 admin: {}
 runtime: {}
 drain: {}
@@ -84,6 +85,8 @@ drain: {}
     // Where a default holds only sometimes, its description says it.
     let said = [
         (&shapes::FORWARD, "timeout", defaults::ROUTE_TIMEOUT),
+        (&shapes::JWKS, "refresh", defaults::JWKS_REFRESH),
+        (&shapes::JWKS, "timeout", defaults::JWKS_TIMEOUT),
         (
             &shapes::FILTER_CHAIN,
             "detection_timeout",

@@ -144,7 +144,7 @@ fn value(condition: &Condition) -> Option<(&'static str, Out)> {
     })
 }
 
-fn string(value: &StringMatch) -> Out {
+pub(super) fn string(value: &StringMatch) -> Out {
     let mut map = Map::default();
     put_string_match(&mut map, value);
     match value {

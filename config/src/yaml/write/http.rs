@@ -1,7 +1,10 @@
 //! How HTTP is spoken, and access logs, as YAML.
 
 use super::emit::{Map, Out, list, text};
-use super::{boolean, duration, duration_or_off, edge, http2, number, number_or_off, path, size, word};
+use super::{
+    boolean, duration, duration_or_off, edge, external_authorization, http2, jwt, number, number_or_off,
+    path, size, word,
+};
 use crate::model::{
     AccessLog, AccessLogFormat, AccessLogSink, EscapedSlashes, ForwardClientCertificate, HttpOptions,
     ProxyHeader, RepeatedSlashes,
@@ -62,6 +65,17 @@ pub(super) fn http(options: &HttpOptions) -> Map {
         .with(
             "forward_client_certificate",
             forward_client_certificate(&options.forward_client_certificate),
+        )
+        .with(
+            "jwt",
+            options
+                .jwt
+                .as_ref()
+                .map_or_else(|| word("off"), |required| jwt::requirement(required).into()),
+        )
+        .with(
+            "external_authorization",
+            external_authorization::settings(options.external_authorization.as_ref()),
         )
         .with("access_logs", list(options.access_logs.iter().map(access_log)));
     if !options.trusted_proxies.is_empty() {

@@ -1,7 +1,10 @@
 //! Route configurations as YAML.
 
 use super::emit::{Map, Out, list, text};
-use super::{boolean, cors, domain_text, duration, duration_or_off, edge, number, put_targets, size, word};
+use super::{
+    boolean, cors, domain_text, duration, duration_or_off, edge, external_authorization, jwt, number,
+    put_targets, size, tls, word,
+};
 use crate::model::{
     ConnectAction, DirectResponse, Forward, HeaderEditKind, HeaderEdits, HeaderMatch, Mirror, PathMatch,
     PathRewrite, QueryMatch, Redirect, RedirectPath, RegexRewrite, Route, RouteAction, RouteConfiguration,
@@ -57,6 +60,17 @@ fn route(route: &Route) -> Out {
     map.put("compression", word(if route.compression { "on" } else { "off" }));
     if !route.authorization.is_empty() {
         map.put("authorization", list(route.authorization.iter().map(text)));
+    }
+    match &route.jwt {
+        Some(Some(required)) => map.put("jwt", jwt::requirement(required)),
+        Some(None) => map.put("jwt", word("off")),
+        None => {}
+    }
+    if let Some(changes) = &route.external_authorization {
+        map.put(
+            "external_authorization",
+            external_authorization::of_route(changes),
+        );
     }
     map.into()
 }
@@ -132,6 +146,10 @@ fn route_match(matches: &RouteMatch) -> Map {
     if !matches.query.is_empty() {
         let query = |one: &QueryMatch| string_match(&one.name, &one.value, one.invert);
         map.put("query", list(matches.query.iter().map(query)));
+    }
+    if !matches.source_identities.is_empty() {
+        let identities = matches.source_identities.iter();
+        map.put("source_identities", list(identities.map(tls::spiffe_match)));
     }
     map
 }

@@ -74,8 +74,8 @@ fn routes() {
                 &["expected `on` or `off`, found `gzip`"],
             ),
             (
-                "{match: {prefix: /}, forward: {cluster: a}, «jwt»: {}}",
-                &["unknown field `jwt` in route | not implemented: JWT authentication"],
+                "{match: {prefix: /}, forward: {cluster: a}, «jwt_authn»: {}}",
+                &["unknown field `jwt_authn` in route | did you mean `jwt`?"],
             ),
             (
                 "{match: {prefix: /}, forward: {cluster: a}, request_body_max: «lots»}",
@@ -255,9 +255,7 @@ fn other_conditions() {
             ),
             (
                 "«source_identity»: a",
-                &[
-                    "unknown field `source_identity` in route match | not implemented: matching by source identity",
-                ],
+                &["unknown field `source_identity` in route match | did you mean `source_identities`?"],
             ),
         ],
     );

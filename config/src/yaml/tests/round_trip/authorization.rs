@@ -25,7 +25,10 @@ fn fields() -> BoxedStrategy<String> {
         routes::condition().prop_map(|list| format!("headers: {list}")),
         routes::condition().prop_map(|list| format!("query: {list}")),
         Just("headers: [{name: a, exact: b}, {name: a, exact: c}]".to_owned()),
-        Just("claims: [{path: a.b, exact: 'true'}, {path: ['a.b'], present: true}]".to_owned()),
+        Just(
+            "claims: [{path: a.b, exact: 'true'}, {path: ['a.b'], provider: issuer, present: true}]"
+                .to_owned()
+        ),
     ];
     vec(one, 1..4)
         .prop_map(|fields| {

@@ -1,6 +1,6 @@
 //! Routes, for round trips.
 
-use super::{duration_or_off, header_value, maybe, quoted, text, upgrades};
+use super::{duration_or_off, header_value, jwt, maybe, quoted, text, upgrades};
 use proptest::prelude::*;
 
 pub(super) fn edits() -> BoxedStrategy<String> {
@@ -135,8 +135,12 @@ pub(super) fn route() -> BoxedStrategy<String> {
         maybe("headers", condition()),
         maybe("query", condition()),
         maybe("methods", Just("[POST, PUT]".into())),
+        maybe(
+            "source_identities",
+            super::tls::spiffe().prop_map(|one| format!("[{one}]")),
+        ),
     )
-        .prop_map(|(a, b, c, d)| format!("match: {{{b}{c}{d}{a}}}"));
+        .prop_map(|(a, b, c, d, e)| format!("match: {{{b}{c}{d}{e}{a}}}"));
     let substitution = "(\\\\1|\\\\\\\\|[!\"$-;=@-Z^-z]){0,6}"
         .prop_map(|text| format!("{{pattern: '/(a+)', substitution: {}}}", quoted(&text)));
     let action = prop_oneof![
@@ -169,7 +173,7 @@ pub(super) fn route() -> BoxedStrategy<String> {
         maybe("response_body_max", size),
         maybe("cors", prop_oneof![Just("off".to_owned()), cors()]),
         maybe("compression", Just("off".to_owned())),
-        maybe("authorization", Just("[q]".to_owned())),
+        (maybe("authorization", Just("[q]".to_owned())), jwt::route()).prop_map(|(a, b)| format!("{a}{b}")),
     )
         .prop_map(|(a, b, c, d, e, f, g, h, i)| format!("{{{c}{d}{e}{f}{g}{h}{i}{a}, {b}}}"))
         .boxed()
