@@ -173,3 +173,6 @@ impl Compiler {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
