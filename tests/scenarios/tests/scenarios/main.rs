@@ -20,6 +20,7 @@ mod http2_requests;
 mod http2_streams;
 mod http2_upstream;
 mod http2_windows;
+mod jwt;
 mod lifecycle;
 mod mirroring;
 mod mutual_tls;
