@@ -40,7 +40,6 @@ mod spares;
 mod tcp;
 mod timer;
 mod tls;
-mod token_memory;
 mod tunnel;
 mod upstream;
 mod worker;

@@ -15,7 +15,7 @@ use crate::rights::{self, Announcements, Rights, UpstreamConnections};
 use crate::snapshot::{ChainPolicy, ChainSlot, Snapshot, SocketKey};
 use crate::spares::Spares;
 use crate::tls;
-use crate::token_memory::TokenMemory;
+use outrigger_identity::jwt::TokenMemory;
 use outrigger_telemetry::Metrics;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;

@@ -12,12 +12,14 @@ mod fault;
 mod json;
 mod key;
 mod key_set;
+mod memory;
 mod token;
 mod verifier;
 
 pub use cell::{KeyCell, KeyCells};
 pub use fault::JwtFault;
 pub use key_set::{IgnoredKey, JwksError, KeyReport, KeySet};
+pub use memory::{TokenDigest, TokenMemory};
 pub use token::{Token, TokenTimes};
 pub use verifier::{VerifiedToken, Verifier};
 

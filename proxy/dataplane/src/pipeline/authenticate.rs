@@ -13,9 +13,8 @@ use super::{Request, RequestContext, Taken};
 use crate::snapshot::tokens::{
     Leniency, ProviderPolicy, ProviderSlot, TokenPolicy, TokenProviders, TokenRequirement,
 };
-use crate::token_memory::TokenDigest;
 use outrigger_http1::{Fields, KnownName, RequestHead};
-use outrigger_identity::jwt::{JwtFault, VerifiedToken};
+use outrigger_identity::jwt::{JwtFault, TokenDigest, VerifiedToken};
 use outrigger_telemetry::TokenRefusal;
 use std::rc::Rc;
 use std::sync::Arc;

@@ -267,3 +267,26 @@ fn without_keys_only_what_needs_them_is_unknown() {
         JwtFault::Expired
     );
 }
+
+#[test]
+fn tokens_are_remembered_by_rules_and_keys_and_no_more_than_a_bound() {
+    let memory = TokenMemory::default();
+    let verified = std::rc::Rc::new(verify(&with(|_| {})).unwrap());
+    let digest = |token: &[u8], provider, keys| TokenDigest::of(token, provider, keys).unwrap();
+    memory.remember(digest(b"t", 1, 1), &verified);
+    assert!(memory.find(&digest(b"t", 1, 1)).is_some());
+    for (token, provider, keys) in [(b"u", 1, 1), (b"t", 2, 1), (b"t", 1, 2)] {
+        assert!(memory.find(&digest(token, provider, keys)).is_none());
+    }
+    memory.forget(&digest(b"t", 1, 1));
+    assert!(memory.find(&digest(b"t", 1, 1)).is_none());
+    for number in 0..1025u32 {
+        memory.remember(digest(&number.to_be_bytes(), 1, 1), &verified);
+    }
+    assert!(
+        memory.find(&digest(&0u32.to_be_bytes(), 1, 1)).is_none(),
+        "the oldest went"
+    );
+    assert!(memory.find(&digest(&1u32.to_be_bytes(), 1, 1)).is_some());
+    assert!(TokenDigest::of(&[b'a'; 4097], 1, 1).is_none());
+}
