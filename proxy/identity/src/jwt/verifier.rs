@@ -54,10 +54,11 @@ impl Verifier {
     /// The first thing that is wrong with it.
     pub fn verify(&self, token: &[u8], keys: Option<&KeySet>, now: u64) -> Result<VerifiedToken, JwtFault> {
         let token = Token::parse(token)?;
+        // First whose it is: of another issuer's token there is nothing else to say.
+        self.check_issuer(&token)?;
         if !self.algorithms.contains(&token.algorithm) {
             return Err(JwtFault::AlgorithmNotSupported);
         }
-        self.check_issuer(&token)?;
         if token.times.expires.is_none() && self.expiration_required {
             return Err(JwtFault::ExpirationMissing);
         }

@@ -109,7 +109,7 @@ fn table(issuer: &Issuer) -> Vec<Row> {
             "signature",
         ),
         row(
-            good[..good.len() - 3].to_owned(),
+            good[..good.len() - 2].to_owned(),
             "Jwt verification fails",
             "signature",
         ),

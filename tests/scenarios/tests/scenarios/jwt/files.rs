@@ -62,10 +62,10 @@ async fn a_file_is_watched_and_a_bad_one_changes_nothing() {
 async fn keys_that_are_none_are_faults_of_the_configuration() {
     let upstream = Scripted::ok().await;
     for (keys, says) in [
-        ("inline: '{}'", "Jwks does not have [keys] field"),
+        ("inline: '{}'", "it has no `keys`"),
         (
-            "inline: '{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\"}]}'",
-            "its kind is not supported",
+            "inline: '{\"keys\":[{\"kty\":\"EC\",\"crv\":\"secp256k1\"}]}'",
+            "its curve is not supported",
         ),
         ("file: /nowhere/jwks.json", "cannot be read"),
     ] {
