@@ -198,8 +198,7 @@ async fn first_bytes(
     destination: SocketAddr,
     worker: &Worker,
 ) -> Result<FirstBytes, Refused> {
-    let limit = listener.hello_timeout(snapshot).unwrap_or(DETECTION_TIMEOUT);
-    let left = limit.saturating_sub(opened.elapsed());
+    let left = hello_patience(opened, listener, snapshot);
     if listener.detection == Detection::Tls {
         return match timeout(left, hello::read(stream, worker)).await {
             Ok(read) => read.map_err(Refused::Tls),
@@ -208,8 +207,14 @@ async fn first_bytes(
     }
     match listener.patience(snapshot, destination) {
         None => Ok(FirstBytes::Other(Vec::new())),
-        Some(patience) => first_bytes::look(stream, patience.min(left), left).await,
+        Some(patience) => first_bytes::look(stream, patience, left).await,
     }
+}
+
+/// What is left of the time for a ClientHello.
+fn hello_patience(opened: Instant, listener: &ListenerPolicy, snapshot: &LocalSnapshot) -> Duration {
+    let limit = listener.hello_timeout(snapshot).unwrap_or(DETECTION_TIMEOUT);
+    limit.saturating_sub(opened.elapsed())
 }
 
 fn proxy_protocol_refusal(fault: proxy_protocol::Fault) -> ConnectionRefusal {

@@ -115,6 +115,15 @@ impl Session {
     }
 }
 
+/// True if a session went on whose peer's certificate has expired meanwhile: nobody has judged it this time.
+pub(crate) fn has_outlived(session: &CommonState, worker: &Worker) -> bool {
+    kind(session) == TlsHandshake::Resumed
+        && session
+            .peer_certificates()
+            .and_then(|chain| worker.known_peers.of(chain))
+            .is_some_and(|peer| peer.validity.not_after < SystemTime::now())
+}
+
 /// What is to be mended where the peer has refused our certificate: that it has expired, if it has.
 pub(crate) fn judge_refusal(failure: TlsFailure, own_expiry: Option<SystemTime>) -> TlsFailure {
     match failure {

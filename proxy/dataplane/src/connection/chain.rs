@@ -2,17 +2,16 @@
 
 use super::client_hello::ClientHello;
 use super::first_bytes::FirstBytes;
-use super::{DETECTION_TIMEOUT, Ends, Refused, hello, plain_http};
+use super::{Ends, Refused, hello, hello_patience, plain_http};
 use crate::io::Stream;
 use crate::snapshot::{ConnectionFacts, Detection, ListenerPolicy, SocketKey, TlsPolicy};
 use crate::tls::{self, KnownPeer};
 use crate::worker::{LocalSnapshot, Registration, Worker};
 use outrigger_config::model::Transport;
-use outrigger_telemetry::{ConnectionRefusal, ListenerCells, TlsFailure, TlsHandshake};
+use outrigger_telemetry::{ConnectionRefusal, ListenerCells, TlsFailure};
 use rustls::server::Accepted;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::server::StartHandshake;
@@ -76,10 +75,11 @@ impl Candidates<'_> {
                     true => self.pick(ends, Transport::Raw, &ClientHello::default()),
                     false => Err(ConnectionRefusal::NoFilterChain.into()),
                 };
+                let patience = hello_patience(self.opened, listener, self.accepted_under);
                 match picked {
                     Ok(registration) => Ok((Stream::Plain(stream), registration)),
                     Err(refused) if listener.detection == Detection::Nothing => Err(refused),
-                    Err(_) if plain_http::answer(&stream, &mut read, DETECTION_TIMEOUT).await => {
+                    Err(_) if plain_http::answer(&stream, &mut read, patience).await => {
                         Err(ConnectionRefusal::PlainHttp.into())
                     }
                     Err(_) if tls_only => Err(Refused::Tls(hello::refuse(&stream, &read, self.worker))),
@@ -179,7 +179,7 @@ fn identity_of(session: &rustls::CommonState, worker: &Worker) -> Result<Option<
         .known_peers
         .of(chain)
         .ok_or(TlsFailure::CertificateInvalid)?;
-    match tls::kind(session) == TlsHandshake::Resumed && peer.validity.not_after < SystemTime::now() {
+    match tls::has_outlived(session, worker) {
         true => Err(TlsFailure::CertificateExpired),
         false => Ok(Some(peer)),
     }

@@ -37,10 +37,11 @@ pub(super) async fn look(
     hello_timeout: Duration,
 ) -> Result<FirstBytes, Refused> {
     let mut seen = 0;
-    let mut looked = timeout(patience, look_further(stream, &mut seen)).await;
-    if looked.is_err() && seen > 0 {
-        let rest = hello_timeout.saturating_sub(patience);
-        looked = timeout(rest, look_further(stream, &mut seen)).await;
+    let first = patience.min(hello_timeout);
+    let mut looked = timeout(first, look_further(stream, &mut seen)).await;
+    if looked.is_err() {
+        let limit = if seen > 0 { hello_timeout } else { patience };
+        looked = timeout(limit.saturating_sub(first), look_further(stream, &mut seen)).await;
     }
     let failure = match looked {
         Ok(Ok(Some(Parsed::Hello(hello)))) => return Ok(FirstBytes::Hello(hello)),

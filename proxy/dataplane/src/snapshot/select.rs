@@ -36,13 +36,12 @@ impl ListenerPolicy {
             let Some(near) = nearness(chain.config.matches(), destination) else {
                 continue;
             };
-            match chain.config.mode() {
-                ChainMode::Auto(auto) => patience = patience.min(auto.detection_timeout()),
-                // Its client may wait for its server, as in mode auto.
-                ChainMode::Tcp(_) if chain.is_permissive() => {
-                    patience = patience.min(defaults::DETECTION_TIMEOUT);
-                }
-                ChainMode::Tcp(_) | ChainMode::Http(_) => {}
+            if let ChainMode::Auto(auto) = chain.config.mode() {
+                patience = patience.min(auto.detection_timeout());
+            }
+            // Its client may wait for its server; one that would speak TLS has no longer.
+            if let Some(tls) = chain.tls.as_ref().filter(|_| chain.is_permissive()) {
+                patience = patience.min(tls.settings.handshake_timeout());
             }
             if near < nearest {
                 continue;

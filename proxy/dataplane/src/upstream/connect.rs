@@ -12,6 +12,7 @@ use crate::worker::Worker;
 use outrigger_config::model::UpstreamProtocol;
 use outrigger_telemetry::{ClusterCells, ConnectionFailure, ConnectionProtocol, TlsFailure};
 use outrigger_traffic::retry::AttemptFailure;
+use rustls::client::Resumption;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -185,6 +186,12 @@ async fn open(
                 .map_err(|error| tls_failed(tls::failure_of(&error), &error, policy, endpoint, worker))?;
             let cells = cluster.metrics.worker(worker.index);
             let session = stream.get_ref().1;
+            if tls::has_outlived(session, worker) {
+                // The certificate is judged anew, or rather the one that the server has now.
+                let mut config = config.as_ref().clone();
+                config.resumption = Resumption::disabled();
+                return Box::pin(open(cluster, endpoint, worker, Some(&Arc::new(config)))).await;
+            }
             cells.tls_handshakes[tls::kind(session)].inc();
             cells.tls_connections[tls::Terms::of(session).version].inc();
             let place = place(session, policy, cluster, worker);

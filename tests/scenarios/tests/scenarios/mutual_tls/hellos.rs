@@ -111,6 +111,10 @@ async fn what_stops_halfway_is_ended_in_time_and_counted_for_what_it_was() {
                 .wait_for_metric(&failures("listener", "timeout"), before + 1.0)
                 .await;
         }
+        // What is neither: a word that HTTP may begin with.
+        let mut vague = Client::connect(proxy.address()).await;
+        vague.send("GE").await;
+        vague.to_close().await;
         let mut leaving = Client::connect(proxy.address()).await;
         leaving.send(&whole[..20]).await;
         leaving.half_close().await;

@@ -91,6 +91,33 @@ async fn every_fault_of_a_clients_certificate_has_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_revoked_or_denied_is_refused_for_that() {
+    let mesh = Mesh::new();
+    let denied = mesh
+        .authority
+        .issue_svid("denied", "spiffe://example.org/ns/shop/sa/denied");
+    let revoked = mesh.authority.issue_svid("revoked", CLIENT);
+    let list = mesh.authority.revoke("list.pem", &[&revoked]);
+    let document = Document::to(&[])
+        .routes("{ match: { prefix: / }, direct_response: { status: 200 } }")
+        .chain(&format!("tls: {{ {} }}", mesh.mutual()))
+        .with(&format!(
+            "revocation: {{ lists: [{{ file: {} }}], denied: [{{ spiffe_id: spiffe://example.org/ns/shop/sa/denied }}] }}",
+            list.display()
+        ));
+    let proxy = Proxy::start(document).await;
+    for (certificate, reason) in [(&revoked, "certificate_revoked"), (&denied, "certificate_denied")] {
+        let config = mesh.authority.client_config(&["http/1.1"], Some(certificate));
+        assert!(fetch_by(proxy.address(), config).await.is_none(), "{reason}");
+        proxy
+            .admin()
+            .wait_for_metric(&failures("listener", reason), 1.0)
+            .await;
+    }
+    assert!(fetch_by(proxy.address(), mesh.known()).await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_does_not_outlive_its_certificate() {
     let mesh = Mesh::new();
     let mutual = format!("tls: {{ {} }}", mesh.mutual());

@@ -60,7 +60,7 @@ async fn a_log_line_says_who_and_by_what() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_are_counted_for_who_made_them_by_either_version_and_by_resumed_sessions() {
+async fn requests_are_counted_for_who_made_them_by_resumed_sessions_too() {
     let mesh = Mesh::new();
     let log = mesh.authority.path("access.log");
     let document = Document::to(&[])

@@ -134,3 +134,34 @@ async fn another_endpoint_runs_once_what_the_first_refused() {
             .await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_with_an_endpoint_does_not_outlive_its_certificate() {
+    let mesh = Mesh::new();
+    let log = mesh.authority.path("access.log");
+    let brief = mesh.authority.issue_with("brief", &[NAME], |params| {
+        params.not_after = (std::time::SystemTime::now() + std::time::Duration::from_secs(3)).into();
+    });
+    let upstream = Echo::start_tls(brief.server_config(&["http/1.1"])).await;
+    let document =
+        document(&mesh, &[upstream.address()], "", &log).cluster("pool: { requests_per_connection_max: 1 }");
+    let proxy = Proxy::start(document).await;
+    let mut client = Client::connect(proxy.address()).await;
+    // Sessions go on until it has expired, and then none does.
+    let last = outrigger_harness::within("the certificate's end", async {
+        loop {
+            let response = client.fetch("/", "").await;
+            if response.status() != 200 {
+                break response.status();
+            }
+        }
+    })
+    .await;
+    assert_eq!(last, 503);
+    let admin = proxy.admin();
+    let resumed = "outrigger_cluster_tls_handshakes_total{kind=\"resumed\"}";
+    assert!(admin.metric(resumed).await >= 1.0, "sessions are resumed at all");
+    admin
+        .wait_for(&failures("cluster", "certificate_expired"), |count| count >= 1.0)
+        .await;
+}
