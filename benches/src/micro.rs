@@ -236,6 +236,9 @@ impl RequestView for View {
     fn method(&self) -> &str {
         "GET"
     }
+    fn source_identity(&self) -> Option<&outrigger_config::model::SpiffeId> {
+        None
+    }
     fn host(&self) -> &str {
         "shop.example"
     }

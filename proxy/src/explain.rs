@@ -8,7 +8,7 @@ use crate::cli::{BAD_CONFIGURATION, ExplainArguments, RUNTIME_FAILURE};
 use crate::configuration::ConfigurationSource;
 use outrigger_config::MeshConfig;
 use outrigger_config::model::{
-    FilterChain, Forward, Interception, Listener, RouteAction, ServerNameMatch, Transport,
+    FilterChain, Forward, Interception, Listener, RouteAction, ServerNameMatch, SpiffeId, Transport,
 };
 use outrigger_traffic::{Found, RequestView, RouteTable, path};
 use std::fmt::Write;
@@ -129,6 +129,9 @@ struct View<'r> {
 impl RequestView for View<'_> {
     fn method(&self) -> &str {
         &self.request.method
+    }
+    fn source_identity(&self) -> Option<&SpiffeId> {
+        None
     }
     fn host(&self) -> &str {
         self.request.host()

@@ -6,7 +6,8 @@ use std::ops::RangeInclusive;
 
 model! {
     /// A named policy. Filter chains and routes say which apply: every DENY policy is asked before every ALLOW policy,
-    /// and where there are ALLOW policies, what none of them allows is denied. A route's apply in addition to its chain's.
+    /// and where there are ALLOW policies, what none of them allows is denied. A route's apply in addition to its chain's:
+    /// where both have ALLOW policies, one of each must allow it, so that a route never opens what its chain closes.
     pub struct AuthorizationPolicy {
         /// Unique among authorization policies.
         by_ref name: Name,

@@ -82,7 +82,8 @@ model! {
         by_ref cors: Option<Option<Cors>>,
         /// Responses may be compressed if the filter chain compresses; true if not given.
         copy compression: bool,
-        /// Authorization policies that apply here in addition to the filter chain's; they exist.
+        /// Authorization policies that apply here in addition to the filter chain's, and can only narrow what those allow;
+        /// they exist.
         by_ref authorization: Vec<Name>,
         /// Overrides the filter chain's; `Some(None)`: no tokens are looked at.
         by_ref jwt: Option<Option<JwtRequirement>>,

@@ -5,7 +5,8 @@
 //! unless this destination is known to be HTTP ([`Outcomes`]), and what it says first decides for TCP.
 //!
 //! This decides how a chain that was picked serves a connection. It comes after everything that may refuse one, and its
-//! outcome can be TCP only because the chain says so.
+//! outcome can be TCP only because the chain says so. A client to which authorization policies allow nothing is refused
+//! before; where they allow HTTP alone, nothing is connected to ahead.
 
 mod ahead;
 mod detector;
@@ -14,6 +15,7 @@ mod outcomes;
 pub(crate) use detector::{Detector, Protocol};
 pub(crate) use outcomes::Outcomes;
 
+use crate::authorization;
 use crate::connection::Accepted;
 use crate::io::Stream;
 use crate::server;
@@ -25,6 +27,7 @@ use bytes::BytesMut;
 use outcomes::Outcome;
 use outrigger_config::model::{AutoMode, ChainMode};
 use outrigger_telemetry::{ConnectionClose, Detected};
+use outrigger_traffic::forwarded;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -45,6 +48,12 @@ pub(crate) async fn serve(mut stream: Stream, accepted: Accepted) {
         _ => Detected::Tcp,
     });
     let mut first = BytesMut::new();
+    let hops = trusted_hops(&chain, &accepted);
+    if let Some(verdict) = authorization::refuse_all(&accepted, &chain, hops)
+        && let Some(details) = verdict.refusal
+    {
+        return tcp::refuse(stream, &accepted, &chain, details);
+    }
     let (detected, prepared) = match settled {
         Some(detected) => (detected, None),
         None => detect(&mut stream, &mut first, &accepted, &chain).await,
@@ -64,6 +73,13 @@ pub(crate) async fn serve(mut stream: Stream, accepted: Accepted) {
     }
 }
 
+/// How many proxies in front are trusted to say who the client of a request is.
+fn trusted_hops(chain: &ChainPolicy, accepted: &Accepted) -> u32 {
+    let options = &chain.http().options;
+    let peer = accepted.ends.remote.ip().to_canonical();
+    forwarded::trusted_hops(options.xff_num_trusted_hops(), options.trusted_proxies(), peer)
+}
+
 /// Waits until it can be told, and remembers it for the destination. `first`: what the client has said so far.
 async fn detect(
     stream: &mut Stream,
@@ -80,12 +96,12 @@ async fn detect(
     let known = worker
         .outcomes
         .recall(cluster.config.name(), destination, Instant::now());
-    let mut ahead = Ahead::new(
-        cluster,
-        tcp::policy(chain).options.connect_attempts_max(),
-        accepted,
-        known,
-    );
+    let attempts = tcp::policy(chain).options.connect_attempts_max();
+    let mut ahead = match authorization::allows_bytes(accepted, chain) {
+        true => Ahead::new(cluster, attempts, accepted, known),
+        // It may speak HTTP yet, of which each request is decided. Nothing else of it leads anywhere.
+        false => Ahead::forbidden(cluster, attempts, accepted),
+    };
     let detected = first_to_speak(stream, first, accepted, chain, &mut ahead).await;
     let outcome = match detected {
         Detected::Http1 | Detected::Http2 => Some(Outcome::Http),

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod authorization;
 mod auto;
 mod body;
 pub mod compression;

@@ -4,8 +4,8 @@
 //! 2. **sanitize** ([`sanitize`]): normalize the path; drop hop-by-hop fields; replace what an untrusted client must
 //!    not say.
 //! 3. **match** ([`decide`]): virtual host, route, action. Some virtual hosts answer before any route ([`edge`]).
-//! 4. **authenticate** ([`authenticate`]): tokens, where they are asked for. Another service may be asked then whether
-//!    the request may go on ([`external_authorization`]).
+//! 4. **authenticate** ([`authenticate`]): tokens, where they are asked for. **authorize** ([`authorize`]): policies are
+//!    asked then, and after them maybe another service ([`external_authorization`]).
 //! 5. **act**: a CORS preflight ([`cors`]), a redirect or a direct response ([`respond`]) is answered, or attempts are
 //!    made at an upstream ([`forward`]), each of which picks an endpoint, takes a pooled connection, sends, and
 //!    classifies what came ([`exchange`]); [`mirror`] sends copies elsewhere.
@@ -15,6 +15,7 @@
 
 mod ask;
 mod authenticate;
+mod authorize;
 mod client_certificate;
 mod compress;
 mod cors;
@@ -136,6 +137,8 @@ struct Request<'r> {
     authorized: Option<Box<Authorized>>,
     /// What its tokens say that hold.
     claims: Option<Box<Claims>>,
+    /// Its head when policies were asked about it, where its route edits it.
+    asked: Option<Box<RequestHead>>,
 }
 
 impl Request<'_> {
@@ -175,11 +178,13 @@ pub(crate) async fn serve(
         session: None,
         authorized: None,
         claims: None,
+        asked: None,
     };
     let chain = context.chain();
     let hops = trusted_hops(context);
-    let asks_for_clients =
-        chain.http().routes.asks_for_clients || chain.http().external_authorization.is_some();
+    let asks_for_clients = chain.http().routes.asks_for_clients
+        || chain.authorization.is_some()
+        || chain.http().external_authorization.is_some();
     if hops > 0 && (request.record.is_logged() || asks_for_clients) {
         let told = request.head.fields.get_all(KnownName::XForwardedFor);
         request.record.client = forwarded::client(told, hops);
@@ -255,6 +260,12 @@ async fn act(
         let reply = LocalReply::Unauthenticated(fault);
         return Box::pin(respond::local(request, downstream, context, Some(taken), reply)).await;
     }
+    authorize::keep(request, taken);
+    if authorize::applies(context.chain(), taken)
+        && let Err(reply) = authorize::authorize(request, context, taken)
+    {
+        return Box::pin(respond::local(request, downstream, context, Some(taken), reply)).await;
+    }
     if let Some(policy) = &context.chain().http().external_authorization
         && external_authorization::applies(taken)
     {
@@ -297,6 +308,7 @@ pub(crate) async fn refuse(
         session: None,
         authorized: None,
         claims: None,
+        asked: None,
     };
     let reason = match reply {
         LocalReply::Malformed { reason, .. } => reason,
@@ -344,7 +356,7 @@ fn decide<'s>(
     sent: Option<&str>,
 ) -> Decision<'s> {
     let routes = &chain.http().routes;
-    let (virtual_host, route) = match routes.table.find(&HeadView(request.head)) {
+    let (virtual_host, route) = match routes.table.find(&HeadView(request.head, context.ends())) {
         Found::NoVirtualHost => return Decision::NoRoute,
         Found::NoRoute { virtual_host } => (virtual_host, None),
         Found::Route { virtual_host, route } => (virtual_host, Some(route)),
@@ -366,8 +378,8 @@ fn decide<'s>(
     })
 }
 
-/// A head as route matching reads it.
-struct HeadView<'h>(&'h RequestHead);
+/// A head and its connection, as route matching reads them.
+struct HeadView<'h>(&'h RequestHead, &'h Ends);
 
 impl RequestView for HeadView<'_> {
     fn is_connect(&self) -> bool {
@@ -376,6 +388,10 @@ impl RequestView for HeadView<'_> {
 
     fn method(&self) -> &str {
         self.0.method.as_str()
+    }
+
+    fn source_identity(&self) -> Option<&model::SpiffeId> {
+        self.1.identity.as_ref()?.spiffe_id.as_ref()
     }
 
     fn host(&self) -> &str {

@@ -64,6 +64,8 @@ pub(crate) enum LocalReply {
     HostMissing,
     /// The virtual host is down for maintenance.
     Maintenance,
+    /// Authorization policies do not allow it. Which one, and why, is for logs alone.
+    Denied,
     /// An authorization service says no.
     ExternallyDenied { status: u16 },
     /// An authorization service could not be asked, or what it says cannot be followed.
@@ -192,6 +194,16 @@ impl LocalReply {
                 "maintenance",
                 "down for maintenance\n",
             ),
+            // As Envoy. The details are those of a log that names no policy.
+            LocalReply::Denied => Answer {
+                grpc_status: grpc::PERMISSION_DENIED,
+                ..Answer::new(
+                    403,
+                    ResponseFlags::NONE,
+                    "rbac_access_denied",
+                    "RBAC: access denied\n",
+                )
+            },
             LocalReply::ExternallyDenied { status } => Answer {
                 grpc_status: authorization_grpc_status(status),
                 ..Answer::new(status, ResponseFlags::UAEX, "ext_authz_denied", "access denied\n")
@@ -326,6 +338,7 @@ mod tests {
             (LocalReply::HttpsRequired, 403, grpc::FAILED_PRECONDITION),
             (LocalReply::HostMissing, 400, grpc::INTERNAL),
             (LocalReply::Maintenance, 503, grpc::UNAVAILABLE),
+            (LocalReply::Denied, 403, grpc::PERMISSION_DENIED),
             (
                 LocalReply::ExternallyDenied { status: 401 },
                 401,

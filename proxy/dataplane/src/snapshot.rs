@@ -31,7 +31,11 @@ pub struct DiscoveredEndpoint {
 use bytes::Bytes;
 use outrigger_config::model::{self, Fraction, MeshConfig, Name};
 use outrigger_identity::{Basis, Belief, Material, Revocations, UpstreamIdentity};
-use outrigger_telemetry::{AccessLogFormat, AccessLogWriter, ClusterMetrics, ListenerMetrics, RouteMetrics};
+use outrigger_telemetry::{
+    AccessLogFormat, AccessLogWriter, AuthorizationMetrics, ClusterMetrics, ListenerMetrics, PolicyMetrics,
+    RouteMetrics,
+};
+use outrigger_traffic::authorization::PolicySet;
 use outrigger_traffic::retry::RetryBudget;
 use outrigger_traffic::{
     Balancer, CorsPolicy, EndpointLoad, RouteTable, SessionKey, SessionPolicy, SessionTable, TokenBucket,
@@ -79,6 +83,8 @@ pub struct Snapshot {
     pub(crate) listeners: Vec<Arc<ListenerPolicy>>,
     pub(crate) chains: Vec<Option<Arc<ChainPolicy>>>,
     pub(crate) routes: Vec<Arc<RoutesPolicy>>,
+    /// Compiled authorization policies, by their names.
+    pub(crate) authorization: AuthorizationLevels,
     pub(crate) clusters: Vec<Option<Arc<ClusterPolicy>>>,
     pub(crate) tokens: Arc<TokenProviders>,
 }
@@ -134,6 +140,9 @@ impl Snapshot {
         self.listeners.iter().find(|listener| listener.key == *key)
     }
 }
+
+/// Compiled authorization policies by the names that chains and routes list.
+pub(crate) type AuthorizationLevels = Arc<foldhash::HashMap<Box<[Name]>, Arc<AuthorizationLevel>>>;
 
 /// A listener's compiled policy.
 #[derive(Debug)]
@@ -200,6 +209,10 @@ pub(crate) struct ChainPolicy {
     /// There where bytes may be passed on as they are.
     pub(crate) tcp: Option<TcpPolicy>,
     pub(crate) listener: Arc<ListenerMetrics>,
+    /// Authorization policies of its own.
+    pub(crate) authorization: Option<Arc<AuthorizationLevel>>,
+    /// Counts of decisions, by policies of routes too.
+    pub(crate) authorization_metrics: Arc<AuthorizationMetrics>,
 }
 
 impl ChainPolicy {
@@ -211,6 +224,8 @@ impl ChainPolicy {
             http: self.http.clone(),
             tcp: self.tcp.clone(),
             listener: Arc::clone(&self.listener),
+            authorization: self.authorization.clone(),
+            authorization_metrics: Arc::clone(&self.authorization_metrics),
         }
     }
 
@@ -227,6 +242,14 @@ impl ChainPolicy {
             .as_ref()
             .expect("a connection that speaks HTTP has a chain that does")
     }
+}
+
+/// Authorization policies of a filter chain, or of a route.
+#[derive(Debug)]
+pub(crate) struct AuthorizationLevel {
+    pub(crate) set: PolicySet,
+    /// Counts, by the index of a policy in the set.
+    pub(crate) metrics: Box<[Arc<PolicyMetrics>]>,
 }
 
 /// The TCP side of a filter chain.
@@ -317,6 +340,10 @@ pub(crate) struct RoutePolicy {
     pub(crate) session: Option<Box<SessionPolicy>>,
     /// Tokens that requests need, in place of the chain's; `Some(None)`: none are looked at.
     pub(crate) tokens: Option<Option<TokenRequirement>>,
+    /// Authorization policies of its own.
+    pub(crate) authorization: Option<Arc<AuthorizationLevel>>,
+    /// What is sent upstream may be another head than the one that came.
+    pub(crate) edits_requests: bool,
     /// Some header value names a variable of the path, which a rewrite may change.
     pub(crate) names_path: bool,
     pub(crate) metrics: Arc<RouteMetrics>,

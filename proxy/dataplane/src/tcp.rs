@@ -1,6 +1,6 @@
 //! TCP proxying: a downstream connection whose bytes are passed on to an endpoint.
 //!
-//! 1. *pick*: one of the chain's clusters by weight;
+//! 1. *pick*: one of the chain's clusters by weight; *authorize*: policies are asked before anything is dialled;
 //! 2. *dial* (`dial`): endpoints by the cluster's balancer, until one is connected or the attempts are used up;
 //! 3. *relay* (`crate::relay`): bytes both ways until both sides have ended;
 //! 4. *record* (`record`): metrics and access log, once.
@@ -11,6 +11,7 @@
 pub(crate) mod dial;
 mod record;
 
+use crate::authorization;
 use crate::connection::Accepted;
 use crate::io::Stream;
 use crate::relay::{self, FirstBytes, RelayEnd, Terms};
@@ -48,6 +49,17 @@ pub(crate) async fn serve(stream: Stream, first: Bytes, accepted: Accepted, prep
     let worker = &accepted.worker;
     let listener = chain.listener.worker(worker.index);
     let mut record = Record::begin(&accepted, &chain);
+    if let Some(verdict) = authorization::decide_bytes(&accepted, &chain) {
+        if let Some(details) = verdict.refusal {
+            if prepared.is_some_and(|prepared| prepared.dialled.is_ok()) {
+                cluster.metrics.worker(worker.index).connections_closed[UpstreamClose::Unused].inc();
+            }
+            drop(stream);
+            record.remark(verdict.remarks);
+            return end(record, &accepted, &chain, None, Record::unauthorized(details));
+        }
+        record.remark(verdict.remarks);
+    }
     let (dialled, from_upstream) = match prepared {
         Some(prepared) => (prepared.dialled, prepared.first),
         None => (
@@ -87,11 +99,30 @@ pub(crate) async fn serve(stream: Stream, first: Bytes, accepted: Accepted, prep
             Outcome::of(relayed)
         }
     };
+    end(record, &accepted, &chain, Some(&cluster), outcome);
+}
+
+/// Closes a connection to which nothing would be allowed, whatever it speaks. `details`: why, for logs.
+pub(crate) fn refuse(stream: Stream, accepted: &Accepted, chain: &ChainPolicy, details: String) {
+    drop(stream);
+    let record = Record::begin(accepted, chain);
+    end(record, accepted, chain, None, Record::unauthorized(details));
+}
+
+/// Counts and logs a connection that has ended.
+fn end(
+    record: Record,
+    accepted: &Accepted,
+    chain: &ChainPolicy,
+    cluster: Option<&ClusterPolicy>,
+    outcome: Outcome,
+) {
+    let listener = chain.listener.worker(accepted.worker.index);
     listener.connections_closed[outcome.close].inc();
     listener
         .tcp_connection_duration
         .observe(accepted.opened.elapsed());
-    record.finish(&accepted, &chain, &cluster, outcome);
+    record.finish(accepted, chain, cluster, outcome);
 }
 
 /// The chain's TCP side; only for connections whose bytes are passed on.

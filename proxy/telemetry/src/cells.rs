@@ -7,12 +7,12 @@ use crate::cell::labelled::{CounterBy, FlagCounters, RefusalCounters};
 use crate::cell::{Countdown, Counter, Gauge, Histogram, Series, SharedCounter, SharedGauge};
 use crate::flags::ResponseFlags;
 use crate::labels::{
-    CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
-    DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind, ExternalAuthorizationFault,
-    ExternalAuthorizationOutcome, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, RenewalResult,
-    ResolutionOutcome, RetryReason, RightLost, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure,
-    TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol,
-    UpstreamClose,
+    AuthorizationOutcome, CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol,
+    ConnectionRefusal, CorsOrigin, DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind,
+    ExternalAuthorizationFault, ExternalAuthorizationOutcome, HttpProtocol, KeySetFetch, MirrorDrop,
+    NotCompressed, RenewalResult, ResolutionOutcome, RetryReason, RightLost, SessionCookieUse, SourceFailure,
+    SpliceFallback, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd,
+    UpgradeOutcome, UpgradeProtocol, UpstreamClose,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
@@ -265,6 +265,20 @@ cells! {
     pub struct SourceCells ["source_identity"] {
         /// Requests by mutual TLS, by who made them and the class of the status sent; other: identities beyond the limit.
         requests: CounterBy<CodeClass, { CodeClass::COUNT }> = "outrigger_downstream_identity_requests_total",
+    }
+
+    /// What one worker counts for a filter chain's decisions by authorization policies, those of its routes included.
+    pub struct AuthorizationCells ["listener", "filter_chain"] {
+        /// Requests and TCP connections that policies were asked about, once more where there are shadow or AUDIT policies.
+        decisions: CounterBy<AuthorizationOutcome, { AuthorizationOutcome::COUNT }> =
+            "outrigger_authorization_decisions_total",
+    }
+
+    /// What one worker counts for an authorization policy.
+    pub struct PolicyCells ["policy"] {
+        /// Decisions that this policy made; what is denied because no ALLOW policy matches is no policy's.
+        decisions: CounterBy<AuthorizationOutcome, { AuthorizationOutcome::COUNT }> =
+            "outrigger_authorization_policy_decisions_total",
     }
 
     /// What is counted for the discovery of a cluster's endpoints. One task writes at a time.

@@ -194,6 +194,8 @@ labels! {
         Peer = "peer",
         /// The endpoint that its bytes went to closed or failed, or none could be had.
         Upstream = "upstream",
+        /// Authorization policies do not allow it.
+        Unauthorized = "unauthorized",
         /// A message was refused, and what follows it cannot be read safely.
         Protocol = "protocol",
         /// One side asked with `Connection: close`, or HTTP/1.0 ended.
@@ -214,6 +216,20 @@ labels! {
         Unidentified = "identity_missing",
         /// Authorization policies.
         Unauthorized = "authorization_revoked",
+    }
+
+    /// What authorization policies decided.
+    pub enum AuthorizationOutcome = "outcome" {
+        /// It may pass.
+        Allowed = "allowed",
+        /// It may not.
+        Denied = "denied",
+        /// It could pass if shadow policies were in force.
+        ShadowAllowed = "shadow_allowed",
+        /// It could not pass if shadow policies were in force.
+        ShadowDenied = "shadow_denied",
+        /// An AUDIT policy matches it.
+        Audited = "audited",
     }
 
     /// What a client asks its connection or stream to become.

@@ -22,20 +22,21 @@ pub use access_log::{
 pub use cell::labelled::{CounterBy, FlagCounters, Label, RefusalCounters};
 pub use cell::{Countdown, Counter, Gauge, Histogram, SharedCounter, SharedGauge};
 pub use cells::{
-    CertificateCells, ClusterCells, DiscoveryCells, KeySetCells, ListenerCells, ProcessMetrics,
-    RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells,
+    AuthorizationCells, CertificateCells, ClusterCells, DiscoveryCells, KeySetCells, ListenerCells,
+    PolicyCells, ProcessMetrics, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells,
 };
 pub use flags::ResponseFlags;
 pub use labels::{
-    CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin,
-    DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind, ExternalAuthorizationFault,
-    ExternalAuthorizationOutcome, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, RenewalResult,
-    ResolutionOutcome, RetryReason, RightLost, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure,
-    TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol,
-    UpstreamClose,
+    AuthorizationOutcome, CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol,
+    ConnectionRefusal, CorsOrigin, DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind,
+    ExternalAuthorizationFault, ExternalAuthorizationOutcome, HttpProtocol, KeySetFetch, MirrorDrop,
+    NotCompressed, RenewalResult, ResolutionOutcome, RetryReason, RightLost, SessionCookieUse, SourceFailure,
+    SpliceFallback, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd,
+    UpgradeOutcome, UpgradeProtocol, UpstreamClose,
 };
 pub use metrics::{
-    CertificateMetrics, ClusterMetrics, DiscoveryMetrics, KeySetMetrics, LabelledCells, ListenerMetrics,
-    Metrics, RevocationListMetrics, RouteMetrics, SourceMetrics, TokenMetrics, TrustBundleMetrics,
+    AuthorizationMetrics, CertificateMetrics, ClusterMetrics, DiscoveryMetrics, KeySetMetrics, LabelledCells,
+    ListenerMetrics, Metrics, PolicyMetrics, RevocationListMetrics, RouteMetrics, SourceMetrics,
+    TokenMetrics, TrustBundleMetrics,
 };
 pub use reference::reference;

@@ -6,8 +6,8 @@
 
 use crate::cell::labelled::label_pair;
 use crate::cells::{
-    Cells, CertificateCells, ClusterCells, DiscoveryCells, KeySetCells, ListenerCells, ProcessMetrics,
-    RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells,
+    AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, KeySetCells, ListenerCells,
+    PolicyCells, ProcessMetrics, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells,
 };
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
@@ -35,6 +35,10 @@ pub type ListenerMetrics = LabelledCells<ListenerCells>;
 pub type RouteMetrics = LabelledCells<RouteCells>;
 /// A cluster's cells.
 pub type ClusterMetrics = LabelledCells<ClusterCells>;
+/// The cells of a filter chain's authorization.
+pub type AuthorizationMetrics = LabelledCells<AuthorizationCells>;
+/// An authorization policy's cells.
+pub type PolicyMetrics = LabelledCells<PolicyCells>;
 /// The cells of a cluster's discovery: one set, [`LabelledCells::worker`] 0, for workers do not discover.
 pub type DiscoveryMetrics = LabelledCells<DiscoveryCells>;
 /// A certificate's cells: one set, [`LabelledCells::worker`] 0, as for discovery.
@@ -204,6 +208,8 @@ pub struct Metrics {
     clusters: Arc<Inventory<ClusterCells>>,
     discoveries: Arc<Inventory<DiscoveryCells>>,
     certificates: Arc<Inventory<CertificateCells>>,
+    authorizations: Arc<Inventory<AuthorizationCells>>,
+    policies: Arc<Inventory<PolicyCells>>,
     trust_bundles: Arc<Inventory<TrustBundleCells>>,
     revocation_lists: Arc<Inventory<RevocationListCells>>,
     sources: Arc<Inventory<SourceCells>>,
@@ -228,6 +234,8 @@ impl Metrics {
         let clusters = Inventory::new(workers, reasons, limit);
         let discoveries = Inventory::new(1, reasons, limit);
         let certificates = Inventory::new(1, reasons, limit);
+        let authorizations = Inventory::new(workers, reasons, limit);
+        let policies = Inventory::new(workers, reasons, limit);
         let trust_bundles = Inventory::new(1, reasons, limit);
         let revocation_lists = Inventory::new(1, reasons, limit);
         let sources = Inventory::new(workers, reasons, SOURCES_MAX + 1);
@@ -238,12 +246,14 @@ impl Metrics {
         let process_cells: &ProcessMetrics = process.worker(0);
         process_cells.workers.set(workers as i64);
         process_cells.start_time.set(now_in_seconds());
-        let collectors: [Box<dyn Collector>; 11] = [
+        let collectors: [Box<dyn Collector>; 13] = [
             Box::new(InventoryCollector::new(Arc::clone(&listeners))),
             Box::new(InventoryCollector::new(Arc::clone(&routes))),
             Box::new(InventoryCollector::new(Arc::clone(&clusters))),
             Box::new(InventoryCollector::new(Arc::clone(&discoveries))),
             Box::new(InventoryCollector::new(Arc::clone(&certificates))),
+            Box::new(InventoryCollector::new(Arc::clone(&authorizations))),
+            Box::new(InventoryCollector::new(Arc::clone(&policies))),
             Box::new(InventoryCollector::new(Arc::clone(&trust_bundles))),
             Box::new(InventoryCollector::new(Arc::clone(&revocation_lists))),
             Box::new(InventoryCollector::new(Arc::clone(&sources))),
@@ -264,11 +274,13 @@ impl Metrics {
             discoveries,
             certificates,
             key_sets,
+            authorizations,
+            policies,
+            trust_bundles,
             revocation_lists,
             sources,
             known_sources: Mutex::default(),
             tokens,
-            trust_bundles,
             process,
         })
     }
@@ -301,6 +313,19 @@ impl Metrics {
     /// The handle of a certificate.
     pub fn certificate(&self, name: &str) -> Arc<CertificateMetrics> {
         self.certificates
+            .resolve(&[name], || self.process().label_sets_overflowed.inc())
+    }
+
+    /// The handle of a filter chain's authorization.
+    pub fn authorization(&self, listener: &str, filter_chain: &str) -> Arc<AuthorizationMetrics> {
+        self.authorizations.resolve(&[listener, filter_chain], || {
+            self.process().label_sets_overflowed.inc()
+        })
+    }
+
+    /// The handle of an authorization policy.
+    pub fn policy(&self, name: &str) -> Arc<PolicyMetrics> {
+        self.policies
             .resolve(&[name], || self.process().label_sets_overflowed.inc())
     }
 

@@ -1,8 +1,9 @@
 //! The reference table of metrics, printed from the families themselves.
 
 use crate::cells::{
-    Cells, CertificateCells, ClusterCells, DiscoveryCells, Family, KeySetCells, ListenerCells,
-    ProcessMetrics, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells,
+    AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, Family, KeySetCells,
+    ListenerCells, PolicyCells, ProcessMetrics, RevocationListCells, RouteCells, SourceCells, TokenCells,
+    TrustBundleCells,
 };
 use prometheus::proto::MetricType;
 
@@ -20,6 +21,8 @@ pub fn reference() -> String {
     section::<RouteCells>("Routes", &mut page);
     section::<ClusterCells>("Clusters", &mut page);
     section::<DiscoveryCells>("Discovery", &mut page);
+    section::<AuthorizationCells>("Authorization by filter chain", &mut page);
+    section::<PolicyCells>("Authorization by policy", &mut page);
     section::<CertificateCells>("Certificates", &mut page);
     section::<TrustBundleCells>("Trust bundles", &mut page);
     section::<RevocationListCells>("Revocation lists", &mut page);
@@ -109,6 +112,8 @@ mod tests {
         check::<RouteCells>();
         check::<ClusterCells>();
         check::<DiscoveryCells>();
+        check::<AuthorizationCells>();
+        check::<PolicyCells>();
         check::<CertificateCells>();
         check::<TrustBundleCells>();
         check::<RevocationListCells>();

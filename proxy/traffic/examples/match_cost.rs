@@ -17,6 +17,9 @@ impl RequestView for Request {
     fn method(&self) -> &str {
         "GET"
     }
+    fn source_identity(&self) -> Option<&outrigger_config::model::SpiffeId> {
+        None
+    }
     fn host(&self) -> &str {
         &self.host
     }

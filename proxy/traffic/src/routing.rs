@@ -4,7 +4,7 @@
 //! Hosts are found by hash, exact and prefix paths by hash of the path and of its segments, templates on the same
 //! segment tree: the time depends on the request, not on how many hosts and routes there are. Regular expressions are
 //! tried one by one, but only those that stand before the best route found otherwise. The other conditions (method,
-//! headers, query, gRPC) are checked on routes whose path matches, in order; the first route of which all hold is
+//! headers, query, gRPC, source identity) are checked on routes whose path matches, in order; the first route of which all hold is
 //! taken. Nothing here rewrites, forwards or reads a body.
 
 mod conditions;
@@ -20,7 +20,7 @@ pub(crate) use explanation::path_matches;
 pub(crate) use paths::{Candidate, Candidates, PathIndex};
 
 use hosts::Hosts;
-use outrigger_config::model::{RouteConfiguration, VirtualHost};
+use outrigger_config::model::{RouteConfiguration, SpiffeId, VirtualHost};
 use std::sync::Arc;
 
 /// What route matching reads of a request.
@@ -31,6 +31,8 @@ pub trait RequestView {
     fn is_connect(&self) -> bool {
         self.method() == "CONNECT"
     }
+    /// The peer's verified SPIFFE id, if it has one.
+    fn source_identity(&self) -> Option<&SpiffeId>;
     /// The authority without its port, in any case.
     fn host(&self) -> &str;
     /// The path, normalized ([`crate::path::normalize`]), without the query.

@@ -94,6 +94,23 @@ impl<'a> Ahead<'a> {
         }
     }
 
+    /// Nothing is ever opened.
+    pub(super) fn forbidden(
+        cluster: Arc<ClusterPolicy>,
+        connect_attempts_max: u32,
+        accepted: &'a Accepted,
+    ) -> Ahead<'a> {
+        Ahead {
+            accepted,
+            cluster,
+            connect_attempts_max,
+            is_known: false,
+            grace: None,
+            state: State::None,
+            first: BytesMut::new(),
+        }
+    }
+
     pub(super) fn cluster(&self) -> &Arc<ClusterPolicy> {
         &self.cluster
     }

@@ -2,6 +2,7 @@
 
 use super::RequestContext;
 use super::authenticate::with_query;
+use crate::authorization::Remarks;
 use crate::connection::Accepted;
 use crate::reply::Answer;
 use crate::snapshot::{AccessLog, ClusterSlot, EndpointState};
@@ -51,6 +52,9 @@ struct Logged {
     path: String,
     authority: String,
     route: Option<(Name, Name)>,
+    /// In place of the record's: details that name something.
+    details: Option<String>,
+    remarks: Remarks,
     /// TLS of the last attempt's connection.
     upstream_tls: Option<tls::Session>,
     response: ResponseHead,
@@ -65,6 +69,8 @@ impl Record {
                 path: head.path_and_query().to_owned(),
                 authority: head.authority().to_owned(),
                 route: None,
+                details: None,
+                remarks: Remarks::default(),
                 upstream_tls: None,
                 response: ResponseHead::new(),
             })
@@ -104,6 +110,20 @@ impl Record {
             && let Some(left) = outrigger_traffic::query::without(query, |name, _| hidden(name))
         {
             logged.path = with_query(path, &left);
+        }
+    }
+
+    /// Why it is answered as it is, for logs, in more words than a local reply has.
+    pub(super) fn explain(&mut self, details: String) {
+        if let Some(logged) = &mut self.logged {
+            logged.details = Some(details);
+        }
+    }
+
+    /// What authorization policies had to say.
+    pub(super) fn remark(&mut self, remarks: Remarks) {
+        if let Some(logged) = &mut self.logged {
+            logged.remarks = remarks;
         }
     }
 
@@ -294,8 +314,13 @@ impl Record {
             start_time: logged.start_time,
             protocol: Some(self.protocol()),
             response_code: self.status,
-            response_code_details: (!self.details.is_empty()).then_some(self.details),
+            response_code_details: logged
+                .details
+                .as_deref()
+                .or((!self.details.is_empty()).then_some(self.details)),
             connection_termination_details: None,
+            authorization_shadow_result: logged.remarks.shadow.as_deref(),
+            authorization_audited: logged.remarks.audited.as_deref(),
             response_flags: self.flags,
             bytes_received: self.bytes_received,
             bytes_sent: self.bytes_sent,

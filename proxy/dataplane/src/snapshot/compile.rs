@@ -1,5 +1,6 @@
 //! A configuration and the snapshot before it into the next snapshot, in proportion to what changed.
 
+mod authorization;
 mod clusters;
 mod edge;
 mod listeners;
@@ -7,6 +8,7 @@ mod routes;
 mod tokens;
 
 use super::*;
+use authorization::Authorization;
 use foldhash::HashMap;
 use outrigger_config::model::{
     AccessLogFormat as FormatModel, AccessLogSink as SinkModel, Origin, RouteAction,
@@ -36,6 +38,7 @@ impl std::fmt::Display for CompileFault {
 struct Slots<'c> {
     clusters: HashMap<&'c Name, ClusterSlot>,
     providers: tokens::ProviderSlots<'c>,
+    authorization: Authorization<'c>,
 }
 
 /// Compiles configurations. Holds what outlives them: metric registry, log writers, the ids of endpoints.
@@ -104,14 +107,15 @@ impl Compiler {
                 .map(|slot| (tokens.provider(slot).config.name(), slot))
                 .collect(),
             clusters: cluster_slots,
+            authorization: Authorization::new(self, &config, previous),
         };
         let routes = self.routes(&config, previous, &slots, &mut faults);
         let (listeners, chains) = self.listeners(&config, &material, previous, &routes, &slots, &mut faults);
         if !faults.is_empty() {
             return Err(faults);
         }
+        let authorization = slots.authorization.finish();
         let generation = previous.map_or(0, |previous| previous.generation) + 1;
-        drop(slots);
         // Made here, so that no request has to wait for a table.
         for slot in routes.iter().flat_map(|routes| &routes.session_clusters) {
             if let Some(cluster) = &clusters[slot.0 as usize] {
@@ -126,6 +130,7 @@ impl Compiler {
             listeners,
             chains,
             routes,
+            authorization,
             clusters,
             tokens,
         })
@@ -143,6 +148,7 @@ impl Compiler {
             listeners: previous.listeners.clone(),
             chains: previous.chains.clone(),
             routes: previous.routes.clone(),
+            authorization: Arc::clone(&previous.authorization),
             clusters,
             tokens: Arc::clone(&previous.tokens),
         })
@@ -168,6 +174,7 @@ impl Compiler {
             listeners: previous.listeners.clone(),
             chains,
             routes: previous.routes.clone(),
+            authorization: Arc::clone(&previous.authorization),
             clusters,
             tokens: Arc::clone(&previous.tokens),
         })

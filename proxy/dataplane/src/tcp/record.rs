@@ -2,6 +2,7 @@
 
 use super::dial::{DialFault, Dialled};
 use super::{ConnectionClose, downstream_close, policy};
+use crate::authorization::Remarks;
 use crate::connection::Accepted;
 use crate::relay::{RelayEnd, Relayed};
 use crate::rights;
@@ -9,6 +10,7 @@ use crate::snapshot::{ChainPolicy, ClusterPolicy};
 use crate::tls;
 use crate::worker::Worker;
 use outrigger_telemetry::{RequestRecord, ResponseFlags};
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
@@ -21,13 +23,14 @@ pub(super) struct Record {
     /// TLS of the connection to the endpoint, where an access log may want it.
     tls: Option<tls::Session>,
     attempts: u32,
+    remarks: Remarks,
 }
 
 /// How it ended.
 pub(super) struct Outcome {
     pub(super) close: ConnectionClose,
     flags: ResponseFlags,
-    details: Option<&'static str>,
+    details: Option<Cow<'static, str>>,
     bytes_received: u64,
     bytes_sent: u64,
 }
@@ -47,7 +50,7 @@ impl Outcome {
         Outcome {
             close: downstream_close(relayed.end),
             flags,
-            details,
+            details: details.map(Cow::Borrowed),
             bytes_received: relayed.bytes_up,
             bytes_sent: relayed.bytes_down,
         }
@@ -65,6 +68,7 @@ impl Record {
             local: None,
             tls: None,
             attempts: 0,
+            remarks: Remarks::default(),
         }
     }
 
@@ -74,6 +78,22 @@ impl Record {
         self.attempts = dialled.attempts;
         if self.start_time.is_some() {
             self.tls = tls::Session::of(dialled.stream(), cluster, worker);
+        }
+    }
+
+    /// What authorization policies had to say.
+    pub(super) fn remark(&mut self, remarks: Remarks) {
+        self.remarks = remarks;
+    }
+
+    /// The end of a connection that policies do not allow. `details`: which, for logs.
+    pub(super) fn unauthorized(details: String) -> Outcome {
+        Outcome {
+            close: ConnectionClose::Unauthorized,
+            flags: ResponseFlags::NONE,
+            details: Some(Cow::Owned(details)),
+            bytes_received: 0,
+            bytes_sent: 0,
         }
     }
 
@@ -88,7 +108,7 @@ impl Record {
                 ConnectionClose::Upstream
             },
             flags: fault.flags,
-            details: Some(fault.details),
+            details: Some(Cow::Borrowed(fault.details)),
             bytes_received: 0,
             bytes_sent: 0,
         }
@@ -98,7 +118,7 @@ impl Record {
         self,
         accepted: &Accepted,
         chain: &ChainPolicy,
-        cluster: &ClusterPolicy,
+        cluster: Option<&ClusterPolicy>,
         outcome: Outcome,
     ) {
         let Some(start_time) = self.start_time else { return };
@@ -112,7 +132,9 @@ impl Record {
             protocol: None,
             response_code: 0,
             response_code_details: None,
-            connection_termination_details: outcome.details,
+            connection_termination_details: outcome.details.as_deref(),
+            authorization_shadow_result: self.remarks.shadow.as_deref(),
+            authorization_audited: self.remarks.audited.as_deref(),
             response_flags: outcome.flags,
             bytes_received: outcome.bytes_received,
             bytes_sent: outcome.bytes_sent,
@@ -120,7 +142,7 @@ impl Record {
             request_duration: None,
             response_duration: None,
             upstream_host: self.upstream,
-            upstream_cluster: Some(cluster.config.name().as_str()),
+            upstream_cluster: cluster.map(|cluster| cluster.config.name().as_str()),
             upstream_local_address: self.local,
             upstream_request_attempt_count: self.attempts,
             route_name: None,

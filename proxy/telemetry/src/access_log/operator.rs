@@ -82,6 +82,14 @@ type ReadAddress = for<'r> fn(&'r RequestRecord<'_>) -> Option<&'r SocketAddr>;
 
 /// The operators without an argument.
 const PLAIN: &[(&str, Read)] = &[
+    (
+        "AUTHORIZATION_AUDITED",
+        Read::Text(|record| record.authorization_audited),
+    ),
+    (
+        "AUTHORIZATION_SHADOW_RESULT",
+        Read::Text(|record| record.authorization_shadow_result),
+    ),
     ("BYTES_RECEIVED", Read::Number(|record| record.bytes_received)),
     ("BYTES_SENT", Read::Number(|record| record.bytes_sent)),
     ("CONNECTION_ID", Read::Number(|record| record.connection_id)),

@@ -85,6 +85,10 @@ pub struct RequestRecord<'a> {
     /// Why a connection whose bytes are passed on ended, where this proxy or a fault ended it; in Envoy's words where it
     /// has some.
     pub connection_termination_details: Option<&'a str>,
+    /// What authorization policies would decide if shadow policies were in force: `denied[policy]`.
+    pub authorization_shadow_result: Option<&'a str>,
+    /// AUDIT policies that match, with commas between them.
+    pub authorization_audited: Option<&'a str>,
     /// The flags.
     pub response_flags: ResponseFlags,
     /// Request body bytes received.

@@ -1,4 +1,4 @@
-//! A route's conditions beside its path: methods, gRPC, headers, query parameters.
+//! A route's conditions beside its path: methods, gRPC, source identities, headers, query parameters.
 //!
 //! Values are bytes. Equality, prefix, suffix and contains compare bytes; a regular expression is one over text, so a
 //! value that is not UTF-8 matches none. Nothing here allocates, but for values that are joined or percent-decoded.
@@ -12,6 +12,7 @@ pub(super) enum Failed<'a> {
     Connect,
     Method,
     Grpc,
+    Identity,
     Header(&'a HeaderMatch),
     Query(&'a QueryMatch),
 }
@@ -30,6 +31,13 @@ pub(super) fn first_failed<'a>(
     }
     if matches.grpc() && !is_grpc(request) {
         return Some(Failed::Grpc);
+    }
+    let identities = matches.source_identities();
+    if !identities.is_empty() {
+        let id = request.source_identity();
+        if !id.is_some_and(|id| identities.iter().any(|wanted| wanted.matches(id))) {
+            return Some(Failed::Identity);
+        }
     }
     if let Some(failed) = matches
         .headers()

@@ -5,7 +5,9 @@
 
 use super::conditions::{self, Failed};
 use super::{Found, RequestView};
-use outrigger_config::model::{Domain, Name, Origin, PathMatch, StringMatch, TemplateSegment, VirtualHost};
+use outrigger_config::model::{
+    Domain, Name, Origin, PathMatch, RouteMatch, SpiffeMatch, StringMatch, TemplateSegment, VirtualHost,
+};
 use std::fmt;
 
 /// Routes that were not taken and are named, at most; of more, the nearest are.
@@ -96,6 +98,13 @@ pub enum Mismatch {
     /// The route wants gRPC.
     NotGrpc {
         /// The request's `content-type`.
+        came: Option<String>,
+    },
+    /// The peer's verified SPIFFE id is none of the route's.
+    Identity {
+        /// What the route wants, in words.
+        wanted: String,
+        /// The peer's id.
         came: Option<String>,
     },
     /// A header is not as the route wants it.
@@ -218,7 +227,7 @@ fn refused_routes(
             let Some(failed) = conditions::first_failed(matches, request) else {
                 continue;
             };
-            (usize::MAX, mismatch(&failed, matches.methods(), request))
+            (usize::MAX, mismatch(&failed, matches, request))
         } else {
             let wanted = path_in_words(matches.path());
             let nearness = common(path_text(matches.path()).bytes(), request.path().bytes());
@@ -264,7 +273,7 @@ pub(crate) fn path_matches(wanted: &PathMatch, path: &str) -> bool {
     }
 }
 
-fn mismatch(failed: &Failed<'_>, methods: &[String], request: &(impl RequestView + ?Sized)) -> Mismatch {
+fn mismatch(failed: &Failed<'_>, matches: &RouteMatch, request: &(impl RequestView + ?Sized)) -> Mismatch {
     let header = |name: &str| {
         let mut joined = Vec::new();
         request
@@ -273,7 +282,7 @@ fn mismatch(failed: &Failed<'_>, methods: &[String], request: &(impl RequestView
     };
     match failed {
         Failed::Method => Mismatch::Method {
-            wanted: methods.to_vec(),
+            wanted: matches.methods().clone(),
             came: request.method().to_owned(),
         },
         Failed::Connect => Mismatch::Connect {
@@ -282,6 +291,17 @@ fn mismatch(failed: &Failed<'_>, methods: &[String], request: &(impl RequestView
         Failed::Grpc => Mismatch::NotGrpc {
             came: header("content-type"),
         },
+        Failed::Identity => {
+            let wanted: Vec<String> = matches
+                .source_identities()
+                .iter()
+                .map(identity_in_words)
+                .collect();
+            Mismatch::Identity {
+                wanted: wanted.join(" or "),
+                came: request.source_identity().map(ToString::to_string),
+            }
+        }
         Failed::Header(condition) => {
             let name = condition.name().as_str().to_owned();
             let came = header(&name);
@@ -313,7 +333,7 @@ fn path_text(path: &PathMatch) -> &str {
     }
 }
 
-fn path_in_words(path: &PathMatch) -> String {
+pub(crate) fn path_in_words(path: &PathMatch) -> String {
     let kind = match path {
         PathMatch::Exact(_) => "path",
         PathMatch::Prefix(_) => "prefix",
@@ -323,7 +343,16 @@ fn path_in_words(path: &PathMatch) -> String {
     format!("{kind} `{}`", path_text(path))
 }
 
-fn value_in_words(value: &StringMatch, invert: bool) -> String {
+/// Which SPIFFE ids are meant, in words.
+pub(crate) fn identity_in_words(wanted: &SpiffeMatch) -> String {
+    match wanted {
+        SpiffeMatch::Exact(id) => format!("`{id}`"),
+        SpiffeMatch::Prefix(id) => format!("`{id}` or below"),
+        SpiffeMatch::TrustDomain(domain) => format!("of trust domain `{domain}`"),
+    }
+}
+
+pub(crate) fn value_in_words(value: &StringMatch, invert: bool) -> String {
     let (verb, text) = match value {
         StringMatch::Exact(text) => ("be", text.as_str()),
         StringMatch::Prefix(text) => ("begin with", text.as_str()),
@@ -335,7 +364,7 @@ fn value_in_words(value: &StringMatch, invert: bool) -> String {
     format!("{} {verb} `{text}`", if invert { "must not" } else { "must" })
 }
 
-fn domain_text(domain: &Domain) -> String {
+pub(crate) fn domain_text(domain: &Domain) -> String {
     match domain {
         Domain::Exact(name) => name.clone(),
         Domain::Suffix(suffix) => format!("*{suffix}"),
@@ -368,6 +397,13 @@ impl fmt::Display for Mismatch {
                 "must begin with `application/grpc`",
                 came,
             ),
+            Mismatch::Identity {
+                wanted,
+                came: Some(came),
+            } => write!(f, "the peer's identity must be {wanted}, it is `{came}`"),
+            Mismatch::Identity { wanted, came: None } => {
+                write!(f, "the peer's identity must be {wanted}, it has none")
+            }
             Mismatch::Header { name, wanted, came } => named(f, "header", name, wanted, came),
             Mismatch::Query { name, wanted, came } => named(f, "query parameter", name, wanted, came),
         }

@@ -40,7 +40,10 @@ impl Candidate {
     fn new(index: usize, route: &Route) -> Candidate {
         let matches = route.matches();
         let conditional = matches.grpc()
-            || !(matches.methods().is_empty() && matches.headers().is_empty() && matches.query().is_empty());
+            || !(matches.methods().is_empty()
+                && matches.headers().is_empty()
+                && matches.query().is_empty()
+                && matches.source_identities().is_empty());
         Candidate::of(index, conditional)
     }
 

@@ -2,7 +2,7 @@
 //! shares no code with the crate.
 
 use outrigger_config::model::{
-    Domain, PathMatch, RouteConfiguration, RouteMatch, StringMatch, TemplateSegment, VirtualHost,
+    Domain, PathMatch, RouteConfiguration, RouteMatch, SpiffeMatch, StringMatch, TemplateSegment, VirtualHost,
 };
 use outrigger_traffic::{Found, RequestView};
 
@@ -54,12 +54,29 @@ fn matches(wanted: &RouteMatch, request: &impl RequestView) -> bool {
         && (wanted.methods().is_empty() || wanted.methods().contains(&request.method().to_owned()))
         && (!wanted.grpc()
             || header("content-type").is_some_and(|value| value.starts_with(b"application/grpc")))
+        && (wanted.source_identities().is_empty()
+            || wanted
+                .source_identities()
+                .iter()
+                .any(|wanted| identity_matches(wanted, request)))
         && wanted.headers().iter().all(|condition| {
             condition.invert() ^ value_matches(condition.value(), header(condition.name().as_str()))
         })
         && wanted.query().iter().all(|condition| {
             condition.invert() ^ value_matches(condition.value(), parameter(condition.name()))
         })
+}
+
+fn identity_matches(wanted: &SpiffeMatch, request: &impl RequestView) -> bool {
+    let Some(id) = request.source_identity() else {
+        return false;
+    };
+    let (id, domain) = (id.as_str(), id.trust_domain());
+    match wanted {
+        SpiffeMatch::Exact(exact) => exact.as_str() == id,
+        SpiffeMatch::Prefix(prefix) => id == prefix.as_str() || id.starts_with(&format!("{prefix}/")),
+        SpiffeMatch::TrustDomain(wanted) => wanted.as_str() == domain,
+    }
 }
 
 fn path_matches(wanted: &PathMatch, path: &str) -> bool {

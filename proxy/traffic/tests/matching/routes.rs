@@ -11,6 +11,7 @@ fn get(host: &str, target: &str) -> Request {
         None => (target, None),
     };
     Request {
+        identity: None,
         method: "GET".into(),
         host: host.into(),
         path: path.into(),

@@ -1,7 +1,7 @@
 //! Route tables and requests made from bytes: each byte is a choice from a small alphabet, so that domains, paths and
 //! values collide often, and so that bytes which shrink or mutate make tables that do.
 
-use outrigger_config::model::{MeshConfig, RouteConfiguration};
+use outrigger_config::model::{MeshConfig, RouteConfiguration, SpiffeId};
 use outrigger_config::{Environment, Source, load};
 use outrigger_traffic::RequestView;
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Request {
     pub(crate) method: String,
+    pub(crate) identity: Option<SpiffeId>,
     pub(crate) host: String,
     pub(crate) path: String,
     pub(crate) query: Option<String>,
@@ -20,6 +21,9 @@ pub(crate) struct Request {
 impl RequestView for Request {
     fn method(&self) -> &str {
         &self.method
+    }
+    fn source_identity(&self) -> Option<&SpiffeId> {
+        self.identity.as_ref()
     }
     fn host(&self) -> &str {
         &self.host
@@ -277,6 +281,7 @@ pub(crate) fn request(choices: &mut Choices<'_>) -> Request {
     let headers = headers.collect();
     let request = Request {
         method: choices.of(&METHODS).to_owned(),
+        identity: None,
         host: choices.of(&HOSTS).to_owned(),
         path,
         query: query.map(str::to_owned),

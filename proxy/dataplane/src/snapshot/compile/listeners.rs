@@ -1,5 +1,6 @@
 //! Listeners and filter chains: slots by identity, TLS by material, access logs.
 
+use super::authorization::{Authorization, same_level};
 use super::*;
 
 impl Compiler {
@@ -21,8 +22,12 @@ impl Compiler {
             let mut places = Vec::new();
             for chain in listener.filter_chains() {
                 let old = before.and_then(|before| old_chain(previous?, before, chain));
-                let before = old.map(|(_, chain)| chain);
-                match self.chain(chain, before, material, routes, slots, &metrics) {
+                let place = Place {
+                    listener: listener.name(),
+                    metrics: &metrics,
+                    before: old.map(|(_, chain)| chain),
+                };
+                match self.chain(chain, &place, material, routes, slots) {
                     Ok(policy) => places.push(chains.place(old.map(|(slot, _)| slot), policy)),
                     Err(message) => faults.push(chain_fault(listener.name(), chain, &message)),
                 }
@@ -70,12 +75,13 @@ impl Compiler {
     fn chain(
         &self,
         config: &model::FilterChain,
-        before: Option<&Arc<ChainPolicy>>,
+        place: &Place<'_>,
         material: &Material,
         routes: &[Arc<RoutesPolicy>],
         slots: &Slots<'_>,
-        metrics: &Arc<ListenerMetrics>,
     ) -> Result<Arc<ChainPolicy>, String> {
+        let Place { before, metrics, .. } = *place;
+        let authorization = chain_level(config, &slots.authorization);
         let tls = match config.tls() {
             None => None,
             Some(tls) => {
@@ -88,6 +94,7 @@ impl Compiler {
             && Arc::ptr_eq(&before.listener, metrics)
             && same_tls(before.tls.as_ref(), tls.as_ref())
             && same_routes(before.http.as_ref(), routes)
+            && same_level(before.authorization.as_ref(), authorization.as_ref())
         {
             return Ok(Arc::clone(before));
         }
@@ -107,6 +114,10 @@ impl Compiler {
             http,
             tcp,
             listener: Arc::clone(metrics),
+            authorization,
+            authorization_metrics: self
+                .metrics
+                .authorization(place.listener.as_str(), config.name().as_str()),
         }))
     }
 
@@ -204,6 +215,25 @@ impl Compiler {
             .map_err(|error| format!("access log: {error}"))?;
         Ok(AccessLog { format, writer })
     }
+}
+
+/// Where a chain stands.
+struct Place<'c> {
+    listener: &'c Name,
+    metrics: &'c Arc<ListenerMetrics>,
+    /// The chain of the same identity in the snapshot before.
+    before: Option<&'c Arc<ChainPolicy>>,
+}
+
+fn chain_level(
+    chain: &model::FilterChain,
+    authorization: &Authorization<'_>,
+) -> Option<Arc<AuthorizationLevel>> {
+    let level = authorization.level(chain.authorization())?;
+    if chain.mode().tcp().is_some() {
+        level.set.prepare_for_connections();
+    }
+    Some(level)
 }
 
 /// What must be seen of a connection before one of these chains can be picked.

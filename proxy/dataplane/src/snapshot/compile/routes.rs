@@ -20,7 +20,12 @@ impl Compiler {
             .iter()
             .map(|routes| {
                 let before = old.get(routes.name()).copied();
-                let same = before.filter(|before| Arc::ptr_eq(&before.config, routes));
+                let is_same = |before: &&Arc<RoutesPolicy>| {
+                    let mut hosts = routes.virtual_hosts().iter().zip(&before.virtual_hosts);
+                    Arc::ptr_eq(&before.config, routes)
+                        && hosts.all(|(host, before)| slots.authorization.is_unchanged(host, &before.routes))
+                };
+                let same = before.filter(is_same);
                 let reads_files = || routes.virtual_hosts().iter().any(|host| edge::reads_files(host));
                 if let Some(same) = same
                     && !reads_files()
@@ -61,8 +66,10 @@ impl Compiler {
             .map(|host| {
                 let before = known.get(&Arc::as_ptr(host)).copied();
                 let routes = match before {
-                    Some(before) => Arc::clone(&before.routes),
-                    None => self.virtual_host(config, host, slots),
+                    Some(before) if slots.authorization.is_unchanged(host, &before.routes) => {
+                        Arc::clone(&before.routes)
+                    }
+                    _ => self.virtual_host(config, host, slots),
                 };
                 let edge = edge::edge(host, before, faults);
                 VirtualHostPolicy { routes, edge }
@@ -85,6 +92,10 @@ impl Compiler {
             virtual_hosts,
             asks_for_clients: config.virtual_hosts().iter().any(|host| {
                 host.maintenance().is_some()
+                    || host
+                        .routes()
+                        .iter()
+                        .any(|route| !route.authorization().is_empty())
                     || host
                         .routes()
                         .iter()
@@ -120,7 +131,11 @@ impl Compiler {
                 Some(own) => own.as_ref().map(compiled),
                 None => cors.clone(),
             };
-            self.route(config, host, route, slots, cors)
+            RoutePolicy {
+                cors,
+                authorization: slots.authorization.level(route.authorization()),
+                ..self.route(config, host, route, slots)
+            }
         };
         host.routes().iter().map(policy).collect()
     }
@@ -131,7 +146,6 @@ impl Compiler {
         host: &model::VirtualHost,
         route: &model::Route,
         slots: &Slots<'_>,
-        cors: Option<Arc<CorsPolicy>>,
     ) -> RoutePolicy {
         let mut clusters = Vec::new();
         let mut weights = Vec::new();
@@ -161,16 +175,30 @@ impl Compiler {
             clusters,
             weights,
             mirrors: mirrors.into(),
-            cors,
+            cors: None,
+            authorization: None,
             session,
             tokens: route.jwt().as_ref().map(|own| {
                 own.as_ref()
                     .map(|requirement| tokens::compile(requirement, &slots.providers))
             }),
+            edits_requests: edits_requests(host, route),
             names_path: value_parts(host, route).any(|part| matches!(part, HeaderValuePart::PathVariable(_))),
             metrics,
         }
     }
+}
+
+/// True if the head that goes upstream may be another than the one that came.
+fn edits_requests(host: &model::VirtualHost, route: &model::Route) -> bool {
+    let RouteAction::Forward(forward) = route.action() else {
+        return false;
+    };
+    forward.path_rewrite().is_some()
+        || forward.host_rewrite().is_some()
+        || forward.session_cookie().is_some()
+        || !route.request_headers().is_empty()
+        || !host.request_headers().is_empty()
 }
 
 /// True if the pages of all virtual hosts are as they were.

@@ -78,6 +78,8 @@ fn record() -> RequestRecord<'static> {
         response_code: 200,
         response_code_details: Some("via_upstream"),
         connection_termination_details: None,
+        authorization_shadow_result: None,
+        authorization_audited: None,
         response_flags: ResponseFlags::NONE,
         bytes_received: 0,
         bytes_sent: 1_024,
