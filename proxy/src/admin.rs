@@ -82,7 +82,7 @@ async fn ready(State(status): Shared) -> (StatusCode, String) {
         Phase::Ready => (StatusCode::OK, "ready\n".to_owned()),
         Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned()),
         Phase::Starting => {
-            let awaited = status.identities.awaited();
+            let awaited = status.awaited();
             let what = awaited.map_or(String::new(), |name| format!(": identity `{name}` has not come"));
             (StatusCode::SERVICE_UNAVAILABLE, format!("starting{what}\n"))
         }

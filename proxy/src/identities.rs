@@ -21,7 +21,7 @@ pub(crate) use publisher::Publisher;
 pub(crate) use source::{Running, now};
 
 use outrigger_config::MeshConfig;
-use outrigger_config::model::{Name, TrustSource};
+use outrigger_config::model::{CertificateSource, Name, TrustSource};
 use outrigger_identity::Material;
 use outrigger_telemetry::Metrics;
 use parking_lot::Mutex;
@@ -188,11 +188,14 @@ impl Shared {
         *self.changed_at.lock()
     }
 
-    /// An identity that the process started without, and that has not come since.
-    pub(crate) fn awaited(&self) -> Option<Name> {
+    /// An identity that the process started without, and that has not been in force since; `material` is what is now.
+    pub(crate) fn awaited(&self, material: &Material) -> Option<Name> {
         let running = self.running.lock();
         let mut awaited = self.awaited.lock();
-        awaited.retain(|name| running.get(name).is_some_and(|running| !running.has_arrived()));
+        awaited.retain(|name| {
+            let source = CertificateSource::Identity(name.clone());
+            running.contains_key(name) && material.credential(&source).is_none()
+        });
         awaited.first().cloned()
     }
 }

@@ -7,6 +7,7 @@ use crate::inheritance::Descent;
 use crate::jwks;
 use crate::logging::Logging;
 use arc_swap::ArcSwap;
+use outrigger_config::model::Name;
 use outrigger_dataplane::ListenerAddress;
 use outrigger_dataplane::snapshot::Snapshot;
 use outrigger_telemetry::Metrics;
@@ -102,11 +103,16 @@ impl Status {
     pub(crate) fn phase(&self) -> Phase {
         if self.phase.load(Ordering::Acquire) != 0 {
             Phase::Draining
-        } else if self.identities.awaited().is_some() {
+        } else if self.awaited().is_some() {
             Phase::Starting
         } else {
             Phase::Ready
         }
+    }
+
+    /// An identity that has to come before the process is ready.
+    pub(crate) fn awaited(&self) -> Option<Name> {
+        self.identities.awaited(self.published.load().material())
     }
 
     pub(crate) fn begin_drain(&self) {

@@ -2,12 +2,12 @@
 
 use super::delivery::{Delivery, Given};
 use super::failure::Failure;
-use super::standing::{Change, Standing};
-use super::workload_api::{self, Stream, SvidResponse};
+use super::standing::{Change, DENIAL_GRACE, Standing};
+use super::workload_api::{self, Stream};
 use super::{Shared, authority};
 use outrigger_config::model::{Authority, Identity, IdentitySource, WorkloadApi};
 use outrigger_identity::Material;
-use outrigger_identity::renewal::{Moment, Renewal};
+use outrigger_identity::renewal::{Moment, RETRY_DELAY_MAX, Renewal};
 use outrigger_telemetry::{CertificateMetrics, RenewalResult};
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
@@ -107,15 +107,16 @@ impl Source {
         }
     }
 
-    /// Follows a stream of answers, and opens another when it ends, or when the identity is overdue: a stream may be dead
-    /// and not show it.
+    /// Follows a stream of answers, and opens another when it ends, or when it is overdue: a stream may be dead and not show
+    /// it.
     async fn follow(&self, api: &WorkloadApi) {
         while !self.standing.lock().has_given_up {
             self.due().await;
             match Stream::open(api.socket()).await {
                 Ok((stream, first)) => {
-                    self.take_svids(api, &first);
+                    let given = workload_api::given(&first, api.spiffe_id().as_ref());
                     drop(first);
+                    self.take(given);
                     self.take_stream(api, stream).await;
                 }
                 Err(failure) => self.failed(failure),
@@ -127,17 +128,35 @@ impl Source {
         loop {
             tokio::select! {
                 answer = stream.next() => match answer {
-                    Ok(answer) => self.take_svids(api, &answer),
+                    Ok(answer) => {
+                        let given = workload_api::given(&answer, api.spiffe_id().as_ref());
+                        match self.check(given) {
+                            Ok(delivery) => self.accepted(delivery),
+                            Err(failure) => self.refused(failure),
+                        }
+                    }
                     Err(failure) => return self.failed(failure),
                 },
-                () = self.due() => return,
+                () = self.overdue() => return,
             }
         }
     }
 
-    fn take_svids(&self, api: &WorkloadApi, answer: &SvidResponse) {
-        let given = workload_api::given(answer, api.spiffe_id().as_ref());
-        self.take(given);
+    /// Waits until an open stream should have told something new. Cancel safe.
+    async fn overdue(&self) {
+        let (is_good, is_denied) = {
+            let standing = self.standing.lock();
+            let is_held = standing.renewal.held().is_some();
+            (is_held && standing.renewal.failures() == 0, standing.is_denied())
+        };
+        if is_denied {
+            tokio::time::sleep(DENIAL_GRACE).await;
+        } else if is_good {
+            self.due().await;
+        } else {
+            // What it told last cannot be used: there is nothing to ask for before it tells something else.
+            tokio::time::sleep(RETRY_DELAY_MAX).await;
+        }
     }
 
     /// Has a new key certified whenever that is due.
@@ -161,12 +180,15 @@ impl Source {
     }
 
     fn take(&self, given: Result<Given, Failure>) {
-        let before = self.standing.lock().delivery.clone();
-        let (name, before) = (self.identity.name(), before.as_deref());
-        match given.and_then(|given| Delivery::check(given, name, before, SystemTime::now())) {
+        match self.check(given) {
             Ok(delivery) => self.accepted(delivery),
             Err(failure) => self.failed(failure),
         }
+    }
+
+    fn check(&self, given: Result<Given, Failure>) -> Result<Delivery, Failure> {
+        let before = self.standing.lock().delivery.clone();
+        Delivery::check(given?, self.identity.name(), before.as_deref(), SystemTime::now())
     }
 
     fn accepted(&self, delivery: Delivery) {
@@ -184,19 +206,29 @@ impl Source {
     }
 
     fn failed(&self, failure: Failure) {
-        let (name, reason) = (self.identity.name(), failure.reason);
+        self.note(failure, |standing, failure| {
+            standing.failed(failure, now(), fastrand::u64(..))
+        });
+    }
+
+    /// As [`Source::failed`], of an answer that came unasked.
+    fn refused(&self, failure: Failure) {
+        self.note(failure, |standing, failure| standing.refused(failure, now()));
+    }
+
+    fn note(&self, failure: Failure, outcome: impl FnOnce(&mut Standing, Failure) -> Change) {
+        let (identity, reason, text) = (self.identity.name(), failure.reason, failure.to_string());
         let cells = self.metrics.worker(0);
         cells.renewals[RenewalResult::Failure].inc();
         cells.renewal_failures[reason].inc();
-        let change = {
+        let (change, is_notable, is_held) = {
             let mut standing = self.standing.lock();
-            // The first, the second, the fourth: one that goes on fills no log.
-            if (standing.renewal.failures() + 1).is_power_of_two() {
-                let held = standing.delivery.is_some();
-                tracing::warn!(identity = %name, reason = reason.as_str(), held, "the identity cannot be had: {failure}");
-            }
-            standing.failed(failure, now(), fastrand::u64(..))
+            let change = outcome(&mut standing, failure);
+            (change, standing.is_notable(), standing.delivery.is_some())
         };
+        if is_notable {
+            tracing::warn!(%identity, reason = reason.as_str(), is_held, "the identity cannot be had: {text}");
+        }
         self.tell(change);
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Standing {
     /// By the protocol it is not asked again.
     pub(crate) has_given_up: bool,
     denied_since: Option<Instant>,
+    /// Outcomes that were no success, since the last one.
+    faults: u32,
 }
 
 /// What an outcome changes for those who use the identity.
@@ -49,6 +51,7 @@ impl Standing {
             failure: None,
             has_given_up: false,
             denied_since: None,
+            faults: 0,
         }
     }
 
@@ -57,6 +60,7 @@ impl Standing {
         self.renewal.succeeded(delivery.validity(), now, random);
         self.succeeded_at = Some(now.wall);
         self.denied_since = None;
+        self.faults = 0;
         let before = self.delivery.replace(Arc::new(delivery));
         let now = self.delivery.as_ref();
         let is_same = before
@@ -71,12 +75,29 @@ impl Standing {
     /// An attempt came to nothing.
     pub(crate) fn failed(&mut self, failure: Failure, now: Moment, random: u64) -> Change {
         self.renewal.failed(now, random);
+        self.refused(failure, now)
+    }
+
+    /// A source that tells by itself what is new told something that cannot be used: it is not asked again for that.
+    pub(crate) fn refused(&mut self, failure: Failure, now: Moment) -> Change {
+        self.faults = self.faults.saturating_add(1);
         self.has_given_up |= failure.is_final;
         if matches!(failure.reason, SourceFailure::Denied | SourceFailure::NotGiven) {
             self.denied_since.get_or_insert(now.monotonic);
         }
         self.failure = Some((now.wall, failure));
         self.withdraw(now)
+    }
+
+    /// True if the outcome just noted is worth a line of the log: the first that is no success, the second, the fourth. One
+    /// that goes on fills no log.
+    pub(crate) fn is_notable(&self) -> bool {
+        self.faults.is_power_of_two()
+    }
+
+    /// True while the source says that the identity is not ours.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.denied_since.is_some()
     }
 
     /// Takes away what was denied for long enough.

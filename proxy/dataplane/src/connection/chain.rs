@@ -146,7 +146,16 @@ impl Candidates<'_> {
         let stream = match timeout(patience, handshake).await {
             Err(_) => return Err(Refused::Tls(TlsFailure::Timeout)),
             Ok(Err(error)) => {
-                let failure = tls::failure_of(&error);
+                let failure = match (tls::failure_of(&error), &ours) {
+                    // The library says no more than that it does not go on.
+                    (TlsFailure::Protocol, None) => TlsFailure::OwnCertificate,
+                    (failure, ours) => {
+                        let ours = ours
+                            .as_ref()
+                            .and_then(|ours| self.worker.known_peers.of(&ours.cert));
+                        tls::judge_refusal(failure, ours.map(|ours| ours.validity.not_after))
+                    }
+                };
                 self.worker.tls_reports.downstream(failure, &error, ends.remote);
                 return Err(Refused::Tls(failure));
             }

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod attacks;
+mod authority;
 mod backpressure;
 mod compression;
 mod cors;
@@ -30,6 +31,7 @@ mod programs;
 mod proxy_protocol;
 mod reload;
 mod retries;
+mod rotation;
 mod routing;
 mod session_cookies;
 mod strictness_requests;
@@ -39,3 +41,4 @@ mod tls;
 mod trusted_proxies;
 mod upgrade_in_place;
 mod upgrades;
+mod workload_api;
