@@ -74,6 +74,7 @@ fn attributes(question: &Question<'_>) -> AttributeContext {
         }),
         destination: Some(Peer {
             address: Some(address_of(question.destination)),
+            principal: owned(question.destination_principal),
             ..Peer::default()
         }),
         request: Some(Request {

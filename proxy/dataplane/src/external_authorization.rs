@@ -38,6 +38,8 @@ pub struct Question<'q> {
     pub certificate: Option<&'q str>,
     /// Where the connection was meant for.
     pub destination: SocketAddr,
+    /// Who this proxy has proved to be, likewise.
+    pub destination_principal: Option<&'q str>,
     /// SNI.
     pub server_name: Option<&'q str>,
     /// When the request came.

@@ -10,6 +10,7 @@ fn question<'q>() -> Question<'q> {
         principal: Some("spiffe://a/b"),
         certificate: None,
         destination: "[::1]:443".parse().unwrap(),
+        destination_principal: Some("spiffe://a/c"),
         server_name: Some("a.example"),
         time: UNIX_EPOCH + std::time::Duration::new(5, 6),
         id: "id-1",
@@ -50,6 +51,7 @@ fn a_question_tells_what_envoy_tells() {
     let source = attributes.source.unwrap();
     assert_eq!(source.principal, "spiffe://a/b");
     assert_eq!(source.address, Some(address_of("10.0.0.1:5000".parse().unwrap())));
+    assert_eq!(attributes.destination.unwrap().principal, "spiffe://a/c");
     let request = attributes.request.unwrap();
     assert_eq!(request.time, Some(Timestamp { seconds: 5, nanos: 6 }));
     let http = request.http.unwrap();

@@ -11,6 +11,7 @@ mod detection;
 mod dns;
 mod edge_https;
 mod edges;
+mod external_authorization;
 mod grpc;
 mod http1;
 mod http2_cold_start;

@@ -10,6 +10,7 @@ use super::{Ahead, changes, grpc, http};
 use crate::body::BodyLength;
 use crate::external_authorization::{AuthorizationCodec, Question};
 use crate::snapshot::ExternalAuthorizationPolicy;
+use crate::tls::KnownPeer;
 use outrigger_config::model::defaults::DECISION_KEY_BYTES_MAX;
 use outrigger_config::model::{AuthorizationService, RouteExternalAuthorization};
 use outrigger_http1::{Fields, KnownName};
@@ -86,9 +87,13 @@ impl<'a> Asking<'a> {
         let id = head.fields.get(KnownName::XRequestId).unwrap_or_default();
         Question {
             source: self.source,
-            principal: None,
-            certificate: None,
+            principal: ends.identity.as_deref().map(principal),
+            certificate: match &ends.identity {
+                Some(peer) if self.policy.config.include_peer_certificate() => Some(peer.encoded_leaf()),
+                _ => None,
+            },
             destination: ends.destination,
+            destination_principal: ends.local.as_deref().map(principal),
             server_name: ends.server_name.as_deref(),
             time: SystemTime::now(),
             id: std::str::from_utf8(id).unwrap_or_default(),
@@ -147,7 +152,12 @@ impl<'a> Asking<'a> {
             key.add(question.protocol.as_bytes());
             key.add(question.source.ip().to_string().as_bytes());
             key.add(question.destination.to_string().as_bytes());
-            for optional in [question.server_name, question.principal, question.certificate] {
+            for optional in [
+                question.server_name,
+                question.principal,
+                question.certificate,
+                question.destination_principal,
+            ] {
                 key.add_optional(optional);
             }
             for (name, value) in &question.context {
@@ -157,6 +167,12 @@ impl<'a> Asking<'a> {
         }
         (key.0.len() <= DECISION_KEY_BYTES_MAX).then(|| key.0.into_boxed_slice())
     }
+}
+
+/// Whom a certificate names: by its first URI, its first DNS name, or its subject, as in Envoy.
+fn principal(peer: &KnownPeer) -> &str {
+    let names = peer.uri_names.first().or(peer.dns_names.first());
+    names.map_or(peer.subject.as_str(), String::as_str)
 }
 
 /// Parts with their lengths, so that no two lists of parts are the same bytes.
