@@ -99,7 +99,7 @@ pub(crate) static HTTP_AUTHORIZATION: Shape = Shape::new(
         optional(
             "authority",
             Kind::Text("authz.example"),
-            "`host`; the cluster's name if not given.",
+            "`host`; the request's own if not given.",
         ),
         optional(
             "path_prefix",
@@ -143,7 +143,7 @@ pub(crate) static AUTHORIZATION_BODY: Shape = Shape::new(
 
 pub(crate) static DECISION_CACHE: Shape = Shape::new(
     "decision cache",
-    "Decisions that are kept for requests that look alike: the same method, host, path, peer and values of `headers`.",
+    "Decisions that are kept for requests of which the service is told the same; of other headers it is not told.",
     &[
         required("time_to_live", Kind::Duration { zero: false }, "How long."),
         defaulted(
@@ -155,10 +155,10 @@ pub(crate) static DECISION_CACHE: Shape = Shape::new(
             "10000",
             "Decisions at most, for each worker.",
         ),
-        required(
+        optional(
             "headers",
             Kind::List(&Kind::Text("a header name")),
-            "Headers in which requests may differ that are told apart, such as `authorization`.",
+            "Headers that the service is told and that tell requests apart, beside `authorization` and `cookie`.",
         ),
     ],
 );

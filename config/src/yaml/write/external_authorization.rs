@@ -50,7 +50,10 @@ fn put_service(map: &mut Map, service: &AuthorizationService) {
     };
     match authority {
         Some(authority) => asked.put("authority", text(authority)),
-        None => asked.comment("authority: the cluster's name"),
+        None => asked.comment(match service {
+            AuthorizationService::Grpc(_) => "authority: the cluster's name",
+            AuthorizationService::Http(_) => "authority: the request's",
+        }),
     }
     let AuthorizationService::Http(http) = service else {
         map.put("grpc", asked);

@@ -10,9 +10,9 @@ mod http;
 mod identity;
 
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
-use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{CheckResponse, DeniedHttpResponse, OkHttpResponse};
+use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::protobuf::BoolValue;
 use envoy_types::pb::google::rpc::Status;
 use outrigger_fixtures::Scripted;
@@ -71,7 +71,11 @@ fn header(name: &str, value: &str, append: bool) -> HeaderValueOption {
 /// Everything goes to `upstream`, and is asked about over gRPC. `fields` are more of `external_authorization`. Time is
 /// plenty: what is tested is never how long it took.
 fn asking_grpc(upstream: SocketAddr, service: &[SocketAddr], fields: &str) -> Document {
-    let timeout = if fields.contains("timeout:") { "" } else { ", timeout: 1h" };
+    let timeout = if fields.contains("timeout:") {
+        ""
+    } else {
+        ", timeout: 1h"
+    };
     Document::to(&[upstream])
         .with_cluster("authz", service, "protocol: http2")
         .http(&format!(
@@ -81,10 +85,16 @@ fn asking_grpc(upstream: SocketAddr, service: &[SocketAddr], fields: &str) -> Do
 
 /// The same over HTTP; `service_fields` are more of `http`.
 fn asking_http(upstream: SocketAddr, service: &[SocketAddr], service_fields: &str, fields: &str) -> Document {
-    let timeout = if fields.contains("timeout:") { "" } else { ", timeout: 1h" };
-    Document::to(&[upstream]).with_cluster("authz", service, "").http(&format!(
-        "external_authorization: {{ http: {{ cluster: authz{service_fields} }}{timeout}{fields} }}"
-    ))
+    let timeout = if fields.contains("timeout:") {
+        ""
+    } else {
+        ", timeout: 1h"
+    };
+    Document::to(&[upstream])
+        .with_cluster("authz", service, "")
+        .http(&format!(
+            "external_authorization: {{ http: {{ cluster: authz{service_fields} }}{timeout}{fields} }}"
+        ))
 }
 
 /// A proxy in front of an upstream that answers `ok`, whose requests a service decides on over gRPC.

@@ -186,10 +186,6 @@ fn external_authorization() {
                 &["17825792 is not between 1 and 16777216"],
             ),
             (
-                "{http: {cluster: a}, cache: «{»time_to_live: 1s}}",
-                &["missing field `headers` in decision cache"],
-            ),
-            (
                 "{http: {cluster: a}, «failure_mode_allow»: true}",
                 &[
                     "unknown field `failure_mode_allow` in external authorization | did you mean `failure_allowed`?",

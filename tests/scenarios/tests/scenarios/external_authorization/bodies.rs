@@ -9,7 +9,10 @@ const LIMITED: &str = ", body: { bytes_max: 8 }";
 const PARTIAL: &str = ", body: { bytes_max: 8, partial_allowed: true }";
 
 fn with_length(body: &str) -> String {
-    format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    format!(
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 fn chunked(pieces: &[&str], trailers: &str) -> String {
@@ -25,9 +28,27 @@ async fn bodies_are_told_and_pass_as_they_came() {
     let table = [
         (LIMITED, with_length("abc"), "abc", "false", "abc"),
         (LIMITED, with_length("12345678"), "12345678", "false", "12345678"),
-        (LIMITED, chunked(&["ab", "cde"], "x-sum: 5\r\n"), "abcde", "false", "abcde"),
-        (PARTIAL, with_length("1234567890"), "12345678", "true", "1234567890"),
-        (PARTIAL, chunked(&["1234", "56789", "0"], ""), "12345678", "true", "1234567890"),
+        (
+            LIMITED,
+            chunked(&["ab", "cde"], "x-sum: 5\r\n"),
+            "abcde",
+            "false",
+            "abcde",
+        ),
+        (
+            PARTIAL,
+            with_length("1234567890"),
+            "12345678",
+            "true",
+            "1234567890",
+        ),
+        (
+            PARTIAL,
+            chunked(&["1234", "56789", "0"], ""),
+            "12345678",
+            "true",
+            "1234567890",
+        ),
     ];
     for (fields, request, told, partial, whole) in table {
         let scene = Scene::new(fields, |_| allow()).await;
@@ -37,11 +58,19 @@ async fn bodies_are_told_and_pass_as_they_came() {
         }
         let check = scene.service.last_check();
         assert_eq!(check.http().body, told, "{request}");
-        assert_eq!(check.http().headers["x-envoy-auth-partial-body"], partial, "{request}");
+        assert_eq!(
+            check.http().headers["x-envoy-auth-partial-body"],
+            partial,
+            "{request}"
+        );
         let sent = scene.upstream.last_request();
         assert_eq!(&sent.body.bytes[..], whole.as_bytes(), "{request}");
         let is_chunked = request.contains("chunked");
-        assert_eq!(sent.head.field("transfer-encoding").is_some(), is_chunked, "{request}");
+        assert_eq!(
+            sent.head.field("transfer-encoding").is_some(),
+            is_chunked,
+            "{request}"
+        );
         if request.contains("x-sum") {
             assert_eq!(sent.body.trailers, [("x-sum".to_owned(), "5".to_owned())]);
         }
@@ -76,7 +105,9 @@ async fn a_body_that_is_too_long_is_refused_unasked() {
 async fn a_long_body_streams_on_behind_its_beginning() {
     let scene = Scene::new(PARTIAL, |_| allow()).await;
     let mut client = Client::connect(scene.proxy.address()).await;
-    let body: String = (0..300_000).map(|index| char::from(b'a' + (index % 26) as u8)).collect();
+    let body: String = (0..300_000)
+        .map(|index| char::from(b'a' + (index % 26) as u8))
+        .collect();
     assert_eq!(client.exchange(with_length(&body)).await.text(), "ok\n");
     assert_eq!(&scene.upstream.last_request().body.bytes[..], body.as_bytes());
     assert_eq!(scene.service.last_check().http().body, "abcdefgh");
@@ -123,8 +154,15 @@ async fn over_http_the_body_is_the_questions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grpc_stream_is_decided_on_by_its_first_message() {
     let fields = ", body: { bytes_max: 1KiB, partial_allowed: true }";
-    let scene = Scene::edited(fields, |_| response(7, None), |document| document.cluster("protocol: http2")).await;
-    let mut client = FrameConnection::connect(scene.proxy.address(), &[]).await.unwrap();
+    let scene = Scene::edited(
+        fields,
+        |_| response(7, None),
+        |document| document.cluster("protocol: http2"),
+    )
+    .await;
+    let mut client = FrameConnection::connect(scene.proxy.address(), &[])
+        .await
+        .unwrap();
     let fields = [("content-type", "application/grpc"), ("te", "trailers")];
     client
         .send(Frame::request(1, "POST", "/a.B/C", &fields, false))

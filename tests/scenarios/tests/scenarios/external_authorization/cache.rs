@@ -2,8 +2,8 @@
 
 use super::{Scene, allow, allow_with, asking_grpc, header, response};
 use envoy_types::pb::envoy::service::auth::v3::OkHttpResponse;
-use outrigger_fixtures::authorization::{Authorization, Said};
 use outrigger_fixtures::Scripted;
+use outrigger_fixtures::authorization::{Authorization, Said};
 use outrigger_harness::{Client, Proxy};
 
 const KEPT: &str = ", cache: { time_to_live: 1h, headers: [x-tenant] }";
@@ -112,7 +112,10 @@ async fn a_new_configuration_keeps_none_and_time_ends_them() {
         client.fetch("/", "").await;
     }
     assert_eq!(service.checks().len(), 1);
-    proxy.reload(document("request_body_max: 1KiB", "1h")).await.unwrap();
+    proxy
+        .reload(document("request_body_max: 1KiB", "1h"))
+        .await
+        .unwrap();
     for _ in 0..2 {
         client.fetch("/", "").await;
     }

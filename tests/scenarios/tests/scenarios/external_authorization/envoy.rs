@@ -5,7 +5,7 @@ use crate::programs::{allow_missing, python};
 use envoy_types::pb::envoy::service::auth::v3::OkHttpResponse;
 use outrigger_fixtures::Scripted;
 use outrigger_fixtures::authorization::{Authorization, Check};
-use outrigger_harness::{Proxy, fetch, wait_until};
+use outrigger_harness::{Proxy, client, wait_until};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 
@@ -62,15 +62,23 @@ fn configuration(listen: SocketAddr, upstream: SocketAddr, service: SocketAddr) 
 /// What both see and do with a request: the status, its headers for the client, those for the upstream, what was told.
 async fn seen(address: SocketAddr, path: &str, upstream: &Scripted, service: &Authorization) -> Vec<String> {
     let sent = "x-user: mallory\r\nx-roles: a\r\nx-gone: g\r\nx-two: 1\r\nx-two: 2\r\n";
-    let response = fetch(address, path, sent).await;
+    let response = client::fetch(address, path, sent).await;
     let mut seen = vec![format!("{} {:?}", response.status(), response.text())];
     for name in ["x-checked", "www-authenticate", "x-why", "content-type"] {
         seen.push(format!("client {name}: {:?}", response.field(name)));
     }
     let check: Check = service.last_check();
     let http = check.http();
-    seen.push(format!("told {} {} {} {}", http.method, http.path, http.query, http.protocol));
-    seen.push(format!("told {} {} {:?}", http.scheme, http.size, http.headers.get("x-two")));
+    seen.push(format!(
+        "told {} {} {} {}",
+        http.method, http.path, http.query, http.protocol
+    ));
+    seen.push(format!(
+        "told {} {} {:?}",
+        http.scheme,
+        http.size,
+        http.headers.get("x-two")
+    ));
     for name in [":method", ":path", ":scheme"] {
         seen.push(format!("told {name}: {:?}", http.headers.get(name)));
     }
@@ -96,7 +104,10 @@ async fn both_tell_and_do_the_same() {
     let service = Authorization::start(|check| match check.http().path.as_str() {
         "/no" => deny_with(
             401,
-            vec![header("www-authenticate", "Basic", false), header("x-why", "w", false)],
+            vec![
+                header("www-authenticate", "Basic", false),
+                header("x-why", "w", false),
+            ],
             "who are you?",
         ),
         _ => allow_with(OkHttpResponse {
@@ -114,7 +125,14 @@ async fn both_tell_and_do_the_same() {
     let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut command = Command::new(program);
     command
-        .args(["--use-dynamic-base-id", "--log-level", "off", "--concurrency", "1", "--config-yaml"])
+        .args([
+            "--use-dynamic-base-id",
+            "--log-level",
+            "off",
+            "--concurrency",
+            "1",
+            "--config-yaml",
+        ])
         .arg(configuration(listen, upstream.address(), service.address()))
         .stdout(Stdio::null())
         .stderr(Stdio::null());

@@ -4,7 +4,7 @@ use super::{FAULTS, OUTCOMES, Scene, allow_with, asking_grpc, asking_http, heade
 use envoy_types::pb::envoy::service::auth::v3::OkHttpResponse;
 use outrigger_fixtures::Scripted;
 use outrigger_fixtures::authorization::{Authorization, Said};
-use outrigger_harness::{Document, Proxy, fetch};
+use outrigger_harness::{Document, Proxy, client};
 use std::net::{SocketAddr, TcpListener};
 
 const ALLOWED: &str = ", failure_allowed: true";
@@ -19,11 +19,15 @@ async fn fails(document: impl Fn(SocketAddr, &str) -> Document, reason: &str) {
     for allowed in ["", ALLOWED] {
         let upstream = Scripted::ok().await;
         let proxy = Proxy::start(document(upstream.address(), allowed)).await;
-        let response = fetch(proxy.address(), "/", "x-envoy-auth-failure-mode-allowed: no\r\n").await;
+        let response = client::fetch(proxy.address(), "/", "x-envoy-auth-failure-mode-allowed: no\r\n").await;
         let admin = proxy.admin();
         let fault = format!("{FAULTS}{{reason=\"{reason}\"}}");
         assert_eq!(admin.metric(&fault).await, 1.0, "{reason}");
-        let outcome = if allowed.is_empty() { "failed" } else { "failure_allowed" };
+        let outcome = if allowed.is_empty() {
+            "failed"
+        } else {
+            "failure_allowed"
+        };
         let outcome = format!("{OUTCOMES}{{outcome=\"{outcome}\"}}");
         assert_eq!(admin.metric(&outcome).await, 1.0, "{reason}");
         if allowed.is_empty() {
@@ -39,10 +43,22 @@ async fn fails(document: impl Fn(SocketAddr, &str) -> Document, reason: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_cannot_be_reached() {
-    fails(|upstream, fields| asking_grpc(upstream, &[], fields), "no_endpoint").await;
+    fails(
+        |upstream, fields| asking_grpc(upstream, &[], fields),
+        "no_endpoint",
+    )
+    .await;
     let nobody = nobody();
-    fails(move |upstream, fields| asking_grpc(upstream, &[nobody], fields), "connect").await;
-    fails(move |upstream, fields| asking_http(upstream, &[nobody], "", fields), "connect").await;
+    fails(
+        move |upstream, fields| asking_grpc(upstream, &[nobody], fields),
+        "connect",
+    )
+    .await;
+    fails(
+        move |upstream, fields| asking_http(upstream, &[nobody], "", fields),
+        "connect",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,13 +75,16 @@ async fn a_service_over_grpc_that_says_nothing_that_could_be_read() {
     for (said, reason) in table {
         let service = Authorization::start(move |_| said.clone()).await;
         let address = service.address();
-        fails(move |upstream, fields| asking_grpc(upstream, &[address], fields), reason).await;
+        fails(
+            move |upstream, fields| asking_grpc(upstream, &[address], fields),
+            reason,
+        )
+        .await;
     }
     let silent = Authorization::start(|_| Said::Nothing).await;
     let address = silent.address();
-    let late = move |upstream, fields: &str| {
-        asking_grpc(upstream, &[address], &format!(", timeout: 50ms{fields}"))
-    };
+    let late =
+        move |upstream, fields: &str| asking_grpc(upstream, &[address], &format!(", timeout: 50ms{fields}"));
     fails(late, "timeout").await;
 }
 
@@ -73,10 +92,15 @@ async fn a_service_over_grpc_that_says_nothing_that_could_be_read() {
 async fn a_service_over_http_that_fails() {
     let broken = Scripted::start(async |mut script| {
         script.request().await?;
-        script.send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await
+        script
+            .send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
+            .await
     })
     .await;
-    let long = format!("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n{}", "x".repeat(100_000));
+    let long = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n{}",
+        "x".repeat(100_000)
+    );
     let table = [
         (
             Scripted::answering("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n").await,
@@ -88,7 +112,11 @@ async fn a_service_over_http_that_fails() {
     ];
     for (service, reason) in table {
         let address = service.address();
-        fails(move |upstream, fields| asking_http(upstream, &[address], "", fields), reason).await;
+        fails(
+            move |upstream, fields| asking_http(upstream, &[address], "", fields),
+            reason,
+        )
+        .await;
     }
 }
 
@@ -108,7 +136,11 @@ async fn a_yes_that_cannot_be_followed_is_never_let_through() {
             })
         })
         .await;
-        assert_eq!(fetch(scene.proxy.address(), "/", "").await.status(), 500, "{name:?}");
+        assert_eq!(
+            client::fetch(scene.proxy.address(), "/", "").await.status(),
+            500,
+            "{name:?}"
+        );
         assert_eq!(scene.upstream.head_count(), 0);
         assert_eq!(scene.outcome("failed").await, 1.0);
         let fault = format!("{FAULTS}{{reason=\"invalid_change\"}}");
@@ -124,7 +156,7 @@ async fn a_question_that_provably_never_ran_is_asked_again() {
     let document = asking_grpc(upstream.address(), &[nobody(), service.address()], "");
     let proxy = Proxy::start(document.workers(1)).await;
     for _ in 0..4 {
-        assert_eq!(fetch(proxy.address(), "/", "").await.status(), 200);
+        assert_eq!(client::fetch(proxy.address(), "/", "").await.status(), 200);
     }
     let retries = "outrigger_cluster_retries_total{cluster=\"authz\",reason=\"connect_failure\"}";
     assert!(proxy.admin().metric(retries).await >= 1.0);

@@ -4,29 +4,36 @@ use super::{QUESTIONS, Scene, allow, allow_with, deny_with, header, response};
 use envoy_types::pb::envoy::config::core::v3::QueryParameter;
 use envoy_types::pb::envoy::config::core::v3::{address, socket_address};
 use envoy_types::pb::envoy::service::auth::v3::OkHttpResponse;
+use outrigger_fixtures::Scripted;
 use outrigger_fixtures::authorization::{Authorization, Said};
 use outrigger_fixtures::frames::{Frame, FrameConnection};
-use outrigger_fixtures::Scripted;
-use outrigger_harness::{Client, Proxy, fetch};
+use outrigger_harness::{Client, Proxy, client};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_is_told_what_envoy_tells() {
     let scene = Scene::new(", context: { a: b, c: d }", |_| allow()).await;
     let mut client = Client::connect(scene.proxy.address()).await;
-    let request = "PUT /a/./b?c=d HTTP/1.1\r\nhost: a.example:81\r\nx-a: 1\r\nx-a: 2\r\ncontent-length: 3\r\n\r\nabc";
+    let request =
+        "PUT /a/./b?c=d HTTP/1.1\r\nhost: a.example:81\r\nx-a: 1\r\nx-a: 2\r\ncontent-length: 3\r\n\r\nabc";
     assert_eq!(client.exchange(request).await.text(), "ok\n");
     let check = scene.service.last_check();
     assert_eq!(check.headers["te"], "trailers");
     assert!(check.headers.contains_key("grpc-timeout"));
     let http = check.http();
     assert_eq!((http.method.as_str(), http.path.as_str()), ("PUT", "/a/b?c=d"));
-    assert_eq!((http.host.as_str(), http.scheme.as_str()), ("a.example:81", "http"));
+    assert_eq!(
+        (http.host.as_str(), http.scheme.as_str()),
+        ("a.example:81", "http")
+    );
     assert_eq!((http.protocol.as_str(), http.size), ("HTTP/1.1", 3));
     assert_eq!((http.body.as_str(), http.raw_body.as_slice()), ("", &b""[..]));
     assert_eq!(http.headers["x-a"], "1,2");
     assert_eq!(http.headers[":path"], "/a/b?c=d");
     assert_eq!(http.headers["x-request-id"], http.id);
-    assert_eq!(scene.upstream.last_request().head.field("x-request-id"), Some(&*http.id));
+    assert_eq!(
+        scene.upstream.last_request().head.field("x-request-id"),
+        Some(&*http.id)
+    );
     let attributes = check.attributes();
     assert_eq!(attributes.context_extensions["a"], "b");
     assert!(attributes.request.as_ref().unwrap().time.is_some());
@@ -41,8 +48,14 @@ async fn the_service_is_told_what_envoy_tells() {
         (address.address, port)
     };
     let here = "127.0.0.1".to_owned();
-    assert_eq!(port(&attributes.source), (here.clone(), client.local_address().port().into()));
-    assert_eq!(port(&attributes.destination), (here, scene.proxy.address().port().into()));
+    assert_eq!(
+        port(&attributes.source),
+        (here.clone(), client.local_address().port().into())
+    );
+    assert_eq!(
+        port(&attributes.destination),
+        (here, scene.proxy.address().port().into())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,13 +77,19 @@ async fn a_yes_changes_request_and_response() {
     };
     let scene = Scene::new("", move |_| allow_with(ok())).await;
     let fields = "x-user: mallory\r\nx-roles: a\r\nauthorization: secret\r\n";
-    let response = fetch(scene.proxy.address(), "/p?token=t&user=mallory&q=1", fields).await;
-    assert_eq!((response.status(), response.field("x-checked")), (200, Some("yes")));
+    let response = client::fetch(scene.proxy.address(), "/p?token=t&user=mallory&q=1", fields).await;
+    assert_eq!(
+        (response.status(), response.field("x-checked")),
+        (200, Some("yes"))
+    );
     let head = scene.upstream.last_request().head;
     assert_eq!(head.target(), "/p?user=alice&q=1");
     assert_eq!(head.all("x-user").collect::<Vec<_>>(), ["alice"]);
     assert_eq!(head.all("x-roles").collect::<Vec<_>>(), ["a", "b"]);
-    assert_eq!((head.field("x-new"), head.field("authorization")), (Some("n"), None));
+    assert_eq!(
+        (head.field("x-new"), head.field("authorization")),
+        (Some("n"), None)
+    );
     assert!(head.field("host").is_some());
     assert_eq!(scene.outcome("allowed").await, 1.0);
 }
@@ -83,7 +102,10 @@ async fn a_no_is_what_the_service_says() {
         "/bare" => response(7, None),
         _ => deny_with(
             401,
-            vec![header("www-authenticate", "Basic", false), header("x y", "bad", false)],
+            vec![
+                header("www-authenticate", "Basic", false),
+                header("x y", "bad", false),
+            ],
             "who are you?",
         ),
     };
@@ -93,11 +115,14 @@ async fn a_no_is_what_the_service_says() {
         ))
     })
     .await;
-    let response = fetch(scene.proxy.address(), "/", "").await;
-    assert_eq!((response.status(), response.text().as_str()), (401, "who are you?"));
+    let response = client::fetch(scene.proxy.address(), "/", "").await;
+    assert_eq!(
+        (response.status(), response.text().as_str()),
+        (401, "who are you?")
+    );
     assert_eq!(response.field("www-authenticate"), Some("Basic"));
     assert_eq!(response.field("content-type"), Some("text/plain"));
-    let bare = fetch(scene.proxy.address(), "/bare", "").await;
+    let bare = client::fetch(scene.proxy.address(), "/bare", "").await;
     assert_eq!((bare.status(), bare.text().as_str()), (403, "access denied\n"));
     assert_eq!(scene.upstream.head_count(), 0);
     assert_eq!(scene.outcome("denied").await, 2.0);
@@ -107,7 +132,7 @@ async fn a_no_is_what_the_service_says() {
     })
     .await;
     assert_eq!(lines, "401 UAEX ext_authz_denied\n403 UAEX ext_authz_denied\n");
-    let flagged = "outrigger_route_response_flags_total{response_flag=\"UAEX\"}";
+    let flagged = "outrigger_route_response_flags_total{flag=\"UAEX\"}";
     assert_eq!(scene.proxy.admin().metric(flagged).await, 2.0);
 }
 
@@ -122,7 +147,9 @@ async fn a_call_of_grpc_gets_a_status_and_a_stream_is_asked_about_once() {
         |document| document.cluster("protocol: http2"),
     )
     .await;
-    let mut client = FrameConnection::connect(scene.proxy.address(), &[]).await.unwrap();
+    let mut client = FrameConnection::connect(scene.proxy.address(), &[])
+        .await
+        .unwrap();
     let fields = [("content-type", "application/grpc"), ("te", "trailers")];
     client
         .send(Frame::request(1, "POST", "/a.B/No", &fields, false))
@@ -156,7 +183,8 @@ async fn a_bidirectional_stream_is_asked_about_once() {
     .await
     .unwrap();
     let service = Authorization::start(|_| allow()).await;
-    let document = super::asking_grpc(upstream.address(), &[service.address()], "").cluster("protocol: http2");
+    let document =
+        super::asking_grpc(upstream.address(), &[service.address()], "").cluster("protocol: http2");
     let proxy = Proxy::start(document).await;
     let mut client = FrameConnection::connect(proxy.address(), &[]).await.unwrap();
     let fields = [("content-type", "application/grpc"), ("te", "trailers")];
@@ -165,7 +193,10 @@ async fn a_bidirectional_stream_is_asked_about_once() {
         .await
         .unwrap();
     for _ in 0..3 {
-        client.send(Frame::data(1, "\0\0\0\0\x02ab", false)).await.unwrap();
+        client
+            .send(Frame::data(1, "\0\0\0\0\x02ab", false))
+            .await
+            .unwrap();
         let echoed = client
             .next_where(|frame| frame.kind == outrigger_fixtures::frames::FrameKind::Data)
             .await
@@ -188,10 +219,14 @@ async fn routes_turn_it_off_and_add_context() {
     })
     .await;
     let address = scene.proxy.address();
-    assert_eq!(fetch(address, "/off", "").await.status(), 200);
+    assert_eq!(client::fetch(address, "/off", "").await.status(), 200);
     assert!(scene.service.checks().is_empty());
-    assert_eq!(fetch(address, "/moved", "").await.status(), 403, "redirects are asked about too");
-    assert_eq!(fetch(address, "/on", "").await.status(), 403);
+    assert_eq!(
+        client::fetch(address, "/moved", "").await.status(),
+        403,
+        "redirects are asked about too"
+    );
+    assert_eq!(client::fetch(address, "/on", "").await.status(), 403);
     let check = scene.service.last_check();
     let mut told: Vec<_> = check.attributes().context_extensions.iter().collect();
     told.sort();
@@ -202,24 +237,33 @@ async fn routes_turn_it_off_and_add_context() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_and_a_connect_are_asked_about() {
-    let scene = Scene::edited("", |_| response(7, None), |document| {
-        document.routes(
-            "{ match: { connect: true }, forward: { cluster: upstream } }, \
+    let scene = Scene::edited(
+        "",
+        |_| response(7, None),
+        |document| {
+            document.routes(
+                "{ match: { connect: true }, forward: { cluster: upstream } }, \
              { match: { prefix: / }, forward: { cluster: upstream } }",
-        )
-    })
+            )
+        },
+    )
     .await;
     let address = scene.proxy.address();
     let fields = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    assert_eq!(fetch(address, "/chat", fields).await.status(), 403);
+    assert_eq!(client::fetch(address, "/chat", fields).await.status(), 403);
     let upgrade = scene.service.last_check();
     assert_eq!(upgrade.http().method, "GET");
     assert_eq!(upgrade.http().headers["upgrade"], "websocket");
     let mut client = Client::connect(address).await;
-    client.send("CONNECT a.example:443 HTTP/1.1\r\nhost: a.example:443\r\n\r\n").await;
+    client
+        .send("CONNECT a.example:443 HTTP/1.1\r\nhost: a.example:443\r\n\r\n")
+        .await;
     assert_eq!(client.response("GET").await.status(), 403);
     let connect = scene.service.last_check();
-    assert_eq!((connect.http().method.as_str(), connect.http().host.as_str()), ("CONNECT", "a.example:443"));
+    assert_eq!(
+        (connect.http().method.as_str(), connect.http().host.as_str()),
+        ("CONNECT", "a.example:443")
+    );
     assert_eq!(scene.upstream.connections(), 0);
 }
 
@@ -228,7 +272,9 @@ async fn attempts_that_are_repeated_do_not_ask_again() {
     // The first connection is closed as idle under the second request, which is sent again.
     let upstream = Scripted::start(async |mut script| {
         script.request().await?;
-        script.send("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n").await?;
+        script
+            .send("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n")
+            .await?;
         if script.index() == 0 {
             script.request().await?;
             return script.reset();
@@ -243,13 +289,17 @@ async fn attempts_that_are_repeated_do_not_ask_again() {
         })
     })
     .await;
-    let proxy = Proxy::start(super::asking_grpc(upstream.address(), &[service.address()], "").workers(1)).await;
+    let proxy =
+        Proxy::start(super::asking_grpc(upstream.address(), &[service.address()], "").workers(1)).await;
     let mut client = Client::connect(proxy.address()).await;
     for _ in 0..2 {
         assert_eq!(client.fetch("/", "").await.status(), 200);
     }
     assert_eq!(upstream.connections(), 2, "the second request was sent twice");
-    assert_eq!(upstream.last_request().head.all("x-user").collect::<Vec<_>>(), ["alice"]);
+    assert_eq!(
+        upstream.last_request().head.all("x-user").collect::<Vec<_>>(),
+        ["alice"]
+    );
     assert_eq!(service.checks().len(), 2);
     assert_eq!(proxy.admin().metric(QUESTIONS).await, 2.0);
 }
@@ -265,7 +315,7 @@ async fn a_client_that_goes_away_ends_its_question() {
     drop(client);
     admin.wait_for_metric(active, 0.0).await;
     admin
-        .wait_for_metric("outrigger_route_response_flags_total{response_flag=\"DC\"}", 1.0)
+        .wait_for_metric("outrigger_route_response_flags_total{flag=\"DC\"}", 1.0)
         .await;
     assert_eq!(scene.upstream.head_count(), 0);
 }

@@ -14,12 +14,12 @@ async fn a_verified_client_is_told_by_name_and_certificate() {
     });
     let (upstream, service) = (
         Scripted::ok().await,
-        Authorization::start(|check| {
-            match check.attributes().source.as_ref().unwrap().principal.as_str() {
+        Authorization::start(
+            |check| match check.attributes().source.as_ref().unwrap().principal.as_str() {
                 "spiffe://example.org/alice" => allow(),
                 _ => response(7, None),
-            }
-        })
+            },
+        )
         .await,
     );
     let fields = ", include_peer_certificate: true, cache: { time_to_live: 1h }";
@@ -34,7 +34,9 @@ async fn a_verified_client_is_told_by_name_and_certificate() {
     for (name, status) in [("alice", 200), ("bob", 403)] {
         let issued = authority.issue_svid(name, &format!("spiffe://example.org/{name}"));
         let config = authority.client_config(&["http/1.1"], Some(&issued));
-        let mut client = Client::connect_tls(proxy.address(), "a.example", config).await.unwrap();
+        let mut client = Client::connect_tls(proxy.address(), config, "a.example")
+            .await
+            .unwrap();
         for _ in 0..2 {
             assert_eq!(client.fetch("/", "").await.status(), status, "{name}");
         }
@@ -47,5 +49,9 @@ async fn a_verified_client_is_told_by_name_and_certificate() {
         assert_eq!(destination.principal, "spiffe://example.org/server");
         assert_eq!(attributes.tls_session.as_ref().unwrap().sni, "a.example");
     }
-    assert_eq!(service.checks().len(), 2, "each decision was kept, and for its own client");
+    assert_eq!(
+        service.checks().len(),
+        2,
+        "each decision was kept, and for its own client"
+    );
 }
