@@ -89,7 +89,7 @@ fn workplace() -> tempfile::TempDir {
     std::fs::create_dir(&certificates).unwrap();
     let names = ["a.example", "*.b.example", "localhost"].map(str::to_owned);
     let made = rcgen::generate_simple_self_signed(names).unwrap();
-    for name in ["server", "client", "ca"] {
+    for name in ["server", "client", "ca", "api", "web", "root"] {
         std::fs::write(certificates.join(format!("{name}.pem")), made.cert.pem()).unwrap();
         let key = certificates.join(format!("{name}.key"));
         std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
