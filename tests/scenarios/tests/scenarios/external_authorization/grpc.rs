@@ -1,6 +1,7 @@
 //! Over gRPC: what is told, what a yes changes, what a no says, who is asked.
 
 use super::{QUESTIONS, Scene, allow, allow_with, deny_with, header, response};
+use crate::programs::{Beside, peer, python};
 use envoy_types::pb::envoy::config::core::v3::QueryParameter;
 use envoy_types::pb::envoy::config::core::v3::{address, socket_address};
 use envoy_types::pb::envoy::service::auth::v3::OkHttpResponse;
@@ -318,4 +319,24 @@ async fn a_client_that_goes_away_ends_its_question() {
         .wait_for_metric("outrigger_route_response_flags_total{flag=\"DC\"}", 1.0)
         .await;
     assert_eq!(scene.upstream.head_count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_of_grpcio_is_understood() {
+    let Some(python) = python() else { return };
+    let mut command = std::process::Command::new(python);
+    command.arg(peer("authorization_server.py"));
+    let (_service, address) = Beside::listening(command);
+    let upstream = Scripted::ok().await;
+    let proxy = Proxy::start(super::asking_grpc(upstream.address(), &[address], "")).await;
+    for (token, status) in [("good", 200), ("bad", 403), ("broken", 403), ("good", 200)] {
+        let fields = format!("authorization: token-{token}\r\n");
+        let response = client::fetch(proxy.address(), "/", &fields).await;
+        assert_eq!(response.status(), status, "{token}");
+    }
+    let admin = proxy.admin();
+    for (outcome, count) in [("allowed", 2.0), ("denied", 1.0), ("failed", 1.0)] {
+        let series = format!("{}{{outcome=\"{outcome}\"}}", super::OUTCOMES);
+        assert_eq!(admin.metric(&series).await, count, "{outcome}");
+    }
 }
