@@ -17,6 +17,7 @@ mod standing;
 mod workload_api;
 
 pub(crate) use file_faults::{FAULT_SETTLE, FileFaults};
+pub(crate) use files::FileWatch;
 pub(crate) use publisher::Publisher;
 pub(crate) use source::{Running, now};
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 const SETTLE: Duration = Duration::from_millis(50);
 
 /// Watches a set of files. Dropping it ends that.
-pub(super) struct FileWatch {
+pub(crate) struct FileWatch {
     watcher: Option<notify::RecommendedWatcher>,
     changes: mpsc::Receiver<()>,
     directories: BTreeSet<PathBuf>,
@@ -28,7 +28,7 @@ type Stamp = (u64, u64, u64, i64, i64, i64, i64);
 
 impl FileWatch {
     /// Watches nothing yet. Where the system cannot tell of changes, nothing is ever told.
-    pub(super) fn new() -> FileWatch {
+    pub(crate) fn new() -> FileWatch {
         // One place is enough: a change that finds it taken has been told already.
         let (sender, changes) = mpsc::channel(1);
         let told = move |event: notify::Result<notify::Event>| {
@@ -38,7 +38,7 @@ impl FileWatch {
         };
         let watcher = notify::recommended_watcher(told)
             .inspect_err(|error| {
-                tracing::warn!(%error, "files of identities cannot be watched: they are read once a minute");
+                tracing::warn!(%error, "files cannot be watched: they are read once a minute");
             })
             .ok();
         FileWatch {
@@ -52,7 +52,7 @@ impl FileWatch {
 
     /// Watches these files and no others. What links lead to may have changed: to be called after each change. Blocking,
     /// for as long as the file system takes to name a file.
-    pub(super) fn watch(&mut self, files: &BTreeSet<PathBuf>) {
+    pub(crate) fn watch(&mut self, files: &BTreeSet<PathBuf>) {
         let wanted: BTreeSet<PathBuf> = files.iter().flat_map(|file| directories_of(file)).collect();
         if let Some(watcher) = &mut self.watcher {
             for gone in self.directories.difference(&wanted) {
@@ -82,7 +82,7 @@ impl FileWatch {
     }
 
     /// Waits until one of the files is another than it was. Cancel safe.
-    pub(super) async fn changed(&mut self) {
+    pub(crate) async fn changed(&mut self) {
         loop {
             let settled = match self.settled {
                 Some(settled) => settled,

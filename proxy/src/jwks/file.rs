@@ -1,8 +1,9 @@
 //! Keys out of a file, read again when it changes.
 
 use super::standing::{KeyFault, Standing};
-use crate::watch::Watch;
+use crate::identities::FileWatch;
 use outrigger_identity::jwt::KeySet;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 /// One more than a key set may have: what is longer is refused as such.
 const READ_BYTES_MAX: u64 = 1024 * 1024 + 1;
 
-/// How often a file is read that cannot be watched.
+/// How often a file is read though nothing told of a change, as files of identities are.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Reads a file. Blocking.
@@ -27,17 +28,16 @@ pub(super) fn read(file: &Path) -> Result<KeySet, KeyFault> {
 
 /// Keeps the keys those of the file, for as long as it is polled.
 pub(super) async fn keep(file: PathBuf, standing: Arc<Standing>) {
-    let watched = Watch::start(&file).inspect_err(
-        |error| tracing::warn!(%error, file = %file.display(), "a key set's file cannot be watched: it is read once a minute"),
-    );
-    let mut watch = watched.ok();
+    let files = BTreeSet::from([file.clone()]);
+    let mut watch = FileWatch::new();
+    watch.watch(&files);
     // Whatever changed between the first reading and the watch.
     read_again(&file, &standing).await;
     loop {
-        match &mut watch {
-            Some(watch) => watch.changed().await,
-            None => tokio::time::sleep(POLL_INTERVAL).await,
-        }
+        // Where the system cannot tell of changes, the time does.
+        let _ = tokio::time::timeout(POLL_INTERVAL, watch.changed()).await;
+        // Links may lead elsewhere now.
+        watch.watch(&files);
         read_again(&file, &standing).await;
     }
 }
