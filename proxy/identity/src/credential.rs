@@ -96,8 +96,8 @@ impl Credential {
         files: &CertificateFiles,
         previous: Option<&Arc<Credential>>,
     ) -> Result<Arc<Credential>, IdentityError> {
-        let key_file = key_file(files.private_key_file())?;
         let certificate_chain = read(files.certificate_file())?;
+        let key_file = key_file(files.private_key_file())?;
         let private_key = read(files.private_key_file())?;
         let ocsp_staple = match files.ocsp_staple_file() {
             Some(file) => Some(read(file)?.to_vec()),
