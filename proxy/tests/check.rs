@@ -59,7 +59,7 @@ fn sources_over_the_network_are_not_asked() {
     assert_eq!(code, Some(0), "{faults}");
     assert!(listener.accept().is_err(), "the agent was asked");
     let roots = directory.path().join("roots.pem");
-    let (code, faults) = check("authority.yaml", "/var/run/secrets/istio/root-cert.pem", &roots);
+    let (code, faults) = check("authority.yaml", "certificates/ca.pem", &roots);
     assert_eq!(code, Some(2), "{faults}");
     assert!(
         faults.contains("identity `api`") && faults.contains("roots.pem"),
