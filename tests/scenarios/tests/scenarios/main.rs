@@ -24,6 +24,7 @@ mod http2_upstream;
 mod http2_windows;
 mod jwt;
 mod lifecycle;
+mod mesh_pair;
 mod mirroring;
 mod mutual_tls;
 mod namespaces;
