@@ -87,7 +87,9 @@ async fn segments_of_one_byte_and_records_of_few_are_a_handshake_like_any_other(
                 .unwrap();
             // So many segments may not go all at once.
             let flushing = stream.flush();
-            outrigger_harness::within("the request's end", flushing).await.unwrap();
+            outrigger_harness::within("the request's end", flushing)
+                .await
+                .unwrap();
             let mut answer = Vec::new();
             let reading = stream.read_to_end(&mut answer);
             outrigger_harness::within("an answer", reading).await.unwrap();
