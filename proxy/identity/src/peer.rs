@@ -28,7 +28,7 @@ pub struct PeerIdentity {
     /// When the certificate holds.
     pub validity: Validity,
     /// The names of issuers (DER) and serial numbers (contents of DER) of the certificate and the authorities above it that were shown.
-    issued: Vec<(Box<[u8]>, Box<[u8]>)>,
+    issued: Vec<Issued>,
 }
 
 impl PeerIdentity {
@@ -71,16 +71,19 @@ impl PeerIdentity {
     }
 }
 
+/// An issuer's name and a serial number, as they stand in a certificate.
+type Issued = (Box<[u8]>, Box<[u8]>);
+
 /// Issuers and serials of the leaf and of every certificate that may be above it by the names. What else was shown is
 /// no authority of this peer's, and a root's own certificate is nobody's to revoke.
-fn issued(leaf: &X509Certificate<'_>, others: &[CertificateDer<'_>]) -> Vec<(Box<[u8]>, Box<[u8]>)> {
+fn issued(leaf: &X509Certificate<'_>, others: &[CertificateDer<'_>]) -> Vec<Issued> {
     let entry = |certificate: &X509Certificate<'_>| {
         (
             certificate.issuer().as_raw().into(),
             certificate.raw_serial().into(),
         )
     };
-    let mut entries: Vec<(Box<[u8]>, Box<[u8]>)> = vec![entry(leaf)];
+    let mut entries: Vec<Issued> = vec![entry(leaf)];
     let mut others: Vec<X509Certificate<'_>> = others.iter().filter_map(parse).collect();
     others.retain(|other| other.issuer().as_raw() != other.subject().as_raw());
     let mut at = 0;

@@ -37,7 +37,7 @@ pub(super) struct Asking<'a> {
 
 /// A question as it can be sent.
 pub(super) enum Asked {
-    Message(Message),
+    Message(Box<Message>),
     /// The service's protocol has no words for it.
     NotExpressible,
 }
@@ -130,7 +130,7 @@ impl<'a> Asking<'a> {
             }
             AuthorizationService::Http(service) => http::message(service, &question),
         };
-        message.map_or(Asked::NotExpressible, Asked::Message)
+        message.map_or(Asked::NotExpressible, |message| Asked::Message(Box::new(message)))
     }
 
     /// The key of its decision; none if no decisions are kept, or not for such requests.

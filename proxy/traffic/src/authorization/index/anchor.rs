@@ -1,4 +1,6 @@
 //! Which of the things that a rule asks for it is found by.
+// An anchor refers to a compiled pattern, whose caches take no part in its hash.
+#![allow(clippy::mutable_key_type)]
 
 use super::super::condition::{ResolvedPath, Scope};
 use super::super::networks::{AddressKind, comparable};

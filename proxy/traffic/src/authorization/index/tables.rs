@@ -24,6 +24,9 @@ const HOST_LABELS_MAX: usize = 128;
 /// Where a claim is found: whose token, and which keys.
 type ClaimPlace = (Option<Name>, Vec<String>);
 
+/// Rules by the values of a header or parameter.
+type Values = Map<Box<[u8]>>;
+
 /// Rules by their anchors.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
@@ -40,8 +43,8 @@ pub(super) struct Tables {
     hosts: Map<Box<str>>,
     host_suffixes: Map<Box<str>>,
     host_prefixes: Map<Box<str>>,
-    headers: Vec<(Box<str>, Map<Box<[u8]>>)>,
-    queries: Vec<(Box<str>, Map<Box<[u8]>>)>,
+    headers: Vec<(Box<str>, Values)>,
+    queries: Vec<(Box<str>, Values)>,
     claims: Vec<(ClaimPlace, Map<Box<str>>)>,
     /// Paths as they are written.
     paths: Option<PathIndex>,
