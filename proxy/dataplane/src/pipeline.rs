@@ -260,7 +260,7 @@ async fn act(
         let reply = LocalReply::Unauthenticated(fault);
         return Box::pin(respond::local(request, downstream, context, Some(taken), reply)).await;
     }
-    authorize::keep(request, taken);
+    authorize::keep(request, context.chain(), taken);
     if authorize::applies(context.chain(), taken)
         && let Err(reply) = authorize::authorize(request, context, taken)
     {

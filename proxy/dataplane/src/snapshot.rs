@@ -320,6 +320,8 @@ pub(crate) struct RoutesPolicy {
     pub(crate) session_clusters: Box<[ClusterSlot]>,
     /// Some policy, or some header value, asks for the client's address.
     pub(crate) asks_for_clients: bool,
+    /// Some route has authorization policies of its own.
+    pub(crate) authorizes: bool,
     /// Some route asks for tokens by itself.
     pub(crate) asks_for_tokens: bool,
     /// Some route allows upgrades of its own.

@@ -3,12 +3,14 @@
 //! The head has been sanitized by then, and nothing has been rewritten. A request that goes on is remembered as it was
 //! decided where its route edits it, so that it can be decided again when policies change.
 
-use super::{Request, RequestContext, Taken};
+use super::{Request, RequestContext, Taken, trusted_hops};
 use crate::authorization::{self, Levels, Remarks};
+use crate::connection::Ends;
 use crate::reply::LocalReply;
 use crate::snapshot::{ChainPolicy, RoutePolicy};
-use outrigger_http1::RequestHead;
+use outrigger_http1::{KnownName, RequestHead};
 use outrigger_traffic::authorization::{Claims, Decision, RequestFacts};
+use outrigger_traffic::forwarded;
 use std::net::IpAddr;
 
 /// A request's head, as policies are asked about it.
@@ -79,34 +81,56 @@ pub(super) fn authorize(
 /// Keeps the head as it is now if it will be edited: policies that are asked again must be asked the same. Before anything
 /// is edited.
 #[inline]
-pub(super) fn keep(request: &mut Request<'_>, taken: Taken<'_>) {
-    if taken.policy.edits_requests {
+pub(super) fn keep(request: &mut Request<'_>, chain: &ChainPolicy, taken: Taken<'_>) {
+    // An authorization service may add and remove headers.
+    if taken.policy.edits_requests || chain.http().external_authorization.is_some() {
         request.asked = Some(Box::new(request.head.clone()));
     }
 }
 
-/// Whether a request that goes on would still be allowed by these policies: those of its chain and route that are in force
-/// now. Nothing is counted.
+/// A request as it was when policies were asked about it.
+pub(super) struct Standing<'s> {
+    pub(super) head: &'s RequestHead,
+    pub(super) claims: Option<&'s Claims>,
+    pub(super) remote: IpAddr,
+}
+
+impl<'s> Standing<'s> {
+    pub(super) fn of(request: &'s Request<'_>, context: &RequestContext<'_>) -> Standing<'s> {
+        Standing {
+            head: request.asked.as_deref().unwrap_or(request.head),
+            claims: request.claims.as_deref(),
+            remote: remote(context, request),
+        }
+    }
+}
+
+/// The name of the policy (or `none`) by which a request that goes on would not be allowed any more by these policies:
+/// those of its chain and route that are in force now. None: it would. Nothing is counted.
 #[cold]
-#[allow(dead_code)]
-pub(super) fn is_allowed(
-    request: &Request<'_>,
-    context: &RequestContext<'_>,
+pub(super) fn refusal(
+    standing: &Standing<'_>,
+    ends: &Ends,
     chain: &ChainPolicy,
-    route: &RoutePolicy,
-) -> bool {
-    let levels = levels(chain, route);
+    route: Option<&RoutePolicy>,
+) -> Option<String> {
+    let of_route = route.and_then(|route| route.authorization.as_deref());
+    let levels: Levels<'_> = chain
+        .authorization
+        .as_deref()
+        .into_iter()
+        .chain(of_route)
+        .collect();
     if levels.is_empty() {
-        return true;
+        return None;
     }
     let asked = Asked {
-        head: request.asked.as_deref().unwrap_or(request.head),
-        claims: request.claims.as_deref(),
+        head: standing.head,
+        claims: standing.claims,
     };
-    let remote = remote(context, request);
-    authorization::decide_by(&levels, context.ends(), Some(remote), Some(&asked))
-        .outcome
-        .is_allowed()
+    let decision = authorization::decide_by(&levels, ends, Some(standing.remote), Some(&asked));
+    let outcome = decision.outcome;
+    (!outcome.is_allowed()).then(|| authorization::name(&levels, outcome.policy()).to_owned())
 }
 
 fn levels<'l>(chain: &'l ChainPolicy, route: &'l RoutePolicy) -> Levels<'l> {
@@ -114,12 +138,17 @@ fn levels<'l>(chain: &'l ChainPolicy, route: &'l RoutePolicy) -> Levels<'l> {
     levels.into_iter().flatten().map(|level| &**level).collect()
 }
 
-/// The client: as trusted proxies tell it, or else the peer.
+/// The client: as trusted proxies tell it, or else the peer. It may not have been asked for when the request came: then
+/// it is read off what has become of `x-forwarded-for`, which has grown by the peer.
 fn remote(context: &RequestContext<'_>, request: &Request<'_>) -> IpAddr {
-    request
-        .record
-        .client
-        .unwrap_or_else(|| context.ends().remote.ip())
+    let told = || {
+        let hops = trusted_hops(context);
+        let head = request.asked.as_deref().unwrap_or(request.head);
+        let told = head.fields.get_all(KnownName::XForwardedFor);
+        (hops > 0).then(|| forwarded::client(told, hops + 1)).flatten()
+    };
+    let client = request.record.client.or_else(told);
+    client.unwrap_or_else(|| context.ends().remote.ip())
 }
 
 fn note(request: &mut Request<'_>, decision: &Decision, levels: &Levels<'_>) {

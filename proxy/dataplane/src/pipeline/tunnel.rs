@@ -3,7 +3,8 @@
 //! It lives as long as people talk, and so it keeps neither snapshot nor request: only what its end must tell.
 
 use super::record::{Record, Scene};
-use super::{Request, RequestContext, rights};
+use super::rights::{self, Kept};
+use super::{Request, RequestContext};
 use crate::connection::Accepted;
 use crate::snapshot::{AccessLog, ClusterPolicy, ClusterShared, EndpointState};
 use crate::tunnel::{Limits, Moved, Pump, PumpEnd, Side, SideError};
@@ -70,19 +71,20 @@ pub(crate) struct Tunnel {
     access_logs: Arc<[AccessLog]>,
     chain: Name,
     idle: Option<Duration>,
-    /// The epoch of the connection's rights by which the request was found to be in its right.
-    judged: u32,
+    /// What it was when policies were asked about it.
+    kept: Box<Kept>,
 }
 
 impl Tunnel {
     pub(super) fn begin(
         made: Made,
-        request: Request<'_>,
+        mut request: Request<'_>,
         context: &RequestContext<'_>,
         route: &Arc<RouteMetrics>,
     ) -> Tunnel {
         let (chain, worker) = (context.chain(), context.worker());
         let is_logged = request.record.is_logged();
+        let kept = Kept::of(&mut request, context);
         let cells = chain.listener.worker(worker.index);
         cells.tunnels_active.inc();
         route.worker(worker.index).requests_active.inc();
@@ -99,7 +101,7 @@ impl Tunnel {
             listener: Arc::clone(&chain.listener),
             access_logs: Arc::clone(&chain.http().access_logs),
             chain: chain.config.name().clone(),
-            judged: context.judged.get(),
+            kept,
         }
     }
 
@@ -112,7 +114,8 @@ impl Tunnel {
         let Tunnel { made, record, .. } = self;
         let worker: &Rc<Worker> = &accepted.worker;
         let control = &accepted.registration.control;
-        let mut judged = self.judged;
+        let mut kept = self.kept;
+        let mut details = None;
         let mut pump = Pump::new(downstream, made.upstream, worker.tick());
         let mut limits = Limits {
             idle: self.idle,
@@ -123,11 +126,11 @@ impl Tunnel {
                 control.set_waker(cx.waker());
                 limits.drain_deadline = control.drain_deadline();
             }
-            if control.rights.epoch() != judged {
-                if let Some(lost) = rights::judge_tunnel(accepted) {
-                    return Poll::Ready(PumpEnd::RightLost(lost));
-                }
-                judged = control.rights.epoch();
+            if control.rights.epoch() != kept.judged
+                && let Some((lost, policy)) = rights::judge_tunnel(accepted, &mut kept)
+            {
+                details = policy;
+                return Poll::Ready(PumpEnd::RightLost(lost));
             }
             let mut moved = Moved::default();
             let polled = pump.poll(worker, limits, &mut moved, cx);
@@ -155,6 +158,9 @@ impl Tunnel {
             self.listener.worker(worker.index).requests_cut[lost].inc();
         }
         let mut record = record;
+        if let Some(details) = details {
+            record.explain(details);
+        }
         let reason = close(&mut pump, &mut record, end, made.reset_reason);
         record.bytes_received = pump.bytes_received();
         record.bytes_sent = pump.bytes_sent();

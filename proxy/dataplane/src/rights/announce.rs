@@ -132,5 +132,16 @@ impl<'s> Changes<'s> {
 /// True if a connection of the chain may have lost something.
 fn has_changed(old: &ChainPolicy, new: &ChainPolicy) -> bool {
     let belief = |chain: &ChainPolicy| chain.tls.as_ref()?.belief.as_ref().map(Arc::as_ptr);
-    belief(old) != belief(new)
+    let level = |chain: &ChainPolicy| chain.authorization.as_ref().map(Arc::as_ptr);
+    belief(old) != belief(new) || level(old) != level(new) || has_changed_by_route(old, new)
+}
+
+/// True if a policy of some route may be another, or another route may be taken that has one.
+fn has_changed_by_route(old: &ChainPolicy, new: &ChainPolicy) -> bool {
+    match (&old.http, &new.http) {
+        (Some(old), Some(new)) => {
+            !Arc::ptr_eq(&old.routes, &new.routes) && (old.routes.authorizes || new.routes.authorizes)
+        }
+        _ => false,
+    }
 }

@@ -1,5 +1,6 @@
 //! Whether a connection may go on, by who its peer is.
 
+use crate::authorization;
 use crate::connection::Accepted;
 use crate::snapshot::ChainPolicy;
 use crate::tls::KnownPeer;
@@ -23,7 +24,7 @@ pub(crate) fn judge(accepted: &Accepted) -> Option<RightLost> {
 /// The same for a connection whose bytes are passed on, which authorization policies allow as a whole.
 pub(crate) fn judge_bytes(accepted: &Accepted) -> Option<RightLost> {
     if accepted.registration.control.rights.is_due() {
-        judge_due(accepted, |_| true)
+        judge_due(accepted, |chain| authorization::allows_bytes(accepted, chain))
     } else {
         None
     }

@@ -90,6 +90,11 @@ impl Compiler {
                 None => RouteTable::compile(config),
             },
             virtual_hosts,
+            authorizes: config
+                .virtual_hosts()
+                .iter()
+                .flat_map(|host| host.routes())
+                .any(|route| !route.authorization().is_empty()),
             asks_for_clients: config.virtual_hosts().iter().any(|host| {
                 host.maintenance().is_some()
                     || host
