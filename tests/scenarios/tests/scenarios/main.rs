@@ -33,6 +33,7 @@ mod programs;
 mod proxy_protocol;
 mod reload;
 mod retries;
+mod revocation;
 mod rotation;
 mod routing;
 mod session_cookies;
