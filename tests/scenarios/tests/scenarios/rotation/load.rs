@@ -67,15 +67,17 @@ impl Load {
         .await;
     }
 
-    /// Ends, and gives the number of answers; nothing may have failed.
-    pub(super) async fn end(mut self) -> usize {
+    /// Ends, and gives the number of answers; nothing may have failed. `explain` says what else is known if something has.
+    pub(super) async fn end(mut self, explain: impl AsyncFnOnce() -> String) -> usize {
         self.counts.stop.store(true, Ordering::Relaxed);
         while within("the clients' end", self.clients.join_next())
             .await
             .is_some()
         {}
-        let failures = self.counts.failures.lock().unwrap();
-        assert!(failures.is_empty(), "{} failed: {failures:?}", failures.len());
+        let failures = std::mem::take(&mut *self.counts.failures.lock().unwrap());
+        if !failures.is_empty() {
+            panic!("{} failed: {failures:?}\n{}", failures.len(), explain().await);
+        }
         self.counts.answered.load(Ordering::Relaxed)
     }
 }

@@ -44,6 +44,7 @@ async fn the_authority_is_changed_twice_under_load_and_no_request_fails() {
     let [a, b] = issue(&authorities[0]).map(|issued| Pair::of(&issued));
     let directory = tempfile::tempdir().unwrap();
     let bundle = directory.path().join("bundle.pem");
+    let log = directory.path().join("access.log");
     write_bundle(&bundle, &[&authorities[0]]);
 
     let echo = Echo::start().await;
@@ -64,6 +65,11 @@ async fn the_authority_is_changed_twice_under_load_and_no_request_fails() {
             "{ match: { prefix: /2 }, forward: { cluster: second } }, \
              { match: { prefix: / }, forward: { cluster: upstream } }",
         )
+        .http(&format!(
+            "access_logs: [{{ path: '{}', format: {{ text: \"%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% \
+             %UPSTREAM_REQUEST_ATTEMPT_COUNT% %DURATION%\\n\" }} }}]",
+            log.display()
+        ))
         .with(&identity(&a, &bundle));
     let client_side = Proxy::start(client_side).await;
 
@@ -86,14 +92,22 @@ async fn the_authority_is_changed_twice_under_load_and_no_request_fails() {
         generation += 1.0;
         in_force(&client_side, generation).await;
         in_force(&server_side, generation).await;
-        load.goes_on(20).await;
+        // The old authority is taken away once nobody is on the way with its certificates any more, as one would.
+        load.goes_on(200).await;
         write_bundle(&bundle, &[new]);
         generation += 1.0;
         in_force(&client_side, generation).await;
         in_force(&server_side, generation).await;
         load.goes_on(20).await;
     }
-    load.end().await;
+    load.end(async || {
+        let log = fs::read_to_string(&log).unwrap_or_default();
+        let failed: Vec<&str> = log.lines().filter(|line| !line.starts_with("200 - ")).collect();
+        let metrics = server_side.admin().metrics().await.0;
+        let refused = metrics.lines().filter(|line| line.contains("handshake_failures"));
+        format!("{failed:?} {:?}", refused.collect::<Vec<_>>())
+    })
+    .await;
 
     // Whoever has a certificate of an authority that is gone is refused; one of the last is served.
     for (authority, is_believed) in authorities.iter().zip([false, false, true]) {

@@ -104,7 +104,7 @@ async fn no_request_fails_while_certificates_rotate_a_thousand_times() {
         admin.wait_for_metric(renewals, (4 * round) as f64).await;
     }
     load.goes_on(20).await;
-    let answered = load.end().await;
+    let answered = load.end(async || admin.metrics().await.0).await;
     assert!(answered > SWAPS, "{answered} answers are no load");
 
     let metrics = admin.metrics().await;
