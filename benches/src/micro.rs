@@ -3,6 +3,8 @@
 //!
 //! Inputs are made before the clock starts. Nothing here does I/O.
 
+mod authorization;
+
 use std::hint::black_box;
 use std::path::Path;
 use std::process::Stdio;
@@ -38,6 +40,7 @@ const CLUSTERS: usize = 1_000;
 const ENDPOINTS_EACH: usize = 10;
 const ROUTES_FEW: usize = 10;
 const ROUTES_MANY: usize = 10_000;
+const POLICIES: [usize; 3] = [10, 1_000, 10_000];
 
 /// One function under measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -61,6 +64,15 @@ pub(crate) enum Case {
     EncodeResponse,
     /// Decode a request head, drop its hop-by-hop fields, and set, replace and remove one field each.
     EditHead,
+    /// Decide by 10 authorization policies.
+    #[value(name = "authorize-10")]
+    Authorize10,
+    /// Decide by 1,000 authorization policies.
+    #[value(name = "authorize-1000")]
+    Authorize1000,
+    /// Decide by 10,000 authorization policies.
+    #[value(name = "authorize-10000")]
+    Authorize10000,
     /// Compile a configuration of 1,000 clusters with 10,000 endpoints of which one changed.
     CompileOneEndpoint,
 }
@@ -171,6 +183,9 @@ impl Case {
             }
             Self::EncodeResponse => encode_response(),
             Self::EditHead => edit_head(),
+            Self::Authorize10 => authorization::decide_among(POLICIES[0]),
+            Self::Authorize1000 => authorization::decide_among(POLICIES[1]),
+            Self::Authorize10000 => authorization::decide_among(POLICIES[2]),
             Self::CompileOneEndpoint => compile_one_endpoint(),
         }
     }

@@ -51,6 +51,8 @@ pub(crate) struct Setup {
     pub(crate) upstream_protocol: Protocol,
     /// Whether it writes an access log into its directory.
     pub(crate) access_log: bool,
+    /// How many authorization policies it asks.
+    pub(crate) policies: usize,
     /// Where the second hop listens, with mutual TLS; none: there is one hop.
     pub(crate) between: Option<SocketAddr>,
     /// For what speaks TLS.
@@ -184,6 +186,7 @@ impl Setup {
             upstream: scenario.target(upstream),
             upstream_protocol,
             access_log: scenario.has_access_log(),
+            policies: scenario.policies(),
             between: scenario.has_two_hops().then(free_address).transpose()?,
             certificate: certificate.clone(),
             directory: directory.join(format!("{}-{}", scenario.name(), peer.name())),

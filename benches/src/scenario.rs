@@ -26,6 +26,8 @@ pub(crate) enum Scenario {
     Http1,
     /// As `http1`, with an access log of JSON lines.
     AccessLog,
+    /// As `http1`, with 1,000 authorization policies; they are asked of ours alone.
+    Authorization,
     /// HTTP/2 in, HTTP/1.1 out, 1 KiB.
     #[value(name = "h2-h1")]
     #[serde(rename = "h2-h1")]
@@ -96,6 +98,7 @@ impl Scenario {
         match self {
             Self::Http1 => "http1",
             Self::AccessLog => "access-log",
+            Self::Authorization => "authorization",
             Self::H2H1 => "h2-h1",
             Self::H2H2 => "h2-h2",
             Self::TlsH1 => "tls-h1",
@@ -155,6 +158,11 @@ impl Scenario {
     /// Whether an access log is written.
     pub(crate) fn has_access_log(self) -> bool {
         self == Self::AccessLog
+    }
+
+    /// How many authorization policies are asked.
+    pub(crate) fn policies(self) -> usize {
+        if self == Self::Authorization { 1_000 } else { 0 }
     }
 
     /// The load for time: as fast as the proxy answers.

@@ -72,6 +72,18 @@ pub(crate) struct ExplainArguments {
     /// A header of the request, as in 'x-user: ann'; may be given many times.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub(crate) headers: Vec<String>,
+    /// The SPIFFE id of the client's verified certificate.
+    #[arg(long, value_name = "SPIFFE ID")]
+    pub(crate) peer_id: Option<String>,
+    /// A name in the client's verified certificate; may be given many times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) peer_name: Vec<String>,
+    /// The address that the connection comes from; 127.0.0.1 if not given.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) remote_address: Option<std::net::IpAddr>,
+    /// A claim of a verified token, whosever, as in 'realm.roles=admin'; may be given many times.
+    #[arg(long = "claim", value_name = "PATH=VALUE")]
+    pub(crate) claims: Vec<String>,
     /// The listener that the request comes to; not needed where only one takes the URL's port, or there is only one.
     #[arg(long, value_name = "NAME")]
     pub(crate) listener: Option<String>,

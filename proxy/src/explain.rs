@@ -1,11 +1,13 @@
 //! `outrigger explain`: which listener, filter chain, virtual host, route and cluster a request meets, and why no
 //! other.
 
+mod authorization;
 mod edge;
 mod policies;
 
 use crate::cli::{BAD_CONFIGURATION, ExplainArguments, RUNTIME_FAILURE};
 use crate::configuration::ConfigurationSource;
+use authorization::Peer;
 use outrigger_config::MeshConfig;
 use outrigger_config::model::{
     FilterChain, Forward, Interception, Listener, RouteAction, ServerNameMatch, SpiffeId, Transport,
@@ -24,14 +26,16 @@ pub(crate) fn run(arguments: &ExplainArguments) -> ExitCode {
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    let request = match Request::parse(&arguments.request, &arguments.headers) {
+    let request = Request::parse(&arguments.request, &arguments.headers)
+        .and_then(|request| Ok((request, Peer::parse(arguments)?)));
+    let (request, peer) = match request {
         Ok(request) => request,
         Err(error) => {
             eprintln!("error: {error}");
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    match explain(&config, &request, arguments.listener.as_deref()) {
+    match explain(&config, &request, &peer, arguments.listener.as_deref()) {
         Ok((text, true)) => {
             print!("{text}");
             ExitCode::SUCCESS
@@ -122,6 +126,7 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
 /// A request with its path normalized, as routes see it.
 struct View<'r> {
     request: &'r Request,
+    peer: &'r Peer,
     path: &'r str,
     query: Option<&'r str>,
 }
@@ -131,7 +136,7 @@ impl RequestView for View<'_> {
         &self.request.method
     }
     fn source_identity(&self) -> Option<&SpiffeId> {
-        None
+        self.peer.id.as_ref()
     }
     fn host(&self) -> &str {
         self.request.host()
@@ -159,7 +164,12 @@ impl RequestView for View<'_> {
 }
 
 /// The explanation, and whether a route takes the request.
-fn explain(config: &MeshConfig, request: &Request, listener: Option<&str>) -> Result<(String, bool), String> {
+fn explain(
+    config: &MeshConfig,
+    request: &Request,
+    peer: &Peer,
+    listener: Option<&str>,
+) -> Result<(String, bool), String> {
     let mut text = String::new();
     let listener = pick_listener(config, request, listener)?;
     line(
@@ -184,8 +194,11 @@ fn explain(config: &MeshConfig, request: &Request, listener: Option<&str>) -> Re
         format_args!("filter chain `{}` ({})", chain.name(), chain.origin()),
     );
     let Some(options) = chain.mode().http() else {
-        line(&mut text, format_args!("its bytes are passed on as they are"));
-        return Ok((text, true));
+        let passes = authorization::describe_bytes(&mut text, config, chain, request, peer);
+        if passes {
+            line(&mut text, format_args!("its bytes are passed on as they are"));
+        }
+        return Ok((text, passes));
     };
     let normal = match path::normalize(
         &request.target,
@@ -215,6 +228,7 @@ fn explain(config: &MeshConfig, request: &Request, listener: Option<&str>) -> Re
     );
     let view = View {
         request,
+        peer,
         path: normal.path(),
         query: normal.query(),
     };
@@ -234,7 +248,7 @@ fn explain(config: &MeshConfig, request: &Request, listener: Option<&str>) -> Re
     };
     let virtual_host = &routes.virtual_hosts()[virtual_host];
     let route = &virtual_host.routes()[route];
-    if policies::describe(&mut text, config, virtual_host, route, &view) {
+    if policies::describe(&mut text, config, chain, virtual_host, route, &view) {
         describe(&mut text, config, route.action());
     }
     Ok((text, true))
@@ -406,7 +420,7 @@ mod tests {
         let told = |request: &str, headers: &[&str]| {
             let headers: Vec<String> = headers.iter().map(|header| (*header).to_owned()).collect();
             let request = Request::parse(request, &headers).unwrap();
-            explain(&config, &request, None).unwrap()
+            explain(&config, &request, &Peer::default(), None).unwrap()
         };
         let (text, answered) = told("GET http://a/x?y", &[]);
         assert!(

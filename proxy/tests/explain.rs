@@ -5,6 +5,11 @@ use std::process::Command;
 
 /// The lines that are said of a request to an example, and whether a route takes it.
 fn explained(example: &str, request: &str, headers: &[&str]) -> Vec<String> {
+    explained_to(example, request, headers, &[])
+}
+
+/// The same with more flags.
+fn explained_to(example: &str, request: &str, headers: &[&str], flags: &[&str]) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let output = Command::new(env!("CARGO_BIN_EXE_outrigger"))
         .args([
@@ -15,11 +20,12 @@ fn explained(example: &str, request: &str, headers: &[&str]) -> Vec<String> {
             request,
         ])
         .args(headers.iter().flat_map(|header| ["-H", header]))
+        .args(flags)
         .current_dir(root)
         .output()
         .expect("the binary runs");
     assert!(
-        output.status.success(),
+        output.stderr.is_empty(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
@@ -118,4 +124,59 @@ fn path_variables_and_where_they_go() {
     ] {
         says("routing", request, &["x-beta: 1"], expected);
     }
+}
+
+#[test]
+fn which_policy_decides_and_what_the_nearest_wants() {
+    let said = |request: &str, headers: &[&str], flags: &[&str], expected: &str| {
+        let lines = explained_to("authorization", request, headers, flags);
+        let found = lines.iter().any(|line| line.contains(expected));
+        assert!(found, "no `{expected}` in {lines:#?}");
+    };
+    let put = "PUT http://127.0.0.1:8080/catalog/1";
+    said(put, &[], &[], "authorization: no ALLOW policy matches it");
+    said(
+        put,
+        &[],
+        &[],
+        "not policy `stock` (config/examples/authorization.yaml:25:5): rule 1 needs header `x-team`",
+    );
+    said(put, &[], &[], "answer: 403, or gRPC status 7");
+    said(put, &[], &[], "audited by policy `changes`");
+    let stock = ["x-team: stock"];
+    said(
+        put,
+        &stock,
+        &[],
+        "authorization: policy `stock` (config/examples/authorization.yaml:25:5) allows it: rule 1",
+    );
+    let delete = "DELETE http://127.0.0.1:8080/catalog/1";
+    said(delete, &stock, &[], "with shadow policies: policy `no-deletes`");
+    let admin = "GET http://127.0.0.1:8080/admin/x";
+    said(admin, &[], &[], "authorization: policy `closed`");
+    said(
+        "GET http://127.0.0.1:8080/catalog/..%2fadmin",
+        &[],
+        &[],
+        "which may or may not hold",
+    );
+    let ann = [
+        "--peer-id",
+        "spiffe://example.org/ns/admin/ann",
+        "--remote-address",
+        "10.1.2.3",
+    ];
+    said(admin, &[], &ann, "policy `from-here`");
+    said(
+        "GET http://127.0.0.1:13306/",
+        &[],
+        &["--remote-address", "192.0.2.1"],
+        "the connection is closed",
+    );
+    said(
+        "GET http://127.0.0.1:13306/",
+        &[],
+        &[],
+        "its bytes are passed on as they are",
+    );
 }

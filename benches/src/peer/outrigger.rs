@@ -55,6 +55,7 @@ pub(super) fn configuration(setup: &Setup) -> String {
     } else {
         "http1"
     };
+    let (policies, authorization) = policies(setup.policies);
     let (first, between, second_listener, second_routes) = match setup.between {
         Some(address) => second_hop(setup, address),
         None => ("upstream", String::new(), String::new(), String::new()),
@@ -63,12 +64,12 @@ pub(super) fn configuration(setup: &Setup) -> String {
         r#"admin: {{ address: 127.0.0.1:0 }}
 runtime: {{ workers: 1 }}
 drain: {{ grace: 0s, timeout: 5s }}
-listeners:
+{policies}listeners:
   - name: bench
     address: {}
     filter_chains:
       - name: plain
-{tls}{http}{tcp}{access_logs}{second_listener}route_configurations:
+{authorization}{tls}{http}{tcp}{access_logs}{second_listener}route_configurations:
   - name: main
     virtual_hosts:
       - name: all
@@ -83,6 +84,27 @@ listeners:
     endpoints: [ {{ address: {} }} ]
 "#,
         setup.listen, setup.upstream
+    )
+}
+
+/// So many policies, of which the last allows what is asked for; and the filter chain's list of them.
+fn policies(count: usize) -> (String, String) {
+    let Some(last) = count.checked_sub(1) else {
+        return Default::default();
+    };
+    let mut policies = "authorization_policies:\n".to_owned();
+    for index in 0..last {
+        policies += &format!(
+            "  - {{ name: policy-{index}, action: allow, rules: [{{ paths: [{{ prefix: /service-{index} }}] }}] }}\n"
+        );
+    }
+    policies += &format!(
+        "  - {{ name: policy-{last}, action: allow, rules: [{{ paths: [{{ path: /1k }}], methods: [GET] }}] }}\n"
+    );
+    let names: Vec<String> = (0..count).map(|index| format!("policy-{index}")).collect();
+    (
+        policies,
+        format!("        authorization: [{}]\n", names.join(", ")),
     )
 }
 

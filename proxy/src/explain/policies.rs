@@ -1,9 +1,11 @@
 //! What a route's policies make of a request, beside where it goes: the path that is sent, mirrors, the session cookie,
 //! cross-origin answers.
 
-use super::{View, line};
+use super::{View, authorization, line};
 use outrigger_config::MeshConfig;
-use outrigger_config::model::{Forward, Fraction, PathMatch, Route, RouteAction, SessionCookie, VirtualHost};
+use outrigger_config::model::{
+    FilterChain, Forward, Fraction, PathMatch, Route, RouteAction, SessionCookie, VirtualHost,
+};
 use outrigger_traffic::rewrite::rewrite_path;
 use outrigger_traffic::{CorsDecision, CorsPolicy, RequestView, SessionKey, SessionPolicy, template};
 
@@ -11,6 +13,7 @@ use outrigger_traffic::{CorsDecision, CorsPolicy, RequestView, SessionKey, Sessi
 pub(super) fn describe(
     text: &mut String,
     config: &MeshConfig,
+    chain: &FilterChain,
     virtual_host: &VirtualHost,
     route: &Route,
     view: &View<'_>,
@@ -21,6 +24,9 @@ pub(super) fn describe(
         }
     }
     if !describe_cors(text, virtual_host, route, view) {
+        return false;
+    }
+    if !authorization::describe(text, config, chain, route, view) {
         return false;
     }
     if let RouteAction::Forward(forward) = route.action() {

@@ -17,12 +17,14 @@
 //! on how many policies could match it, and hardly on how many there are. Nothing here does I/O or reads a clock.
 
 mod condition;
+mod explanation;
 mod facts;
 mod index;
 mod networks;
 pub mod reading;
 mod truth;
 
+pub use explanation::{PolicyExplanation, RuleExplanation, explain};
 pub use facts::{Claims, Facts, PeerFacts, RequestFacts};
 pub use truth::Truth;
 

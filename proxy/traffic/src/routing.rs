@@ -16,7 +16,7 @@ pub use explanation::{Explanation, Mismatch, RefusedRoute, TakenRoute, TakenVirt
 
 pub(crate) use conditions::PercentDecoded;
 pub use conditions::value_matches;
-pub(crate) use explanation::path_matches;
+pub(crate) use explanation::{domain_text, identity_in_words, path_in_words, path_matches, value_in_words};
 pub(crate) use paths::{Candidate, Candidates, PathIndex};
 
 use hosts::Hosts;

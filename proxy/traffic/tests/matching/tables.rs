@@ -190,6 +190,15 @@ fn route(choices: &mut Choices<'_>) -> Value {
             .collect();
         matches.insert("headers".into(), json!(list));
     }
+    if choices.one_in(5) {
+        let identities = [
+            json!({"spiffe_id": choices.of(&["spiffe://a/b", "spiffe://b/x"])}),
+            json!({"spiffe_prefix": "spiffe://a/b"}),
+            json!({"trust_domain": "a"}),
+        ];
+        let wanted = &identities[choices.below(3)];
+        matches.insert("source_identities".into(), json!([wanted]));
+    }
     if choices.one_in(5) && !is_connect {
         matches.insert("query".into(), json!([condition(choices, &PARAMETERS)]));
     }
@@ -281,7 +290,15 @@ pub(crate) fn request(choices: &mut Choices<'_>) -> Request {
     let headers = headers.collect();
     let request = Request {
         method: choices.of(&METHODS).to_owned(),
-        identity: None,
+        identity: choices
+            .of(&[
+                None,
+                Some("spiffe://a/b"),
+                Some("spiffe://a/b/c"),
+                Some("spiffe://b/x"),
+                Some("spiffe://a/bc"),
+            ])
+            .map(|id| id.parse().expect("a SPIFFE id")),
         host: choices.of(&HOSTS).to_owned(),
         path,
         query: query.map(str::to_owned),

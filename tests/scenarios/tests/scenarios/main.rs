@@ -3,6 +3,7 @@
 
 mod architecture;
 mod attacks;
+mod authorization;
 mod authority;
 mod backpressure;
 mod compression;
