@@ -3,8 +3,8 @@
 
 mod architecture;
 mod attacks;
-mod authorization;
 mod authority;
+mod authorization;
 mod backpressure;
 mod compression;
 mod cors;
