@@ -355,6 +355,9 @@ fn decide<'s>(
     request: &mut Request<'s>,
     sent: Option<&str>,
 ) -> Decision<'s> {
+    if chain.http().tokens.is_some() {
+        authenticate::take_off_claims(context, request.head);
+    }
     let routes = &chain.http().routes;
     let (virtual_host, route) = match routes.table.find(&HeadView(request.head, context.ends())) {
         Found::NoVirtualHost => return Decision::NoRoute,

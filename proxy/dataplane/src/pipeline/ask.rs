@@ -182,11 +182,11 @@ pub(super) async fn attempt(
             poll_frames(&mut upstream, take, cx)
         })
         .await?;
-        active
-            .cells
-            .request_duration
-            .observe(worker.tick().duration_since(started));
     }
+    active
+        .cells
+        .request_duration
+        .observe(worker.tick().duration_since(started));
     // An answer that did without the rest of its request leaves a connection that nothing else can use.
     if sending.is_done() {
         upstream.complete();

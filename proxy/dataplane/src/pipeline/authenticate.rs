@@ -26,6 +26,11 @@ struct Accepted {
     token: Rc<VerifiedToken>,
 }
 
+/// Takes off what only this proxy may say of tokens: before a route is looked for, which may ask for it.
+pub(super) fn take_off_claims(context: &RequestContext<'_>, head: &mut RequestHead) {
+    told::take_off(&context.snapshot.tokens, head);
+}
+
 /// Looks at a request's tokens, and prepares its head for upstream.
 ///
 /// # Errors
@@ -42,7 +47,6 @@ pub(super) fn authenticate(
         None => policy.requirement.as_ref(),
     };
     let Some(requirement) = requirement else {
-        told::take_off(providers, request.head);
         return Ok(());
     };
     let mut check = Check {
@@ -58,7 +62,6 @@ pub(super) fn authenticate(
     let Check {
         accepted, forwarded, ..
     } = check;
-    told::take_off(providers, request.head);
     for_each_provider(requirement, providers, &mut |provider| {
         for location in provider.config.locations() {
             locations::take_off(location, request.head, &forwarded);

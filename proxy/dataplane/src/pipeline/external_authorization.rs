@@ -113,6 +113,8 @@ pub(super) async fn authorize(
         request.record.bytes_received = ahead.bytes() as u64;
         request.record.set_request_ended(ahead.ended);
     }
+    // Nobody else says so.
+    request.head.fields.remove(FAILURE_ALLOWED);
     let decided = match held_up {
         Some(fault) => Err(fault.into()),
         None => {

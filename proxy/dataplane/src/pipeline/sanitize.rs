@@ -100,7 +100,11 @@ fn forwarded_fields(
             return;
         }
     } else {
-        let reserved = |name: &[u8]| RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        let reserved = |name: &[u8]| {
+            // All of ours begin so, and few others do.
+            name.first() == Some(&b'x')
+                && (RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || is_disguised(name))
+        };
         if fields.iter().any(|field| reserved(field.name)) {
             fields.retain(|field| !reserved(field.name));
         }
@@ -112,6 +116,22 @@ fn forwarded_fields(
         KnownName::XRequestId,
         &request_id(context.worker().random(), context.worker().random()),
     );
+}
+
+/// True if a server that knows headers as variables, in which `_` and `-` are the same, would take this for a header
+/// that only proxies set.
+fn is_disguised(name: &[u8]) -> bool {
+    if !name.contains(&b'_') {
+        return false;
+    }
+    let plain: Vec<u8> = name
+        .iter()
+        .map(|byte| if *byte == b'_' { b'-' } else { *byte })
+        .collect();
+    let is_ours = |prefix: &[u8]| plain.starts_with(prefix);
+    RESERVED_PREFIXES.iter().any(|prefix| is_ours(prefix))
+        || is_ours(b"x-forwarded-")
+        || plain == b"x-request-id"
 }
 
 /// A version 4 UUID from 128 random bits (RFC 9562 section 5.4).
@@ -158,6 +178,21 @@ mod tests {
         assert_eq!(text, "ffffffff-ffff-4fff-bfff-ffffffffffff");
         let text = String::from_utf8(request_id(0, 0).to_vec()).unwrap();
         assert_eq!(text, "00000000-0000-4000-8000-000000000000");
+    }
+
+    #[test]
+    fn a_header_of_ours_in_another_spelling_is_known() {
+        for (name, known) in [
+            ("x_forwarded_for", true),
+            ("x-forwarded_client_cert", true),
+            ("x_envoy_internal", true),
+            ("x_request-id", true),
+            ("x-forwarded-for", false),
+            ("x_forwarder", false),
+            ("x_other", false),
+        ] {
+            assert_eq!(is_disguised(name.as_bytes()), known, "{name}");
+        }
     }
 
     #[test]

@@ -217,7 +217,8 @@ fn told_headers<'a>(fields: &'a Fields, policy: &ExternalAuthorizationPolicy) ->
     for field in fields.iter() {
         // Names are tokens.
         let name = std::str::from_utf8(field.name).unwrap_or_default();
-        if !is_told(name, policy) {
+        // What is said of the body is ours to say.
+        if !is_told(name, policy) || name == PARTIAL_BODY {
             continue;
         }
         match told.iter_mut().find(|(known, _)| *known == name) {

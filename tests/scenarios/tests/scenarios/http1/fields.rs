@@ -70,7 +70,8 @@ async fn an_upgrade_that_no_route_allows_is_not_asked_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_untrusted_client_says_of_itself_is_replaced() {
     let lies = "x-forwarded-for: 6.6.6.6\r\nx-forwarded-proto: https\r\nx-forwarded-host: evil\r\nx-request-id: evil\r\n\
-                x-envoy-internal: true\r\nX-Outrigger-Anything: 1\r\n";
+                x-envoy-internal: true\r\nX-Outrigger-Anything: 1\r\nX_Forwarded_For: 6.6.6.6\r\n\
+                x_envoy_internal: true\r\nx_other: stays\r\n";
     let (request, _) = through("", lies, "").await;
     let all = |name: &str| request.head.all(name).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(all("x-forwarded-for"), ["127.0.0.1"]);
@@ -80,6 +81,12 @@ async fn what_an_untrusted_client_says_of_itself_is_replaced() {
         (all("x-envoy-internal"), all("x-outrigger-anything")),
         (vec![], vec![])
     );
+    // What a server that knows headers as variables would take for one of these.
+    assert_eq!(
+        (all("x_forwarded_for"), all("x_envoy_internal")),
+        (vec![], vec![])
+    );
+    assert_eq!(all("x_other"), ["stays"]);
     let ids = all("x-request-id");
     assert_eq!((ids.len(), ids[0].len()), (1, 36), "{ids:?}");
 }

@@ -39,7 +39,9 @@ async fn what_a_client_writes_in_place_of_the_proxy_never_arrives() {
     let upstream = Scripted::ok().await;
     let forward = "forward: { cluster: upstream }";
     let routes = format!(
-        "{{ match: {{ prefix: /off }}, {forward}, jwt: off }}, \
+        "{{ match: {{ prefix: /, headers: [{{ name: x-admin, present: true }}] }}, \
+            direct_response: {{ status: 299 }}, jwt: off }}, \
+         {{ match: {{ prefix: /off }}, {forward}, jwt: off }}, \
          {{ match: {{ prefix: /optional }}, {forward}, jwt: {{ allow_missing: true }} }}, \
          {{ match: {{ prefix: / }}, {forward} }}"
     );
