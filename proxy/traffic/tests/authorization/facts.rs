@@ -92,7 +92,7 @@ impl Known {
             peer: None,
             remote: Some([10, 0, 0, 1].into()),
             direct: [10, 0, 0, 1].into(),
-            destination: "10.0.0.2:80".parse().unwrap(),
+            destination: "10.0.0.2:80".parse().expect("an address"),
             server_name: None,
             request: None,
         }
@@ -101,7 +101,7 @@ impl Known {
     /// The same from this peer.
     pub(crate) fn from(mut self, id: &str) -> Known {
         self.peer = Some(Peer {
-            id: Some(id.parse().unwrap()),
+            id: Some(id.parse().expect("a SPIFFE id")),
             names: vec![id.into()],
         });
         self
@@ -109,26 +109,30 @@ impl Known {
 
     /// The same with one more header.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Known {
-        let request = self.request.as_mut().unwrap();
+        let request = self.request.as_mut().expect("a request");
         request.headers.push((name.into(), value.into()));
         self
     }
 
     /// The same to another authority.
     pub(crate) fn authority(mut self, authority: &str) -> Known {
-        self.request.as_mut().unwrap().authority = authority.into();
+        self.request.as_mut().expect("a request").authority = authority.into();
         self
     }
 
     /// The same by another method.
     pub(crate) fn method(mut self, method: &str) -> Known {
-        self.request.as_mut().unwrap().method = method.into();
+        self.request.as_mut().expect("a request").method = method.into();
         self
     }
 
     /// The same with the payload of a verified token.
     pub(crate) fn token(mut self, provider: &str, payload: Value) -> Known {
-        self.request.as_mut().unwrap().claims.add(name(provider), payload);
+        self.request
+            .as_mut()
+            .expect("a request")
+            .claims
+            .add(name(provider), payload);
         self
     }
 

@@ -164,12 +164,14 @@ fn claim(choices: &mut Choices<'_>) -> Value {
 
 /// A connection that has a chance with such policies, mostly with a request.
 pub(crate) fn known(choices: &mut Choices<'_>) -> Known {
-    let id: Option<SpiffeId> = choices.one_in(2).then(|| choices.of(&IDS).parse().unwrap());
+    let id: Option<SpiffeId> = choices
+        .one_in(2)
+        .then(|| choices.of(&IDS).parse().expect("a SPIFFE id"));
     let peer = (id.is_some() || choices.one_in(3)).then(|| Peer {
         names: vec![id.as_ref().map_or("n.example".into(), ToString::to_string)],
         id,
     });
-    let address = |choices: &mut Choices<'_>| choices.of(&ADDRESSES).parse().unwrap();
+    let address = |choices: &mut Choices<'_>| choices.of(&ADDRESSES).parse().expect("an address");
     Known {
         peer,
         remote: (!choices.one_in(6)).then(|| address(choices)),

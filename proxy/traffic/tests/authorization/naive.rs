@@ -320,8 +320,8 @@ fn decoded(text: &str) -> String {
             .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
         match digits {
             Some(digits) if bytes[at] == b'%' => {
-                let digits = std::str::from_utf8(digits).unwrap();
-                decoded.push(u8::from_str_radix(digits, 16).unwrap());
+                let digits = std::str::from_utf8(digits).expect("ASCII");
+                decoded.push(u8::from_str_radix(digits, 16).expect("two digits"));
                 at += 3;
             }
             _ => {

@@ -1,6 +1,9 @@
 //! Every kind of condition, met and not met.
 
 use super::*;
+use outrigger_fixtures::Issuer;
+use outrigger_fixtures::issuer::{ISSUER, claims_with, jwks};
+use serde_json::json;
 
 /// Each rule with a request that meets it and one that does not, as (method, target, fields).
 const OF_REQUESTS: &[(&str, [(&str, &str, &str); 2])] = &[
@@ -144,4 +147,38 @@ async fn where_it_comes_from_and_where_it_goes() {
     let items = "{ name: a, action: allow, rules: [{ remote_addresses: [192.0.2.0/24] }] }";
     proxy.reload(guarded(&upstream, items, "a")).await.unwrap();
     assert_denied(&fetch(proxy.address(), "/", from).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_verified_token_claims() {
+    let issuer = Issuer::p256("one");
+    let keys = jwks(&[&issuer]);
+    let upstream = Scripted::ok().await;
+    let document = |rule: &str| {
+        let items = format!("{{ name: a, action: allow, rules: [{rule}] }}");
+        guarded(&upstream, &items, "a")
+            .http("jwt: { any_of: [{ provider: main }, { allow_missing: true }] }")
+            .with(&format!(
+                "jwt_providers: [{{ name: main, issuer: '{ISSUER}', keys: {{ inline: '{keys}' }} }}]"
+            ))
+    };
+    let proxy = Proxy::start(document("{ always: true }")).await;
+    let claims = claims_with("realm", json!({ "roles": ["user", "admin"], "level": 3 }));
+    let bearer = format!("authorization: Bearer {}\r\n", issuer.token(&claims));
+    for (rule, status) in [
+        ("{ claims: [{ path: sub, exact: alice }] }", 200),
+        ("{ claims: [{ path: sub, exact: bob }] }", 403),
+        ("{ claims: [{ path: realm.roles, exact: admin }] }", 200),
+        ("{ claims: [{ path: realm.roles, exact: owner }] }", 403),
+        ("{ claims: [{ provider: main, path: realm.level, exact: '3' }] }", 200),
+    ] {
+        proxy.reload(document(rule)).await.unwrap();
+        assert_eq!(
+            fetch(proxy.address(), "/", &bearer).await.status(),
+            status,
+            "{rule}"
+        );
+        // Without a token there is nothing that could be claimed.
+        assert_denied(&fetch(proxy.address(), "/", "").await);
+    }
 }
