@@ -170,7 +170,10 @@ async fn what_a_verified_token_claims() {
         ("{ claims: [{ path: sub, exact: bob }] }", 403),
         ("{ claims: [{ path: realm.roles, exact: admin }] }", 200),
         ("{ claims: [{ path: realm.roles, exact: owner }] }", 403),
-        ("{ claims: [{ provider: main, path: realm.level, exact: '3' }] }", 200),
+        (
+            "{ claims: [{ provider: main, path: realm.level, exact: '3' }] }",
+            200,
+        ),
     ] {
         proxy.reload(document(rule)).await.unwrap();
         assert_eq!(
