@@ -8,6 +8,7 @@ use crate::peer::PeerIdentity;
 use outrigger_config::model::{Name, Revocation, RevocationList, SpiffeId, SpiffeMatch};
 use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
@@ -21,7 +22,9 @@ use x509_parser::revocation_list::CertificateRevocationList;
 #[derive(Default)]
 pub struct Revocations {
     files: Vec<Arc<RevocationLists>>,
-    /// Indices of lists by the DER of their issuers' names.
+    /// Indices of all lists, the newest first.
+    newest_first: Vec<(usize, usize)>,
+    /// The same by the DER of their issuers' names.
     by_issuer: HashMap<Box<[u8]>, Vec<(usize, usize)>>,
     policy: RevocationPolicy,
 }
@@ -124,17 +127,19 @@ impl Revocations {
     }
 
     fn new(files: Vec<Arc<RevocationLists>>, policy: RevocationPolicy) -> Revocations {
-        let mut by_issuer: HashMap<Box<[u8]>, Vec<(usize, usize)>> = HashMap::new();
+        let mut newest_first: Vec<(usize, usize)> = Vec::new();
         for (at, file) in files.iter().enumerate() {
-            for (within, list) in file.lists.iter().enumerate() {
-                by_issuer
-                    .entry(list.issuer.clone())
-                    .or_default()
-                    .push((at, within));
-            }
+            newest_first.extend((0..file.lists.len()).map(|within| (at, within)));
+        }
+        newest_first.sort_by_key(|&(at, within)| Reverse(files[at].lists[within].facts.this_update));
+        let mut by_issuer: HashMap<Box<[u8]>, Vec<(usize, usize)>> = HashMap::new();
+        for &(at, within) in &newest_first {
+            let issuer = files[at].lists[within].issuer.clone();
+            by_issuer.entry(issuer).or_default().push((at, within));
         }
         Revocations {
             files,
+            newest_first,
             by_issuer,
             policy,
         }
@@ -178,24 +183,40 @@ impl Revocations {
         }
         let mut reason = None;
         for (issuer, serial) in peer.issued() {
-            let mut covered = false;
-            let lists = self.by_issuer.get(issuer).map(Vec::as_slice).unwrap_or_default();
-            for &(file, list) in lists {
-                let list = &self.files[file].lists[list];
-                if !matches!(list.list.find_serial(serial), Ok(None)) {
-                    return Some(RevocationReason::Listed);
-                }
-                covered = true;
-                let outdated = list.facts.next_update.is_some_and(|next| next < now);
-                if outdated && self.policy.outdated_refused {
-                    reason = Some(RevocationReason::ListOutdated);
-                }
+            if self.lists_certificate(issuer, serial) {
+                return Some(RevocationReason::Listed);
             }
-            if !covered && self.policy.list_required {
+            let (mut is_covered, mut is_fresh) = (false, false);
+            for list in self.lists_of_issuer(issuer) {
+                is_covered = true;
+                is_fresh |= list.facts.next_update.is_none_or(|next| next >= now);
+            }
+            if is_covered && !is_fresh && self.policy.outdated_refused {
+                reason = Some(RevocationReason::ListOutdated);
+            }
+            if !is_covered && self.policy.list_required {
                 reason = reason.or(Some(RevocationReason::NoList));
             }
         }
         reason
+    }
+
+    /// True if any list under this issuer's name (DER) names this serial number (the contents of its DER), or cannot be
+    /// searched.
+    pub(crate) fn lists_certificate(&self, issuer: &[u8], serial: &[u8]) -> bool {
+        self.lists_of_issuer(issuer)
+            .any(|list| !matches!(list.list.find_serial(serial), Ok(None)))
+    }
+
+    /// The lists under this issuer's name (DER), the newest first.
+    fn lists_of_issuer(&self, issuer: &[u8]) -> impl Iterator<Item = &List> {
+        let lists = self.by_issuer.get(issuer).map(Vec::as_slice).unwrap_or_default();
+        lists.iter().map(|&(file, list)| &self.files[file].lists[list])
+    }
+
+    /// True if there are no lists.
+    pub(crate) fn is_without_lists(&self) -> bool {
+        self.newest_first.is_empty()
     }
 
     /// True if this id is denied.
@@ -213,11 +234,11 @@ impl Revocations {
         self.policy.outdated_refused
     }
 
-    /// The lists as webpki wants them.
+    /// The lists as webpki wants them: it looks at the first that speaks for a certificate, and at no other, so that
+    /// the newest come first.
     pub(crate) fn lists(&self) -> impl Iterator<Item = &CertRevocationList<'static>> {
-        self.files
-            .iter()
-            .flat_map(|file| file.lists.iter().map(|list| &list.list))
+        let lists = self.newest_first.iter();
+        lists.map(|&(file, list)| &self.files[file].lists[list].list)
     }
 
     /// What the lists say, in the order of the configuration.

@@ -171,12 +171,28 @@ impl Verifier {
             .certificate
             .verify_for_usage(self.algorithms.all, anchors, others, now, usage, revocation, None)
             .map_err(|error| PeerFault::of_webpki(&error))?;
-        if leaf.spiffe_id.is_some() {
+        let has_lists = !self.revocations.is_without_lists();
+        self.check_listed(&leaf.parsed)?;
+        if has_lists || leaf.spiffe_id.is_some() {
             for authority in path.intermediate_certificates() {
-                svid::check_authority(&parse(&authority.der()).ok_or(PeerFault::Malformed)?)?;
+                let der = authority.der();
+                let authority = parse(&der).ok_or(PeerFault::Malformed)?;
+                self.check_listed(&authority)?;
+                if leaf.spiffe_id.is_some() {
+                    svid::check_authority(&authority)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Refuses what any list names: webpki has looked at one list of each issuer, and an open connection is cut by all.
+    fn check_listed(&self, certificate: &X509Certificate<'_>) -> Result<(), PeerFault> {
+        let (issuer, serial) = (certificate.issuer().as_raw(), certificate.raw_serial());
+        match self.revocations.lists_certificate(issuer, serial) {
+            true => Err(PeerFault::Revoked),
+            false => Ok(()),
+        }
     }
 
     /// The leaf must be one of the peers that are accepted.

@@ -113,7 +113,7 @@ impl Authority {
             invalidity_date: None,
         };
         let list = CertificateRevocationListParams {
-            this_update: (now - day).into(),
+            this_update: (next.min(now) - day).into(),
             next_update: next.into(),
             crl_number: SerialNumber::from(1_u64),
             issuing_distribution_point: None,

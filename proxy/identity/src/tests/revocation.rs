@@ -134,6 +134,21 @@ fn handshakes_and_open_connections_get_the_same_answer() {
             (Err(PeerFault::RevocationListOutdated), Some(ListOutdated)),
         ),
         (
+            "the second list under its issuer's name lists it",
+            lists(&[&none, &leaf], ""),
+            (Err(PeerFault::Revoked), Some(Listed)),
+        ),
+        (
+            "its authority is listed in the second of two",
+            lists(&[&none, &root_none, &authority], ""),
+            (Err(PeerFault::Revoked), Some(Listed)),
+        ),
+        (
+            "an outdated list before a fresh one, and not allowed",
+            lists(&[&outdated, &none], ", outdated_allowed: false"),
+            accepted,
+        ),
+        (
             "its id is denied",
             chain.answers("denied: [{ spiffe_id: spiffe://a.example/api }]"),
             (Err(PeerFault::Denied), Some(Denied)),
