@@ -95,11 +95,13 @@ impl Publisher {
             if !material.is_same(&old) {
                 let material = Arc::new(material);
                 match plane.set_material(Arc::clone(&material)).await {
-                    Ok(()) => self.note_changed(&old, &material),
+                    Ok(()) => {
+                        self.note_changed(&old, &material);
+                        for source in running.values() {
+                            source.set_material(&material);
+                        }
+                    }
                     Err(error) => tracing::error!(%error, "changed certificates cannot be put in force"),
-                }
-                for source in running.values() {
-                    source.set_material(&material);
                 }
             }
             drop(plane);

@@ -7,7 +7,7 @@ use super::workload_api::{self, Stream};
 use super::{Shared, authority};
 use outrigger_config::model::{Authority, Identity, IdentitySource, WorkloadApi};
 use outrigger_identity::Material;
-use outrigger_identity::renewal::{Moment, RETRY_DELAY_MAX, Renewal};
+use outrigger_identity::renewal::{Moment, RETRY_DELAY_MAX};
 use outrigger_telemetry::{CertificateMetrics, RenewalResult};
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
@@ -32,6 +32,15 @@ struct Source {
     shared: Arc<Shared>,
 }
 
+/// Why a stream of answers is followed no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StreamEnd {
+    /// It broke, or its peer ended it.
+    Failed,
+    /// It should have told something new: another is to be asked at once.
+    Overdue,
+}
+
 impl Running {
     /// Starts asking, if the identity comes over the network.
     pub(super) fn start(
@@ -40,14 +49,14 @@ impl Running {
         metrics: Arc<CertificateMetrics>,
         shared: Arc<Shared>,
     ) -> Option<Running> {
-        let renewal = match identity.source() {
-            IdentitySource::WorkloadApi(_) => Renewal::overdue(),
-            IdentitySource::Authority(_) => Renewal::at_half(),
+        let standing = match identity.source() {
+            IdentitySource::WorkloadApi(_) => Standing::of_workload_api(),
+            IdentitySource::Authority(_) => Standing::of_authority(),
             IdentitySource::Files(_) | IdentitySource::Inline(_) => return None,
         };
         let source = Arc::new(Source {
             identity: Arc::clone(identity),
-            standing: Mutex::new(Standing::new(renewal)),
+            standing: Mutex::new(standing),
             arrived: watch::channel(false).0,
             material: Mutex::new(material),
             metrics,
@@ -111,20 +120,23 @@ impl Source {
     /// it.
     async fn follow(&self, api: &WorkloadApi) {
         while !self.standing.lock().has_given_up {
-            self.due().await;
             match Stream::open(api.socket()).await {
                 Ok((stream, first)) => {
                     let given = workload_api::given(&first, api.spiffe_id().as_ref());
                     drop(first);
                     self.take(given);
-                    self.take_stream(api, stream).await;
+                    if self.take_stream(api, stream).await == StreamEnd::Overdue {
+                        // It has waited for longer than anybody is asked again.
+                        continue;
+                    }
                 }
                 Err(failure) => self.failed(failure),
             }
+            self.due().await;
         }
     }
 
-    async fn take_stream(&self, api: &WorkloadApi, mut stream: Stream) {
+    async fn take_stream(&self, api: &WorkloadApi, mut stream: Stream) -> StreamEnd {
         loop {
             tokio::select! {
                 answer = stream.next() => match answer {
@@ -135,9 +147,12 @@ impl Source {
                             Err(failure) => self.refused(failure),
                         }
                     }
-                    Err(failure) => return self.failed(failure),
+                    Err(failure) => {
+                        self.failed(failure);
+                        return StreamEnd::Failed;
+                    }
                 },
-                () = self.overdue() => return,
+                () = self.overdue() => return StreamEnd::Overdue,
             }
         }
     }

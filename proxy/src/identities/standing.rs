@@ -8,9 +8,9 @@ use outrigger_telemetry::SourceFailure;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-/// A source that says for this long that the identity is not ours is obeyed, and what it gave before is not used any more
-/// ("The SPIFFE Workload API", section 5.2.1). Not at once: an agent that has just started says so too, until it knows its
-/// workloads.
+/// A Workload API that says for this long that the identity is not ours is obeyed, and what it gave before is not used any
+/// more ("The SPIFFE Workload API", section 5.2.1). Not at once: an agent that has just started says so too, until it knows
+/// its workloads. An authority that does not sign has taken nothing back: a token may have run out.
 pub(crate) const DENIAL_GRACE: Duration = Duration::from_secs(30);
 
 /// How a source stands.
@@ -24,6 +24,8 @@ pub(crate) struct Standing {
     pub(crate) failure: Option<(SystemTime, Failure)>,
     /// By the protocol it is not asked again.
     pub(crate) has_given_up: bool,
+    /// What is denied for long is taken away.
+    obeys_denial: bool,
     denied_since: Option<Instant>,
     /// Outcomes that were no success, since the last one.
     faults: u32,
@@ -43,8 +45,19 @@ pub(crate) enum Change {
 }
 
 impl Standing {
-    pub(crate) fn new(renewal: Renewal) -> Standing {
+    /// Of a source that gives by itself, and says by itself that it gives no more.
+    pub(crate) fn of_workload_api() -> Standing {
+        Standing::new(Renewal::overdue(), true)
+    }
+
+    /// Of a source that signs when it is asked to.
+    pub(crate) fn of_authority() -> Standing {
+        Standing::new(Renewal::at_half(), false)
+    }
+
+    fn new(renewal: Renewal, obeys_denial: bool) -> Standing {
         Standing {
+            obeys_denial,
             renewal,
             delivery: None,
             succeeded_at: None,
@@ -106,7 +119,7 @@ impl Standing {
         let is_over = self
             .denied_since
             .is_some_and(|since| denied_for(since) >= DENIAL_GRACE);
-        if !is_over || self.delivery.take().is_none() {
+        if !is_over || !self.obeys_denial || self.delivery.take().is_none() {
             return Change::None;
         }
         self.renewal.withdrawn();
@@ -176,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_was_given_is_kept_while_its_source_is_away() {
-        let (mut standing, mut clock) = (Standing::new(Renewal::at_half()), Clock::new());
+        let (mut standing, mut clock) = (Standing::of_workload_api(), Clock::new());
         assert_eq!(standing.accepted(delivery(), clock.pass(0), 0), Change::New);
         for _ in 0..100 {
             let change = standing.failed(failure(SourceFailure::Unreachable), clock.pass(60), 0);
@@ -189,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_is_denied_for_long_is_withdrawn_once() {
-        let (mut standing, mut clock) = (Standing::new(Renewal::at_half()), Clock::new());
+        let (mut standing, mut clock) = (Standing::of_workload_api(), Clock::new());
         standing.accepted(delivery(), clock.pass(0), 0);
         let denied = || failure(SourceFailure::Denied);
         assert_eq!(standing.failed(denied(), clock.pass(1), 0), Change::None);
@@ -204,8 +217,21 @@ mod tests {
     }
 
     #[test]
+    fn an_authority_that_does_not_sign_takes_nothing_away() {
+        let (mut standing, mut clock) = (Standing::of_authority(), Clock::new());
+        standing.accepted(delivery(), clock.pass(0), 0);
+        for _ in 0..100 {
+            let change = standing.failed(failure(SourceFailure::Denied), clock.pass(60), 0);
+            assert_eq!(change, Change::None);
+        }
+        assert!(standing.delivery.is_some() && standing.renewal.held().is_some());
+        assert!(!standing.renewal.is_due(clock.pass(0)), "it is asked again, later");
+        assert!(standing.renewal.is_due(clock.pass(300)));
+    }
+
+    #[test]
     fn a_moment_of_denial_is_forgiven() {
-        let (mut standing, mut clock) = (Standing::new(Renewal::at_half()), Clock::new());
+        let (mut standing, mut clock) = (Standing::of_workload_api(), Clock::new());
         standing.accepted(delivery(), clock.pass(0), 0);
         for _ in 0..10 {
             standing.failed(failure(SourceFailure::NotGiven), clock.pass(10), 0);
@@ -217,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_is_final_is_not_asked_again() {
-        let (mut standing, mut clock) = (Standing::new(Renewal::at_half()), Clock::new());
+        let (mut standing, mut clock) = (Standing::of_workload_api(), Clock::new());
         standing.failed(failure(SourceFailure::Status).finally(), clock.pass(0), 0);
         assert!(standing.has_given_up);
     }
