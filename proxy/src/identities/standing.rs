@@ -225,7 +225,10 @@ mod tests {
             assert_eq!(change, Change::None);
         }
         assert!(standing.delivery.is_some() && standing.renewal.held().is_some());
-        assert!(!standing.renewal.is_due(clock.pass(0)), "it is asked again, later");
+        assert!(
+            !standing.renewal.is_due(clock.pass(0)),
+            "it is asked again, later"
+        );
         assert!(standing.renewal.is_due(clock.pass(300)));
     }
 
