@@ -77,7 +77,7 @@ fn not_started(error: StartError) -> anyhow::Error {
     match error {
         StartError::Admin { .. } => anyhow!("{error}; choose another address with --admin"),
         StartError::Bind(_) => anyhow!("{error}; choose another address with --listen"),
-        StartError::Upgrade(error) => anyhow!("{error}"),
+        StartError::Identity(_) | StartError::Upgrade(_) => anyhow!("{error}"),
         StartError::Configuration(faults) => anyhow!("the demo's configuration is refused:\n{faults}"),
     }
 }

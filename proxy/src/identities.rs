@@ -33,8 +33,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
 /// How long applying a configuration waits for identities that it adds. After that a process that starts goes on without,
-/// and is not ready; a reload is refused.
-pub(crate) const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// and is not ready; a reload, and the start of a process that would take over from another, is refused.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// All sources of identities.
 pub(crate) struct Identities {
@@ -84,16 +84,17 @@ impl Identities {
         };
         for identity in config.identities() {
             let name = identity.name();
-            let keeps = |before: &&Arc<Running>| {
-                // One that has given up by its protocol is tried again by a reload, and by nothing else.
-                before.identity().source() == identity.source() && !before.standing().has_given_up
-            };
-            if let Some(before) = running.get(name).filter(keeps) {
+            let is_same = |before: &&Arc<Running>| before.identity().source() == identity.source();
+            let before = running.get(name).filter(is_same);
+            // One that has given up by its protocol is tried again by a reload, and by nothing else.
+            let has_given_up = before.is_some_and(|before| before.standing().has_given_up);
+            if let Some(before) = before.filter(|_| !has_given_up) {
                 prepared.running.insert(name.clone(), Arc::clone(before));
                 continue;
             }
             let metrics = self.metrics.certificate(name.as_str());
-            let started = Running::start(identity, Arc::clone(material), metrics, self.shared());
+            let held = before.and_then(|before| before.delivery());
+            let started = Running::start(identity, Arc::clone(material), metrics, self.shared(), held);
             if let Some(started) = started {
                 prepared.fresh.push(name.clone());
                 prepared.running.insert(name.clone(), Arc::new(started));
@@ -144,7 +145,7 @@ impl Prepared {
     }
 
     /// Identities that were started for this configuration and have not come.
-    pub(crate) fn missing(&self) -> Vec<Name> {
+    fn missing(&self) -> Vec<Name> {
         let has_not_come = |name: &&Name| {
             self.running
                 .get(*name)
@@ -153,8 +154,18 @@ impl Prepared {
         self.fresh.iter().filter(has_not_come).cloned().collect()
     }
 
+    /// Which identity has not come, and why; none if all have.
+    pub(crate) fn not_arrived(&self) -> Option<String> {
+        let missing = self.missing();
+        let name = missing.first()?;
+        let why = self.why_missing(name);
+        Some(format!(
+            "identity `{name}` did not come within {ARRIVAL_TIMEOUT:?}{why}"
+        ))
+    }
+
     /// What went wrong with a missing one, to be put behind a sentence.
-    pub(crate) fn why_missing(&self, name: &Name) -> String {
+    fn why_missing(&self, name: &Name) -> String {
         let failure = self
             .running
             .get(name)

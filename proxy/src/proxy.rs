@@ -68,6 +68,9 @@ pub enum StartError {
     /// A listening socket cannot be had, or sockets cannot be marked.
     #[error("{0}")]
     Bind(ApplyError),
+    /// Identities did not come in time, and there is a running process that goes on with those that it has.
+    #[error("{0}")]
+    Identity(String),
     /// The sockets of a running process cannot be had, or the upgrade socket cannot.
     #[error("{0}")]
     Upgrade(#[from] UpgradeError),

@@ -42,22 +42,25 @@ enum StreamEnd {
 }
 
 impl Running {
-    /// Starts asking, if the identity comes over the network.
+    /// Starts asking, if the identity comes over the network; `held` is what the same source has given before.
     pub(super) fn start(
         identity: &Arc<Identity>,
         material: Arc<Material>,
         metrics: Arc<CertificateMetrics>,
         shared: Arc<Shared>,
+        held: Option<Arc<Delivery>>,
     ) -> Option<Running> {
-        let standing = match identity.source() {
+        let mut standing = match identity.source() {
             IdentitySource::WorkloadApi(_) => Standing::of_workload_api(),
             IdentitySource::Authority(_) => Standing::of_authority(),
             IdentitySource::Files(_) | IdentitySource::Inline(_) => return None,
         };
+        let arrived = watch::channel(held.is_some()).0;
+        standing.delivery = held;
         let source = Arc::new(Source {
             identity: Arc::clone(identity),
             standing: Mutex::new(standing),
-            arrived: watch::channel(false).0,
+            arrived,
             material: Mutex::new(material),
             metrics,
             shared,

@@ -5,7 +5,7 @@
 use super::Proxy;
 use crate::configuration::{ConfigurationSource, Rejection};
 use crate::discovery::{Discovery, Prepared};
-use crate::identities::{self, ARRIVAL_TIMEOUT, FAULT_SETTLE, Identities};
+use crate::identities::{self, FAULT_SETTLE, Identities};
 use crate::jwks::{self, Jwks};
 use crate::status::Status;
 use outrigger_config::{MeshConfig, difference, reuse};
@@ -18,6 +18,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(crate) struct Candidate {
     config: Arc<MeshConfig>,
     material: Arc<Material>,
+    /// The material in force when it was read.
+    before: Arc<Material>,
     prepared: Prepared,
     keys: jwks::Prepared,
     sources: identities::Prepared,
@@ -122,12 +124,18 @@ impl Proxy {
     async fn apply(&self, read: Candidate) -> Result<u64, Rejection> {
         let Candidate {
             config,
-            material,
+            mut material,
+            before,
             prepared,
             keys,
             sources,
         } = read;
         let mut plane = self.plane.lock().await;
+        let now = Arc::clone(plane.snapshot().material());
+        if !Arc::ptr_eq(&now, &before) {
+            // Files changed while identities and addresses were waited for: what was read is older than what is in force.
+            material = read_settled(&config, &now).await.map_err(reject)?;
+        }
         // With what came until now, also to the sources that go on.
         let material = Arc::new(sources.complete(Material::clone(&material), &config));
         let applied = plane
@@ -166,29 +174,31 @@ async fn read(
     }
     let config = Arc::new(reuse(&old, loaded.config));
     let before = Arc::clone(status.published.load().material());
-    let mut read = read_material(&config, &before).await;
-    if read.is_err() {
-        // Files may have been caught while they change, one after the other.
-        tokio::time::sleep(FAULT_SETTLE).await;
-        read = read_material(&config, &before).await;
-    }
-    let material = read.map_err(reject)?;
+    let material = read_settled(&config, &before).await.map_err(reject)?;
     let prepared = discovery.prepare(&config);
     let keys = jwks.prepare(&config, &material).map_err(reject)?;
     let sources = identities.prepare(&config, &material);
     tokio::join!(prepared.warm(), keys.warm(), sources.arrive());
-    if let Some(name) = sources.missing().first() {
-        let why = sources.why_missing(name);
-        let reason = format!("error: identity `{name}` did not come within {ARRIVAL_TIMEOUT:?}{why}\n");
-        return Err(reject(reason));
+    if let Some(why) = sources.not_arrived() {
+        return Err(reject(format!("error: {why}\n")));
     }
     Ok(Candidate {
         config,
         material,
+        before,
         prepared,
         keys,
         sources,
     })
+}
+
+/// Reads files, which may be caught while they change, one after the other: then a second time.
+async fn read_settled(config: &Arc<MeshConfig>, before: &Arc<Material>) -> Result<Arc<Material>, String> {
+    if let Ok(material) = read_material(config, before).await {
+        return Ok(material);
+    }
+    tokio::time::sleep(FAULT_SETTLE).await;
+    read_material(config, before).await
 }
 
 async fn read_material(config: &Arc<MeshConfig>, before: &Arc<Material>) -> Result<Arc<Material>, String> {

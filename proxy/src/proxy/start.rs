@@ -49,6 +49,12 @@ impl Proxy {
         let identities = Identities::new(Arc::clone(&metrics));
         let sources = identities.prepare(&config, &material);
         tokio::join!(prepared.warm(), keys.warm(), sources.arrive());
+        if inheritance.has_predecessor()
+            && let Some(why) = sources.not_arrived()
+        {
+            // What the other one serves with its certificates would be refused from here on.
+            return Err(StartError::Identity(why));
+        }
         identities.await_missing(&sources);
         let material = Arc::new(sources.complete(Material::clone(&material), &config));
         let plane_options = Options {

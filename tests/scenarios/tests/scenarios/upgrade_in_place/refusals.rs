@@ -68,7 +68,14 @@ async fn a_new_process_with_a_bad_configuration_changes_nothing() {
         "- {{ name: taken, address: '{}', filter_chains: [{{ http: {{ route_configuration: main }} }}] }}\n",
         taken.local_addr().unwrap()
     );
+    let agent = site.file.with_file_name("no-agent.sock");
+    let identity = format!(
+        "identities: [{{ name: own, workload_api: {{ socket: {} }} }}]",
+        agent.display()
+    );
     for (bad, code) in [
+        // The other one may have its identity, and serves.
+        (document.clone().with(&identity).to_string(), 1),
         (
             good.replace("upstream", "nowhere")
                 .replacen("nowhere", "upstream", 1),

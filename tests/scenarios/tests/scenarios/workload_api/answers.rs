@@ -160,4 +160,18 @@ async fn refusals_are_handled_as_the_standard_says() {
     api.give(own(&ours, "second").alone());
     proxy.reload(document(&place.socket(), "")).await.unwrap();
     wait_until("readiness", async || (ready(&proxy).await.0 == 200).then_some(())).await;
+    // What it has it keeps, also through a reload that is about something else and whose attempt is refused as well.
+    let serial = told(&proxy).await["certificate"]["serial"].clone();
+    let given_up = async || {
+        wait_until("giving up", async || {
+            (told(&proxy).await["renewal"]["has_given_up"] == true).then_some(())
+        })
+        .await;
+    };
+    api.refuse(Code::InvalidArgument);
+    given_up().await;
+    proxy.reload(document(&place.socket(), "")).await.unwrap();
+    given_up().await;
+    assert_eq!(told(&proxy).await["certificate"]["serial"], serial);
+    assert_eq!(ready(&proxy).await.0, 200);
 }
