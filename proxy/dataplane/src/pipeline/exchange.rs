@@ -201,6 +201,10 @@ impl<'x, 'd> Exchange<'x, 'd> {
     ) -> Result<T, Stop> {
         let mut work = std::pin::pin!(work);
         poll_fn(|cx| {
+            // Before the work is done: nothing that has lost its right goes on with what came of it.
+            if let Some(lost) = rights::judge_due(self.context, request) {
+                return Poll::Ready(Err(Stop::Reply(lost)));
+            }
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(done));
             }
@@ -443,9 +447,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
 
     /// Ready when the request has lost its right, the client is gone or a time limit has passed.
     fn poll_limits(&mut self, request: &Request<'_>, cx: &mut Context<'_>) -> Poll<Stop> {
-        if self.context.is_due()
-            && let Some(lost) = rights::judge(self.context, request)
-        {
+        if let Some(lost) = rights::judge_due(self.context, request) {
             return Poll::Ready(Stop::Reply(lost));
         }
         if self.request_done

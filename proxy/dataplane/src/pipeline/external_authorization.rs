@@ -16,9 +16,8 @@ pub(super) use body::Ahead;
 
 use super::ask::{AskLimits, Unanswered, ask};
 use super::exchange::Stop;
-use super::{Request, RequestContext, Taken};
+use super::{Request, RequestContext, Taken, rights};
 use crate::body::BodyLength;
-use crate::error::DownstreamError;
 use crate::external_authorization::{Allowance, Answer, Denial, Verdict};
 use crate::reply::LocalReply;
 use crate::server::Downstream;
@@ -64,7 +63,8 @@ pub(super) fn applies(taken: Taken<'_>) -> bool {
 /// Why there is no verdict.
 enum Undecided {
     Fault(Fault),
-    Gone(DownstreamError),
+    /// The request ends with this.
+    Stop(Stop),
 }
 
 impl From<Fault> for Undecided {
@@ -137,8 +137,8 @@ pub(super) async fn authorize(
         Err(Undecided::Fault(fault)) => {
             failed(request, downstream, context, taken, policy, fault, None).await
         }
-        Err(Undecided::Gone(error)) => {
-            refusal::stop(request, downstream, context, taken, Stop::Downstream(error)).await;
+        Err(Undecided::Stop(stop)) => {
+            refusal::stop(request, downstream, context, taken, stop).await;
             false
         }
     };
@@ -225,7 +225,7 @@ async fn decide(
             return Ok(verdict);
         }
     }
-    let answer = put(&asking, downstream, context, policy).await?;
+    let answer = put(request, &asking, downstream, context, policy).await?;
     if answer.has_metadata {
         cells.external_authorization_metadata_ignored.inc();
     }
@@ -240,8 +240,9 @@ async fn decide(
     Ok(verdict)
 }
 
-/// Puts the question to the service, for as long as the client is there.
+/// Puts the question to the service, for as long as the client is there and in its right.
 async fn put(
+    request: &Request<'_>,
     asking: &Asking<'_>,
     downstream: &mut Downstream<'_>,
     context: &RequestContext<'_>,
@@ -266,13 +267,17 @@ async fn put(
     let started = worker.tick();
     let mut answering = std::pin::pin!(ask(worker, cluster, context.ends(), &message, limits));
     let answered = poll_fn(|cx| {
+        // Before the answer: nothing that has lost its right goes on by it.
+        if let Some(lost) = rights::judge_due(context, request) {
+            return Poll::Ready(Err(Stop::Reply(lost)));
+        }
         if let Poll::Ready(answered) = answering.as_mut().poll(cx) {
             return Poll::Ready(Ok(answered));
         }
-        downstream.poll_gone(cx).map(Err)
+        downstream.poll_gone(cx).map(|error| Err(error.into()))
     })
     .await
-    .map_err(Undecided::Gone)?;
+    .map_err(Undecided::Stop)?;
     cells
         .external_authorization_duration
         .observe(worker.tick().duration_since(started));

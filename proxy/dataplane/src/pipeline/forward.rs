@@ -342,6 +342,10 @@ async fn attempt(
     cluster: &Arc<ClusterPolicy>,
     endpoint: &Arc<EndpointState>,
 ) -> Result<(), Stop> {
+    // It may have been long under way: other attempts were made, or another service was asked.
+    if let Some(lost) = rights::judge_due(context, request) {
+        return Err(Stop::Reply(lost));
+    }
     let worker = context.worker();
     let started = if request.record.is_first_attempt() {
         worker.now()

@@ -49,9 +49,19 @@ impl Kept {
     }
 }
 
+/// Judges a request if something may have been taken from it: why it may not go on, if it may not.
+#[inline]
+pub(super) fn judge_due(context: &RequestContext<'_>, request: &Request<'_>) -> Option<LocalReply> {
+    if context.is_due() {
+        judge(context, request)
+    } else {
+        None
+    }
+}
+
 /// Judges a request from which something may have been taken: why it may not go on, if it may not.
 #[cold]
-pub(super) fn judge(context: &RequestContext<'_>, request: &Request<'_>) -> Option<LocalReply> {
+fn judge(context: &RequestContext<'_>, request: &Request<'_>) -> Option<LocalReply> {
     let epoch = context.accepted.registration.control.rights.epoch();
     if let Some(lost) = rights::judge(context.accepted) {
         return Some(LocalReply::RightLost(lost));

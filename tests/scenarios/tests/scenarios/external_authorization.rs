@@ -8,6 +8,7 @@ mod failures;
 mod grpc;
 mod http;
 mod identity;
+mod rights;
 
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;

@@ -4,7 +4,7 @@
 //! together are bounded by [`EXTERNAL_AUTHORIZATION_BODIES_BYTES_MAX`].
 
 use super::super::exchange::Stop;
-use super::super::{Request, RequestContext, Taken};
+use super::super::{Request, RequestContext, Taken, rights};
 use crate::body::{BodyFrame, BodyLength};
 use crate::reply::LocalReply;
 use crate::server::Downstream;
@@ -125,6 +125,9 @@ pub(super) async fn read(
     loop {
         let deadline = after(worker.tick(), idle);
         let frame = poll_fn(|cx| {
+            if let Some(lost) = rights::judge_due(context, request) {
+                return Poll::Ready(Err(Stop::Reply(lost)));
+            }
             if let Poll::Ready(frame) = downstream.poll_body(cx) {
                 return Poll::Ready(frame.map_err(Stop::from));
             }

@@ -1,7 +1,7 @@
 //! What a client is told that does not get through.
 
 use super::super::exchange::Stop;
-use super::super::{Request, RequestContext, Taken, respond};
+use super::super::{Request, RequestContext, Taken, respond, rights};
 use super::{Fault, changes};
 use crate::error::DownstreamError;
 use crate::external_authorization::Denial;
@@ -115,7 +115,15 @@ pub(super) async fn stop(
     taken: Taken<'_>,
     stop: Stop,
 ) {
+    let stop = match rights::connection_lost(context) {
+        // Its connection was cut, of which it has heard in another way.
+        Some(lost) if matches!(stop, Stop::Downstream(_)) => Stop::Reply(LocalReply::RightLost(lost)),
+        _ => stop,
+    };
     let reply = match stop {
+        Stop::Reply(LocalReply::RightLost(lost)) => {
+            return rights::end(request, downstream, context, taken, lost).await;
+        }
         Stop::Reply(reply) => reply,
         Stop::Downstream(DownstreamError::Malformed(error)) => {
             let refused = &context.listener().refused_requests;
