@@ -86,7 +86,7 @@ impl Certificate {
 }
 
 /// Makes a certificate and a key; signed by the key itself, or by an authority's.
-fn issue(
+pub(crate) fn issue(
     name: &str,
     extensions: &[&str],
     certificate: &Path,

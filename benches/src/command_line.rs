@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
+use crate::delay::{Change, Delay};
 use crate::load::echo::{self, Echo};
 use crate::load::handshake::Handshakes;
 use crate::load::open_loop::{Latencies, OpenLoop};
@@ -73,6 +74,24 @@ enum Subcommands {
         /// Call one case so often and print nothing, to be watched by a profiler.
         #[arg(long)]
         once: bool,
+    },
+    /// Measure how long it takes until streams that have lost their right have ended; prints a table.
+    Delay {
+        /// What takes it from them.
+        #[arg(long, value_enum, default_value = "denied")]
+        change: Change,
+        /// Connections, of which one in four is cut.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+        connections: u32,
+        /// Streams on each.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1024))]
+        streams: u32,
+        /// How often.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+        rounds: u16,
+        /// Worker threads of the proxy.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+        workers: u16,
     },
     /// Serve the load's target until killed; prints where it listens.
     Upstream {
@@ -202,6 +221,23 @@ fn dispatch(command: Subcommands) -> Result<ExitCode> {
                 (true, [case]) => micro::run_once(*case, iterations)?,
                 (true, _) => bail!("--once takes exactly one --case"),
             }
+            Ok(ExitCode::SUCCESS)
+        }
+        Subcommands::Delay {
+            change,
+            connections,
+            streams,
+            rounds,
+            workers,
+        } => {
+            let delay = Delay {
+                change,
+                connections,
+                streams,
+                rounds,
+                workers,
+            };
+            delay.run()?;
             Ok(ExitCode::SUCCESS)
         }
         Subcommands::Upstream { http1, http2 } => {

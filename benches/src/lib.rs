@@ -5,7 +5,7 @@
 //! and fails past the limits of `budget.toml`. `upstream` and `load` are the two ends of a measurement.
 //!
 //! `compare` never links the proxy: every product, ours too, is a program that is started and watched from outside.
-//! `micro` calls single functions of the proxy's crates.
+//! `micro` calls single functions of the proxy's crates, and `delay` runs it in this process, to know when it was told.
 //! The crate never turns a time into a pass or a failure; only counts, which are stable on any machine, can fail.
 
 pub mod command_line;
@@ -14,6 +14,7 @@ mod budget;
 mod callgrind;
 mod certificate;
 mod compare;
+mod delay;
 mod load;
 mod micro;
 mod peer;

@@ -45,15 +45,7 @@ impl Placement {
         let mut processors = CpuSet::new();
         processors.set(self.load_processor);
         sched_setaffinity(None, &processors).context("moving to the load's processor")?;
-        let files = getrlimit(Resource::Nofile);
-        setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: files.maximum,
-                maximum: files.maximum,
-            },
-        )
-        .context("raising the limit of open files")?;
+        raise_open_files()?;
         if self.realtime {
             let status = Command::new("chrt")
                 .args([
@@ -115,6 +107,19 @@ impl Placement {
 /// The most files this process may have open.
 pub(crate) fn open_files_max() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Raises the limit of open files as far as it goes.
+pub(crate) fn raise_open_files() -> Result<()> {
+    let files = getrlimit(Resource::Nofile);
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: files.maximum,
+            maximum: files.maximum,
+        },
+    )
+    .context("raising the limit of open files")
 }
 
 #[cfg(test)]
