@@ -12,6 +12,7 @@ use crate::interception;
 use crate::io::Stream;
 use crate::pick::Announced;
 use crate::proxy_protocol::{self, Tlv};
+use crate::rights::Peer;
 use crate::server;
 use crate::snapshot::{Detection, ListenerPolicy, SocketKey};
 use crate::tcp;
@@ -178,6 +179,11 @@ async fn establish(
         opened,
     };
     let (stream, registration) = candidates.settle(stream, first, &mut ends, listener).await?;
+    registration.control.rights.meet(Peer {
+        identity: ends.identity.clone(),
+        tls: ends.tls.is_some(),
+        opened,
+    });
     let accepted = Accepted {
         worker,
         registration,

@@ -2,10 +2,10 @@
 //! again when policy takes something back, and what lost its right is cut.
 //!
 //! 1. *find* ([`announce`]): a publish is compared with the snapshot before it, by pointers. Connections from which it
-//!    may have taken something are marked at once, and woken in turns.
-//! 2. *judge*: whoever is woken asks for itself, in its own task. A connection by who its peer is ([`connection`]), a
-//!    request or a tunnel by authorization policy (`pipeline::rights`), a TCP connection by both. Connections to
-//!    endpoints, which may be idle, are judged by the worker ([`upstream`]).
+//!    may have taken something are marked at once.
+//! 2. *judge*: peers by who is believed now, in turns ([`connection`], [`upstream`] for endpoints): no task is woken for
+//!    that. Requests, tunnels and bytes that are passed on by authorization policy, in their own tasks, which know what
+//!    they are (`pipeline::rights`).
 //! 3. *cut*: the owner of the connection, stream, tunnel or relay ends it in its protocol's way, counts it and says so
 //!    in the access log.
 //!
@@ -21,11 +21,14 @@ pub(crate) use announce::{Announcements, announce};
 pub(crate) use connection::{judge, judge_bytes};
 pub(crate) use upstream::{UPSTREAM_LOST, UpstreamConnections, UpstreamPlace, upstream_lost};
 
+use crate::tls::KnownPeer;
 use outrigger_identity::Belief;
 use outrigger_telemetry::RightLost;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use tokio::time::Instant;
 
 /// What streams, and HTTP/2 connections, are cut with: gRPC reads it as PERMISSION_DENIED (`PROTOCOL-HTTP2.md`, "Errors"),
 /// and nobody takes it for something to be tried again at once.
@@ -34,18 +37,43 @@ pub(crate) const RESET_REASON: h2::Reason = h2::Reason::INADEQUATE_SECURITY;
 /// What a connection knows of its rights.
 #[derive(Default)]
 pub(crate) struct Rights {
-    /// Counts the publishes that may have taken something from it.
+    /// Counts what may have taken something from whatever the connection carries: policies that changed, and its own loss.
     epoch: Cell<u32>,
-    /// The epoch by which the connection was last found to be in its right.
+    /// The epoch by which bytes that are passed on were last found to be in their right.
     judged: Cell<u32>,
-    /// Why it is to be cut. From then on it stays due for ever.
+    /// Whether its peer is still believed must be asked.
+    doubted: Cell<bool>,
+    /// Why it is to be cut.
     lost: Cell<Option<RightLost>>,
+    /// Who its peer is; there once its handshake is done.
+    peer: OnceCell<Peer>,
     /// By which its peer was accepted, if that showed a certificate.
     belief: RefCell<Option<Arc<Belief>>>,
-    /// It waits to be woken.
-    queued: Cell<bool>,
+    queued: Cell<Queued>,
     /// The tasks of its streams (HTTP/2).
     streams: RefCell<Option<Box<StreamTasks>>>,
+}
+
+/// Who a connection's peer is.
+pub(crate) struct Peer {
+    /// What its certificate says, if it has shown one.
+    pub(crate) identity: Option<Rc<KnownPeer>>,
+    /// It speaks TLS.
+    pub(crate) tls: bool,
+    /// When the connection was accepted.
+    pub(crate) opened: Instant,
+}
+
+/// What a connection is waiting for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Queued {
+    /// Nothing.
+    #[default]
+    No,
+    /// That its peer is judged.
+    Peer,
+    /// The same, and to be woken in any case.
+    Waking,
 }
 
 /// Tasks that serve the streams of one connection: a slab.
@@ -56,37 +84,44 @@ struct StreamTasks {
 }
 
 impl Rights {
-    /// Counts the publishes that may have taken something from the connection or what it carries.
+    /// Counts what may have taken something from whatever the connection carries.
     #[inline]
     pub(crate) fn epoch(&self) -> u32 {
         self.epoch.get()
     }
 
-    /// True if the connection must be judged, or is to be cut.
-    #[inline]
-    pub(crate) fn is_due(&self) -> bool {
-        self.epoch.get() != self.judged.get()
-    }
-
     /// Why the connection is to be cut, if it is.
+    #[inline]
     pub(crate) fn lost(&self) -> Option<RightLost> {
         self.lost.get()
     }
 
-    /// Something may have been taken away.
-    fn touch(&self) {
-        self.epoch.set(self.epoch.get().wrapping_add(1));
-        if self.lost.get().is_some() && !self.is_due() {
-            self.epoch.set(self.epoch.get().wrapping_add(1));
-        }
+    /// Whether its peer is still believed must be asked, or is answered already: it is not.
+    #[inline]
+    fn is_doubted(&self) -> bool {
+        self.doubted.get() || self.lost.get().is_some()
     }
 
-    fn keep(&self) {
-        self.judged.set(self.epoch.get());
+    /// Its peer may be believed no more.
+    fn doubt(&self) {
+        self.doubted.set(true);
+    }
+
+    /// Policies have changed.
+    fn touch(&self) {
+        self.epoch.set(self.epoch.get().wrapping_add(1));
     }
 
     fn lose(&self, reason: RightLost) {
         self.lost.set(Some(reason));
+        // Whatever it carries asks for itself.
+        self.touch();
+    }
+
+    /// Says who the peer is, once that is known.
+    pub(crate) fn meet(&self, peer: Peer) {
+        // A connection has one handshake.
+        let _ = self.peer.set(peer);
     }
 
     /// By which the connection's peer was accepted.
@@ -141,19 +176,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_lost_stays_due() {
+    fn what_is_lost_stays_lost_and_all_that_it_carries_asks() {
         let rights = Rights::default();
-        assert!(!rights.is_due());
-        rights.touch();
-        assert!(rights.is_due());
-        rights.keep();
-        assert!(!rights.is_due());
-        rights.touch();
+        let epoch = rights.epoch();
+        rights.doubt();
+        assert!(rights.is_doubted() && rights.epoch() == epoch);
         rights.lose(RightLost::Revoked);
-        // Even where the count wraps.
-        rights.epoch.set(rights.judged.get().wrapping_sub(1));
-        rights.touch();
-        assert!(rights.is_due() && rights.lost() == Some(RightLost::Revoked));
+        rights.doubted.set(false);
+        assert!(rights.is_doubted() && rights.epoch() != epoch);
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! Whom a publish concerns, and waking them in turns.
+//! Whom a publish concerns, and judging them in turns.
 //!
 //! Everyone is marked before the publish is acknowledged: whoever runs next, for whatever reason, judges itself before
-//! it goes on. Waking those who wait takes turns of [`WAKES_PER_TURN`], between which the worker serves what is ready,
-//! so that ten thousand connections do not hold it up.
+//! it goes on. The others are judged in turns of [`JUDGED_PER_TURN`], between which the worker serves what is ready, so
+//! that ten thousand connections do not hold it up.
 
 use super::trust::Verdicts;
-use super::upstream;
+use super::{Queued, connection, upstream};
 use crate::snapshot::{ChainPolicy, ChainSlot, Snapshot};
 use crate::tls::KnownPeer;
 use crate::worker::{ConnectionControl, LocalSnapshot, Worker};
@@ -17,11 +17,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Connections that are woken at once. Judging one costs some microseconds, and some tens where a certificate's chain
-/// has to be verified again.
-const WAKES_PER_TURN: usize = 32;
+/// Connections that are judged at once. One costs about a microsecond, and some tens where a certificate's chain has to
+/// be verified again.
+const JUDGED_PER_TURN: usize = 32;
 
-/// Connections that wait to be woken: each at most once, whatever is published meanwhile.
+/// Connections that wait to be judged: each at most once, whatever is published meanwhile.
 #[derive(Default)]
 pub(crate) struct Announcements {
     queue: RefCell<VecDeque<Rc<ConnectionControl>>>,
@@ -44,7 +44,7 @@ impl Announcements {
     }
 }
 
-/// Marks the connections from which `after` may have taken something that `before` gave, and has them woken. `before`
+/// Marks the connections from which `after` may have taken something that `before` gave, and has them judged. `before`
 /// is the snapshot that was in force until now.
 pub(crate) fn announce<'c>(
     worker: &Rc<Worker>,
@@ -59,29 +59,46 @@ pub(crate) fn announce<'c>(
         return;
     }
     let mut queue = worker.announcements.queue.borrow_mut();
-    for control in connections.filter(|control| changes.concern(control.slot())) {
-        control.rights.touch();
-        if !control.rights.queued.replace(true) {
+    for control in connections {
+        let rights = &control.rights;
+        let peer = changes.concern_peer(control.slot());
+        let policy = changes.concern_policy(control.slot());
+        if peer {
+            rights.doubt();
+        }
+        if policy {
+            rights.touch();
+        }
+        let before = rights.queued.get();
+        match (policy, peer) {
+            (true, _) => rights.queued.set(Queued::Waking),
+            (false, true) if before == Queued::No => rights.queued.set(Queued::Peer),
+            _ => {}
+        }
+        if before == Queued::No && (peer || policy) {
             queue.push_back(Rc::clone(control));
         }
     }
     if !queue.is_empty() && !worker.announcements.running.replace(true) {
-        tokio::task::spawn_local(wake(Rc::clone(worker)));
+        tokio::task::spawn_local(run(Rc::clone(worker)));
     }
 }
 
-/// Wakes whoever is queued, and ends.
-async fn wake(worker: Rc<Worker>) {
+/// Judges the peers of whoever is queued, wakes those who must hear of it, and ends.
+async fn run(worker: Rc<Worker>) {
     let announcements = &worker.announcements;
     loop {
-        for _ in 0..WAKES_PER_TURN {
+        for _ in 0..JUDGED_PER_TURN {
             let Some(control) = announcements.queue.borrow_mut().pop_front() else {
                 announcements.running.set(false);
                 return;
             };
-            control.rights.queued.set(false);
-            control.wake();
-            control.rights.wake_streams();
+            let queued = control.rights.queued.replace(Queued::No);
+            let lost = connection::judge_peer(&worker, &control);
+            if lost.is_some() || queued == Queued::Waking {
+                control.wake();
+                control.rights.wake_streams();
+            }
         }
         tokio::task::yield_now().await;
     }
@@ -93,8 +110,17 @@ struct Changes<'s> {
     revocations: bool,
     before: &'s Snapshot,
     after: &'s Snapshot,
-    /// By slot: who is believed, or who may do what.
-    chains: Vec<bool>,
+    /// By slot.
+    chains: Vec<Changed>,
+}
+
+/// What has changed of a chain.
+#[derive(Clone, Copy, Default)]
+struct Changed {
+    /// Who is believed.
+    belief: bool,
+    /// Who may do what.
+    policy: bool,
 }
 
 impl<'s> Changes<'s> {
@@ -102,8 +128,8 @@ impl<'s> Changes<'s> {
         let changed = |slot: usize| {
             let slot = ChainSlot(slot as u32);
             match (before.chain(slot), after.chain(slot)) {
-                (Some(old), Some(new)) => !Arc::ptr_eq(old, new) && has_changed(old, new),
-                _ => false,
+                (Some(old), Some(new)) if !Arc::ptr_eq(old, new) => Changed::between(old, new),
+                _ => Changed::default(),
             }
         };
         Changes {
@@ -115,25 +141,37 @@ impl<'s> Changes<'s> {
     }
 
     fn is_empty(&self) -> bool {
-        !self.revocations && !self.chains.contains(&true)
+        let changed = |changed: &Changed| changed.belief || changed.policy;
+        !self.revocations && !self.chains.iter().any(changed)
     }
 
-    fn concern(&self, slot: ChainSlot) -> bool {
+    fn of(&self, slot: ChainSlot) -> Changed {
+        self.chains.get(slot.0 as usize).copied().unwrap_or_default()
+    }
+
+    fn concern_policy(&self, slot: ChainSlot) -> bool {
+        self.of(slot).policy
+    }
+
+    fn concern_peer(&self, slot: ChainSlot) -> bool {
         // A chain that has gone has connections that drain, of peers that may be revoked.
         let knows_peers = |snapshot: &Snapshot| {
             let chain = snapshot.chain(slot);
             chain.is_none_or(|chain| chain.tls.as_ref().is_some_and(|tls| tls.belief.is_some()))
         };
-        self.chains.get(slot.0 as usize) == Some(&true)
-            || self.revocations && (knows_peers(self.before) || knows_peers(self.after))
+        self.of(slot).belief || self.revocations && (knows_peers(self.before) || knows_peers(self.after))
     }
 }
 
-/// True if a connection of the chain may have lost something.
-fn has_changed(old: &ChainPolicy, new: &ChainPolicy) -> bool {
-    let belief = |chain: &ChainPolicy| chain.tls.as_ref()?.belief.as_ref().map(Arc::as_ptr);
-    let level = |chain: &ChainPolicy| chain.authorization.as_ref().map(Arc::as_ptr);
-    belief(old) != belief(new) || level(old) != level(new) || has_changed_by_route(old, new)
+impl Changed {
+    fn between(old: &ChainPolicy, new: &ChainPolicy) -> Changed {
+        let belief = |chain: &ChainPolicy| chain.tls.as_ref()?.belief.as_ref().map(Arc::as_ptr);
+        let level = |chain: &ChainPolicy| chain.authorization.as_ref().map(Arc::as_ptr);
+        Changed {
+            belief: belief(old) != belief(new),
+            policy: level(old) != level(new) || has_changed_by_route(old, new),
+        }
+    }
 }
 
 /// True if a policy of some route may be another, or another route may be taken that has one.
