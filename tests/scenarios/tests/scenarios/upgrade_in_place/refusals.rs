@@ -100,7 +100,7 @@ async fn a_new_process_with_a_bad_configuration_changes_nothing() {
     }
     said(&old, "this process goes on").await;
     old.admin()
-        .wait_for_metric("outrigger_upgrades_in_place_total{outcome=\"failed\"}", 1.0)
+        .wait_for_metric("outrigger_upgrades_in_place_total{outcome=\"failed\"}", 2.0)
         .await;
     assert_eq!(kept.fetch("/", "").await.field("connection"), None);
     goes_on(&site, old).await;
