@@ -82,12 +82,15 @@ impl UpstreamPlace {
         self.rights.lost.get()
     }
 
-    /// Judges a connection while which was made something was published.
+    /// Judges a connection that was just made by what is in force: it may have been made by an older policy.
     pub(crate) fn judge_late(&self, worker: &Worker) {
         let snapshot = worker.snapshot();
         let mut clusters = snapshot.clusters.iter().flatten();
         let cluster = clusters.find(|cluster| Arc::ptr_eq(&cluster.shared, &self.rights.cluster));
-        *self.rights.pending.borrow_mut() = cluster.and_then(|cluster| belief_of(cluster)).cloned();
+        let belief = cluster.and_then(|cluster| belief_of(cluster));
+        // By the one that it was made by, it was judged in the handshake.
+        let other = belief.filter(|belief| !Arc::ptr_eq(belief, &self.rights.belief.borrow()));
+        *self.rights.pending.borrow_mut() = other.cloned();
         self.rights.judge(worker);
     }
 

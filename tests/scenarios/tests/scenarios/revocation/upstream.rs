@@ -4,6 +4,7 @@ use super::*;
 use outrigger_fixtures::Scripted;
 use outrigger_harness::wait_until;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 /// Answers `/slow` with a part, `/silent` not at all, and anything else at once.
@@ -130,4 +131,37 @@ async fn streams_to_a_revoked_endpoint_end() {
         .metric("outrigger_cluster_connections_cut_total")
         .await;
     assert_eq!(all, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_began_before_connects_to_no_endpoint_that_is_believed_no_more() {
+    let mesh = Mesh::new();
+    let upstream = endpoint(&mesh.issue("endpoint")).await;
+    let (asked, answers) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let notes = (Arc::clone(&asked), Arc::clone(&answers));
+    let service = Scripted::start(move |mut script| {
+        let (asked, answers) = (Arc::clone(&notes.0), Arc::clone(&notes.1));
+        async move {
+            script.request().await?;
+            asked.notify_one();
+            answers.notified().await;
+            script.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await
+        }
+    })
+    .await;
+    let document = to(&mesh, upstream.address())
+        .with_cluster("authz", &[service.address()], "")
+        .http("external_authorization: { http: { cluster: authz }, timeout: 1h }");
+    let proxy = Proxy::start(&document).await;
+    let mut client = Client::connect(proxy.address()).await;
+    client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    asked.notified().await;
+    proxy
+        .reload(document.clone().with(&denying(&["endpoint"])))
+        .await
+        .unwrap();
+    answers.notify_one();
+    assert_eq!(client.response("GET").await.status(), 503);
+    let cuts = "outrigger_cluster_connections_cut_total{reason=\"identity_revoked\"}";
+    proxy.admin().wait_for(cuts, |count| count >= 1.0).await;
 }
