@@ -2,7 +2,7 @@
 
 use super::facts::{Facts, PeerFacts, RequestFacts};
 use super::networks::{AddressKind, Networks, comparable};
-use super::reading::{self, Question};
+use super::reading::{self, Doubt, Question, Resolved};
 use super::truth::Truth;
 use crate::routing::{path_matches, value_matches};
 use ipnet::IpNet;
@@ -55,8 +55,8 @@ pub(super) enum ResolvedPath {
 impl ResolvedPath {
     pub(super) fn of(path: &PathMatch) -> ResolvedPath {
         let path = match path {
-            PathMatch::Exact(path) => reading::resolve(path).map(PathMatch::Exact),
-            PathMatch::Prefix(path) => reading::resolve(path).map(PathMatch::Prefix),
+            PathMatch::Exact(path) => Resolved::of(path).path.map(PathMatch::Exact),
+            PathMatch::Prefix(path) => Resolved::of(path).path.map(PathMatch::Prefix),
             PathMatch::Template(template) => {
                 return ResolvedPath::of_template(template.segments());
             }
@@ -68,7 +68,7 @@ impl ResolvedPath {
 
     fn of_template(segments: &[TemplateSegment]) -> ResolvedPath {
         let resolve = |literal: &String| {
-            let resolved = reading::resolve(&format!("/{literal}"))?;
+            let resolved = Resolved::of(&format!("/{literal}")).path?;
             Some(resolved[1..].to_owned())
         };
         let literals = segments.iter().map(|segment| match segment {
@@ -122,7 +122,7 @@ impl Node {
             _ if scope == Scope::Connection => Node::Constant(Truth::Unknown),
             Condition::Method(method) => Node::Method(method.clone()),
             Condition::Path(path) => Node::Path(path.clone(), ResolvedPath::of(path)),
-            Condition::Host(host) => Node::Host(host.clone()),
+            Condition::Host(host) => Node::Host(reading::normal_domain(host)),
             Condition::Header(header) => Node::Header(header.clone()),
             Condition::Query(query) => Node::Query(query.clone()),
             Condition::Claim(claim) => Node::Claim(claim.clone()),
@@ -231,11 +231,21 @@ fn path_truth<'f>(
     question: &Question<'f>,
     request: &'f dyn RequestFacts,
 ) -> Truth {
-    let (kept, read) = question.paths(request);
+    let (kept, others) = question.paths(request);
     if kept.is_empty() {
         // CONNECT has no path, and nothing is true of none.
         return Truth::False;
     }
+    let is_in_doubt = match wanted {
+        // Whatever it is read as, it is below the root.
+        PathMatch::Prefix(prefix) if prefix == "/" => false,
+        PathMatch::Regex(_) => others.doubt != Doubt::Nothing,
+        _ => others.doubt == Doubt::Everything,
+    };
+    if is_in_doubt {
+        return Truth::Unknown;
+    }
+    let read = others.path.as_deref();
     let truth = Truth::from(path_matches(wanted, kept));
     let other = match (resolved, read) {
         (ResolvedPath::Same, None) => return truth,

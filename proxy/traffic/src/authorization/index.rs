@@ -17,6 +17,10 @@ use outrigger_config::model::AuthorizationPolicy;
 use std::sync::Arc;
 use tables::Tables;
 
+/// Lists of candidates that are merged as they are read, which takes as many steps for each candidate; more are sorted
+/// ahead.
+const LISTS_MERGED_MAX: usize = 16;
+
 /// Compiled rules, in the order of their policies.
 #[derive(Debug)]
 pub(super) struct Index {
@@ -113,12 +117,16 @@ impl Index {
         candidates.add(&self.unanchored);
         self.tables.collect(question, &mut candidates);
         let mut last = None;
-        for candidate in candidates {
+        let mut ask = |candidate: Candidate| {
             let number = candidate.route();
             // A rule may stand in more tables than one.
-            if last.replace(number) != Some(number) && !go_on(&rules[number]) {
-                return;
-            }
-        }
+            last.replace(number) == Some(number) || go_on(&rules[number])
+        };
+        // A peer decides how many there are.
+        let _ = if candidates.list_count() > LISTS_MERGED_MAX {
+            candidates.into_sorted().into_iter().all(ask)
+        } else {
+            candidates.into_iter().all(&mut ask)
+        };
     }
 }

@@ -384,6 +384,23 @@ impl<'a> Candidates<'a> {
             self.lists.push(routes);
         }
     }
+
+    /// Lists that were added.
+    pub(crate) fn list_count(&self) -> usize {
+        self.lists.len()
+    }
+
+    /// All of them at once, in order and each once: it takes no longer where the same list was added often.
+    pub(crate) fn into_sorted(mut self) -> Vec<Candidate> {
+        self.lists.sort_unstable_by_key(|list| list.as_ptr());
+        self.lists.dedup_by_key(|list| list.as_ptr());
+        let matching = self.regexes.iter().filter(|(_, regex)| regex.is_match(self.path));
+        let mut all: Vec<Candidate> = self.lists.concat();
+        all.extend(matching.map(|(candidate, _)| *candidate));
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
 }
 
 impl Iterator for Candidates<'_> {

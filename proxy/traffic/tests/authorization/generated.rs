@@ -48,7 +48,7 @@ const NETS: [&str; 7] = [
     "192.0.2.0/24",
 ];
 const ADDRESSES: [&str; 5] = ["10.0.0.1", "10.1.9.9", "10.1.2.3", "fd00::1", "192.0.2.7"];
-const PATHS: [&str; 14] = [
+const PATHS: [&str; 22] = [
     "/",
     "/a",
     "/a/",
@@ -63,9 +63,26 @@ const PATHS: [&str; 14] = [
     "/c/..;/a",
     "/a\\b",
     "/a/b/c",
+    "/c/;%2F..%2F..%2Fa",
+    "/a%3Bx",
+    "/c/..%2Fa",
+    "/c\\d/..%2Fa",
+    "/a%20b;v=1",
+    "/c//..%2Fb",
+    "/a;\\..\\b",
+    "/a%5Cb",
 ];
-const HOSTS: [&str; 6] = ["a.example", "*.example", "b.a.example", "a.*", "*", "*e"];
-const AUTHORITIES: [&str; 7] = [
+const HOSTS: [&str; 8] = [
+    "a.example",
+    "*.a.example",
+    "a.b.*",
+    "*.example",
+    "b.a.example",
+    "a.*",
+    "*",
+    "*e",
+];
+const AUTHORITIES: [&str; 9] = [
     "a.example",
     "A.Example.:80",
     "b.a.example",
@@ -73,6 +90,8 @@ const AUTHORITIES: [&str; 7] = [
     "other",
     "a.b",
     "b.a.example..",
+    "a.example%3A80",
+    "a.b.example",
 ];
 const NAMES: [&str; 3] = ["x-a", "x-b", "cookie"];
 const VALUES: [&str; 8] = ["v", "w", "v,w", "w, v", "v; w", "vw", "", "w;v"];
@@ -187,7 +206,7 @@ pub(crate) fn known(choices: &mut Choices<'_>) -> Known {
 fn request(choices: &mut Choices<'_>) -> Request {
     let mut request = Request {
         method: choices.of(&["GET", "POST", "get"]).into(),
-        authority: choices.of(&AUTHORITIES).into(),
+        authority: "b.".repeat(choices.of(&[0, 0, 0, 3, 130])) + choices.of(&AUTHORITIES),
         path: choices.of(&PATHS).into(),
         query: choices
             .of(&[
@@ -196,10 +215,12 @@ fn request(choices: &mut Choices<'_>) -> Request {
                 Some("p=v&p=w"),
                 Some("p+q=v+w&p%20q=w"),
                 Some("p=%76%2Cw&&"),
+                Some("q=1;p=v"),
+                Some("p=v;p=v&p=v"),
             ])
-            .map(Into::into),
+            .map(|query| "p=w&".repeat(choices.of(&[0, 0, 0, 0, 20, 300])) + query),
         headers: (0..choices.below(4))
-            .map(|_| (choices.of(&NAMES).into(), choices.of(&VALUES).into()))
+            .map(|_| (choices.of(&NAMES).into(), field_value(choices)))
             .collect(),
         ..Request::default()
     };
@@ -208,6 +229,12 @@ fn request(choices: &mut Choices<'_>) -> Request {
         request.path = String::new();
     }
     request
+}
+
+/// A header's value, now and then a long list.
+fn field_value(choices: &mut Choices<'_>) -> String {
+    let times = choices.of(&[0, 0, 0, 0, 0, 20, 255, 300]);
+    choices.of(&["v,", "z,", "w;", "z;"]).repeat(times) + choices.of(&VALUES)
 }
 
 /// Payloads of tokens, each with its provider.

@@ -126,6 +126,7 @@ fn request_truth(condition: &Condition, request: &Request) -> Truth {
     match condition {
         Condition::Method(method) => agreed([request.method == *method]),
         Condition::Path(_) if request.path.is_empty() => FALSE,
+        Condition::Path(wanted) if is_in_doubt(wanted, &request.path) => UNKNOWN,
         Condition::Path(wanted) => agreed([
             path_matches(wanted, &request.path, |text| text.to_owned()),
             path_matches(wanted, &resolved(&request.path), resolved),
@@ -135,9 +136,10 @@ fn request_truth(condition: &Condition, request: &Request) -> Truth {
             let host = host.to_lowercase();
             let plain = |host: &str| host.trim_end_matches('.').to_owned();
             let unescaped = decoded(&host).to_lowercase();
+            let unescaped = unescaped.split(':').next().unwrap_or_default();
             agreed([
                 domain_matches(wanted, &plain(&host)),
-                domain_matches(wanted, &plain(&unescaped)),
+                domain_matches(wanted, &plain(unescaped)),
             ])
         }
         Condition::Header(wanted) => {
@@ -151,22 +153,16 @@ fn request_truth(condition: &Condition, request: &Request) -> Truth {
             if wanted.invert() { -truth } else { truth }
         }
         Condition::Query(wanted) => {
-            let mut readings = Vec::new();
-            for pair in request.query.as_deref().unwrap_or_default().split('&') {
-                let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-                if pair.is_empty() {
-                    continue;
-                }
-                let named = [decoded(key), decoded(&key.replace('+', " "))];
-                if named.contains(wanted.name()) {
-                    readings.push(decoded(value));
-                    readings.push(decoded(&value.replace('+', " ")));
-                }
-            }
-            let holds = readings
-                .iter()
-                .map(|value| text_matches(wanted.value(), value.as_bytes()));
-            let truth = agreed(holds);
+            let query = request.query.as_deref().unwrap_or_default();
+            let truths = [&['&'][..], &['&', ';']].map(|separators| {
+                let readings = parameters(query, separators, wanted.name());
+                let texts = readings.iter();
+                agreed(texts.map(|value| text_matches(wanted.value(), value.as_bytes())))
+            });
+            let truth = match query.split(['&', ';']).count() {
+                0..=256 if truths[0] == truths[1] => truths[0],
+                _ => UNKNOWN,
+            };
             if wanted.invert() { -truth } else { truth }
         }
         Condition::Claim(wanted) => {
@@ -189,6 +185,50 @@ fn request_truth(condition: &Condition, request: &Request) -> Truth {
         }
         _ => unreachable!(),
     }
+}
+
+/// What a query says of a name, where these characters stand between parameters.
+fn parameters(query: &str, separators: &[char], name: &str) -> Vec<String> {
+    let mut readings = Vec::new();
+    for pair in query.split(separators) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let named = [decoded(key), decoded(&key.replace('+', " "))];
+        if !pair.is_empty() && named.iter().any(|named| named == name) {
+            readings.push(decoded(value));
+            readings.push(decoded(&value.replace('+', " ")));
+        }
+    }
+    readings
+}
+
+/// Servers that read only some of the path's oddities may get to a path that neither reading is.
+fn is_in_doubt(wanted: &PathMatch, path: &str) -> bool {
+    if *wanted == PathMatch::Prefix("/".into()) || !path.starts_with('/') {
+        return false;
+    }
+    let segments: Vec<(String, String)> = path[1..]
+        .split('/')
+        .map(|segment| {
+            let (segment, parameters) = segment.split_at(segment.find(';').unwrap_or(segment.len()));
+            (decoded(segment), decoded(parameters))
+        })
+        .collect();
+    let any = |has: &dyn Fn(&str, &str) -> bool| segments.iter().any(|(segment, rest)| has(segment, rest));
+    let hides = any(&|segment, rest| segment.contains(';') || rest.contains(['/', '\\']));
+    let texts: Vec<&str> = segments.iter().map(|(segment, _)| segment.as_str()).collect();
+    let joined = texts.join("/");
+    let pieces: Vec<&str> = joined.split(['/', '\\']).collect();
+    let odd = [
+        path.contains(';'),
+        joined.contains('\\'),
+        pieces[..pieces.len() - 1].contains(&""),
+    ];
+    let odd = odd.into_iter().filter(|&odd| odd).count();
+    let slash = any(&|segment, _| segment.contains('/'));
+    let is_upwards = pieces.contains(&"..");
+    let everything = hides || odd + usize::from(slash) >= 2 || (is_upwards && odd > 0);
+    let is_expression = matches!(wanted, PathMatch::Regex(_));
+    everything || (is_expression && (is_upwards || (path.contains('%') && odd > 0)))
 }
 
 /// True if all say so, false if all say not (or there are none), else unknown.
@@ -216,6 +256,10 @@ fn header_truth(name: &str, wanted: &StringMatch, values: &[&str]) -> Truth {
         }
     }
     let truth = agreed(whole);
+    let count: usize = values.iter().map(|value| value.split(separator).count()).sum();
+    if count > 256 && (values.len() > 1 || truth == FALSE) {
+        return UNKNOWN;
+    }
     let mut elements = values
         .iter()
         .filter(|value| value.contains(separator))

@@ -75,6 +75,44 @@ fn paths() {
     ));
 }
 
+/// Servers that decode and know no parameters, or know them and decode last, or take no `\\` for a slash, read these as
+/// paths that neither the plain nor the most lenient reading is.
+#[test]
+fn paths_that_lead_elsewhere_for_servers_that_read_half_of_them() {
+    for path in [
+        "/public/;%2F..%2F..%2Fadmin",
+        "/public/;\\..\\..\\admin",
+        "/public/x;y%5C..%5C..%5C..%5Cadmin",
+        "/admin%3Bx",
+        "/admin%3bx/y",
+        "/x/y\\z/..%2F..%2Fadmin",
+        "/x/y/..;/..%2F..%2Fadmin",
+        "/x/admin//..%2Fy",
+        "/public/a\\b/..%2F..%2Fadmin",
+        "/u//a;b",
+    ] {
+        for rule in [
+            "{paths: [{prefix: /admin}]}",
+            "{paths: [{prefix: /public}]}",
+            "{paths: [{path: /u}]}",
+            "{paths: [{template: '/{x}/admin'}]}",
+            "{paths: [{regex: '/admin.*'}]}",
+            "{not: {paths: [{prefix: /admin}]}}",
+        ] {
+            assert!(is_ambiguous(rule, &Known::get(path)), "{rule} {path}");
+        }
+        // Wherever it leads, it is below the root.
+        assert!(
+            passes("allow", "{paths: [{prefix: /}]}", &Known::get(path)),
+            "{path}"
+        );
+    }
+    for path in ["/admin%20x;y", "/%61dmin;y"] {
+        let rule = "{paths: [{regex: '/admin x;.*|/admin;.*'}]}";
+        assert!(is_ambiguous(rule, &Known::get(path)), "{path}");
+    }
+}
+
 #[test]
 fn paths_that_policies_spell_so_themselves() {
     for (rule, path) in [
@@ -104,7 +142,25 @@ fn hosts() {
             "{authority}"
         );
     }
-    assert!(is_ambiguous(rule, &Known::get("/").authority("%61.example")));
+    for authority in ["%61.example", "a.example%3A80", "a.example.%3a80:90"] {
+        assert!(
+            is_ambiguous(rule, &Known::get("/").authority(authority)),
+            "{authority}"
+        );
+    }
+    for (host, authority) in [
+        ("'*.admin.example'", "x.".repeat(130) + "admin.example"),
+        ("'a.b.*'", "a.b".to_owned() + &".x".repeat(130)),
+        ("'[0:0::1]'", "[::1]:80".into()),
+        ("'*.a.example.'", "b.a.example".into()),
+    ] {
+        let rule = format!("{{hosts: [{host}]}}");
+        let known = Known::get("/").authority(&authority);
+        assert!(
+            !passes("deny", &rule, &known) && passes("allow", &rule, &known),
+            "{host}"
+        );
+    }
     let address = Known::get("/").authority("[0:0:0::1]:80");
     assert!(!passes(
         "deny",
@@ -132,6 +188,13 @@ fn headers_that_stand_twice() {
     let twice = get().header("x-role", "admin").header("x-role", "admin");
     // Joined they are something else.
     assert!(is_ambiguous(rule, &twice));
+    // So long a list is not searched.
+    let long = "user,".repeat(256);
+    assert!(is_ambiguous(
+        rule,
+        &get().header("x-role", &(long.clone() + "user"))
+    ));
+    assert!(is_ambiguous(rule, &get().header("x-role", &(long + "admin"))));
     let not = "{headers: [{name: x-role, exact: admin, invert: true}]}";
     assert!(is_ambiguous(not, &get().header("x-role", "user,admin")));
     assert!(passes("allow", not, &get()));
@@ -156,6 +219,19 @@ fn parameters_that_stand_twice() {
         &Known::get("/?role=an+admin")
     ));
     assert!(passes("deny", rule, &Known::get("/?role=user")));
+    for query in [
+        "b=1;role=admin",
+        "role=admin;b",
+        "role=user;role=admin",
+        ";role=admin",
+    ] {
+        assert!(is_ambiguous(rule, &Known::get(&format!("/?{query}"))), "{query}");
+    }
+    assert!(passes("allow", rule, &Known::get("/?b=1;2&role=admin")));
+    assert!(is_ambiguous(
+        rule,
+        &Known::get(&format!("/?{}", "a&".repeat(256)))
+    ));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use super::super::condition::{ResolvedPath, Scope};
 use super::super::networks::{AddressKind, comparable};
+use super::super::reading;
 use foldhash::{HashMap, HashSet};
 use ipnet::IpNet;
 use outrigger_config::model::{Condition, Domain, Name, PathMatch, SpiffeMatch, StringMatch};
@@ -217,6 +218,8 @@ fn atoms<'m>(condition: &'m Condition, each: &mut dyn FnMut(Anchor<'m>)) -> bool
         Condition::ServerName(StringMatch::Exact(name)) => Anchor::ServerName(name),
         Condition::Method(method) => Anchor::Method(method),
         Condition::Path(path) if is_found(path) => Anchor::Path(PathAnchor(path)),
+        // A host that is spelled in another way than requests' hosts are is not looked up.
+        Condition::Host(host) if reading::normal_domain(host) != *host => return false,
         Condition::Host(Domain::Exact(name)) => Anchor::Host(name),
         Condition::Host(Domain::Suffix(suffix)) if suffix.starts_with('.') => Anchor::HostSuffix(suffix),
         Condition::Host(Domain::Prefix(prefix)) if prefix.ends_with('.') => Anchor::HostPrefix(prefix),

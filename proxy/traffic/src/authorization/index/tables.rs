@@ -5,7 +5,7 @@
 use super::super::condition::{ResolvedPath, claim_texts, identity};
 use super::super::facts::{Facts, RequestFacts};
 use super::super::networks::{AddressKind, Networks};
-use super::super::reading::{self, Question};
+use super::super::reading::{self, Doubt, Question};
 use super::anchor::{Anchor, PathAnchor};
 use crate::routing::{Candidate, Candidates, PathIndex};
 use foldhash::fast::FixedState;
@@ -17,9 +17,6 @@ use std::hash::Hash;
 /// Rules of one anchor, in order.
 type Rules = Vec<Candidate>;
 type Map<K> = HashMap<K, Rules, FixedState>;
-
-/// Labels of a host that suffixes and prefixes are looked up at; more have no meaning in DNS.
-const HOST_LABELS_MAX: usize = 128;
 
 /// Where a claim is found: whose token, and which keys.
 type ClaimPlace = (Option<Name>, Vec<String>);
@@ -43,6 +40,8 @@ pub(super) struct Tables {
     hosts: Map<Box<str>>,
     host_suffixes: Map<Box<str>>,
     host_prefixes: Map<Box<str>>,
+    /// The most dots that a suffix or prefix of a host has: it is looked up at so many, from its side.
+    host_dots_max: usize,
     headers: Vec<(Box<str>, Values)>,
     queries: Vec<(Box<str>, Values)>,
     claims: Vec<(ClaimPlace, Map<Box<str>>)>,
@@ -50,6 +49,8 @@ pub(super) struct Tables {
     paths: Option<PathIndex>,
     /// Paths that are others when they are resolved, as those.
     resolved_paths: Option<PathIndex>,
+    /// Every rule that is anchored at a path.
+    at_paths: Rules,
     asks_for_requests: bool,
 }
 
@@ -102,8 +103,14 @@ impl Builder {
             Anchor::ServerName(name) => text(&mut tables.server_names, &name.to_ascii_lowercase()),
             Anchor::Method(method) => text(&mut tables.methods, method),
             Anchor::Host(host) => text(&mut tables.hosts, host),
-            Anchor::HostSuffix(suffix) => text(&mut tables.host_suffixes, suffix),
-            Anchor::HostPrefix(prefix) => text(&mut tables.host_prefixes, prefix),
+            Anchor::HostSuffix(part) | Anchor::HostPrefix(part) => {
+                let dots = part.bytes().filter(|&byte| byte == b'.').count();
+                tables.host_dots_max = tables.host_dots_max.max(dots);
+                match anchor {
+                    Anchor::HostSuffix(_) => text(&mut tables.host_suffixes, part),
+                    _ => text(&mut tables.host_prefixes, part),
+                }
+            }
             Anchor::Header(name, value) => {
                 bytes(
                     map_of(&mut tables.headers, |key| **key == *name, || name.into()),
@@ -122,6 +129,7 @@ impl Builder {
                 text(map_of(&mut tables.claims, is, new), value);
             }
             Anchor::Path(PathAnchor(path)) => {
+                push(&mut tables.at_paths, rule);
                 self.paths.push((rule, path.clone()));
                 if let ResolvedPath::Path(resolved) = ResolvedPath::of(path) {
                     self.resolved_paths.push((rule, resolved));
@@ -204,27 +212,44 @@ impl Tables {
     ) {
         look_up(&self.methods, request.method(), candidates);
         self.collect_hosts(question, request, candidates);
-        if self.paths.is_some() {
-            let (kept, read) = question.paths(request);
-            for path in std::iter::once(kept).chain(read) {
-                for index in [&self.paths, &self.resolved_paths].into_iter().flatten() {
-                    index.collect_at(path, candidates);
-                }
+        self.collect_paths(question, request, candidates);
+        for (name, values) in &self.headers {
+            let each = &mut |value: &[u8]| look_up(values, value, candidates);
+            if !reading::header_readings(request, name, each) {
+                values.values().for_each(|rules| candidates.add(rules));
             }
         }
-        for (name, values) in &self.headers {
-            reading::header_readings(request, name, &mut |value| look_up(values, value, candidates));
-        }
         for (name, values) in &self.queries {
-            reading::query_readings(request.query(), name, &mut |value| {
-                look_up(values, value, candidates)
-            });
+            let each = &mut |value: &[u8]| look_up(values, value, candidates);
+            if !reading::query_readings(request.query(), name, each) {
+                values.values().for_each(|rules| candidates.add(rules));
+            }
         }
         if let Some(claims) = request.claims() {
             for ((provider, path), values) in &self.claims {
                 for claim in claims.find(provider.as_ref(), path) {
                     claim_texts(claim, &mut |text| look_up(values, text, candidates));
                 }
+            }
+        }
+    }
+
+    fn collect_paths<'t, 'f>(
+        &'t self,
+        question: &Question<'f>,
+        request: &'f dyn RequestFacts,
+        candidates: &mut Candidates<'t>,
+    ) {
+        if self.paths.is_none() {
+            return;
+        }
+        let (kept, others) = question.paths(request);
+        if others.doubt == Doubt::Everything {
+            return candidates.add(&self.at_paths);
+        }
+        for path in std::iter::once(kept).chain(others.path.as_deref()) {
+            for index in [&self.paths, &self.resolved_paths].into_iter().flatten() {
+                index.collect_at(path, candidates);
             }
         }
     }
@@ -241,9 +266,10 @@ impl Tables {
         let (kept, decoded) = question.hosts(request);
         for host in std::iter::once(kept).chain(decoded) {
             look_up(&self.hosts, host, candidates);
-            // The longest first: a host has at most 253 characters that mean anything, and labels are not empty.
-            for (dot, _) in host.match_indices('.').take(HOST_LABELS_MAX) {
+            for (dot, _) in host.rmatch_indices('.').take(self.host_dots_max) {
                 look_up(&self.host_suffixes, &host[dot..], candidates);
+            }
+            for (dot, _) in host.match_indices('.').take(self.host_dots_max) {
                 look_up(&self.host_prefixes, &host[..=dot], candidates);
             }
         }

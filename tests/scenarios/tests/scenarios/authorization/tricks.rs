@@ -37,6 +37,10 @@ async fn no_spelling_goes_around_a_deny_policy() {
         "/admin;x",
         "/admin%2fx",
         "/admin%2F",
+        "/public/;%2F..%2F..%2Fadmin",
+        "/public/;\\..\\..\\admin",
+        "/admin%3Bx",
+        "/x/y\\z/..%2f..%2fadmin",
         "http://a/admin",
         "http://a//admin",
         "http://a/x/%2e%2e/admin",
@@ -48,6 +52,7 @@ async fn no_spelling_goes_around_a_deny_policy() {
         "admin.example.:80",
         "admin.example:8080",
         "%61dmin.example",
+        "admin.example%3A80",
     ];
     let fields = [
         "x-role: admin\r\n",
@@ -64,6 +69,8 @@ async fn no_spelling_goes_around_a_deny_policy() {
         "?r%6fle=admin",
         "?role=%61dmin",
         "?x&role=admin&",
+        "?b=1;role=admin",
+        "?role=admin;b",
     ];
     let denied: Vec<String> = paths
         .iter()
@@ -119,6 +126,8 @@ async fn no_spelling_comes_under_an_allow_policy_that_it_may_not_be_meant_by() {
         ("/public/..%2fadmin", "", 403),
         ("/public/..;/admin", "", 403),
         ("/public%2f..%2fadmin", "", 403),
+        ("/public/;%2F..%2F..%2Fadmin", "", 403),
+        ("/public/a%3Bb", "", 403),
         ("/role", "x-role: user\r\n", 200),
         ("/role", "x-role: user\r\nx-role: admin\r\n", 403),
         ("/role", "x-role: admin,user\r\n", 403),
