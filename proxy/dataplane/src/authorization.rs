@@ -13,6 +13,7 @@ use outrigger_telemetry::AuthorizationOutcome;
 use outrigger_traffic::authorization::{
     Decision, Facts, Outcome, PeerFacts, PolicyPlace, RequestFacts, decide, foresee_refusal,
 };
+use rustls::pki_types::DnsName;
 use smallvec::SmallVec;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,12 +27,19 @@ impl PeerFacts for Peer<'_> {
     }
 
     fn names(&self, each: &mut dyn FnMut(&str)) {
-        let names = self.0.uri_names.iter().chain(&self.0.dns_names);
+        // Whoever signs may not look at what a DNS name says: one that is none must not pass for a URI.
+        let dns_names = self.0.dns_names.iter().filter(|name| is_dns_name(name));
+        let names = self.0.uri_names.iter().chain(dns_names);
         if self.0.uri_names.is_empty() && self.0.dns_names.is_empty() {
             return each(&self.0.subject);
         }
         names.for_each(|name| each(name));
     }
+}
+
+/// A DNS name, or a wildcard.
+fn is_dns_name(name: &str) -> bool {
+    DnsName::try_from(name.strip_prefix("*.").unwrap_or(name)).is_ok()
 }
 
 /// The levels whose policies are asked: the chain's, then the route's.
@@ -194,4 +202,23 @@ pub(crate) fn refuse_all(accepted: &Accepted, chain: &ChainPolicy, hops: u32) ->
         refusal: Some(refusal_details(&levels, outcome)),
         remarks: Remarks::default(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_dns_name;
+
+    #[test]
+    fn dns_names_that_look_like_uris_are_none() {
+        for (name, is) in [
+            ("a.example", true),
+            ("*.a.example", true),
+            ("spiffe://example.org/admin", false),
+            ("a.example/admin", false),
+            ("CN=a", false),
+            ("", false),
+        ] {
+            assert_eq!(is_dns_name(name), is, "{name}");
+        }
+    }
 }

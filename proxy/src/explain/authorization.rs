@@ -152,9 +152,13 @@ pub(super) fn describe(
         .headers
         .iter()
         .filter(|(name, _)| name == "x-forwarded-for");
-    let client = forwarded::client(told.map(|(_, value)| value.as_bytes()), hops).filter(|_| hops > 0);
+    let client = forwarded::client(told.map(|(_, value)| value.as_bytes()), hops);
     let facts = Facts {
-        remote: Some(client.unwrap_or(view.peer.address())),
+        remote: if hops == 0 {
+            Some(view.peer.address())
+        } else {
+            client
+        },
         request: Some(&asked),
         ..facts(view.request, view.peer)
     };

@@ -68,7 +68,7 @@ pub(super) fn authorize(
         claims: request.claims.as_deref(),
     };
     let remote = remote(context, request);
-    let decision = authorization::decide_by(&levels, context.ends(), Some(remote), Some(&asked));
+    let decision = authorization::decide_by(&levels, context.ends(), remote, Some(&asked));
     authorization::count(&decision, &levels, chain, context.worker().index);
     note(request, &decision, &levels);
     if decision.outcome.is_allowed() {
@@ -92,7 +92,8 @@ pub(super) fn keep(request: &mut Request<'_>, chain: &ChainPolicy, taken: Taken<
 pub(super) struct Standing<'s> {
     pub(super) head: &'s RequestHead,
     pub(super) claims: Option<&'s Claims>,
-    pub(super) remote: IpAddr,
+    /// None: it is not known.
+    pub(super) remote: Option<IpAddr>,
 }
 
 impl<'s> Standing<'s> {
@@ -128,7 +129,7 @@ pub(super) fn refusal(
         head: standing.head,
         claims: standing.claims,
     };
-    let decision = authorization::decide_by(&levels, ends, Some(standing.remote), Some(&asked));
+    let decision = authorization::decide_by(&levels, ends, standing.remote, Some(&asked));
     let outcome = decision.outcome;
     (!outcome.is_allowed()).then(|| authorization::name(&levels, outcome.policy()).to_owned())
 }
@@ -138,17 +139,20 @@ fn levels<'l>(chain: &'l ChainPolicy, route: &'l RoutePolicy) -> Levels<'l> {
     levels.into_iter().flatten().map(|level| &**level).collect()
 }
 
-/// The client: as trusted proxies tell it, or else the peer. It may not have been asked for when the request came: then
-/// it is read off what has become of `x-forwarded-for`, which has grown by the peer.
-fn remote(context: &RequestContext<'_>, request: &Request<'_>) -> IpAddr {
+/// The client: the peer, or as proxies in front tell it if they are trusted; none: they tell nothing that is an address,
+/// and the peer is a proxy. It may not have been asked for when the request came: then it is read off what has become of
+/// `x-forwarded-for`, which has grown by the peer.
+fn remote(context: &RequestContext<'_>, request: &Request<'_>) -> Option<IpAddr> {
+    let hops = trusted_hops(context);
+    if hops == 0 {
+        return Some(context.ends().remote.ip());
+    }
     let told = || {
-        let hops = trusted_hops(context);
         let head = request.asked.as_deref().unwrap_or(request.head);
         let told = head.fields.get_all(KnownName::XForwardedFor);
-        (hops > 0).then(|| forwarded::client(told, hops + 1)).flatten()
+        forwarded::client(told, hops + 1)
     };
-    let client = request.record.client.or_else(told);
-    client.unwrap_or_else(|| context.ends().remote.ip())
+    request.record.client.or_else(told)
 }
 
 fn note(request: &mut Request<'_>, decision: &Decision, levels: &Levels<'_>) {

@@ -20,7 +20,7 @@ use std::net::IpAddr;
 pub(super) struct Kept {
     pub(super) head: RequestHead,
     pub(super) claims: Option<Box<Claims>>,
-    pub(super) remote: IpAddr,
+    pub(super) remote: Option<IpAddr>,
     /// The epoch of the connection's rights by which it was found to be in its right.
     pub(super) judged: u32,
 }

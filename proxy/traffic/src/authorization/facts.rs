@@ -20,7 +20,7 @@ pub struct Facts<'f> {
     /// The peer's verified certificate; none: it has none.
     pub peer: Option<&'f dyn PeerFacts>,
     /// The client's address: that of `x-forwarded-for` where proxies in front are trusted, else that of the connection.
-    /// None: not known yet, since there is no request that could tell.
+    /// None: not known yet, since there is no request that could tell, or such proxies told no address.
     pub remote: Option<IpAddr>,
     /// The address of the connection's peer, PROXY protocol included.
     pub direct: IpAddr,

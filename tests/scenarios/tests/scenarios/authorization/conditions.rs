@@ -143,6 +143,14 @@ async fn where_it_comes_from_and_where_it_goes() {
         proxy.reload(document(&rule)).await.unwrap();
         assert_eq!(fetch(proxy.address(), "/", from).await.status(), status, "{rule}");
     }
+    // Who the client is that a proxy says nothing of is not known: it is not the proxy.
+    proxy
+        .reload(document("{ remote_addresses: [127.0.0.0/8] }"))
+        .await
+        .unwrap();
+    for told in ["", "x-forwarded-for: unknown\r\n"] {
+        assert_denied(&fetch(proxy.address(), "/", told).await);
+    }
     // Without proxies that are trusted, the client is who it is.
     let items = "{ name: a, action: allow, rules: [{ remote_addresses: [192.0.2.0/24] }] }";
     proxy.reload(guarded(&upstream, items, "a")).await.unwrap();
