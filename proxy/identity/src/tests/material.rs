@@ -179,7 +179,7 @@ fn faults_of_named_parts_say_where_they_were_written() {
     assert_eq!(shown.len(), 2, "{shown:?}");
     assert!(
         shown[0].starts_with("outrigger.yaml:2:")
-            && shown[0].contains("identity `us`: cannot read /no/us.key"),
+            && shown[0].contains("identity `us`: cannot read /no/us.pem"),
         "{shown:?}"
     );
     assert!(
