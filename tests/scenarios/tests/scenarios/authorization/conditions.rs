@@ -6,7 +6,10 @@ use outrigger_fixtures::issuer::{ISSUER, claims_with, jwks};
 use serde_json::json;
 
 /// Each rule with a request that meets it and one that does not, as (method, target, fields).
-const OF_REQUESTS: &[(&str, [(&str, &str, &str); 2])] = &[
+/// A condition, and requests of which it holds for the first and not for the second.
+type Row = (&'static str, [(&'static str, &'static str, &'static str); 2]);
+
+const OF_REQUESTS: &[Row] = &[
     ("{ methods: [PUT] }", [("PUT", "/", ""), ("GET", "/", "")]),
     (
         "{ paths: [{ path: /a }] }",
