@@ -6,7 +6,7 @@
 //!
 //! * **Path**: as it is forwarded, and as a server reads it that drops parameters (`;x=y`), decodes every escape, takes `\`
 //!   for `/`, removes what dot segments then appear and merges slashes. Policies' own paths are read both ways, too. Where
-//!   servers that do only some of this may get elsewhere, nothing is certain of the path ([`Doubt`]).
+//!   servers that do only some of this may get elsewhere, nothing is certain of the path (`Doubt`).
 //! * **Header**: every field by itself and all joined. What stands between commas (between semicolons in `cookie`) may
 //!   mean the same as fields of its own: it makes a DENY match, and never an ALLOW.
 //! * **Query parameter**: every one of the name, percent-decoded, with `+` as it is and as a blank.
