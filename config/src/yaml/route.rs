@@ -60,6 +60,8 @@ fn virtual_host(
         .node(reader, "cors")
         .and_then(|node| cors::cors(reader, node));
     let https_redirect = edge::https_redirect(reader, &fields);
+    let hsts = edge::hsts(reader, &fields);
+    let error_pages = edge::error_pages(reader, &fields);
     let maintenance = edge::maintenance(reader, &fields);
     let nodes = fields.list(reader, "routes");
     let faults_before = reader.fault_count();
@@ -89,9 +91,9 @@ fn virtual_host(
         response_headers,
         cors,
         https_redirect,
-        hsts: edge::hsts(reader, &fields),
+        hsts,
         maintenance,
-        error_pages: edge::error_pages(reader, &fields),
+        error_pages,
         origin: reader.origin(node.span),
     })
 }

@@ -48,6 +48,17 @@ fn https() {
 }
 
 #[test]
+fn fields_of_a_virtual_host_without_a_name_are_read_all_the_same() {
+    check(
+        |host| format!("route_configurations: [{{name: r, virtual_hosts: [{host}]}}]\n"),
+        &[(
+            "«{»domains: ['*'], hsts: true, error_pages: [], routes: []}",
+            &["missing field `name` in virtual host"],
+        )],
+    );
+}
+
+#[test]
 fn pages() {
     check(
         around,
