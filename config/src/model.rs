@@ -4,33 +4,47 @@
 //! xDS later) builds it inside this crate; outside it can only be read. Nothing in the data plane validates again.
 
 mod authorization;
+mod balancing;
+mod breakers;
 mod cluster;
 mod cors;
 pub mod defaults;
 mod discovery;
 mod edge;
 mod external_authorization;
+mod fault;
 mod headers;
+mod health;
 mod http;
 mod identity;
 mod jwt;
 mod listener;
+mod overload;
+mod rate_limit;
+mod retry;
 mod route;
 mod spiffe;
 mod tcp;
 mod tls;
 
 pub use authorization::*;
+pub use balancing::*;
+pub use breakers::*;
 pub use cluster::*;
 pub use cors::*;
 pub use discovery::*;
 pub use edge::*;
 pub use external_authorization::*;
+pub use fault::*;
 pub use headers::*;
+pub use health::*;
 pub use http::*;
 pub use identity::*;
 pub use jwt::*;
 pub use listener::*;
+pub use overload::*;
+pub use rate_limit::*;
+pub use retry::*;
 pub use route::*;
 pub use spiffe::*;
 pub use tcp::*;
@@ -142,6 +156,10 @@ model! {
         by_ref authorization_policies: Vec<Arc<AuthorizationPolicy>>,
         /// All JWT providers, in the order of the document; names are unique.
         by_ref jwt_providers: Vec<Arc<JwtProvider>>,
+        /// All rate limits, in the order of the document; names are unique.
+        by_ref rate_limits: Vec<Arc<RateLimit>>,
+        /// Limits of the whole process.
+        by_ref overload: Overload,
     }
 }
 
@@ -174,6 +192,8 @@ model! {
         /// The mark (`SO_MARK`) of sockets to upstreams, by which rules of the kernel know them; none: not marked. Needs
         /// the capability CAP_NET_ADMIN. Never 0.
         copy socket_mark: Option<u32>,
+        /// Where this proxy runs; none: unknown.
+        by_ref locality: Option<Locality>,
     }
 }
 

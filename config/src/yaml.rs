@@ -205,10 +205,13 @@ fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
         revocation,
         authorization_policies,
         jwt_providers,
+        rate_limits: Vec::new(),
+        overload: crate::model::Overload::default(),
         admin,
         runtime: runtime.unwrap_or(Runtime {
             workers: None,
             socket_mark: None,
+            locality: None,
         }),
         drain: drain.unwrap_or(Drain {
             grace: defaults::DRAIN_GRACE,
@@ -240,6 +243,7 @@ fn runtime(reader: &mut Reader<'_>, node: &Node) -> Runtime {
     Runtime {
         workers: number("workers").map(|workers| workers as usize),
         socket_mark: number("socket_mark"),
+        locality: None,
     }
 }
 

@@ -1,6 +1,9 @@
 //! Clusters and their endpoints.
 
-use super::{Discovery, Http2Options, Name, Origin, PassTlvs, TcpKeepalive, UpstreamTls, model};
+use super::{
+    AdaptiveConcurrency, BalancingOptions, CircuitBreakers, Discovery, EndpointStatus, HealthCheck, Http2Options, LoadBalancing,
+    Locality, LocalityWeight, Name, Origin, OutlierDetection, PassTlvs, RetryBudgetOptions, TcpKeepalive, UpstreamTls, model,
+};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,6 +20,20 @@ model! {
         by_ref endpoints: Vec<Endpoint>,
         /// How an endpoint is picked.
         copy load_balancing: LoadBalancing,
+        /// What stands between the endpoints and the balancer.
+        by_ref balancing: BalancingOptions,
+        /// Shares of localities; no locality stands twice in a priority. Localities that are not here have a share of 1.
+        by_ref locality_weights: Vec<LocalityWeight>,
+        /// Endpoints are asked whether they serve; none: they are not.
+        by_ref health_check: Option<HealthCheck>,
+        /// Endpoints are ejected by their answers; none: they are not.
+        by_ref outlier_detection: Option<OutlierDetection>,
+        /// How much of it may be in use at once.
+        by_ref circuit_breakers: CircuitBreakers,
+        /// A limit on concurrent requests that follows response times; none: off.
+        by_ref adaptive_concurrency: Option<AdaptiveConcurrency>,
+        /// How many retries there may be; always on.
+        copy retry_budget: RetryBudgetOptions,
         /// Which HTTP version is spoken.
         copy protocol: UpstreamProtocol,
         /// TLS to the endpoints; none: plain text.
@@ -69,20 +86,15 @@ model! {
         copy address: SocketAddr,
         /// Its share; at least 1.
         copy weight: u32,
-        /// Free key-value pairs; shown by `/clusters`.
+        /// Key-value pairs by which subsets are made; shown by `/clusters`.
         by_ref metadata: BTreeMap<String, String>,
+        /// Where it runs; none: unknown.
+        by_ref locality: Option<Locality>,
+        /// Endpoints of a higher number get requests only as those of lower numbers cannot take them all: 0.
+        copy priority: u32,
+        /// What is said of its health.
+        copy status: EndpointStatus,
     }
-}
-
-/// How an endpoint is picked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoadBalancing {
-    /// In turn, by weight.
-    RoundRobin,
-    /// At random, by weight.
-    Random,
-    /// Two at random (by weight); the one with fewer active requests (Envoy's `LEAST_REQUEST`, two choices).
-    LeastRequest,
 }
 
 /// Which HTTP version is spoken to a cluster.

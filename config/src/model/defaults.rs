@@ -166,3 +166,121 @@ pub const DECISION_KEY_BYTES_MAX: usize = 8 * 1024;
 pub const DECISIONS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Decisions of an authorization service that are kept, where they are, for each worker.
 pub const DECISION_CACHE_ENTRIES_MAX: usize = 10_000;
+/// Endpoints that least request looks at, as Envoy's `choice_count`.
+pub const LEAST_REQUEST_CHOICES: u32 = 2;
+/// Time constant of peak EWMA, as Finagle's and Linkerd's.
+pub const PEAK_EWMA_DECAY: Duration = Duration::from_secs(10);
+/// Response time of an endpoint that has not answered yet, as Linkerd's.
+pub const PEAK_EWMA_DEFAULT_RTT: Duration = Duration::from_millis(30);
+/// Points on a hash ring at least, as Envoy's.
+pub const RING_SIZE_MIN: u32 = 1024;
+/// Points on a hash ring at most, as Envoy's.
+pub const RING_SIZE_MAX: u32 = 8 * 1024 * 1024;
+/// Entries of a Maglev table, as Envoy's.
+pub const MAGLEV_TABLE_SIZE: u32 = 65_537;
+/// How the share of a new endpoint grows, as Envoy's `aggression`.
+pub const SLOW_START_AGGRESSION: f64 = 1.0;
+/// The share of a new endpoint at first, as Envoy's `min_weight_percent`.
+pub const SLOW_START_WEIGHT_MIN_PERCENT: u32 = 10;
+/// Overprovisioning, as Envoy's.
+pub const OVERPROVISIONING_FACTOR_PERCENT: u32 = 140;
+/// Healthy endpoints below which there is panic, as Envoy's.
+pub const PANIC_THRESHOLD_PERCENT: u32 = 50;
+/// Requests that are routed by zones, as Envoy's `routing_enabled`.
+pub const ZONE_ROUTING_PERCENT: u32 = 100;
+/// Endpoints from which a cluster is routed by zones, as Envoy's `min_cluster_size`.
+pub const ZONE_CLUSTER_SIZE_MIN: u32 = 6;
+/// `Path` of a cookie that is given for its hash.
+pub const HASH_COOKIE_PATH: &str = "/";
+/// One health check: less than its interval.
+pub const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+/// From one health check to the next: with three failures an endpoint is out after some 15 s, as in Kubernetes' 30.
+pub const HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Jitter of health checks.
+pub const HEALTH_CHECK_JITTER_PERCENT: u32 = 10;
+/// Failed checks in a row, as HAProxy's `fall` and Kubernetes' `failureThreshold`.
+pub const HEALTH_CHECK_UNHEALTHY_THRESHOLD: u32 = 3;
+/// Passed checks in a row, as HAProxy's `rise`.
+pub const HEALTH_CHECK_HEALTHY_THRESHOLD: u32 = 2;
+/// Bytes of a check's answer that are looked at.
+pub const HEALTH_CHECK_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Failures in a row of outlier detection, as Envoy's.
+pub const OUTLIER_CONSECUTIVE: u32 = 5;
+/// Ejections of which all are made.
+pub const OUTLIER_ENFORCED_ALL_PERCENT: u32 = 100;
+/// Outlier detection's `interval`, as Envoy's.
+pub const OUTLIER_INTERVAL: Duration = Duration::from_secs(10);
+/// Outlier detection's `base_ejection_time`, as Envoy's.
+pub const OUTLIER_BASE_EJECTION_TIME: Duration = Duration::from_secs(30);
+/// Outlier detection's `max_ejection_time`, as Envoy's.
+pub const OUTLIER_MAX_EJECTION_TIME: Duration = Duration::from_secs(300);
+/// Outlier detection's `max_ejection_percent`, as Envoy's.
+pub const OUTLIER_MAX_EJECTION_PERCENT: u32 = 10;
+/// Outlier detection's minimal numbers of hosts, as Envoy's.
+pub const OUTLIER_HOSTS_MIN: u32 = 5;
+/// Outlier detection's `success_rate_request_volume`, as Envoy's.
+pub const OUTLIER_SUCCESS_RATE_VOLUME: u32 = 100;
+/// Outlier detection's `success_rate_stdev_factor`, thousandths, as Envoy's.
+pub const OUTLIER_SUCCESS_RATE_STDEV_FACTOR: u32 = 1900;
+/// Outlier detection's `failure_percentage_threshold`, as Envoy's.
+pub const OUTLIER_FAILURE_PERCENTAGE_THRESHOLD: u32 = 85;
+/// Outlier detection's `failure_percentage_request_volume`, as Envoy's.
+pub const OUTLIER_FAILURE_PERCENTAGE_VOLUME: u32 = 50;
+/// Retries of a policy that does not say, as Envoy's `num_retries`.
+pub const RETRIES_MAX: u32 = 1;
+/// Backoff before the first retry at most, as Envoy's `base_interval`.
+pub const RETRY_BACKOFF_BASE: Duration = Duration::from_millis(25);
+/// Backoff at most, as Envoy's `max_interval` (ten times the base).
+pub const RETRY_BACKOFF_MAX: Duration = Duration::from_millis(250);
+/// Attempts beside the first that hedging makes.
+pub const HEDGES_MAX: u32 = 1;
+/// Hedges in proportion to requests: what a 95th percentile asks for, twice over, as in "The Tail at Scale".
+pub const HEDGE_EXTRA_LOAD_PERCENT: u32 = 10;
+/// Requests of a route that a measured quantile needs.
+pub const HEDGE_SAMPLES_MIN: u32 = 100;
+/// A hedge by a measured quantile is never made sooner.
+pub const HEDGE_DELAY_MIN: Duration = Duration::from_millis(1);
+/// Connections of a cluster, as Envoy's `max_connections`.
+pub const BREAKER_CONNECTIONS_MAX: u32 = 1024;
+/// Requests that wait for a connection, as Envoy's `max_pending_requests`.
+pub const BREAKER_PENDING_MAX: u32 = 1024;
+/// Requests of a cluster, as Envoy's `max_requests`.
+pub const BREAKER_REQUESTS_MAX: u32 = 1024;
+/// Quantile of adaptive concurrency, as Envoy's `sample_aggregate_percentile`.
+pub const ADAPTIVE_QUANTILE_PERCENT: u32 = 50;
+/// Interval of adaptive concurrency, as Envoy's example.
+pub const ADAPTIVE_UPDATE_INTERVAL: Duration = Duration::from_millis(100);
+/// Highest limit of adaptive concurrency, as Envoy's `max_concurrency_limit`.
+pub const ADAPTIVE_CONCURRENCY_MAX: u32 = 1000;
+/// Lowest limit of adaptive concurrency, as Envoy's `min_concurrency`.
+pub const ADAPTIVE_CONCURRENCY_MIN: u32 = 3;
+/// From one measurement of the minimum to the next, as Envoy's example.
+pub const ADAPTIVE_MIN_RTT_INTERVAL: Duration = Duration::from_secs(60);
+/// Requests by which the minimum is measured, as Envoy's `request_count`.
+pub const ADAPTIVE_MIN_RTT_REQUESTS: u32 = 50;
+/// Jitter of that measurement, as Envoy's.
+pub const ADAPTIVE_JITTER_PERCENT: u32 = 15;
+/// Buffer above the minimum, as Envoy's.
+pub const ADAPTIVE_BUFFER_PERCENT: u32 = 25;
+/// Values of a descriptor that are counted at once.
+pub const RATE_LIMIT_KEYS_MAX: usize = 10_000;
+/// Status of a request that is over its rate.
+pub const RATE_LIMIT_STATUS: u16 = 429;
+/// One question to a rate limit service, as Envoy's.
+pub const RATE_LIMIT_SERVICE_TIMEOUT: Duration = Duration::from_millis(20);
+/// Bytes of a rate limit service's answer; a longer one counts as none.
+pub const RATE_LIMIT_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a descriptor's value; of a longer one its hash is used.
+pub const DESCRIPTOR_VALUE_BYTES_MAX: usize = 256;
+/// From one look at what is in use to the next, as Envoy's overload manager's example.
+pub const OVERLOAD_INTERVAL: Duration = Duration::from_millis(250);
+/// Pressure at which connections are not kept alive any more: before anything is refused.
+pub const OVERLOAD_STOP_KEEPALIVE_PERCENT: u32 = 85;
+/// Pressure from which requests are refused.
+pub const OVERLOAD_REFUSE_REQUESTS_PERCENT: u32 = 90;
+/// Pressure at which all requests are refused, as Envoy's example for `stop_accepting_requests`.
+pub const OVERLOAD_REFUSE_ALL_PERCENT: u32 = 95;
+/// Pressure at which connections are refused.
+pub const OVERLOAD_REFUSE_CONNECTIONS_PERCENT: u32 = 98;
+/// The share of requests that faults touch at most.
+pub const FAULT_AFFECTED_MAX: super::Fraction = super::Fraction::ALL;

@@ -1,8 +1,9 @@
 //! How a filter chain speaks HTTP: limits, timeouts, normalization, identity headers, access log.
 
-use super::{Compression, ExternalAuthorization, JwtRequirement, Name, defaults, model};
+use super::{Compression, ExternalAuthorization, Fault, HintPeers, JwtRequirement, Name, defaults, model};
 use ipnet::IpNet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 model! {
@@ -55,6 +56,14 @@ model! {
         by_ref jwt: Option<JwtRequirement>,
         /// Another service is asked whether a request may go on; none: not. A route may say otherwise.
         by_ref external_authorization: Option<ExternalAuthorization>,
+        /// Rate limits that apply to every request; they exist.
+        by_ref rate_limits: Vec<Name>,
+        /// Faults of routes that do not say otherwise; none: none.
+        by_ref fault: Option<Arc<Fault>>,
+        /// Whose hints are believed.
+        by_ref hint_peers: HintPeers,
+        /// From the first byte of a request to its last (408); none: no limit.
+        copy request_timeout: Option<Duration>,
         /// Where requests are logged.
         by_ref access_logs: Vec<AccessLog>,
     }

@@ -1,9 +1,10 @@
 //! Virtual hosts, routes and their actions.
 
 use super::{
-    Cors, ErrorPage, HeaderEdits, HeaderMatch, Hsts, HttpsRedirect, JwtRequirement, Maintenance, Name,
+    Cors, ErrorPage, Fault, HashPolicy, RetryPolicy, RoutePriority, HeaderEdits, HeaderMatch, Hsts, HttpsRedirect, JwtRequirement, Maintenance, Name,
     Origin, Pattern, QueryMatch, RouteExternalAuthorization, SpiffeMatch, model,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ model! {
         by_ref maintenance: Option<Maintenance>,
         /// Pages in place of local replies.
         by_ref error_pages: Vec<ErrorPage>,
+        /// Rate limits that apply beside those of the chain; they exist.
+        by_ref rate_limits: Vec<Name>,
         /// Where it was written.
         by_ref origin: Origin,
     }
@@ -89,6 +92,10 @@ model! {
         by_ref jwt: Option<Option<JwtRequirement>>,
         /// Changes the filter chain's.
         by_ref external_authorization: Option<RouteExternalAuthorization>,
+        /// Rate limits that apply beside those of the chain and the virtual host; they exist.
+        by_ref rate_limits: Vec<Name>,
+        /// Overrides the filter chain's; `Some(None)`: no faults.
+        by_ref fault: Option<Option<Arc<Fault>>>,
         /// Where it was written.
         by_ref origin: Origin,
     }
@@ -195,6 +202,18 @@ model! {
         by_ref mirrors: Vec<Mirror>,
         /// A cookie that keeps a client at the endpoint that served it first; none: no such cookie.
         by_ref session_cookie: Option<SessionCookie>,
+        /// When a failed attempt is repeated: the route's own, else its virtual host's; none: as
+        /// `outrigger_traffic::retry` does by default.
+        by_ref retry: Option<Arc<RetryPolicy>>,
+        /// What the hash of a request is made of; empty: clusters with consistent hashing pick at random.
+        by_ref hash_policy: Vec<HashPolicy>,
+        /// Which of the clusters' breakers are meant.
+        copy priority: RoutePriority,
+        /// A stream ends at this age, its answer whole or not; none: never.
+        copy stream_duration_max: Option<Duration>,
+        /// A `grpc-timeout`, or a deadline that a believed peer tells, is cut to this; none: to the timeout if that was
+        /// written.
+        copy client_timeout_max: Option<Duration>,
     }
 }
 
@@ -266,6 +285,8 @@ model! {
         by_ref cluster: Name,
         /// Its share of the sum of weights; 0: none.
         copy weight: u32,
+        /// Only endpoints of the cluster with this metadata; empty: all.
+        by_ref subset: BTreeMap<String, String>,
     }
 }
 

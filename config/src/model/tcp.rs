@@ -1,6 +1,6 @@
 //! How bytes are passed on: TCP proxying.
 
-use super::{AccessLog, WeightedCluster, model};
+use super::{AccessLog, Name, WeightedCluster, model};
 use std::time::Duration;
 
 model! {
@@ -16,6 +16,11 @@ model! {
         /// Endpoints that are tried before the connection is given up, at least 1:
         /// [`super::defaults::TCP_CONNECT_ATTEMPTS_MAX`].
         copy connect_attempts_max: u32,
+        /// Rate limits on new connections, beside the listener's; they exist. Of their descriptors only what is known of a
+        /// connection counts.
+        by_ref rate_limits: Vec<Name>,
+        /// Clusters with consistent hashing pick by the client's address; else at random.
+        copy hash_source_address: bool,
         /// Where connections are logged.
         by_ref access_logs: Vec<AccessLog>,
     }

@@ -22,7 +22,9 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
     let balancing = [
         ("round_robin", LoadBalancing::RoundRobin),
         ("random", LoadBalancing::Random),
-        ("least_request", LoadBalancing::LeastRequest),
+        ("least_request", LoadBalancing::LeastRequest {
+            choices: defaults::LEAST_REQUEST_CHOICES,
+        }),
     ];
     let load_balancing = fields
         .choice(reader, "load_balancing", &balancing)
@@ -44,6 +46,13 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
         discovery,
         endpoints,
         load_balancing,
+        balancing: crate::model::BalancingOptions::default(),
+        locality_weights: Vec::new(),
+        health_check: None,
+        outlier_detection: None,
+        circuit_breakers: crate::model::CircuitBreakers::default(),
+        adaptive_concurrency: None,
+        retry_budget: crate::model::RetryBudgetOptions::default(),
         protocol,
         tls,
         proxy_protocol: proxy_protocol::upstream(reader, &fields),
@@ -125,6 +134,9 @@ fn endpoint(reader: &mut Reader<'_>, node: &Node, addresses: &mut Unique<SocketA
         address: address?,
         weight,
         metadata,
+        locality: None,
+        priority: 0,
+        status: crate::model::EndpointStatus::Healthy,
     })
 }
 

@@ -34,6 +34,11 @@ pub(super) fn forward(reader: &mut Reader<'_>, node: &Node, matched: Matched<'_>
         connect: connect.unwrap_or(ConnectAction::Terminate),
         mirrors,
         session_cookie,
+        retry: None,
+        hash_policy: Vec::new(),
+        priority: crate::model::RoutePriority::Default,
+        stream_duration_max: None,
+        client_timeout_max: None,
     })
 }
 

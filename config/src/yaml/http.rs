@@ -81,6 +81,10 @@ pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOption
             .unwrap_or_else(|| ProxyHeader::Set(defaults::SERVER_NAME.to_owned())),
         via_header: proxy_header(reader, &fields, "via_header").unwrap_or(ProxyHeader::Pass),
         access_logs: access_log::access_logs(reader, &fields),
+        rate_limits: Vec::new(),
+        fault: None,
+        hint_peers: crate::model::HintPeers::default(),
+        request_timeout: None,
     };
     Some(options)
 }

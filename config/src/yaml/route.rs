@@ -93,6 +93,7 @@ fn virtual_host(
         https_redirect,
         hsts,
         maintenance,
+        rate_limits: Vec::new(),
         error_pages,
         origin: reader.origin(node.span),
     })
@@ -163,6 +164,8 @@ fn route(
         response_body_bytes_max,
         cors,
         compression: compression.unwrap_or(true),
+        rate_limits: Vec::new(),
+        fault: None,
         origin: reader.origin(node.span),
     })
 }

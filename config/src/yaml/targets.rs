@@ -12,7 +12,11 @@ pub(super) fn targets(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Weigh
     if let Some(node) = fields.node(reader, "cluster")
         && let Some(cluster) = cluster(reader, node)
     {
-        clusters.push(WeightedCluster { cluster, weight: 1 });
+        clusters.push(WeightedCluster {
+            cluster,
+            weight: 1,
+            subset: std::collections::BTreeMap::new(),
+        });
     }
     clusters.extend(weighted_clusters(reader, fields));
     clusters
@@ -44,7 +48,11 @@ fn weighted_clusters(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Weight
             names.insert(reader, name.clone(), fields.span_of("cluster"));
         }
         match (name, weight) {
-            (Some(cluster), Some(weight)) => clusters.push(WeightedCluster { cluster, weight }),
+            (Some(cluster), Some(weight)) => clusters.push(WeightedCluster {
+                cluster,
+                weight,
+                subset: std::collections::BTreeMap::new(),
+            }),
             _ => whole = false,
         }
         sum += u64::from(weight.unwrap_or(0));

@@ -20,5 +20,7 @@ pub(super) fn proxy(reader: &mut Reader<'_>, node: &Node) -> Option<TcpProxy> {
             .integer32(reader, "connect_attempts_max")
             .unwrap_or(defaults::TCP_CONNECT_ATTEMPTS_MAX),
         access_logs: access_log::access_logs(reader, &fields),
+        rate_limits: Vec::new(),
+        hash_source_address: false,
     })
 }

@@ -211,7 +211,10 @@ fn cluster(cluster: &Cluster) -> Out {
     let balancing = match cluster.load_balancing {
         LoadBalancing::RoundRobin => "round_robin",
         LoadBalancing::Random => "random",
-        LoadBalancing::LeastRequest => "least_request",
+        LoadBalancing::PeakEwma { .. } => "peak_ewma",
+        LoadBalancing::RingHash { .. } => "ring_hash",
+        LoadBalancing::Maglev { .. } => "maglev",
+        LoadBalancing::LeastRequest { .. } => "least_request",
     };
     let protocol = match cluster.protocol {
         UpstreamProtocol::Http1 => "http1",

@@ -35,7 +35,7 @@ fn no_endpoints_no_pick() {
     for policy in [
         LoadBalancing::RoundRobin,
         LoadBalancing::Random,
-        LoadBalancing::LeastRequest,
+        LoadBalancing::LeastRequest { choices: 2 },
     ] {
         assert_eq!(balancer(policy, &[]).pick(7, &[]), None);
         assert_eq!(balancer(policy, &[]).pick(7, &[0]), None);
@@ -122,7 +122,7 @@ fn the_largest_weights_do_not_overflow() {
     for policy in [
         LoadBalancing::RoundRobin,
         LoadBalancing::Random,
-        LoadBalancing::LeastRequest,
+        LoadBalancing::LeastRequest { choices: 2 },
     ] {
         let shares = counts(picks(&balancer(policy, &weights), 10_000).into_iter(), 3);
         assert!(
@@ -194,7 +194,7 @@ fn random_keeps_proportions_among_those_not_avoided() {
 #[test]
 fn least_request_takes_the_less_loaded_of_two() {
     let endpoints = endpoints(&[1, 1]);
-    let balancer = Balancer::new(LoadBalancing::LeastRequest, &endpoints, None);
+    let balancer = Balancer::new(LoadBalancing::LeastRequest { choices: 2 }, &endpoints, None);
     endpoints[0].1.begin();
     for random in [0, 1, u64::MAX / 2, u64::MAX] {
         assert_eq!(balancer.pick(random, &[]), Some(1));
@@ -208,7 +208,7 @@ fn least_request_takes_the_less_loaded_of_two() {
 #[test]
 fn least_request_compares_load_for_the_weight_and_shares_an_idle_cluster_by_weight() {
     let endpoints = endpoints(&[1, 3]);
-    let balancer = Balancer::new(LoadBalancing::LeastRequest, &endpoints, None);
+    let balancer = Balancer::new(LoadBalancing::LeastRequest { choices: 2 }, &endpoints, None);
     assert_eq!(counts(picks(&balancer, 8_000).into_iter(), 2), [2_000, 6_000]);
     for _ in 0..2 {
         endpoints[1].1.begin();
@@ -233,7 +233,7 @@ fn least_request_compares_load_for_the_weight_and_shares_an_idle_cluster_by_weig
 fn least_request_that_never_ends_fills_in_proportion_to_weights() {
     let weights = [1, 2, 5];
     let endpoints = endpoints(&weights);
-    let balancer = Balancer::new(LoadBalancing::LeastRequest, &endpoints, None);
+    let balancer = Balancer::new(LoadBalancing::LeastRequest { choices: 2 }, &endpoints, None);
     for turn in 0..8_000u64 {
         let pick = balancer.pick(mix(turn), &[]).expect("endpoints");
         endpoints[pick].1.begin();
@@ -248,7 +248,7 @@ fn with_all_avoided_any_is_taken() {
     for policy in [
         LoadBalancing::RoundRobin,
         LoadBalancing::Random,
-        LoadBalancing::LeastRequest,
+        LoadBalancing::LeastRequest { choices: 2 },
     ] {
         let balancer = balancer(policy, &[1, 2, 2]);
         let seen = counts(
@@ -288,7 +288,7 @@ proptest! {
         avoid in prop::collection::vec(0usize..14, 0..12),
         randoms in prop::collection::vec(any::<u64>(), 20),
     ) {
-        for policy in [LoadBalancing::RoundRobin, LoadBalancing::Random, LoadBalancing::LeastRequest] {
+        for policy in [LoadBalancing::RoundRobin, LoadBalancing::Random, LoadBalancing::LeastRequest { choices: 2 }] {
             let balancer = balancer(policy, &weights);
             let others = (0..weights.len()).any(|endpoint| !avoid.contains(&endpoint));
             for &random in &randoms {
