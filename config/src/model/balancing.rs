@@ -48,7 +48,10 @@ pub enum LoadBalancing {
 impl LoadBalancing {
     /// It asks for the hash of a request.
     pub fn is_consistent(self) -> bool {
-        matches!(self, LoadBalancing::RingHash { .. } | LoadBalancing::Maglev { .. })
+        matches!(
+            self,
+            LoadBalancing::RingHash { .. } | LoadBalancing::Maglev { .. }
+        )
     }
 }
 

@@ -1,8 +1,9 @@
 //! Clusters and their endpoints.
 
 use super::{
-    AdaptiveConcurrency, BalancingOptions, CircuitBreakers, Discovery, EndpointStatus, HealthCheck, Http2Options, LoadBalancing,
-    Locality, LocalityWeight, Name, Origin, OutlierDetection, PassTlvs, RetryBudgetOptions, TcpKeepalive, UpstreamTls, model,
+    AdaptiveConcurrency, BalancingOptions, CircuitBreakers, Discovery, EndpointStatus, HealthCheck,
+    Http2Options, LoadBalancing, Locality, LocalityWeight, Name, Origin, OutlierDetection, PassTlvs,
+    RetryBudgetOptions, TcpKeepalive, UpstreamTls, model,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,8 +1,9 @@
 //! Virtual hosts, routes and their actions.
 
 use super::{
-    Cors, ErrorPage, Fault, HashPolicy, RetryPolicy, RoutePriority, HeaderEdits, HeaderMatch, Hsts, HttpsRedirect, JwtRequirement, Maintenance, Name,
-    Origin, Pattern, QueryMatch, RouteExternalAuthorization, SpiffeMatch, model,
+    Cors, ErrorPage, Fault, HashPolicy, HeaderEdits, HeaderMatch, Hsts, HttpsRedirect, JwtRequirement,
+    Maintenance, Name, Origin, Pattern, QueryMatch, RetryPolicy, RouteExternalAuthorization, RoutePriority,
+    SpiffeMatch, model,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;

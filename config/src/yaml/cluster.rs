@@ -22,9 +22,12 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
     let balancing = [
         ("round_robin", LoadBalancing::RoundRobin),
         ("random", LoadBalancing::Random),
-        ("least_request", LoadBalancing::LeastRequest {
-            choices: defaults::LEAST_REQUEST_CHOICES,
-        }),
+        (
+            "least_request",
+            LoadBalancing::LeastRequest {
+                choices: defaults::LEAST_REQUEST_CHOICES,
+            },
+        ),
     ];
     let load_balancing = fields
         .choice(reader, "load_balancing", &balancing)

@@ -91,9 +91,9 @@ impl Balancer {
                 position: previous.and_then(Balancer::position).cloned().unwrap_or_default(),
             },
             LoadBalancing::Random => Policy::Random,
-            LoadBalancing::PeakEwma { .. } | LoadBalancing::RingHash { .. } | LoadBalancing::Maglev { .. } => {
-                Policy::Random
-            }
+            LoadBalancing::PeakEwma { .. }
+            | LoadBalancing::RingHash { .. }
+            | LoadBalancing::Maglev { .. } => Policy::Random,
             LoadBalancing::LeastRequest { .. } => Policy::LeastRequest {
                 loads: endpoints.iter().map(|(_, load)| Arc::clone(load)).collect(),
             },
