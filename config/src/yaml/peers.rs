@@ -56,13 +56,31 @@ pub(super) fn peers(reader: &mut Reader<'_>, fields: &Fields<'_>, roots: Option<
             .map(PeerMatch::Dns);
         if let Some(peer) = spiffe.or(dns) {
             seen.insert(reader, shown(&peer), node.span);
-            if let (PeerMatch::Spiffe(spiffe), Some(Roots::Spiffe)) = (&peer, roots) {
-                warn_of_strangers(reader, node.span, spiffe);
+            match (&peer, roots) {
+                (PeerMatch::Spiffe(spiffe), Some(Roots::Spiffe)) => {
+                    warn_of_strangers(reader, node.span, spiffe);
+                }
+                (PeerMatch::Dns(_), Some(Roots::Spiffe)) => {
+                    refuse_name_across_domains(reader, fields.span_of("dns"));
+                }
+                _ => {}
             }
             peers.push(peer);
         }
     }
     peers
+}
+
+/// Refuses a peer that is known by a DNS name alone where several trust domains are believed: every one of their
+/// authorities could vouch for the name, which is of no trust domain.
+pub(super) fn refuse_name_across_domains(reader: &mut Reader<'_>, span: Span) {
+    if reader.is_federated() {
+        reader.fault_with_help(
+            span,
+            "a DNS name with `roots: spiffe`, and trust bundles of more than one trust domain: each could vouch for it",
+            "say who it is by `spiffe_id` or `trust_domain`, or believe one bundle by `trust_bundle`",
+        );
+    }
 }
 
 /// Warns of peers whose certificates nobody vouches for.

@@ -138,6 +138,9 @@ pub(super) fn upstream(reader: &mut Reader<'_>, node: &Node) -> Option<UpstreamT
     let versions = versions(reader, &fields);
     let post_quantum = post_quantum(reader, &fields, versions);
     let session_resumption = fields.boolean(reader, "session_resumption").unwrap_or(true);
+    if fields.entry("peers").is_none() && server_name.is_some() && roots == Some(Roots::Spiffe) {
+        peers::refuse_name_across_domains(reader, fields.span_of("server_name"));
+    }
     if fields.entry("server_name").is_none() && fields.entry("peers").is_none() {
         let (message, help) = match roots {
             Some(Roots::Spiffe) => (

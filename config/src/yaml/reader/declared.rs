@@ -147,6 +147,11 @@ impl Reader<'_> {
         !self.declarations.trust_domains.0.is_empty()
     }
 
+    /// Trust bundles speak for more than one trust domain.
+    pub(crate) fn is_federated(&self) -> bool {
+        self.declarations.trust_domains.0.len() > 1
+    }
+
     /// A trust bundle speaks for this trust domain.
     pub(crate) fn speaks_for(&self, trust_domain: &str) -> bool {
         self.declarations.trust_domains.0.contains_key(trust_domain)

@@ -276,3 +276,20 @@ fn spiffe_roots_need_a_bundle() {
         )],
     );
 }
+
+#[test]
+fn a_dns_name_says_nothing_where_trust_domains_are_federated() {
+    const FAULT: &str = "a DNS name with `roots: spiffe`, and trust bundles of more than one trust domain: each could vouch for it | \
+                         say who it is by `spiffe_id` or `trust_domain`, or believe one bundle by `trust_bundle`";
+    check(
+        |tls| {
+            super::super::with_cluster(&format!("{{name: a, tls: {{roots: spiffe, {tls}}}}}"))
+                + "trust_bundles: [{name: ours, trust_domain: a, file: f}, {name: theirs, trust_domain: b, file: g}]\n"
+        },
+        &[
+            ("server_name: «db.a»", &[FAULT]),
+            ("peers: [{trust_domain: a}, {dns: «db.a»}]", &[FAULT]),
+            ("peers: [{dns: «'*.a'»}]", &[FAULT]),
+        ],
+    );
+}
