@@ -14,6 +14,7 @@ use crate::load::handshake::Handshakes;
 use crate::load::open_loop::{Latencies, OpenLoop};
 use crate::micro::{self, Case};
 use crate::peer::Peer;
+use crate::resilience::{self, Situation};
 use crate::scenario::Scenario;
 use crate::{budget, compare, upstream};
 
@@ -92,6 +93,15 @@ enum Subcommands {
         /// Worker threads of the proxy.
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
         workers: u16,
+    },
+    /// Measure what policies are worth when upstreams misbehave, ours and Envoy's; prints Markdown tables.
+    Resilience {
+        /// Only these.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        situation: Vec<Situation>,
+        /// Seconds of each load, in place of its own.
+        #[arg(long, value_parser = seconds)]
+        seconds: Option<f64>,
     },
     /// Serve the load's target until killed; prints where it listens.
     Upstream {
@@ -238,6 +248,13 @@ fn dispatch(command: Subcommands) -> Result<ExitCode> {
                 workers,
             };
             delay.run()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Subcommands::Resilience { situation, seconds } => {
+            resilience::run(&resilience::Options {
+                situations: situation,
+                seconds,
+            })?;
             Ok(ExitCode::SUCCESS)
         }
         Subcommands::Upstream { http1, http2 } => {

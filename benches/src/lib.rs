@@ -6,6 +6,7 @@
 //!
 //! `compare` never links the proxy: every product, ours too, is a program that is started and watched from outside.
 //! `micro` calls single functions of the proxy's crates, and `delay` runs it in this process, to know when it was told.
+//! `resilience` has backends of this process misbehave, and shows what policies make of it, ours and Envoy's.
 //! The crate never turns a time into a pass or a failure; only counts, which are stable on any machine, can fail.
 
 pub mod command_line;
@@ -20,6 +21,7 @@ mod micro;
 mod peer;
 mod placement;
 mod process;
+mod resilience;
 mod scenario;
 mod statistics;
 mod syscalls;

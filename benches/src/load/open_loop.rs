@@ -234,7 +234,7 @@ impl Client {
 
 /// How far an answer has come.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     head: Vec<u8>,
     success: bool,
     body_left: Option<usize>,
@@ -242,7 +242,7 @@ pub(super) struct Answer {
 
 /// What the bytes so far amount to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(crate) enum Progress {
     /// More must come.
     Partial,
     /// The answer is complete.
@@ -256,7 +256,7 @@ pub(super) enum Progress {
 
 impl Answer {
     /// Takes the next bytes of the connection.
-    pub(super) fn take(&mut self, mut input: &[u8]) -> Progress {
+    pub(crate) fn take(&mut self, mut input: &[u8]) -> Progress {
         if self.body_left.is_none() {
             let before = self.head.len();
             self.head.extend_from_slice(input);
