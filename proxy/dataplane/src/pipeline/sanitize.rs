@@ -138,18 +138,30 @@ fn is_disguised(name: &[u8]) -> bool {
 fn request_id(high: u64, low: u64) -> [u8; 36] {
     let high = high & 0xffff_ffff_ffff_0fff | 0x4000;
     let low = low & 0x3fff_ffff_ffff_ffff | 0x8000_0000_0000_0000;
+    let [first, second] = [hex_digits((high >> 32) as u32), hex_digits(high as u32)];
+    let [third, fourth] = [hex_digits((low >> 32) as u32), hex_digits(low as u32)];
     let mut text = [b'-'; 36];
-    // Where the two digits of each byte stand: the dashes come after bytes 4, 6, 8 and 10.
-    const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
-    let bytes = high.to_be_bytes().into_iter().chain(low.to_be_bytes());
-    for (place, byte) in PLACES.into_iter().zip(bytes) {
-        text[place] = HEX_DIGITS[usize::from(byte >> 4)];
-        text[place + 1] = HEX_DIGITS[usize::from(byte & 0xf)];
-    }
+    text[..8].copy_from_slice(&first);
+    text[9..13].copy_from_slice(&second[..4]);
+    text[14..18].copy_from_slice(&second[4..]);
+    text[19..23].copy_from_slice(&third[..4]);
+    text[24..28].copy_from_slice(&third[4..]);
+    text[28..].copy_from_slice(&fourth);
     text
 }
 
-const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
+/// The eight digits of a number in lower case, all at once: every request has an id.
+fn hex_digits(number: u32) -> [u8; 8] {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    // A byte for each digit.
+    let mut digits = u64::from(number);
+    digits = (digits | digits << 16) & 0x0000_ffff_0000_ffff;
+    digits = (digits | digits << 8) & 0x00ff_00ff_00ff_00ff;
+    digits = (digits | digits << 4) & (0x0f * ONES);
+    // One where it is a letter: ten and six are sixteen.
+    let letters = (digits + 6 * ONES) >> 4 & ONES;
+    (digits + u64::from(b'0') * ONES + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
+}
 
 /// Applies what the configuration says of a header that names proxies.
 pub(super) fn proxy_header(fields: &mut Fields, name: KnownName, policy: &ProxyHeader) {
@@ -178,6 +190,9 @@ mod tests {
         assert_eq!(text, "ffffffff-ffff-4fff-bfff-ffffffffffff");
         let text = String::from_utf8(request_id(0, 0).to_vec()).unwrap();
         assert_eq!(text, "00000000-0000-4000-8000-000000000000");
+        let text =
+            String::from_utf8(request_id(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210).to_vec()).unwrap();
+        assert_eq!(text, "01234567-89ab-4def-bedc-ba9876543210");
     }
 
     #[test]
