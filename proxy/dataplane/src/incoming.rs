@@ -28,16 +28,19 @@ const FLOWING_BYTES: usize = 16 * 1024;
 pub(crate) trait Decoder {
     /// The head that it fills.
     type Head;
+    /// Where that is, from the first byte of a head on.
+    type Place;
     /// What it refuses with.
     type Error;
     fn decode(&mut self, input: &[u8], head: &mut Self::Head) -> Result<Decoded, Self::Error>;
     fn trailers(&self) -> &Fields;
-    /// Gives a head that has no memory yet, and of which nothing has been decoded, what another has left.
-    fn provide(&self, head: &mut Self::Head, spares: &Spares);
+    /// The head at its place.
+    fn head<'p>(place: &'p mut Self::Place, spares: &Spares) -> &'p mut Self::Head;
 }
 
 impl Decoder for RequestDecoder {
     type Head = RequestHead;
+    type Place = Option<Box<RequestHead>>;
     type Error = RequestError;
     fn decode(&mut self, input: &[u8], head: &mut RequestHead) -> Result<Decoded, RequestError> {
         RequestDecoder::decode(self, input, head)
@@ -45,15 +48,15 @@ impl Decoder for RequestDecoder {
     fn trailers(&self) -> &Fields {
         RequestDecoder::trailers(self)
     }
-    fn provide(&self, head: &mut RequestHead, spares: &Spares) {
-        if self.is_idle() && head.capacity_bytes() == 0 {
-            *head = spares.request();
-        }
+    /// Takes what another request has left, when bytes of one are there.
+    fn head<'p>(place: &'p mut Option<Box<RequestHead>>, spares: &Spares) -> &'p mut RequestHead {
+        place.get_or_insert_with(|| spares.request())
     }
 }
 
 impl Decoder for ResponseDecoder {
     type Head = ResponseHead;
+    type Place = ResponseHead;
     type Error = ResponseError;
     fn decode(&mut self, input: &[u8], head: &mut ResponseHead) -> Result<Decoded, ResponseError> {
         ResponseDecoder::decode(self, input, head)
@@ -62,7 +65,9 @@ impl Decoder for ResponseDecoder {
         ResponseDecoder::trailers(self)
     }
     /// The exchange brings one that has memory.
-    fn provide(&self, _: &mut ResponseHead, _: &Spares) {}
+    fn head<'p>(place: &'p mut ResponseHead, _: &Spares) -> &'p mut ResponseHead {
+        place
+    }
 }
 
 /// Why no event came.
@@ -115,19 +120,19 @@ impl<D: Decoder> Incoming<D> {
         std::mem::take(&mut self.bytes_read)
     }
 
-    /// The next event of a head, which goes to `head`: [`Event::Head`] or [`Event::Informational`]. Until one comes,
-    /// every call must bring the same `head`.
+    /// The next event of a head, which goes to `place`: [`Event::Head`] or [`Event::Informational`]. Until one comes,
+    /// every call must bring the same.
     #[inline(always)]
     pub(crate) fn poll_head(
         &mut self,
-        head: &mut D::Head,
+        place: &mut D::Place,
         io: &mut Stream,
         worker: &Worker,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Event, ReadError<D::Error>>> {
         loop {
             if !self.buffer.is_empty() {
-                self.decoder.provide(head, &worker.spares);
+                let head = D::head(place, &worker.spares);
                 let decoded = self
                     .decoder
                     .decode(&self.buffer, head)
@@ -147,7 +152,7 @@ impl<D: Decoder> Incoming<D> {
             self.bytes_read += filled.len() as u64;
             if self.buffer.is_empty() {
                 // The usual case: the whole head in one read, decoded where it lies.
-                self.decoder.provide(head, &worker.spares);
+                let head = D::head(place, &worker.spares);
                 let decoded = self.decoder.decode(filled, head).map_err(ReadError::Refused)?;
                 self.buffer.extend_from_slice(&filled[decoded.consumed..]);
                 if !matches!(decoded.event, Event::NeedMore) {

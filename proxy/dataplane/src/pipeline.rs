@@ -55,6 +55,7 @@ use outrigger_traffic::{Found, RequestView, forwarded};
 use record::Record;
 use session::Session;
 use std::cell::Cell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use tunnel::Made;
@@ -276,7 +277,10 @@ async fn act(
         }
     }
     match taken.route.action() {
-        RouteAction::Forward(policy) => forward::forward(request, downstream, context, taken, policy).await,
+        RouteAction::Forward(policy) => {
+            // Pinned where it is made: awaited by itself it would be moved twice, and it is large.
+            pin!(forward::forward(request, downstream, context, taken, policy)).await
+        }
         RouteAction::Redirect(redirect) => {
             respond::redirect(request, downstream, context, taken, redirect).await
         }

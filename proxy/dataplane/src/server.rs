@@ -10,6 +10,7 @@ use crate::io::Stream;
 use crate::timer::TimerSlot;
 use bytes::{Bytes, BytesMut};
 use outrigger_http1::{Fields, ResponseHead, Version};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// True if ALPN has not settled on HTTP/2.
@@ -27,6 +28,13 @@ pub(crate) async fn serve_http(stream: Stream, first: BytesMut, accepted: Accept
         // Without ALPN a client may speak HTTP/2 by prior knowledge: its first bytes tell.
         None => http1::serve(stream, first, accepted, true).await,
     }
+}
+
+/// Makes a future in its box. What is made first and boxed then is copied, all of it.
+#[inline(always)]
+pub(crate) fn in_box<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    let place = Box::new_uninit();
+    Box::into_pin(Box::write(place, make()))
 }
 
 /// What a request asks of its connection or stream, but for the method CONNECT, which says so by itself.

@@ -14,19 +14,20 @@ const SHELF_BYTES_MAX: usize = 1024 * 1024;
 /// A worker's spare memory.
 #[derive(Default)]
 pub(crate) struct Spares {
-    requests: Shelf<RequestHead>,
-    responses: Shelf<ResponseHead>,
+    // Boxed: a head is some hundred bytes, and goes from hand to hand with every request.
+    requests: Shelf<Box<RequestHead>>,
+    responses: Shelf<Box<ResponseHead>>,
     buffers: Shelf<Vec<u8>>,
 }
 
 impl Spares {
     /// A request head, empty.
-    pub(crate) fn request(&self) -> RequestHead {
+    pub(crate) fn request(&self) -> Box<RequestHead> {
         self.requests.take()
     }
 
     /// A response head, empty.
-    pub(crate) fn response(&self) -> ResponseHead {
+    pub(crate) fn response(&self) -> Box<ResponseHead> {
         self.responses.take()
     }
 
@@ -35,14 +36,14 @@ impl Spares {
         self.buffers.take()
     }
 
-    pub(crate) fn keep_request(&self, mut head: RequestHead) {
+    pub(crate) fn keep_request(&self, mut head: Box<RequestHead>) {
         head.clear();
         let bytes = head.capacity_bytes();
         self.requests.put(head, bytes);
     }
 
     #[inline]
-    pub(crate) fn keep_response(&self, mut head: ResponseHead) {
+    pub(crate) fn keep_response(&self, mut head: Box<ResponseHead>) {
         head.clear();
         let bytes = head.fields.capacity_bytes();
         self.responses.put(head, bytes);
@@ -95,7 +96,7 @@ mod tests {
         assert!(buffer.is_empty() && buffer.capacity() >= 3);
         spares.keep_buffer(vec![0; KEPT_BYTES_MAX + 1]);
         assert_eq!(spares.buffer().capacity(), 0);
-        let mut head = RequestHead::new();
+        let mut head = Box::new(RequestHead::new());
         head.fields.push(b"x-a", b"b");
         spares.keep_request(head);
         let head = spares.request();

@@ -92,7 +92,7 @@ pub(super) struct Exchange<'x, 'd> {
     deadline: Option<Instant>,
     last_progress: Instant,
     /// The head of the response, or the last interim one.
-    pub(super) response: ResponseHead,
+    pub(super) response: Box<ResponseHead>,
     /// That head says that what was asked for is there.
     pub(super) tunnelled: bool,
     /// What the response's body goes through on its way, if it is compressed.

@@ -21,6 +21,7 @@ use outrigger_telemetry::{ClusterCells, CodeClass, DestinationRefusal, RetryReas
 use outrigger_traffic::retry::{AttemptFailure, Decision, default_decision};
 use outrigger_traffic::{pick_cluster, rewrite};
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -75,7 +76,8 @@ pub(super) async fn forward(
     {
         exchange.resume(ahead);
     }
-    let ended = attempts(request, &mut exchange, context, taken, cluster, &active).await;
+    // Pinned where it is made, as its caller does it.
+    let ended = pin!(attempts(request, &mut exchange, context, taken, cluster, &active)).await;
     if let Some(body) = &exchange.compressed {
         compress::end(context, body);
     }
@@ -276,7 +278,8 @@ async fn attempts(
         active.cells.attempts.inc();
         let under_way = ActiveAttempt::begin(endpoint);
         let endpoint = &under_way.0;
-        let error = match attempt(request, exchange, context, taken, cluster, endpoint).await {
+        let ended = pin!(attempt(request, exchange, context, taken, cluster, endpoint)).await;
+        let error = match ended {
             Err(Stop::Attempt(error)) if !request.record.has_started() => error,
             ended => return ended,
         };

@@ -17,7 +17,7 @@ use crate::io::Stream;
 use crate::pipeline::{self, RequestContext, Tunnel};
 use crate::reply::LocalReply;
 use crate::rights;
-use crate::server::Downstream;
+use crate::server::{Downstream, in_box};
 use crate::snapshot::ChainPolicy;
 use crate::timer::{TimerSlot, after, earlier};
 use crate::tunnel::{Http2Side, Side};
@@ -26,6 +26,7 @@ use outrigger_http1::KnownName;
 use outrigger_telemetry::{ConnectionClose, HttpProtocol, ListenerCells};
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -269,7 +270,7 @@ impl Driver<'_> {
             place: self.accepted.registration.control.rights.begin_stream(),
         };
         // Boxed, because the runtime moves a task's future several times before it is first polled.
-        tokio::task::spawn_local(Box::pin(serve_stream(guard, request, respond)));
+        tokio::task::spawn_local(in_box(|| serve_stream(guard, request, respond)));
     }
 
     /// Begins to close when policy says so, and is ready when a connection that should close is free.
@@ -414,7 +415,8 @@ async fn serve_stream(
     };
     let mut downstream = Downstream::Http2(&mut stream);
     let tunnel = match fault {
-        None => pipeline::serve(&context, &mut downstream, &mut head, length).await,
+        // Pinned where it is made: awaited by itself it would be moved twice, and it is large.
+        None => pin!(pipeline::serve(&context, &mut downstream, &mut head, length)).await,
         Some(fault) => {
             let reply = LocalReply::Malformed {
                 status: fault.status(),

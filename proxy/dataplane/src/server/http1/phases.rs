@@ -7,7 +7,7 @@ use crate::io::Stream;
 use crate::pipeline::{self, RequestContext, Tunnel};
 use crate::reply::LocalReply;
 use crate::rights;
-use crate::server::{Downstream, http2};
+use crate::server::{Downstream, http2, in_box};
 use crate::snapshot::ChainPolicy;
 use crate::timer::{after, earlier};
 use bytes::BytesMut;
@@ -58,8 +58,8 @@ pub(crate) async fn serve(stream: Stream, first: BytesMut, accepted: Accepted, d
     connection.incoming.buffer = first;
     // Also the time from which the first request is waited for.
     let opened = accepted.worker.tick();
-    // It holds memory only while a request is read or served.
-    let mut head = RequestHead::new();
+    // There only while a request is read or served.
+    let mut head = None;
     let mut requests: u32 = 0;
     let mut counted = false;
     let close = loop {
@@ -97,16 +97,12 @@ pub(crate) async fn serve(stream: Stream, first: BytesMut, accepted: Accepted, d
         };
         requests += 1;
         let last = last_request(&accepted, opened, requests);
+        let head: Box<RequestHead> = head.take().unwrap_or_default();
         let tunnel = match (info, refused) {
-            (Some(info), _) => one_request(&mut connection, &mut head, &accepted, info, last.is_some()).await,
+            (Some(info), _) => one_request(&mut connection, head, &accepted, info, last.is_some()).await,
             (None, reply) => {
-                refuse(
-                    &mut connection,
-                    &mut head,
-                    &accepted,
-                    reply.unwrap_or(LocalReply::HeadTimeout),
-                )
-                .await;
+                let reply = reply.unwrap_or(LocalReply::HeadTimeout);
+                refuse(&mut connection, head, &accepted, reply).await;
                 None
             }
         };
@@ -184,7 +180,7 @@ fn last_request(accepted: &Accepted, opened: Instant, requests: u32) -> Option<C
 
 async fn next_request(
     connection: &mut Connection,
-    head: &mut RequestHead,
+    head: &mut Option<Box<RequestHead>>,
     accepted: &Accepted,
     opened: Instant,
     detect: bool,
@@ -273,7 +269,11 @@ fn poll_detect(connection: &mut Connection, cx: &mut Context<'_>) -> Poll<Option
     }
 }
 
-fn poll_head(connection: &mut Connection, head: &mut RequestHead, cx: &mut Context<'_>) -> Poll<Next> {
+fn poll_head(
+    connection: &mut Connection,
+    head: &mut Option<Box<RequestHead>>,
+    cx: &mut Context<'_>,
+) -> Poll<Next> {
     let polled = connection
         .incoming
         .poll_head(head, &mut connection.io, &connection.worker, cx);
@@ -289,12 +289,12 @@ fn poll_head(connection: &mut Connection, head: &mut RequestHead, cx: &mut Conte
 
 async fn one_request(
     connection: &mut Connection,
-    head: &mut RequestHead,
+    mut head: Box<RequestHead>,
     accepted: &Accepted,
     info: HeadInfo,
     last: bool,
 ) -> Option<Box<Tunnel>> {
-    connection.begin(info, head, last);
+    connection.begin(info, &head, last);
     let context = RequestContext::new(accepted);
     let length = match info.framing {
         framing if framing.is_empty() => crate::body::BodyLength::None,
@@ -304,10 +304,10 @@ async fn one_request(
     if length == crate::body::BodyLength::None {
         connection.finish_empty_body();
     }
-    // The pipeline's state is some KiB: boxed, so that an idle connection does not hold it.
     let mut downstream = Downstream::Http1(connection);
-    let tunnel = Box::pin(pipeline::serve(&context, &mut downstream, head, length)).await;
-    accepted.worker.spares.keep_request(std::mem::take(head));
+    // The pipeline's state is some KiB: boxed, so that an idle connection does not hold it.
+    let tunnel = in_box(|| pipeline::serve(&context, &mut downstream, &mut head, length)).await;
+    accepted.worker.spares.keep_request(head);
     if connection.after == After::Reuse && !connection.request_ended {
         // What follows the response would be the rest of a body that nobody wants.
         connection.after = After::Close;
@@ -316,17 +316,22 @@ async fn one_request(
 }
 
 /// Answers a request that could not be read, and closes.
-async fn refuse(connection: &mut Connection, head: &mut RequestHead, accepted: &Accepted, reply: LocalReply) {
+async fn refuse(
+    connection: &mut Connection,
+    mut head: Box<RequestHead>,
+    accepted: &Accepted,
+    reply: LocalReply,
+) {
     let info = HeadInfo {
         keep_alive: false,
         expect_continue: false,
         ..connection.info
     };
-    connection.begin(info, head, true);
+    connection.begin(info, &head, true);
     head.clear();
     let context = RequestContext::new(accepted);
     let mut downstream = Downstream::Http1(connection);
-    Box::pin(pipeline::refuse(&context, &mut downstream, head, reply)).await;
+    Box::pin(pipeline::refuse(&context, &mut downstream, &mut head, reply)).await;
     connection.after = After::Close;
 }
 
