@@ -329,6 +329,21 @@ impl<D: Decoder> Incoming<D> {
         Poll::Pending
     }
 
+    /// As [`Incoming::poll_closed`], of a connection that nobody waits for: without being woken, and cheaper.
+    pub(crate) fn closed_now(&mut self, io: &mut Stream, worker: &Worker) -> Poll<io::Result<()>> {
+        if !self.buffer.is_empty() {
+            return Poll::Pending;
+        }
+        let scratch = &mut *worker.scratch.borrow_mut();
+        let read = ready!(io.read_now(scratch))?;
+        if read == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        self.bytes_read += read as u64;
+        self.buffer.extend_from_slice(&scratch[..read]);
+        Poll::Pending
+    }
+
     /// Gives the buffer back if nothing is in it.
     pub(crate) fn release(&mut self) {
         if self.buffer.is_empty() {

@@ -6,7 +6,7 @@ use outrigger_telemetry::RightLost;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -65,6 +65,23 @@ impl Stream {
             Stream::TlsServer(tls) => tls.get_ref().1.alpn_protocol(),
             Stream::TlsClient(client) => client.tls.get_ref().1.alpn_protocol(),
         }
+    }
+}
+
+impl Stream {
+    /// Reads what has come, and is not woken when more does.
+    pub(crate) fn read_now(&mut self, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        if let Stream::Plain(tcp) = self {
+            return match tcp.try_read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                read => Poll::Ready(read),
+            };
+        }
+        let mut buffer = ReadBuf::new(buffer);
+        let mut cx = Context::from_waker(Waker::noop());
+        Pin::new(self)
+            .poll_read(&mut cx, &mut buffer)
+            .map_ok(|()| buffer.filled().len())
     }
 }
 

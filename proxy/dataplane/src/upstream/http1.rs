@@ -26,7 +26,7 @@ use outrigger_traffic::retry::AttemptFailure;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -99,8 +99,7 @@ impl Connection {
         {
             Some(UpstreamClose::RequestsMax)
         } else {
-            let mut cx = Context::from_waker(Waker::noop());
-            match self.incoming.poll_closed(&mut self.io, worker, &mut cx) {
+            match self.incoming.closed_now(&mut self.io, worker) {
                 Poll::Pending if self.incoming.buffer.is_empty() => None,
                 Poll::Pending => Some(UpstreamClose::UnsolicitedBytes),
                 Poll::Ready(Ok(())) => Some(UpstreamClose::Peer),
