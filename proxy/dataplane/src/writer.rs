@@ -102,6 +102,10 @@ impl Writer {
 
     fn advance(&mut self, written: usize) {
         self.count += written as u64;
+        if self.data.is_empty() && self.after.is_empty() {
+            self.before_written += written;
+            return;
+        }
         let from_before = written.min(self.before.len() - self.before_written);
         self.before_written += from_before;
         let from_data = (written - from_before).min(self.data.len());

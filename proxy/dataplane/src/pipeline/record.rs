@@ -61,6 +61,7 @@ struct Logged {
 }
 
 impl Record {
+    #[inline(always)]
     pub(super) fn begin(context: &RequestContext<'_>, version: Version, head: &RequestHead) -> Record {
         context.listener().requests_active.inc();
         let logged = (!context.chain().http().access_logs.is_empty()).then(|| {
@@ -238,7 +239,7 @@ impl Record {
         }
     }
 
-    pub(super) fn finish(self, context: &RequestContext<'_>, metrics: &RouteMetrics, head: &RequestHead) {
+    pub(super) fn finish(&self, context: &RequestContext<'_>, metrics: &RouteMetrics, head: &RequestHead) {
         context.listener().requests_active.dec();
         let duration = context.worker().tick().duration_since(self.started);
         metrics.worker(context.worker().index).request_ended(
