@@ -96,7 +96,7 @@ impl RetryConditions {
     }
 
     /// These and others.
-    pub fn and(self, others: RetryConditions) -> RetryConditions {
+    pub const fn and(self, others: RetryConditions) -> RetryConditions {
         RetryConditions(self.0 | others.0)
     }
 

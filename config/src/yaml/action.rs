@@ -1,6 +1,6 @@
 //! What is done with a request: forward, redirect, direct response.
 
-use super::forward;
+use super::forward::{self, Around};
 use super::reader::{Fields, Reader};
 use super::rewrite::{Matched, path_rewrite};
 use super::scalar::{self, problem};
@@ -13,15 +13,14 @@ use crate::model::{
 pub(super) fn action(
     reader: &mut Reader<'_>,
     fields: &Fields<'_>,
-    matched: Matched<'_>,
-    matches: Option<&RouteMatch>,
+    around: Around<'_>,
 ) -> Option<RouteAction> {
     let forward = fields
         .node(reader, "forward")
-        .and_then(|node| forward::forward(reader, node, matched));
+        .and_then(|node| forward::forward(reader, node, around));
     let redirect = fields
         .node(reader, "redirect")
-        .and_then(|node| redirect(reader, node, matched, matches));
+        .and_then(|node| redirect(reader, node, around.matched, around.matches));
     let direct = fields
         .node(reader, "direct_response")
         .and_then(|node| direct_response(reader, node));

@@ -73,7 +73,7 @@ fn one_or(mut conditions: Vec<Condition>, of: fn(Vec<Condition>) -> Condition) -
     }
 }
 
-fn only_true(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> bool {
+pub(super) fn only_true(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> bool {
     let Some(value) = fields.boolean(reader, name) else {
         return false;
     };
@@ -186,7 +186,7 @@ fn of_the_request(reader: &mut Reader<'_>, fields: &Fields<'_>, all: &mut Vec<Co
     all.extend(any_text(reader, fields, "hosts", |text| {
         scalar::domain(text).map(Condition::Host)
     }));
-    let headers = headers::header_matches(reader, fields);
+    let headers = headers::header_matches(reader, fields, "headers");
     all.extend(headers.into_iter().map(Condition::Header));
     let query = headers::query_matches(reader, fields);
     all.extend(query.into_iter().map(Condition::Query));

@@ -5,10 +5,25 @@ use super::rewrite::{Matched, path_rewrite};
 use super::scalar::{self, Problem, problem, problem_with_help};
 use super::shapes::{FORWARD, MIRROR, SESSION_COOKIE};
 use super::tree::Node;
-use super::{Unique, targets, upgrades};
-use crate::model::{ConnectAction, Forward, Fraction, Mirror, SameSite, SessionCookie, defaults};
+use super::{Unique, hash_policy, retry, targets, upgrades};
+use crate::model::{
+    ConnectAction, Forward, Fraction, Mirror, RetryPolicy, RouteMatch, RoutePriority, SameSite,
+    SessionCookie, defaults,
+};
+use std::sync::Arc;
 
-pub(super) fn forward(reader: &mut Reader<'_>, node: &Node, matched: Matched<'_>) -> Option<Forward> {
+/// What a forward's route and virtual host say.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) matched: Matched<'a>,
+    /// None: it is wrong itself.
+    pub(super) matches: Option<&'a RouteMatch>,
+    /// The virtual host's policy.
+    pub(super) retry: Option<&'a Arc<RetryPolicy>>,
+}
+
+pub(super) fn forward(reader: &mut Reader<'_>, node: &Node, around: Around<'_>) -> Option<Forward> {
+    let matched = around.matched;
     let fields = reader.fields(node, &FORWARD)?;
     let clusters = targets::targets(reader, &fields);
     let path_rewrite = path_rewrite(reader, &fields, matched);
@@ -22,6 +37,18 @@ pub(super) fn forward(reader: &mut Reader<'_>, node: &Node, matched: Matched<'_>
     let session_cookie = fields
         .node(reader, "session_cookie")
         .and_then(|node| session_cookie(reader, node));
+    let retry = match retry::policy(reader, &fields) {
+        Some(own) => own,
+        None => around.retry.cloned(),
+    };
+    if let Some(policy) = &retry {
+        // The default timeout is not that of gRPC.
+        let is_grpc = around.matches.is_some_and(|matches| matches.grpc);
+        let whole = timeout.unwrap_or((!is_grpc).then_some(defaults::ROUTE_TIMEOUT));
+        retry::warn(reader, &fields, policy, whole, around.matches);
+    }
+    let hash_policy = hash_policy::policies(reader, &fields);
+    let priorities = [("default", RoutePriority::Default), ("high", RoutePriority::High)];
     Some(Forward {
         clusters,
         path_rewrite,
@@ -34,11 +61,13 @@ pub(super) fn forward(reader: &mut Reader<'_>, node: &Node, matched: Matched<'_>
         connect: connect.unwrap_or(ConnectAction::Terminate),
         mirrors,
         session_cookie,
-        retry: None,
-        hash_policy: Vec::new(),
-        priority: crate::model::RoutePriority::Default,
-        stream_duration_max: None,
-        client_timeout_max: None,
+        retry,
+        hash_policy,
+        priority: fields
+            .choice(reader, "priority", &priorities)
+            .unwrap_or(RoutePriority::Default),
+        stream_duration_max: fields.duration_or_off(reader, "stream_duration_max").flatten(),
+        client_timeout_max: fields.duration(reader, "client_timeout_max"),
     })
 }
 
@@ -108,7 +137,7 @@ fn session_cookie(reader: &mut Reader<'_>, node: &Node) -> Option<SessionCookie>
 }
 
 /// RFC 6265, section 4.1.1.
-fn cookie_name(text: &str) -> Result<String, Problem> {
+pub(super) fn cookie_name(text: &str) -> Result<String, Problem> {
     match scalar::is_token(text) && text.len() <= 64 {
         true => Ok(text.to_owned()),
         false => problem_with_help(
@@ -118,7 +147,7 @@ fn cookie_name(text: &str) -> Result<String, Problem> {
     }
 }
 
-fn cookie_path(text: &str) -> Result<String, Problem> {
+pub(super) fn cookie_path(text: &str) -> Result<String, Problem> {
     match scalar::path(text)? {
         path if path.contains([';', ',']) => problem("the path of a cookie may not contain `;` or `,`"),
         path => Ok(path),

@@ -102,9 +102,9 @@ pub(super) fn editable_name(text: &str) -> Result<HeaderName, Problem> {
     scalar::problem(format!("`{}` cannot be edited: {why}", name.as_str()))
 }
 
-/// The conditions in field `headers` of a route's match.
-pub(super) fn header_matches(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<HeaderMatch> {
-    let nodes = fields.list(reader, "headers");
+/// The conditions in the list `name`.
+pub(super) fn header_matches(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Vec<HeaderMatch> {
+    let nodes = fields.list(reader, name);
     let read = |node: &std::rc::Rc<Node>| {
         let fields = reader.fields(node, &HEADER_MATCH)?;
         let name = fields.parsed(reader, "name", scalar::header_name);

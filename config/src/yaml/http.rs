@@ -5,7 +5,9 @@ use super::listener::http2;
 use super::reader::{Fields, Part, Reader};
 use super::shapes::{HTTP, PROXY_HEADER};
 use super::tree::{Node, Value};
-use super::{access_log, client_certificate, compression, external_authorization, jwt, scalar, upgrades};
+use super::{
+    access_log, client_certificate, compression, external_authorization, jwt, retry, scalar, upgrades,
+};
 use crate::model::{EscapedSlashes, HttpOptions, ProxyHeader, RepeatedSlashes, defaults};
 use ipnet::IpNet;
 
@@ -83,8 +85,8 @@ pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOption
         access_logs: access_log::access_logs(reader, &fields),
         rate_limits: Vec::new(),
         fault: None,
-        hint_peers: crate::model::HintPeers::default(),
-        request_timeout: None,
+        hint_peers: retry::hint_peers(reader, &fields),
+        request_timeout: fields.duration_or_off(reader, "request_timeout").flatten(),
     };
     Some(options)
 }

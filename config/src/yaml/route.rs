@@ -1,14 +1,16 @@
 //! Route configurations, virtual hosts and routes.
 
 use super::action;
+use super::forward::Around;
 use super::reader::Reader;
 use super::rewrite::Matched;
 use super::shapes::{ROUTE, ROUTE_CONFIGURATION, VIRTUAL_HOST};
 use super::tree::Node;
 use super::{
-    Unique, authorization, cors, edge, external_authorization, headers, jwt, route_match, scalar, shadow,
+    Unique, authorization, cors, edge, external_authorization, headers, jwt, retry, route_match, scalar,
+    shadow,
 };
-use crate::model::{Domain, Name, Route, RouteConfiguration, VirtualHost};
+use crate::model::{Domain, Name, RetryPolicy, Route, RouteConfiguration, VirtualHost};
 use std::sync::Arc;
 
 pub(super) fn route_configuration(
@@ -63,12 +65,20 @@ fn virtual_host(
     let hsts = edge::hsts(reader, &fields);
     let error_pages = edge::error_pages(reader, &fields);
     let maintenance = edge::maintenance(reader, &fields);
+    let retry = retry::policy(reader, &fields).flatten();
     let nodes = fields.list(reader, "routes");
     let faults_before = reader.fault_count();
     let mut route_names = Unique::new("route");
     let mut routes = Vec::with_capacity(nodes.len());
     for (index, node) in nodes.iter().enumerate() {
-        if let Some(route) = route(reader, node, name.as_ref(), index, &mut route_names) {
+        if let Some(route) = route(
+            reader,
+            node,
+            name.as_ref(),
+            index,
+            &mut route_names,
+            retry.as_ref(),
+        ) {
             routes.push(route);
         }
     }
@@ -81,6 +91,10 @@ fn virtual_host(
             message,
             "its requests are answered 404; give it routes",
         );
+    }
+    if retry.is_some_and(|policy| Arc::strong_count(&policy) == 1) {
+        let message = "`retry` has no effect: no route forwards without saying otherwise";
+        reader.warn(fields.key_span_of("retry"), message, "remove it");
     }
     shadow::warn(reader, &routes);
     Some(VirtualHost {
@@ -115,6 +129,7 @@ fn route(
     host: Option<&Name>,
     index: usize,
     names: &mut Unique<Name>,
+    retry: Option<&Arc<RetryPolicy>>,
 ) -> Option<Route> {
     let fields = reader.fields(node, &ROUTE)?;
     let name = match (fields.entry("name"), host) {
@@ -141,7 +156,15 @@ fn route(
         Some(matches) => Matched::from(matches),
         None => Matched::Unknown,
     };
-    let action = action::action(reader, &fields, matched, matches.as_ref());
+    let action = action::action(
+        reader,
+        &fields,
+        Around {
+            matched,
+            matches: matches.as_ref(),
+            retry,
+        },
+    );
     let request_headers = headers::edits(reader, &fields, "request_headers", Some(matched));
     let response_headers = headers::edits(reader, &fields, "response_headers", Some(matched));
     let request_body_bytes_max = fields.size(reader, "request_body_max");

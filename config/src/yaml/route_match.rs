@@ -18,7 +18,7 @@ pub(super) fn route_match(reader: &mut Reader<'_>, node: &Node) -> Option<RouteM
         let message = "a gRPC request has the method POST, so this never matches";
         reader.fault_with_help(fields.span_of("methods"), message, "remove `methods`");
     }
-    let headers = headers::header_matches(reader, &fields);
+    let headers = headers::header_matches(reader, &fields, "headers");
     let query = headers::query_matches(reader, &fields);
     let source_identities = peers::spiffe_matches(reader, &fields, "source_identities", "match of");
     let is_connect = connect.is_some();

@@ -5,18 +5,23 @@ use super::reader::{Fields, Part, Reader};
 use super::shapes::WEIGHTED_CLUSTER;
 use super::tree::Node;
 use crate::model::{Name, WeightedCluster};
+use std::collections::BTreeMap;
 
 /// The targets in the fields `cluster` and `weighted_clusters`, of which exactly one is given.
 pub(super) fn targets(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<WeightedCluster> {
     let mut clusters = Vec::new();
+    let subset = subset(reader, fields);
     if let Some(node) = fields.node(reader, "cluster")
         && let Some(cluster) = cluster(reader, node)
     {
         clusters.push(WeightedCluster {
             cluster,
             weight: 1,
-            subset: std::collections::BTreeMap::new(),
+            subset,
         });
+    } else if fields.entry("subset").is_some() && fields.entry("cluster").is_none() {
+        let help = "give each of the `weighted_clusters` its own";
+        reader.fault_with_help(fields.key_span_of("subset"), "`subset` without `cluster`", help);
     }
     clusters.extend(weighted_clusters(reader, fields));
     clusters
@@ -27,6 +32,33 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node) -> Option<Name> {
     let name = reader.name(node)?;
     reader.refer(Part::Cluster, &name, node.span);
     Some(name)
+}
+
+/// Which endpoints of a cluster are meant, in the field `subset`; empty: all.
+fn subset(reader: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeMap<String, String> {
+    let mut subset = BTreeMap::new();
+    for entry in fields.map(reader, "subset") {
+        if let Some(value) = reader.text(&entry.value, "a text") {
+            subset.insert(entry.key.clone(), value);
+        }
+    }
+    if subset.is_empty() && fields.entry("subset").is_some() {
+        let message = "an empty `subset` is every endpoint";
+        reader.warn(fields.key_span_of("subset"), message, "remove it");
+    }
+    subset
+}
+
+/// A target in a message.
+fn shown(cluster: &Name, subset: &BTreeMap<String, String>) -> String {
+    if subset.is_empty() {
+        return cluster.to_string();
+    }
+    let pairs: Vec<String> = subset
+        .iter()
+        .map(|(key, value)| format!("{key}: {value}"))
+        .collect();
+    format!("{cluster} {{{}}}", pairs.join(", "))
 }
 
 fn weighted_clusters(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<WeightedCluster> {
@@ -44,14 +76,15 @@ fn weighted_clusters(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Weight
             .node(reader, "cluster")
             .and_then(|node| cluster(reader, node));
         let weight = fields.integer32(reader, "weight");
+        let subset = subset(reader, &fields);
         if let Some(name) = &name {
-            names.insert(reader, name.clone(), fields.span_of("cluster"));
+            names.insert(reader, shown(name, &subset), fields.span_of("cluster"));
         }
         match (name, weight) {
             (Some(cluster), Some(weight)) => clusters.push(WeightedCluster {
                 cluster,
                 weight,
-                subset: std::collections::BTreeMap::new(),
+                subset,
             }),
             _ => whole = false,
         }

@@ -21,6 +21,6 @@ pub(super) fn proxy(reader: &mut Reader<'_>, node: &Node) -> Option<TcpProxy> {
             .unwrap_or(defaults::TCP_CONNECT_ATTEMPTS_MAX),
         access_logs: access_log::access_logs(reader, &fields),
         rate_limits: Vec::new(),
-        hash_source_address: false,
+        hash_source_address: fields.boolean(reader, "hash_source_address").unwrap_or(false),
     })
 }

@@ -4,19 +4,13 @@
 /// What a name asks for, if it is known and not implemented.
 pub(crate) fn explain(name: &str) -> Option<&'static str> {
     let what = match name {
-        "retry" | "retries" | "retry_policy" | "retry_on" | "num_retries" => {
-            "retry policies; the built-in retry of requests that provably never ran is always on"
-        }
-        "per_try_timeout" | "max_stream_duration" | "hedge_policy" | "grpc_timeout_header_max" => {
-            "timeouts other than `timeout`, `stream_idle_timeout` and `upgrade_idle_timeout`"
-        }
         "retry_budget" => "a configurable retry budget; the built-in one is always on",
         "rate_limit" | "rate_limits" | "local_rate_limit" | "global_rate_limit" => "rate limits",
         "principals" | "permissions" => {
             "a policy's principals beside its permissions; its `rules` ask for both"
         }
         "fault" | "fault_injection" | "delay" | "abort" => "fault injection",
-        "hash_policy" | "ring_hash" | "maglev" | "consistent_hash" => "consistent hashing",
+        "ring_hash" | "maglev" => "consistent hashing",
         "peak_ewma" => "peak-EWMA balancing",
         "outlier_detection" => "outlier detection",
         "health_check" | "health_checks" | "health_checking" => "active health checks",
@@ -64,6 +58,22 @@ pub(crate) fn meant(name: &str) -> Option<&'static str> {
         "mirror" | "request_mirror" | "request_mirror_policies" | "shadow" => "mirrors",
         "session_persistence" | "stateful_session" => "session_cookie",
         "path_template_rewrite" | "path_rewrite_policy" => "template_rewrite",
+        "retries" | "retry_policy" => "retry",
+        "num_retries" | "max_retries" => "retries_max",
+        "retry_back_off" => "backoff",
+        "base_interval" => "base",
+        "max_interval" => "max",
+        "rate_limited_retry_back_off" => "retry_after_max",
+        "retriable_statuses" => "retriable_status_codes",
+        "retry_host_predicate" | "previous_hosts" => "avoid_tried_endpoints",
+        "hedge_policy" | "hedge" => "hedging",
+        "max_stream_duration" => "stream_duration_max",
+        "max_grpc_timeout" | "grpc_timeout_header_max" => "client_timeout_max",
+        "hash_policies" | "consistent_hash" => "hash_policy",
+        "header_name" => "header",
+        "connection_properties" => "source_address",
+        "query_parameter" => "query",
+        "metadata_match" => "subset",
         "max_response_bytes" => "response_body_max",
         "allow_origin" | "allow_origin_string_match" => "allow_origins",
         "compressor" | "gzip" => "compression",
@@ -98,6 +108,8 @@ pub(crate) fn meant(name: &str) -> Option<&'static str> {
 /// What is written in place of a field of another version or proxy, where one name does not say it.
 pub(crate) fn instead(name: &str) -> Option<&'static str> {
     let instead = match name {
+        "retry" | "hash_policy" => "it stands in a route's `forward`; `retry` in a virtual host, too",
+        "per_try_timeout" | "per_try_idle_timeout" | "retry_on" | "hedging" => "it stands in `retry`",
         "client_ca_file" | "ca_certificate_file" => "write `client: {ca_file: FILE}`",
         "crl_file" | "revoked" => "revocation lists stand in `revocation`, at the top of the document",
         "require_client_certificate" => "write `client: {certificate: required}` or `optional`",

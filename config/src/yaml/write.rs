@@ -14,6 +14,7 @@ mod http;
 mod identity;
 mod jwt;
 mod proxy_protocol;
+mod retry;
 mod route;
 mod tls;
 
@@ -24,6 +25,7 @@ use crate::model::{
     MeshConfig, TcpKeepalive, UpstreamProtocol, WeightedCluster, defaults,
 };
 use emit::{Map, Out, list, text};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -265,23 +267,47 @@ fn endpoint(endpoint: &Endpoint) -> Out {
         .with("address", text(endpoint.address))
         .with("weight", number(endpoint.weight.into()));
     if !endpoint.metadata.is_empty() {
-        let mut metadata = Map::default();
-        for (key, value) in &endpoint.metadata {
-            metadata.put(key, text(value));
-        }
-        map.put("metadata", metadata);
+        map.put("metadata", pairs(&endpoint.metadata));
     }
     map.into()
 }
 
+/// Of a hundred, from parts of a million.
+fn percent(parts: u32) -> Out {
+    let digits = format!("{:04}", parts % 10_000);
+    Out::Plain(match digits.trim_end_matches('0') {
+        "" => (parts / 10_000).to_string(),
+        digits => format!("{}.{digits}", parts / 10_000),
+    })
+}
+
+/// Free keys and values.
+fn pairs(pairs: &BTreeMap<String, String>) -> Map {
+    let mut map = Map::default();
+    for (key, value) in pairs {
+        map.put(key, text(value));
+    }
+    map
+}
+
 fn put_targets(map: &mut Map, clusters: &[WeightedCluster]) {
+    let put_subset = |map: &mut Map, one: &WeightedCluster| {
+        if !one.subset.is_empty() {
+            map.put("subset", pairs(&one.subset));
+        }
+    };
     match clusters {
-        [one] if one.weight == 1 => map.put("cluster", text(&one.cluster)),
+        [one] if one.weight == 1 => {
+            map.put("cluster", text(&one.cluster));
+            put_subset(map, one);
+        }
         several => {
             let clusters = several.iter().map(|one| {
-                Map::default()
+                let mut map = Map::default()
                     .with("cluster", text(&one.cluster))
-                    .with("weight", number(one.weight.into()))
+                    .with("weight", number(one.weight.into()));
+                put_subset(&mut map, one);
+                map
             });
             map.put("weighted_clusters", list(clusters));
         }

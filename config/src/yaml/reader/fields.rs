@@ -5,7 +5,7 @@ use crate::diagnostic::Span;
 use crate::model::Name;
 use crate::yaml::scalar::{self, Problem};
 use crate::yaml::shape::{Field, Kind, Shape};
-use crate::yaml::tree::{Entry, Node};
+use crate::yaml::tree::{Entry, Node, Value};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -224,6 +224,12 @@ impl<'n> Fields<'n> {
             return &[];
         };
         reader.items(node, matches!(self.field(name).kind, Kind::FilledList(_)))
+    }
+
+    /// The field is not given, or an empty list.
+    pub(crate) fn list_is_empty(&self, name: &str) -> bool {
+        self.entry(name)
+            .is_none_or(|entry| matches!(&entry.value.value, Value::List(items) if items.is_empty()))
     }
 
     /// The entries of a map field; empty if it is not given.

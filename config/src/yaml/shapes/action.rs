@@ -1,6 +1,6 @@
 //! What is done with requests.
 
-use super::{TARGET, TARGETS, TARGETS_WEIGHTED, UPGRADES};
+use super::{HASH_POLICY, RETRY_OR_OFF, SUBSET, TARGET, TARGETS, TARGETS_WEIGHTED, UPGRADES};
 use crate::yaml::shape::{Field, Kind, Shape, defaulted, optional, required};
 
 const TEMPLATE_REWRITE: Field = optional(
@@ -14,6 +14,7 @@ pub(crate) static FORWARD: Shape = Shape::new(
     "Forwarding to clusters.",
     &[
         TARGET,
+        SUBSET,
         TARGETS_WEIGHTED,
         optional("prefix_rewrite", Kind::Text("/b"), "Replaces the matched prefix or path."),
         optional("regex_rewrite", Kind::Object(&REGEX_REWRITE), "Replaces what matches in the path."),
@@ -55,6 +56,33 @@ pub(crate) static FORWARD: Shape = Shape::new(
             "session_cookie",
             Kind::Object(&SESSION_COOKIE),
             "A cookie that keeps a client at the endpoint that served it first.",
+        ),
+        optional(
+            "retry",
+            RETRY_OR_OFF,
+            "When a failed attempt is repeated; the virtual host's if not given. `off`: only what provably never ran.",
+        ),
+        optional(
+            "hash_policy",
+            Kind::List(&Kind::Object(&HASH_POLICY)),
+            "What the hash of a request is made of, for clusters with consistent hashing; these pick at random if not given.",
+        ),
+        defaulted(
+            "priority",
+            Kind::Choice(&["default", "high"]),
+            "default",
+            "Which of the clusters' circuit breakers requests count against.",
+        ),
+        defaulted(
+            "stream_duration_max",
+            Kind::DurationOrOff { zero: false },
+            "off",
+            "A stream ends at this age, its answer whole or not.",
+        ),
+        optional(
+            "client_timeout_max",
+            Kind::Duration { zero: false },
+            "A `grpc-timeout`, or a deadline that a believed peer tells, is cut to this; to `timeout` if not given, where that is.",
         ),
     ],
 )

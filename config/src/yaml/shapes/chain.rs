@@ -1,6 +1,6 @@
 //! Filter chains: what they match, how TLS is terminated, where bytes go.
 
-use super::{ACCESS_LOGS, DOWNSTREAM_TLS, HTTP, POLICIES, TARGET, TARGETS, TARGETS_WEIGHTED};
+use super::{ACCESS_LOGS, DOWNSTREAM_TLS, HTTP, POLICIES, SUBSET, TARGET, TARGETS, TARGETS_WEIGHTED};
 use crate::yaml::shape::{Kind, Shape, defaulted, optional};
 
 /// The modes of a filter chain.
@@ -93,6 +93,7 @@ pub(crate) static TCP: Shape = Shape::new(
     "Passing a connection's bytes on to an endpoint.",
     &[
         TARGET,
+        SUBSET,
         TARGETS_WEIGHTED,
         defaulted(
             "idle_timeout",
@@ -111,6 +112,12 @@ pub(crate) static TCP: Shape = Shape::new(
             Kind::Integer { min: 1, max: 255 },
             "2",
             "Endpoints that are tried before the connection is given up.",
+        ),
+        defaulted(
+            "hash_source_address",
+            Kind::Boolean,
+            "false",
+            "Clusters with consistent hashing pick by the client's address; else at random.",
         ),
         optional(
             "access_logs",

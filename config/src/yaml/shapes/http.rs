@@ -1,8 +1,8 @@
 //! How HTTP is spoken.
 
 use super::{
-    ACCESS_LOGS, COMPRESSION_OR_OFF, EXTERNAL_AUTHORIZATION_OR_OFF, HEADERS_BYTES, HEADERS_COUNT, HTTP2,
-    JWT_REQUIREMENT_OR_OFF, U32,
+    ACCESS_LOGS, COMPRESSION_OR_OFF, EXTERNAL_AUTHORIZATION_OR_OFF, HEADERS_BYTES, HEADERS_COUNT, HINT_PEERS,
+    HTTP2, JWT_REQUIREMENT_OR_OFF, U32,
 };
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
@@ -139,6 +139,17 @@ pub(crate) static HTTP: Shape = Shape::new(
             "forward_client_certificate",
             Kind::Object(&FORWARD_CLIENT_CERTIFICATE),
             "What is done with x-forwarded-client-cert; it is taken off if not given.",
+        ),
+        defaulted(
+            "request_timeout",
+            Kind::DurationOrOff { zero: false },
+            "off",
+            "From the first byte of a request to its last (408).",
+        ),
+        optional(
+            "hint_peers",
+            Kind::Object(&HINT_PEERS),
+            "Peers whose hints on deadlines and retries are believed; those with a verified SPIFFE id if not given.",
         ),
         optional(
             "access_logs",

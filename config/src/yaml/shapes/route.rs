@@ -2,7 +2,7 @@
 
 use super::{
     CORS, DIRECT_RESPONSE, ERROR_PAGE, FORWARD, HSTS, HTTPS_REDIRECT, JWT_REQUIREMENT_OR_OFF, MAINTENANCE,
-    POLICIES, REDIRECT, ROUTE_EXTERNAL_AUTHORIZATION_KIND, SPIFFE_MATCH,
+    POLICIES, REDIRECT, RETRY_OR_OFF, ROUTE_EXTERNAL_AUTHORIZATION_KIND, SPIFFE_MATCH,
 };
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
@@ -67,6 +67,11 @@ pub(crate) static VIRTUAL_HOST: Shape = Shape::new(
             "error_pages",
             Kind::List(&Kind::Object(&ERROR_PAGE)),
             "Pages in place of local replies.",
+        ),
+        optional(
+            "retry",
+            RETRY_OR_OFF,
+            "When failed attempts are repeated, on routes that do not say otherwise; if not given, only what provably never ran.",
         ),
         optional(
             "routes",
@@ -222,7 +227,7 @@ pub(super) const VALUE_MATCH: &[&str] = &["exact", "prefix", "suffix", "contains
 
 pub(crate) static HEADER_MATCH: Shape = Shape::new(
     "header condition",
-    "A condition on a request header; several fields of one name count as one, joined by commas.",
+    "A condition on a header; several fields of one name count as one, joined by commas.",
     &[
         required("name", Kind::Text("a header name"), "The header."),
         optional("exact", Kind::Text("a value"), "The value is this."),

@@ -8,6 +8,13 @@ pub(crate) const TARGETS: [&str; 2] = ["cluster", "weighted_clusters"];
 
 pub(crate) const TARGET: Field = optional("cluster", Kind::Name, "The name of a cluster.");
 
+/// Which endpoints of a cluster.
+pub(crate) const SUBSET: Field = optional(
+    "subset",
+    Kind::Map(&Kind::Text("a text")),
+    "Only endpoints with this metadata, which the cluster's `subsets` select by; all if not given.",
+);
+
 const SHARES: Kind = Kind::FilledList(&Kind::Object(&WEIGHTED_CLUSTER));
 
 pub(crate) const TARGETS_WEIGHTED: Field =
@@ -23,5 +30,6 @@ pub(crate) static WEIGHTED_CLUSTER: Shape = Shape::new(
             Kind::Integer { min: 0, max: U32 },
             "Its share of the sum of weights; 0: none.",
         ),
+        SUBSET,
     ],
 );

@@ -13,6 +13,7 @@ mod http;
 mod identities;
 mod jwt;
 mod listeners;
+mod retry;
 mod routes;
 mod tls;
 

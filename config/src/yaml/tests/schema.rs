@@ -52,11 +52,11 @@ fn every_reference_of_the_schema_is_defined() {
 fn declared_defaults_are_what_the_loader_gives() {
     let minimal = "\
 listeners:
-- {name: l, address: 127.0.0.1:1, tcp_keepalive: {}, filter_chains: [{match: {}, tls: {certificates: [{certificate_file: c, private_key_file: k}], client: {ca_file: c}}, http: {route_configuration: r, external_authorization: {http: {cluster: c}, body: {bytes_max: 1}, cache: {time_to_live: 1s, headers: []}}, http2: {}, access_logs: [{path: stdout}], compression: {algorithms: [{gzip: {}}, {br: {}}, {zstd: {}}]}}}]}
+- {name: l, address: 127.0.0.1:1, tcp_keepalive: {}, filter_chains: [{match: {}, tls: {certificates: [{certificate_file: c, private_key_file: k}], client: {ca_file: c}}, http: {route_configuration: r, external_authorization: {http: {cluster: c}, body: {bytes_max: 1}, cache: {time_to_live: 1s, headers: []}}, http2: {}, hint_peers: {}, access_logs: [{path: stdout}], compression: {algorithms: [{gzip: {}}, {br: {}}, {zstd: {}}]}}}]}
 - {name: m, address: 127.0.0.1:2, connection_rate_max: {per_second: 1}, proxy_protocol: {mode: optional}, filter_chains: [{tcp: {cluster: c}}]}
 route_configurations:
 - {name: r, virtual_hosts: [{name: v, domains: ['*'], https_redirect: {}, hsts: {}, maintenance: {page: {body: x}}, routes: [
-    {match: {prefix: /, headers: [{name: x, exact: a}], query: [{name: x, exact: a}]}, forward: {cluster: c, mirrors: [{cluster: c}], session_cookie: {name: x}}, cors: {allow_origins: '*'}},
+    {match: {prefix: /, headers: [{name: x, exact: a}], query: [{name: x, exact: a}]}, forward: {cluster: c, mirrors: [{cluster: c}], session_cookie: {name: x}, retry: {retry_on: [5xx], backoff: {}, hedging: {after: {quantile: 95}}}, hash_policy: [{cookie: {name: x, ttl: 0s}}]}, cors: {allow_origins: '*'}},
     {match: {path: /a}, redirect: {host: a}}, {match: {path: /b}, direct_response: {status: 200}}]}]}
 clusters: [{name: c, endpoints: [{address: 127.0.0.1:1}], pool: {}, http2: {}, tcp_keepalive: {}, tls: {ca_file: c, server_name: a}, protocol: http2, proxy_protocol: {version: v2}}, {name: d, discovery: {type: strict_dns, names: [{host: b, port: 1}]}}]
 identities: [{name: i, authority: {url: 'https://a:1', ca_file: c, spiffe_id: 'spiffe://a/b'}}]

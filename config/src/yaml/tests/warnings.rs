@@ -1,6 +1,7 @@
 //! What is accepted and looks odd: shadowed routes, unused parts, settings without effect.
 
 mod identity;
+mod retry;
 
 use super::{expect, unmark, valid, with_chain, with_cluster, with_http, with_route};
 

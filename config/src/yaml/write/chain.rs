@@ -1,7 +1,7 @@
 //! Filter chains as YAML.
 
 use super::emit::{Map, Out, list, text};
-use super::{duration, duration_or_off, http, number, put_targets, tls, word};
+use super::{boolean, duration, duration_or_off, http, number, put_targets, tls, word};
 use crate::model::{ChainMode, FilterChain, FilterChainMatch, ServerNameMatch, TcpProxy, Transport};
 
 pub(super) fn filter_chain(chain: &FilterChain) -> Out {
@@ -43,6 +43,7 @@ fn tcp(proxy: &TcpProxy) -> Map {
             duration_or_off(proxy.connection_duration_max),
         )
         .with("connect_attempts_max", number(proxy.connect_attempts_max.into()))
+        .with("hash_source_address", boolean(proxy.hash_source_address))
         .with(
             "access_logs",
             list(proxy.access_logs.iter().map(http::access_log)),

@@ -2,9 +2,8 @@
 
 use super::authorization::string;
 use super::emit::{Map, Out, list, text};
-use super::{boolean, duration, number, size, word};
+use super::{boolean, duration, number, pairs, size, word};
 use crate::model::{AuthorizationService, DecisionCache, ExternalAuthorization, RouteExternalAuthorization};
-use std::collections::BTreeMap;
 
 pub(super) fn settings(settings: Option<&ExternalAuthorization>) -> Out {
     let Some(settings) = settings else {
@@ -33,7 +32,7 @@ pub(super) fn settings(settings: Option<&ExternalAuthorization>) -> Out {
         boolean(settings.include_peer_certificate),
     );
     if !settings.context.is_empty() {
-        map.put("context", context(&settings.context));
+        map.put("context", pairs(&settings.context));
     }
     match &settings.cache {
         Some(kept) => map.put("cache", cache(kept)),
@@ -73,14 +72,6 @@ fn put_service(map: &mut Map, service: &AuthorizationService) {
     map.put("http", asked);
 }
 
-fn context(context: &BTreeMap<String, String>) -> Map {
-    let mut map = Map::default();
-    for (key, value) in context {
-        map.put(key, text(value));
-    }
-    map
-}
-
 fn cache(cache: &DecisionCache) -> Map {
     Map::default()
         .with("time_to_live", duration(cache.time_to_live))
@@ -94,6 +85,6 @@ fn cache(cache: &DecisionCache) -> Map {
 pub(super) fn of_route(route: &RouteExternalAuthorization) -> Out {
     match route {
         RouteExternalAuthorization::Off => word("off"),
-        RouteExternalAuthorization::Context(told) => Map::default().with("context", context(told)).into(),
+        RouteExternalAuthorization::Context(told) => Map::default().with("context", pairs(told)).into(),
     }
 }

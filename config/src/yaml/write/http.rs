@@ -3,7 +3,7 @@
 use super::emit::{Map, Out, list, text};
 use super::{
     boolean, duration, duration_or_off, edge, external_authorization, http2, jwt, number, number_or_off,
-    path, size, word,
+    path, retry, size, word,
 };
 use crate::model::{
     AccessLog, AccessLogFormat, AccessLogSink, EscapedSlashes, ForwardClientCertificate, HttpOptions,
@@ -77,6 +77,8 @@ pub(super) fn http(options: &HttpOptions) -> Map {
             "external_authorization",
             external_authorization::settings(options.external_authorization.as_ref()),
         )
+        .with("request_timeout", duration_or_off(options.request_timeout))
+        .with("hint_peers", retry::hint_peers(&options.hint_peers))
         .with("access_logs", list(options.access_logs.iter().map(access_log)));
     if !options.trusted_proxies.is_empty() {
         map.put("trusted_proxies", list(options.trusted_proxies.iter().map(text)));

@@ -3,12 +3,12 @@
 use super::emit::{Map, Out, list, text};
 use super::{
     boolean, cors, domain_text, duration, duration_or_off, edge, external_authorization, jwt, number,
-    put_targets, size, tls, word,
+    percent, put_targets, retry, size, tls, word,
 };
 use crate::model::{
     ConnectAction, DirectResponse, Forward, HeaderEditKind, HeaderEdits, HeaderMatch, Mirror, PathMatch,
     PathRewrite, QueryMatch, Redirect, RedirectPath, RegexRewrite, Route, RouteAction, RouteConfiguration,
-    RouteMatch, SameSite, SessionCookie, StringMatch, VirtualHost, defaults,
+    RouteMatch, RoutePriority, SameSite, SessionCookie, StringMatch, VirtualHost, defaults,
 };
 
 pub(super) fn route_configuration(routes: &RouteConfiguration) -> Out {
@@ -209,19 +209,36 @@ fn forward(forward: &Forward, connect: bool) -> Map {
     if let Some(cookie) = &forward.session_cookie {
         map.put("session_cookie", session_cookie(cookie));
     }
+    match &forward.retry {
+        Some(policy) => map.put("retry", retry::policy(policy)),
+        None => map.comment("retry: only of what never ran"),
+    }
+    if !forward.hash_policy.is_empty() {
+        map.put(
+            "hash_policy",
+            list(forward.hash_policy.iter().map(retry::hash_policy)),
+        );
+    }
+    let priority = match forward.priority {
+        RoutePriority::Default => "default",
+        RoutePriority::High => "high",
+    };
+    map.put("priority", word(priority));
+    map.put(
+        "stream_duration_max",
+        duration_or_off(forward.stream_duration_max),
+    );
+    match forward.client_timeout_max {
+        Some(timeout) => map.put("client_timeout_max", duration(timeout)),
+        None => map.comment("client_timeout_max: the timeout, where one was written"),
+    }
     map
 }
 
 fn mirror(mirror: &Mirror) -> Map {
-    let parts = mirror.fraction.parts_per_million();
-    let digits = format!("{:04}", parts % 10_000);
-    let percent = match digits.trim_end_matches('0') {
-        "" => (parts / 10_000).to_string(),
-        digits => format!("{}.{digits}", parts / 10_000),
-    };
     Map::default()
         .with("cluster", text(&mirror.cluster))
-        .with("percent", Out::Plain(percent))
+        .with("percent", percent(mirror.fraction.parts_per_million()))
 }
 
 fn session_cookie(cookie: &SessionCookie) -> Map {

@@ -71,9 +71,7 @@ fn forwards() {
             ),
             (
                 "{cluster: a, «per_try_timeout»: 1s}",
-                &[
-                    "unknown field `per_try_timeout` in forward | not implemented: timeouts other than `timeout`, `stream_idle_timeout` and `upgrade_idle_timeout`",
-                ],
+                &["unknown field `per_try_timeout` in forward | it stands in `retry`"],
             ),
             (
                 "{cluster: a, upgrades: [websocket, «WebSocket»]}",

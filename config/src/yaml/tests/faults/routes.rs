@@ -57,8 +57,7 @@ fn routes() {
             (
                 "{match: {prefix: /}, forward: {cluster: a}, «retry»: {}}",
                 &[
-                    "unknown field `retry` in route | not implemented: retry policies; the built-in retry of \
-                   requests that provably never ran is always on",
+                    "unknown field `retry` in route | it stands in a route's `forward`; `retry` in a virtual host, too",
                 ],
             ),
             (

@@ -384,3 +384,45 @@ fn header_values_have_operators() {
         ])
     );
 }
+
+#[test]
+fn retries() {
+    use crate::model::{HedgeAfter, Idempotence, RetryConditions};
+    use std::time::Duration;
+    let text = with_route(
+        "{match: {path: /own}, forward: {cluster: a, retry: {retry_on: [5xx, retriable-status-codes], retries_max: 3, \
+         per_try_timeout: 2s, backoff: {base: 10ms}, retry_after_max: 9s, retriable_status_codes: [429], idempotent: \
+         {header: Idempotency-Key}, hedging: {after: {quantile: 99.9}}}}}\n    \
+         - {match: {path: /off}, forward: {cluster: a, retry: off}}\n    \
+         - {match: {path: /inherited}, forward: {cluster: backend}}",
+    )
+    .replace("domains: ['*']", "domains: ['*']\n    retry: {retry_on: [reset]}");
+    let config = valid(&text).config;
+    let routes = config.route_configurations()[0].virtual_hosts()[0].routes();
+    let policies: Vec<_> = routes
+        .iter()
+        .map(|route| match route.action() {
+            RouteAction::Forward(forward) => forward.retry().clone(),
+            _ => panic!(),
+        })
+        .collect();
+    let own = policies[0].as_ref().unwrap();
+    let words: Vec<&str> = own.retry_on().names().collect();
+    assert_eq!(words, ["5xx", "retriable-status-codes"]);
+    assert_eq!(
+        (own.retries_max(), own.retriable_status_codes().as_slice()),
+        (3, &[429][..])
+    );
+    assert_eq!(own.per_try_timeout(), Some(Duration::from_secs(2)));
+    assert_eq!(own.backoff_max(), Duration::from_millis(100));
+    assert_eq!(own.retry_after_max(), Some(Duration::from_secs(9)));
+    assert!(matches!(own.idempotence(), Idempotence::ByHeader(name) if name.as_str() == "idempotency-key"));
+    let HedgeAfter::Quantile { quantile, .. } = own.hedging().as_ref().unwrap().after() else {
+        panic!()
+    };
+    assert_eq!(quantile, 99_900);
+    assert!(policies[1].is_none());
+    let inherited = policies[2].as_ref().unwrap();
+    assert_eq!(*inherited.retry_on(), RetryConditions::RESET);
+    assert_eq!(inherited.backoff_max(), Duration::from_millis(250));
+}
