@@ -10,7 +10,7 @@ use observer::Observer;
 use outrigger_config::MeshConfig;
 use outrigger_config::model::{self, Name};
 use outrigger_dataplane::DataPlane;
-use outrigger_dataplane::snapshot::{Discovered, DiscoveredEndpoint, EndpointSet};
+use outrigger_dataplane::snapshot::{Discovered, EndpointSet};
 use outrigger_discovery::{Clients, ClusterResolver, RecordReport, Resolution};
 use outrigger_telemetry::Metrics;
 use parking_lot::Mutex;
@@ -177,10 +177,7 @@ impl Running {
         let found = Arc::clone(self.resolver.resolution().endpoints());
         found
             .iter()
-            .map(|endpoint| DiscoveredEndpoint {
-                address: endpoint.address,
-                weight: endpoint.weight,
-            })
+            .map(|endpoint| model::Endpoint::found(endpoint.address, endpoint.weight, 0))
             .collect()
     }
 }

@@ -21,6 +21,7 @@ mod lifecycle;
 mod logging;
 mod notify;
 mod proxy;
+mod rebalancing;
 mod status;
 mod upgrade;
 mod watch;

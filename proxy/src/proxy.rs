@@ -13,6 +13,7 @@ use crate::identities::Identities;
 use crate::jwks::Jwks;
 use crate::logging::Logging;
 use crate::notify::Notifier;
+use crate::rebalancing::Rebalancing;
 use crate::status::{Ask, Phase, Status};
 use crate::upgrade::UpgradeError;
 use crate::upgrade::predecessor::{Step, UpgradeSocket};
@@ -89,7 +90,8 @@ pub struct Proxy {
     reloads: reload::Reloads,
     status: Arc<Status>,
     admin: Endpoint,
-    _publishers: [Task; 2],
+    rebalancing: Arc<Rebalancing>,
+    _publishers: [Task; 3],
     asks: mpsc::Receiver<Ask>,
     upgrades: Option<UpgradeSocket>,
     notifier: Notifier,

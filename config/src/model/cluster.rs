@@ -98,6 +98,21 @@ model! {
     }
 }
 
+impl Endpoint {
+    /// An endpoint that was not written but found: of no metadata, nowhere known, said to be healthy. A `weight` of 0
+    /// counts as 1.
+    pub fn found(address: SocketAddr, weight: u32, priority: u32) -> Endpoint {
+        Endpoint {
+            address,
+            weight: weight.max(1),
+            metadata: BTreeMap::new(),
+            locality: None,
+            priority,
+            status: EndpointStatus::Healthy,
+        }
+    }
+}
+
 /// Which HTTP version is spoken to a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpstreamProtocol {

@@ -15,7 +15,7 @@ use outrigger_config::model::{Interception, Name};
 use outrigger_identity::Material;
 use outrigger_identity::jwt::KeyCells;
 use outrigger_telemetry::{AccessLogSinks, Metrics};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -264,6 +264,21 @@ impl DataPlane {
         {
             // Listeners are as they were, so that no socket is needed. The endpoints before stay in force.
             tracing::error!(%error, "cannot put endpoints in force");
+        }
+    }
+
+    /// Balances the clusters that are named by the present health of their endpoints
+    /// ([`crate::snapshot::EndpointState::health`]), on all workers: when this returns, every new pick is by it. Names that
+    /// are not there are ignored. Its cost is that of the clusters named, and of a publish: gather changes that come
+    /// together (`proxy/src/rebalancing.rs` does). The configuration's generation stays, and so do pools and counts. Works
+    /// during a drain too. Not cancel safe: run it to its end.
+    pub async fn set_health(&mut self, changed: &HashSet<Name>) {
+        let previous = self.snapshot();
+        if let Some(snapshot) = self.compiler.with_health(&previous, changed)
+            && let Err(error) = self.publish(Arc::new(snapshot), &mut Vec::new()).await
+        {
+            // Listeners are as they were, so that no socket is needed. The balancers before stay in force.
+            tracing::error!(%error, "cannot put the health of endpoints in force");
         }
     }
 

@@ -16,17 +16,9 @@ pub(crate) use edge::{EdgePolicy, MaintenancePolicy, PagePolicy, VirtualHostPoli
 /// What discovery found, by cluster. A cluster that is not named keeps what it had.
 pub type Discovered = foldhash::HashMap<Name, EndpointSet>;
 
-/// What discovery found for one cluster, shared for as long as it does not change.
-pub type EndpointSet = Arc<[DiscoveredEndpoint]>;
-
-/// An address that discovery found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DiscoveredEndpoint {
-    /// Where.
-    pub address: SocketAddr,
-    /// Its share; at least 1. Of no meaning where all addresses are one endpoint (logical DNS).
-    pub weight: u32,
-}
+/// What discovery found for one cluster, shared for as long as it does not change. Where all addresses are one endpoint
+/// (logical DNS), only addresses have a meaning.
+pub type EndpointSet = Arc<[model::Endpoint]>;
 
 use bytes::Bytes;
 use outrigger_config::model::{self, Fraction, MeshConfig, Name};
@@ -38,7 +30,8 @@ use outrigger_telemetry::{
 use outrigger_traffic::authorization::PolicySet;
 use outrigger_traffic::retry::RetryBudget;
 use outrigger_traffic::{
-    Balancer, CorsPolicy, EndpointLoad, RouteTable, SessionKey, SessionPolicy, SessionTable, TokenBucket,
+    Balancer, CorsPolicy, EndpointHealth, EndpointLoad, RouteTable, SessionKey, SessionPolicy, SessionTable,
+    TokenBucket,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
@@ -391,6 +384,16 @@ impl ClusterPolicy {
         &self.endpoints
     }
 
+    /// What is said of the endpoint at a place among [`ClusterPolicy::endpoints`]: weight, priority, locality, status; none
+    /// for a logical one.
+    pub fn member(&self, place: usize) -> Option<&model::Endpoint> {
+        match self.config.discovery() {
+            model::Discovery::Static => self.config.endpoints().get(place),
+            model::Discovery::StrictDns(_) => self.discovered.as_ref()?.get(place),
+            model::Discovery::LogicalDns(_) | model::Discovery::OriginalDestination(_) => None,
+        }
+    }
+
     /// True if its endpoint is a name with several addresses.
     pub(crate) fn is_logical(&self) -> bool {
         matches!(self.config.discovery(), model::Discovery::LogicalDns(_))
@@ -461,7 +464,9 @@ pub struct EndpointState {
     pub(crate) address_text: String,
     /// All addresses of a logical endpoint, each as good as the other; empty for an endpoint that is one address.
     pub(crate) alternatives: Box<[SocketAddr]>,
+    /// Shared, as `health` is, by all states that the cluster has had for this address.
     pub(crate) load: Arc<EndpointLoad>,
+    pub(crate) health: Arc<EndpointHealth>,
     /// The address that connections to it have here; none: the kernel's choice. It is a client's, not ours.
     pub(crate) source: Option<IpAddr>,
     /// What connections begin with: a PROXY protocol header.
@@ -486,6 +491,7 @@ impl EndpointState {
             address_text: self.address_text.clone(),
             alternatives: self.alternatives.clone(),
             load: Arc::clone(&self.load),
+            health: Arc::clone(&self.health),
             source: self.source,
             preface,
             session_key: self.session_key.clone(),
@@ -504,6 +510,13 @@ impl EndpointState {
         } else {
             &self.alternatives
         }
+    }
+
+    /// What was learnt of its health. Shared by all states that its cluster has had for this address: it outlives
+    /// configurations, discovery and other material, for as long as the cluster has the address. After a change the
+    /// cluster needs [`crate::DataPlane::set_health`].
+    pub fn health(&self) -> &Arc<EndpointHealth> {
+        &self.health
     }
 
     /// Requests that are on their way to it.

@@ -57,7 +57,7 @@ fn endpoints(cluster: &ClusterPolicy) -> Vec<Value> {
             } else if matches!(config.discovery(), Discovery::LogicalDns(_)) {
                 value["addresses"] = json!(state.addresses());
             } else if let Some(endpoint) = found.get(index) {
-                value["weight"] = json!(endpoint.weight);
+                value["weight"] = json!(endpoint.weight());
             }
             value
         })

@@ -11,6 +11,7 @@ use crate::inheritance::{Descent, Inheritance};
 use crate::jwks::Jwks;
 use crate::logging::Logging;
 use crate::notify::Notifier;
+use crate::rebalancing::Rebalancing;
 use crate::status::{Feeds, Status};
 use crate::upgrade::UpgradeError;
 use crate::upgrade::predecessor::UpgradeSocket;
@@ -91,6 +92,8 @@ impl Proxy {
         let connections = plane.connection_count();
         let plane = Arc::new(Mutex::new(plane));
         let publishing = discovery::publish(discovery.shared(), Arc::clone(&plane));
+        let rebalancing = Arc::new(Rebalancing::default());
+        let rebalance = Arc::clone(&rebalancing).publish(Arc::clone(&plane));
         let publisher = Publisher::new(identities.shared(), Arc::clone(&plane), metrics);
         let proxy = Proxy {
             plane,
@@ -102,7 +105,9 @@ impl Proxy {
             reloads: Reloads::default(),
             status,
             admin,
+            rebalancing,
             _publishers: [
+                Task(tokio::spawn(rebalance)),
                 Task(tokio::spawn(publishing)),
                 Task(tokio::spawn(publisher.run())),
             ],

@@ -15,10 +15,12 @@
 //!   With unequal weights Envoy changes to a schedule of weight / (active + 1); here an idle cluster is shared by
 //!   weight, and a busy one tends to active requests in proportion to weights.
 
+mod health;
 mod load;
 mod rotation;
 mod weights;
 
+pub use health::{EndpointHealth, HealthMark, Standing};
 pub use load::EndpointLoad;
 
 use outrigger_config::model::{Fraction, LoadBalancing};

@@ -35,7 +35,9 @@ mod routing;
 mod session;
 pub mod template;
 
-pub use balancing::{Balancer, EndpointLoad, falls_within, pick_cluster};
+pub use balancing::{
+    Balancer, EndpointHealth, EndpointLoad, HealthMark, Standing, falls_within, pick_cluster,
+};
 pub use cors::{CorsDecision, CorsPolicy};
 pub use pace::TokenBucket;
 pub use retry::RetryBudget;

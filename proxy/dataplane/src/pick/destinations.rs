@@ -8,7 +8,7 @@ use crate::worker::{LocalSnapshot, Worker};
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
 use lru::LruCache;
-use outrigger_traffic::EndpointLoad;
+use outrigger_traffic::{EndpointHealth, EndpointLoad};
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -69,6 +69,7 @@ impl Destinations {
             address_text: address.to_string(),
             alternatives: Box::default(),
             load: Arc::new(EndpointLoad::new()),
+            health: Arc::new(EndpointHealth::new()),
             source,
             preface: None,
             session_key: OnceLock::new(),

@@ -17,6 +17,7 @@ use outrigger_http1::KnownName;
 use outrigger_identity as identity;
 use outrigger_identity::jwt::KeyCells;
 use outrigger_telemetry::{AccessLogSinks, Metrics, Sink};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Why a valid configuration cannot be put in force: a page's file is at fault, or a log's, or TLS cannot be set up.
@@ -140,18 +141,14 @@ impl Compiler {
     /// are taken over as they are, and so is everything else.
     pub fn with_endpoints(&self, previous: &Snapshot, changed: &Discovered) -> Option<Snapshot> {
         let clusters = self.clusters_with(previous, changed)?;
-        Some(Snapshot {
-            generation: previous.generation,
-            revision: previous.revision + 1,
-            config: Arc::clone(&previous.config),
-            material: Arc::clone(&previous.material),
-            listeners: previous.listeners.clone(),
-            chains: previous.chains.clone(),
-            routes: previous.routes.clone(),
-            authorization: Arc::clone(&previous.authorization),
-            clusters,
-            tokens: Arc::clone(&previous.tokens),
-        })
+        Some(with_clusters(previous, clusters))
+    }
+
+    /// The same configuration and endpoints, balanced by the present health of those of the clusters that are named; none
+    /// if none of them is there. Endpoints stay with their pools and counts.
+    pub fn with_health(&self, previous: &Snapshot, changed: &HashSet<Name>) -> Option<Snapshot> {
+        let clusters = self.clusters_rebalanced(previous, changed)?;
+        Some(with_clusters(previous, clusters))
     }
 
     /// The same configuration with other material: only chains and clusters that are made of what changed are new.
@@ -178,6 +175,22 @@ impl Compiler {
             clusters,
             tokens: Arc::clone(&previous.tokens),
         })
+    }
+}
+
+/// The same snapshot, published once more, with other clusters.
+fn with_clusters(previous: &Snapshot, clusters: Vec<Option<Arc<ClusterPolicy>>>) -> Snapshot {
+    Snapshot {
+        generation: previous.generation,
+        revision: previous.revision + 1,
+        config: Arc::clone(&previous.config),
+        material: Arc::clone(&previous.material),
+        listeners: previous.listeners.clone(),
+        chains: previous.chains.clone(),
+        routes: previous.routes.clone(),
+        authorization: Arc::clone(&previous.authorization),
+        clusters,
+        tokens: Arc::clone(&previous.tokens),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use outrigger_config::model::{Discovery, DnsDiscovery};
 use outrigger_traffic::retry::RetryBudget;
+use std::collections::HashSet;
 
 impl Compiler {
     pub(super) fn clusters(
@@ -67,6 +68,31 @@ impl Compiler {
             any = true;
             let tls = before.tls.clone();
             Some(self.assemble(&before.config, tls, set.cloned(), Some(before)))
+        };
+        let clusters = previous.clusters.iter().map(next).collect();
+        any.then_some(clusters)
+    }
+
+    /// The clusters with balancers over the present health of those that are named; none if none of them is there.
+    pub(super) fn clusters_rebalanced(
+        &self,
+        previous: &Snapshot,
+        changed: &HashSet<Name>,
+    ) -> Option<Vec<Option<Arc<ClusterPolicy>>>> {
+        let mut any = false;
+        let next = |before: &Option<Arc<ClusterPolicy>>| {
+            let before = before.as_ref()?;
+            if !changed.contains(before.config.name()) {
+                return Some(Arc::clone(before));
+            }
+            any = true;
+            let (tls, discovered) = (before.tls.clone(), before.discovered.clone());
+            let next = self.assemble(&before.config, tls, discovered, Some(before));
+            if before.sessions.get().is_some() {
+                // Made here, so that no request has to wait for a table.
+                next.sessions();
+            }
+            Some(next)
         };
         let clusters = previous.clusters.iter().map(next).collect();
         any.then_some(clusters)
@@ -144,13 +170,17 @@ impl Compiler {
                 self.endpoints(
                     listed.map(|endpoint| (endpoint.address(), endpoint.weight())),
                     known,
+                    before,
                 )
             }
             Discovery::StrictDns(_) => self.endpoints(
-                found.iter().map(|endpoint| (endpoint.address, endpoint.weight)),
+                found
+                    .iter()
+                    .map(|endpoint| (endpoint.address(), endpoint.weight())),
                 known,
+                before,
             ),
-            Discovery::LogicalDns(dns) => self.logical_endpoint(dns, found, known),
+            Discovery::LogicalDns(dns) => self.logical_endpoint(dns, found, known, before),
             Discovery::OriginalDestination(_) => (Vec::new(), Vec::new()),
         };
         let loads: Vec<(u32, Arc<EndpointLoad>)> = weights
@@ -197,26 +227,34 @@ impl Compiler {
         })
     }
 
-    /// An endpoint for each address and weight: the one that `known` has, or a new one.
+    /// An endpoint for each address and weight: the one that `known` has, or a new one. A new one has the load and the
+    /// health of the one that `before` has for the address.
     fn endpoints(
         &self,
         members: impl Iterator<Item = (SocketAddr, u32)>,
         known: Option<&Arc<ClusterPolicy>>,
+        before: Option<&Arc<ClusterPolicy>>,
     ) -> (Vec<Arc<EndpointState>>, Vec<u32>) {
-        let known: HashMap<SocketAddr, &Arc<EndpointState>> = known
+        let kin: HashMap<SocketAddr, &Arc<EndpointState>> = before
             .iter()
-            .flat_map(|known| known.endpoints.iter())
+            .flat_map(|before| before.endpoints.iter())
             .filter(|endpoint| endpoint.alternatives.is_empty())
             .map(|endpoint| (endpoint.address, endpoint))
             .collect();
-        let state = |address: SocketAddr| match known.get(&address) {
-            Some(state) => Arc::clone(state),
-            None => Arc::new(EndpointState {
+        let state = |address: SocketAddr| match (kin.get(&address), known) {
+            (Some(state), Some(_)) => Arc::clone(state),
+            (kin, _) => Arc::new(EndpointState {
                 id: self.fresh_id(),
                 address,
                 address_text: address.to_string(),
                 alternatives: Box::default(),
-                load: Arc::new(EndpointLoad::new()),
+                load: kin.map_or_else(Arc::default, |kin| Arc::clone(&kin.load)),
+                health: match kin {
+                    Some(kin) => Arc::clone(&kin.health),
+                    // Among others that were all there from the beginning none is new.
+                    None if before.is_none() => Arc::new(EndpointHealth::new()),
+                    None => Arc::new(EndpointHealth::newcomer()),
+                },
                 source: None,
                 preface: None,
                 session_key: OnceLock::new(),
@@ -230,24 +268,32 @@ impl Compiler {
     fn logical_endpoint(
         &self,
         dns: &DnsDiscovery,
-        found: &[DiscoveredEndpoint],
+        found: &[model::Endpoint],
         known: Option<&Arc<ClusterPolicy>>,
+        before: Option<&Arc<ClusterPolicy>>,
     ) -> (Vec<Arc<EndpointState>>, Vec<u32>) {
         let Some(first) = found.first() else {
             return (Vec::new(), Vec::new());
         };
-        let same = known
-            .filter(|known| same_logical_names(known.config.discovery(), dns))
-            .and_then(|known| known.endpoints.first());
+        let same = |policy: Option<&Arc<ClusterPolicy>>| {
+            let policy = policy.filter(|policy| same_logical_names(policy.config.discovery(), dns))?;
+            policy.endpoints.first().cloned()
+        };
+        let (same, kin) = (same(known), same(before));
         let state = EndpointState {
             id: same.map_or_else(|| self.fresh_id(), |same| same.id),
-            address: first.address,
+            address: first.address(),
             address_text: dns
                 .names()
                 .first()
                 .map_or_else(String::new, |name| name.host().clone()),
-            alternatives: found.iter().map(|endpoint| endpoint.address).collect(),
-            load: same.map_or_else(|| Arc::new(EndpointLoad::new()), |same| Arc::clone(&same.load)),
+            alternatives: found.iter().map(model::Endpoint::address).collect(),
+            load: kin
+                .as_ref()
+                .map_or_else(Arc::default, |kin| Arc::clone(&kin.load)),
+            health: kin
+                .as_ref()
+                .map_or_else(Arc::default, |kin| Arc::clone(&kin.health)),
             source: None,
             preface: None,
             session_key: OnceLock::new(),
