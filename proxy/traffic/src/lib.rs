@@ -12,6 +12,7 @@
 //! * [`content_coding`]: which responses are compressed, and how.
 //! * [`retry`]: the default retry and the [`RetryBudget`].
 //! * [`TokenBucket`]: how often something may happen.
+//! * [`health`]: what checks, and answers to requests, say of endpoints.
 //! * [`path`]: normalization of request paths, before anything is matched.
 //! * [`query`]: parameters, found and left out.
 //! * [`rewrite`]: paths and `location` headers as routes rewrite them; [`template`]: what path variables took.
@@ -26,6 +27,7 @@ mod cors;
 pub mod edge;
 pub mod forwarded;
 pub mod header_value;
+pub mod health;
 mod pace;
 pub mod path;
 pub mod query;
