@@ -9,10 +9,10 @@ use crate::flags::ResponseFlags;
 use crate::labels::{
     AuthorizationOutcome, CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol,
     ConnectionRefusal, CorsOrigin, DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind,
-    ExternalAuthorizationFault, ExternalAuthorizationOutcome, HttpProtocol, KeySetFetch, MirrorDrop,
-    NotCompressed, RenewalResult, ResolutionOutcome, RetryReason, RightLost, SessionCookieUse, SourceFailure,
-    SpliceFallback, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd,
-    UpgradeOutcome, UpgradeProtocol, UpstreamClose,
+    ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HttpProtocol,
+    KeySetFetch, MirrorDrop, NotCompressed, OverloadRefusal, RenewalResult, ResolutionOutcome, RetryReason,
+    RightLost, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TlsHandshake, TlsVersion,
+    TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
@@ -119,6 +119,9 @@ cells! {
         requests_active: Gauge = "outrigger_listener_requests_active",
         /// Requests answered by the proxy itself because they were refused, by reason.
         refused_requests: RefusalCounters = "outrigger_listener_requests_refused_total",
+        /// Requests answered 503 because the process is near what it may have, by reason.
+        overload_refusals: CounterBy<OverloadRefusal, { OverloadRefusal::COUNT }> =
+            "outrigger_listener_overload_refusals_total",
         /// Requests answered 401 because they brought no token that holds.
         unauthenticated_requests: Counter = "outrigger_listener_unauthenticated_requests_total",
         /// Upgrades and CONNECT requests that became tunnels.
@@ -201,6 +204,14 @@ cells! {
         /// Copies of requests that did not get as far as an answer, by reason.
         mirrors_dropped: CounterBy<MirrorDrop, { MirrorDrop::COUNT }> =
             "outrigger_route_mirrors_dropped_total",
+        /// Faults that were injected, by kind; a request with two counts for both.
+        faults_injected: CounterBy<FaultInjected, { FaultInjected::COUNT }> =
+            "outrigger_route_faults_injected_total",
+        /// Requests that a fault had chosen and that were let be, by reason.
+        faults_skipped: CounterBy<FaultSkipped, { FaultSkipped::COUNT }> =
+            "outrigger_route_faults_skipped_total",
+        /// Requests that are held, or whose answers are slowed down, by a fault now.
+        faults_active: Gauge = "outrigger_route_faults_active",
     }
 
     /// What one worker counts for a cluster.
@@ -352,6 +363,32 @@ cells! {
         fetch_time: SharedGauge = "outrigger_jwks_fetch_timestamp_seconds",
         /// 1 while the key set could not be read or fetched the last time.
         failing: SharedGauge = "outrigger_jwks_failing",
+    }
+
+    /// What one worker counts for itself.
+    pub struct WorkerCells [] {
+        /// Bytes of bodies that are kept now: for replays, for copies, and for authorization services.
+        buffered_bytes: Gauge = "outrigger_buffered_bytes",
+        /// Bodies that were not kept because as many bytes as may be were: they went on, and could not be sent again.
+        buffering_refused: Counter = "outrigger_buffering_refused_total",
+    }
+
+    /// What is told of a resource of which the process may have so much. One task writes at a time.
+    pub struct PressureCells ["resource"] {
+        /// How much of it is in use, of its limit.
+        percent: SharedGauge = "outrigger_overload_pressure_percent",
+        /// How much of it is in use: connections, requests, or bytes.
+        used: SharedGauge = "outrigger_overload_used",
+        /// How much of it there may be.
+        limit: SharedGauge = "outrigger_overload_limit",
+    }
+
+    /// What is told of something that is done near a limit. One task writes at a time.
+    pub struct OverloadActionCells ["action"] {
+        /// How far it is done: 0 is not at all, 100 altogether.
+        percent: SharedGauge = "outrigger_overload_action_percent",
+        /// Times that it began.
+        begun: SharedCounter = "outrigger_overload_actions_begun_total",
     }
 
     /// What is counted for the process as a whole; any thread may write, but for what is counted by a label, which the

@@ -52,6 +52,12 @@ flags! {
     DT = 12,
     /// Unauthorized by an external service, or because it could not be asked.
     UAEX = 13,
+    /// Delay injected: a fault was configured.
+    DI = 14,
+    /// Fault injected: aborted, because a fault was configured.
+    FI = 15,
+    /// Overload manager: the process is near a limit (503).
+    OM = 16,
 }
 
 impl ResponseFlags {

@@ -35,6 +35,12 @@ macro_rules! labels {
     )*};
 }
 
+mod fault;
+mod overload;
+
+pub use fault::{FaultInjected, FaultSkipped};
+pub use overload::OverloadRefusal;
+
 labels! {
     /// A response's status by its first digit.
     pub enum CodeClass = "code_class" {
@@ -106,6 +112,10 @@ labels! {
         Limit = "limit",
         /// More connections came than may in this time.
         Rate = "rate",
+        /// The process has as many connections as it may.
+        ProcessLimit = "process_limit",
+        /// The process is near what it may have.
+        Overload = "overload",
         /// No filter chain matches.
         NoFilterChain = "no_filter_chain",
         /// HTTP without TLS, where only TLS is served; answered 400.
@@ -186,6 +196,8 @@ labels! {
         AgeMax = "age_max",
         /// It carried as many requests as it may.
         RequestsMax = "requests_max",
+        /// The process is near what it may have, and ends connections that are free.
+        Overload = "overload",
         /// The listener or the process drains.
         Drain = "drain",
         /// A socket error.
@@ -444,6 +456,8 @@ labels! {
         Limit = "limit",
         /// The request's body is longer than what is copied.
         BodyTooLong = "body_too_long",
+        /// As many bytes as may be are kept.
+        Memory = "memory",
         /// The request ended before its body did.
         Incomplete = "incomplete",
         /// The mirror's cluster has no endpoint.

@@ -23,20 +23,21 @@ pub use cell::labelled::{CounterBy, FlagCounters, Label, RefusalCounters};
 pub use cell::{Countdown, Counter, Gauge, Histogram, SharedCounter, SharedGauge};
 pub use cells::{
     AuthorizationCells, CertificateCells, ClusterCells, DiscoveryCells, KeySetCells, ListenerCells,
-    PolicyCells, ProcessMetrics, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells,
+    OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RevocationListCells, RouteCells,
+    SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 pub use flags::ResponseFlags;
 pub use labels::{
     AuthorizationOutcome, CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol,
     ConnectionRefusal, CorsOrigin, DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind,
-    ExternalAuthorizationFault, ExternalAuthorizationOutcome, HttpProtocol, KeySetFetch, MirrorDrop,
-    NotCompressed, RenewalResult, ResolutionOutcome, RetryReason, RightLost, SessionCookieUse, SourceFailure,
-    SpliceFallback, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd,
-    UpgradeOutcome, UpgradeProtocol, UpstreamClose,
+    ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HttpProtocol,
+    KeySetFetch, MirrorDrop, NotCompressed, OverloadRefusal, RenewalResult, ResolutionOutcome, RetryReason,
+    RightLost, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TlsHandshake, TlsVersion,
+    TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
 };
 pub use metrics::{
     AuthorizationMetrics, CertificateMetrics, ClusterMetrics, DiscoveryMetrics, KeySetMetrics, LabelledCells,
-    ListenerMetrics, Metrics, PolicyMetrics, RevocationListMetrics, RouteMetrics, SourceMetrics,
-    TokenMetrics, TrustBundleMetrics,
+    ListenerMetrics, Metrics, OverloadActionMetrics, PolicyMetrics, PressureMetrics, RevocationListMetrics,
+    RouteMetrics, SourceMetrics, TokenMetrics, TrustBundleMetrics, WorkerMetrics,
 };
 pub use reference::reference;

@@ -7,7 +7,8 @@
 use crate::cell::labelled::label_pair;
 use crate::cells::{
     AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, KeySetCells, ListenerCells,
-    PolicyCells, ProcessMetrics, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells,
+    OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RevocationListCells, RouteCells,
+    SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
@@ -51,6 +52,13 @@ pub type RevocationListMetrics = LabelledCells<RevocationListCells>;
 pub type TokenMetrics = LabelledCells<TokenCells>;
 /// The cells of a JWT provider's keys: one set, [`LabelledCells::worker`] 0, for workers do not fetch.
 pub type KeySetMetrics = LabelledCells<KeySetCells>;
+
+/// The workers' own cells.
+pub type WorkerMetrics = LabelledCells<WorkerCells>;
+/// The cells of a resource that is limited: one set.
+pub type PressureMetrics = LabelledCells<PressureCells>;
+/// The cells of something that is done near a limit: one set.
+pub type OverloadActionMetrics = LabelledCells<OverloadActionCells>;
 
 /// The cells of one source identity.
 pub type SourceMetrics = LabelledCells<SourceCells>;
@@ -217,6 +225,9 @@ pub struct Metrics {
     known_sources: Mutex<HashMap<String, Arc<SourceMetrics>>>,
     tokens: Arc<Inventory<TokenCells>>,
     key_sets: Arc<Inventory<KeySetCells>>,
+    pressures: Arc<Inventory<PressureCells>>,
+    overload_actions: Arc<Inventory<OverloadActionCells>>,
+    workers: Arc<WorkerMetrics>,
     process: Arc<LabelledCells<ProcessMetrics>>,
 }
 
@@ -241,12 +252,16 @@ impl Metrics {
         let sources = Inventory::new(workers, reasons, SOURCES_MAX + 1);
         let tokens = Inventory::new(workers, reasons, limit);
         let key_sets = Inventory::new(1, reasons, limit);
+        let pressures = Inventory::new(1, reasons, limit);
+        let overload_actions = Inventory::new(1, reasons, limit);
+        let own = Inventory::new(workers, reasons, 1);
         let processes = Inventory::new(1, reasons, 1);
+        let worker_cells = own.resolve(&[], || {});
         let process = processes.resolve(&[], || {});
         let process_cells: &ProcessMetrics = process.worker(0);
         process_cells.workers.set(workers as i64);
         process_cells.start_time.set(now_in_seconds());
-        let collectors: [Box<dyn Collector>; 13] = [
+        let collectors: [Box<dyn Collector>; 16] = [
             Box::new(InventoryCollector::new(Arc::clone(&listeners))),
             Box::new(InventoryCollector::new(Arc::clone(&routes))),
             Box::new(InventoryCollector::new(Arc::clone(&clusters))),
@@ -259,6 +274,9 @@ impl Metrics {
             Box::new(InventoryCollector::new(Arc::clone(&sources))),
             Box::new(InventoryCollector::new(Arc::clone(&tokens))),
             Box::new(InventoryCollector::new(Arc::clone(&key_sets))),
+            Box::new(InventoryCollector::new(Arc::clone(&pressures))),
+            Box::new(InventoryCollector::new(Arc::clone(&overload_actions))),
+            Box::new(InventoryCollector::new(own)),
             Box::new(InventoryCollector::new(processes)),
         ];
         for collector in collectors {
@@ -281,6 +299,9 @@ impl Metrics {
             sources,
             known_sources: Mutex::default(),
             tokens,
+            pressures,
+            overload_actions,
+            workers: worker_cells,
             process,
         })
     }
@@ -370,6 +391,23 @@ impl Metrics {
     pub fn key_set(&self, provider: &str) -> Arc<KeySetMetrics> {
         self.key_sets
             .resolve(&[provider], || self.process().label_sets_overflowed.inc())
+    }
+
+    /// The handle of a resource that is limited.
+    pub fn pressure(&self, resource: &str) -> Arc<PressureMetrics> {
+        self.pressures
+            .resolve(&[resource], || self.process().label_sets_overflowed.inc())
+    }
+
+    /// The handle of something that is done near a limit.
+    pub fn overload_action(&self, action: &str) -> Arc<OverloadActionMetrics> {
+        self.overload_actions
+            .resolve(&[action], || self.process().label_sets_overflowed.inc())
+    }
+
+    /// What workers count for themselves.
+    pub fn workers(&self) -> &Arc<WorkerMetrics> {
+        &self.workers
     }
 
     /// What is counted for the process as a whole.

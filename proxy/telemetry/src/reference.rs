@@ -2,8 +2,8 @@
 
 use crate::cells::{
     AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, Family, KeySetCells,
-    ListenerCells, PolicyCells, ProcessMetrics, RevocationListCells, RouteCells, SourceCells, TokenCells,
-    TrustBundleCells,
+    ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RevocationListCells,
+    RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 use prometheus::proto::MetricType;
 
@@ -29,6 +29,9 @@ pub fn reference() -> String {
     section::<SourceCells>("Source identities", &mut page);
     section::<TokenCells>("Tokens", &mut page);
     section::<KeySetCells>("Key sets", &mut page);
+    section::<PressureCells>("Overload by resource", &mut page);
+    section::<OverloadActionCells>("Overload by action", &mut page);
+    section::<WorkerCells>("Workers", &mut page);
     section::<ProcessMetrics>("Process", &mut page);
     page
 }
@@ -120,6 +123,9 @@ mod tests {
         check::<SourceCells>();
         check::<TokenCells>();
         check::<KeySetCells>();
+        check::<PressureCells>();
+        check::<OverloadActionCells>();
+        check::<WorkerCells>();
         check::<ProcessMetrics>();
     }
 }

@@ -49,8 +49,12 @@ pub fn pick_cluster(cumulative: &[u32], random: u64) -> usize {
 
 /// True if `random` (any 64 bits, uniform) falls within the share.
 pub fn falls_within(fraction: Fraction, random: u64) -> bool {
-    weights::below(random, u64::from(Fraction::ALL.parts_per_million()))
-        < u64::from(fraction.parts_per_million())
+    falls_within_parts(fraction.parts_per_million(), random)
+}
+
+/// The same for a share that is nobody's configuration.
+pub(crate) fn falls_within_parts(parts_per_million: u32, random: u64) -> bool {
+    weights::below(random, u64::from(Fraction::ALL.parts_per_million())) < u64::from(parts_per_million)
 }
 
 /// Picks endpoints of one cluster, by the indices that they were given in.

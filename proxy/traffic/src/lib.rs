@@ -11,8 +11,9 @@
 //! * [`forwarded`], [`edge`]: what is believed of proxies in front, and what is answered before any route.
 //! * [`content_coding`]: which responses are compressed, and how.
 //! * [`retry`]: the default retry and the [`RetryBudget`].
-//! * [`TokenBucket`]: how often something may happen.
 //! * [`health`]: what checks, and answers to requests, say of endpoints.
+//! * [`TokenBucket`]: how often something may happen. [`overload`]: what is done near the process's limits, [`Places`] for what
+//!   there is a certain number of. [`fault`]: which requests are broken on purpose.
 //! * [`path`]: normalization of request paths, before anything is matched.
 //! * [`query`]: parameters, found and left out.
 //! * [`rewrite`]: paths and `location` headers as routes rewrite them; [`template`]: what path variables took.
@@ -25,11 +26,14 @@ mod balancing;
 pub mod content_coding;
 mod cors;
 pub mod edge;
+pub mod fault;
 pub mod forwarded;
 pub mod header_value;
 pub mod health;
+pub mod overload;
 mod pace;
 pub mod path;
+mod places;
 pub mod query;
 pub mod retry;
 pub mod rewrite;
@@ -42,6 +46,7 @@ pub use balancing::{
 };
 pub use cors::{CorsDecision, CorsPolicy};
 pub use pace::TokenBucket;
+pub use places::{Place, Places};
 pub use retry::RetryBudget;
 pub use routing::{
     Explanation, Found, Mismatch, RefusedRoute, RequestView, RouteTable, TakenRoute, TakenVirtualHost,

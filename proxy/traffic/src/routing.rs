@@ -14,8 +14,8 @@ mod paths;
 
 pub use explanation::{Explanation, Mismatch, RefusedRoute, TakenRoute, TakenVirtualHost};
 
-pub(crate) use conditions::PercentDecoded;
 pub use conditions::value_matches;
+pub(crate) use conditions::{PercentDecoded, header_holds};
 pub(crate) use explanation::{domain_text, identity_in_words, path_in_words, path_matches, value_in_words};
 pub(crate) use paths::{Candidate, Candidates, PathIndex};
 

@@ -61,7 +61,8 @@ fn is_grpc(request: &(impl RequestView + ?Sized)) -> bool {
         .is_some_and(|value| value.starts_with(b"application/grpc"))
 }
 
-fn header_holds(condition: &HeaderMatch, request: &(impl RequestView + ?Sized)) -> bool {
+/// True if a condition on a header holds.
+pub(crate) fn header_holds(condition: &HeaderMatch, request: &(impl RequestView + ?Sized)) -> bool {
     let mut joined = Vec::new();
     let value = request.header(condition.name().as_str(), &mut joined);
     value.is_some_and(|value| value_matches(condition.value(), value)) != condition.invert()
