@@ -21,6 +21,7 @@ mod forward;
 mod hash_policy;
 mod header_value;
 mod headers;
+mod health;
 mod http;
 mod identity;
 mod jwt;

@@ -4,7 +4,7 @@ use super::listener::{http2, tcp_keepalive};
 use super::reader::{Fields, Reader};
 use super::shapes::{CLUSTER, ENDPOINT, POOL};
 use super::tree::Node;
-use super::{Unique, discovery, proxy_protocol, scalar, tls};
+use super::{Unique, discovery, health, proxy_protocol, scalar, tls};
 use crate::model::{
     Cluster, Discovery, Endpoint, LoadBalancing, Name, PoolOptions, UpstreamProtocol, defaults,
 };
@@ -37,6 +37,8 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
         .node(reader, "tls")
         .and_then(|node| tls::upstream(reader, node));
     let protocol = protocol(reader, &fields);
+    let health_check = health::check(reader, &fields, &discovery, protocol);
+    let outlier_detection = health::outlier_detection(reader, &fields, &discovery);
     let pool = fields.node(reader, "pool").and_then(|node| pool(reader, node));
     let bytes_max = fields
         .size(reader, "response_headers_bytes_max")
@@ -51,8 +53,8 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
         load_balancing,
         balancing: crate::model::BalancingOptions::default(),
         locality_weights: Vec::new(),
-        health_check: None,
-        outlier_detection: None,
+        health_check,
+        outlier_detection,
         circuit_breakers: crate::model::CircuitBreakers::default(),
         adaptive_concurrency: None,
         retry_budget: crate::model::RetryBudgetOptions::default(),

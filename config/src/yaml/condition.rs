@@ -204,13 +204,22 @@ pub(super) fn strings(
 ) -> Vec<StringMatch> {
     let mut matches = Vec::new();
     for node in bounded(reader, fields, name) {
-        if scalar_of(node).is_some() {
-            matches.extend(reader.parse(node, "a text or a map (text match)", &whole));
-        } else if let Some(fields) = reader.fields(node, &STRING_MATCH) {
-            matches.extend(headers::compared_or_present(reader, &fields));
-        }
+        matches.extend(string(reader, node, &whole));
     }
     matches
+}
+
+/// As one of [`strings`].
+pub(super) fn string(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    whole: impl Fn(&str) -> Result<StringMatch, Problem>,
+) -> Option<StringMatch> {
+    if scalar_of(node).is_some() {
+        return reader.parse(node, "a text or a map (text match)", whole);
+    }
+    let fields = reader.fields(node, &STRING_MATCH)?;
+    headers::compared_or_present(reader, &fields)
 }
 
 fn claim(reader: &mut Reader<'_>, node: &Node) -> Option<ClaimMatch> {

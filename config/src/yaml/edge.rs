@@ -2,7 +2,7 @@
 
 use super::Unique;
 use super::chain::distinct;
-use super::reader::{Fields, Reader, scalar_of};
+use super::reader::{Fields, Reader, Said};
 use super::scalar::{self, problem};
 use super::shapes::{ERROR_PAGE, HSTS, HTTPS_REDIRECT, MAINTENANCE, PAGE};
 use super::tree::Node;
@@ -12,35 +12,13 @@ use ipnet::IpNet;
 /// Preload lists of browsers want no less than this; it is the longest span that can be written, too.
 const PRELOAD_AGE_MIN: std::time::Duration = defaults::HSTS_MAX_AGE;
 
-/// What a field says that is true, false or a map.
-enum Said<'n> {
-    /// Nothing, or `false`.
-    Off,
-    /// `true`: the defaults.
-    On,
-    Settings(&'n Node),
-}
-
-fn said<'n>(reader: &mut Reader<'_>, fields: &Fields<'n>, name: &str) -> Said<'n> {
-    let Some(node) = fields.node(reader, name) else {
-        return Said::Off;
-    };
-    match scalar_of(node) {
-        None => Said::Settings(node),
-        Some(_) => match fields.boolean(reader, name) {
-            Some(true) => Said::On,
-            Some(false) | None => Said::Off,
-        },
-    }
-}
-
 /// A virtual host's `https_redirect`; none: requests are served as they come.
 pub(super) fn https_redirect(reader: &mut Reader<'_>, host: &Fields<'_>) -> Option<HttpsRedirect> {
     let mut redirect = HttpsRedirect {
         port: None,
         status: defaults::HTTPS_REDIRECT_STATUS,
     };
-    let node = match said(reader, host, "https_redirect") {
+    let node = match host.said(reader, "https_redirect") {
         Said::Off => return None,
         Said::On => return Some(redirect),
         Said::Settings(node) => node,
@@ -63,7 +41,7 @@ pub(super) fn hsts(reader: &mut Reader<'_>, host: &Fields<'_>) -> Option<Hsts> {
         include_subdomains: false,
         preload: false,
     };
-    let node = match said(reader, host, "hsts") {
+    let node = match host.said(reader, "hsts") {
         Said::Off => return None,
         Said::On => return Some(hsts),
         Said::Settings(node) => node,

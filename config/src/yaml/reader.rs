@@ -7,7 +7,7 @@ mod declared;
 mod fields;
 
 pub(crate) use declared::{Declarations, Part};
-pub(crate) use fields::Fields;
+pub(crate) use fields::{Fields, Said};
 
 use super::scalar::{self, Problem};
 use super::shape::Shape;

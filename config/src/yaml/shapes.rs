@@ -11,6 +11,7 @@ mod cors;
 mod discovery;
 mod edge;
 mod external_authorization;
+mod health;
 mod http;
 mod identity;
 mod jwt;
@@ -40,6 +41,10 @@ pub(crate) use external_authorization::{
     ROUTE_EXTERNAL_AUTHORIZATION,
 };
 use external_authorization::{EXTERNAL_AUTHORIZATION_OR_OFF, ROUTE_EXTERNAL_AUTHORIZATION_KIND};
+use health::OUTLIER_DETECTION_KIND;
+pub(crate) use health::{
+    GRPC_HEALTH_CHECK, HEALTH_CHECK, HEX, HTTP_HEALTH_CHECK, OUTLIER_DETECTION, TCP_HEALTH_CHECK,
+};
 pub(crate) use http::{FORWARD_CLIENT_CERTIFICATE, HTTP, PROXY_HEADER, UPGRADES};
 pub(crate) use identity::{
     AUTHORITY, IDENTITY, IDENTITY_FILES, INLINE_CERTIFICATE, KEY_KINDS, REVOCATION, REVOCATION_LIST,

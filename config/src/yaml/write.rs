@@ -10,6 +10,7 @@ mod discovery;
 mod edge;
 mod emit;
 mod external_authorization;
+mod health;
 mod http;
 mod identity;
 mod jwt;
@@ -244,6 +245,15 @@ fn cluster(cluster: &Cluster) -> Out {
         proxy_protocol::upstream(cluster.proxy_protocol.as_ref()),
     );
     map.put("connect_timeout", duration(cluster.connect_timeout));
+    match &cluster.health_check {
+        Some(check) => map.put("health_check", health::check(check)),
+        None => map.comment("health_check: off"),
+    }
+    let is_one = matches!(cluster.discovery, Discovery::LogicalDns(_));
+    if !is_one || cluster.outlier_detection.is_some() {
+        let detection = cluster.outlier_detection.as_ref();
+        map.put("outlier_detection", health::outlier_detection(detection));
+    }
     map.put("pool", pool(cluster));
     // Where only HTTP/1 is spoken these have no effect, and writing them would be warned of.
     if cluster.protocol != UpstreamProtocol::Http1 || cluster.http2 != Http2Options::default() {

@@ -11,6 +11,15 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// What a field says that is true, false or a map.
+pub(crate) enum Said<'n> {
+    /// Nothing, or `false`.
+    Off,
+    /// `true`: the defaults.
+    On,
+    Settings(&'n Node),
+}
+
 /// An object that is being read. Fields that it may not have, and those that it must have, are checked when it is
 /// opened.
 pub(crate) struct Fields<'n> {
@@ -117,6 +126,20 @@ impl<'n> Fields<'n> {
             return None;
         }
         reader.parse(node, "true or false", scalar::boolean)
+    }
+
+    /// What a field says that is true, false or a map.
+    pub(crate) fn said(&self, reader: &mut Reader<'_>, name: &str) -> Said<'n> {
+        let Some(node) = self.node(reader, name) else {
+            return Said::Off;
+        };
+        match scalar_of(node) {
+            None => Said::Settings(node),
+            Some(_) => match self.boolean(reader, name) {
+                Some(true) => Said::On,
+                Some(false) | None => Said::Off,
+            },
+        }
     }
 
     /// A number within the limits of the field's shape.

@@ -1,8 +1,8 @@
 //! Clusters and their endpoints.
 
 use super::{
-    DISCOVERY, HEADERS_BYTES, HEADERS_COUNT, HTTP2, TCP_KEEPALIVE_OR_OFF, U32, UPSTREAM_PROXY_PROTOCOL_KIND,
-    UPSTREAM_TLS,
+    DISCOVERY, HEADERS_BYTES, HEADERS_COUNT, HEALTH_CHECK, HTTP2, OUTLIER_DETECTION_KIND,
+    TCP_KEEPALIVE_OR_OFF, U32, UPSTREAM_PROXY_PROTOCOL_KIND, UPSTREAM_TLS,
 };
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
@@ -49,6 +49,17 @@ pub(crate) static CLUSTER: Shape = Shape::new(
             Kind::Duration { zero: false },
             "5s",
             "From the first SYN to a connection that is ready, TLS included.",
+        ),
+        optional(
+            "health_check",
+            Kind::Object(&HEALTH_CHECK),
+            "Endpoints are asked whether they serve; they are not if not given.",
+        ),
+        defaulted(
+            "outlier_detection",
+            OUTLIER_DETECTION_KIND,
+            "false",
+            "Endpoints are ejected by their answers to requests.",
         ),
         optional("pool", Kind::Object(&POOL), "Limits of connections."),
         optional("http2", Kind::Object(&HTTP2), "HTTP/2 settings."),

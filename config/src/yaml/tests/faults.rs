@@ -9,6 +9,7 @@ mod discovery;
 mod documents;
 mod edge;
 mod header_edits;
+mod health;
 mod http;
 mod identities;
 mod jwt;

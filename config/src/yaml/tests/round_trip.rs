@@ -4,6 +4,7 @@ mod authorization;
 mod edge;
 mod identities;
 mod jwt;
+mod resilience;
 mod routes;
 mod tls;
 
@@ -169,8 +170,9 @@ fn http() -> BoxedStrategy<String> {
             upgrades(),
             edge::http(),
             jwt::http(),
+            resilience::http(),
         )
-            .prop_map(|(a, b, c, d, e)| format!("{a}{b}{c}{d}{e}")),
+            .prop_map(|(a, b, c, d, e, f)| format!("{a}{b}{c}{d}{e}{f}")),
         maybe(
             "access_logs",
             format.prop_map(|format| format!("[{{path: /x y, format: {format}}}]")),
@@ -237,7 +239,10 @@ fn cluster(name: &'static str) -> BoxedStrategy<String> {
     )
         .prop_map(|(a, b)| format!("{{{a}{b}}}"));
     let fields = (
-        prop_oneof![maybe("endpoints", endpoint), maybe("discovery", discovery())],
+        prop_oneof![
+            (maybe("endpoints", endpoint), resilience::cluster()).prop_map(|(a, b)| a + &b),
+            maybe("discovery", discovery())
+        ],
         maybe("proxy_protocol", spoken),
         maybe("pool", pool),
         maybe("http2", http2()),

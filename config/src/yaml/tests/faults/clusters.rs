@@ -75,11 +75,7 @@ fn clusters() {
             ),
             (
                 "«health_checks»: []",
-                &["unknown field `health_checks` in cluster | not implemented: active health checks"],
-            ),
-            (
-                "«outlier_detection»: {}",
-                &["unknown field `outlier_detection` in cluster | not implemented: outlier detection"],
+                &["unknown field `health_checks` in cluster | did you mean `health_check`?"],
             ),
             (
                 "«circuit_breakers»: {}",

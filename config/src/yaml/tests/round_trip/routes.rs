@@ -43,6 +43,11 @@ pub(super) fn condition() -> BoxedStrategy<String> {
 pub(super) fn target() -> BoxedStrategy<String> {
     prop_oneof![
         Just("cluster: a".to_owned()),
+        Just("cluster: a, subset: {a: '', \"b c\": d}".to_owned()),
+        Just(
+            "weighted_clusters: [{cluster: a, weight: 1, subset: {v: 1}}, {cluster: a, weight: 1}]"
+                .to_owned()
+        ),
         (0..5u32, 1..5u32).prop_map(|(one, two)| {
             format!("weighted_clusters: [{{cluster: a, weight: {one}}}, {{cluster: b, weight: {two}}}]")
         }),
@@ -150,7 +155,7 @@ pub(super) fn route() -> BoxedStrategy<String> {
             maybe("stream_idle_timeout", duration_or_off()),
             maybe("regex_rewrite", substitution.clone()),
             upgrades(),
-            copies_and_cookies()
+            (copies_and_cookies(), super::resilience::forward()).prop_map(|(a, b)| a + &b)
         )
             .prop_map(|(a, b, c, d, e, f)| format!("forward: {{{b}{c}{d}{e}{f}{a}}}")),
         (

@@ -1,0 +1,172 @@
+//! Retries, health and their like, for round trips.
+
+use super::routes::condition;
+use super::{duration, duration_or_off, maybe, quoted, text};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+pub(super) fn retry() -> BoxedStrategy<String> {
+    let words = prop_oneof![
+        Just("[]"),
+        Just("[5xx, gateway-error, reset, reset-before-request, connect-failure, refused-stream]"),
+        Just("[retriable-4xx, envoy-ratelimited, cancelled, deadline-exceeded]"),
+        Just("[internal, resource-exhausted, unavailable]"),
+    ]
+    .prop_map(str::to_owned);
+    let idempotent = prop_oneof![
+        Just("by_method".to_owned()),
+        Just("declared".to_owned()),
+        Just("{header: X-Key}".to_owned())
+    ];
+    let after = prop_oneof![
+        duration(),
+        Just("{quantile: 99.9}".to_owned()),
+        (1..100_000u32, duration()).prop_map(|(parts, least)| {
+            format!(
+                "{{quantile: {}.{:03}, delay_min: {least}}}",
+                parts / 1000,
+                parts % 1000
+            )
+        }),
+        Just("per_try_timeout".to_owned()),
+    ];
+    let hedging = (
+        after,
+        maybe("hedges_max", Just("3".to_owned())),
+        maybe("extra_load_max", Just("7".to_owned())),
+    )
+        .prop_map(|(after, a, b)| format!("{{{a}{b}after: {after}}}"));
+    let backoff = prop_oneof![
+        Just("{base: 3ms}".to_owned()),
+        Just("{base: 3ms, max: 7m}".to_owned())
+    ];
+    let policy = (
+        maybe("retry_on", words),
+        maybe("retries_max", (1..100u32).prop_map(|number| number.to_string())),
+        maybe("per_try_idle_timeout", duration_or_off()),
+        maybe("backoff", backoff),
+        maybe("retry_after_max", duration_or_off()),
+        maybe("retriable_status_codes", Just("[409, 429]".to_owned())),
+        maybe("retriable_headers", condition()),
+        maybe("idempotent", idempotent),
+        maybe("avoid_tried_endpoints", Just("false".to_owned())),
+        (duration(), maybe("hedging", hedging)),
+    )
+        .prop_map(|(a, b, c, d, e, f, g, h, i, (timeout, hedging))| {
+            format!("{{{a}{b}{c}{d}{e}{f}{g}{h}{i}{hedging}per_try_timeout: {timeout}}}")
+        });
+    prop_oneof![Just("off".to_owned()), policy].boxed()
+}
+
+/// What a forward says beside its targets.
+pub(super) fn forward() -> BoxedStrategy<String> {
+    let hashed = prop_oneof![
+        Just("{header: X-User}".to_owned()),
+        Just("{source_address: true, terminal: true}".to_owned()),
+        "[^\\x00]{1,9}".prop_map(|name| format!("{{query: {}}}", quoted(&name))),
+        Just("{cookie: {name: at}}".to_owned()),
+        Just("{cookie: {name: at, ttl: 0s, path: /b}}".to_owned()),
+        Just("{cookie: {name: at, ttl: 7m}}".to_owned()),
+    ];
+    (
+        maybe("retry", retry()),
+        maybe(
+            "hash_policy",
+            vec(hashed, 0..3).prop_map(|list| format!("[{}]", list.join(", "))),
+        ),
+        maybe("priority", Just("high".to_owned())),
+        maybe("stream_duration_max", duration_or_off()),
+        maybe("client_timeout_max", duration()),
+    )
+        .prop_map(|(a, b, c, d, e)| format!("{a}{b}{c}{d}{e}"))
+        .boxed()
+}
+
+/// What an `http` says.
+pub(super) fn http() -> BoxedStrategy<String> {
+    let peers = prop_oneof![
+        Just("{}".to_owned()),
+        Just("{authenticated: false, identities: [{trust_domain: a.b}], addresses: [10.0.0.0/8]}".to_owned())
+    ];
+    (
+        maybe("request_timeout", duration_or_off()),
+        maybe("hint_peers", peers),
+    )
+        .prop_map(|(a, b)| format!("{a}{b}"))
+        .boxed()
+}
+
+fn health_check() -> BoxedStrategy<String> {
+    let bytes = || {
+        prop_oneof![
+            "[^\\x00]{1,9}".prop_map(|text| quoted(&text)),
+            vec(any::<u8>(), 1..9).prop_map(|bytes| {
+                let digits: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+                format!("{{hex: '{digits}'}}")
+            })
+        ]
+    };
+    let body = prop_oneof![
+        Just("ok".to_owned()),
+        text().prop_map(|text| format!("{{exact: {}}}", quoted(&text)))
+    ];
+    let http = (
+        maybe("method", Just("POST".to_owned())),
+        maybe("host", Just("a.example:81".to_owned())),
+        maybe("headers", Just("{X-A: b c}".to_owned())),
+        maybe("expected_statuses", Just("[200, 204-299]".to_owned())),
+        maybe("retriable_statuses", Just("[503]".to_owned())),
+        maybe("expected_body", body),
+    )
+        .prop_map(|(a, b, c, d, e, f)| format!("http: {{{a}{b}{c}{d}{e}{f}path: '/a?b'}}"));
+    let tcp = (
+        maybe("send", bytes()),
+        maybe("receive", bytes().prop_map(|one| format!("[{one}, b]"))),
+    )
+        .prop_map(|(a, b)| format!("tcp: {{{a}{b}}}"));
+    let asked = prop_oneof![http, tcp];
+    (
+        asked,
+        maybe("timeout", duration()),
+        maybe("interval", duration()),
+        maybe("jitter", Just("0".to_owned())),
+        maybe("unhealthy_interval", duration()),
+        maybe("no_traffic_interval", duration()),
+        maybe("unhealthy_threshold", Just("7".to_owned())),
+        maybe("healthy_threshold", Just("7".to_owned())),
+        maybe("port", Just("81".to_owned())),
+        maybe("reuse_connection", Just("false".to_owned())),
+    )
+        .prop_map(|(a, b, c, d, e, f, g, h, i, j)| format!("{{{b}{c}{d}{e}{f}{g}{h}{i}{j}{a}}}"))
+        .boxed()
+}
+
+fn outlier_detection() -> BoxedStrategy<String> {
+    let settings = (
+        maybe("consecutive_5xx", Just("off".to_owned())),
+        maybe("consecutive_local_origin_failure", Just("7".to_owned())),
+        maybe("enforcing_consecutive_gateway_failure", Just("100".to_owned())),
+        maybe(
+            "split_external_local_origin_errors",
+            any::<bool>().prop_map(|on| on.to_string()),
+        ),
+        maybe("interval", duration()),
+        maybe("base_ejection_time", duration()),
+        maybe("max_ejection_time_jitter", duration()),
+        maybe("always_eject_one", Just("false".to_owned())),
+        maybe("success_rate_stdev_factor", Just("7".to_owned())),
+        maybe("failure_percentage_threshold", Just("7".to_owned())),
+    )
+        .prop_map(|(a, b, c, d, e, f, g, h, i, j)| format!("{{{a}{b}{c}{d}{e}{f}{g}{h}{i}{j}}}"));
+    prop_oneof![Just("true".to_owned()), Just("false".to_owned()), settings].boxed()
+}
+
+/// What a cluster of known endpoints says.
+pub(super) fn cluster() -> BoxedStrategy<String> {
+    (
+        maybe("health_check", health_check()),
+        maybe("outlier_detection", outlier_detection()),
+    )
+        .prop_map(|(a, b)| format!("{a}{b}"))
+        .boxed()
+}
