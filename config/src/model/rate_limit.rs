@@ -45,8 +45,8 @@ model! {
         copy bucket: RateLimitBucket,
         /// Values with buckets of another size; the first that matches.
         by_ref overrides: Vec<RateLimitOverride>,
-        /// Values that are counted at once, at most; the one unused for longest is forgotten, and counted:
-        /// [`super::defaults::RATE_LIMIT_KEYS_MAX`].
+        /// Values that are counted at once, at most; of those unused for longest the one is forgotten of whose bucket the
+        /// least is missing, and that is counted: [`super::defaults::RATE_LIMIT_KEYS_MAX`].
         copy keys_max: usize,
     }
 }
@@ -117,6 +117,10 @@ pub struct DescriptorPart {
 }
 
 impl DescriptorPart {
+    /// A part of these.
+    pub fn new(key: String, source: DescriptorSource) -> DescriptorPart {
+        DescriptorPart { key, source }
+    }
     /// Its key.
     pub fn key(&self) -> &str {
         &self.key

@@ -363,8 +363,8 @@ fn accepted_one(
         cells.connections_refused[ConnectionRefusal::Limit].inc();
         return;
     }
-    if let Some(rate) = listener.config.connection_rate_max()
-        && !listener.shared.is_within(rate)
+    if let Some(rate) = &listener.rate
+        && !rate.allows()
     {
         cells.connections_refused[ConnectionRefusal::Rate].inc();
         return;

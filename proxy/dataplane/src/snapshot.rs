@@ -30,13 +30,13 @@ use outrigger_telemetry::{
 use outrigger_traffic::authorization::PolicySet;
 use outrigger_traffic::retry::RetryBudget;
 use outrigger_traffic::{
-    Balancer, CorsPolicy, EndpointHealth, EndpointLoad, RouteTable, SessionKey, SessionPolicy, SessionTable,
+    Balancer, CorsPolicy, EndpointHealth, EndpointLoad, Pace, RouteTable, SessionKey, SessionPolicy, SessionTable,
     TokenBucket,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokens::{TokenPolicy, TokenProviders, TokenRequirement};
 
 /// Index of a filter chain in [`Snapshot`]; stays the same across snapshots for as long as the chain's identity does.
@@ -145,34 +145,48 @@ pub(crate) struct ListenerPolicy {
     pub(crate) chains: Vec<ChainSlot>,
     pub(crate) detection: Detection,
     pub(crate) shared: Arc<ListenerShared>,
+    /// There if the rate of new connections is limited.
+    pub(crate) rate: Option<Arc<ConnectionPace>>,
     pub(crate) metrics: Arc<ListenerMetrics>,
 }
 
 /// Counts of a listener that policy reads; process-wide, kept across snapshots.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct ListenerShared {
     pub(crate) connections: AtomicUsize,
-    /// New connections, where their rate is limited.
-    rate: TokenBucket,
-    /// The epoch of `rate`'s times.
+}
+
+/// How often connections may come to a listener; process-wide, kept across snapshots.
+#[derive(Debug)]
+pub(crate) struct ConnectionPace {
+    pace: Pace,
+    bucket: TokenBucket,
+    /// The epoch of the bucket's times.
     since: Instant,
 }
 
-impl Default for ListenerShared {
-    fn default() -> ListenerShared {
-        ListenerShared {
-            connections: AtomicUsize::new(0),
-            rate: TokenBucket::new(),
-            since: Instant::now(),
+impl ConnectionPace {
+    /// That of a rate. What was taken at the one before stays taken.
+    pub(crate) fn new(rate: model::ConnectionRate, before: Option<&Arc<ConnectionPace>>) -> Arc<ConnectionPace> {
+        let pace = Pace::new(rate.per_second(), Duration::from_secs(1), rate.burst());
+        match before {
+            Some(before) if before.pace == pace => Arc::clone(before),
+            Some(before) => Arc::new(ConnectionPace {
+                pace,
+                bucket: before.bucket.carried(before.since.elapsed(), &before.pace, &pace),
+                since: before.since,
+            }),
+            None => Arc::new(ConnectionPace {
+                pace,
+                bucket: TokenBucket::new(),
+                since: Instant::now(),
+            }),
         }
     }
-}
 
-impl ListenerShared {
     /// Whether one more connection may come now.
-    pub(crate) fn is_within(&self, rate: model::ConnectionRate) -> bool {
-        self.rate
-            .try_take(self.since.elapsed(), rate.per_second(), rate.burst())
+    pub(crate) fn allows(&self) -> bool {
+        self.bucket.take(self.since.elapsed(), &self.pace).is_ok()
     }
 }
 

@@ -2,8 +2,9 @@
 //! may be repeated, what a path means and what it becomes.
 //!
 //! Everything here is compiled once from the model of `outrigger-config` and then only asked. This crate never does
-//! I/O, never awaits, never takes a lock and never reads a clock or a random source: what it needs of those is passed
-//! in. It answers with indices into the model, and leaves acting on them to the data plane.
+//! I/O, never awaits and never reads a clock or a random source: what it needs of those is passed in. Nothing in it
+//! locks but the tables of keyed rate limits. It answers with indices into the model, and leaves acting on them to the
+//! data plane.
 //!
 //! * [`RouteTable`]: virtual hosts and routes, found in time that does not grow with their number.
 //! * [`authorization`]: what policies allow and deny.
@@ -12,7 +13,8 @@
 //! * [`content_coding`]: which responses are compressed, and how.
 //! * [`retry`]: the default retry and the [`RetryBudget`].
 //! * [`health`]: what checks, and answers to requests, say of endpoints.
-//! * [`TokenBucket`]: how often something may happen. [`overload`]: what is done near the process's limits, [`Places`] for what
+//! * [`TokenBucket`], [`Pace`]: how often something may happen; [`rate_limit`]: how often a client may do it.
+//! * [`overload`]: what is done near the process's limits, [`Places`] for what
 //!   there is a certain number of. [`fault`]: which requests are broken on purpose.
 //! * [`path`]: normalization of request paths, before anything is matched.
 //! * [`query`]: parameters, found and left out.
@@ -35,6 +37,7 @@ mod pace;
 pub mod path;
 mod places;
 pub mod query;
+pub mod rate_limit;
 pub mod retry;
 pub mod rewrite;
 mod routing;
@@ -45,7 +48,7 @@ pub use balancing::{
     Balancer, EndpointHealth, EndpointLoad, HealthMark, Standing, falls_within, pick_cluster,
 };
 pub use cors::{CorsDecision, CorsPolicy};
-pub use pace::TokenBucket;
+pub use pace::{Pace, Token, TokenBucket};
 pub use places::{Place, Places};
 pub use retry::RetryBudget;
 pub use routing::{

@@ -34,12 +34,17 @@ impl Compiler {
             }
             let shared = before.map_or_else(Default::default, |before| Arc::clone(&before.shared));
             let config = Arc::clone(listener);
+            let rate_before = before.and_then(|before| before.rate.as_ref());
+            let rate = config
+                .connection_rate_max()
+                .map(|rate| ConnectionPace::new(rate, rate_before));
             listeners.push(Arc::new(ListenerPolicy {
                 key,
                 detection: detection(&config),
                 config,
                 chains: places,
                 shared,
+                rate,
                 metrics,
             }));
         }
