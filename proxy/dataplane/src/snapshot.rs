@@ -30,8 +30,8 @@ use outrigger_telemetry::{
 use outrigger_traffic::authorization::PolicySet;
 use outrigger_traffic::retry::RetryBudget;
 use outrigger_traffic::{
-    Balancer, CorsPolicy, EndpointHealth, EndpointLoad, Pace, RouteTable, SessionKey, SessionPolicy, SessionTable,
-    TokenBucket,
+    Balancer, CorsPolicy, EndpointHealth, EndpointLoad, Pace, RouteTable, SessionKey, SessionPolicy,
+    SessionTable, TokenBucket,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
@@ -167,7 +167,10 @@ pub(crate) struct ConnectionPace {
 
 impl ConnectionPace {
     /// That of a rate. What was taken at the one before stays taken.
-    pub(crate) fn new(rate: model::ConnectionRate, before: Option<&Arc<ConnectionPace>>) -> Arc<ConnectionPace> {
+    pub(crate) fn new(
+        rate: model::ConnectionRate,
+        before: Option<&Arc<ConnectionPace>>,
+    ) -> Arc<ConnectionPace> {
         let pace = Pace::new(rate.per_second(), Duration::from_secs(1), rate.burst());
         match before {
             Some(before) if before.pace == pace => Arc::clone(before),

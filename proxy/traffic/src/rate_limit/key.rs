@@ -89,7 +89,11 @@ mod tests {
         let long = vec![b'x'; 5_000];
         let whole = key(&[b"a", &long, b"", b"c"]);
         for (index, value) in [&b"a"[..], &long, b"", b"c"].into_iter().enumerate() {
-            assert_eq!(part(whole.as_bytes(), index), Some(key(&[value]).as_bytes()), "{index}");
+            assert_eq!(
+                part(whole.as_bytes(), index),
+                Some(key(&[value]).as_bytes()),
+                "{index}"
+            );
         }
         assert_eq!(part(whole.as_bytes(), 4), None);
     }

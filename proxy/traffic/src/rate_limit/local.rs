@@ -172,7 +172,9 @@ impl LocalLimit {
             (Counts::Keyed(table), Whose::Key(key)) => table
                 .look(key.as_bytes(), now, &self.paces)
                 .map_err(|(pace, wait)| self.empty(pace, wait)),
-            (Counts::One(bucket), _) => bucket.look(now, &self.paces[0]).map_err(|wait| self.empty(0, wait)),
+            (Counts::One(bucket), _) => bucket
+                .look(now, &self.paces[0])
+                .map_err(|wait| self.empty(0, wait)),
             (Counts::Keyed(_), Whose::All) => Ok(()),
         }
     }

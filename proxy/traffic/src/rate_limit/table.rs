@@ -86,12 +86,7 @@ impl Table {
     }
 
     /// Whether there is a token for this key; else how long until there is. Says nothing of when it was used.
-    pub(super) fn look(
-        &self,
-        key: &[u8],
-        now: Duration,
-        paces: &[Pace],
-    ) -> Result<(), (usize, Duration)> {
+    pub(super) fn look(&self, key: &[u8], now: Duration, paces: &[Pace]) -> Result<(), (usize, Duration)> {
         let buckets = self.shard(key).buckets.lock();
         let Some(bucket) = buckets.peek(key) else {
             return Ok(());
@@ -178,10 +173,7 @@ impl Table {
                 }
                 let index = pace_of(key);
                 let full_at = from[bucket.pace].carried(&to[index], bucket.full_at, now);
-                let moved = Bucket {
-                    full_at,
-                    pace: index,
-                };
+                let moved = Bucket { full_at, pace: index };
                 room.put(key.clone(), moved);
                 room.demote(key);
                 table.keys.fetch_add(1, Ordering::Relaxed);

@@ -42,7 +42,14 @@ fn what_one_refuses_is_taken_of_none() {
     assert_eq!((wide.left(NOW), late.left(NOW)), (Some(8), Some(8)));
     assert!(matches!(
         decide(&limits, &NOBODY, NOW),
-        Decision::Refused(1, Reading { limit: 2, left: 0, .. })
+        Decision::Refused(
+            1,
+            Reading {
+                limit: 2,
+                left: 0,
+                ..
+            }
+        )
     ));
 }
 
@@ -89,9 +96,7 @@ fn in_a_race_as_many_pass_as_the_narrowest_allows_and_no_limit_is_exceeded() {
             .map(|_| {
                 scope.spawn(|| {
                     (0..500)
-                        .filter(|_| {
-                            is_allowed(&decide(&[(&wide, false), (&narrow, false)], &NOBODY, NOW))
-                        })
+                        .filter(|_| is_allowed(&decide(&[(&wide, false), (&narrow, false)], &NOBODY, NOW)))
                         .count()
                 })
             })

@@ -89,9 +89,7 @@ fn a_full_bucket_goes_before_one_that_counts_and_nothing_is_lost() {
 fn a_flood_does_not_refill_the_bucket_of_whoever_is_over_his_rate() {
     let (table, paces) = (Table::new(100), slow(5));
     assert_eq!(
-        (0..9)
-            .filter(|_| takes(&table, b"greedy", NOW, &paces))
-            .count(),
+        (0..9).filter(|_| takes(&table, b"greedy", NOW, &paces)).count(),
         5
     );
     for number in 0..100_000 {
@@ -122,9 +120,7 @@ fn what_was_taken_goes_along_to_a_table_of_another_size() {
     let small = table.carried(4, NOW, &from, &to, |_| 0);
     assert_eq!(small.keys(), 4);
     for number in 6..10 {
-        let left = (0..9)
-            .filter(|_| takes(&small, &key(number), NOW, &to))
-            .count();
+        let left = (0..9).filter(|_| takes(&small, &key(number), NOW, &to)).count();
         assert_eq!(left, 1, "{number}: used last, it stays, three of four taken");
     }
     // Their order went along: the one that is used least recently is the first that goes.
