@@ -7,6 +7,7 @@ use crate::snapshot::{ListenerShared, Snapshot, SocketKey};
 use crate::worker::{HandOver, LocalSnapshot, Worker};
 use outrigger_config::model::{self, Interception};
 use outrigger_telemetry::ConnectionRefusal;
+use outrigger_traffic::Place;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -317,6 +318,8 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 /// Counts a connection against its listener's limit and its worker's load; dropping it ends the count.
 pub(crate) struct ConnectionPermit {
     shared: Arc<ListenerShared>,
+    /// Its place among all connections of the process.
+    _place: Place,
     /// The worker whose load it is part of, with the table of workers.
     worker: Option<(Arc<[crate::worker::Peer]>, usize)>,
 }
@@ -354,9 +357,14 @@ fn accepted_one(
     };
     let cells = listener.metrics.worker(worker.index);
     cells.connections_accepted.inc();
+    let place = match worker.overload.admit_connection() {
+        Ok(place) => place,
+        Err(refusal) => return cells.connections_refused[refusal].inc(),
+    };
     let before = listener.shared.connections.fetch_add(1, Ordering::AcqRel);
     let mut permit = ConnectionPermit {
         shared: Arc::clone(&listener.shared),
+        _place: place,
         worker: None,
     };
     if before >= listener.config.connections_max() {

@@ -5,6 +5,7 @@ mod end;
 use crate::accept;
 use crate::external_authorization::AuthorizationCodec;
 use crate::interception::OwnConnections;
+use crate::overload::OverloadControl;
 use crate::snapshot::{CompileFault, Compiler, Discovered, ListenerPolicy, Snapshot, SocketKey};
 use crate::sockets::{self, Bound, ListeningSocket};
 use crate::upstream::socket::check_mark;
@@ -123,6 +124,7 @@ pub struct DataPlane {
     peers: Arc<[Peer]>,
     bound: HashMap<SocketKey, Bound>,
     own_addresses: Vec<SocketAddr>,
+    overload: OverloadControl,
     /// False for good once it is released or drains: whatever is published, no socket is opened.
     accepts: bool,
 }
@@ -185,6 +187,7 @@ impl DataPlane {
         let first = Arc::new(empty);
         let connection_ids = Arc::new(AtomicU64::new(1));
         let own_connections = Arc::new(OwnConnections::new(count));
+        let overload = OverloadControl::new(&options.metrics);
         let workers = hand_overs
             .into_iter()
             .enumerate()
@@ -199,6 +202,7 @@ impl DataPlane {
                     socket_mark,
                     authorization_codec: Arc::clone(&options.authorization_codec),
                     metrics: Arc::clone(&options.metrics),
+                    overload: overload.worker(),
                     commands: receiver,
                     hand_overs,
                 };
@@ -221,6 +225,7 @@ impl DataPlane {
             peers,
             bound: HashMap::new(),
             own_addresses: options.own_addresses,
+            overload,
             accepts: true,
         };
         plane.publish(first, inherited).await?;
@@ -468,6 +473,11 @@ impl DataPlane {
             .into_iter()
             .find(|listener| listener.name == name.as_str())
             .map(|listener| listener.address)
+    }
+
+    /// Tells the workers what to do near limits, and what they use; outlives borrows of the data plane.
+    pub fn overload(&self) -> OverloadControl {
+        self.overload.clone()
     }
 
     /// Counts downstream connections, for readers that outlive borrows of the data plane.

@@ -1,6 +1,6 @@
 //! One request, in phases that can be read from top to bottom:
 //!
-//! 1. **begin**: count it, note when.
+//! 1. **begin**: count it, note when; refuse it ([`overload`]) if the process is near what it may have.
 //! 2. **sanitize** ([`sanitize`]): normalize the path; drop hop-by-hop fields; replace what an untrusted client must
 //!    not say.
 //! 3. **match** ([`decide`]): virtual host, route, action. Some virtual hosts answer before any route ([`edge`]).
@@ -9,6 +9,7 @@
 //! 5. **act**: a CORS preflight ([`cors`]), a redirect or a direct response ([`respond`]) is answered, or attempts are
 //!    made at an upstream ([`forward`]), each of which picks an endpoint, takes a pooled connection, sends, and
 //!    classifies what came ([`exchange`]); [`mirror`] sends copies elsewhere.
+//!    A fault ([`fault`]) comes just before the action, whatever that is.
 //! 6. **record** ([`record`]): metrics and access log, once, at the end of the body.
 //!
 //! The whole request is served by one snapshot, taken at its start.
@@ -23,8 +24,11 @@ mod edge;
 mod edits;
 mod exchange;
 mod external_authorization;
+mod fault;
 mod forward;
 mod mirror;
+mod overload;
+mod pace;
 mod record;
 mod respond;
 mod rights;
@@ -52,6 +56,7 @@ use outrigger_telemetry::{ListenerCells, UpgradeProtocol};
 use outrigger_traffic::authorization::Claims;
 use outrigger_traffic::edge::EdgeAnswer;
 use outrigger_traffic::{Found, RequestView, forwarded};
+use pace::Pace;
 use record::Record;
 use session::Session;
 use std::cell::Cell;
@@ -138,6 +143,8 @@ struct Request<'r> {
     authorized: Option<Box<Authorized>>,
     /// What its tokens say that hold.
     claims: Option<Box<Claims>>,
+    /// Slows its answer down.
+    pace: Option<Box<Pace>>,
     /// Its head when policies were asked about it, where its route edits it.
     asked: Option<Box<RequestHead>>,
 }
@@ -179,7 +186,20 @@ pub(crate) async fn serve(
         session: None,
         authorized: None,
         claims: None,
+        pace: None,
         asked: None,
+    };
+    let worker = context.worker();
+    let _place = if worker.overload.concerns_requests() {
+        match worker.overload.admit_request(worker.random()) {
+            Ok(place) => place,
+            Err(refusal) => {
+                Box::pin(overload::refuse(request, downstream, context, refusal)).await;
+                return None;
+            }
+        }
+    } else {
+        None
     };
     let chain = context.chain();
     let hops = trusted_hops(context);
@@ -276,6 +296,13 @@ async fn act(
             return;
         }
     }
+    if context.chain().http().injects_faults
+        && let Some(policy) = fault::policy(context, taken)
+        && let Some(injection) = fault::choose(request, context, taken, policy)
+        && !Box::pin(fault::inject(request, downstream, context, taken, injection)).await
+    {
+        return;
+    }
     match taken.route.action() {
         RouteAction::Forward(policy) => {
             // Pinned where it is made: awaited by itself it would be moved twice, and it is large.
@@ -312,6 +339,7 @@ pub(crate) async fn refuse(
         session: None,
         authorized: None,
         claims: None,
+        pace: None,
         asked: None,
     };
     let reason = match reply {

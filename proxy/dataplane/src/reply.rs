@@ -72,6 +72,12 @@ pub(crate) enum LocalReply {
     ExternalAuthorizationFailed { status: u16, details: &'static str },
     /// No token holds where one has to.
     Unauthenticated(JwtFault),
+    /// The process is near what it may have.
+    Overloaded,
+    /// A fault that was configured.
+    FaultAbort { status: u16 },
+    /// The same with a gRPC status.
+    FaultGrpcAbort { status: u8 },
     /// The request, or its connection, has lost its right while it was served.
     RightLost(RightLost),
 }
@@ -220,6 +226,22 @@ impl LocalReply {
             LocalReply::Unauthenticated(fault) => {
                 Answer::new(401, ResponseFlags::NONE, fault.details(), fault.line())
             }
+            // As Envoy's overload manager.
+            LocalReply::Overloaded => Answer::new(503, ResponseFlags::OM, "overload", "overloaded\n"),
+            // As Envoy's fault filter.
+            LocalReply::FaultAbort { status } => Answer::new(
+                status,
+                ResponseFlags::FI,
+                "fault_filter_abort",
+                "fault filter abort\n",
+            ),
+            LocalReply::FaultGrpcAbort { status } => Answer {
+                grpc_status: status,
+                ..LocalReply::FaultAbort {
+                    status: http_status_of(status),
+                }
+                .answer()
+            },
             // What a request gets that policy denies from its start: whoever asks again gets the same.
             LocalReply::RightLost(lost) => Answer {
                 grpc_status: grpc::PERMISSION_DENIED,
@@ -264,6 +286,24 @@ fn grpc_status_of(status: u16) -> u8 {
         404 => grpc::UNIMPLEMENTED,
         429 | 502 | 503 | 504 => grpc::UNAVAILABLE,
         _ => grpc::UNKNOWN,
+    }
+}
+
+/// The HTTP status that stands for a gRPC status, for requests that are not gRPC; from `google/rpc/code.proto`.
+fn http_status_of(grpc_status: u8) -> u16 {
+    match grpc_status {
+        0 => 200,
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500,
     }
 }
 
@@ -357,6 +397,10 @@ mod tests {
                 401,
                 grpc::UNAUTHENTICATED,
             ),
+            (LocalReply::Overloaded, 503, grpc::UNAVAILABLE),
+            (LocalReply::FaultAbort { status: 503 }, 503, grpc::UNAVAILABLE),
+            (LocalReply::FaultGrpcAbort { status: 8 }, 429, 8),
+            (LocalReply::FaultGrpcAbort { status: 14 }, 503, 14),
             (
                 LocalReply::RightLost(RightLost::Unauthorized),
                 403,

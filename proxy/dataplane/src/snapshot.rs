@@ -28,6 +28,7 @@ use outrigger_telemetry::{
     RouteMetrics,
 };
 use outrigger_traffic::authorization::PolicySet;
+use outrigger_traffic::fault::FaultState;
 use outrigger_traffic::retry::RetryBudget;
 use outrigger_traffic::{
     Balancer, CorsPolicy, EndpointHealth, EndpointLoad, Pace, RouteTable, SessionKey, SessionPolicy,
@@ -287,8 +288,19 @@ pub(crate) struct HttpPolicy {
     /// There if the chain, or a route of it, asks for tokens.
     pub(crate) tokens: Option<Arc<TokenPolicy>>,
     pub(crate) access_logs: Arc<[AccessLog]>,
+    /// Faults of routes that do not say otherwise.
+    pub(crate) fault: Option<Arc<FaultPolicy>>,
+    /// There is that, or some route has a fault of its own.
+    pub(crate) injects_faults: bool,
     /// Another service is asked for each request.
     pub(crate) external_authorization: Option<Arc<ExternalAuthorizationPolicy>>,
+}
+
+/// A fault and what is counted of it.
+#[derive(Debug)]
+pub(crate) struct FaultPolicy {
+    pub(crate) config: Arc<model::Fault>,
+    pub(crate) state: Arc<FaultState>,
 }
 
 /// Whom a chain asks whether its requests may go on.
@@ -334,6 +346,8 @@ pub(crate) struct RoutesPolicy {
     pub(crate) authorizes: bool,
     /// Some route asks for tokens by itself.
     pub(crate) asks_for_tokens: bool,
+    /// Some route has a fault of its own.
+    pub(crate) injects_faults: bool,
     /// Some route allows upgrades of its own.
     pub(crate) allows_upgrades: bool,
     /// Counts of requests that no route took.
@@ -354,6 +368,8 @@ pub(crate) struct RoutePolicy {
     pub(crate) tokens: Option<Option<TokenRequirement>>,
     /// Authorization policies of its own.
     pub(crate) authorization: Option<Arc<AuthorizationLevel>>,
+    /// A fault in place of the chain's; `Some(None)`: none.
+    pub(crate) fault: Option<Option<Arc<FaultPolicy>>>,
     /// What is sent upstream may be another head than the one that came.
     pub(crate) edits_requests: bool,
     /// Some header value names a variable of the path, which a rewrite may change.

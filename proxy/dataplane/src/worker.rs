@@ -8,6 +8,7 @@ use crate::compression::EncoderMemory;
 use crate::decisions::Decisions;
 use crate::external_authorization::AuthorizationCodec;
 use crate::interception::{Ourselves, OwnConnections};
+use crate::overload::{self, WorkerOverload};
 use crate::pick::Destinations;
 use crate::pool::Pools;
 use crate::relay::RelayMemory;
@@ -16,7 +17,7 @@ use crate::snapshot::{ChainPolicy, ChainSlot, Snapshot, SocketKey};
 use crate::spares::Spares;
 use crate::tls;
 use outrigger_identity::jwt::TokenMemory;
-use outrigger_telemetry::Metrics;
+use outrigger_telemetry::{ConnectionClose, Metrics, WorkerCells};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -126,6 +127,8 @@ pub(crate) struct Worker {
     /// Who is connected by mutual TLS.
     pub(crate) known_peers: tls::Peers,
     pub(crate) metrics: Arc<Metrics>,
+    /// What is done near the process's limits.
+    pub(crate) overload: WorkerOverload,
     pub(crate) tokens: TokenMemory,
     pub(crate) announcements: Announcements,
     pub(crate) upstreams: Rc<UpstreamConnections>,
@@ -143,6 +146,11 @@ impl Worker {
     /// The time of the last [`Worker::tick`] on this worker: right for whoever ticked without an await in between.
     pub(crate) fn now(&self) -> Instant {
         self.now.get()
+    }
+
+    /// What this worker counts for itself.
+    pub(crate) fn cells(&self) -> &WorkerCells {
+        self.metrics.workers().worker(self.index)
     }
 
     /// Lends the buffer in which access log lines are made.
@@ -190,6 +198,7 @@ impl Worker {
             slot,
             snapshot: RefCell::new(snapshot),
             draining: Cell::new((self.draining.get() || outdated).then(Instant::now)),
+            retired: Cell::new(false),
             waker: RefCell::new(None),
             rights: Rights::default(),
         });
@@ -203,6 +212,7 @@ impl Worker {
 
     fn publish(self: &Rc<Self>, snapshot: Arc<Snapshot>, listening: Arc<[SocketAddr]>) {
         self.ourselves.publish(listening, snapshot.intercepts());
+        self.overload.limit(snapshot.config().overload());
         let local = Rc::new(LocalSnapshot(snapshot));
         let before = self.snapshot.replace(Rc::clone(&local));
         for control in self.connections.borrow().iter() {
@@ -212,6 +222,29 @@ impl Worker {
         rights::announce(self, &before, &local, self.connections.borrow().iter());
         self.destinations.reap(&local, &self.pools, self.index);
         self.pools.reap(&before.clusters, &local.clusters);
+    }
+
+    /// Ends one in `share` of the connections that are left, and at least one, each as soon as nothing is in flight on it.
+    /// `cursor`: where to begin, what was given back the last time.
+    pub(crate) fn retire(&self, share: usize, cursor: usize) -> usize {
+        let connections = self.connections.borrow();
+        let left = connections.iter().filter(|control| !control.is_draining());
+        let mut count = left.count().div_ceil(share);
+        let places = connections.entries.len();
+        let mut next = cursor;
+        for place in (cursor..places).chain(0..cursor.min(places)) {
+            if count == 0 {
+                break;
+            }
+            next = place + 1;
+            if let Some(control) = &connections.entries[place]
+                && !control.is_draining()
+            {
+                control.retire();
+                count -= 1;
+            }
+        }
+        next
     }
 
     fn drain(&self) {
@@ -230,6 +263,8 @@ pub(crate) struct ConnectionControl {
     snapshot: RefCell<Rc<LocalSnapshot>>,
     /// Since when.
     draining: Cell<Option<Instant>>,
+    /// It should end all the same, in its own time: the process is near what it may have.
+    retired: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     pub(crate) rights: Rights,
 }
@@ -253,7 +288,16 @@ impl ConnectionControl {
 
     /// True if the connection should end as soon as nothing is in flight on it.
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.get().is_some()
+        self.draining.get().is_some() || self.retired.get()
+    }
+
+    /// Why it should end, if it should.
+    pub(crate) fn end_reason(&self) -> Option<ConnectionClose> {
+        match (self.draining.get(), self.retired.get()) {
+            (Some(_), _) => Some(ConnectionClose::Drain),
+            (None, true) => Some(ConnectionClose::Overload),
+            (None, false) => None,
+        }
     }
 
     /// When what is still in flight on a draining connection is cut: a request ends by itself, a tunnel may not.
@@ -273,7 +317,7 @@ impl ConnectionControl {
     /// Goes over to a new snapshot if it still has this connection's chain, and drains otherwise: the old snapshot
     /// then serves what is in flight. One that drains keeps its configuration, and takes new endpoints.
     fn adopt(&self, snapshot: &Rc<LocalSnapshot>) {
-        if self.is_draining() && self.snapshot.borrow().generation() != snapshot.generation() {
+        if self.draining.get().is_some() && self.snapshot.borrow().generation() != snapshot.generation() {
             return;
         }
         match snapshot.chain(self.slot) {
@@ -283,9 +327,15 @@ impl ConnectionControl {
     }
 
     fn drain(&self) {
-        if !self.is_draining() {
+        if self.draining.get().is_none() {
             self.draining.set(Some(Instant::now()));
         }
+        self.wake();
+    }
+
+    /// Has it end as soon as nothing is in flight on it; nothing on it is ever cut for that.
+    fn retire(&self) {
+        self.retired.set(true);
         self.wake();
     }
 
@@ -351,6 +401,7 @@ pub(crate) struct Seed {
     pub(crate) socket_mark: Option<u32>,
     pub(crate) authorization_codec: Arc<dyn AuthorizationCodec>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) overload: WorkerOverload,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     pub(crate) hand_overs: mpsc::Receiver<HandOver>,
 }
@@ -377,6 +428,7 @@ async fn serve(seed: Seed) {
         socket_mark,
         authorization_codec,
         metrics,
+        overload: worker_overload,
         mut commands,
         mut hand_overs,
     } = seed;
@@ -407,12 +459,14 @@ async fn serve(seed: Seed) {
         tls_reports: tls::Reports::default(),
         known_peers: tls::Peers::default(),
         metrics,
+        overload: worker_overload,
         tokens: TokenMemory::default(),
         announcements: Announcements::default(),
         upstreams: Rc::default(),
         now: Cell::new(Instant::now()),
     });
     worker.pools.reap(&[], &worker.snapshot().clusters);
+    tokio::task::spawn_local(overload::follow(Rc::clone(&worker)));
     let reaper = tokio::task::spawn_local(crate::pool::reap_idle(Rc::clone(&worker)));
     let mut listeners = accept::Listeners::default();
     loop {

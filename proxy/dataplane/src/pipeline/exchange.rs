@@ -7,8 +7,10 @@
 
 use super::external_authorization::Ahead;
 use super::mirror::MirrorCopy;
+use super::pace::Pace;
 use super::{Request, RequestContext, rights};
 use crate::body::{BodyFrame, BodyLength};
+use crate::buffered::Buffered;
 use crate::compression::{COMPRESSED_PER_POLL_BYTES, CompressedBody};
 use crate::error::{AttemptError, DownstreamError};
 use crate::reply::LocalReply;
@@ -66,12 +68,22 @@ pub(super) struct Limits {
 /// The request's body as far as it was read: kept for a second attempt while it is small.
 struct Replay {
     pieces: Vec<Bytes>,
-    bytes: usize,
+    held: Buffered,
     trailers: Option<Box<Fields>>,
     /// Everything that was read is still here.
     whole: bool,
     /// The piece that the current attempt sends next.
     next: usize,
+}
+
+impl Replay {
+    /// All that was kept has been sent, and will not be again.
+    fn forget(&mut self) {
+        self.whole = false;
+        self.pieces = Vec::new();
+        self.next = 0;
+        self.held.release();
+    }
 }
 
 /// The two sides of a request, over all its attempts.
@@ -97,6 +109,8 @@ pub(super) struct Exchange<'x, 'd> {
     pub(super) tunnelled: bool,
     /// What the response's body goes through on its way, if it is compressed.
     pub(super) compressed: Option<Box<CompressedBody>>,
+    /// What slows it down.
+    pub(super) pace: Option<Box<Pace>>,
     pub(super) request_bytes: u64,
     /// Bytes of body passed on.
     pub(super) response_bytes: u64,
@@ -120,7 +134,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
             limits,
             replay: Replay {
                 pieces: Vec::new(),
-                bytes: 0,
+                held: Buffered::default(),
                 trailers: None,
                 whole: true,
                 next: 0,
@@ -134,6 +148,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
             response: worker.spares.response(),
             tunnelled: false,
             compressed: None,
+            pace: None,
             request_bytes: 0,
             response_bytes: 0,
             request_ended: None,
@@ -160,7 +175,9 @@ impl<'x, 'd> Exchange<'x, 'd> {
             if self.copy.as_mut().is_some_and(|copy| !copy.add(&piece)) {
                 self.copy = None;
             }
-            self.replay.bytes += piece.len() + PIECE_OVERHEAD_BYTES;
+            // They are here and have to be sent, whatever may be kept.
+            let worker = self.context.worker();
+            self.replay.held.keep(worker, piece.len() + PIECE_OVERHEAD_BYTES);
             self.replay.pieces.push(piece);
         }
         self.replay.trailers = ahead.trailers;
@@ -356,12 +373,10 @@ impl<'x, 'd> Exchange<'x, 'd> {
             return;
         }
         let held = bytes.len() + PIECE_OVERHEAD_BYTES;
-        if self.replay.bytes + held > RETRY_BUFFER_BYTES_MAX + PIECE_OVERHEAD_BYTES {
-            self.replay.whole = false;
-            self.replay.pieces = Vec::new();
-            self.replay.next = 0;
+        let is_too_long = self.replay.held.bytes() + held > RETRY_BUFFER_BYTES_MAX + PIECE_OVERHEAD_BYTES;
+        if is_too_long || !bytes.is_empty() && !self.replay.held.try_keep(self.context.worker(), held) {
+            self.replay.forget();
         } else if !bytes.is_empty() {
-            self.replay.bytes += held;
             self.replay.pieces.push(bytes.clone());
             self.replay.next += 1;
         }
@@ -370,10 +385,13 @@ impl<'x, 'd> Exchange<'x, 'd> {
     /// The response's head is here: no other attempt will send what was kept.
     fn forget_sent(&mut self) {
         if self.replay.next >= self.replay.pieces.len() {
-            self.replay.whole = false;
-            self.replay.pieces = Vec::new();
-            self.replay.next = 0;
+            self.replay.forget();
         }
+    }
+
+    /// True if no piece of the request's body is kept.
+    pub(super) fn keeps_nothing(&self) -> bool {
+        self.replay.pieces.is_empty()
     }
 
     /// When the client's own deadline is.
@@ -404,9 +422,13 @@ impl<'x, 'd> Exchange<'x, 'd> {
         let mut budget = COMPRESSED_PER_POLL_BYTES;
         loop {
             ready!(self.downstream.poll_room(cx))?;
-            let polled = match &mut self.compressed {
+            let mut poll = |cx: &mut Context<'_>| match &mut self.compressed {
                 None => upstream.poll_body(cx),
                 Some(body) => body.poll_frame(|cx| upstream.poll_body(cx), &mut budget, moved, cx),
+            };
+            let polled = match &mut self.pace {
+                None => poll(cx),
+                Some(pace) => pace.poll_frame(poll, cx),
             };
             let Poll::Ready(frame) = polled else {
                 if let Poll::Ready(Err(error)) = self.downstream.poll_flush(cx) {

@@ -22,7 +22,7 @@ use crate::external_authorization::{Allowance, Answer, Denial, Verdict};
 use crate::reply::LocalReply;
 use crate::server::Downstream;
 use crate::snapshot::ExternalAuthorizationPolicy;
-use body::Unread;
+use body::{Held, Unread};
 use outrigger_config::model::defaults::EXTERNAL_AUTHORIZATION_ANSWER_BYTES_MAX;
 use outrigger_config::model::{AuthorizationService, RouteExternalAuthorization};
 use outrigger_http1::Fields;
@@ -41,11 +41,26 @@ const FAILURE_ALLOWED: &str = "x-envoy-auth-failure-mode-allowed";
 /// What is left to do for a request that may go on.
 pub(super) struct Authorized {
     /// What was read of its body.
-    pub(super) ahead: Option<Ahead>,
+    ahead: Option<Ahead>,
+    /// Counts it for as long as any of it is here.
+    held: Option<Held>,
     verdict: Option<Rc<Verdict>>,
 }
 
 impl Authorized {
+    /// What was read of the body, for the attempts to send.
+    #[cold]
+    pub(super) fn take_ahead(&mut self) -> Option<Ahead> {
+        let mut ahead = self.ahead.take()?;
+        self.held = ahead.held.take();
+        Some(ahead)
+    }
+
+    /// Nothing of the body is here any more.
+    pub(super) fn release(&mut self) {
+        self.held = None;
+    }
+
     /// Writes what the response gets.
     #[cold]
     pub(super) fn finish(&self, fields: &mut Fields) {
@@ -83,6 +98,7 @@ pub(super) async fn authorize(
 ) -> bool {
     let mut authorized = Box::new(Authorized {
         ahead: None,
+        held: None,
         verdict: None,
     });
     let mut held_up = None;

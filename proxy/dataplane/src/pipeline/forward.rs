@@ -67,12 +67,13 @@ pub(super) async fn forward(
     rewrite_request(request, context, taken, policy);
     let active = ActiveRequest::begin(cluster, worker);
     let mut exchange = Exchange::new(downstream, context, limits, request.length);
+    exchange.pace = request.pace.take();
     // A tunnel has one other end.
     if !taken.policy.mirrors.is_empty() && request.upgrade.is_none() {
         exchange.copy_to(mirror::begin(request, context, taken));
     }
     if let Some(authorized) = &mut request.authorized
-        && let Some(ahead) = authorized.ahead.take()
+        && let Some(ahead) = authorized.take_ahead()
     {
         exchange.resume(ahead);
     }
@@ -414,6 +415,11 @@ fn begin_response(
         && length > max
     {
         return Err(Stop::Reply(LocalReply::ResponseTooLong));
+    }
+    if let Some(authorized) = &mut request.authorized
+        && exchange.keeps_nothing()
+    {
+        authorized.release();
     }
     respond::prepare(context, request, taken, &mut exchange.response);
     // An answer of known length before the request's end does without the rest. One that streams may well wait for it:

@@ -2,7 +2,7 @@
 //!
 //! A copy shares the pieces of the request's body as they pass by, and is sent only once the whole request is here, by
 //! a task of its own on the same worker: the original never waits for it and does not learn what becomes of it. What is
-//! held is bounded by [`MIRRORS_MAX`] copies of [`MIRROR_BODY_BYTES_MAX`]; a copy for which there is no room at once is
+//! held is bounded by [`MIRRORS_MAX`] copies of [`MIRROR_BODY_BYTES_MAX`], and by what the process may keep; a copy for which there is no room at once is
 //! dropped and counted. It is sent once, its answer is read to keep the connection and thrown away, and after
 //! [`MIRROR_TIMEOUT`] it is given up. A worker that ends does not wait for its copies: they are cut.
 
@@ -10,6 +10,7 @@ use super::ask::{Broken, Message, attempt};
 use super::forward::ActiveRequest;
 use super::{Request, RequestContext, Taken};
 use crate::body::{BodyFrame, BodyLength};
+use crate::buffered::Buffered;
 use crate::pick::{Tried, pick};
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::worker::Worker;
@@ -34,7 +35,7 @@ const PIECES_MAX: usize = 1024;
 pub(super) struct MirrorCopy {
     targets: SmallVec<[Target; 1]>,
     message: Message,
-    bytes: usize,
+    held: Buffered,
 }
 
 struct Target {
@@ -117,7 +118,7 @@ pub(super) fn begin(
             pieces: Vec::new(),
             trailers: None,
         },
-        bytes: 0,
+        held: Buffered::default(),
     }))
 }
 
@@ -136,21 +137,33 @@ impl MirrorCopy {
         if piece.is_empty() {
             return true;
         }
-        self.bytes += piece.len();
-        if self.bytes > MIRROR_BODY_BYTES_MAX || self.message.pieces.len() == PIECES_MAX {
-            for target in &mut self.targets {
-                target.ticket.dropped = Some(MirrorDrop::BodyTooLong);
-            }
-            return false;
+        let is_too_long = self.held.bytes() + piece.len() > MIRROR_BODY_BYTES_MAX
+            || self.message.pieces.len() == PIECES_MAX;
+        if is_too_long {
+            return self.refuse(MirrorDrop::BodyTooLong);
+        }
+        let has_room = self
+            .targets
+            .first()
+            .is_some_and(|target| self.held.try_keep(&target.ticket.worker, piece.len()));
+        if !has_room {
+            return self.refuse(MirrorDrop::Memory);
         }
         self.message.pieces.push(piece.clone());
         true
     }
 
+    fn refuse(&mut self, reason: MirrorDrop) -> bool {
+        for target in &mut self.targets {
+            target.ticket.dropped = Some(reason);
+        }
+        false
+    }
+
     /// The request is whole: sends the copies.
     pub(super) fn send(mut self, trailers: Option<&Fields>) {
         self.message.trailers = trailers.map(|trailers| Box::new(trailers.clone()));
-        let message = Rc::new(self.message);
+        let message = Rc::new((self.message, self.held));
         for mut target in self.targets {
             target.ticket.dropped = Some(MirrorDrop::Drain);
             tokio::task::spawn_local(run(target, Rc::clone(&message)));
@@ -158,7 +171,8 @@ impl MirrorCopy {
     }
 }
 
-async fn run(target: Target, message: Rc<Message>) {
+/// Sends a copy; what all copies of a request share counts until the last has ended.
+async fn run(target: Target, message: Rc<(Message, Buffered)>) {
     let Target {
         cluster,
         endpoint,
@@ -183,7 +197,7 @@ async fn run(target: Target, message: Rc<Message>) {
         &cluster,
         &endpoint,
         &active,
-        &message,
+        &message.0,
         &mut response,
         &mut throw_away,
     );

@@ -205,6 +205,11 @@ impl Record {
         self.flags |= answer.flags;
     }
 
+    /// Something happened on the way.
+    pub(super) fn flag(&mut self, flags: ResponseFlags) {
+        self.flags |= flags;
+    }
+
     pub(super) fn answered_here(&mut self, status: u16, details: &'static str) {
         self.status = status;
         self.details = details;

@@ -58,6 +58,10 @@ pub(super) async fn local(
     if answer.flags.contains(outrigger_telemetry::ResponseFlags::UO) {
         head.fields.push(b"x-envoy-overloaded", b"true");
     }
+    if reply == LocalReply::Overloaded {
+        // As Envoy tells what it refused by itself from what an upstream's breaker did.
+        head.fields.push(b"x-envoy-local-overloaded", b"true");
+    }
     send(request, downstream, context, taken, head, body).await;
 }
 

@@ -287,8 +287,8 @@ impl Driver<'_> {
         let age_deadline = after(self.opened, options.connection_age_max());
         let now = Instant::now();
         let passed = |deadline: Option<Instant>| deadline.is_some_and(|deadline| now >= deadline);
-        let reason = if control.is_draining() {
-            Some(ConnectionClose::Drain)
+        let reason = if let Some(reason) = control.end_reason() {
+            Some(reason)
         } else if options
             .requests_per_connection_max()
             .is_some_and(|max| self.requests >= max)

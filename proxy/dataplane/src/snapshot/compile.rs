@@ -3,6 +3,7 @@
 mod authorization;
 mod clusters;
 mod edge;
+mod faults;
 mod listeners;
 mod routes;
 mod tokens;
@@ -49,6 +50,7 @@ pub struct Compiler {
     next_endpoint_id: Arc<AtomicU64>,
     next_decider_id: AtomicU64,
     keys: KeyCells,
+    faults: faults::FaultStates,
     next_provider_id: AtomicU64,
 }
 
@@ -67,6 +69,7 @@ impl Compiler {
             next_endpoint_id: Arc::new(AtomicU64::new(1)),
             next_decider_id: AtomicU64::new(1),
             keys: KeyCells::default(),
+            faults: faults::FaultStates::default(),
             next_provider_id: AtomicU64::new(1),
         }
     }

@@ -5,7 +5,7 @@ use outrigger_config::model::FaultAbortKind;
 use std::time::Duration;
 
 /// What a header may delay a request by at most: what a stream may stand still for.
-pub const ASKED_DELAY_MAX: Duration = Duration::from_secs(300);
+pub(super) const ASKED_DELAY_MAX: Duration = Duration::from_secs(300);
 
 /// What a request asks for. A header that says nothing sensible says nothing, as in Envoy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,11 +1,13 @@
 //! Reading a request's body ahead, for the service to be told of it, and handing it over to the attempts.
 //!
 //! What is read is at most what the service may be told and the piece that went beyond it; all such bodies of a worker
-//! together are bounded by [`EXTERNAL_AUTHORIZATION_BODIES_BYTES_MAX`].
+//! together are bounded by [`EXTERNAL_AUTHORIZATION_BODIES_BYTES_MAX`], from the first byte that is read until all that
+//! was read has been sent, and by what the process may keep.
 
 use super::super::exchange::Stop;
 use super::super::{Request, RequestContext, Taken, rights};
 use crate::body::{BodyFrame, BodyLength};
+use crate::buffered::Buffered;
 use crate::reply::LocalReply;
 use crate::server::Downstream;
 use crate::timer::after;
@@ -30,12 +32,20 @@ pub(in crate::pipeline) struct Ahead {
     pub(in crate::pipeline) trailers: Option<Box<Fields>>,
     /// When it had been read to its end.
     pub(in crate::pipeline) ended: Option<Instant>,
-    held: Held,
+    /// What counts it for its worker; the attempts' part outlives this.
+    pub(super) held: Option<Held>,
+    /// What counts it for the process until the attempts have it.
+    kept: Buffered,
 }
 
 impl Ahead {
     pub(super) fn bytes(&self) -> usize {
-        self.held.bytes
+        self.held.as_ref().map_or(0, |held| held.bytes)
+    }
+
+    /// False if more is held than may be.
+    fn try_grow(&mut self, worker: &Rc<Worker>, bytes: usize) -> bool {
+        self.held.as_mut().is_some_and(|held| held.grow(bytes)) && self.kept.try_keep(worker, bytes)
     }
 
     /// The first bytes, at most as many as may be told, as one.
@@ -50,7 +60,7 @@ impl Ahead {
 }
 
 /// Bytes that are held, counted for their worker.
-struct Held {
+pub(super) struct Held {
     worker: Rc<Worker>,
     listener: Arc<ListenerMetrics>,
     bytes: usize,
@@ -109,11 +119,12 @@ pub(super) async fn read(
         pieces: Vec::new(),
         trailers: None,
         ended: None,
-        held: Held {
+        held: Some(Held {
             worker: Rc::clone(worker),
             listener: Arc::clone(&context.chain().listener),
             bytes: 0,
-        },
+        }),
+        kept: Buffered::default(),
     };
     if matches!(request.length, BodyLength::Exact(length) if length > policy.bytes_max() as u64)
         && !policy.partial_allowed()
@@ -137,7 +148,7 @@ pub(super) async fn read(
         match frame.await.map_err(Unread::Stop)? {
             BodyFrame::Data { bytes, end } => {
                 ahead.ended = end.then(|| worker.tick());
-                let has_room = ahead.held.grow(bytes.len());
+                let has_room = ahead.try_grow(worker, bytes.len());
                 if !bytes.is_empty() {
                     ahead.pieces.push(bytes);
                 }

@@ -160,8 +160,8 @@ fn last_request(accepted: &Accepted, opened: Instant, requests: u32) -> Option<C
     let control = &accepted.registration.control;
     let snapshot = control.snapshot();
     let options = &control.chain(&snapshot).http().options;
-    if control.is_draining() {
-        return Some(ConnectionClose::Drain);
+    if let Some(reason) = control.end_reason() {
+        return Some(reason);
     }
     if options
         .requests_per_connection_max()
@@ -234,7 +234,10 @@ async fn next_request(
         }
         Poll::Ready(match head_since {
             Some(_) => Next::HeadTimeout,
-            None if drain_since.is_some() => Next::Closed(ConnectionClose::Drain),
+            None if drain_since.is_some() => {
+                let reason = accepted.registration.control.end_reason();
+                Next::Closed(reason.unwrap_or(ConnectionClose::Drain))
+            }
             None if age_max.is_some_and(|age| opened.elapsed() >= age) => {
                 Next::Closed(ConnectionClose::AgeMax)
             }

@@ -1,6 +1,7 @@
 //! Listeners and filter chains: slots by identity, TLS by material, access logs.
 
 use super::authorization::{Authorization, same_level};
+use super::faults::FaultPlace;
 use super::*;
 
 impl Compiler {
@@ -105,7 +106,7 @@ impl Compiler {
         }
         let old_http = before.and_then(|before| before.http.as_ref());
         let http = match config.mode().http() {
-            Some(options) => Some(self.http(options, old_http, routes, slots)?),
+            Some(options) => Some(self.http(options, place.chain(config), old_http, routes, slots)?),
             None => None,
         };
         let old_tcp = before.and_then(|before| before.tcp.as_ref());
@@ -129,6 +130,7 @@ impl Compiler {
     fn http(
         &self,
         options: &model::HttpOptions,
+        place: FaultPlace,
         before: Option<&HttpPolicy>,
         routes: &[Arc<RoutesPolicy>],
         slots: &Slots<'_>,
@@ -151,6 +153,11 @@ impl Compiler {
         Ok(HttpPolicy {
             options: options.clone(),
             tokens: tokens::policy(options, routes, &slots.providers),
+            injects_faults: options.fault().is_some() || routes.injects_faults,
+            fault: options
+                .fault()
+                .as_ref()
+                .map(|fault| self.faults.policy(place, fault)),
             routes: Arc::clone(routes),
             access_logs,
             external_authorization: options.external_authorization().as_ref().map(|config| {
@@ -228,6 +235,12 @@ struct Place<'c> {
     metrics: &'c Arc<ListenerMetrics>,
     /// The chain of the same identity in the snapshot before.
     before: Option<&'c Arc<ChainPolicy>>,
+}
+
+impl Place<'_> {
+    fn chain(&self, config: &model::FilterChain) -> FaultPlace {
+        FaultPlace::Chain(self.listener.clone(), config.name().clone())
+    }
 }
 
 fn chain_level(

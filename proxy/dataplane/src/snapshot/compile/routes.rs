@@ -1,5 +1,6 @@
 //! Route configurations: tables, and which slots routes point at.
 
+use super::faults::FaultPlace;
 use super::*;
 use outrigger_config::model::{HeaderValue, HeaderValuePart};
 
@@ -111,6 +112,10 @@ impl Compiler {
                 let asks = |route: &model::Route| matches!(route.jwt(), Some(Some(_)));
                 host.routes().iter().any(asks)
             }),
+            injects_faults: config.virtual_hosts().iter().any(|host| {
+                let breaks = |route: &model::Route| matches!(route.fault(), Some(Some(_)));
+                host.routes().iter().any(breaks)
+            }),
             allows_upgrades: config.virtual_hosts().iter().any(|host| {
                 host.routes().iter().any(|route| match route.action() {
                     RouteAction::Forward(forward) => {
@@ -182,6 +187,11 @@ impl Compiler {
             mirrors: mirrors.into(),
             cors: None,
             authorization: None,
+            fault: route.fault().as_ref().map(|own| {
+                let place =
+                    FaultPlace::Route(config.name().clone(), host.name().clone(), route.name().clone());
+                own.as_ref().map(|fault| self.faults.policy(place, fault))
+            }),
             session,
             tokens: route.jwt().as_ref().map(|own| {
                 own.as_ref()

@@ -1,0 +1,20 @@
+//! Refusing a request at its very start, because the process is near what it may have.
+
+use super::{Request, RequestContext, respond};
+use crate::reply::LocalReply;
+use crate::server::Downstream;
+use outrigger_telemetry::OverloadRefusal;
+
+/// Answers a request that is not served.
+#[cold]
+pub(super) async fn refuse(
+    mut request: Request<'_>,
+    downstream: &mut Downstream<'_>,
+    context: &RequestContext<'_>,
+    refusal: OverloadRefusal,
+) {
+    context.listener().overload_refusals[refusal].inc();
+    respond::local(&mut request, downstream, context, None, LocalReply::Overloaded).await;
+    let metrics = &context.chain().http().routes.unmatched;
+    request.record.finish(context, metrics, request.head);
+}
