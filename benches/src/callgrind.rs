@@ -14,14 +14,24 @@ use crate::process::Running;
 const STOP_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A command that counts the instructions of `program` into `file`.
-pub(crate) fn command(program: impl AsRef<OsStr>, file: &Path) -> Command {
+fn command(program: impl AsRef<OsStr>, file: &Path) -> Command {
+    let mut command = valgrind(file);
+    command.arg(program);
+    command
+}
+
+/// As [`command`], but counts only while a function whose path `within` matches is called.
+pub(crate) fn command_within(within: &str, program: impl AsRef<OsStr>, file: &Path) -> Command {
+    let mut command = valgrind(file);
+    command.arg(format!("--toggle-collect={within}")).arg(program);
+    command
+}
+
+fn valgrind(file: &Path) -> Command {
     let mut command = Command::new("valgrind");
     let mut out = std::ffi::OsString::from("--callgrind-out-file=");
     out.push(file);
-    command
-        .args(["--tool=callgrind", "--quiet"])
-        .arg(out)
-        .arg(program);
+    command.args(["--tool=callgrind", "--quiet"]).arg(out);
     command
 }
 
