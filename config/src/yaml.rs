@@ -8,11 +8,13 @@ mod access_log;
 mod action;
 mod alike;
 mod authorization;
+mod balancing;
 mod chain;
 mod client_certificate;
 mod cluster;
 mod compression;
 mod condition;
+mod consistency;
 mod cors;
 mod discovery;
 mod edge;
@@ -226,6 +228,7 @@ fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
     };
     authorization::check(reader, &config);
     external_authorization::check(reader, &config);
+    consistency::check(reader, &config);
     unused::warn(reader, &config);
     returning::warn(reader, &config);
     Some(config)
@@ -243,10 +246,11 @@ fn admin(reader: &mut Reader<'_>, node: &Node) -> Admin {
 fn runtime(reader: &mut Reader<'_>, node: &Node) -> Runtime {
     let fields = reader.fields(node, &RUNTIME);
     let mut number = |name| fields.as_ref().and_then(|fields| fields.integer32(reader, name));
+    let (workers, socket_mark) = (number("workers"), number("socket_mark"));
     Runtime {
-        workers: number("workers").map(|workers| workers as usize),
-        socket_mark: number("socket_mark"),
-        locality: None,
+        workers: workers.map(|workers| workers as usize),
+        socket_mark,
+        locality: fields.and_then(|fields| balancing::locality(reader, &fields, "locality")),
     }
 }
 

@@ -4,11 +4,9 @@ use super::listener::{http2, tcp_keepalive};
 use super::reader::{Fields, Reader};
 use super::shapes::{CLUSTER, ENDPOINT, POOL};
 use super::tree::Node;
-use super::{Unique, discovery, health, proxy_protocol, scalar, tls};
-use crate::model::{
-    Cluster, Discovery, Endpoint, LoadBalancing, Name, PoolOptions, UpstreamProtocol, defaults,
-};
-use std::collections::BTreeMap;
+use super::{Unique, balancing, discovery, health, proxy_protocol, scalar, targets, tls};
+use crate::model::{Cluster, Endpoint, EndpointStatus, Name, PoolOptions, UpstreamProtocol, defaults};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<Name>) -> Option<Cluster> {
@@ -19,20 +17,9 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
     }
     let discovery = discovery::discovery(reader, &fields);
     let endpoints = endpoints(reader, &fields);
-    let balancing = [
-        ("round_robin", LoadBalancing::RoundRobin),
-        ("random", LoadBalancing::Random),
-        (
-            "least_request",
-            LoadBalancing::LeastRequest {
-                choices: defaults::LEAST_REQUEST_CHOICES,
-            },
-        ),
-    ];
-    let load_balancing = fields
-        .choice(reader, "load_balancing", &balancing)
-        .unwrap_or(LoadBalancing::RoundRobin);
-    warn_of_balancing(reader, &fields, &discovery);
+    let load_balancing = balancing::policy(reader, &fields);
+    let balancing = balancing::options(reader, &fields, &discovery, load_balancing);
+    let locality_weights = balancing::locality_weights(reader, &fields, &balancing.localities);
     let tls = fields
         .node(reader, "tls")
         .and_then(|node| tls::upstream(reader, node));
@@ -51,8 +38,8 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
         discovery,
         endpoints,
         load_balancing,
-        balancing: crate::model::BalancingOptions::default(),
-        locality_weights: Vec::new(),
+        balancing,
+        locality_weights,
         health_check,
         outlier_detection,
         circuit_breakers: crate::model::CircuitBreakers::default(),
@@ -79,18 +66,6 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
     Some(cluster)
 }
 
-fn warn_of_balancing(reader: &mut Reader<'_>, fields: &Fields<'_>, discovery: &Discovery) {
-    let why = match discovery {
-        Discovery::Static | Discovery::StrictDns(_) => return,
-        Discovery::LogicalDns(_) => "the name is one endpoint",
-        Discovery::OriginalDestination(_) => "a connection goes where it was meant for",
-    };
-    if fields.entry("load_balancing").is_some() {
-        let message = format!("`load_balancing` has no effect: {why}");
-        reader.warn(fields.key_span_of("load_balancing"), message, "remove it");
-    }
-}
-
 fn endpoints(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Endpoint> {
     let nodes = fields.list(reader, "endpoints");
     let mut addresses = Unique::new("endpoint");
@@ -102,6 +77,18 @@ fn endpoints(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Endpoint> {
     if sum > u64::from(u32::MAX) {
         let message = format!("the weights sum to {sum}, more than {}", u32::MAX);
         reader.fault(fields.span_of("endpoints"), message);
+    }
+    let priorities: BTreeSet<u32> = endpoints.iter().map(|endpoint| endpoint.priority).collect();
+    let missing = (0..)
+        .zip(&priorities)
+        .find(|(expected, found)| expected != *found);
+    if let Some((missing, next)) = missing.filter(|_| endpoints.len() == nodes.len()) {
+        let message = format!("no endpoint has the priority {missing}, and some have {next}");
+        reader.fault_with_help(
+            fields.span_of("endpoints"),
+            message,
+            "priorities count from 0 without a gap",
+        );
     }
     endpoints
 }
@@ -129,19 +116,23 @@ fn endpoint(reader: &mut Reader<'_>, node: &Node, addresses: &mut Unique<SocketA
     let weight = fields
         .integer32(reader, "weight")
         .unwrap_or(defaults::ENDPOINT_WEIGHT);
-    let mut metadata = BTreeMap::new();
-    for entry in fields.map(reader, "metadata") {
-        if let Some(value) = reader.text(&entry.value, "a text") {
-            metadata.insert(entry.key.clone(), value);
-        }
-    }
+    let metadata = targets::pairs(reader, &fields, "metadata");
+    let statuses = [
+        ("healthy", EndpointStatus::Healthy),
+        ("draining", EndpointStatus::Draining),
+        ("unhealthy", EndpointStatus::Unhealthy),
+        ("degraded", EndpointStatus::Degraded),
+    ];
+    let locality = balancing::locality(reader, &fields, "locality");
+    let priority = fields.integer32(reader, "priority");
+    let status = fields.choice(reader, "status", &statuses);
     Some(Endpoint {
         address: address?,
         weight,
         metadata,
-        locality: None,
-        priority: 0,
-        status: crate::model::EndpointStatus::Healthy,
+        locality,
+        priority: priority.unwrap_or(0),
+        status: status.unwrap_or(EndpointStatus::Healthy),
     })
 }
 

@@ -5,6 +5,7 @@
 mod access_log;
 mod action;
 mod authorization;
+mod balancing;
 mod chain;
 mod cluster;
 mod cors;
@@ -28,6 +29,11 @@ use authorization::STRINGS;
 pub(crate) use authorization::{
     AUTHORIZATION_POLICY, CLAIM_MATCH, CONDITION, PATH_MATCH, POLICIES, STRING_MATCH,
 };
+pub(crate) use balancing::{
+    LEAST_REQUEST, LOAD_BALANCING, LOAD_BALANCING_WORDS, LOCALITY, LOCALITY_BALANCING, LOCALITY_WEIGHT,
+    MAGLEV, PEAK_EWMA, RING_HASH, SLOW_START, SUBSET_FALLBACK, SUBSETS, ZONE_AWARE,
+};
+use balancing::{LOAD_BALANCING_KIND, LOCALITY_BALANCING_KIND, LOCALITY_KIND, PRIORITY, SLOW_START_OR_OFF};
 pub(crate) use chain::{FILTER_CHAIN, FILTER_CHAIN_MATCH, MODES, TCP};
 pub(crate) use cluster::{CLUSTER, ENDPOINT, POOL};
 pub(crate) use cors::{CORS, ORIGIN};
@@ -153,6 +159,11 @@ pub(crate) static RUNTIME: Shape = Shape::new(
             },
             "Mark (`SO_MARK`) of sockets to upstreams, by which the kernel's rules know them; not marked if not given. \
              Needs the capability CAP_NET_ADMIN.",
+        ),
+        optional(
+            "locality",
+            LOCALITY_KIND,
+            "Where this proxy runs, for clusters that are balanced by zones.",
         ),
     ],
 );

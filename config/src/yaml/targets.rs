@@ -34,14 +34,20 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node) -> Option<Name> {
     Some(name)
 }
 
-/// Which endpoints of a cluster are meant, in the field `subset`; empty: all.
-fn subset(reader: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeMap<String, String> {
-    let mut subset = BTreeMap::new();
-    for entry in fields.map(reader, "subset") {
+/// Free keys with their values, in a field.
+pub(super) fn pairs(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> BTreeMap<String, String> {
+    let mut pairs = BTreeMap::new();
+    for entry in fields.map(reader, name) {
         if let Some(value) = reader.text(&entry.value, "a text") {
-            subset.insert(entry.key.clone(), value);
+            pairs.insert(entry.key.clone(), value);
         }
     }
+    pairs
+}
+
+/// Which endpoints of a cluster are meant, in the field `subset`; empty: all.
+fn subset(reader: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeMap<String, String> {
+    let subset = pairs(reader, fields, "subset");
     if subset.is_empty() && fields.entry("subset").is_some() {
         let message = "an empty `subset` is every endpoint";
         reader.warn(fields.key_span_of("subset"), message, "remove it");

@@ -10,14 +10,8 @@ pub(crate) fn explain(name: &str) -> Option<&'static str> {
             "a policy's principals beside its permissions; its `rules` ask for both"
         }
         "fault" | "fault_injection" | "delay" | "abort" => "fault injection",
-        "ring_hash" | "maglev" => "consistent hashing",
-        "peak_ewma" => "peak-EWMA balancing",
         "circuit_breaker" | "circuit_breakers" | "thresholds" => "circuit breakers",
         "eds" => "discovery of endpoints by xDS",
-        "subsets" | "lb_subset_config" | "locality" | "localities" | "priority" | "zone_aware" => {
-            "localities, priorities and subsets"
-        }
-        "slow_start" => "slow start",
         "adaptive_concurrency" | "overload" | "overload_manager" => "overload control",
         "tracing" | "traces" | "opentelemetry" => "traces",
         "sds" | "sds_config" | "tls_certificate_sds_secret_configs" => "secrets by SDS",
@@ -56,6 +50,27 @@ pub(crate) fn meant(name: &str) -> Option<&'static str> {
         "mirror" | "request_mirror" | "request_mirror_policies" | "shadow" => "mirrors",
         "session_persistence" | "stateful_session" => "session_cookie",
         "path_template_rewrite" | "path_rewrite_policy" => "template_rewrite",
+        "lb_policy" | "load_balancing_policy" | "lb_algorithm" => "load_balancing",
+        "choice_count" => "choices",
+        "minimum_ring_size" => "size_min",
+        "maximum_ring_size" => "size_max",
+        "hash_balance_factor" => "balance_factor",
+        "slow_start_config" => "slow_start",
+        "slow_start_window" => "window",
+        "min_weight_percent" => "weight_min",
+        "decay_time" => "decay",
+        "lb_subset_config" | "subset_selectors" => "subsets",
+        "fallback_policy" => "fallback",
+        "default_subset" => "default",
+        "common_lb_config" | "locality_weighted_lb_config" | "zone_aware_lb_config" | "locality_lb" => {
+            "locality_balancing"
+        }
+        "routing_enabled" => "routing",
+        "min_cluster_size" => "cluster_size_min",
+        "healthy_panic_threshold" => "panic_threshold",
+        "fail_traffic_on_panic" => "fails_in_panic",
+        "health_status" => "status",
+        "load_balancing_weight" => "weight",
         "health_checks" | "health_checking" => "health_check",
         "http_health_check" => "http",
         "grpc_health_check" => "grpc",
@@ -120,6 +135,8 @@ pub(crate) fn instead(name: &str) -> Option<&'static str> {
     let instead = match name {
         "retry" | "hash_policy" => "it stands in a route's `forward`; `retry` in a virtual host, too",
         "per_try_timeout" | "per_try_idle_timeout" | "retry_on" | "hedging" => "it stands in `retry`",
+        "ring_hash" | "maglev" | "peak_ewma" | "least_request" => "write it in `load_balancing`",
+        "localities" | "zone_aware" => "write `locality_balancing`, and the `locality` of each endpoint",
         "client_ca_file" | "ca_certificate_file" => "write `client: {ca_file: FILE}`",
         "crl_file" | "revoked" => "revocation lists stand in `revocation`, at the top of the document",
         "require_client_certificate" => "write `client: {certificate: required}` or `optional`",

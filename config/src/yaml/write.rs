@@ -4,6 +4,7 @@
 //! relative). Where a default depends on something else (workers, pool idle, route timeout), a comment stands for it.
 
 mod authorization;
+mod balancing;
 mod chain;
 mod cors;
 mod discovery;
@@ -22,7 +23,7 @@ mod tls;
 use super::route::domain_text;
 use super::scalar::{DURATION_UNITS, SIZE_UNITS};
 use crate::model::{
-    Cluster, ConnectionRate, Discovery, Endpoint, Http2Options, Interception, Listener, LoadBalancing,
+    Cluster, ConnectionRate, Discovery, Endpoint, EndpointStatus, Http2Options, Interception, Listener,
     MeshConfig, TcpKeepalive, UpstreamProtocol, WeightedCluster, defaults,
 };
 use emit::{Map, Out, list, text};
@@ -44,6 +45,10 @@ pub fn to_yaml(config: &MeshConfig) -> String {
     match config.runtime.socket_mark {
         Some(mark) => runtime.put("socket_mark", number(mark.into())),
         None => runtime.comment("socket_mark: none"),
+    }
+    match &config.runtime.locality {
+        Some(locality) => runtime.put("locality", balancing::locality(locality)),
+        None => runtime.comment("locality: unknown"),
     }
     let mut document = Map::default();
     document.put(
@@ -211,14 +216,6 @@ fn http2(options: &Http2Options) -> Map {
 }
 
 fn cluster(cluster: &Cluster) -> Out {
-    let balancing = match cluster.load_balancing {
-        LoadBalancing::RoundRobin => "round_robin",
-        LoadBalancing::Random => "random",
-        LoadBalancing::PeakEwma { .. } => "peak_ewma",
-        LoadBalancing::RingHash { .. } => "ring_hash",
-        LoadBalancing::Maglev { .. } => "maglev",
-        LoadBalancing::LeastRequest { .. } => "least_request",
-    };
     let protocol = match cluster.protocol {
         UpstreamProtocol::Http1 => "http1",
         UpstreamProtocol::Http2 => "http2",
@@ -231,11 +228,8 @@ fn cluster(cluster: &Cluster) -> Out {
     if is_static {
         map.put("endpoints", list(cluster.endpoints.iter().map(endpoint)));
     }
-    // Where there is one endpoint this has no effect, and writing it would be warned of.
     let is_balanced = is_static || matches!(cluster.discovery, Discovery::StrictDns(_));
-    if is_balanced || cluster.load_balancing != LoadBalancing::RoundRobin {
-        map.put("load_balancing", word(balancing));
-    }
+    balancing::put(&mut map, cluster, is_balanced);
     map.put("protocol", word(protocol));
     if let Some(tls) = &cluster.tls {
         map.put("tls", tls::upstream(tls));
@@ -279,7 +273,19 @@ fn endpoint(endpoint: &Endpoint) -> Out {
     if !endpoint.metadata.is_empty() {
         map.put("metadata", pairs(&endpoint.metadata));
     }
-    map.into()
+    match &endpoint.locality {
+        Some(locality) => map.put("locality", balancing::locality(locality)),
+        None => map.comment("locality: unknown"),
+    }
+    let status = match endpoint.status {
+        EndpointStatus::Healthy => "healthy",
+        EndpointStatus::Draining => "draining",
+        EndpointStatus::Unhealthy => "unhealthy",
+        EndpointStatus::Degraded => "degraded",
+    };
+    map.with("priority", number(endpoint.priority.into()))
+        .with("status", word(status))
+        .into()
 }
 
 /// Of a hundred, from parts of a million.

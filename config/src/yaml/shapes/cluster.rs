@@ -1,8 +1,9 @@
 //! Clusters and their endpoints.
 
 use super::{
-    DISCOVERY, HEADERS_BYTES, HEADERS_COUNT, HEALTH_CHECK, HTTP2, OUTLIER_DETECTION_KIND,
-    TCP_KEEPALIVE_OR_OFF, U32, UPSTREAM_PROXY_PROTOCOL_KIND, UPSTREAM_TLS,
+    DISCOVERY, HEADERS_BYTES, HEADERS_COUNT, HEALTH_CHECK, HTTP2, LOAD_BALANCING_KIND,
+    LOCALITY_BALANCING_KIND, LOCALITY_KIND, LOCALITY_WEIGHT, OUTLIER_DETECTION_KIND, PRIORITY,
+    SLOW_START_OR_OFF, SUBSETS, TCP_KEEPALIVE_OR_OFF, U32, UPSTREAM_PROXY_PROTOCOL_KIND, UPSTREAM_TLS,
 };
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
@@ -23,9 +24,50 @@ pub(crate) static CLUSTER: Shape = Shape::new(
         ),
         defaulted(
             "load_balancing",
-            Kind::Choice(&["round_robin", "random", "least_request"]),
+            LOAD_BALANCING_KIND,
             "round_robin",
             "How an endpoint is picked.",
+        ),
+        defaulted(
+            "slow_start",
+            SLOW_START_OR_OFF,
+            "off",
+            "New endpoints get their share little by little.",
+        ),
+        defaulted(
+            "locality_balancing",
+            LOCALITY_BALANCING_KIND,
+            "off",
+            "How localities share requests: they are not looked at, or have shares by `locality_weights`, or requests stay in \
+             this proxy's own zone.",
+        ),
+        optional(
+            "locality_weights",
+            Kind::List(&Kind::Object(&LOCALITY_WEIGHT)),
+            "Shares of localities; those that are not here have a share of 1.",
+        ),
+        defaulted(
+            "overprovisioning_factor",
+            Kind::Integer { min: 100, max: 1000 },
+            "140",
+            "A priority, or a locality, counts as whole while its healthy endpoints multiplied by this make all of it, percent.",
+        ),
+        defaulted(
+            "panic_threshold",
+            Kind::Integer { min: 0, max: 100 },
+            "50",
+            "Where fewer endpoints than this are healthy, percent, health is not looked at any more; 0: never.",
+        ),
+        defaulted(
+            "fails_in_panic",
+            Kind::Boolean,
+            "false",
+            "In panic requests are refused (503) rather than sent to endpoints that are not healthy.",
+        ),
+        optional(
+            "subsets",
+            Kind::Object(&SUBSETS),
+            "Groups of endpoints that routes can ask for.",
         ),
         optional(
             "protocol",
@@ -94,7 +136,20 @@ pub(crate) static ENDPOINT: Shape = Shape::new(
         optional(
             "metadata",
             Kind::Map(&Kind::Text("a text")),
-            "Free key-value pairs.",
+            "Key-value pairs, by which subsets are made.",
+        ),
+        optional("locality", LOCALITY_KIND, "Where it runs."),
+        defaulted(
+            "priority",
+            PRIORITY,
+            "0",
+            "Endpoints of a higher number get requests only as those of lower numbers cannot take them all; no number is left out.",
+        ),
+        defaulted(
+            "status",
+            Kind::Choice(&["healthy", "draining", "unhealthy", "degraded"]),
+            "healthy",
+            "What is said of its health: it serves; it gets no new work; it is not to be used; it serves where the others are too few.",
         ),
     ],
 );

@@ -2,6 +2,7 @@
 
 mod actions;
 mod authorization;
+mod balancing;
 mod chains;
 mod clusters;
 mod cors;

@@ -225,8 +225,9 @@ fn cluster(name: &'static str) -> BoxedStrategy<String> {
     let endpoint = (1..60_000u16, 1..9u32, text(), text()).prop_map(|(port, weight, key, value)| {
         let key = quoted_key(&key);
         format!(
-            "[{{address: '[::1]:{port}', weight: {weight}, metadata: {{{key}: {}}}}}]",
-            quoted(&value)
+            "[{{address: '[::1]:{port}', weight: {weight}, locality: 'a//c', metadata: {{{key}: {}}}}}, {}]",
+            quoted(&value),
+            "{address: '[::1]:60001', priority: 1, status: draining, locality: {zone: b/c}}"
         )
     });
     let spoken = prop_oneof![
@@ -247,10 +248,7 @@ fn cluster(name: &'static str) -> BoxedStrategy<String> {
         maybe("pool", pool),
         maybe("http2", http2()),
         maybe("protocol", Just("http2".to_owned())),
-        maybe(
-            "load_balancing",
-            prop_oneof![Just("random".to_owned()), Just("least_request".to_owned())],
-        ),
+        resilience::balancing(),
         maybe("connect_timeout", duration()),
         maybe("tcp_user_timeout", duration_or_off()),
         maybe(
@@ -337,7 +335,7 @@ fn document() -> BoxedStrategy<String> {
     (listener(), vec(prop_oneof![4 => route(), 1 => connect_route(), 1 => template_route()], 0..5), cluster("a"), cluster("b"), maybe("request_headers", edits()), maybe("cors", cors()), edge::host(), identities::lists(), (authorization::lists(), jwt::lists()).prop_map(|(a, b)| a + &b)).prop_map(
         |(listener, routes, a, b, edits, cors, edge, identities, policies)| {
             format!(
-                "listeners: [{listener}]\n\
+                "runtime: {{locality: r/z}}\nlisteners: [{listener}]\n\
                  route_configurations: [{{name: r, virtual_hosts: [{{{edits}{cors}{edge}name: v, domains: [a.example, '*.b'], routes: [\n{}\n]}}]}}]\n\
                  clusters: [{a}, {b}]\n{identities}{policies}",
                 routes.join(",\n")

@@ -1,5 +1,6 @@
 //! What is accepted and looks odd: shadowed routes, unused parts, settings without effect.
 
+mod balancing;
 mod health;
 mod identity;
 mod retry;

@@ -145,7 +145,10 @@ fn hash_policies_and_subsets() {
         ],
     );
     check(
-        |forward| with_route(&format!("{{match: {{prefix: /}}, forward: {{{forward}}}}}")),
+        |forward| {
+            with_route(&format!("{{match: {{prefix: /}}, forward: {{{forward}}}}}"))
+                .replace("{name: a}", "{name: a, subsets: {selectors: [[v]]}}")
+        },
         &[
             (
                 "weighted_clusters: [{cluster: a, weight: 1}], «subset»: {v: 1}",

@@ -161,6 +161,58 @@ fn outlier_detection() -> BoxedStrategy<String> {
     prop_oneof![Just("true".to_owned()), Just("false".to_owned()), settings].boxed()
 }
 
+/// What any cluster says of how its endpoints are picked.
+pub(super) fn balancing() -> BoxedStrategy<String> {
+    let policy = prop_oneof![
+        Just("random"),
+        Just("least_request"),
+        Just("{least_request: {choices: 7}}"),
+        Just("{peak_ewma: {decay: 7s}}"),
+        Just("{ring_hash: {size_min: 7, balance_factor: 150}}"),
+        Just("{maglev: {table_size: 251}}"),
+    ]
+    .prop_map(str::to_owned);
+    let slow_start = (1..1_000_000u32, duration()).prop_map(|(parts, window)| {
+        format!(
+            "{{window: {window}, aggression: {}.{:06}, weight_min: 7}}",
+            parts % 99,
+            parts
+        )
+    });
+    let localities = prop_oneof![
+        Just("off"),
+        Just("weighted"),
+        Just("{zone_aware: {local_cluster: a, routing: 7, strict: true}}"),
+    ]
+    .prop_map(str::to_owned);
+    let fallback = prop_oneof![
+        Just("any".to_owned()),
+        text().prop_map(|text| format!("{{default: {{k: {}}}}}", quoted(&text)))
+    ];
+    let subsets = (text(), maybe("fallback", fallback)).prop_map(|(key, fallback)| {
+        format!(
+            "{{{fallback}selectors: [[x, v, a], [{}, {}]]}}",
+            quoted(&key),
+            quoted(&(key.clone() + "1"))
+        )
+    });
+    (
+        maybe("load_balancing", policy),
+        maybe("slow_start", slow_start),
+        maybe("locality_balancing", localities),
+        maybe(
+            "locality_weights",
+            Just("[{locality: r/z, weight: 0}, {locality: {zone: a/b}, priority: 1, weight: 3}]".to_owned()),
+        ),
+        maybe("overprovisioning_factor", Just("100".to_owned())),
+        maybe("panic_threshold", Just("0".to_owned())),
+        maybe("fails_in_panic", Just("true".to_owned())),
+        subsets,
+    )
+        .prop_map(|(a, b, c, d, e, f, g, h)| format!("{a}{b}{c}{d}{e}{f}{g}subsets: {h}, "))
+        .boxed()
+}
+
 /// What a cluster of known endpoints says.
 pub(super) fn cluster() -> BoxedStrategy<String> {
     (
