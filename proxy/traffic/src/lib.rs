@@ -16,6 +16,7 @@
 //! * [`TokenBucket`], [`Pace`]: how often something may happen; [`rate_limit`]: how often a client may do it.
 //! * [`overload`]: what is done near the process's limits, [`Places`] for what
 //!   there is a certain number of. [`fault`]: which requests are broken on purpose.
+//! * [`breakers`], [`adaptive`]: how much of a cluster may be in use at once.
 //! * [`path`]: normalization of request paths, before anything is matched.
 //! * [`query`]: parameters, found and left out.
 //! * [`rewrite`]: paths and `location` headers as routes rewrite them; [`template`]: what path variables took.
@@ -23,8 +24,10 @@
 //! * [`SessionPolicy`], [`SessionKey`], [`SessionTable`]: cookies that keep a client at an endpoint.
 //! * [`header_value`]: header values that are put together from what is known of a request.
 
+pub mod adaptive;
 pub mod authorization;
 mod balancing;
+pub mod breakers;
 pub mod content_coding;
 mod cors;
 pub mod edge;
