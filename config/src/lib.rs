@@ -11,6 +11,7 @@ mod load;
 pub mod model;
 mod source;
 mod suggest;
+mod timestamp;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -18,5 +19,6 @@ pub use difference::{Changes, Difference, difference, reuse};
 pub use load::{LoadError, Loaded, load, load_file};
 pub use model::MeshConfig;
 pub use source::{Environment, Source};
+pub use timestamp::{Timestamp, parse_timestamp};
 pub use yaml::schema::json_schema;
 pub use yaml::write::to_yaml;

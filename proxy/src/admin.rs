@@ -31,7 +31,7 @@ GET  /clusters       clusters, endpoints and what they carry
 GET  /jwks           keys of JWT providers, and how they stand
 GET  /listeners      listeners and the addresses they are bound to
 GET  /certs          certificates, trust bundles and revocation lists: where from, until when, used by whom
-GET  /server_info    version, phase, uptime, upgrades in place
+GET  /server_info    version, phase, uptime, upgrades in place, overload
 GET  /logging        the log filter
 POST /logging?filter=debug
 POST /drain          drain and exit
@@ -144,6 +144,7 @@ async fn server_info(State(status): Shared) -> Json<Value> {
         "process": std::process::id(),
         "upgrade_epoch": status.descent.epoch,
         "sockets_inherited": status.descent.sockets_inherited,
+        "overload": status.overload.report(),
     }))
 }
 

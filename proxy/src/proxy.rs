@@ -91,7 +91,7 @@ pub struct Proxy {
     status: Arc<Status>,
     admin: Endpoint,
     rebalancing: Arc<Rebalancing>,
-    _publishers: [Task; 3],
+    _publishers: [Task; 4],
     asks: mpsc::Receiver<Ask>,
     upgrades: Option<UpgradeSocket>,
     notifier: Notifier,

@@ -6,6 +6,7 @@ use crate::identities;
 use crate::inheritance::Descent;
 use crate::jwks;
 use crate::logging::Logging;
+use crate::overload::Overload;
 use arc_swap::ArcSwap;
 use outrigger_config::model::Name;
 use outrigger_dataplane::ListenerAddress;
@@ -53,6 +54,7 @@ pub(crate) struct Feeds {
     pub(crate) discovery: Arc<discovery::Shared>,
     pub(crate) jwks: Arc<jwks::Shared>,
     pub(crate) identities: Arc<identities::Shared>,
+    pub(crate) overload: Arc<Overload>,
 }
 
 pub(crate) struct Status {
@@ -67,6 +69,7 @@ pub(crate) struct Status {
     pub(crate) discovery: Arc<discovery::Shared>,
     pub(crate) jwks: Arc<jwks::Shared>,
     pub(crate) identities: Arc<identities::Shared>,
+    pub(crate) overload: Arc<Overload>,
     pub(crate) descent: Descent,
     pub(crate) asks: mpsc::Sender<Ask>,
     phase: AtomicU8,
@@ -94,6 +97,7 @@ impl Status {
             discovery: feeds.discovery,
             jwks: feeds.jwks,
             identities: feeds.identities,
+            overload: feeds.overload,
             descent,
             asks,
             phase: AtomicU8::new(0),

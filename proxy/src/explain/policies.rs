@@ -2,10 +2,11 @@
 //! cross-origin answers.
 
 use super::{View, authorization, line};
-use outrigger_config::MeshConfig;
+use crate::faults;
 use outrigger_config::model::{
     FilterChain, Forward, Fraction, PathMatch, Route, RouteAction, SessionCookie, VirtualHost,
 };
+use outrigger_config::{MeshConfig, Timestamp};
 use outrigger_traffic::rewrite::rewrite_path;
 use outrigger_traffic::{CorsDecision, CorsPolicy, RequestView, SessionKey, SessionPolicy, template};
 
@@ -29,6 +30,7 @@ pub(super) fn describe(
     if !authorization::describe(text, config, chain, route, view) {
         return false;
     }
+    describe_fault(text, chain, route);
     if let RouteAction::Forward(forward) = route.action() {
         describe_path(text, forward, route, view);
         if let Some(cookie) = forward.session_cookie() {
@@ -75,6 +77,22 @@ fn describe_cors(text: &mut String, virtual_host: &VirtualHost, route: &Route, v
         }
     }
     true
+}
+
+fn describe_fault(text: &mut String, chain: &FilterChain, route: &Route) {
+    let of_chain = || chain.mode().http().and_then(|options| options.fault().as_ref());
+    let (fault, whose) = match route.fault() {
+        Some(own) => (own.as_ref(), "the route"),
+        None => (of_chain(), "the filter chain"),
+    };
+    if let Some(fault) = fault {
+        let what = faults::describe(fault);
+        let until = match fault.expires() {
+            Some(moment) => format!("until {}", Timestamp(moment)),
+            None => "with no end".to_owned(),
+        };
+        line(text, format_args!("fault of {whose}, {until}: {what}"));
+    }
 }
 
 fn describe_path(text: &mut String, forward: &Forward, route: &Route, view: &View<'_>) {

@@ -5,6 +5,7 @@
 use super::Proxy;
 use crate::configuration::{ConfigurationSource, Rejection};
 use crate::discovery::{Discovery, Prepared};
+use crate::faults;
 use crate::identities::{self, FAULT_SETTLE, Identities};
 use crate::jwks::{self, Jwks};
 use crate::status::Status;
@@ -146,6 +147,8 @@ impl Proxy {
         self.jwks.commit(keys);
         self.identities.commit(sources, &material);
         *self.status.listeners.lock() = plane.listeners();
+        // By the limits that are in force now, at once.
+        self.status.overload.look();
         Ok(applied.generation)
     }
 }
@@ -232,6 +235,7 @@ pub(super) fn note_accepted(status: &Status, generation: u64) {
     let now = SystemTime::now();
     *status.accepted_at.lock() = now;
     *status.rejection.lock() = None;
+    faults::warn(status.published.load().config(), now);
     let process = status.metrics.process();
     process.configuration_updates_accepted.inc();
     process

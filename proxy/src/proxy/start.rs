@@ -11,6 +11,7 @@ use crate::inheritance::{Descent, Inheritance};
 use crate::jwks::Jwks;
 use crate::logging::Logging;
 use crate::notify::Notifier;
+use crate::overload::Overload;
 use crate::rebalancing::Rebalancing;
 use crate::status::{Feeds, Status};
 use crate::upgrade::UpgradeError;
@@ -74,6 +75,8 @@ impl Proxy {
         let mut notifier = options.notifier;
         let (plane, descent, upgrades) = take_over(plane, inheritance, path, &metrics, &mut notifier).await?;
         let (sender, asks) = mpsc::channel(ASKS_MAX);
+        let overload = Overload::new(plane.overload(), plane.published(), Arc::clone(&metrics));
+        let overload = Arc::new(overload);
         let status = Arc::new(Status::new(
             plane.published(),
             Arc::clone(&metrics),
@@ -83,6 +86,7 @@ impl Proxy {
                 discovery: discovery.shared(),
                 jwks: jwks.shared(),
                 identities: identities.shared(),
+                overload: Arc::clone(&overload),
             },
             descent,
             sender,
@@ -108,6 +112,7 @@ impl Proxy {
             rebalancing,
             _publishers: [
                 Task(tokio::spawn(rebalance)),
+                Task(tokio::spawn(overload.run())),
                 Task(tokio::spawn(publishing)),
                 Task(tokio::spawn(publisher.run())),
             ],

@@ -15,6 +15,7 @@ pub mod wait;
 pub use admin::Admin;
 pub use client::{Client, Response};
 pub use document::Document;
+pub use outrigger_config::Timestamp;
 pub use process::Process;
 pub use proxy::Proxy;
 pub use wait::{DEADLINE, wait_until, within};
