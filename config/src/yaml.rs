@@ -9,6 +9,7 @@ mod action;
 mod alike;
 mod authorization;
 mod balancing;
+mod breakers;
 mod chain;
 mod client_certificate;
 mod cluster;

@@ -4,7 +4,7 @@ use super::listener::{http2, tcp_keepalive};
 use super::reader::{Fields, Reader};
 use super::shapes::{CLUSTER, ENDPOINT, POOL};
 use super::tree::Node;
-use super::{Unique, balancing, discovery, health, proxy_protocol, scalar, targets, tls};
+use super::{Unique, balancing, breakers, discovery, health, proxy_protocol, scalar, targets, tls};
 use crate::model::{Cluster, Endpoint, EndpointStatus, Name, PoolOptions, UpstreamProtocol, defaults};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -42,9 +42,9 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
         locality_weights,
         health_check,
         outlier_detection,
-        circuit_breakers: crate::model::CircuitBreakers::default(),
-        adaptive_concurrency: None,
-        retry_budget: crate::model::RetryBudgetOptions::default(),
+        circuit_breakers: breakers::circuit_breakers(reader, &fields),
+        adaptive_concurrency: breakers::adaptive_concurrency(reader, &fields),
+        retry_budget: breakers::retry_budget(reader, &fields),
         protocol,
         tls,
         proxy_protocol: proxy_protocol::upstream(reader, &fields),

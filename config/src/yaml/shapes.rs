@@ -6,6 +6,7 @@ mod access_log;
 mod action;
 mod authorization;
 mod balancing;
+mod breakers;
 mod chain;
 mod cluster;
 mod cors;
@@ -34,6 +35,10 @@ pub(crate) use balancing::{
     MAGLEV, PEAK_EWMA, RING_HASH, SLOW_START, SUBSET_FALLBACK, SUBSETS, ZONE_AWARE,
 };
 use balancing::{LOAD_BALANCING_KIND, LOCALITY_BALANCING_KIND, LOCALITY_KIND, PRIORITY, SLOW_START_OR_OFF};
+use breakers::ADAPTIVE_CONCURRENCY_KIND;
+pub(crate) use breakers::{
+    ADAPTIVE_CONCURRENCY, BREAKER_THRESHOLDS, CIRCUIT_BREAKERS, ENDPOINT_THRESHOLDS, RETRY_BUDGET,
+};
 pub(crate) use chain::{FILTER_CHAIN, FILTER_CHAIN_MATCH, MODES, TCP};
 pub(crate) use cluster::{CLUSTER, ENDPOINT, POOL};
 pub(crate) use cors::{CORS, ORIGIN};

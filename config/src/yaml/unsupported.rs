@@ -4,15 +4,13 @@
 /// What a name asks for, if it is known and not implemented.
 pub(crate) fn explain(name: &str) -> Option<&'static str> {
     let what = match name {
-        "retry_budget" => "a configurable retry budget; the built-in one is always on",
         "rate_limit" | "rate_limits" | "local_rate_limit" | "global_rate_limit" => "rate limits",
         "principals" | "permissions" => {
             "a policy's principals beside its permissions; its `rules` ask for both"
         }
         "fault" | "fault_injection" | "delay" | "abort" => "fault injection",
-        "circuit_breaker" | "circuit_breakers" | "thresholds" => "circuit breakers",
         "eds" => "discovery of endpoints by xDS",
-        "adaptive_concurrency" | "overload" | "overload_manager" => "overload control",
+        "overload" | "overload_manager" => "overload control",
         "tracing" | "traces" | "opentelemetry" => "traces",
         "sds" | "sds_config" | "tls_certificate_sds_secret_configs" => "secrets by SDS",
         "hs256" | "hs384" | "hs512" => {
@@ -50,6 +48,17 @@ pub(crate) fn meant(name: &str) -> Option<&'static str> {
         "mirror" | "request_mirror" | "request_mirror_policies" | "shadow" => "mirrors",
         "session_persistence" | "stateful_session" => "session_cookie",
         "path_template_rewrite" | "path_rewrite_policy" => "template_rewrite",
+        "circuit_breaker" | "breakers" | "connection_pool" => "circuit_breakers",
+        "max_connections" => "connections_max",
+        "max_pending_requests" | "max_pending" => "pending_max",
+        "max_requests" => "requests_max",
+        "per_host_thresholds" => "endpoint",
+        "budget_percent" => "percent",
+        "min_retry_concurrency" => "concurrency_min",
+        "gradient_controller_config" => "adaptive_concurrency",
+        "sample_aggregate_percentile" => "quantile",
+        "max_concurrency_limit" => "concurrency_max",
+        "min_concurrency" => "concurrency_min",
         "lb_policy" | "load_balancing_policy" | "lb_algorithm" => "load_balancing",
         "choice_count" => "choices",
         "minimum_ring_size" => "size_min",
@@ -137,6 +146,7 @@ pub(crate) fn instead(name: &str) -> Option<&'static str> {
         "per_try_timeout" | "per_try_idle_timeout" | "retry_on" | "hedging" => "it stands in `retry`",
         "ring_hash" | "maglev" | "peak_ewma" | "least_request" => "write it in `load_balancing`",
         "localities" | "zone_aware" => "write `locality_balancing`, and the `locality` of each endpoint",
+        "thresholds" => "write `default` and `high`, for each priority of routes",
         "client_ca_file" | "ca_certificate_file" => "write `client: {ca_file: FILE}`",
         "crl_file" | "revoked" => "revocation lists stand in `revocation`, at the top of the document",
         "require_client_certificate" => "write `client: {certificate: required}` or `optional`",

@@ -5,6 +5,7 @@
 
 mod authorization;
 mod balancing;
+mod breakers;
 mod chain;
 mod cors;
 mod discovery;
@@ -248,6 +249,7 @@ fn cluster(cluster: &Cluster) -> Out {
         let detection = cluster.outlier_detection.as_ref();
         map.put("outlier_detection", health::outlier_detection(detection));
     }
+    breakers::put(&mut map, cluster);
     map.put("pool", pool(cluster));
     // Where only HTTP/1 is spoken these have no effect, and writing them would be warned of.
     if cluster.protocol != UpstreamProtocol::Http1 || cluster.http2 != Http2Options::default() {

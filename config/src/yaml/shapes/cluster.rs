@@ -1,9 +1,10 @@
 //! Clusters and their endpoints.
 
 use super::{
-    DISCOVERY, HEADERS_BYTES, HEADERS_COUNT, HEALTH_CHECK, HTTP2, LOAD_BALANCING_KIND,
-    LOCALITY_BALANCING_KIND, LOCALITY_KIND, LOCALITY_WEIGHT, OUTLIER_DETECTION_KIND, PRIORITY,
-    SLOW_START_OR_OFF, SUBSETS, TCP_KEEPALIVE_OR_OFF, U32, UPSTREAM_PROXY_PROTOCOL_KIND, UPSTREAM_TLS,
+    ADAPTIVE_CONCURRENCY_KIND, CIRCUIT_BREAKERS, DISCOVERY, HEADERS_BYTES, HEADERS_COUNT, HEALTH_CHECK,
+    HTTP2, LOAD_BALANCING_KIND, LOCALITY_BALANCING_KIND, LOCALITY_KIND, LOCALITY_WEIGHT,
+    OUTLIER_DETECTION_KIND, PRIORITY, RETRY_BUDGET, SLOW_START_OR_OFF, SUBSETS, TCP_KEEPALIVE_OR_OFF, U32,
+    UPSTREAM_PROXY_PROTOCOL_KIND, UPSTREAM_TLS,
 };
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
@@ -102,6 +103,22 @@ pub(crate) static CLUSTER: Shape = Shape::new(
             OUTLIER_DETECTION_KIND,
             "false",
             "Endpoints are ejected by their answers to requests.",
+        ),
+        optional(
+            "circuit_breakers",
+            Kind::Object(&CIRCUIT_BREAKERS),
+            "How much of it may be in use at once; 1024 connections, waiting requests and requests of each priority if not given.",
+        ),
+        optional(
+            "retry_budget",
+            Kind::Object(&RETRY_BUDGET),
+            "How many retries there may be; always on.",
+        ),
+        defaulted(
+            "adaptive_concurrency",
+            ADAPTIVE_CONCURRENCY_KIND,
+            "false",
+            "A limit on concurrent requests that follows response times.",
         ),
         optional("pool", Kind::Object(&POOL), "Limits of connections."),
         optional("http2", Kind::Object(&HTTP2), "HTTP/2 settings."),

@@ -248,7 +248,7 @@ fn cluster(name: &'static str) -> BoxedStrategy<String> {
         maybe("pool", pool),
         maybe("http2", http2()),
         maybe("protocol", Just("http2".to_owned())),
-        resilience::balancing(),
+        (resilience::balancing(), resilience::breakers()).prop_map(|(a, b)| a + &b),
         maybe("connect_timeout", duration()),
         maybe("tcp_user_timeout", duration_or_off()),
         maybe(

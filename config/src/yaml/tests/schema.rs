@@ -60,7 +60,7 @@ route_configurations:
     {match: {path: /a}, redirect: {host: a}}, {match: {path: /b}, direct_response: {status: 200}}]}]}
 clusters: [{name: c, endpoints: [{address: 127.0.0.1:1}], pool: {}, http2: {}, tcp_keepalive: {}, tls: {ca_file: c, server_name: a}, protocol: http2, proxy_protocol: {version: v2}}, {name: f, load_balancing: {ring_hash: {}}, locality_weights: [{locality: a, weight: 1}], subsets: {selectors: [[a]]}},
   {name: g, load_balancing: {maglev: {}}, locality_balancing: {zone_aware: {local_cluster: c}}}, {name: h, load_balancing: {peak_ewma: {}}, slow_start: {window: 1s}},
-  {name: i, load_balancing: {least_request: {}}}, {name: e, health_check: {http: {path: /}}, outlier_detection: {}}, {name: d, discovery: {type: strict_dns, names: [{host: b, port: 1}]}}]
+  {name: i, load_balancing: {least_request: {}}, circuit_breakers: {default: {}, high: {}, endpoint: {}}, retry_budget: {}, adaptive_concurrency: {}}, {name: e, health_check: {http: {path: /}}, outlier_detection: {}}, {name: d, discovery: {type: strict_dns, names: [{host: b, port: 1}]}}]
 identities: [{name: i, authority: {url: 'https://a:1', ca_file: c, spiffe_id: 'spiffe://a/b'}}]
 trust_bundles: [{name: t, file: f}]
 revocation: {lists: [{file: f}]}

@@ -66,8 +66,29 @@ fn clusters() {
                 &["unknown field `health_checks` in cluster | did you mean `health_check`?"],
             ),
             (
-                "«circuit_breakers»: {}",
-                &["unknown field `circuit_breakers` in cluster | not implemented: circuit breakers"],
+                "circuit_breakers: {«thresholds»: [], default: {«max_connections»: 7, pending_max: «0»}, endpoint: \
+                 {requests_max: «0»}}",
+                &[
+                    "unknown field `thresholds` in circuit breakers | write `default` and `high`, for each priority of routes",
+                    "unknown field `max_connections` in breaker thresholds | did you mean `connections_max`?",
+                    "0 is not between 1 and 4294967295",
+                    "0 is not between 1 and 4294967295",
+                ],
+            ),
+            (
+                "retry_budget: {«budget_percent»: 7, percent: «101»}",
+                &[
+                    "unknown field `budget_percent` in retry budget | did you mean `percent`?",
+                    "101 is not between 0 and 100",
+                ],
+            ),
+            (
+                "adaptive_concurrency: «{»concurrency_min: 7, concurrency_max: 6}",
+                &["a limit of at least 7 and at most 6"],
+            ),
+            (
+                "adaptive_concurrency: {quantile: «100»}",
+                &["100 is not between 1 and 99"],
             ),
         ],
     );

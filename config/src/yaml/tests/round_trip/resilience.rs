@@ -222,3 +222,39 @@ pub(super) fn cluster() -> BoxedStrategy<String> {
         .prop_map(|(a, b)| format!("{a}{b}"))
         .boxed()
 }
+
+pub(super) fn breakers() -> BoxedStrategy<String> {
+    let breakers = (
+        maybe(
+            "default",
+            Just("{connections_max: 1, pending_max: 4294967295}".to_owned()),
+        ),
+        maybe("high", Just("{requests_max: 7}".to_owned())),
+        maybe(
+            "endpoint",
+            Just("{connections_max: 7, requests_max: off}".to_owned()),
+        ),
+    )
+        .prop_map(|(a, b, c)| format!("{{{a}{b}{c}}}"));
+    let adaptive = prop_oneof![
+        Just("true".to_owned()),
+        (
+            duration(),
+            maybe("quantile", Just("99".to_owned())),
+            maybe("jitter", Just("0".to_owned()))
+        )
+            .prop_map(|(interval, a, b)| format!(
+                "{{{a}{b}concurrency_min: 1000, min_rtt_interval: {interval}}}"
+            ))
+    ];
+    (
+        maybe("circuit_breakers", breakers),
+        maybe(
+            "retry_budget",
+            Just("{percent: 0, concurrency_min: 0}".to_owned()),
+        ),
+        maybe("adaptive_concurrency", adaptive),
+    )
+        .prop_map(|(a, b, c)| format!("{a}{b}{c}"))
+        .boxed()
+}
