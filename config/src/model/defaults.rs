@@ -228,6 +228,9 @@ pub const OUTLIER_FAILURE_PERCENTAGE_THRESHOLD: u32 = 85;
 pub const OUTLIER_FAILURE_PERCENTAGE_VOLUME: u32 = 50;
 /// Retries of a policy that does not say, as Envoy's `num_retries`.
 pub const RETRIES_MAX: u32 = 1;
+/// Retries of ten seconds that are always allowed, where any are: one a second, so that a cluster with few requests can do
+/// without an endpoint.
+pub const RETRY_BUDGET_MIN_RECENT: u32 = 10;
 /// Backoff before the first retry at most, as Envoy's `base_interval`.
 pub const RETRY_BACKOFF_BASE: Duration = Duration::from_millis(25);
 /// Backoff at most, as Envoy's `max_interval` (ten times the base).

@@ -55,6 +55,11 @@ impl Tried {
         }
     }
 
+    /// The endpoints that were tried may be picked again like any other.
+    pub(crate) fn forget_endpoints(&mut self) {
+        self.endpoints.clear();
+    }
+
     /// How many attempts were picked for.
     pub(crate) fn attempts(&self) -> u32 {
         self.attempts

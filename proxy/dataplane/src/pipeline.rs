@@ -7,14 +7,16 @@
 //! 4. **authenticate** ([`authenticate`]): tokens, where they are asked for. **authorize** ([`authorize`]): policies are
 //!    asked then, and after them maybe another service ([`external_authorization`]).
 //! 5. **act**: a CORS preflight ([`cors`]), a redirect or a direct response ([`respond`]) is answered, or attempts are
-//!    made at an upstream ([`forward`]), each of which picks an endpoint, takes a pooled connection, sends, and
-//!    classifies what came ([`exchange`]); [`mirror`] sends copies elsewhere.
+//!    made at an upstream ([`forward`]), each of which picks an endpoint, takes a pooled connection, sends ([`exchange`]),
+//!    and classifies what came ([`attempts`]); [`mirror`] sends copies elsewhere.
 //!    A fault ([`fault`]) comes just before the action, whatever that is.
 //! 6. **record** ([`record`]): metrics and access log, once, at the end of the body.
 //!
 //! The whole request is served by one snapshot, taken at its start.
 
+mod active;
 mod ask;
+mod attempts;
 mod authenticate;
 mod authorize;
 mod client_certificate;
@@ -26,6 +28,7 @@ mod exchange;
 mod external_authorization;
 mod fault;
 mod forward;
+mod hints;
 mod mirror;
 mod overload;
 mod pace;
@@ -50,6 +53,7 @@ use crate::worker::{LocalSnapshot, Worker};
 use cors::CrossOrigin;
 use edits::Known;
 use external_authorization::Authorized;
+use hints::Hints;
 use outrigger_config::model::{self, CompressionAlgorithm, RouteAction};
 use outrigger_http1::{KnownName, Method, RequestHead};
 use outrigger_telemetry::{ListenerCells, UpgradeProtocol};
@@ -141,6 +145,10 @@ struct Request<'r> {
     session: Option<Box<Session>>,
     /// What an authorization service, where one was asked, has left to do.
     authorized: Option<Box<Authorized>>,
+    /// What a believed peer says of how it is to be retried and timed.
+    hints: Option<Box<Hints>>,
+    /// An attempt was made by which it may have run, and there was another after it.
+    may_have_run: bool,
     /// What its tokens say that hold.
     claims: Option<Box<Claims>>,
     /// Slows its answer down.
@@ -185,6 +193,8 @@ pub(crate) async fn serve(
         cross_origin: None,
         session: None,
         authorized: None,
+        hints: None,
+        may_have_run: false,
         claims: None,
         pace: None,
         asked: None,
@@ -211,7 +221,7 @@ pub(crate) async fn serve(
         request.record.client = forwarded::client(told, hops);
     }
     let metrics;
-    match sanitize::sanitize(context, request.head, hops) {
+    match sanitize::sanitize(context, request.head, hops, &mut request.hints) {
         Err(reply) => {
             metrics = &chain.http().routes.unmatched;
             if let LocalReply::BadPath { reason } = reply {
@@ -338,6 +348,8 @@ pub(crate) async fn refuse(
         cross_origin: None,
         session: None,
         authorized: None,
+        hints: None,
+        may_have_run: false,
         claims: None,
         pace: None,
         asked: None,

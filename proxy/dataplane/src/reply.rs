@@ -98,6 +98,11 @@ pub(crate) struct Answer {
 }
 
 impl LocalReply {
+    /// It stands for an attempt by which the request may have run.
+    pub(crate) fn may_have_run(self) -> bool {
+        matches!(self, LocalReply::Attempt { failure, .. } if !failure.never_ran())
+    }
+
     /// Status, flag, details and body of this reply.
     pub(crate) fn answer(self) -> Answer {
         match self {

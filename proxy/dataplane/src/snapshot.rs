@@ -29,7 +29,7 @@ use outrigger_telemetry::{
 };
 use outrigger_traffic::authorization::PolicySet;
 use outrigger_traffic::fault::FaultState;
-use outrigger_traffic::retry::RetryBudget;
+use outrigger_traffic::retry::{Allowance, RequestCounts, RetryBudget, RetryDenial, RetryRules};
 use outrigger_traffic::{
     Balancer, CorsPolicy, EndpointHealth, EndpointLoad, Pace, RouteTable, SessionKey, SessionPolicy,
     SessionTable, TokenBucket,
@@ -364,6 +364,8 @@ pub(crate) struct RoutePolicy {
     pub(crate) mirrors: Box<[(ClusterSlot, Fraction)]>,
     pub(crate) cors: Option<Arc<CorsPolicy>>,
     pub(crate) session: Option<Box<SessionPolicy>>,
+    /// When attempts are repeated; none: by default.
+    pub(crate) retry: Option<Arc<RetryRules>>,
     /// Tokens that requests need, in place of the chain's; `Some(None)`: none are looked at.
     pub(crate) tokens: Option<Option<TokenRequirement>>,
     /// Authorization policies of its own.
@@ -474,12 +476,50 @@ impl UpstreamTlsPolicy {
 #[derive(Debug)]
 pub(crate) struct ClusterShared {
     pub(crate) requests_active: AtomicU32,
+    /// Requests since the beginning; wraps around.
+    pub(crate) requests_begun: AtomicU32,
     pub(crate) retry_budget: RetryBudget,
+    /// The epoch of the budget's times.
+    pub(crate) since: Instant,
     /// Where the ids of endpoints come from that workers make.
     pub(crate) endpoint_ids: Arc<AtomicU64>,
 }
 
 impl ClusterShared {
+    /// A request begins.
+    #[inline]
+    pub(crate) fn begin_request(&self, now: Instant) {
+        use std::sync::atomic::Ordering;
+        self.requests_active.fetch_add(1, Ordering::Relaxed);
+        let begun = self.requests_begun.fetch_add(1, Ordering::Relaxed);
+        if begun.is_multiple_of(RetryBudget::OBSERVED_EVERY) {
+            self.observe_requests(begun, now);
+        }
+    }
+
+    #[cold]
+    fn observe_requests(&self, begun: u32, now: Instant) {
+        self.retry_budget
+            .observe(begun, now.saturating_duration_since(self.since));
+    }
+
+    /// Begins a retry, if the budget allows one more.
+    pub(crate) fn begin_retry(&self, allowance: Allowance, now: Instant) -> Result<(), RetryDenial> {
+        self.retry_budget.try_begin(
+            allowance,
+            self.request_counts(),
+            now.saturating_duration_since(self.since),
+        )
+    }
+
+    fn request_counts(&self) -> RequestCounts {
+        use std::sync::atomic::Ordering;
+        RequestCounts {
+            active: self.requests_active.load(Ordering::Relaxed),
+            begun: self.requests_begun.load(Ordering::Relaxed),
+        }
+    }
+
     /// The id of an endpoint that a worker makes.
     pub(crate) fn next_endpoint_id(&self) -> u64 {
         self.endpoint_ids

@@ -180,6 +180,15 @@ impl Upstream {
         }
     }
 
+    /// Trailers that are there with the head, before any body. Nothing is waited for, and nothing is lost: they come as the
+    /// next frame, too.
+    pub(crate) fn peek_trailers(&mut self) -> Option<&Fields> {
+        match self {
+            Upstream::Http1(_) => None,
+            Upstream::Http2(exchange) => exchange.peek_trailers(),
+        }
+    }
+
     /// The response was read to its end: the connection may serve another request if it can.
     #[inline(always)]
     pub(crate) fn complete(self) {

@@ -10,9 +10,10 @@ use crate::labels::{
     AuthorizationOutcome, CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol,
     ConnectionRefusal, CorsOrigin, DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind,
     ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HttpProtocol,
-    KeySetFetch, MirrorDrop, NotCompressed, OverloadRefusal, RenewalResult, ResolutionOutcome, RetryReason,
-    RightLost, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TlsHandshake, TlsVersion,
-    TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
+    KeySetFetch, MirrorDrop, NotCompressed, OverloadRefusal, RenewalResult, ResolutionOutcome, RetryDenied,
+    RetryReason, RetryWait, RightLost, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure,
+    TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol,
+    UpstreamClose,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
@@ -224,10 +225,16 @@ cells! {
         attempts: Counter = "outrigger_cluster_attempts_total",
         /// From the start of an attempt to the end of its response.
         request_duration: Histogram = "outrigger_cluster_attempt_duration_seconds",
-        /// Attempts that followed a failed one, by the failure.
+        /// Attempts that followed another, by what became of that.
         retries: CounterBy<RetryReason, { RetryReason::COUNT }> = "outrigger_cluster_retries_total",
-        /// Retries that the budget did not allow.
-        retry_budget_denied: Counter = "outrigger_cluster_retries_denied_total",
+        /// Retries that the budget did not allow, by its bound.
+        retries_denied: CounterBy<RetryDenied, { RetryDenied::COUNT }> = "outrigger_cluster_retries_denied_total",
+        /// Requests that were not repeated once more because they had been as often as they may be.
+        retry_limits_exceeded: Counter = "outrigger_cluster_retry_limits_exceeded_total",
+        /// Requests that were repeated, and whose last answer was no reason to repeat them.
+        retry_successes: Counter = "outrigger_cluster_retry_successes_total",
+        /// Waits before retries, by what said how long.
+        retry_waits: CounterBy<RetryWait, { RetryWait::COUNT }> = "outrigger_cluster_retry_waits_total",
         /// Connections opened, by what they carry.
         connections_opened: CounterBy<ConnectionProtocol, { ConnectionProtocol::COUNT }> =
             "outrigger_cluster_connections_opened_total",

@@ -37,9 +37,11 @@ macro_rules! labels {
 
 mod fault;
 mod overload;
+mod retry;
 
 pub use fault::{FaultInjected, FaultSkipped};
 pub use overload::OverloadRefusal;
+pub use retry::{RetryDenied, RetryReason, RetryWait};
 
 labels! {
     /// A response's status by its first digit.
@@ -584,20 +586,6 @@ labels! {
         Contents = "contents",
         /// A certificate's file and its key's do not belong together.
         Mismatch = "mismatch",
-    }
-
-    /// Why an attempt was followed by another.
-    pub enum RetryReason = "reason" {
-        /// No connection could be made.
-        ConnectFailure = "connect_failure",
-        /// The endpoint refused the stream unprocessed.
-        RefusedStream = "refused_stream",
-        /// The stream was above GOAWAY's last.
-        Goaway = "goaway",
-        /// A pooled connection was found closed before a byte of the request was written.
-        PooledClosed = "pooled_closed",
-        /// A reused connection died before a byte of the answer to an idempotent request.
-        DiedBeforeAnswer = "died_before_answer",
     }
 }
 

@@ -31,9 +31,10 @@ pub use labels::{
     AuthorizationOutcome, CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol,
     ConnectionRefusal, CorsOrigin, DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind,
     ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HttpProtocol,
-    KeySetFetch, MirrorDrop, NotCompressed, OverloadRefusal, RenewalResult, ResolutionOutcome, RetryReason,
-    RightLost, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TlsHandshake, TlsVersion,
-    TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
+    KeySetFetch, MirrorDrop, NotCompressed, OverloadRefusal, RenewalResult, ResolutionOutcome, RetryDenied,
+    RetryReason, RetryWait, RightLost, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure,
+    TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol,
+    UpstreamClose,
 };
 pub use metrics::{
     AuthorizationMetrics, CertificateMetrics, ClusterMetrics, DiscoveryMetrics, KeySetMetrics, LabelledCells,

@@ -1,10 +1,18 @@
-//! Whether a failed attempt may be repeated, when no policy says so; and the budget that bounds all repetition.
+//! Whether an attempt that failed, or whose answer is not good enough, is followed by another: by policy ([`RetryRules`])
+//! or, where there is none, by [`default_decision`]; how long is waited before ([`backoff`]); and the budget that bounds all
+//! repetition ([`RetryBudget`]).
 //!
 //! Nothing here waits, sends or counts requests: the caller knows what happened on the wire and says so exactly.
 
+mod backoff;
 mod budget;
+mod hints;
+mod rules;
 
-pub use budget::RetryBudget;
+pub use backoff::{after_interval, backoff, seconds_until};
+pub use budget::{Allowance, RequestCounts, RetryBudget, RetryDenial};
+pub use hints::{HINT_HEADERS, HINTED_RETRIES_MAX, RetryHints};
+pub use rules::{AnswerCause, AnswerView, Judged, RetryRules, Standing};
 
 /// Attempts of one request at most, by default: the first and one retry.
 pub const DEFAULT_ATTEMPTS_MAX: u32 = 2;
@@ -52,10 +60,11 @@ impl AttemptFailure {
         )
     }
 
-    /// A retry after it counts against the budget. What only found a connection closing cost the upstream nothing: a
-    /// GOAWAY on a busy connection may turn a hundred streams away at once, and each of them may move.
-    pub fn is_budgeted(self) -> bool {
-        !matches!(
+    /// A retry after it only moves the request from a connection that was closing: the upstream has not seen it, and nothing
+    /// says that anything is wrong with the endpoint. One such move a request does not count against the budget, because
+    /// a GOAWAY on a busy connection turns a hundred streams away at once; it is made whatever a policy's conditions are.
+    pub fn is_move(&self) -> bool {
+        matches!(
             self,
             AttemptFailure::GoAwayAboveStream | AttemptFailure::PooledClosedBeforeWrite
         )
@@ -67,8 +76,29 @@ impl AttemptFailure {
 pub enum Decision {
     /// Another attempt, if the budget allows it.
     Retry,
-    /// No other attempt; the reason, one word for logs and labels.
-    GiveUp(&'static str),
+    /// No other attempt.
+    GiveUp(GiveUp),
+}
+
+/// Why there is no other attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GiveUp {
+    /// No condition asks for one.
+    NotWanted,
+    /// The request may have run, and is not idempotent.
+    NotIdempotent,
+    /// It may have run, and nothing says that it did not.
+    MayHaveRun,
+    /// An answer had begun.
+    AnswerBegun,
+    /// Its time was up.
+    TimedOut,
+    /// The answer could not be read.
+    ResponseInvalid,
+    /// There were as many as there may be.
+    AttemptsUsedUp,
+    /// What was sent of the body is not here any more.
+    BodyNotKept,
 }
 
 /// The default, for routes without a retry policy: one retry, only if the request provably never ran, or if its method
@@ -82,14 +112,14 @@ pub fn default_decision(
 ) -> Decision {
     match failure {
         AttemptFailure::DiedBeforeAnswer { reused: true } if idempotent => {}
-        AttemptFailure::DiedBeforeAnswer { reused: true } => return Decision::GiveUp("not_idempotent"),
+        AttemptFailure::DiedBeforeAnswer { reused: true } => return Decision::GiveUp(GiveUp::NotIdempotent),
         AttemptFailure::DiedBeforeAnswer { reused: false } | AttemptFailure::ResetBeforeAnswer => {
-            return Decision::GiveUp("may_have_run");
+            return Decision::GiveUp(GiveUp::MayHaveRun);
         }
-        AttemptFailure::DiedAfterAnswer => return Decision::GiveUp("answer_begun"),
-        AttemptFailure::TimedOut => return Decision::GiveUp("timed_out"),
-        AttemptFailure::ResponseInvalid => return Decision::GiveUp("response_invalid"),
-        AttemptFailure::BodyTooLargeToReplay => return Decision::GiveUp("body_not_kept"),
+        AttemptFailure::DiedAfterAnswer => return Decision::GiveUp(GiveUp::AnswerBegun),
+        AttemptFailure::TimedOut => return Decision::GiveUp(GiveUp::TimedOut),
+        AttemptFailure::ResponseInvalid => return Decision::GiveUp(GiveUp::ResponseInvalid),
+        AttemptFailure::BodyTooLargeToReplay => return Decision::GiveUp(GiveUp::BodyNotKept),
         AttemptFailure::ConnectFailed
         | AttemptFailure::ConnectTimeout
         | AttemptFailure::RefusedStream
@@ -97,10 +127,10 @@ pub fn default_decision(
         | AttemptFailure::PooledClosedBeforeWrite => {}
     }
     if attempts_made >= DEFAULT_ATTEMPTS_MAX {
-        return Decision::GiveUp("attempts_used_up");
+        return Decision::GiveUp(GiveUp::AttemptsUsedUp);
     }
     if !replayable {
-        return Decision::GiveUp("body_not_kept");
+        return Decision::GiveUp(GiveUp::BodyNotKept);
     }
     Decision::Retry
 }
@@ -111,102 +141,4 @@ pub fn is_idempotent(method: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::AttemptFailure::*;
-    use super::*;
-
-    const ALL: [AttemptFailure; 12] = [
-        ConnectFailed,
-        ConnectTimeout,
-        RefusedStream,
-        GoAwayAboveStream,
-        PooledClosedBeforeWrite,
-        DiedBeforeAnswer { reused: true },
-        DiedBeforeAnswer { reused: false },
-        DiedAfterAnswer,
-        ResetBeforeAnswer,
-        TimedOut,
-        ResponseInvalid,
-        BodyTooLargeToReplay,
-    ];
-
-    #[test]
-    fn moving_from_a_closing_connection_is_not_budgeted() {
-        let free: Vec<_> = ALL.into_iter().filter(|failure| !failure.is_budgeted()).collect();
-        assert_eq!(free, [GoAwayAboveStream, PooledClosedBeforeWrite]);
-        assert!(free.into_iter().all(AttemptFailure::never_ran));
-    }
-
-    #[test]
-    fn what_never_ran_is_retried_once_whatever_the_method() {
-        let never_ran = [
-            ConnectFailed,
-            ConnectTimeout,
-            RefusedStream,
-            GoAwayAboveStream,
-            PooledClosedBeforeWrite,
-        ];
-        for failure in ALL {
-            assert_eq!(failure.never_ran(), never_ran.contains(&failure), "{failure:?}");
-        }
-        for failure in never_ran {
-            for idempotent in [false, true] {
-                assert_eq!(
-                    default_decision(failure, idempotent, true, 1),
-                    Decision::Retry,
-                    "{failure:?}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn what_may_have_run_is_retried_only_if_idempotent_on_a_reused_connection_without_an_answer() {
-        for failure in ALL.into_iter().filter(|failure| !failure.never_ran()) {
-            for idempotent in [false, true] {
-                let retried = default_decision(failure, idempotent, true, 1) == Decision::Retry;
-                let may = failure == DiedBeforeAnswer { reused: true } && idempotent;
-                assert_eq!(retried, may, "{failure:?}, idempotent: {idempotent}");
-            }
-        }
-    }
-
-    #[test]
-    fn nothing_is_retried_twice_or_without_its_body() {
-        for failure in ALL {
-            for attempts_made in [2, 3, u32::MAX] {
-                assert_ne!(
-                    default_decision(failure, true, true, attempts_made),
-                    Decision::Retry,
-                    "{failure:?}"
-                );
-            }
-            assert_ne!(
-                default_decision(failure, true, false, 1),
-                Decision::Retry,
-                "{failure:?}"
-            );
-        }
-        assert_eq!(
-            default_decision(ConnectFailed, true, true, 2),
-            Decision::GiveUp("attempts_used_up")
-        );
-        assert_eq!(
-            default_decision(ConnectFailed, true, false, 1),
-            Decision::GiveUp("body_not_kept")
-        );
-        let reused = DiedBeforeAnswer { reused: true };
-        assert_eq!(
-            default_decision(reused, false, true, 1),
-            Decision::GiveUp("not_idempotent")
-        );
-    }
-
-    #[test]
-    fn only_the_methods_of_the_rfc_are_idempotent() {
-        let idempotent = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"];
-        assert!(idempotent.into_iter().all(is_idempotent));
-        let others = ["POST", "PATCH", "CONNECT", "get", "PROPFIND", ""];
-        assert!(!others.into_iter().any(is_idempotent));
-    }
-}
+mod tests;

@@ -5,7 +5,8 @@
 //! A question and its answer are held whole, within bounds that the caller gives. It is sent a second time only where
 //! the first attempt provably never ran, whatever its method: what a question does to its service nobody here knows.
 
-use super::forward::{ActiveAttempt, ActiveRequest, BudgetedRetry, retry_reason};
+use super::active::{ActiveAttempt, ActiveRequest};
+use super::attempts::retry_reason;
 use crate::body::{BodyFrame, BodyLength};
 use crate::connection::Ends;
 use crate::error::AttemptError;
@@ -20,7 +21,6 @@ use outrigger_traffic::retry::{Decision, default_decision};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -101,7 +101,8 @@ async fn attempts(
     answer_bytes_max: usize,
 ) -> Result<Reply, Unanswered> {
     let mut tried = Tried::default();
-    let mut _budgeted = None;
+    let mut budgeted = None;
+    let mut has_moved = false;
     loop {
         let endpoint = pick(cluster, worker, &mut tried, ends).map_err(|_| Unanswered::NoEndpoint)?;
         let mut gathered = Gathered::new(answer_bytes_max);
@@ -123,17 +124,14 @@ async fn attempts(
         if default_decision(error.failure, false, true, tried.attempts()) != Decision::Retry {
             return Err(Unanswered::Attempt(error));
         }
-        if error.failure.is_budgeted() {
-            let in_flight = cluster.shared.requests_active.load(Ordering::Relaxed);
-            if !cluster.shared.retry_budget.try_begin(in_flight) {
-                active.cells.retry_budget_denied.inc();
-                return Err(Unanswered::Attempt(error));
-            }
-            _budgeted = Some(BudgetedRetry(cluster));
+        if !error.failure.is_move() || std::mem::replace(&mut has_moved, true) {
+            drop(budgeted.take());
+            budgeted = match active.begin_retry(worker) {
+                Ok(retry) => Some(retry),
+                Err(_) => return Err(Unanswered::Attempt(error)),
+            };
         }
-        if let Some(reason) = retry_reason(error.failure) {
-            active.cells.retries[reason].inc();
-        }
+        active.cells.retries[retry_reason(error.failure)].inc();
     }
 }
 

@@ -5,7 +5,8 @@
 //!
 //! [`STREAM_BUFFER_BYTES_MAX`]: outrigger_config::model::defaults::STREAM_BUFFER_BYTES_MAX
 
-use super::external_authorization::Ahead;
+mod tries;
+
 use super::mirror::MirrorCopy;
 use super::pace::Pace;
 use super::{Request, RequestContext, rights};
@@ -24,6 +25,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
+use tries::TryLimits;
 
 /// What a kept piece of a body costs beside its bytes, so that many small ones count for what they are.
 const PIECE_OVERHEAD_BYTES: usize = 64;
@@ -103,6 +105,8 @@ pub(super) struct Exchange<'x, 'd> {
     /// The deadline that the end of the request has set.
     deadline: Option<Instant>,
     last_progress: Instant,
+    /// The limits of the attempt under way, where retry policy has some.
+    try_limits: Option<Box<TryLimits>>,
     /// The head of the response, or the last interim one.
     pub(super) response: Box<ResponseHead>,
     /// That head says that what was asked for is there.
@@ -145,6 +149,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
             flushed: false,
             deadline: limits.deadline,
             last_progress: now,
+            try_limits: None,
             response: worker.spares.response(),
             tunnelled: false,
             compressed: None,
@@ -164,26 +169,6 @@ impl<'x, 'd> Exchange<'x, 'd> {
         self.copy = copy;
         if self.request_done {
             self.send_copy();
-        }
-    }
-
-    /// Goes on where the body was read to before: that is sent first, and kept for as long as no answer has come.
-    #[cold]
-    pub(super) fn resume(&mut self, ahead: Ahead) {
-        for piece in ahead.pieces {
-            self.request_bytes += piece.len() as u64;
-            if self.copy.as_mut().is_some_and(|copy| !copy.add(&piece)) {
-                self.copy = None;
-            }
-            // They are here and have to be sent, whatever may be kept.
-            let worker = self.context.worker();
-            self.replay.held.keep(worker, piece.len() + PIECE_OVERHEAD_BYTES);
-            self.replay.pieces.push(piece);
-        }
-        self.replay.trailers = ahead.trailers;
-        if let Some(ended) = ahead.ended {
-            self.end_of_request(self.context.worker().now());
-            self.request_ended = Some(ended);
         }
     }
 
@@ -253,7 +238,6 @@ impl<'x, 'd> Exchange<'x, 'd> {
             }
             match upstream.poll_head(&mut self.response, cx) {
                 Poll::Ready(Ok(ResponseStart::Final(length))) => {
-                    self.forget_sent();
                     self.last_progress = self.context.worker().tick();
                     return Poll::Ready(Ok(length));
                 }
@@ -382,8 +366,8 @@ impl<'x, 'd> Exchange<'x, 'd> {
         }
     }
 
-    /// The response's head is here: no other attempt will send what was kept.
-    fn forget_sent(&mut self) {
+    /// The response's head is to be passed on: no other attempt will send what was kept.
+    pub(super) fn forget_sent(&mut self) {
         if self.replay.next >= self.replay.pieces.len() {
             self.replay.forget();
         }
@@ -478,14 +462,18 @@ impl<'x, 'd> Exchange<'x, 'd> {
             return Poll::Ready(error.into());
         }
         let idle = after(self.last_progress, self.limits.stream_idle);
-        ready!(
-            self.downstream
-                .timer()
-                .poll_until(cx, earlier(self.deadline, idle))
-        );
+        let mut next = earlier(self.deadline, idle);
+        if let Some(limits) = &self.try_limits {
+            next = earlier(next, limits.next(self.last_progress));
+        }
+        ready!(self.downstream.timer().poll_until(cx, next));
         let now = self.context.worker().tick();
         let reply = if self.deadline.is_some_and(|deadline| now >= deadline) {
             LocalReply::RouteTimeout
+        } else if let Some(limits) = &self.try_limits
+            && let Some(error) = limits.passed(self.last_progress, now)
+        {
+            return Poll::Ready(Stop::Attempt(error));
         } else {
             LocalReply::StreamIdle {
                 request_done: self.request_done,

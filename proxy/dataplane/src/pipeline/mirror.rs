@@ -6,8 +6,8 @@
 //! dropped and counted. It is sent once, its answer is read to keep the connection and thrown away, and after
 //! [`MIRROR_TIMEOUT`] it is given up. A worker that ends does not wait for its copies: they are cut.
 
+use super::active::ActiveRequest;
 use super::ask::{Broken, Message, attempt};
-use super::forward::ActiveRequest;
 use super::{Request, RequestContext, Taken};
 use crate::body::{BodyFrame, BodyLength};
 use crate::buffered::Buffered;

@@ -55,7 +55,11 @@ pub(super) async fn local(
     if let LocalReply::Unauthenticated(fault) = reply {
         authenticate::challenge(fault, request.head, &mut head.fields);
     }
-    if answer.flags.contains(outrigger_telemetry::ResponseFlags::UO) {
+    // It says to a proxy in front that the request did not run, and can be sent again.
+    if answer.flags.contains(outrigger_telemetry::ResponseFlags::UO)
+        && !request.may_have_run
+        && !reply.may_have_run()
+    {
         head.fields.push(b"x-envoy-overloaded", b"true");
     }
     if reply == LocalReply::Overloaded {

@@ -1,6 +1,7 @@
 //! What every request goes through before it is matched: a normal path, no hop-by-hop fields, and nothing said by an
 //! untrusted client that only proxies may say.
 
+use super::hints::{self, Hints};
 use super::{RequestContext, client_certificate, drop_expectation};
 use crate::reply::LocalReply;
 use outrigger_config::model::ProxyHeader;
@@ -9,12 +10,13 @@ use outrigger_http1::{Fields, KnownName, RequestHead, TargetForm, strip_hop_by_h
 /// Header name prefixes that only this proxy and its kind may set.
 const RESERVED_PREFIXES: [&[u8]; 2] = [b"x-envoy-", b"x-outrigger-"];
 
-/// Sanitizes the head in place; `hops` trusted proxies stand in front. Gives back the target as it was sent, if it is
-/// another now.
+/// Sanitizes the head in place; `hops` trusted proxies stand in front. What a believed peer hints at is taken out of it.
+/// Gives back the target as it was sent, if it is another now.
 pub(super) fn sanitize(
     context: &RequestContext<'_>,
     head: &mut RequestHead,
     hops: u32,
+    hints: &mut Option<Box<Hints>>,
 ) -> Result<Option<Box<str>>, LocalReply> {
     let options = &context.chain().http().options;
     let mut sent = None;
@@ -24,7 +26,7 @@ pub(super) fn sanitize(
     strip_hop_by_hop(&mut head.fields);
     // Answered here (RFC 9110 section 10.1.1), never passed on.
     drop_expectation(head);
-    forwarded(context, head, hops > 0);
+    forwarded(context, head, hops > 0, hints);
     client_certificate::forward(
         context.ends(),
         options.forward_client_certificate(),
@@ -57,7 +59,12 @@ fn normalize_path(
 
 /// The headers that tell the upstream of the client. From an untrusted client they are replaced; from a trusted proxy
 /// `x-forwarded-for` grows and the others stay. The scheme is what a trusted proxy says, or else what the connection is.
-fn forwarded(context: &RequestContext<'_>, head: &mut RequestHead, trusted: bool) {
+fn forwarded(
+    context: &RequestContext<'_>,
+    head: &mut RequestHead,
+    trusted: bool,
+    hints: &mut Option<Box<Hints>>,
+) {
     let told = if trusted {
         outrigger_traffic::forwarded::scheme(head.fields.get_all(KnownName::XForwardedProto))
     } else {
@@ -71,7 +78,7 @@ fn forwarded(context: &RequestContext<'_>, head: &mut RequestHead, trusted: bool
     head.set_scheme(scheme);
     // Taken out for a moment, so that the authority can be read while they are written.
     let mut fields = std::mem::take(&mut head.fields);
-    forwarded_fields(context, &mut fields, head.authority(), scheme, trusted);
+    forwarded_fields(context, &mut fields, head.authority(), scheme, trusted, hints);
     head.fields = fields;
 }
 
@@ -81,9 +88,14 @@ fn forwarded_fields(
     authority: &str,
     scheme: &str,
     trusted: bool,
+    hints: &mut Option<Box<Hints>>,
 ) {
     let ends = context.ends();
     if trusted {
+        if fields.iter().any(|field| hints::is_hint(field.name)) {
+            *hints = Hints::read(context, fields);
+            fields.retain(|field| !hints::is_hint(field.name));
+        }
         let mut xff = Vec::new();
         for value in fields.get_all(KnownName::XForwardedFor) {
             xff.extend_from_slice(value);
@@ -106,6 +118,7 @@ fn forwarded_fields(
                 && (RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || is_disguised(name))
         };
         if fields.iter().any(|field| reserved(field.name)) {
+            *hints = Hints::read(context, fields);
             fields.retain(|field| !reserved(field.name));
         }
         fields.set_known(KnownName::XForwardedFor, ends.remote_ip.as_bytes());

@@ -173,6 +173,7 @@ impl Connection {
             response: None,
             sender: None,
             receiver: None,
+            peeked: None,
             answered: false,
             wants_tunnel: false,
             informational: 0,
@@ -286,6 +287,8 @@ pub(crate) struct Exchange {
     response: Option<h2::client::ResponseFuture>,
     sender: Option<Http2Sender>,
     receiver: Option<Http2Receiver>,
+    /// The body's first frame, which was looked at.
+    peeked: Option<BodyFrame>,
     /// A head came, if only an interim one.
     answered: bool,
     /// The request asks for a tunnel: any success makes one.
@@ -461,7 +464,26 @@ impl Exchange {
         Poll::Ready(Ok(ResponseStart::Final(length)))
     }
 
+    /// The next frame of the body, if it is trailers and is here.
+    pub(crate) fn peek_trailers(&mut self) -> Option<&Fields> {
+        if self.peeked.is_none() {
+            let receiver = self.receiver.as_mut()?;
+            let mut cx = Context::from_waker(Waker::noop());
+            // An error comes again when it is asked for.
+            if let Poll::Ready(Ok(frame)) = receiver.poll_body(&mut cx) {
+                self.peeked = Some(frame);
+            }
+        }
+        match &self.peeked {
+            Some(BodyFrame::Trailers(trailers)) => Some(trailers),
+            _ => None,
+        }
+    }
+
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame, AttemptError>> {
+        if let Some(frame) = self.peeked.take() {
+            return Poll::Ready(Ok(frame));
+        }
         let Some(receiver) = &mut self.receiver else {
             return Poll::Pending;
         };

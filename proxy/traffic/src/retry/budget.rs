@@ -1,138 +1,208 @@
-//! The retry budget: how many retries of a cluster may run at once.
+//! The retry budget: how many retries of a cluster may be under way at once, and how many of late there may be.
+//!
+//! Two bounds, since each lets through what the other stops:
+//! * at once: a share of the cluster's active and pending requests (Envoy's `retry_budget`). Against an upstream that
+//!   fails at once hardly a retry is ever under way, and this alone would allow nearly every request to be repeated;
+//! * recently: of the retries begun in the last ten seconds no more than that share of the requests
+//!   begun in them. So one layer adds no more than its share, however fast it is failed.
+//!
+//! Both always allow a small number. Process-wide, exact, without a lock: retries that have begun and those that are under
+//! way are one word, and what may begin is decided by the value that is exchanged.
 
-use outrigger_config::model::defaults;
-use std::sync::atomic::{AtomicU32, Ordering};
+mod window;
 
-/// Bounds the retries of one cluster that run (or wait in backoff) at the same time: to a share of its active and
-/// pending requests, but never below a small number. Process-wide, exact, without a lock; alone on its cache line.
+#[cfg(test)]
+mod tests;
+
+use outrigger_config::model::RetryBudgetOptions;
+use outrigger_config::model::defaults::RETRY_BUDGET_MIN_RECENT;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use window::RetryWindow;
+
+/// What of its requests a cluster's retries may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// Retries in proportion to requests.
+    pub percent: u32,
+    /// Retries under way that are always allowed.
+    pub at_once_min: u32,
+    /// Retries of the last ten seconds that are always allowed.
+    pub recent_min: u32,
+}
+
+impl From<RetryBudgetOptions> for Allowance {
+    fn from(options: RetryBudgetOptions) -> Allowance {
+        Allowance {
+            percent: options.percent(),
+            at_once_min: options.concurrency_min(),
+            recent_min: match options.concurrency_min() {
+                0 => 0,
+                min => min.max(RETRY_BUDGET_MIN_RECENT),
+            },
+        }
+    }
+}
+
+impl Allowance {
+    /// How many retries may be under way beside this many active and pending requests: Envoy's formula, rounded down.
+    pub fn at_once(self, requests: u32) -> u32 {
+        self.share(requests).max(self.at_once_min)
+    }
+
+    /// How many of the retries of the last ten seconds there may be beside this many requests of them.
+    pub fn recent(self, requests: u32) -> u32 {
+        self.share(requests).max(self.recent_min)
+    }
+
+    fn share(self, requests: u32) -> u32 {
+        let share = u64::from(requests) * u64::from(self.percent) / 100;
+        u32::try_from(share).unwrap_or(u32::MAX)
+    }
+}
+
+/// A cluster's requests, as its retries are measured by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestCounts {
+    /// Active and pending, those that are retried included.
+    pub active: u32,
+    /// Begun since the beginning; wraps around.
+    pub begun: u32,
+}
+
+/// Which bound does not allow a retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RetryDenial {
+    /// Too many are under way.
+    AtOnce,
+    /// Too many have begun in the last seconds.
+    Recent,
+}
+
+/// What the budget needs of an atomic word; a trait so that a model checker's words can take their place.
+pub(crate) trait Word {
+    fn load(&self, ordering: Ordering) -> u64;
+    fn exchange(&self, current: u64, new: u64) -> Result<u64, u64>;
+    fn subtract(&self, value: u64) -> u64;
+}
+
+impl Word for AtomicU64 {
+    fn load(&self, ordering: Ordering) -> u64 {
+        self.load(ordering)
+    }
+
+    fn exchange(&self, current: u64, new: u64) -> Result<u64, u64> {
+        self.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
+    }
+
+    fn subtract(&self, value: u64) -> u64 {
+        self.fetch_sub(value, Ordering::AcqRel)
+    }
+}
+
+/// Bounds the retries of one cluster. Alone on its cache lines.
+#[derive(Debug)]
+pub struct RetryBudget(Budget<AtomicU64>);
+
 #[derive(Debug)]
 #[repr(align(64))]
-pub struct RetryBudget {
-    active: AtomicU32,
-    percent: u32,
-    concurrency_min: u32,
+struct Budget<W> {
+    /// Retries begun since the beginning (high half; wraps around), and those under way, backoff included.
+    retries: W,
+    window: RetryWindow<W>,
+}
+
+/// Retries begun, and under way.
+fn halves(word: u64) -> (u32, u32) {
+    ((word >> 32) as u32, word as u32)
+}
+
+impl<W: Word> Budget<W> {
+    fn new(mut word: impl FnMut() -> W) -> Budget<W> {
+        Budget {
+            retries: word(),
+            window: RetryWindow::new(word),
+        }
+    }
+
+    fn try_begin(
+        &self,
+        allowance: Allowance,
+        requests: RequestCounts,
+        now: Duration,
+    ) -> Result<(), RetryDenial> {
+        let at_once = allowance.at_once(requests.active);
+        self.window.observe_requests(now, requests.begun);
+        let mut word = self.retries.load(Ordering::Acquire);
+        loop {
+            let (begun, under_way) = halves(word);
+            if under_way >= at_once {
+                return Err(RetryDenial::AtOnce);
+            }
+            self.window.observe_retries(now, begun);
+            let recent = allowance.recent(self.window.requests(now, requests.begun));
+            if self.window.retries(now, begun) >= recent {
+                return Err(RetryDenial::Recent);
+            }
+            let next = u64::from(begun.wrapping_add(1)) << 32 | u64::from(under_way + 1);
+            match self.retries.exchange(word, next) {
+                Ok(_) => return Ok(()),
+                Err(other) => word = other,
+            }
+        }
+    }
+
+    fn end(&self) {
+        let before = self.retries.subtract(1);
+        debug_assert!(halves(before).1 > 0, "a retry ended that never began");
+    }
 }
 
 impl RetryBudget {
-    /// A budget of `percent` of the active requests, and of `concurrency_min` retries at least.
-    pub const fn new(percent: u32, concurrency_min: u32) -> RetryBudget {
-        RetryBudget {
-            active: AtomicU32::new(0),
-            percent,
-            concurrency_min,
-        }
+    /// A request in this many is to be told of by [`RetryBudget::observe`].
+    pub const OBSERVED_EVERY: u32 = 8;
+
+    /// A budget of which nothing is used.
+    pub fn new() -> RetryBudget {
+        RetryBudget(Budget::new(|| AtomicU64::new(0)))
     }
 
     /// Retries that have begun and not ended.
     pub fn active(&self) -> u32 {
-        self.active.load(Ordering::Relaxed)
+        halves(self.0.retries.load(Ordering::Relaxed)).1
     }
 
-    /// How many retries may be active beside this many active and pending requests (retries included): Envoy's
-    /// formula, rounded down.
-    pub fn limit(&self, active_requests: u32) -> u32 {
-        let share = u64::from(active_requests) * u64::from(self.percent) / 100;
-        u32::try_from(share).unwrap_or(u32::MAX).max(self.concurrency_min)
+    /// Retries and requests of the last seconds, as the window sees them.
+    pub fn recent(&self, requests_begun: u32, now: Duration) -> (u32, u32) {
+        let (begun, _) = halves(self.0.retries.load(Ordering::Acquire));
+        let requests = self.0.window.requests(now, requests_begun);
+        (self.0.window.retries(now, begun), requests)
     }
 
-    /// Begins a retry if the budget allows one more, given the cluster's active and pending requests. `true` must be
-    /// followed by [`RetryBudget::end`], however the retry ends.
-    #[must_use]
-    pub fn try_begin(&self, active_requests: u32) -> bool {
-        let limit = self.limit(active_requests);
-        let add = |active: u32| (active < limit).then(|| active + 1);
-        self.active
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
-            .is_ok()
+    /// Notes how many requests have begun by `now` (any epoch, the same for each call). To be told of one request in
+    /// [`RetryBudget::OBSERVED_EVERY`]: the window then misses fewer than that many, and never counts one too many.
+    pub fn observe(&self, requests_begun: u32, now: Duration) {
+        self.0.window.observe_requests(now, requests_begun);
+    }
+
+    /// Begins a retry if both bounds allow one more. `Ok` must be followed by [`RetryBudget::end`], however the retry ends.
+    pub fn try_begin(
+        &self,
+        allowance: Allowance,
+        requests: RequestCounts,
+        now: Duration,
+    ) -> Result<(), RetryDenial> {
+        self.0.try_begin(allowance, requests, now)
     }
 
     /// A retry that began has ended.
     pub fn end(&self) {
-        let before = self.active.fetch_sub(1, Ordering::Relaxed);
-        debug_assert!(before > 0, "a retry ended that never began");
+        self.0.end();
     }
 }
 
 impl Default for RetryBudget {
-    /// [`defaults::RETRY_BUDGET_PERCENT`] and [`defaults::RETRY_BUDGET_MIN_CONCURRENCY`].
     fn default() -> RetryBudget {
-        RetryBudget::new(
-            defaults::RETRY_BUDGET_PERCENT,
-            defaults::RETRY_BUDGET_MIN_CONCURRENCY,
-        )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Barrier;
-
-    #[test]
-    fn the_limit_is_a_share_but_never_below_the_minimum() {
-        let budget = RetryBudget::default();
-        let cases = [
-            (0, 3),
-            (15, 3),
-            (19, 3),
-            (20, 4),
-            (24, 4),
-            (25, 5),
-            (1000, 200),
-            (u32::MAX, 858_993_459),
-        ];
-        for (active_requests, limit) in cases {
-            assert_eq!(budget.limit(active_requests), limit, "{active_requests}");
-        }
-        assert_eq!(RetryBudget::new(u32::MAX, 0).limit(u32::MAX), u32::MAX);
-        assert!(!RetryBudget::new(0, 0).try_begin(1000));
-    }
-
-    #[test]
-    fn an_ended_retry_makes_room_for_another() {
-        let budget = RetryBudget::new(20, 2);
-        assert!(budget.try_begin(0) && budget.try_begin(0) && !budget.try_begin(0));
-        assert!(budget.try_begin(15), "more requests, more budget");
-        budget.end();
-        assert!(!budget.try_begin(0), "the budget shrinks with the requests");
-        budget.end();
-        assert!(budget.try_begin(0));
-        assert_eq!(budget.active(), 2);
-    }
-
-    #[test]
-    fn threads_together_never_exceed_the_budget_and_can_use_all_of_it() {
-        const THREADS: u32 = 8;
-        const LIMIT: u32 = 5;
-        let (budget, running) = (RetryBudget::new(0, LIMIT), AtomicU32::new(0));
-        let (start, attempted) = (Barrier::new(THREADS as usize), Barrier::new(THREADS as usize));
-        std::thread::scope(|scope| {
-            for _ in 0..THREADS {
-                scope.spawn(|| {
-                    for _ in 0..200 {
-                        // All try at once, and all have tried before any ends: exactly the limit begins.
-                        start.wait();
-                        let begun = budget.try_begin(0);
-                        running.fetch_add(u32::from(begun), Ordering::SeqCst);
-                        attempted.wait();
-                        assert_eq!(running.load(Ordering::SeqCst), LIMIT);
-                        start.wait();
-                        if begun {
-                            running.fetch_sub(1, Ordering::SeqCst);
-                            budget.end();
-                        }
-                        attempted.wait();
-                    }
-                    for _ in 0..20_000 {
-                        if budget.try_begin(0) {
-                            assert!(running.fetch_add(1, Ordering::SeqCst) < LIMIT);
-                            running.fetch_sub(1, Ordering::SeqCst);
-                            budget.end();
-                        }
-                    }
-                });
-            }
-        });
-        assert_eq!(budget.active(), 0);
+        RetryBudget::new()
     }
 }

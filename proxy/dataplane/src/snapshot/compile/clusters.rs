@@ -207,10 +207,9 @@ impl Compiler {
             Some(before) => Arc::clone(&before.shared),
             None => Arc::new(ClusterShared {
                 requests_active: AtomicU32::new(0),
-                retry_budget: RetryBudget::new(
-                    model::defaults::RETRY_BUDGET_PERCENT,
-                    model::defaults::RETRY_BUDGET_MIN_CONCURRENCY,
-                ),
+                requests_begun: AtomicU32::new(0),
+                retry_budget: RetryBudget::new(),
+                since: Instant::now(),
                 endpoint_ids: Arc::clone(&self.next_endpoint_id),
             }),
         };

@@ -3,6 +3,7 @@
 use super::faults::FaultPlace;
 use super::*;
 use outrigger_config::model::{HeaderValue, HeaderValuePart};
+use outrigger_traffic::retry::RetryRules;
 
 impl Compiler {
     pub(super) fn routes(
@@ -161,6 +162,7 @@ impl Compiler {
         let mut weights = Vec::new();
         let mut mirrors = Vec::new();
         let mut session = None;
+        let mut retry = None;
         if let RouteAction::Forward(forward) = route.action() {
             let mut sum = 0;
             for target in forward.clusters() {
@@ -172,6 +174,10 @@ impl Compiler {
                 .session_cookie()
                 .as_ref()
                 .map(|cookie| Box::new(SessionPolicy::compile(cookie)));
+            retry = forward
+                .retry()
+                .as_ref()
+                .map(|policy| Arc::new(RetryRules::compile(policy)));
             for mirror in forward.mirrors() {
                 mirrors.push((slots.clusters[mirror.cluster()], mirror.fraction()));
             }
@@ -193,6 +199,7 @@ impl Compiler {
                 own.as_ref().map(|fault| self.faults.policy(place, fault))
             }),
             session,
+            retry,
             tokens: route.jwt().as_ref().map(|own| {
                 own.as_ref()
                     .map(|requirement| tokens::compile(requirement, &slots.providers))

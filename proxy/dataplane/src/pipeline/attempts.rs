@@ -1,0 +1,226 @@
+//! The attempts of a request at its cluster, one after the other. Each one: pick an endpoint, take a pooled connection or
+//! make one, send, await the answer's head, classify what came. Then the answer is passed on, or what came of the attempt
+//! is thrown away, and after a wait there is another ([`series`] decides).
+
+mod answer;
+mod series;
+
+pub(super) use answer::ThrownAway;
+pub(super) use series::retry_reason;
+
+use super::active::{ActiveAttempt, ActiveRequest};
+use super::exchange::{self, Exchange, Stop};
+use super::upgrade::Attempted;
+use super::{Request, RequestContext, Taken};
+use super::{compress, respond, rights, upgrade};
+use crate::body::BodyLength;
+use crate::head::grpc_timeout_text;
+use crate::pick::{NoEndpoint, pick};
+use crate::reply::LocalReply;
+use crate::snapshot::{ClusterPolicy, EndpointState};
+use crate::upstream::Upstream;
+use outrigger_http1::KnownName;
+use outrigger_telemetry::DestinationRefusal;
+use series::Series;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+
+/// How an attempt ended that did not fail.
+enum Ended {
+    /// Its answer was passed on.
+    PassedOn,
+    /// Its answer is to be thrown away: another attempt was decided on.
+    ThrownAway(Box<ThrownAway>),
+}
+
+/// Makes attempts until one's answer is passed on, or there is to be no other.
+pub(super) async fn attempts(
+    request: &mut Request<'_>,
+    exchange: &mut Exchange<'_, '_>,
+    context: &RequestContext<'_>,
+    taken: Taken<'_>,
+    cluster: &Arc<ClusterPolicy>,
+    active: &ActiveRequest<'_>,
+) -> Result<(), Stop> {
+    let worker = context.worker();
+    let mut series = Series::begin(request, taken, active);
+    loop {
+        let endpoint = pick(cluster, worker, &mut series.tried, context.ends())
+            .map_err(|refusal| Stop::Reply(no_endpoint(refusal)))?;
+        request.record.attempt(&endpoint);
+        active.cells.attempts.inc();
+        let under_way = ActiveAttempt::begin(endpoint);
+        let ended = pin!(attempt(
+            request,
+            exchange,
+            &mut series,
+            context,
+            taken,
+            cluster,
+            under_way.endpoint()
+        ))
+        .await;
+        // What is waited for before another attempt is no load of this endpoint.
+        drop(under_way);
+        let thrown_away = match ended {
+            Ok(Ended::PassedOn) => return Ok(()),
+            Ok(Ended::ThrownAway(answer)) => Some(answer),
+            Err(Stop::Attempt(error)) if !request.record.has_started() => {
+                series.judge_failure(request, exchange, context, error)?;
+                None
+            }
+            Err(stop) => return Err(stop),
+        };
+        if series.waits() || thrown_away.is_some() {
+            // Boxed: it is rare.
+            Box::pin(series.wait(exchange, request, thrown_away)).await?;
+        }
+    }
+}
+
+fn no_endpoint(reason: NoEndpoint) -> LocalReply {
+    match reason {
+        NoEndpoint::None => LocalReply::NoEndpoint,
+        NoEndpoint::Refused(DestinationRefusal::NotAllowed) => LocalReply::DestinationNotAllowed,
+        NoEndpoint::Refused(DestinationRefusal::Loop) => LocalReply::DestinationLoop,
+    }
+}
+
+async fn attempt(
+    request: &mut Request<'_>,
+    exchange: &mut Exchange<'_, '_>,
+    series: &mut Series<'_>,
+    context: &RequestContext<'_>,
+    taken: Taken<'_>,
+    cluster: &Arc<ClusterPolicy>,
+    endpoint: &Arc<EndpointState>,
+) -> Result<Ended, Stop> {
+    // It may have been long under way: other attempts were made, or another service was asked.
+    if let Some(lost) = rights::judge_due(context, request) {
+        return Err(Stop::Reply(lost));
+    }
+    let worker = context.worker();
+    let started = if request.record.is_first_attempt() {
+        worker.now()
+    } else {
+        worker.tick()
+    };
+    if let Some(rules) = series.rules() {
+        exchange.begin_try(rules, started);
+    }
+    let (mut upstream, length);
+    if request.upgrade.is_some() {
+        // Boxed: it is rare, and its state not small.
+        let attempting = Box::pin(upgrade::attempt(
+            request, exchange, context, taken, cluster, endpoint,
+        ));
+        match attempting.await? {
+            Attempted::Tunnel => return Ok(Ended::PassedOn),
+            Attempted::Declined(declining, declined) => (upstream, length) = (*declining, declined),
+        }
+    } else {
+        upstream = match worker.pools.try_acquire(worker, cluster, endpoint) {
+            Some(upstream) => upstream,
+            None => acquire(request, exchange, context, cluster, endpoint).await?,
+        };
+        request.record.connected(&upstream);
+        exchange.begin_attempt(request.length);
+        tell_time_left(request, exchange, context);
+        upstream.send_head(request.head, request.length, cluster.tls.is_some())?;
+        length = poll_fn(|cx| exchange.poll_response_start(request, &mut upstream, cx)).await?;
+    }
+    if series.rules().is_some() {
+        exchange.end_try();
+        if series.judge_answer(request, exchange, context, &mut upstream) {
+            let answered = worker.now().duration_since(started);
+            cluster
+                .metrics
+                .worker(worker.index)
+                .request_duration
+                .observe(answered);
+            return Ok(Ended::ThrownAway(Box::new(ThrownAway::new(upstream, length))));
+        }
+    }
+    exchange.forget_sent();
+    request
+        .record
+        .upstream_answered(exchange.response.status, worker.now());
+    begin_response(request, exchange, context, taken, length)?;
+    if length != BodyLength::None {
+        request.record.trailers = exchange.stream(request, &mut upstream).await?;
+    }
+    upstream.complete();
+    cluster
+        .metrics
+        .worker(worker.index)
+        .request_duration
+        .observe(worker.now().duration_since(started));
+    let idle = exchange.stream_idle();
+    exchange::flush(exchange.downstream, context, idle).await?;
+    Ok(Ended::PassedOn)
+}
+
+/// The next hop has what is left of the client's time.
+#[inline(always)]
+fn tell_time_left(request: &mut Request<'_>, exchange: &Exchange<'_, '_>, context: &RequestContext<'_>) {
+    if let Some(deadline) = exchange.grpc_deadline() {
+        let left = grpc_timeout_text(deadline.saturating_duration_since(context.worker().tick()));
+        request
+            .head
+            .fields
+            .set_known(KnownName::GrpcTimeout, left.as_bytes());
+    }
+}
+
+/// Passes on the head of the response.
+#[inline(always)]
+fn begin_response(
+    request: &mut Request<'_>,
+    exchange: &mut Exchange<'_, '_>,
+    context: &RequestContext<'_>,
+    taken: Taken<'_>,
+    length: BodyLength,
+) -> Result<(), Stop> {
+    if let (Some(max), BodyLength::Exact(length)) = (taken.route.response_body_bytes_max(), length)
+        && length > max
+    {
+        return Err(Stop::Reply(LocalReply::ResponseTooLong));
+    }
+    if let Some(authorized) = &mut request.authorized
+        && exchange.keeps_nothing()
+    {
+        authorized.release();
+    }
+    respond::prepare(context, request, taken, &mut exchange.response);
+    // An answer of known length before the request's end does without the rest. One that streams may well wait for it:
+    // what is left of the request when the response ends decides then.
+    let wants_all = exchange.request_done() || length == BodyLength::Unknown;
+    // What came behind a request that was to become a tunnel may be anything: it is not read as another request. Where
+    // it may still come, the connection ends in any case ([`crate::server::http1`]).
+    let is_clear = request.upgrade.is_none() || !exchange.downstream.has_early_bytes();
+    let may_go_on = wants_all && is_clear && !context.is_draining();
+    exchange.compressed = compress::begin(context, request, taken, &mut exchange.response, length);
+    let sent_length = match exchange.compressed {
+        None => length,
+        Some(_) => BodyLength::Unknown,
+    };
+    exchange
+        .downstream
+        .send_head(&exchange.response, sent_length, may_go_on)?;
+    request.record.response_started(&exchange.response);
+    Ok(())
+}
+
+/// Waits for a connection. Boxed: connecting is rare and its state large.
+async fn acquire(
+    request: &Request<'_>,
+    exchange: &mut Exchange<'_, '_>,
+    context: &RequestContext<'_>,
+    cluster: &Arc<ClusterPolicy>,
+    endpoint: &Arc<EndpointState>,
+) -> Result<Upstream, Stop> {
+    let worker = context.worker();
+    let acquiring = Box::pin(worker.pools.acquire(worker, cluster, endpoint));
+    Ok(exchange.within_limits(request, acquiring).await??)
+}

@@ -1,0 +1,284 @@
+//! Whether there is another attempt, and what is waited before: what was tried, the rules, and the place in the retry budget.
+//!
+//! Nothing here is asked of a request that has no retry policy and whose first attempt is answered.
+
+use super::super::active::{ActiveRequest, BudgetedRetry};
+use super::super::exchange::{Exchange, Stop};
+use super::super::{Request, RequestContext, Taken, is_idempotent};
+use super::answer::{Answer, ThrownAway, asked_wait};
+use crate::error::AttemptError;
+use crate::pick::Tried;
+use crate::reply::LocalReply;
+use crate::upstream::Upstream;
+use crate::worker::Worker;
+use outrigger_config::model::RetryConditions;
+use outrigger_http1::{Fields, KnownName};
+use outrigger_telemetry::{ResponseFlags, RetryReason, RetryWait};
+use outrigger_traffic::retry::{
+    AnswerCause, AttemptFailure, Decision, GiveUp, RetryRules, Standing, after_interval, default_decision,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The shortest wait that an answer may ask for; below it the policy's own counts (as in Envoy).
+const ASKED_WAIT_MIN: Duration = Duration::from_millis(1);
+
+/// The attempts of one request.
+pub(super) struct Series<'a> {
+    pub(super) tried: Tried,
+    /// None: there is no policy, and the default decides.
+    rules: Option<Arc<RetryRules>>,
+    active: &'a ActiveRequest<'a>,
+    /// There once there was a retry.
+    retried: Option<Box<Retried<'a>>>,
+}
+
+/// What is kept from the first retry on.
+#[derive(Default)]
+struct Retried<'a> {
+    budgeted: Option<BudgetedRetry<'a>>,
+    /// The one retry that does not count was made.
+    has_moved: bool,
+    /// What is waited before the next attempt.
+    wait: Duration,
+}
+
+impl<'a> Series<'a> {
+    #[inline(always)]
+    pub(super) fn begin(
+        request: &Request<'_>,
+        taken: Taken<'_>,
+        active: &'a ActiveRequest<'a>,
+    ) -> Series<'a> {
+        let wish = request.session.as_ref().and_then(|session| session.wish);
+        let rules = match &request.hints {
+            None => taken.policy.retry.clone(),
+            Some(hints) => hints.rules(taken.policy.retry.as_ref()),
+        };
+        Series {
+            tried: Tried::wishing(wish),
+            rules,
+            active,
+            retried: None,
+        }
+    }
+
+    pub(super) fn rules(&self) -> Option<&RetryRules> {
+        self.rules.as_deref()
+    }
+
+    /// Decides what follows an attempt that failed: nothing that stops here, or what the request ends with.
+    #[cold]
+    pub(super) fn judge_failure(
+        &mut self,
+        request: &mut Request<'_>,
+        exchange: &Exchange<'_, '_>,
+        context: &RequestContext<'_>,
+        error: AttemptError,
+    ) -> Result<(), Stop> {
+        let failure = error.failure;
+        let endpoint = request.record.upstream_host();
+        tracing::debug!(?failure, source = ?error.source, endpoint, "attempt failed");
+        let standing = self.standing(request, exchange);
+        let decision = match &self.rules {
+            Some(rules) => rules.judge_failure(failure, standing),
+            None => default_decision(
+                failure,
+                standing.idempotent,
+                standing.replayable,
+                standing.attempts_made,
+            ),
+        };
+        if let Decision::GiveUp(why) = decision {
+            let is_used_up = why == GiveUp::AttemptsUsedUp;
+            if is_used_up {
+                self.active.cells.retry_limits_exceeded.inc();
+            }
+            return Err(Stop::Reply(failed(error, is_used_up, false)));
+        }
+        if !self.begin_retry(context.worker(), failure.is_move()) {
+            return Err(Stop::Reply(failed(error, false, true)));
+        }
+        request.may_have_run |= !failure.never_ran();
+        self.active.cells.retries[retry_reason(failure)].inc();
+        // A move is made at once, and so is the default retry.
+        let wait = self.backoff(context.worker()).filter(|_| !failure.is_move());
+        self.next_after(wait, RetryWait::Backoff);
+        Ok(())
+    }
+
+    /// Decides whether the answer whose head is here is thrown away for another attempt. What is passed on says why there is
+    /// none.
+    #[cold]
+    pub(super) fn judge_answer(
+        &mut self,
+        request: &mut Request<'_>,
+        exchange: &mut Exchange<'_, '_>,
+        context: &RequestContext<'_>,
+        upstream: &mut Upstream,
+    ) -> bool {
+        let Some(rules) = self.rules.clone() else {
+            return false;
+        };
+        let reads_trailers =
+            rules.reads_grpc_status() && !exchange.response.fields.contains(KnownName::GrpcStatus);
+        let answer = Answer {
+            head: &exchange.response,
+            trailers: if reads_trailers {
+                upstream.peek_trailers()
+            } else {
+                None
+            },
+        };
+        let standing = self.standing(request, exchange);
+        let judged = rules.judge_answer(&answer, standing);
+        let (Decision::Retry, Some(cause)) = (judged.decision, judged.cause) else {
+            self.passed_on(request, &mut exchange.response.fields, judged.decision);
+            return false;
+        };
+        if !self.begin_retry(context.worker(), false) {
+            request.record.flag(ResponseFlags::UO);
+            hide_refusals(request, &mut exchange.response.fields);
+            return false;
+        }
+        request.may_have_run |= judged.may_have_run;
+        self.active.cells.retries[answer_reason(cause)].inc();
+        let asked = rules.retry_after_max().and_then(|max| {
+            let asked = asked_wait(&exchange.response.fields)?;
+            (asked > ASKED_WAIT_MIN && asked <= max).then_some(asked)
+        });
+        let worker = context.worker();
+        match asked {
+            Some(asked) => self.next_after(Some(after_interval(asked, worker.random())), RetryWait::Answer),
+            None => self.next_after(self.backoff(worker), RetryWait::Backoff),
+        }
+        true
+    }
+
+    fn passed_on(&self, request: &mut Request<'_>, fields: &mut Fields, decision: Decision) {
+        match decision {
+            Decision::GiveUp(GiveUp::AttemptsUsedUp) => {
+                self.active.cells.retry_limits_exceeded.inc();
+                request.record.flag(ResponseFlags::URX);
+            }
+            Decision::GiveUp(GiveUp::NotWanted) if self.tried.attempts() > 1 => {
+                self.active.cells.retry_successes.inc();
+            }
+            _ => {}
+        }
+        hide_refusals(request, fields);
+    }
+
+    fn standing(&self, request: &Request<'_>, exchange: &Exchange<'_, '_>) -> Standing {
+        let by_method = is_idempotent(&request.head.method);
+        let has_header = |name: &str| request.head.fields.find(name).is_some();
+        Standing {
+            idempotent: match &self.rules {
+                Some(rules) => rules.may_run_twice(by_method, has_header),
+                None => by_method,
+            },
+            replayable: exchange.is_replayable(),
+            attempts_made: self.tried.attempts(),
+        }
+    }
+
+    /// Takes a place in the budget. The first move of a request needs none.
+    fn begin_retry(&mut self, worker: &Worker, is_move: bool) -> bool {
+        let active = self.active;
+        let retried = self.retried.get_or_insert_default();
+        if is_move && !std::mem::replace(&mut retried.has_moved, true) {
+            return true;
+        }
+        // The retry before has ended.
+        retried.budgeted = None;
+        retried.budgeted = active.begin_retry(worker).ok();
+        retried.budgeted.is_some()
+    }
+
+    fn backoff(&self, worker: &Worker) -> Option<Duration> {
+        let rules = self.rules.as_ref()?;
+        let is_default = rules.conditions() == RetryConditions::NONE;
+        (!is_default).then(|| rules.backoff(self.tried.attempts(), worker.random()))
+    }
+
+    fn next_after(&mut self, wait: Option<Duration>, by: RetryWait) {
+        if wait.is_some() {
+            self.active.cells.retry_waits[by].inc();
+        }
+        if let Some(retried) = &mut self.retried {
+            retried.wait = wait.unwrap_or_default();
+        }
+        if self
+            .rules
+            .as_ref()
+            .is_some_and(|rules| !rules.avoids_tried_endpoints())
+        {
+            self.tried.forget_endpoints();
+        }
+    }
+
+    /// True if something is waited before the next attempt.
+    pub(super) fn waits(&self) -> bool {
+        self.retried
+            .as_ref()
+            .is_some_and(|retried| !retried.wait.is_zero())
+    }
+
+    /// Waits, and reads what is left of an answer that is thrown away, for as long as the request has its right, its time
+    /// and its client.
+    pub(super) async fn wait(
+        &self,
+        exchange: &mut Exchange<'_, '_>,
+        request: &Request<'_>,
+        thrown_away: Option<Box<ThrownAway>>,
+    ) -> Result<(), Stop> {
+        let wait = self
+            .retried
+            .as_ref()
+            .map_or(Duration::ZERO, |retried| retried.wait);
+        exchange.pause(request, wait, thrown_away).await
+    }
+}
+
+/// An earlier attempt may have run: that the last one did not says nothing of the request, and a proxy in front of this one
+/// must not believe that it can be sent again.
+fn hide_refusals(request: &Request<'_>, fields: &mut Fields) {
+    if request.may_have_run {
+        fields.remove_known(KnownName::XEnvoyOverloaded);
+        fields.remove("x-envoy-ratelimited");
+    }
+}
+
+fn failed(error: AttemptError, retries_exhausted: bool, over_budget: bool) -> LocalReply {
+    LocalReply::Attempt {
+        failure: error.failure,
+        detail: error.detail,
+        retries_exhausted,
+        over_budget,
+    }
+}
+
+fn answer_reason(cause: AnswerCause) -> RetryReason {
+    match cause {
+        AnswerCause::Status => RetryReason::Status,
+        AnswerCause::Grpc => RetryReason::GrpcStatus,
+        AnswerCause::Header => RetryReason::Header,
+        AnswerCause::RateLimited => RetryReason::RateLimited,
+    }
+}
+
+/// The label of a retry after this failure.
+pub(in super::super) fn retry_reason(failure: AttemptFailure) -> RetryReason {
+    match failure {
+        AttemptFailure::ConnectFailed | AttemptFailure::ConnectTimeout => RetryReason::ConnectFailure,
+        AttemptFailure::RefusedStream => RetryReason::RefusedStream,
+        AttemptFailure::GoAwayAboveStream => RetryReason::Goaway,
+        AttemptFailure::PooledClosedBeforeWrite => RetryReason::PooledClosed,
+        AttemptFailure::DiedBeforeAnswer { .. } => RetryReason::DiedBeforeAnswer,
+        AttemptFailure::DiedAfterAnswer
+        | AttemptFailure::ResetBeforeAnswer
+        | AttemptFailure::BodyTooLargeToReplay => RetryReason::Reset,
+        AttemptFailure::TimedOut => RetryReason::PerTryTimeout,
+        AttemptFailure::ResponseInvalid => RetryReason::ResponseInvalid,
+    }
+}
