@@ -105,7 +105,12 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Stream::Plain(tcp) => Pin::new(tcp).poll_write(cx, data),
+            // Nearly always there is room, and then neither the task's budget nor its waker need be touched: reads
+            // spend the budget, and nothing writes for long that does not read.
+            Stream::Plain(tcp) => match tcp.try_write(data) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Pin::new(tcp).poll_write(cx, data),
+                written => Poll::Ready(written),
+            },
             Stream::TlsServer(tls) => Pin::new(tls.as_mut()).poll_write(cx, data),
             Stream::TlsClient(client) => {
                 client.check()?;
