@@ -249,12 +249,17 @@ impl Fields {
         debug_assert!(scan::is_value(value), "field values hold no controls");
         debug_assert!(scan::trim(value).len() == value.len(), "field values are trimmed");
         self.reserve(name.len() + value.len() + 4);
-        if let Some(known) = known {
-            self.present.insert(known);
-        }
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(name);
-        self.bytes.extend_from_slice(b": ");
+        match known {
+            Some(known) => {
+                self.present.insert(known);
+                self.bytes.extend_from_slice(known.line_start());
+            }
+            None => {
+                self.bytes.extend_from_slice(name);
+                self.bytes.extend_from_slice(b": ");
+            }
+        }
         let value_start = self.bytes.len();
         self.bytes.extend_from_slice(value);
         self.bytes.extend_from_slice(b"\r\n");

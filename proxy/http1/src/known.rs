@@ -24,6 +24,8 @@ macro_rules! known_names {
         }
 
         static NAMES: &[&str] = &[$($text),*];
+        /// The names as lines start with them.
+        static STARTS: &[&str] = &[$(concat!($text, ": ")),*];
     };
 }
 
@@ -357,6 +359,12 @@ impl KnownName {
     /// The name in lower case, as it stands on the wire.
     pub fn as_str(self) -> &'static str {
         NAMES[self as usize]
+    }
+
+    /// The name and what stands between it and its value.
+    #[inline]
+    pub(crate) fn line_start(self) -> &'static [u8] {
+        STARTS[self as usize].as_bytes()
     }
 
     /// The known name of these bytes in any case.
