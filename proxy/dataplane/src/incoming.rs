@@ -33,6 +33,8 @@ pub(crate) trait Decoder {
     /// What it refuses with.
     type Error;
     fn decode(&mut self, input: &[u8], head: &mut Self::Head) -> Result<Decoded, Self::Error>;
+    /// Takes the message's end, if that is next.
+    fn take_end(&mut self) -> bool;
     fn trailers(&self) -> &Fields;
     /// The head at its place.
     fn head<'p>(place: &'p mut Self::Place, spares: &Spares) -> &'p mut Self::Head;
@@ -44,6 +46,9 @@ impl Decoder for RequestDecoder {
     type Error = RequestError;
     fn decode(&mut self, input: &[u8], head: &mut RequestHead) -> Result<Decoded, RequestError> {
         RequestDecoder::decode(self, input, head)
+    }
+    fn take_end(&mut self) -> bool {
+        RequestDecoder::take_end(self)
     }
     fn trailers(&self) -> &Fields {
         RequestDecoder::trailers(self)
@@ -60,6 +65,9 @@ impl Decoder for ResponseDecoder {
     type Error = ResponseError;
     fn decode(&mut self, input: &[u8], head: &mut ResponseHead) -> Result<Decoded, ResponseError> {
         ResponseDecoder::decode(self, input, head)
+    }
+    fn take_end(&mut self) -> bool {
+        ResponseDecoder::take_end(self)
     }
     fn trailers(&self) -> &Fields {
         ResponseDecoder::trailers(self)
@@ -179,6 +187,9 @@ impl<D: Decoder> Incoming<D> {
             match self.decode_body().map_err(ReadError::Refused)? {
                 Some(BodyFrame::Data { bytes, .. }) => {
                     // Whether this was the last piece is often known already, and saves the writer a frame.
+                    if self.decoder.take_end() {
+                        return Poll::Ready(Ok(BodyFrame::Data { bytes, end: true }));
+                    }
                     let end = match self.decode_body().map_err(ReadError::Refused)? {
                         Some(BodyFrame::End) => true,
                         next => {
@@ -301,11 +312,8 @@ impl<D: Decoder> Incoming<D> {
 
     /// Takes the end of a body that has no bytes off the decoder, so that the next message can begin.
     pub(crate) fn finish_empty_body(&mut self) {
-        let ended = self.decode_body();
-        debug_assert!(
-            matches!(ended, Ok(Some(BodyFrame::End))),
-            "an empty body ends at once"
-        );
+        let ended = self.decoder.take_end();
+        debug_assert!(ended, "an empty body ends at once");
     }
 
     /// Reads ahead while no message is read, to notice the peer's close. Ready when it closed or failed; bytes that

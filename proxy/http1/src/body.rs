@@ -106,6 +106,12 @@ impl BodyDecoder {
         self.state == State::UntilClose
     }
 
+    /// Whether `End` is next.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.state == State::Done
+    }
+
     /// The next event; `End` once the body is over, without consuming a byte after it.
     #[inline(always)]
     pub(crate) fn decode(&mut self, input: &[u8], limits: &Limits) -> Result<Decoded, Fault> {

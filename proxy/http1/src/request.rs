@@ -67,6 +67,17 @@ impl RequestDecoder {
         result
     }
 
+    /// Takes [`Event::End`], if that is next, as [`decode`](Self::decode) would give it: at once after the head of a
+    /// message without a body, and after the last byte of one whose length was known.
+    #[inline]
+    pub fn take_end(&mut self) -> bool {
+        let is_over = matches!(self.state, State::Body) && self.body.is_over();
+        if is_over {
+            self.end();
+        }
+        is_over
+    }
+
     /// The trailers of the message at hand, from [`Event::Trailers`] until the next message's head.
     pub fn trailers(&self) -> &Fields {
         self.body.trailers()
@@ -206,11 +217,41 @@ impl RequestDecoder {
     fn decode_body(&mut self, input: &[u8]) -> Result<Decoded, RequestError> {
         let decoded = self.body.decode(input, &self.limits)?;
         if decoded.event == Event::End {
-            self.state = State::Start {
-                had_empty_line: false,
-            };
-            self.section = Section::default();
+            self.end();
         }
         Ok(decoded)
+    }
+
+    fn end(&mut self) {
+        self.state = State::Start {
+            had_empty_line: false,
+        };
+        self.section = Section::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_taken_once_and_only_where_it_is_next() {
+        let mut decoder = RequestDecoder::new(Limits::default());
+        let mut head = RequestHead::new();
+        for (message, body_bytes) in [
+            (&b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"[..], 0),
+            (b"PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc", 3),
+        ] {
+            assert!(!decoder.take_end());
+            let decoded = decoder.decode(message, &mut head).unwrap();
+            assert!(matches!(decoded.event, Event::Head(_)));
+            if body_bytes > 0 {
+                assert!(!decoder.take_end());
+                let body = decoder.decode(&message[decoded.consumed..], &mut head).unwrap();
+                assert_eq!(body.consumed, body_bytes);
+            }
+            assert!(decoder.take_end() && !decoder.take_end());
+            assert!(decoder.is_idle());
+        }
     }
 }

@@ -96,6 +96,17 @@ impl ResponseDecoder {
         result
     }
 
+    /// Takes [`Event::End`], if that is next, as [`decode`](Self::decode) would give it: at once after the head of a
+    /// message without a body, and after the last byte of one whose length was known.
+    #[inline]
+    pub fn take_end(&mut self) -> bool {
+        let is_over = matches!(self.state, State::Body) && self.body.is_over();
+        if is_over {
+            self.end();
+        }
+        is_over
+    }
+
     /// The connection was closed by the upstream, and all input before that was decoded.
     ///
     /// Right between two answers, in a tunnel, and as the end of a body that is framed so: such a body is then over,
@@ -242,9 +253,13 @@ impl ResponseDecoder {
     fn decode_body(&mut self, input: &[u8]) -> Result<Decoded, ResponseError> {
         let decoded = self.body.decode(input, &self.limits)?;
         if decoded.event == Event::End {
-            self.state = State::Idle;
+            self.end();
         }
         Ok(decoded)
+    }
+
+    fn end(&mut self) {
+        self.state = State::Idle;
     }
 }
 
