@@ -6,6 +6,7 @@ mod certs;
 mod clusters;
 pub(crate) mod endpoint;
 mod jwks;
+mod rate_limits;
 
 use crate::status::{Ask, Phase, Status};
 use axum::extract::{Query, Request, State};
@@ -29,6 +30,7 @@ GET  /metrics        Prometheus text format
 GET  /config_dump    the configuration in force, and the last one that was refused
 GET  /clusters       clusters, endpoints and what they carry
 GET  /jwks           keys of JWT providers, and how they stand
+GET  /rate_limits    rate limits, what they count by, and what they have decided
 GET  /listeners      listeners and the addresses they are bound to
 GET  /certs          certificates, trust bundles and revocation lists: where from, until when, used by whom
 GET  /server_info    version, phase, uptime, upgrades in place, overload
@@ -66,6 +68,7 @@ pub(crate) fn routes(status: Arc<Status>) -> Router {
         .route("/config_dump", get(config_dump))
         .route("/clusters", get(clusters))
         .route("/jwks", get(jwks::jwks))
+        .route("/rate_limits", get(rate_limits::rate_limits))
         .route("/listeners", get(listeners))
         .route("/certs", get(certs))
         .route("/server_info", get(server_info))

@@ -4,6 +4,7 @@
 mod authorization;
 mod edge;
 mod policies;
+mod rate_limits;
 
 use crate::cli::{BAD_CONFIGURATION, ExplainArguments, RUNTIME_FAILURE};
 use crate::configuration::ConfigurationSource;
@@ -196,6 +197,8 @@ fn explain(
     let Some(options) = chain.mode().http() else {
         let passes = authorization::describe_bytes(&mut text, config, chain, request, peer);
         if passes {
+            let limits = chain.mode().tcp().map(|options| options.rate_limits());
+            rate_limits::describe(&mut text, config, limits.into_iter().flatten(), None);
             line(&mut text, format_args!("its bytes are passed on as they are"));
         }
         return Ok((text, passes));
@@ -249,6 +252,9 @@ fn explain(
     let virtual_host = &routes.virtual_hosts()[virtual_host];
     let route = &virtual_host.routes()[route];
     if policies::describe(&mut text, config, chain, virtual_host, route, &view) {
+        let limits = options.rate_limits().iter();
+        let limits = limits.chain(virtual_host.rate_limits()).chain(route.rate_limits());
+        rate_limits::describe(&mut text, config, limits, Some((virtual_host, route, &view)));
         describe(&mut text, config, route.action());
     }
     Ok((text, true))

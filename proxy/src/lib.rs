@@ -23,6 +23,7 @@ mod logging;
 mod notify;
 mod overload;
 mod proxy;
+mod rate_limit_codec;
 mod rebalancing;
 mod status;
 mod upgrade;

@@ -4,6 +4,7 @@ mod end;
 
 use crate::accept;
 use crate::external_authorization::AuthorizationCodec;
+use crate::rate_limit::RateLimitCodec;
 use crate::interception::OwnConnections;
 use crate::overload::OverloadControl;
 use crate::snapshot::{CompileFault, Compiler, Discovered, ListenerPolicy, Snapshot, SocketKey};
@@ -35,6 +36,8 @@ pub struct Options {
     pub own_addresses: Vec<SocketAddr>,
     /// Speaks to authorization services over gRPC.
     pub authorization_codec: Arc<dyn AuthorizationCodec>,
+    /// Speaks to rate limit services.
+    pub rate_limit_codec: Arc<dyn RateLimitCodec>,
     /// Where somebody keeps the keys of JWT providers.
     pub keys: KeyCells,
 }
@@ -201,6 +204,7 @@ impl DataPlane {
                     own_connections: Arc::clone(&own_connections),
                     socket_mark,
                     authorization_codec: Arc::clone(&options.authorization_codec),
+                    rate_limit_codec: Arc::clone(&options.rate_limit_codec),
                     metrics: Arc::clone(&options.metrics),
                     overload: overload.worker(),
                     commands: receiver,

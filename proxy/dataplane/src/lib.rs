@@ -32,6 +32,7 @@ mod pick;
 mod pipeline;
 mod pool;
 mod proxy_protocol;
+pub mod rate_limit;
 pub mod refusals;
 mod relay;
 mod reply;

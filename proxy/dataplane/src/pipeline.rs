@@ -6,11 +6,12 @@
 //! 3. **match** ([`decide`]): virtual host, route, action. Some virtual hosts answer before any route ([`edge`]).
 //! 4. **authenticate** ([`authenticate`]): tokens, where they are asked for. **authorize** ([`authorize`]): policies are
 //!    asked then, and after them maybe another service ([`external_authorization`]).
-//! 5. **act**: a CORS preflight ([`cors`]), a redirect or a direct response ([`respond`]) is answered, or attempts are
+//! 5. **limit** ([`rate_limit`]): requests that come too often are refused.
+//! 6. **act**: a CORS preflight ([`cors`]), a redirect or a direct response ([`respond`]) is answered, or attempts are
 //!    made at an upstream ([`forward`]), each of which picks an endpoint, takes a pooled connection, sends ([`exchange`]),
 //!    and classifies what came ([`attempts`]); [`mirror`] sends copies elsewhere.
 //!    A fault ([`fault`]) comes just before the action, whatever that is.
-//! 6. **record** ([`record`]): metrics and access log, once, at the end of the body.
+//! 7. **record** ([`record`]): metrics and access log, once, at the end of the body.
 //!
 //! The whole request is served by one snapshot, taken at its start.
 
@@ -32,6 +33,7 @@ mod hints;
 mod mirror;
 mod overload;
 mod pace;
+pub(crate) mod rate_limit;
 mod record;
 mod respond;
 mod rights;
@@ -61,6 +63,7 @@ use outrigger_traffic::authorization::Claims;
 use outrigger_traffic::edge::EdgeAnswer;
 use outrigger_traffic::{Found, RequestView, forwarded};
 use pace::Pace;
+use rate_limit::{Counted, Limited};
 use record::Record;
 use session::Session;
 use std::cell::Cell;
@@ -149,6 +152,8 @@ struct Request<'r> {
     hints: Option<Box<Hints>>,
     /// An attempt was made by which it may have run, and there was another after it.
     may_have_run: bool,
+    /// What rate limits have left to tell.
+    limited: Option<Box<Limited>>,
     /// What its tokens say that hold.
     claims: Option<Box<Claims>>,
     /// Slows its answer down.
@@ -195,6 +200,7 @@ pub(crate) async fn serve(
         authorized: None,
         hints: None,
         may_have_run: false,
+        limited: None,
         claims: None,
         pace: None,
         asked: None,
@@ -306,6 +312,16 @@ async fn act(
             return;
         }
     }
+    if rate_limit::applies(context.chain(), taken) {
+        match rate_limit::count(request, context, taken) {
+            Counted::Passed => {}
+            Counted::Ask if Box::pin(rate_limit::ask(request, downstream, context, taken)).await => {}
+            Counted::Ask => return,
+            Counted::Refused(reply) => {
+                return Box::pin(respond::local(request, downstream, context, Some(taken), reply)).await;
+            }
+        }
+    }
     if context.chain().http().injects_faults
         && let Some(policy) = fault::policy(context, taken)
         && let Some(injection) = fault::choose(request, context, taken, policy)
@@ -350,6 +366,7 @@ pub(crate) async fn refuse(
         authorized: None,
         hints: None,
         may_have_run: false,
+        limited: None,
         claims: None,
         pace: None,
         asked: None,

@@ -2,6 +2,7 @@
 //! or of the upstream becomes.
 
 use crate::refusals;
+use outrigger_config::model::RateLimitedGrpcStatus;
 use outrigger_config::model::defaults::MAINTENANCE_STATUS;
 use outrigger_identity::jwt::JwtFault;
 use outrigger_telemetry::{ResponseFlags, RightLost};
@@ -70,6 +71,14 @@ pub(crate) enum LocalReply {
     ExternallyDenied { status: u16 },
     /// An authorization service could not be asked, or what it says cannot be followed.
     ExternalAuthorizationFailed { status: u16, details: &'static str },
+    /// It comes too often; `details` are Envoy's for who counts.
+    RateLimited {
+        status: u16,
+        grpc_status: RateLimitedGrpcStatus,
+        details: &'static str,
+    },
+    /// Whether it comes too often cannot be found out.
+    RateLimitServiceFailed,
     /// No token holds where one has to.
     Unauthenticated(JwtFault),
     /// The process is near what it may have.
@@ -228,6 +237,24 @@ impl LocalReply {
                     "whether this is allowed could not be found out\n",
                 )
             },
+            LocalReply::RateLimited {
+                status,
+                grpc_status,
+                details,
+            } => Answer {
+                grpc_status: match grpc_status {
+                    RateLimitedGrpcStatus::Unavailable => grpc::UNAVAILABLE,
+                    RateLimitedGrpcStatus::ResourceExhausted => grpc::RESOURCE_EXHAUSTED,
+                },
+                ..Answer::new(status, ResponseFlags::RL, details, "too many requests\n")
+            },
+            // As Envoy.
+            LocalReply::RateLimitServiceFailed => Answer::new(
+                500,
+                ResponseFlags::RLSE,
+                "rate_limiter_error",
+                "whether this comes too often could not be found out\n",
+            ),
             LocalReply::Unauthenticated(fault) => {
                 Answer::new(401, ResponseFlags::NONE, fault.details(), fault.line())
             }
@@ -397,6 +424,16 @@ mod tests {
                 403,
                 grpc::PERMISSION_DENIED,
             ),
+            (
+                LocalReply::RateLimited {
+                    status: 420,
+                    grpc_status: RateLimitedGrpcStatus::ResourceExhausted,
+                    details: "x",
+                },
+                420,
+                grpc::RESOURCE_EXHAUSTED,
+            ),
+            (LocalReply::RateLimitServiceFailed, 500, grpc::UNKNOWN),
             (
                 LocalReply::Unauthenticated(JwtFault::Expired),
                 401,

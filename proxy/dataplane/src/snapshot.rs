@@ -5,10 +5,13 @@
 
 mod compile;
 mod edge;
+pub(crate) mod rate_limit;
 mod select;
 pub(crate) mod tokens;
 
 pub use compile::{CompileFault, Compiler};
+pub use rate_limit::RateLimitPolicy;
+pub(crate) use rate_limit::RateLimitSet;
 pub(crate) use select::ConnectionFacts;
 
 pub(crate) use edge::{EdgePolicy, MaintenancePolicy, PagePolicy, VirtualHostPolicy};
@@ -81,6 +84,7 @@ pub struct Snapshot {
     pub(crate) authorization: AuthorizationLevels,
     pub(crate) clusters: Vec<Option<Arc<ClusterPolicy>>>,
     pub(crate) tokens: Arc<TokenProviders>,
+    pub(crate) rate_limits: Arc<[Arc<RateLimitPolicy>]>,
 }
 
 impl Snapshot {
@@ -112,6 +116,11 @@ impl Snapshot {
     /// All clusters, for `/clusters`.
     pub fn clusters(&self) -> impl Iterator<Item = &Arc<ClusterPolicy>> {
         self.clusters.iter().flatten()
+    }
+
+    /// All rate limits, for `/rate_limits`.
+    pub fn rate_limits(&self) -> &[Arc<RateLimitPolicy>] {
+        &self.rate_limits
     }
 
     pub(crate) fn chain(&self, slot: ChainSlot) -> Option<&Arc<ChainPolicy>> {
@@ -270,6 +279,8 @@ pub(crate) struct TcpPolicy {
     pub(crate) clusters: Vec<ClusterSlot>,
     /// Cumulative weights of `clusters`.
     pub(crate) weights: Vec<u32>,
+    /// Limits on new connections.
+    pub(crate) rate_limits: Option<Arc<RateLimitSet>>,
     pub(crate) access_logs: Arc<[AccessLog]>,
 }
 
@@ -294,6 +305,8 @@ pub(crate) struct HttpPolicy {
     pub(crate) injects_faults: bool,
     /// Another service is asked for each request.
     pub(crate) external_authorization: Option<Arc<ExternalAuthorizationPolicy>>,
+    /// Limits that apply to every request that a route takes.
+    pub(crate) rate_limits: Option<Arc<RateLimitSet>>,
 }
 
 /// A fault and what is counted of it.
@@ -372,6 +385,8 @@ pub(crate) struct RoutePolicy {
     pub(crate) authorization: Option<Arc<AuthorizationLevel>>,
     /// A fault in place of the chain's; `Some(None)`: none.
     pub(crate) fault: Option<Option<Arc<FaultPolicy>>>,
+    /// Rate limits of its virtual host, and its own.
+    pub(crate) rate_limits: Option<Arc<RateLimitSet>>,
     /// What is sent upstream may be another head than the one that came.
     pub(crate) edits_requests: bool,
     /// Some header value names a variable of the path, which a rewrite may change.

@@ -1,6 +1,7 @@
 //! TCP proxying: a downstream connection whose bytes are passed on to an endpoint.
 //!
-//! 1. *pick*: one of the chain's clusters by weight; *authorize*: policies are asked before anything is dialled;
+//! 1. *pick*: one of the chain's clusters by weight; *authorize* and *limit* (`rate_limit`): policies and rate limits are asked
+//!    before anything is dialled;
 //! 2. *dial* (`dial`): endpoints by the cluster's balancer, until one is connected or the attempts are used up;
 //! 3. *relay* (`crate::relay`): bytes both ways until both sides have ended;
 //! 4. *record* (`record`): metrics and access log, once.
@@ -9,6 +10,7 @@
 //! takes its chain away. Then, as when the process drains, it has until the drain's deadline.
 
 pub(crate) mod dial;
+mod rate_limit;
 mod record;
 
 use crate::authorization;
@@ -37,14 +39,14 @@ pub(crate) struct Prepared {
 
 /// Passes the connection's bytes on until it ends. `first`: what was read of it so far.
 pub(crate) async fn serve(stream: Stream, first: Bytes, accepted: Accepted, prepared: Option<Prepared>) {
-    let (chain, cluster) = {
+    let (snapshot, chain, cluster) = {
         let snapshot = accepted.registration.control.snapshot();
         let chain = Arc::clone(accepted.registration.control.chain(&snapshot));
         let cluster = match &prepared {
             Some(prepared) => Arc::clone(&prepared.cluster),
             None => Arc::clone(pick(&snapshot, policy(&chain), accepted.worker.random())),
         };
-        (chain, cluster)
+        (snapshot, chain, cluster)
     };
     let worker = &accepted.worker;
     let listener = chain.listener.worker(worker.index);
@@ -60,6 +62,16 @@ pub(crate) async fn serve(stream: Stream, first: Bytes, accepted: Accepted, prep
         }
         record.remark(verdict.remarks);
     }
+    if let Some(limits) = &policy(&chain).rate_limits
+        && let Some(refusal) = Box::pin(rate_limit::limit(&accepted, &snapshot, limits)).await
+    {
+        if prepared.is_some_and(|prepared| prepared.dialled.is_ok()) {
+            cluster.metrics.worker(worker.index).connections_closed[UpstreamClose::Unused].inc();
+        }
+        drop(stream);
+        return end(record, &accepted, &chain, None, Record::rate_limited(refusal));
+    }
+    drop(snapshot);
     let (dialled, from_upstream) = match prepared {
         Some(prepared) => (prepared.dialled, prepared.first),
         None => (

@@ -7,6 +7,7 @@ use crate::auto::Outcomes;
 use crate::compression::EncoderMemory;
 use crate::decisions::Decisions;
 use crate::external_authorization::AuthorizationCodec;
+use crate::rate_limit::RateLimitCodec;
 use crate::interception::{Ourselves, OwnConnections};
 use crate::overload::{self, WorkerOverload};
 use crate::pick::Destinations;
@@ -113,6 +114,7 @@ pub(crate) struct Worker {
     /// Decisions of authorization services.
     pub(crate) decisions: Decisions,
     pub(crate) authorization_codec: Arc<dyn AuthorizationCodec>,
+    pub(crate) rate_limit_codec: Arc<dyn RateLimitCodec>,
     /// Bytes of bodies that were read ahead of their requests.
     pub(crate) bodies_ahead_bytes: Cell<usize>,
     /// Copies of requests that are being made or sent.
@@ -400,6 +402,7 @@ pub(crate) struct Seed {
     pub(crate) own_connections: Arc<OwnConnections>,
     pub(crate) socket_mark: Option<u32>,
     pub(crate) authorization_codec: Arc<dyn AuthorizationCodec>,
+    pub(crate) rate_limit_codec: Arc<dyn RateLimitCodec>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) overload: WorkerOverload,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
@@ -427,6 +430,7 @@ async fn serve(seed: Seed) {
         own_connections,
         socket_mark,
         authorization_codec,
+        rate_limit_codec,
         metrics,
         overload: worker_overload,
         mut commands,
@@ -449,6 +453,7 @@ async fn serve(seed: Seed) {
         drain_idle_grace: Cell::new(DRAIN_IDLE_GRACE),
         decisions: Decisions::default(),
         authorization_codec,
+        rate_limit_codec,
         bodies_ahead_bytes: Cell::new(0),
         mirrors: Cell::new(0),
         log_line: RefCell::default(),

@@ -4,6 +4,7 @@ use super::reload::{Reloads, load_material, note_accepted};
 use super::{ASKS_MAX, Proxy, ProxyOptions, StartError, Task};
 use crate::admin::endpoint::Endpoint;
 use crate::authorization_codec::EnvoyAuthorization;
+use crate::rate_limit_codec::EnvoyRateLimit;
 use crate::configuration::ConfigurationSource;
 use crate::discovery::{self, Discovery};
 use crate::identities::{Identities, Publisher};
@@ -64,6 +65,7 @@ impl Proxy {
             metrics: Arc::clone(&metrics),
             own_addresses: vec![admin.address()],
             authorization_codec: Arc::new(EnvoyAuthorization),
+            rate_limit_codec: Arc::new(EnvoyRateLimit),
             keys: jwks.cells(),
         };
         let discovered = prepared.discovered();

@@ -10,7 +10,7 @@ use crate::labels::{
     AuthorizationOutcome, CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol,
     ConnectionRefusal, CorsOrigin, DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind,
     ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HttpProtocol,
-    KeySetFetch, MirrorDrop, NotCompressed, OverloadRefusal, RenewalResult, ResolutionOutcome, RetryDenied,
+    KeySetFetch, MirrorDrop, NotCompressed, OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome, RetryDenied,
     RetryReason, RetryWait, RightLost, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure,
     TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol,
     UpstreamClose,
@@ -297,6 +297,23 @@ cells! {
         /// Decisions that this policy made; what is denied because no ALLOW policy matches is no policy's.
         decisions: CounterBy<AuthorizationOutcome, { AuthorizationOutcome::COUNT }> =
             "outrigger_authorization_policy_decisions_total",
+    }
+
+    /// What one worker counts for a rate limit.
+    pub struct RateLimitCells ["rate_limit"] {
+        /// What the limit said of requests and connections, by what became of them.
+        decisions: CounterBy<RateLimitOutcome, { RateLimitOutcome::COUNT }> =
+            "outrigger_rate_limit_decisions_total",
+        /// Values of its descriptor that are counted now.
+        keys: SharedGauge = "outrigger_rate_limit_keys",
+        /// Values of its descriptor that were forgotten because there were too many, by whether their bucket was full.
+        keys_dropped: CounterBy<RateLimitKeyDrop, { RateLimitKeyDrop::COUNT }> =
+            "outrigger_rate_limit_keys_dropped_total",
+        /// From a question to its service to the end of the answer.
+        service_duration: Histogram = "outrigger_rate_limit_service_duration_seconds",
+        /// Times that its service could not tell, by reason; also headers of its refusals that could not be sent.
+        service_faults: CounterBy<RateLimitFault, { RateLimitFault::COUNT }> =
+            "outrigger_rate_limit_service_faults_total",
     }
 
     /// What is counted for the discovery of a cluster's endpoints. One task writes at a time.

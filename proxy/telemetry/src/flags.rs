@@ -58,6 +58,10 @@ flags! {
     FI = 15,
     /// Overload manager: the process is near a limit (503).
     OM = 16,
+    /// Rate limited (429).
+    RL = 17,
+    /// A rate limit service could not tell (500).
+    RLSE = 18,
 }
 
 impl ResponseFlags {

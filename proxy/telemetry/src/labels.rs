@@ -37,11 +37,13 @@ macro_rules! labels {
 
 mod fault;
 mod overload;
+mod rate_limit;
 mod retry;
 
 pub use fault::{FaultInjected, FaultSkipped};
 pub use overload::OverloadRefusal;
 pub use retry::{RetryDenied, RetryReason, RetryWait};
+pub use rate_limit::{RateLimitFault, RateLimitKeyDrop, RateLimitOutcome};
 
 labels! {
     /// A response's status by its first digit.
@@ -210,6 +212,8 @@ labels! {
         Upstream = "upstream",
         /// Authorization policies do not allow it.
         Unauthorized = "unauthorized",
+        /// There were too many of its kind: a rate limit.
+        RateLimited = "rate_limited",
         /// A message was refused, and what follows it cannot be read safely.
         Protocol = "protocol",
         /// One side asked with `Connection: close`, or HTTP/1.0 ended.

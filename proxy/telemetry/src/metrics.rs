@@ -7,7 +7,7 @@
 use crate::cell::labelled::label_pair;
 use crate::cells::{
     AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, KeySetCells, ListenerCells,
-    OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RevocationListCells, RouteCells,
+    OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RevocationListCells, RouteCells,
     SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 use parking_lot::Mutex;
@@ -38,6 +38,8 @@ pub type RouteMetrics = LabelledCells<RouteCells>;
 pub type ClusterMetrics = LabelledCells<ClusterCells>;
 /// The cells of a filter chain's authorization.
 pub type AuthorizationMetrics = LabelledCells<AuthorizationCells>;
+/// A rate limit's cells.
+pub type RateLimitMetrics = LabelledCells<RateLimitCells>;
 /// An authorization policy's cells.
 pub type PolicyMetrics = LabelledCells<PolicyCells>;
 /// The cells of a cluster's discovery: one set, [`LabelledCells::worker`] 0, for workers do not discover.
@@ -218,6 +220,7 @@ pub struct Metrics {
     certificates: Arc<Inventory<CertificateCells>>,
     authorizations: Arc<Inventory<AuthorizationCells>>,
     policies: Arc<Inventory<PolicyCells>>,
+    rate_limits: Arc<Inventory<RateLimitCells>>,
     trust_bundles: Arc<Inventory<TrustBundleCells>>,
     revocation_lists: Arc<Inventory<RevocationListCells>>,
     sources: Arc<Inventory<SourceCells>>,
@@ -247,6 +250,7 @@ impl Metrics {
         let certificates = Inventory::new(1, reasons, limit);
         let authorizations = Inventory::new(workers, reasons, limit);
         let policies = Inventory::new(workers, reasons, limit);
+        let rate_limits = Inventory::new(workers, reasons, limit);
         let trust_bundles = Inventory::new(1, reasons, limit);
         let revocation_lists = Inventory::new(1, reasons, limit);
         let sources = Inventory::new(workers, reasons, SOURCES_MAX + 1);
@@ -261,7 +265,7 @@ impl Metrics {
         let process_cells: &ProcessMetrics = process.worker(0);
         process_cells.workers.set(workers as i64);
         process_cells.start_time.set(now_in_seconds());
-        let collectors: [Box<dyn Collector>; 16] = [
+        let collectors: [Box<dyn Collector>; 17] = [
             Box::new(InventoryCollector::new(Arc::clone(&listeners))),
             Box::new(InventoryCollector::new(Arc::clone(&routes))),
             Box::new(InventoryCollector::new(Arc::clone(&clusters))),
@@ -269,6 +273,7 @@ impl Metrics {
             Box::new(InventoryCollector::new(Arc::clone(&certificates))),
             Box::new(InventoryCollector::new(Arc::clone(&authorizations))),
             Box::new(InventoryCollector::new(Arc::clone(&policies))),
+            Box::new(InventoryCollector::new(Arc::clone(&rate_limits))),
             Box::new(InventoryCollector::new(Arc::clone(&trust_bundles))),
             Box::new(InventoryCollector::new(Arc::clone(&revocation_lists))),
             Box::new(InventoryCollector::new(Arc::clone(&sources))),
@@ -294,6 +299,7 @@ impl Metrics {
             key_sets,
             authorizations,
             policies,
+            rate_limits,
             trust_bundles,
             revocation_lists,
             sources,
@@ -347,6 +353,12 @@ impl Metrics {
     /// The handle of an authorization policy.
     pub fn policy(&self, name: &str) -> Arc<PolicyMetrics> {
         self.policies
+            .resolve(&[name], || self.process().label_sets_overflowed.inc())
+    }
+
+    /// The handle of a rate limit.
+    pub fn rate_limit(&self, name: &str) -> Arc<RateLimitMetrics> {
+        self.rate_limits
             .resolve(&[name], || self.process().label_sets_overflowed.inc())
     }
 

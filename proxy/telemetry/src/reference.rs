@@ -2,7 +2,7 @@
 
 use crate::cells::{
     AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, Family, KeySetCells,
-    ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RevocationListCells,
+    ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RevocationListCells,
     RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 use prometheus::proto::MetricType;
@@ -23,6 +23,7 @@ pub fn reference() -> String {
     section::<DiscoveryCells>("Discovery", &mut page);
     section::<AuthorizationCells>("Authorization by filter chain", &mut page);
     section::<PolicyCells>("Authorization by policy", &mut page);
+    section::<RateLimitCells>("Rate limits", &mut page);
     section::<CertificateCells>("Certificates", &mut page);
     section::<TrustBundleCells>("Trust bundles", &mut page);
     section::<RevocationListCells>("Revocation lists", &mut page);
@@ -117,6 +118,7 @@ mod tests {
         check::<DiscoveryCells>();
         check::<AuthorizationCells>();
         check::<PolicyCells>();
+        check::<RateLimitCells>();
         check::<CertificateCells>();
         check::<TrustBundleCells>();
         check::<RevocationListCells>();

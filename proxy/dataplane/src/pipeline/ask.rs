@@ -5,6 +5,8 @@
 //! A question and its answer are held whole, within bounds that the caller gives. It is sent a second time only where
 //! the first attempt provably never ran, whatever its method: what a question does to its service nobody here knows.
 
+pub(super) mod grpc;
+
 use super::active::{ActiveAttempt, ActiveRequest};
 use super::attempts::retry_reason;
 use crate::body::{BodyFrame, BodyLength};

@@ -14,9 +14,9 @@ use outrigger_traffic::forwarded;
 use std::net::IpAddr;
 
 /// A request's head, as policies are asked about it.
-struct Asked<'r> {
-    head: &'r RequestHead,
-    claims: Option<&'r Claims>,
+pub(super) struct Asked<'r> {
+    pub(super) head: &'r RequestHead,
+    pub(super) claims: Option<&'r Claims>,
 }
 
 impl RequestFacts for Asked<'_> {
@@ -142,7 +142,7 @@ fn levels<'l>(chain: &'l ChainPolicy, route: &'l RoutePolicy) -> Levels<'l> {
 /// The client: the peer, or as proxies in front tell it if they are trusted; none: they tell nothing that is an address,
 /// and the peer is a proxy. It may not have been asked for when the request came: then it is read off what has become of
 /// `x-forwarded-for`, which has grown by the peer.
-fn remote(context: &RequestContext<'_>, request: &Request<'_>) -> Option<IpAddr> {
+pub(super) fn remote(context: &RequestContext<'_>, request: &Request<'_>) -> Option<IpAddr> {
     let hops = trusted_hops(context);
     if hops == 0 {
         return Some(context.ends().remote.ip());

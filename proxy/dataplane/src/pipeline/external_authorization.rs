@@ -6,14 +6,15 @@
 //! applied is never let through.
 
 mod body;
-mod changes;
-mod grpc;
+pub(super) mod changes;
 mod http;
 mod question;
 mod refusal;
 
 pub(super) use body::Ahead;
+pub(in crate::pipeline) use refusal::stop as end_stopped;
 
+use super::ask::grpc::{self, NoAnswer};
 use super::ask::{AskLimits, Unanswered, ask};
 use super::exchange::Stop;
 use super::{Request, RequestContext, Taken, rights};
@@ -299,9 +300,24 @@ async fn put(
         .observe(worker.tick().duration_since(started));
     let reply = answered.map_err(|unanswered| fault_of(&unanswered))?;
     Ok(match policy.config.service() {
-        AuthorizationService::Grpc(_) => grpc::read(&reply, codec)?,
+        AuthorizationService::Grpc(_) => {
+            let check = grpc::read(&reply)?;
+            codec.decode_check(&check).map_err(|fault| {
+                tracing::debug!(%fault, "an authorization service's answer cannot be read");
+                Fault::Unreadable
+            })?
+        }
         AuthorizationService::Http(service) => http::read(reply, service)?,
     })
+}
+
+impl From<NoAnswer> for Undecided {
+    fn from(no_answer: NoAnswer) -> Undecided {
+        Undecided::Fault(match no_answer {
+            NoAnswer::Status => Fault::Status,
+            NoAnswer::Unreadable => Fault::Unreadable,
+        })
+    }
 }
 
 fn fault_of(unanswered: &Unanswered) -> Fault {

@@ -272,6 +272,9 @@ fn finish_head(
     if let Some(authorized) = &request.authorized {
         authorized.finish(fields);
     }
+    if let Some(limited) = &request.limited {
+        limited.finish(fields);
+    }
     if let Some(hsts) = request.edge.and_then(|edge| edge.hsts.as_ref()) {
         edge::strict_transport_security(request, hsts, fields);
     }

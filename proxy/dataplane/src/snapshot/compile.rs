@@ -5,11 +5,13 @@ mod clusters;
 mod edge;
 mod faults;
 mod listeners;
+mod rate_limits;
 mod routes;
 mod tokens;
 
 use super::*;
 use authorization::Authorization;
+use rate_limits::RateLimits;
 use foldhash::HashMap;
 use outrigger_config::model::{
     AccessLogFormat as FormatModel, AccessLogSink as SinkModel, Origin, RouteAction,
@@ -41,6 +43,7 @@ struct Slots<'c> {
     clusters: HashMap<&'c Name, ClusterSlot>,
     providers: tokens::ProviderSlots<'c>,
     authorization: Authorization<'c>,
+    rate_limits: RateLimits<'c>,
 }
 
 /// Compiles configurations. Holds what outlives them: metric registry, log writers, the ids of endpoints.
@@ -110,6 +113,7 @@ impl Compiler {
                 .all()
                 .map(|slot| (tokens.provider(slot).config.name(), slot))
                 .collect(),
+            rate_limits: RateLimits::new(self, &config, &cluster_slots, previous),
             clusters: cluster_slots,
             authorization: Authorization::new(self, &config, previous),
         };
@@ -119,6 +123,7 @@ impl Compiler {
             return Err(faults);
         }
         let authorization = slots.authorization.finish();
+        let rate_limits = slots.rate_limits.finish();
         let generation = previous.map_or(0, |previous| previous.generation) + 1;
         // Made here, so that no request has to wait for a table.
         for slot in routes.iter().flat_map(|routes| &routes.session_clusters) {
@@ -137,6 +142,7 @@ impl Compiler {
             authorization,
             clusters,
             tokens,
+            rate_limits,
         })
     }
 
@@ -177,6 +183,7 @@ impl Compiler {
             authorization: Arc::clone(&previous.authorization),
             clusters,
             tokens: Arc::clone(&previous.tokens),
+            rate_limits: Arc::clone(&previous.rate_limits),
         })
     }
 }
@@ -194,6 +201,7 @@ fn with_clusters(previous: &Snapshot, clusters: Vec<Option<Arc<ClusterPolicy>>>)
         authorization: Arc::clone(&previous.authorization),
         clusters,
         tokens: Arc::clone(&previous.tokens),
+        rate_limits: Arc::clone(&previous.rate_limits),
     }
 }
 

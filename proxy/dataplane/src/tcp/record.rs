@@ -1,6 +1,7 @@
 //! What is noted of a connection whose bytes are passed on, and told once at its end.
 
 use super::dial::{DialFault, Dialled};
+use super::rate_limit::Refusal;
 use super::{ConnectionClose, downstream_close, policy};
 use crate::authorization::Remarks;
 use crate::connection::Accepted;
@@ -92,6 +93,17 @@ impl Record {
             close: ConnectionClose::Unauthorized,
             flags: ResponseFlags::NONE,
             details: Some(Cow::Owned(details)),
+            bytes_received: 0,
+            bytes_sent: 0,
+        }
+    }
+
+    /// The end of a connection that comes too often.
+    pub(super) fn rate_limited(refusal: Refusal) -> Outcome {
+        Outcome {
+            close: ConnectionClose::RateLimited,
+            flags: refusal.flags,
+            details: Some(Cow::Owned(refusal.details)),
             bytes_received: 0,
             bytes_sent: 0,
         }

@@ -27,7 +27,7 @@ const NOT_CHANGED: [&str; 13] = [
 
 /// An answer asks for a change that cannot be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct InvalidChange;
+pub(in crate::pipeline) struct InvalidChange;
 
 /// True if a field of this name, in lower case, is not a service's to write.
 pub(super) fn is_ours(name: &str) -> bool {
@@ -73,7 +73,7 @@ pub(super) fn judge(mut allowance: Box<Allowance>) -> Result<Box<Allowance>, Inv
 }
 
 /// Judges a header, and puts its name into lower case and its value without blanks around it.
-pub(super) fn judge_header(change: &mut HeaderChange) -> Result<(), InvalidChange> {
+pub(in crate::pipeline) fn judge_header(change: &mut HeaderChange) -> Result<(), InvalidChange> {
     change.name.make_ascii_lowercase();
     let trimmed = change.value.trim_ascii();
     if trimmed.len() < change.value.len() {
@@ -97,7 +97,7 @@ fn is_query(text: &str) -> bool {
 }
 
 /// Writes headers.
-pub(super) fn write(fields: &mut Fields, changes: &[HeaderChange]) {
+pub(in crate::pipeline) fn write(fields: &mut Fields, changes: &[HeaderChange]) {
     for change in changes {
         let (name, value) = (change.name.as_bytes(), &change.value);
         let is_there = || fields.find(&change.name).is_some();

@@ -18,6 +18,9 @@ use outrigger_traffic::value_matches;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
+/// The method that is called.
+const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
+
 /// Says whether the body that is told is not all of it, as Envoy does.
 const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
 
@@ -126,7 +129,7 @@ impl<'a> Asking<'a> {
                     .as_deref()
                     .unwrap_or(service.cluster().as_str());
                 let check = codec.encode_check(&question);
-                Some(grpc::message(authority, config.timeout(), &check))
+                Some(grpc::message(CHECK, authority, config.timeout(), &check))
             }
             AuthorizationService::Http(service) => http::message(service, &question),
         };

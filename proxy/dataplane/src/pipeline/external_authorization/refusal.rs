@@ -108,7 +108,7 @@ fn percent_encoded(text: &[u8]) -> Vec<u8> {
 }
 
 /// Ends a request of which no answer can be had.
-pub(super) async fn stop(
+pub(in crate::pipeline) async fn stop(
     request: &mut Request<'_>,
     downstream: &mut Downstream<'_>,
     context: &RequestContext<'_>,

@@ -101,6 +101,7 @@ impl Compiler {
             && same_tls(before.tls.as_ref(), tls.as_ref())
             && same_routes(before.http.as_ref(), routes)
             && same_level(before.authorization.as_ref(), authorization.as_ref())
+            && same_limits(before, slots)
         {
             return Ok(Arc::clone(before));
         }
@@ -159,6 +160,7 @@ impl Compiler {
                 .as_ref()
                 .map(|fault| self.faults.policy(place, fault)),
             routes: Arc::clone(routes),
+            rate_limits: slots.rate_limits.set(options.rate_limits().iter()),
             access_logs,
             external_authorization: options.external_authorization().as_ref().map(|config| {
                 Arc::new(ExternalAuthorizationPolicy {
@@ -195,6 +197,7 @@ impl Compiler {
             options: options.clone(),
             clusters,
             weights,
+            rate_limits: slots.rate_limits.set(options.rate_limits().iter()),
             access_logs,
         })
     }
@@ -339,6 +342,18 @@ fn is_permissive(chain: &model::FilterChain) -> bool {
 /// True if the routes that the HTTP side of a chain points at are still in force.
 fn same_routes(http: Option<&HttpPolicy>, routes: &[Arc<RoutesPolicy>]) -> bool {
     http.is_none_or(|http| routes.iter().any(|routes| Arc::ptr_eq(routes, &http.routes)))
+}
+
+/// True if the rate limits that a chain names are as they were.
+fn same_limits(before: &ChainPolicy, slots: &Slots<'_>) -> bool {
+    let http = before.http.as_ref().is_none_or(|http| {
+        let now = slots.rate_limits.set(http.options.rate_limits().iter());
+        RateLimitSet::same(now.as_ref(), http.rate_limits.as_ref())
+    });
+    http && before.tcp.as_ref().is_none_or(|tcp| {
+        let now = slots.rate_limits.set(tcp.options.rate_limits().iter());
+        RateLimitSet::same(now.as_ref(), tcp.rate_limits.as_ref())
+    })
 }
 
 fn same_tls(old: Option<&TlsPolicy>, new: Option<&TlsPolicy>) -> bool {

@@ -25,7 +25,7 @@ impl Compiler {
                 let is_same = |before: &&Arc<RoutesPolicy>| {
                     let mut hosts = routes.virtual_hosts().iter().zip(&before.virtual_hosts);
                     Arc::ptr_eq(&before.config, routes)
-                        && hosts.all(|(host, before)| slots.authorization.is_unchanged(host, &before.routes))
+                        && hosts.all(|(host, before)| slots.is_unchanged(host, &before.routes))
                 };
                 let same = before.filter(is_same);
                 let reads_files = || routes.virtual_hosts().iter().any(|host| edge::reads_files(host));
@@ -68,7 +68,7 @@ impl Compiler {
             .map(|host| {
                 let before = known.get(&Arc::as_ptr(host)).copied();
                 let routes = match before {
-                    Some(before) if slots.authorization.is_unchanged(host, &before.routes) => {
+                    Some(before) if slots.is_unchanged(host, &before.routes) => {
                         Arc::clone(&before.routes)
                     }
                     _ => self.virtual_host(config, host, slots),
@@ -145,6 +145,7 @@ impl Compiler {
             RoutePolicy {
                 cors,
                 authorization: slots.authorization.level(route.authorization()),
+                rate_limits: slots.rate_limits.of_route(host, route),
                 ..self.route(config, host, route, slots)
             }
         };
@@ -198,6 +199,7 @@ impl Compiler {
                     FaultPlace::Route(config.name().clone(), host.name().clone(), route.name().clone());
                 own.as_ref().map(|fault| self.faults.policy(place, fault))
             }),
+            rate_limits: None,
             session,
             retry,
             tokens: route.jwt().as_ref().map(|own| {
@@ -208,6 +210,13 @@ impl Compiler {
             names_path: value_parts(host, route).any(|part| matches!(part, HeaderValuePart::PathVariable(_))),
             metrics,
         }
+    }
+}
+
+impl Slots<'_> {
+    /// Whether a virtual host's routes have the policies and limits that they had.
+    fn is_unchanged(&self, host: &model::VirtualHost, before: &[RoutePolicy]) -> bool {
+        self.authorization.is_unchanged(host, before) && self.rate_limits.is_unchanged(host, before)
     }
 }
 

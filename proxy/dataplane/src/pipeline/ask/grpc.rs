@@ -1,35 +1,44 @@
 //! Asking over gRPC: one message there and one back, in the framing of gRPC's `PROTOCOL-HTTP2.md`.
 
-use super::super::ask::{Message, Reply};
-use super::Fault;
+use super::{Message, Reply};
 use crate::body::BodyLength;
-use crate::external_authorization::{Answer, AuthorizationCodec};
 use crate::head::{grpc_timeout_text, is_grpc};
 use bytes::{BufMut, Bytes, BytesMut};
 use outrigger_http1::{KnownName, Method, RequestHead};
 use std::time::Duration;
 
-/// The method that is called.
-const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
-
 /// Before each message: whether it is compressed, and its length.
 const PREFIX_BYTES: usize = 5;
 
-/// The call with this message.
-pub(super) fn message(authority: &str, timeout: Duration, check: &[u8]) -> Message {
+/// Why an answer is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::pipeline) enum NoAnswer {
+    /// Its status, HTTP's or gRPC's, is an error.
+    Status,
+    /// It is not one message of gRPC.
+    Unreadable,
+}
+
+/// The call of `method`, a path, with this message.
+pub(in crate::pipeline) fn message(
+    method: &str,
+    authority: &str,
+    timeout: Duration,
+    question: &[u8],
+) -> Message {
     let mut head = RequestHead::new();
     head.method = Method::Post;
     head.set_authority(authority);
-    head.set_path_and_query(CHECK);
+    head.set_path_and_query(method);
     let fields = &mut head.fields;
     fields.push_known(KnownName::ContentType, b"application/grpc");
     fields.push_known(KnownName::Te, b"trailers");
     fields.push_known(KnownName::GrpcTimeout, grpc_timeout_text(timeout).as_bytes());
-    let mut framed = BytesMut::with_capacity(PREFIX_BYTES + check.len());
+    let mut framed = BytesMut::with_capacity(PREFIX_BYTES + question.len());
     framed.put_u8(0);
-    // Bodies that are told are bounded far below what a length can say.
-    framed.put_u32(u32::try_from(check.len()).unwrap_or(u32::MAX));
-    framed.put_slice(check);
+    // What is told of requests is bounded far below what a length can say.
+    framed.put_u32(u32::try_from(question.len()).unwrap_or(u32::MAX));
+    framed.put_slice(question);
     Message {
         head,
         length: BodyLength::Unknown,
@@ -38,26 +47,21 @@ pub(super) fn message(authority: &str, timeout: Duration, check: &[u8]) -> Messa
     }
 }
 
-/// What the service answered.
-pub(super) fn read(reply: &Reply, codec: &dyn AuthorizationCodec) -> Result<Answer, Fault> {
+/// The message of an answer.
+pub(in crate::pipeline) fn read(reply: &Reply) -> Result<Bytes, NoAnswer> {
     if reply.head.status != 200 {
-        return Err(Fault::Status);
+        return Err(NoAnswer::Status);
     }
     if !is_grpc(&reply.head.fields) {
-        return Err(Fault::Unreadable);
+        return Err(NoAnswer::Unreadable);
     }
     // Without a message the trailers are the head.
     let trailers = reply.trailers.as_deref().unwrap_or(&reply.head.fields);
     match trailers.get(KnownName::GrpcStatus) {
-        Some(b"0") => {}
-        Some(_) => return Err(Fault::Status),
-        None => return Err(Fault::Unreadable),
+        Some(b"0") => unframed(&reply.body).ok_or(NoAnswer::Unreadable),
+        Some(_) => Err(NoAnswer::Status),
+        None => Err(NoAnswer::Unreadable),
     }
-    let check = unframed(&reply.body).ok_or(Fault::Unreadable)?;
-    codec.decode_check(&check).map_err(|fault| {
-        tracing::debug!(%fault, "an authorization service's answer cannot be read");
-        Fault::Unreadable
-    })
 }
 
 /// The one message of a body.
@@ -75,7 +79,8 @@ mod tests {
 
     #[test]
     fn a_message_is_framed_and_unframed() {
-        let asked = message("authz", Duration::from_millis(200), b"abc");
+        let asked = message("/a.B/C", "authz", Duration::from_millis(200), b"abc");
+        assert_eq!(asked.head.path(), "/a.B/C");
         assert_eq!(&asked.pieces[0][..], b"\0\0\0\0\x03abc");
         assert_eq!(unframed(&asked.pieces[0]).as_deref(), Some(&b"abc"[..]));
         for body in [
