@@ -253,7 +253,9 @@ fn explain(
     let route = &virtual_host.routes()[route];
     if policies::describe(&mut text, config, chain, virtual_host, route, &view) {
         let limits = options.rate_limits().iter();
-        let limits = limits.chain(virtual_host.rate_limits()).chain(route.rate_limits());
+        let limits = limits
+            .chain(virtual_host.rate_limits())
+            .chain(route.rate_limits());
         rate_limits::describe(&mut text, config, limits, Some((virtual_host, route, &view)));
         describe(&mut text, config, route.action());
     }

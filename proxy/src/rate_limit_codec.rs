@@ -182,7 +182,10 @@ mod tests {
             ],
             "a status without a limit tells none"
         );
-        assert_eq!((&answer.body[..], &answer.response_headers[0].value[..]), (&b"no"[..], &b"\xe9"[..]));
+        assert_eq!(
+            (&answer.body[..], &answer.response_headers[0].value[..]),
+            (&b"no"[..], &b"\xe9"[..])
+        );
         assert_eq!(
             EnvoyRateLimit.decode(b"").unwrap().verdict,
             RateLimitVerdict::Unknown,

@@ -4,9 +4,9 @@ mod end;
 
 use crate::accept;
 use crate::external_authorization::AuthorizationCodec;
-use crate::rate_limit::RateLimitCodec;
 use crate::interception::OwnConnections;
 use crate::overload::OverloadControl;
+use crate::rate_limit::RateLimitCodec;
 use crate::snapshot::{CompileFault, Compiler, Discovered, ListenerPolicy, Snapshot, SocketKey};
 use crate::sockets::{self, Bound, ListeningSocket};
 use crate::upstream::socket::check_mark;

@@ -10,10 +10,10 @@ use crate::labels::{
     AuthorizationOutcome, CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol,
     ConnectionRefusal, CorsOrigin, DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind,
     ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HttpProtocol,
-    KeySetFetch, MirrorDrop, NotCompressed, OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome, RetryDenied,
-    RetryReason, RetryWait, RightLost, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure,
-    TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol,
-    UpstreamClose,
+    KeySetFetch, MirrorDrop, NotCompressed, OverloadRefusal, RateLimitFault, RateLimitKeyDrop,
+    RateLimitOutcome, RenewalResult, ResolutionOutcome, RetryDenied, RetryReason, RetryWait, RightLost,
+    SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal,
+    TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;

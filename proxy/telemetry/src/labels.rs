@@ -42,8 +42,8 @@ mod retry;
 
 pub use fault::{FaultInjected, FaultSkipped};
 pub use overload::OverloadRefusal;
-pub use retry::{RetryDenied, RetryReason, RetryWait};
 pub use rate_limit::{RateLimitFault, RateLimitKeyDrop, RateLimitOutcome};
+pub use retry::{RetryDenied, RetryReason, RetryWait};
 
 labels! {
     /// A response's status by its first digit.

@@ -7,8 +7,8 @@
 use crate::cell::labelled::label_pair;
 use crate::cells::{
     AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, KeySetCells, ListenerCells,
-    OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RevocationListCells, RouteCells,
-    SourceCells, TokenCells, TrustBundleCells, WorkerCells,
+    OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RevocationListCells,
+    RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};

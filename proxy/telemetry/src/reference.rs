@@ -2,8 +2,8 @@
 
 use crate::cells::{
     AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, Family, KeySetCells,
-    ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RevocationListCells,
-    RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
+    ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells,
+    RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 use prometheus::proto::MetricType;
 

@@ -8,8 +8,8 @@
 mod global;
 mod told;
 
-pub(crate) use global::{Asking, ask_service, descriptors_of};
 pub(super) use global::ask;
+pub(crate) use global::{Asking, ask_service, descriptors_of};
 pub(super) use told::Limited;
 pub(crate) use told::Told;
 

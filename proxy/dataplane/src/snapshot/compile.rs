@@ -11,7 +11,6 @@ mod tokens;
 
 use super::*;
 use authorization::Authorization;
-use rate_limits::RateLimits;
 use foldhash::HashMap;
 use outrigger_config::model::{
     AccessLogFormat as FormatModel, AccessLogSink as SinkModel, Origin, RouteAction,
@@ -20,6 +19,7 @@ use outrigger_http1::KnownName;
 use outrigger_identity as identity;
 use outrigger_identity::jwt::KeyCells;
 use outrigger_telemetry::{AccessLogSinks, Metrics, Sink};
+use rate_limits::RateLimits;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -27,8 +27,11 @@ pub(super) async fn limit(
     set: &RateLimitSet,
 ) -> Option<Refusal> {
     let facts = facts(&accepted.ends);
-    let limits: Vec<&Arc<RateLimitPolicy>> =
-        set.limits.iter().filter(|limit| limit.local().is_some()).collect();
+    let limits: Vec<&Arc<RateLimitPolicy>> = set
+        .limits
+        .iter()
+        .filter(|limit| limit.local().is_some())
+        .collect();
     if let Err((limit, _)) = local(&limits, &facts, &accepted.worker, &mut Told::default()) {
         return Some(Refusal {
             flags: ResponseFlags::RL,

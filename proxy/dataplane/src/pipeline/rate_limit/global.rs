@@ -215,7 +215,9 @@ async fn follow(
     }
     if !is_whole {
         cells.service_faults[Fault::InvalidChange].inc();
-        answer.response_headers.truncate(EXTERNAL_AUTHORIZATION_CHANGES_MAX);
+        answer
+            .response_headers
+            .truncate(EXTERNAL_AUTHORIZATION_CHANGES_MAX);
     }
     let limited = request.limited.get_or_insert_with(Limited::nothing);
     if limit.config.tells_headers() {

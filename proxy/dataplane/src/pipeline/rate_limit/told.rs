@@ -169,10 +169,7 @@ mod tests {
             told(&[quota("a\"b", 5, Some(60), 0, 9)]),
             Some(("5, 5;w=60".into(), 0, 9))
         );
-        assert_eq!(
-            told(&[quota("x", 5, None, 1, 9)]),
-            Some(("5".into(), 1, 9))
-        );
+        assert_eq!(told(&[quota("x", 5, None, 1, 9)]), Some(("5".into(), 1, 9)));
     }
 
     #[test]
@@ -194,7 +191,11 @@ mod tests {
             (1_000_000_001, 1),
             (1_001_000_000, 2),
         ] {
-            assert_eq!(seconds(Duration::from_nanos(nanoseconds)), wanted, "{nanoseconds}");
+            assert_eq!(
+                seconds(Duration::from_nanos(nanoseconds)),
+                wanted,
+                "{nanoseconds}"
+            );
         }
     }
 }

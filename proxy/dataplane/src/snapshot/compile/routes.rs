@@ -68,9 +68,7 @@ impl Compiler {
             .map(|host| {
                 let before = known.get(&Arc::as_ptr(host)).copied();
                 let routes = match before {
-                    Some(before) if slots.is_unchanged(host, &before.routes) => {
-                        Arc::clone(&before.routes)
-                    }
+                    Some(before) if slots.is_unchanged(host, &before.routes) => Arc::clone(&before.routes),
                     _ => self.virtual_host(config, host, slots),
                 };
                 let edge = edge::edge(host, before, faults);
