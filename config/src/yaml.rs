@@ -20,6 +20,7 @@ mod cors;
 mod discovery;
 mod edge;
 mod external_authorization;
+mod fault;
 mod forward;
 mod hash_policy;
 mod header_value;
@@ -29,8 +30,10 @@ mod http;
 mod identity;
 mod jwt;
 mod listener;
+mod overload;
 mod peers;
 mod proxy_protocol;
+mod rate_limit;
 mod reader;
 mod retry;
 mod returning;
@@ -205,14 +208,17 @@ fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
     let authorization_policies = authorization::policies(reader, nodes);
     let nodes = fields.list(reader, "jwt_providers");
     let jwt_providers = jwt::providers(reader, nodes);
+    let nodes = fields.list(reader, "rate_limits");
+    let rate_limits = rate_limit::limits(reader, nodes);
+    let overload = overload::overload(reader, &fields);
     let config = MeshConfig {
         identities,
         trust_bundles,
         revocation,
         authorization_policies,
         jwt_providers,
-        rate_limits: Vec::new(),
-        overload: crate::model::Overload::default(),
+        rate_limits,
+        overload,
         admin,
         runtime: runtime.unwrap_or(Runtime {
             workers: None,
@@ -230,6 +236,7 @@ fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
     authorization::check(reader, &config);
     external_authorization::check(reader, &config);
     consistency::check(reader, &config);
+    rate_limit::check(reader, &config);
     unused::warn(reader, &config);
     returning::warn(reader, &config);
     Some(config)

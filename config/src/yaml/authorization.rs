@@ -59,16 +59,8 @@ fn policy(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<Name>) -> Opt
 
 /// The policies in the field `authorization` of a filter chain or a route.
 pub(super) fn references(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Name> {
-    let mut seen = Unique::new("reference to the policy");
-    let mut names = Vec::new();
-    for node in fields.list(reader, "authorization") {
-        if let Some(name) = reader.name(node) {
-            reader.refer(Part::AuthorizationPolicy, &name, node.span);
-            seen.insert(reader, name.clone(), node.span);
-            names.push(name);
-        }
-    }
-    names
+    let part = Part::AuthorizationPolicy;
+    reader.references(fields, "authorization", part, "reference to the policy")
 }
 
 /// Refuses what can never allow where only bytes are passed on, and warns of what is not known there.

@@ -6,7 +6,8 @@ use super::reader::{Fields, Part, Reader};
 use super::shapes::{HTTP, PROXY_HEADER};
 use super::tree::{Node, Value};
 use super::{
-    access_log, client_certificate, compression, external_authorization, jwt, retry, scalar, upgrades,
+    access_log, client_certificate, compression, external_authorization, fault, jwt, rate_limit, retry,
+    scalar, upgrades,
 };
 use crate::model::{EscapedSlashes, HttpOptions, ProxyHeader, RepeatedSlashes, defaults};
 use ipnet::IpNet;
@@ -83,8 +84,8 @@ pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOption
             .unwrap_or_else(|| ProxyHeader::Set(defaults::SERVER_NAME.to_owned())),
         via_header: proxy_header(reader, &fields, "via_header").unwrap_or(ProxyHeader::Pass),
         access_logs: access_log::access_logs(reader, &fields),
-        rate_limits: Vec::new(),
-        fault: None,
+        rate_limits: rate_limit::references(reader, &fields),
+        fault: fault::fault(reader, &fields).flatten(),
         hint_peers: retry::hint_peers(reader, &fields),
         request_timeout: fields.duration_or_off(reader, "request_timeout").flatten(),
     };

@@ -7,8 +7,8 @@ use super::rewrite::Matched;
 use super::shapes::{ROUTE, ROUTE_CONFIGURATION, VIRTUAL_HOST};
 use super::tree::Node;
 use super::{
-    Unique, authorization, cors, edge, external_authorization, headers, jwt, retry, route_match, scalar,
-    shadow,
+    Unique, authorization, cors, edge, external_authorization, fault, headers, jwt, rate_limit, retry,
+    route_match, scalar, shadow,
 };
 use crate::model::{Domain, Name, RetryPolicy, Route, RouteConfiguration, VirtualHost};
 use std::sync::Arc;
@@ -65,6 +65,7 @@ fn virtual_host(
     let hsts = edge::hsts(reader, &fields);
     let error_pages = edge::error_pages(reader, &fields);
     let maintenance = edge::maintenance(reader, &fields);
+    let rate_limits = rate_limit::references(reader, &fields);
     let retry = retry::policy(reader, &fields).flatten();
     let nodes = fields.list(reader, "routes");
     let faults_before = reader.fault_count();
@@ -107,7 +108,7 @@ fn virtual_host(
         https_redirect,
         hsts,
         maintenance,
-        rate_limits: Vec::new(),
+        rate_limits,
         error_pages,
         origin: reader.origin(node.span),
     })
@@ -172,6 +173,8 @@ fn route(
     let cors = cors::of_route(reader, &fields);
     let authorization = authorization::references(reader, &fields);
     let jwt = jwt::requirement(reader, &fields);
+    let rate_limits = rate_limit::references(reader, &fields);
+    let fault = fault::fault(reader, &fields);
     let external_authorization = external_authorization::of_route(reader, &fields);
     let compression = fields.choice(reader, "compression", &[("on", true), ("off", false)]);
     Some(Route {
@@ -187,8 +190,8 @@ fn route(
         response_body_bytes_max,
         cors,
         compression: compression.unwrap_or(true),
-        rate_limits: Vec::new(),
-        fault: None,
+        rate_limits,
+        fault,
         origin: reader.origin(node.span),
     })
 }

@@ -4,10 +4,12 @@
 
 mod headers;
 mod hosts;
+mod moments;
 mod names;
 
 pub(crate) use headers::*;
 pub(crate) use hosts::*;
+pub(crate) use moments::*;
 pub(crate) use names::*;
 
 use crate::model::{Fraction, Name, Pattern, defaults};

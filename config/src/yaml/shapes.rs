@@ -13,12 +13,15 @@ mod cors;
 mod discovery;
 mod edge;
 mod external_authorization;
+mod fault;
 mod health;
 mod http;
 mod identity;
 mod jwt;
 mod listener;
+mod overload;
 mod proxy_protocol;
+mod rate_limit;
 mod retry;
 mod route;
 mod target;
@@ -52,6 +55,8 @@ pub(crate) use external_authorization::{
     ROUTE_EXTERNAL_AUTHORIZATION,
 };
 use external_authorization::{EXTERNAL_AUTHORIZATION_OR_OFF, ROUTE_EXTERNAL_AUTHORIZATION_KIND};
+use fault::FAULT_OR_OFF;
+pub(crate) use fault::{FAULT, FAULT_ABORT, FAULT_DELAY, FAULT_RATE};
 use health::OUTLIER_DETECTION_KIND;
 pub(crate) use health::{
     GRPC_HEALTH_CHECK, HEALTH_CHECK, HEX, HTTP_HEALTH_CHECK, OUTLIER_DETECTION, TCP_HEALTH_CHECK,
@@ -64,9 +69,15 @@ pub(crate) use identity::{
 use jwt::JWT_REQUIREMENT_OR_OFF;
 pub(crate) use jwt::{CLAIM_HEADER, JWKS, JWT_ALGORITHMS, JWT_PROVIDER, JWT_REQUIREMENT, TOKEN_LOCATION};
 pub(crate) use listener::{CONNECTION_RATE, LISTENER};
+pub(crate) use overload::OVERLOAD;
 pub(crate) use proxy_protocol::{
     DOWNSTREAM_PROXY_PROTOCOL, DOWNSTREAM_PROXY_PROTOCOL_KIND, UPSTREAM_PROXY_PROTOCOL,
     UPSTREAM_PROXY_PROTOCOL_KIND,
+};
+use rate_limit::RATE_LIMIT_NAMES;
+pub(crate) use rate_limit::{
+    ADDRESS_PREFIXES, BUCKET, DESCRIPTOR_PART, DESCRIPTOR_WORDS, GLOBAL_RATE_LIMIT, LOCAL_RATE_LIMIT,
+    RATE_LIMIT, RATE_LIMIT_OVERRIDE,
 };
 use retry::RETRY_OR_OFF;
 pub(crate) use retry::{
@@ -132,6 +143,16 @@ pub(crate) static DOCUMENT: Shape = Shape::new(
             "jwt_providers",
             Kind::List(&Kind::Object(&JWT_PROVIDER)),
             "Whose tokens are accepted; filter chains and routes say where.",
+        ),
+        optional(
+            "rate_limits",
+            Kind::List(&Kind::Object(&RATE_LIMIT)),
+            "How often something may be done; filter chains, virtual hosts and routes say where.",
+        ),
+        optional(
+            "overload",
+            Kind::Object(&OVERLOAD),
+            "What the whole process may hold, and what it does near that.",
         ),
     ],
 );

@@ -3,7 +3,7 @@
 use super::reader::Reader;
 use super::shapes::TCP;
 use super::tree::Node;
-use super::{access_log, targets};
+use super::{access_log, rate_limit, targets};
 use crate::model::{TcpProxy, defaults};
 
 pub(super) fn proxy(reader: &mut Reader<'_>, node: &Node) -> Option<TcpProxy> {
@@ -20,7 +20,7 @@ pub(super) fn proxy(reader: &mut Reader<'_>, node: &Node) -> Option<TcpProxy> {
             .integer32(reader, "connect_attempts_max")
             .unwrap_or(defaults::TCP_CONNECT_ATTEMPTS_MAX),
         access_logs: access_log::access_logs(reader, &fields),
-        rate_limits: Vec::new(),
+        rate_limits: rate_limit::references(reader, &fields),
         hash_source_address: fields.boolean(reader, "hash_source_address").unwrap_or(false),
     })
 }

@@ -4,13 +4,10 @@
 /// What a name asks for, if it is known and not implemented.
 pub(crate) fn explain(name: &str) -> Option<&'static str> {
     let what = match name {
-        "rate_limit" | "rate_limits" | "local_rate_limit" | "global_rate_limit" => "rate limits",
         "principals" | "permissions" => {
             "a policy's principals beside its permissions; its `rules` ask for both"
         }
-        "fault" | "fault_injection" | "delay" | "abort" => "fault injection",
         "eds" => "discovery of endpoints by xDS",
-        "overload" | "overload_manager" => "overload control",
         "tracing" | "traces" | "opentelemetry" => "traces",
         "sds" | "sds_config" | "tls_certificate_sds_secret_configs" => "secrets by SDS",
         "hs256" | "hs384" | "hs512" => {
@@ -59,6 +56,30 @@ pub(crate) fn meant(name: &str) -> Option<&'static str> {
         "sample_aggregate_percentile" => "quantile",
         "max_concurrency_limit" => "concurrency_max",
         "min_concurrency" => "concurrency_min",
+        "rate_limit" | "local_rate_limit" | "global_rate_limit" | "ratelimit" => "rate_limits",
+        "token_bucket" | "rate" => "limit",
+        "max_tokens" => "burst",
+        "tokens_per_fill" | "requests_per_unit" => "requests",
+        "fill_interval" | "unit" => "per",
+        "descriptor_key" => "key",
+        "descriptor_value" | "generic_key" => "constant",
+        "masked_remote_address" => "remote_address",
+        "v4_prefix_mask_len" => "v4_prefix",
+        "v6_prefix_mask_len" => "v6_prefix",
+        "request_headers" => "header",
+        "descriptor" | "actions" => "descriptors",
+        "failure_mode_deny" => "failure_denied",
+        "shadow_mode" => "shadow",
+        "enable_x_ratelimit_headers" => "headers",
+        "fault_injection" => "fault",
+        "fixed_delay" => "duration",
+        "percentage" => "percent",
+        "http_status" => "status",
+        "response_rate_limit" => "response_rate",
+        "max_active_faults" => "active_max",
+        "overload_manager" => "overload",
+        "refresh_interval" => "interval",
+        "max_heap_size_bytes" => "memory_max",
         "lb_policy" | "load_balancing_policy" | "lb_algorithm" => "load_balancing",
         "choice_count" => "choices",
         "minimum_ring_size" => "size_min",
@@ -146,6 +167,7 @@ pub(crate) fn instead(name: &str) -> Option<&'static str> {
         "per_try_timeout" | "per_try_idle_timeout" | "retry_on" | "hedging" => "it stands in `retry`",
         "ring_hash" | "maglev" | "peak_ewma" | "least_request" => "write it in `load_balancing`",
         "localities" | "zone_aware" => "write `locality_balancing`, and the `locality` of each endpoint",
+        "rate_limits" => "it stands in `http`, in `tcp`, in a virtual host or in a route",
         "thresholds" => "write `default` and `high`, for each priority of routes",
         "client_ca_file" | "ca_certificate_file" => "write `client: {ca_file: FILE}`",
         "crl_file" | "revoked" => "revocation lists stand in `revocation`, at the top of the document",

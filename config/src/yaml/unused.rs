@@ -35,6 +35,12 @@ pub(super) fn warn(reader: &mut Reader<'_>, config: &MeshConfig) {
         Part::JwtProvider,
         providers.map(|part| (&part.name, &part.origin)),
     );
+    let limits = config.rate_limits.iter();
+    warn_of(
+        reader,
+        Part::RateLimit,
+        limits.map(|part| (&part.name, &part.origin)),
+    );
     let by_trust_domain = reader.declarations.is_by_trust_domain();
     let bundles = config.trust_bundles.iter();
     warn_of(
@@ -60,6 +66,10 @@ fn warn_of<'a>(reader: &mut Reader<'_>, part: Part, declared: impl Iterator<Item
             "name it in the `authorization` of a filter chain or a route, or remove it",
         ),
         Part::JwtProvider => ("nothing uses", "require it by `jwt`, or remove it"),
+        Part::RateLimit => (
+            "nothing uses",
+            "name it in the `rate_limits` of a filter chain, a virtual host or a route, or remove it",
+        ),
         Part::TrustBundle => (
             "nothing uses",
             "name it in a `tls`, believe by `roots: spiffe`, or remove it",

@@ -12,11 +12,13 @@ mod discovery;
 mod edge;
 mod emit;
 mod external_authorization;
+mod fault;
 mod health;
 mod http;
 mod identity;
 mod jwt;
 mod proxy_protocol;
+mod rate_limit;
 mod retry;
 mod route;
 mod tls;
@@ -25,7 +27,7 @@ use super::route::domain_text;
 use super::scalar::{DURATION_UNITS, SIZE_UNITS};
 use crate::model::{
     Cluster, ConnectionRate, Discovery, Endpoint, EndpointStatus, Http2Options, Interception, Listener,
-    MeshConfig, TcpKeepalive, UpstreamProtocol, WeightedCluster, defaults,
+    MeshConfig, Name, TcpKeepalive, UpstreamProtocol, WeightedCluster, defaults,
 };
 use emit::{Map, Out, list, text};
 use std::collections::BTreeMap;
@@ -76,6 +78,7 @@ pub fn to_yaml(config: &MeshConfig) -> String {
     );
     document.put("clusters", list(config.clusters.iter().map(|part| cluster(part))));
     put_identities(&mut document, config);
+    document.put("overload", fault::overload(&config.overload));
     emit::document(&document)
 }
 
@@ -102,7 +105,18 @@ fn put_identities(document: &mut Map, config: &MeshConfig) {
         let providers = config.jwt_providers.iter().map(|part| jwt::provider(part));
         document.put("jwt_providers", list(providers));
     }
+    if !config.rate_limits.is_empty() {
+        let limits = config.rate_limits.iter().map(|part| rate_limit::limit(part));
+        document.put("rate_limits", list(limits));
+    }
     document.put("revocation", identity::revocation(&config.revocation));
+}
+
+/// The rate limits that apply somewhere.
+fn put_rate_limits(map: &mut Map, names: &[Name]) {
+    if !names.is_empty() {
+        map.put("rate_limits", list(names.iter().map(text)));
+    }
 }
 
 fn number(value: u64) -> Out {

@@ -3,6 +3,7 @@
 use super::{Fields, Reader, scalar_of};
 use crate::diagnostic::Span;
 use crate::model::Name;
+use crate::yaml::Unique;
 use crate::yaml::tree::{Node, Value};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -49,16 +50,18 @@ pub(crate) enum Part {
     TrustBundle,
     AuthorizationPolicy,
     JwtProvider,
+    RateLimit,
 }
 
 impl Part {
-    const ALL: [Part; 6] = [
+    const ALL: [Part; 7] = [
         Part::Cluster,
         Part::RouteConfiguration,
         Part::Identity,
         Part::TrustBundle,
         Part::AuthorizationPolicy,
         Part::JwtProvider,
+        Part::RateLimit,
     ];
 
     /// What messages call it.
@@ -70,6 +73,7 @@ impl Part {
             Part::TrustBundle => "trust bundle",
             Part::AuthorizationPolicy => "authorization policy",
             Part::JwtProvider => "JWT provider",
+            Part::RateLimit => "rate limit",
         }
     }
 
@@ -82,6 +86,7 @@ impl Part {
             Part::TrustBundle => "trust_bundles",
             Part::AuthorizationPolicy => "authorization_policies",
             Part::JwtProvider => "jwt_providers",
+            Part::RateLimit => "rate_limits",
         }
     }
 }
@@ -139,6 +144,26 @@ impl Reader<'_> {
         let name = fields.name(self, field)?;
         self.refer(part, &name, fields.span_of(field));
         Some(name)
+    }
+
+    /// A list that names parts, none twice.
+    pub(crate) fn references(
+        &mut self,
+        fields: &Fields<'_>,
+        field: &str,
+        part: Part,
+        what: &'static str,
+    ) -> Vec<Name> {
+        let mut seen = Unique::new(what);
+        let mut names = Vec::new();
+        for node in fields.list(self, field) {
+            if let Some(name) = self.name(node) {
+                self.refer(part, &name, node.span);
+                seen.insert(self, name.clone(), node.span);
+                names.push(name);
+            }
+        }
+        names
     }
 
     /// Notes that trust bundles are looked for by trust domain; false if none could be found.

@@ -1,6 +1,8 @@
 //! Filter chains: what they match, how TLS is terminated, where bytes go.
 
-use super::{ACCESS_LOGS, DOWNSTREAM_TLS, HTTP, POLICIES, SUBSET, TARGET, TARGETS, TARGETS_WEIGHTED};
+use super::{
+    ACCESS_LOGS, DOWNSTREAM_TLS, HTTP, POLICIES, RATE_LIMIT_NAMES, SUBSET, TARGET, TARGETS, TARGETS_WEIGHTED,
+};
 use crate::yaml::shape::{Kind, Shape, defaulted, optional};
 
 /// The modes of a filter chain.
@@ -112,6 +114,11 @@ pub(crate) static TCP: Shape = Shape::new(
             Kind::Integer { min: 1, max: 255 },
             "2",
             "Endpoints that are tried before the connection is given up.",
+        ),
+        optional(
+            "rate_limits",
+            RATE_LIMIT_NAMES,
+            "Rate limits on new connections, beside the listener's; of their descriptors only what is known of a connection counts.",
         ),
         defaulted(
             "hash_source_address",

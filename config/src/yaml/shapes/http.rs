@@ -1,8 +1,8 @@
 //! How HTTP is spoken.
 
 use super::{
-    ACCESS_LOGS, COMPRESSION_OR_OFF, EXTERNAL_AUTHORIZATION_OR_OFF, HEADERS_BYTES, HEADERS_COUNT, HINT_PEERS,
-    HTTP2, JWT_REQUIREMENT_OR_OFF, U32,
+    ACCESS_LOGS, COMPRESSION_OR_OFF, EXTERNAL_AUTHORIZATION_OR_OFF, FAULT_OR_OFF, HEADERS_BYTES,
+    HEADERS_COUNT, HINT_PEERS, HTTP2, JWT_REQUIREMENT_OR_OFF, RATE_LIMIT_NAMES, U32,
 };
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
@@ -139,6 +139,17 @@ pub(crate) static HTTP: Shape = Shape::new(
             "forward_client_certificate",
             Kind::Object(&FORWARD_CLIENT_CERTIFICATE),
             "What is done with x-forwarded-client-cert; it is taken off if not given.",
+        ),
+        optional(
+            "rate_limits",
+            RATE_LIMIT_NAMES,
+            "Rate limits that apply to every request.",
+        ),
+        defaulted(
+            "fault",
+            FAULT_OR_OFF,
+            "off",
+            "What is broken on purpose, on routes that do not say otherwise.",
         ),
         defaulted(
             "request_timeout",

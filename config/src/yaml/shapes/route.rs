@@ -1,8 +1,9 @@
 //! Route configurations, virtual hosts, routes, their matches and actions.
 
 use super::{
-    CORS, DIRECT_RESPONSE, ERROR_PAGE, FORWARD, HSTS, HTTPS_REDIRECT, JWT_REQUIREMENT_OR_OFF, MAINTENANCE,
-    POLICIES, REDIRECT, RETRY_OR_OFF, ROUTE_EXTERNAL_AUTHORIZATION_KIND, SPIFFE_MATCH,
+    CORS, DIRECT_RESPONSE, ERROR_PAGE, FAULT_OR_OFF, FORWARD, HSTS, HTTPS_REDIRECT, JWT_REQUIREMENT_OR_OFF,
+    MAINTENANCE, POLICIES, RATE_LIMIT_NAMES, REDIRECT, RETRY_OR_OFF, ROUTE_EXTERNAL_AUTHORIZATION_KIND,
+    SPIFFE_MATCH,
 };
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
@@ -72,6 +73,11 @@ pub(crate) static VIRTUAL_HOST: Shape = Shape::new(
             "retry",
             RETRY_OR_OFF,
             "When failed attempts are repeated, on routes that do not say otherwise; if not given, only what provably never ran.",
+        ),
+        optional(
+            "rate_limits",
+            RATE_LIMIT_NAMES,
+            "Rate limits that apply beside those of the filter chain.",
         ),
         optional(
             "routes",
@@ -145,6 +151,16 @@ pub(crate) static ROUTE: Shape = Shape::new(
             "jwt",
             JWT_REQUIREMENT_OR_OFF,
             "Tokens that requests need; the filter chain's if not given.",
+        ),
+        optional(
+            "rate_limits",
+            RATE_LIMIT_NAMES,
+            "Rate limits that apply beside those of the filter chain and the virtual host.",
+        ),
+        optional(
+            "fault",
+            FAULT_OR_OFF,
+            "What is broken on purpose; the filter chain's if not given.",
         ),
         optional(
             "external_authorization",

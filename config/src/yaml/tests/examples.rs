@@ -60,6 +60,8 @@ fn routing_shows_every_matcher_and_action() {
             "priority",
             "stream_duration_max",
             "client_timeout_max",
+            "rate_limits",
+            "fault",
         ];
         for field in shape.field_names().filter(|field| !elsewhere.contains(field)) {
             assert!(

@@ -15,6 +15,7 @@ mod http;
 mod identities;
 mod jwt;
 mod listeners;
+mod rate_limit;
 mod retry;
 mod routes;
 mod tls;

@@ -268,7 +268,10 @@ fn chain() -> BoxedStrategy<String> {
     let tcp = (
         maybe("idle_timeout", duration_or_off()),
         maybe("connection_duration_max", duration_or_off()),
-        maybe("connect_attempts_max", Just("3".to_owned())),
+        maybe(
+            "connect_attempts_max",
+            Just("3, rate_limits: [m], hash_source_address: true".to_owned()),
+        ),
         target(),
     )
         .prop_map(|(a, b, c, d)| format!("tcp: {{{a}{b}{c}{d}}}"))
@@ -332,12 +335,12 @@ fn listener() -> BoxedStrategy<String> {
 }
 
 fn document() -> BoxedStrategy<String> {
-    (listener(), vec(prop_oneof![4 => route(), 1 => connect_route(), 1 => template_route()], 0..5), cluster("a"), cluster("b"), maybe("request_headers", edits()), maybe("cors", cors()), edge::host(), identities::lists(), (authorization::lists(), jwt::lists()).prop_map(|(a, b)| a + &b)).prop_map(
+    (listener(), vec(prop_oneof![4 => route(), 1 => connect_route(), 1 => template_route()], 0..5), cluster("a"), cluster("b"), maybe("request_headers", edits()), maybe("cors", cors()), edge::host(), identities::lists(), (authorization::lists(), jwt::lists(), resilience::lists()).prop_map(|(a, b, c)| a + &b + &c)).prop_map(
         |(listener, routes, a, b, edits, cors, edge, identities, policies)| {
             format!(
                 "runtime: {{locality: r/z}}\nlisteners: [{listener}]\n\
-                 route_configurations: [{{name: r, virtual_hosts: [{{{edits}{cors}{edge}name: v, domains: [a.example, '*.b'], routes: [\n{}\n]}}]}}]\n\
-                 clusters: [{a}, {b}]\n{identities}{policies}",
+                 route_configurations: [{{name: r, virtual_hosts: [{{rate_limits: [m, n], {edits}{cors}{edge}name: v, domains: [a.example, '*.b'], routes: [\n{}\n]}}]}}]\n\
+                 clusters: [{a}, {b}, {{name: spoken, protocol: http2}}]\n{identities}{policies}",
                 routes.join(",\n")
             )
         },

@@ -52,7 +52,7 @@ fn every_reference_of_the_schema_is_defined() {
 fn declared_defaults_are_what_the_loader_gives() {
     let minimal = "\
 listeners:
-- {name: l, address: 127.0.0.1:1, tcp_keepalive: {}, filter_chains: [{match: {}, tls: {certificates: [{certificate_file: c, private_key_file: k}], client: {ca_file: c}}, http: {route_configuration: r, external_authorization: {http: {cluster: c}, body: {bytes_max: 1}, cache: {time_to_live: 1s, headers: []}}, http2: {}, hint_peers: {}, access_logs: [{path: stdout}], compression: {algorithms: [{gzip: {}}, {br: {}}, {zstd: {}}]}}}]}
+- {name: l, address: 127.0.0.1:1, tcp_keepalive: {}, filter_chains: [{match: {}, tls: {certificates: [{certificate_file: c, private_key_file: k}], client: {ca_file: c}}, http: {route_configuration: r, external_authorization: {http: {cluster: c}, body: {bytes_max: 1}, cache: {time_to_live: 1s, headers: []}}, http2: {}, hint_peers: {}, fault: {delay: {duration: 1s}, abort: {reset: true}, response_rate: {bytes_per_second: 1024}, expires: never}, access_logs: [{path: stdout}], compression: {algorithms: [{gzip: {}}, {br: {}}, {zstd: {}}]}}}]}
 - {name: m, address: 127.0.0.1:2, connection_rate_max: {per_second: 1}, proxy_protocol: {mode: optional}, filter_chains: [{tcp: {cluster: c}}]}
 route_configurations:
 - {name: r, virtual_hosts: [{name: v, domains: ['*'], https_redirect: {}, hsts: {}, maintenance: {page: {body: x}}, routes: [
@@ -65,8 +65,10 @@ identities: [{name: i, authority: {url: 'https://a:1', ca_file: c, spiffe_id: 's
 trust_bundles: [{name: t, file: f}]
 revocation: {lists: [{file: f}]}
 authorization_policies: [{name: p, action: allow, rules: [{headers: [{name: x, exact: a}]}]}]
+rate_limits: [{name: r, descriptors: [[{remote_address: {}}]], local: {limit: {requests: 1}}}, {name: s, descriptors: [[path]], global: {cluster: c, domain: a}}]
 jwt_providers: [{name: p, keys: {file: f}}]
 admin: {}
+overload: {}
 runtime: {locality: a/b}
 drain: {}
 ";

@@ -3,6 +3,7 @@
 mod balancing;
 mod health;
 mod identity;
+mod rate_limit;
 mod retry;
 
 use super::{expect, unmark, valid, with_chain, with_cluster, with_http, with_route};

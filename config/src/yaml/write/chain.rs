@@ -1,7 +1,7 @@
 //! Filter chains as YAML.
 
 use super::emit::{Map, Out, list, text};
-use super::{boolean, duration, duration_or_off, http, number, put_targets, tls, word};
+use super::{boolean, duration, duration_or_off, http, number, put_rate_limits, put_targets, tls, word};
 use crate::model::{ChainMode, FilterChain, FilterChainMatch, ServerNameMatch, TcpProxy, Transport};
 
 pub(super) fn filter_chain(chain: &FilterChain) -> Out {
@@ -37,6 +37,7 @@ pub(super) fn filter_chain(chain: &FilterChain) -> Out {
 fn tcp(proxy: &TcpProxy) -> Map {
     let mut map = Map::default();
     put_targets(&mut map, &proxy.clusters);
+    put_rate_limits(&mut map, &proxy.rate_limits);
     map.with("idle_timeout", duration_or_off(proxy.idle_timeout))
         .with(
             "connection_duration_max",

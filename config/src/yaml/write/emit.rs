@@ -139,7 +139,22 @@ fn inline(out: &mut String, value: &Out) {
             }
             out.push(']');
         }
-        Out::Map(_) => out.push_str("{}"),
+        Out::Map(map) => {
+            let entries = map.0.iter().filter_map(|line| match line {
+                Line::Entry(key, value) => Some((key, value)),
+                Line::Comment(_) => None,
+            });
+            out.push('{');
+            for (index, (key, value)) in entries.enumerate() {
+                if index > 0 {
+                    out.push_str(", ");
+                }
+                out.push_str(&scalar(key, false));
+                out.push_str(": ");
+                inline(out, value);
+            }
+            out.push('}');
+        }
     }
 }
 

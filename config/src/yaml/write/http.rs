@@ -2,8 +2,8 @@
 
 use super::emit::{Map, Out, list, text};
 use super::{
-    boolean, duration, duration_or_off, edge, external_authorization, http2, jwt, number, number_or_off,
-    path, retry, size, word,
+    boolean, duration, duration_or_off, edge, external_authorization, fault, http2, jwt, number,
+    number_or_off, path, put_rate_limits, retry, size, word,
 };
 use crate::model::{
     AccessLog, AccessLogFormat, AccessLogSink, EscapedSlashes, ForwardClientCertificate, HttpOptions,
@@ -77,12 +77,14 @@ pub(super) fn http(options: &HttpOptions) -> Map {
             "external_authorization",
             external_authorization::settings(options.external_authorization.as_ref()),
         )
+        .with("fault", fault::fault(options.fault.as_deref()))
         .with("request_timeout", duration_or_off(options.request_timeout))
         .with("hint_peers", retry::hint_peers(&options.hint_peers))
         .with("access_logs", list(options.access_logs.iter().map(access_log)));
     if !options.trusted_proxies.is_empty() {
         map.put("trusted_proxies", list(options.trusted_proxies.iter().map(text)));
     }
+    put_rate_limits(&mut map, &options.rate_limits);
     map
 }
 

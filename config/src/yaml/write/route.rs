@@ -2,8 +2,8 @@
 
 use super::emit::{Map, Out, list, text};
 use super::{
-    boolean, cors, domain_text, duration, duration_or_off, edge, external_authorization, jwt, number,
-    percent, put_targets, retry, size, tls, word,
+    boolean, cors, domain_text, duration, duration_or_off, edge, external_authorization, fault, jwt, number,
+    percent, put_rate_limits, put_targets, retry, size, tls, word,
 };
 use crate::model::{
     ConnectAction, DirectResponse, Forward, HeaderEditKind, HeaderEdits, HeaderMatch, Mirror, PathMatch,
@@ -31,6 +31,7 @@ fn virtual_host(host: &VirtualHost) -> Out {
         map.put("cors", cors::cors(settings));
     }
     edge::put_virtual_host(&mut map, host);
+    put_rate_limits(&mut map, &host.rate_limits);
     map.with("routes", list(host.routes.iter().map(route))).into()
 }
 
@@ -60,6 +61,10 @@ fn route(route: &Route) -> Out {
     map.put("compression", word(if route.compression { "on" } else { "off" }));
     if !route.authorization.is_empty() {
         map.put("authorization", list(route.authorization.iter().map(text)));
+    }
+    put_rate_limits(&mut map, &route.rate_limits);
+    if let Some(settings) = &route.fault {
+        map.put("fault", fault::fault(settings.as_deref()));
     }
     match &route.jwt {
         Some(Some(required)) => map.put("jwt", jwt::requirement(required)),

@@ -158,7 +158,7 @@ fn http_options() {
             ("access_logs: «stdout»", &["expected a list, found `stdout`"]),
             (
                 "«rate_limit»: {}",
-                &["unknown field `rate_limit` in http | not implemented: rate limits"],
+                &["unknown field `rate_limit` in http | did you mean `rate_limits`?"],
             ),
             (
                 "«ext_proc»: {}",

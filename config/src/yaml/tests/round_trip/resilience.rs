@@ -91,8 +91,9 @@ pub(super) fn http() -> BoxedStrategy<String> {
     (
         maybe("request_timeout", duration_or_off()),
         maybe("hint_peers", peers),
+        maybe("rate_limits", Just("[n]".to_owned())),
     )
-        .prop_map(|(a, b)| format!("{a}{b}"))
+        .prop_map(|(a, b, c)| format!("{a}{b}{c}"))
         .boxed()
 }
 
@@ -256,5 +257,52 @@ pub(super) fn breakers() -> BoxedStrategy<String> {
         maybe("adaptive_concurrency", adaptive),
     )
         .prop_map(|(a, b, c)| format!("{a}{b}{c}"))
+        .boxed()
+}
+
+/// What a route says beside its action.
+pub(super) fn route() -> BoxedStrategy<String> {
+    maybe("rate_limits", Just("[n, m]".to_owned()))
+}
+
+/// The lists at the top of a document.
+pub(super) fn lists() -> BoxedStrategy<String> {
+    let part = prop_oneof![
+        Just("remote_address".to_owned()),
+        Just("{remote_address: {v4_prefix: 24, v6_prefix: 0}}".to_owned()),
+        "[^\\x00]{1,9}".prop_map(|text| format!("{{constant: {0}, key: {0}}}", quoted(&text))),
+        Just("{header: X-A}".to_owned()),
+        Just("{query: 'a, b'}".to_owned()),
+        Just("{claim: [a.b, c], key: k2}".to_owned()),
+        Just("{claim: a.b}".to_owned()),
+        Just("path_template, path, method, host, source_identity, route, virtual_host".to_owned()),
+    ];
+    let overridden = text().prop_map(|text| {
+        format!(
+            "[{{values: {{k: {}}}, limit: {{requests: 7, per: 7ms, burst: 9}}}}]",
+            quoted(&text)
+        )
+    });
+    let local = (part.clone(), maybe("overrides", overridden), maybe("keys_max", Just("7".to_owned()))).prop_map(
+        |(part, a, b)| {
+            format!("{{name: m, descriptors: [[{{path: true, key: k}}, {part}]], local: {{{a}{b}limit: {{requests: 1}}}}}}")
+                .replace("path_template, path, ", "path_template, ")
+        },
+    );
+    let global = (
+        part,
+        maybe("authority", Just("a.example:81".to_owned())),
+        maybe("timeout", duration()),
+        maybe("failure_denied", Just("true".to_owned())),
+        maybe("shadow", Just("true, headers: true, status: 503, grpc_status: resource_exhausted".to_owned())),
+    )
+        .prop_map(|(part, a, b, c, d)| {
+            format!("{{name: n, {d}descriptors: [[{part}], [path]], global: {{{a}{b}{c}cluster: spoken, domain: a b}}}}")
+        });
+    (
+        prop_oneof![Just("{name: m, local: {limit: {requests: 1}}}".to_owned()), local],
+        global,
+    )
+        .prop_map(|(local, global)| format!("rate_limits: [{local}, {global}]\n"))
         .boxed()
 }

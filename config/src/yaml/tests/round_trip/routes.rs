@@ -178,7 +178,12 @@ pub(super) fn route() -> BoxedStrategy<String> {
         maybe("response_body_max", size),
         maybe("cors", prop_oneof![Just("off".to_owned()), cors()]),
         maybe("compression", Just("off".to_owned())),
-        (maybe("authorization", Just("[q]".to_owned())), jwt::route()).prop_map(|(a, b)| format!("{a}{b}")),
+        (
+            maybe("authorization", Just("[q]".to_owned())),
+            jwt::route(),
+            super::resilience::route(),
+        )
+            .prop_map(|(a, b, c)| format!("{a}{b}{c}")),
     )
         .prop_map(|(a, b, c, d, e, f, g, h, i)| format!("{{{c}{d}{e}{f}{g}{h}{i}{a}, {b}}}"))
         .boxed()
