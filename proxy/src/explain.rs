@@ -5,6 +5,7 @@ mod authorization;
 mod edge;
 mod policies;
 mod rate_limits;
+mod retries;
 
 use crate::cli::{BAD_CONFIGURATION, ExplainArguments, RUNTIME_FAILURE};
 use crate::configuration::ConfigurationSource;

@@ -449,6 +449,15 @@ impl ClusterPolicy {
         matches!(self.config.discovery(), model::Discovery::LogicalDns(_))
     }
 
+    /// Retries under way, and retries and requests of the last ten seconds.
+    pub fn retries(&self, now: Instant) -> (u32, u32, u32) {
+        let shared = &self.shared;
+        let begun = shared.request_counts().begun;
+        let since = now.saturating_duration_since(shared.since);
+        let (retries, requests) = shared.retry_budget.recent(begun, since);
+        (shared.retry_budget.active(), retries, requests)
+    }
+
     /// Requests that are on their way to this cluster.
     pub fn requests_active(&self) -> u32 {
         self.shared

@@ -8,7 +8,7 @@ use outrigger_config::model::{self, Discovery};
 use outrigger_dataplane::snapshot::ClusterPolicy;
 use outrigger_discovery::RecordReport;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(super) async fn clusters(State(status): Shared) -> Json<Value> {
     let snapshot = status.published.load_full();
@@ -20,6 +20,7 @@ pub(super) async fn clusters(State(status): Shared) -> Json<Value> {
                 "name": name.as_str(),
                 "discovery": kind(cluster.config().discovery()),
                 "requests_active": cluster.requests_active(),
+                "retry_budget": retry_budget(cluster),
                 "endpoints": endpoints(cluster),
             });
             if let Some(report) = status.discovery.report(name) {
@@ -29,6 +30,19 @@ pub(super) async fn clusters(State(status): Shared) -> Json<Value> {
         })
         .collect();
     Json(json!({ "clusters": clusters }))
+}
+
+/// What the retry budget allows, and what of it is used.
+fn retry_budget(cluster: &ClusterPolicy) -> Value {
+    let options = cluster.config().retry_budget();
+    let (active, recent_retries, recent_requests) = cluster.retries(Instant::now());
+    json!({
+        "percent": options.percent(),
+        "concurrency_min": options.concurrency_min(),
+        "active": active,
+        "recent_retries": recent_retries,
+        "recent_requests": recent_requests,
+    })
 }
 
 fn kind(discovery: &Discovery) -> &'static str {

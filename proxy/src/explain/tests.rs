@@ -94,3 +94,51 @@ route_configurations:
         );
     }
 }
+
+#[test]
+fn the_retry_policy_in_force_is_told() {
+    let text = "listeners: [{name: l, address: 127.0.0.1:0, filter_chains: [{http: {route_configuration: main}}]}]\n\
+                route_configurations: [{name: main, virtual_hosts: [{name: all, domains: ['*'], routes: [\
+                {match: {prefix: /p}, forward: {cluster: c, retry: {retry_on: [5xx, reset], retries_max: 2, \
+                per_try_timeout: 1s, idempotent: {header: idempotency-key}}}}, {match: {prefix: /}, forward: \
+                {cluster: c}}]}]}]\nclusters: [{name: c, endpoints: [{address: 127.0.0.1:1}]}]\n";
+    let source = outrigger_config::Source {
+        name: "retries.yaml".into(),
+        text: text.into(),
+    };
+    let config = outrigger_config::load(&source, &outrigger_config::Environment::empty())
+        .unwrap()
+        .config;
+    let told = |request: &str, headers: &[&str]| {
+        let headers: Vec<String> = headers.iter().map(|header| (*header).to_owned()).collect();
+        let request = Request::parse(request, &headers).unwrap();
+        explain(&config, &request, &Peer::default(), None).unwrap().0
+    };
+    let policy =
+        "retries: at most 2, on 5xx, reset; 1s for each attempt; backoff up to 25ms, growing to 250ms\n";
+    for (request, headers, expected) in [
+        (
+            "GET http://a/p",
+            &[][..],
+            "it may be sent again though it may have run: GET is idempotent",
+        ),
+        (
+            "POST http://a/p",
+            &[],
+            "it is sent again only where it provably never ran: POST is not idempotent, and it has no",
+        ),
+        (
+            "POST http://a/p",
+            &["idempotency-key: 1"],
+            "it may be sent again though it may have run: it has",
+        ),
+    ] {
+        let text = told(request, headers);
+        assert!(text.contains(policy) && text.contains(expected), "{text}");
+    }
+    let text = told("POST http://a/other", &[]);
+    assert!(
+        text.contains("retries: by default, one, if the request provably never ran\n"),
+        "{text}"
+    );
+}
