@@ -14,6 +14,7 @@ mod demo;
 mod discovery;
 mod explain;
 mod faults;
+mod health;
 mod identities;
 mod inheritance;
 mod intercept;

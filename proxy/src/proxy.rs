@@ -9,6 +9,7 @@ pub(crate) use hand_over::HandOver;
 use crate::admin::endpoint::Endpoint;
 use crate::configuration::{ConfigurationSource, Rejection};
 use crate::discovery::Discovery;
+use crate::health::Health;
 use crate::identities::Identities;
 use crate::jwks::Jwks;
 use crate::logging::Logging;
@@ -83,6 +84,7 @@ pub struct Proxy {
     /// Configurations and discovered endpoints are put in force one at a time.
     plane: Arc<Mutex<DataPlane>>,
     discovery: Arc<Discovery>,
+    health: Arc<Health>,
     jwks: Arc<Jwks>,
     identities: Arc<Identities>,
     connections: ConnectionCount,
@@ -91,7 +93,7 @@ pub struct Proxy {
     status: Arc<Status>,
     admin: Endpoint,
     rebalancing: Arc<Rebalancing>,
-    _publishers: [Task; 4],
+    _publishers: Vec<Task>,
     asks: mpsc::Receiver<Ask>,
     upgrades: Option<UpgradeSocket>,
     notifier: Notifier,

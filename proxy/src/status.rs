@@ -2,6 +2,7 @@
 
 use crate::configuration::Rejection;
 use crate::discovery;
+use crate::health;
 use crate::identities;
 use crate::inheritance::Descent;
 use crate::jwks;
@@ -52,6 +53,7 @@ pub(crate) enum Ask {
 /// What runs beside the data plane and feeds it.
 pub(crate) struct Feeds {
     pub(crate) discovery: Arc<discovery::Shared>,
+    pub(crate) health: Arc<health::Shared>,
     pub(crate) jwks: Arc<jwks::Shared>,
     pub(crate) identities: Arc<identities::Shared>,
     pub(crate) overload: Arc<Overload>,
@@ -67,6 +69,7 @@ pub(crate) struct Status {
     /// The last configuration that was refused, if nothing was accepted since.
     pub(crate) rejection: Mutex<Option<Rejection>>,
     pub(crate) discovery: Arc<discovery::Shared>,
+    pub(crate) health: Arc<health::Shared>,
     pub(crate) jwks: Arc<jwks::Shared>,
     pub(crate) identities: Arc<identities::Shared>,
     pub(crate) overload: Arc<Overload>,
@@ -95,6 +98,7 @@ impl Status {
             accepted_at: Mutex::new(now),
             rejection: Mutex::new(None),
             discovery: feeds.discovery,
+            health: feeds.health,
             jwks: feeds.jwks,
             identities: feeds.identities,
             overload: feeds.overload,

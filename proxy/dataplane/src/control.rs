@@ -7,7 +7,7 @@ use crate::external_authorization::AuthorizationCodec;
 use crate::interception::OwnConnections;
 use crate::overload::OverloadControl;
 use crate::rate_limit::RateLimitCodec;
-use crate::snapshot::{CompileFault, Compiler, Discovered, ListenerPolicy, Snapshot, SocketKey};
+use crate::snapshot::{CompileFault, Compiler, Discovered, HealthLinks, ListenerPolicy, Snapshot, SocketKey};
 use crate::sockets::{self, Bound, ListeningSocket};
 use crate::upstream::socket::check_mark;
 use crate::worker::{Command, HAND_OVER_QUEUE_MAX, Peer, Seed};
@@ -23,7 +23,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// What the data plane is started with.
 #[derive(Clone)]
@@ -40,6 +40,8 @@ pub struct Options {
     pub rate_limit_codec: Arc<dyn RateLimitCodec>,
     /// Where somebody keeps the keys of JWT providers.
     pub keys: KeyCells,
+    /// Who looks after the health of endpoints.
+    pub health: HealthLinks,
 }
 
 impl std::fmt::Debug for Options {
@@ -128,6 +130,7 @@ pub struct DataPlane {
     bound: HashMap<SocketKey, Bound>,
     own_addresses: Vec<SocketAddr>,
     overload: OverloadControl,
+    revisions: watch::Sender<u64>,
     /// False for good once it is released or drains: whatever is published, no socket is opened.
     accepts: bool,
 }
@@ -167,8 +170,9 @@ impl DataPlane {
         inherited: &mut Vec<ListeningSocket>,
     ) -> Result<DataPlane, ApplyError> {
         let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&options.metrics)));
-        let compiler =
-            Compiler::new(Arc::clone(&options.metrics), Arc::clone(&sinks)).with_keys(options.keys.clone());
+        let compiler = Compiler::new(Arc::clone(&options.metrics), Arc::clone(&sinks))
+            .with_keys(options.keys.clone())
+            .with_health_links(options.health.clone());
         let socket_mark = config_mark(&config)?;
         let empty = compiler
             .compile(config, discovered, material, None)
@@ -230,6 +234,7 @@ impl DataPlane {
             bound: HashMap::new(),
             own_addresses: options.own_addresses,
             overload,
+            revisions: watch::Sender::new(0),
             accepts: true,
         };
         plane.publish(first, inherited).await?;
@@ -244,6 +249,11 @@ impl DataPlane {
     /// The published snapshot, for readers that outlive borrows of the data plane.
     pub fn published(&self) -> Arc<ArcSwap<Snapshot>> {
         Arc::clone(&self.current)
+    }
+
+    /// Tells of each publish, once all workers go by it: the snapshot's revision.
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        self.revisions.subscribe()
     }
 
     /// Puts a configuration in force on all workers, with what discovery has found for its clusters and what its identities
@@ -372,6 +382,7 @@ impl DataPlane {
         }
         self.current.store(Arc::clone(&snapshot));
         self.tell_published(&snapshot, open, &closed).await;
+        self.revisions.send_replace(snapshot.revision);
         Ok(applied)
     }
 

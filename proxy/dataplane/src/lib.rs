@@ -27,6 +27,7 @@ mod incoming;
 mod interception;
 mod io;
 mod overload;
+mod outlier;
 mod peek;
 mod pick;
 mod pipeline;
@@ -51,4 +52,6 @@ mod writer;
 
 pub use control::{Applied, ApplyError, ConnectionCount, DataPlane, ListenerAddress, Options};
 pub use overload::OverloadControl;
+pub use outlier::OutlierAlarm;
 pub use sockets::ListeningSocket;
+pub use upstream::socket::connect_marked;

@@ -10,6 +10,7 @@ use crate::upstream::{Upstream, http1, http2};
 use crate::worker::Worker;
 use foldhash::{HashMap, HashSet};
 use outrigger_config::model::UpstreamProtocol;
+use outrigger_traffic::HealthMark;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ struct EndpointPool {
     connecting: Option<Vec<oneshot::Sender<Result<(), ConnectFault>>>>,
     /// What ALPN settled, where the cluster leaves it open.
     speaks_http1: bool,
+    /// The endpoint drains: no connection is kept for the next request.
+    drains: bool,
 }
 
 impl EndpointPool {
@@ -54,6 +57,7 @@ impl EndpointPool {
             http2: Vec::new(),
             connecting: None,
             speaks_http1: cluster.config.protocol() == UpstreamProtocol::Http1,
+            drains: false,
         }
     }
 }
@@ -83,6 +87,18 @@ impl EndpointPool {
         }
         self.http2.retain(|connection| !connection.is_finished());
         None
+    }
+}
+
+impl EndpointPool {
+    /// Closes what nobody uses, and streams' connections when they are done: the endpoint gets no new work, by what is said
+    /// of it or by its checks. (One that is ejected keeps them: it will be back.) What a panic opens is kept as any other.
+    fn let_go(&mut self) {
+        self.idle.clear();
+        for connection in &self.http2 {
+            connection.let_go();
+        }
+        self.http2.retain(|connection| !connection.is_finished());
     }
 }
 
@@ -211,6 +227,7 @@ impl Pools {
         // No pool: the endpoint has left the configuration, or the worker drains.
         if let Some(pool) = self.endpoints.borrow_mut().get_mut(&endpoint.id)
             && pool.idle.len() < IDLE_HTTP1_MAX
+            && !pool.drains
         {
             pool.idle.push(connection);
         }
@@ -251,10 +268,14 @@ impl Pools {
                 left.push(endpoint.id);
             }
             if let Some(cluster) = new {
-                for endpoint in &cluster.endpoints {
+                for (place, endpoint) in cluster.endpoints.iter().enumerate() {
                     live.insert(endpoint.id);
                     if let Some(pool) = endpoints.get_mut(&endpoint.id) {
                         pool.cluster = Arc::clone(cluster);
+                        pool.drains = cluster.is_draining(place);
+                        if pool.drains || endpoint.health.has(HealthMark::FailedCheck) {
+                            pool.let_go();
+                        }
                     }
                 }
             }

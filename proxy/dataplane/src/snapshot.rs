@@ -16,6 +16,30 @@ pub(crate) use select::ConnectionFacts;
 
 pub(crate) use edge::{EdgePolicy, MaintenancePolicy, PagePolicy, VirtualHostPolicy};
 
+/// Endpoints that are checked before they are in force, by cluster and address (a logical endpoint's first): the compiler
+/// gives an endpoint that is new the health that is here. One that is not here, of a cluster with health checks, has not
+/// passed any.
+pub type Newcomers = Arc<Mutex<HashMap<Name, HashMap<SocketAddr, Arc<EndpointHealth>>>>>;
+
+/// What ties the data plane to whoever looks after its endpoints' health.
+#[derive(Debug, Clone)]
+pub struct HealthLinks {
+    /// What is checked ahead.
+    pub newcomers: Newcomers,
+    /// Who is told of runs of failures. Bounded.
+    pub alarms: mpsc::Sender<OutlierAlarm>,
+}
+
+impl Default for HealthLinks {
+    /// Nothing is checked ahead, and nobody listens.
+    fn default() -> HealthLinks {
+        HealthLinks {
+            newcomers: Newcomers::default(),
+            alarms: mpsc::channel(1).0,
+        }
+    }
+}
+
 /// What discovery found, by cluster. A cluster that is not named keeps what it had.
 pub type Discovered = foldhash::HashMap<Name, EndpointSet>;
 
@@ -23,6 +47,7 @@ pub type Discovered = foldhash::HashMap<Name, EndpointSet>;
 /// (logical DNS), only addresses have a meaning.
 pub type EndpointSet = Arc<[model::Endpoint]>;
 
+use crate::outlier::{OutlierAlarm, OutlierPolicy};
 use bytes::Bytes;
 use outrigger_config::model::{self, Fraction, MeshConfig, Name};
 use outrigger_identity::{Basis, Belief, Material, Revocations, UpstreamIdentity};
@@ -37,11 +62,14 @@ use outrigger_traffic::{
     Balancer, CorsPolicy, EndpointHealth, EndpointLoad, Pace, RouteTable, SessionKey, SessionPolicy,
     SessionTable, TokenBucket,
 };
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 use tokens::{TokenPolicy, TokenProviders, TokenRequirement};
+use tokio::sync::mpsc;
 
 /// Index of a filter chain in [`Snapshot`]; stays the same across snapshots for as long as the chain's identity does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -402,6 +430,8 @@ pub struct ClusterPolicy {
     pub(crate) discovered: Option<EndpointSet>,
     pub(crate) endpoints: Vec<Arc<EndpointState>>,
     pub(crate) balancer: Balancer,
+    /// There where outliers are looked for.
+    pub(crate) outlier: Option<Box<OutlierPolicy>>,
     /// There if endpoints are where downstream connections were meant for.
     pub(crate) destinations: Option<DestinationsPolicy>,
     /// Made by the compiler where a route has a session cookie.
@@ -442,6 +472,17 @@ impl ClusterPolicy {
             model::Discovery::StrictDns(_) => self.discovered.as_ref()?.get(place),
             model::Discovery::LogicalDns(_) | model::Discovery::OriginalDestination(_) => None,
         }
+    }
+
+    /// TLS to its endpoints; none: plain text.
+    pub fn identity(&self) -> Option<&Arc<UpstreamIdentity>> {
+        self.tls.as_ref().map(|tls| &tls.identity)
+    }
+
+    /// True if the endpoint at a place is to get no new work, by what is said of it.
+    pub(crate) fn is_draining(&self, place: usize) -> bool {
+        let status = self.member(place).map(model::Endpoint::status);
+        status == Some(model::EndpointStatus::Draining)
     }
 
     /// True if its endpoint is a name with several addresses.

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use crate::discovery::Report;
+use crate::health;
 use axum::extract::State;
 use axum::response::Json;
 use outrigger_config::model::{self, Discovery};
@@ -21,7 +22,7 @@ pub(super) async fn clusters(State(status): Shared) -> Json<Value> {
                 "discovery": kind(cluster.config().discovery()),
                 "requests_active": cluster.requests_active(),
                 "retry_budget": retry_budget(cluster),
-                "endpoints": endpoints(cluster),
+                "endpoints": endpoints(cluster, &status.health),
             });
             if let Some(report) = status.discovery.report(name) {
                 value["dns"] = dns(&report);
@@ -54,7 +55,7 @@ fn kind(discovery: &Discovery) -> &'static str {
     }
 }
 
-fn endpoints(cluster: &ClusterPolicy) -> Vec<Value> {
+fn endpoints(cluster: &ClusterPolicy, health: &health::Shared) -> Vec<Value> {
     let config = cluster.config();
     let listed: Vec<&model::Endpoint> = config.endpoints().iter().collect();
     let found = cluster.discovered().map(|found| &found[..]).unwrap_or_default();
@@ -72,6 +73,13 @@ fn endpoints(cluster: &ClusterPolicy) -> Vec<Value> {
                 value["addresses"] = json!(state.addresses());
             } else if let Some(endpoint) = found.get(index) {
                 value["weight"] = json!(endpoint.weight());
+            }
+            let report = health.report(config.name(), state);
+            if let Some(check) = report.check {
+                value["health_check"] = check;
+            }
+            if let Some(outlier) = report.outlier {
+                value["outlier_detection"] = outlier;
             }
             value
         })

@@ -6,6 +6,7 @@ use super::Proxy;
 use crate::configuration::{ConfigurationSource, Rejection};
 use crate::discovery::{Discovery, Prepared};
 use crate::faults;
+use crate::health::{self, Health};
 use crate::identities::{self, FAULT_SETTLE, Identities};
 use crate::jwks::{self, Jwks};
 use crate::status::Status;
@@ -22,6 +23,7 @@ pub(crate) struct Candidate {
     /// The material in force when it was read.
     before: Arc<Material>,
     prepared: Prepared,
+    checks: health::Prepared,
     keys: jwks::Prepared,
     sources: identities::Prepared,
 }
@@ -90,6 +92,7 @@ impl Proxy {
             self.source.clone(),
             status,
             Arc::clone(&self.discovery),
+            Arc::clone(&self.health),
             Arc::clone(&self.jwks),
             Arc::clone(&self.identities),
         )
@@ -128,6 +131,7 @@ impl Proxy {
             mut material,
             before,
             prepared,
+            checks,
             keys,
             sources,
         } = read;
@@ -144,6 +148,7 @@ impl Proxy {
             .await
             .map_err(|error| reject(format!("error: {error}\n")))?;
         self.discovery.commit(prepared);
+        self.health.commit(checks, &plane.snapshot());
         self.jwks.commit(keys);
         self.identities.commit(sources, &material);
         *self.status.listeners.lock() = plane.listeners();
@@ -158,6 +163,7 @@ async fn read(
     source: ConfigurationSource,
     status: Arc<Status>,
     discovery: Arc<Discovery>,
+    health: Arc<Health>,
     jwks: Arc<Jwks>,
     identities: Arc<Identities>,
 ) -> Result<Candidate, Rejection> {
@@ -185,11 +191,16 @@ async fn read(
     if let Some(why) = sources.not_arrived() {
         return Err(reject(format!("error: {why}\n")));
     }
+    let in_force = status.published.load_full();
+    let complete = sources.complete(Material::clone(&material), &config);
+    let checks = health.prepare(&config, &prepared.discovered(), &complete, Some(&in_force));
+    checks.warm().await;
     Ok(Candidate {
         config,
         material,
         before,
         prepared,
+        checks,
         keys,
         sources,
     })

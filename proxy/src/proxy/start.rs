@@ -6,6 +6,7 @@ use crate::admin::endpoint::Endpoint;
 use crate::authorization_codec::EnvoyAuthorization;
 use crate::configuration::ConfigurationSource;
 use crate::discovery::{self, Discovery};
+use crate::health::Health;
 use crate::identities::{Identities, Publisher};
 use crate::inheritance::{Descent, Inheritance};
 use crate::jwks::Jwks;
@@ -60,6 +61,12 @@ impl Proxy {
         }
         identities.await_missing(&sources);
         let material = Arc::new(sources.complete(Material::clone(&material), &config));
+        let discovered = prepared.discovered();
+        let rebalancing = Arc::new(Rebalancing::default());
+        let mark = config.runtime().socket_mark();
+        let health = Health::new(Arc::clone(&metrics), Arc::clone(&rebalancing), mark);
+        let checks = health.prepare(&config, &discovered, &material, None);
+        checks.warm().await;
         let plane_options = Options {
             workers,
             metrics: Arc::clone(&metrics),
@@ -67,10 +74,12 @@ impl Proxy {
             authorization_codec: Arc::new(EnvoyAuthorization),
             rate_limit_codec: Arc::new(EnvoyRateLimit),
             keys: jwks.cells(),
+            health: health.links(),
         };
-        let discovered = prepared.discovered();
         let plane = start_plane(plane_options, config, &discovered, material, &mut inheritance).await?;
         discovery.commit(prepared);
+        health.commit(checks, &plane.snapshot());
+        let supervising = health.supervise(plane.published(), plane.revisions());
         jwks.commit(keys);
         jwks.follow(plane.published());
         identities.commit(sources, plane.snapshot().material());
@@ -86,6 +95,7 @@ impl Proxy {
             plane.listeners(),
             Feeds {
                 discovery: discovery.shared(),
+                health: health.shared(),
                 jwks: jwks.shared(),
                 identities: identities.shared(),
                 overload: Arc::clone(&overload),
@@ -98,12 +108,12 @@ impl Proxy {
         let connections = plane.connection_count();
         let plane = Arc::new(Mutex::new(plane));
         let publishing = discovery::publish(discovery.shared(), Arc::clone(&plane));
-        let rebalancing = Arc::new(Rebalancing::default());
         let rebalance = Arc::clone(&rebalancing).publish(Arc::clone(&plane));
         let publisher = Publisher::new(identities.shared(), Arc::clone(&plane), metrics);
         let proxy = Proxy {
             plane,
             discovery: Arc::new(discovery),
+            health: Arc::new(health),
             jwks: Arc::new(jwks),
             identities: Arc::new(identities),
             connections,
@@ -112,9 +122,10 @@ impl Proxy {
             status,
             admin,
             rebalancing,
-            _publishers: [
+            _publishers: vec![
                 Task(tokio::spawn(rebalance)),
                 Task(tokio::spawn(overload.run())),
+                Task(tokio::spawn(supervising)),
                 Task(tokio::spawn(publishing)),
                 Task(tokio::spawn(publisher.run())),
             ],

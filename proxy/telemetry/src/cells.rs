@@ -70,6 +70,10 @@ macro_rules! cells {
     )*};
 }
 
+mod health;
+
+pub use health::HealthCells;
+
 cells! {
     /// What one worker counts for a listener.
     pub struct ListenerCells ["listener"] {
@@ -270,6 +274,8 @@ cells! {
         bytes_sent: Counter = "outrigger_cluster_sent_bytes_total",
         /// Bytes read from the cluster's connections, after TLS.
         bytes_received: Counter = "outrigger_cluster_received_bytes_total",
+        /// Runs of failures that had to be told of again: whoever ejects endpoints was behind.
+        outlier_alarms_deferred: Counter = "outrigger_cluster_outlier_alarms_deferred_total",
         /// Original destinations that are remembered now, summed over the workers.
         destinations: Gauge = "outrigger_cluster_destinations",
         /// Original destinations forgotten before their time because there were too many.

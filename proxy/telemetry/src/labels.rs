@@ -44,6 +44,9 @@ pub use fault::{FaultInjected, FaultSkipped};
 pub use overload::OverloadRefusal;
 pub use rate_limit::{RateLimitFault, RateLimitKeyDrop, RateLimitOutcome};
 pub use retry::{RetryDenied, RetryReason, RetryWait};
+mod health;
+
+pub use health::{CheckOutcome, EjectionEnd, EjectionPrevented, HealthChange, Outlier};
 
 labels! {
     /// A response's status by its first digit.

@@ -6,9 +6,7 @@
 
 use crate::cell::labelled::label_pair;
 use crate::cells::{
-    AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, KeySetCells, ListenerCells,
-    OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RevocationListCells,
-    RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
+    AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, HealthCells, KeySetCells, ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
@@ -44,6 +42,8 @@ pub type RateLimitMetrics = LabelledCells<RateLimitCells>;
 pub type PolicyMetrics = LabelledCells<PolicyCells>;
 /// The cells of a cluster's discovery: one set, [`LabelledCells::worker`] 0, for workers do not discover.
 pub type DiscoveryMetrics = LabelledCells<DiscoveryCells>;
+/// The cells of the health of a cluster's endpoints: one set, for workers do not check.
+pub type HealthMetrics = LabelledCells<HealthCells>;
 /// A certificate's cells: one set, [`LabelledCells::worker`] 0, as for discovery.
 pub type CertificateMetrics = LabelledCells<CertificateCells>;
 /// A trust bundle's cells: one set.
@@ -217,6 +217,7 @@ pub struct Metrics {
     routes: Arc<Inventory<RouteCells>>,
     clusters: Arc<Inventory<ClusterCells>>,
     discoveries: Arc<Inventory<DiscoveryCells>>,
+    healths: Arc<Inventory<HealthCells>>,
     certificates: Arc<Inventory<CertificateCells>>,
     authorizations: Arc<Inventory<AuthorizationCells>>,
     policies: Arc<Inventory<PolicyCells>>,
@@ -247,6 +248,7 @@ impl Metrics {
         let routes = Inventory::new(workers, reasons, limit);
         let clusters = Inventory::new(workers, reasons, limit);
         let discoveries = Inventory::new(1, reasons, limit);
+        let healths = Inventory::new(1, reasons, limit);
         let certificates = Inventory::new(1, reasons, limit);
         let authorizations = Inventory::new(workers, reasons, limit);
         let policies = Inventory::new(workers, reasons, limit);
@@ -265,11 +267,12 @@ impl Metrics {
         let process_cells: &ProcessMetrics = process.worker(0);
         process_cells.workers.set(workers as i64);
         process_cells.start_time.set(now_in_seconds());
-        let collectors: [Box<dyn Collector>; 17] = [
+        let collectors: Vec<Box<dyn Collector>> = vec![
             Box::new(InventoryCollector::new(Arc::clone(&listeners))),
             Box::new(InventoryCollector::new(Arc::clone(&routes))),
             Box::new(InventoryCollector::new(Arc::clone(&clusters))),
             Box::new(InventoryCollector::new(Arc::clone(&discoveries))),
+            Box::new(InventoryCollector::new(Arc::clone(&healths))),
             Box::new(InventoryCollector::new(Arc::clone(&certificates))),
             Box::new(InventoryCollector::new(Arc::clone(&authorizations))),
             Box::new(InventoryCollector::new(Arc::clone(&policies))),
@@ -295,6 +298,7 @@ impl Metrics {
             routes,
             clusters,
             discoveries,
+            healths,
             certificates,
             key_sets,
             authorizations,
@@ -334,6 +338,12 @@ impl Metrics {
     /// The handle of the discovery of a cluster's endpoints.
     pub fn discovery(&self, cluster: &str) -> Arc<DiscoveryMetrics> {
         self.discoveries
+            .resolve(&[cluster], || self.process().label_sets_overflowed.inc())
+    }
+
+    /// The handle of the health of a cluster's endpoints.
+    pub fn health(&self, cluster: &str) -> Arc<HealthMetrics> {
+        self.healths
             .resolve(&[cluster], || self.process().label_sets_overflowed.inc())
     }
 

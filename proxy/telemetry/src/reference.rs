@@ -1,9 +1,7 @@
 //! The reference table of metrics, printed from the families themselves.
 
 use crate::cells::{
-    AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, Family, KeySetCells,
-    ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells,
-    RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
+    AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, Family, HealthCells, KeySetCells, ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 use prometheus::proto::MetricType;
 
@@ -21,6 +19,7 @@ pub fn reference() -> String {
     section::<RouteCells>("Routes", &mut page);
     section::<ClusterCells>("Clusters", &mut page);
     section::<DiscoveryCells>("Discovery", &mut page);
+    section::<HealthCells>("Health", &mut page);
     section::<AuthorizationCells>("Authorization by filter chain", &mut page);
     section::<PolicyCells>("Authorization by policy", &mut page);
     section::<RateLimitCells>("Rate limits", &mut page);
@@ -116,6 +115,7 @@ mod tests {
         check::<RouteCells>();
         check::<ClusterCells>();
         check::<DiscoveryCells>();
+        check::<HealthCells>();
         check::<AuthorizationCells>();
         check::<PolicyCells>();
         check::<RateLimitCells>();

@@ -55,6 +55,7 @@ pub struct Compiler {
     keys: KeyCells,
     faults: faults::FaultStates,
     next_provider_id: AtomicU64,
+    health: HealthLinks,
 }
 
 impl std::fmt::Debug for Compiler {
@@ -74,12 +75,18 @@ impl Compiler {
             keys: KeyCells::default(),
             faults: faults::FaultStates::default(),
             next_provider_id: AtomicU64::new(1),
+            health: HealthLinks::default(),
         }
     }
 
     /// The same, with the cells in which somebody keeps the keys of JWT providers.
     pub fn with_keys(self, keys: KeyCells) -> Compiler {
         Compiler { keys, ..self }
+    }
+
+    /// The same, tied to whoever looks after the health of endpoints.
+    pub fn with_health_links(self, health: HealthLinks) -> Compiler {
+        Compiler { health, ..self }
     }
 
     /// The next snapshot. Parts of `config` that are pointer-equal to those of `previous` are taken over as they are.

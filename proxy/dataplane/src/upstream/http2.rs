@@ -163,6 +163,12 @@ impl Connection {
         }
     }
 
+    /// Takes no more streams, and ends with the last of those that it has.
+    pub(crate) fn let_go(&self) {
+        self.closing
+            .set(self.closing.get().or(Some(UpstreamClose::Drained)));
+    }
+
     /// Counts a stream that is about to start.
     pub(crate) fn reserve(self: &Rc<Self>) -> Exchange {
         self.active.set(self.active.get() + 1);

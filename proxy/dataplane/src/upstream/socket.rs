@@ -29,14 +29,7 @@ pub(crate) async fn connect(
     source: Option<IpAddr>,
     worker: &Worker,
 ) -> io::Result<(TcpStream, LocalEnd)> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.nonblocking(),
-        Some(Protocol::TCP),
-    )?;
-    if let Some(mark) = worker.socket_mark {
-        socket.set_mark(mark)?;
-    }
+    let socket = begin(address, worker.socket_mark)?;
     if let Some(source) = source {
         bind_to(&socket, source, worker)?;
     }
@@ -51,10 +44,40 @@ pub(crate) async fn connect(
         address: local,
         _note: local.and_then(|local| worker.ourselves.note(local, address)),
     };
+    Ok((connected(socket).await?, local))
+}
+
+/// Connects for the process itself, with the mark by which rules of the kernel let it pass (`runtime.socket_mark`), if it
+/// has one. Cancel safe: what is under way is given up.
+pub async fn connect_marked(address: SocketAddr, mark: Option<u32>) -> io::Result<TcpStream> {
+    let socket = begin(address, mark)?;
+    match socket.connect(&address.into()) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
+        Err(error) => return Err(error),
+    }
+    connected(socket).await
+}
+
+/// A socket for a connection to this address.
+fn begin(address: SocketAddr, mark: Option<u32>) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking(),
+        Some(Protocol::TCP),
+    )?;
+    if let Some(mark) = mark {
+        socket.set_mark(mark)?;
+    }
+    Ok(socket)
+}
+
+/// Waits for a connection that was begun.
+async fn connected(socket: Socket) -> io::Result<TcpStream> {
     let stream = TcpStream::from_std(socket.into())?;
     stream.writable().await?;
     match stream.take_error()? {
-        None => Ok((stream, local)),
+        None => Ok(stream),
         Some(error) => Err(error),
     }
 }

@@ -1,6 +1,8 @@
 //! What was learnt of one endpoint's health, and where that puts it among the others.
 
+use crate::health::OutlierCounts;
 use outrigger_config::model::EndpointStatus;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -40,6 +42,8 @@ pub struct EndpointHealth {
     marks: AtomicU8,
     /// Milliseconds since the epoch of whoever notes them; [`NEVER`] while it is not used.
     usable_since: AtomicU64,
+    /// There once somebody looks for outliers.
+    outlier_counts: OnceLock<Box<OutlierCounts>>,
 }
 
 /// An endpoint that is not used.
@@ -51,6 +55,7 @@ impl EndpointHealth {
         EndpointHealth {
             marks: AtomicU8::new(0),
             usable_since: AtomicU64::new(0),
+            outlier_counts: OnceLock::new(),
         }
     }
 
@@ -59,6 +64,7 @@ impl EndpointHealth {
         EndpointHealth {
             marks: AtomicU8::new(0),
             usable_since: AtomicU64::new(NEVER),
+            outlier_counts: OnceLock::new(),
         }
     }
 
@@ -75,6 +81,12 @@ impl EndpointHealth {
     /// True if the mark is set.
     pub fn has(&self, mark: HealthMark) -> bool {
         self.marks.load(Ordering::Relaxed) & mark as u8 != 0
+    }
+
+    /// What its answers are counted into, where outliers are looked for: the one thing here that the data path uses.
+    #[inline]
+    pub fn outlier_counts(&self) -> &OutlierCounts {
+        self.outlier_counts.get_or_init(Box::default)
     }
 
     /// Where it stands, with what the configuration says of it.

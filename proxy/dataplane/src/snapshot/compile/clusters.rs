@@ -2,6 +2,7 @@
 
 use super::*;
 use outrigger_config::model::{Discovery, DnsDiscovery};
+use outrigger_traffic::HealthMark;
 use outrigger_traffic::retry::RetryBudget;
 use std::collections::HashSet;
 
@@ -168,19 +169,21 @@ impl Compiler {
             Discovery::Static => {
                 let listed = config.endpoints().iter();
                 self.endpoints(
+                    config,
                     listed.map(|endpoint| (endpoint.address(), endpoint.weight())),
                     known,
                     before,
                 )
             }
             Discovery::StrictDns(_) => self.endpoints(
+                config,
                 found
                     .iter()
                     .map(|endpoint| (endpoint.address(), endpoint.weight())),
                 known,
                 before,
             ),
-            Discovery::LogicalDns(dns) => self.logical_endpoint(dns, found, known, before),
+            Discovery::LogicalDns(dns) => self.logical_endpoint(config, dns, found, known, before),
             Discovery::OriginalDestination(_) => (Vec::new(), Vec::new()),
         };
         let loads: Vec<(u32, Arc<EndpointLoad>)> = weights
@@ -213,8 +216,13 @@ impl Compiler {
                 endpoint_ids: Arc::clone(&self.next_endpoint_id),
             }),
         };
+        let outlier = config
+            .outlier_detection()
+            .as_ref()
+            .map(|wanted| Box::new(OutlierPolicy::new(wanted, endpoints.len(), &self.health.alarms)));
         Arc::new(ClusterPolicy {
             config: Arc::clone(config),
+            outlier,
             discovered,
             endpoints,
             balancer,
@@ -230,6 +238,7 @@ impl Compiler {
     /// health of the one that `before` has for the address.
     fn endpoints(
         &self,
+        config: &model::Cluster,
         members: impl Iterator<Item = (SocketAddr, u32)>,
         known: Option<&Arc<ClusterPolicy>>,
         before: Option<&Arc<ClusterPolicy>>,
@@ -250,9 +259,7 @@ impl Compiler {
                 load: kin.map_or_else(Arc::default, |kin| Arc::clone(&kin.load)),
                 health: match kin {
                     Some(kin) => Arc::clone(&kin.health),
-                    // Among others that were all there from the beginning none is new.
-                    None if before.is_none() => Arc::new(EndpointHealth::new()),
-                    None => Arc::new(EndpointHealth::newcomer()),
+                    None => self.first_health(config, address, before.is_none()),
                 },
                 source: None,
                 preface: None,
@@ -266,6 +273,7 @@ impl Compiler {
     /// while addresses change.
     fn logical_endpoint(
         &self,
+        config: &model::Cluster,
         dns: &DnsDiscovery,
         found: &[model::Endpoint],
         known: Option<&Arc<ClusterPolicy>>,
@@ -290,14 +298,36 @@ impl Compiler {
             load: kin
                 .as_ref()
                 .map_or_else(Arc::default, |kin| Arc::clone(&kin.load)),
-            health: kin
-                .as_ref()
-                .map_or_else(Arc::default, |kin| Arc::clone(&kin.health)),
+            health: kin.as_ref().map_or_else(
+                || self.first_health(config, first.address(), before.is_none()),
+                |kin| Arc::clone(&kin.health),
+            ),
             source: None,
             preface: None,
             session_key: OnceLock::new(),
         };
         (vec![Arc::new(state)], vec![1])
+    }
+
+    /// The health of an endpoint that was not there before; `all_along`: with its cluster, so that none is new among others.
+    fn first_health(
+        &self,
+        config: &model::Cluster,
+        address: SocketAddr,
+        all_along: bool,
+    ) -> Arc<EndpointHealth> {
+        let ahead = self.health.newcomers.lock();
+        if let Some(health) = ahead.get(config.name()).and_then(|ahead| ahead.get(&address)) {
+            return Arc::clone(health);
+        }
+        let health = match all_along {
+            true => EndpointHealth::new(),
+            false => EndpointHealth::newcomer(),
+        };
+        if config.health_check().is_some() {
+            health.mark(HealthMark::FailedCheck);
+        }
+        Arc::new(health)
     }
 
     fn fresh_id(&self) -> u64 {

@@ -68,7 +68,7 @@ fn intervals_by_health_and_by_traffic() {
     let mut settings = settings();
     settings.unhealthy_interval = Some(Duration::from_secs(3));
     settings.no_traffic_interval = Some(Duration::from_secs(60));
-    let mut delay = |result, has_traffic| {
+    let delay = |result, has_traffic| {
         let mut state = CheckState::unknown();
         state.apply(result, &settings, has_traffic, 0).delay.as_secs()
     };

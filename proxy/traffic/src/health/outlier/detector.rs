@@ -1,8 +1,8 @@
 //! The endpoints of one cluster beside each other: who is ejected, and who comes back.
 
-use super::counts::OutlierCounts;
 use super::statistics::{self, Enough, Tally};
 use super::{EjectionKind, OutlierDetection};
+use crate::EndpointHealth;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub struct Fellow {
     /// Where.
     pub address: SocketAddr,
     /// What was counted of it.
-    pub counts: Arc<OutlierCounts>,
+    pub health: Arc<EndpointHealth>,
     /// It would get requests if it were not ejected.
     pub serves: bool,
 }
@@ -167,7 +167,7 @@ impl OutlierDetector {
     ) -> Option<Detected> {
         let fellow = fellows.iter().find(|fellow| fellow.address == address)?;
         let detected = self.detected(fellow.address, kind, fellows, settings, now, random);
-        fellow.counts.heard(kind);
+        fellow.health.outlier_counts().heard(kind);
         detected
     }
 
@@ -195,13 +195,13 @@ impl OutlierDetector {
         let mut found = Vec::new();
         let answers: Vec<Tally> = fellows
             .iter()
-            .map(|fellow| fellow.counts.take_answers())
+            .map(|fellow| fellow.health.outlier_counts().take_answers())
             .collect();
         let kinds = (EjectionKind::SuccessRate, EjectionKind::FailurePercentage);
         self.compare(&answers, kinds, fellows, settings, now, random, &mut found);
         let connections: Vec<Tally> = fellows
             .iter()
-            .map(|fellow| fellow.counts.take_connections())
+            .map(|fellow| fellow.health.outlier_counts().take_connections())
             .collect();
         if settings.splits_local_origin {
             let kinds = (
@@ -227,7 +227,7 @@ impl OutlierDetector {
     fn uneject(&mut self, fellow: &Fellow) -> Option<Unejected> {
         let member = self.members.get_mut(&fellow.address)?;
         member.ejection.take()?;
-        fellow.counts.reset_runs();
+        fellow.health.outlier_counts().reset_runs();
         Some(Unejected(fellow.address))
     }
 

@@ -18,7 +18,7 @@ fn fellows(count: usize) -> Vec<Fellow> {
     (0..count)
         .map(|place| Fellow {
             address: address(place),
-            counts: Arc::new(OutlierCounts::default()),
+            health: Arc::default(),
             serves: true,
         })
         .collect()

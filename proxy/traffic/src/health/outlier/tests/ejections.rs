@@ -167,19 +167,30 @@ fn a_passing_check_brings_back_and_forgets_the_run() {
     let rules = rules();
     let mut detector = OutlierDetector::default();
     for _ in 0..4 {
-        fellows[0].counts.record(Outcome::Answered(500), &rules);
+        fellows[0]
+            .health
+            .outlier_counts()
+            .record(Outcome::Answered(500), &rules);
     }
     assert_eq!(detector.passed_check(address(0), &fellows), None);
     cross(&mut detector, 0, &fellows, &settings, 0);
     for _ in 0..4 {
-        fellows[0].counts.record(Outcome::Answered(500), &rules);
+        fellows[0]
+            .health
+            .outlier_counts()
+            .record(Outcome::Answered(500), &rules);
     }
     assert_eq!(
         detector.passed_check(address(0), &fellows),
         Some(Unejected(address(0)))
     );
     // Four more are no run of five.
-    let crossed = (0..4).filter_map(|_| fellows[0].counts.record(Outcome::Answered(500), &rules));
+    let crossed = (0..4).filter_map(|_| {
+        fellows[0]
+            .health
+            .outlier_counts()
+            .record(Outcome::Answered(500), &rules)
+    });
     assert_eq!(crossed.count(), 0);
 }
 

@@ -105,7 +105,13 @@ fn counts_of_an_interval_become_ejections() {
             // Every second answer of the last one is an error: never five in a row.
             let fails = place == 4 && request % 2 == 0;
             let status = if fails { 500 } else { 200 };
-            assert_eq!(fellow.counts.record(Outcome::Answered(status), &rules), None);
+            assert_eq!(
+                fellow
+                    .health
+                    .outlier_counts()
+                    .record(Outcome::Answered(status), &rules),
+                None
+            );
         }
     }
     let mut detector = OutlierDetector::default();
@@ -130,7 +136,10 @@ fn counts_of_an_interval_become_ejections() {
     settings.enforcing[EjectionKind::FailurePercentage as usize] = 100;
     for fellow in &fellows[..1] {
         for _ in 0..100 {
-            fellow.counts.record(Outcome::Answered(500), &rules);
+            fellow
+                .health
+                .outlier_counts()
+                .record(Outcome::Answered(500), &rules);
         }
     }
     settings.failure_percentage.hosts = 1;
@@ -158,7 +167,7 @@ fn failures_seen_here_have_statistics_of_their_own_where_they_are_told_apart() {
             } else {
                 Outcome::Answered(200)
             };
-            fellow.counts.record(outcome, &rules);
+            fellow.health.outlier_counts().record(outcome, &rules);
         }
     }
     let mut detector = OutlierDetector::default();
