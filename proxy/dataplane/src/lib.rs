@@ -26,8 +26,8 @@ mod http2;
 mod incoming;
 mod interception;
 mod io;
-mod overload;
 mod outlier;
+mod overload;
 mod peek;
 mod pick;
 mod pipeline;
@@ -51,7 +51,7 @@ mod worker;
 mod writer;
 
 pub use control::{Applied, ApplyError, ConnectionCount, DataPlane, ListenerAddress, Options};
-pub use overload::OverloadControl;
 pub use outlier::OutlierAlarm;
+pub use overload::OverloadControl;
 pub use sockets::ListeningSocket;
 pub use upstream::socket::connect_marked;

@@ -4,7 +4,6 @@
 //! ejected here: a run of failures that has reached its threshold is an [`OutlierAlarm`] on a bounded channel. One that does
 //! not fit into it is told of by the next failure.
 
-use crate::error::AttemptError;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::worker::Worker;
 use outrigger_config::model::{Name, OutlierDetection};
@@ -95,8 +94,8 @@ fn grpc_status(fields: &Fields) -> Option<u32> {
 }
 
 /// What an attempt without an answer counts as; none: it says nothing of the endpoint.
-pub(crate) fn failed(error: &AttemptError) -> Option<Outcome> {
-    match error.failure {
+pub(crate) fn failed(failure: AttemptFailure) -> Option<Outcome> {
+    match failure {
         AttemptFailure::ConnectTimeout | AttemptFailure::TimedOut => Some(Outcome::TimedOut),
         // The end of a connection that nobody used is no fault, and neither is one that was announced; an answer that
         // had begun was counted.

@@ -12,6 +12,7 @@ use super::attempts::retry_reason;
 use crate::body::{BodyFrame, BodyLength};
 use crate::connection::Ends;
 use crate::error::AttemptError;
+use crate::outlier;
 use crate::pick::{Tried, pick};
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::{ResponseStart, Upstream};
@@ -19,6 +20,7 @@ use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
 use outrigger_http1::{Fields, RequestHead, ResponseHead};
 use outrigger_telemetry::CodeClass;
+use outrigger_traffic::health::Outcome;
 use outrigger_traffic::retry::{Decision, default_decision};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -155,7 +157,10 @@ pub(super) async fn attempt(
         .pools
         .acquire(worker, cluster, endpoint)
         .await
-        .map_err(Broken::Connect)?;
+        .map_err(|error| {
+            note_failure(worker, cluster, endpoint, &error);
+            Broken::Connect(error)
+        })?;
     let mut sending = Sending::new(message);
     let started = worker.tick();
     upstream
@@ -172,9 +177,13 @@ pub(super) async fn attempt(
         Ok(length) => length,
         Err(error) => {
             response.status = 0;
+            note_failure(worker, cluster, endpoint, &error);
             return Err(Broken::Exchange(error));
         }
     };
+    if let Some(outlier) = &cluster.outlier {
+        outlier.record(cluster, endpoint, worker, Outcome::Answered(response.status));
+    }
     if length != BodyLength::None {
         poll_fn(|cx| {
             // The answer is there: it may do without the rest.
@@ -192,6 +201,16 @@ pub(super) async fn attempt(
         upstream.complete();
     }
     Ok(())
+}
+
+/// Counts an attempt without an answer for its endpoint. (One that is given up for want of time says who was asked for how
+/// long, and is not counted.)
+fn note_failure(worker: &Worker, cluster: &ClusterPolicy, endpoint: &EndpointState, error: &AttemptError) {
+    if let Some(outlier) = &cluster.outlier
+        && let Some(outcome) = outlier::failed(error.failure)
+    {
+        outlier.record(cluster, endpoint, worker, outcome);
+    }
 }
 
 /// An answer's body, as far as it is here.

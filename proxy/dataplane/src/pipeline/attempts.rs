@@ -15,12 +15,14 @@ use super::{Request, RequestContext, Taken};
 use super::{compress, respond, rights, upgrade};
 use crate::body::BodyLength;
 use crate::head::grpc_timeout_text;
+use crate::outlier;
 use crate::pick::{NoEndpoint, pick};
 use crate::reply::LocalReply;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::Upstream;
 use outrigger_http1::KnownName;
 use outrigger_telemetry::DestinationRefusal;
+use outrigger_traffic::health::Outcome;
 use series::Series;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -61,6 +63,12 @@ pub(super) async fn attempts(
             under_way.endpoint()
         ))
         .await;
+        if let (Some(outlier), Err(stop)) = (&cluster.outlier, &ended)
+            && !request.record.has_started()
+            && let Some(outcome) = stopped(stop)
+        {
+            outlier.record(cluster, under_way.endpoint(), worker, outcome);
+        }
         // What is waited for before another attempt is no load of this endpoint.
         drop(under_way);
         let thrown_away = match ended {
@@ -76,6 +84,17 @@ pub(super) async fn attempts(
             // Boxed: it is rare.
             Box::pin(series.wait(exchange, request, thrown_away)).await?;
         }
+    }
+}
+
+/// What the end of an attempt that brought no answer counts as; none: it says nothing of the endpoint, as when the client
+/// has gone.
+#[cold]
+fn stopped(stop: &Stop) -> Option<Outcome> {
+    match stop {
+        Stop::Attempt(error) => outlier::failed(error.failure),
+        Stop::Reply(LocalReply::RouteTimeout) => Some(Outcome::TimedOut),
+        Stop::Reply(_) | Stop::Downstream(_) => None,
     }
 }
 
@@ -116,7 +135,12 @@ async fn attempt(
             request, exchange, context, taken, cluster, endpoint,
         ));
         match attempting.await? {
-            Attempted::Tunnel => return Ok(Ended::PassedOn),
+            Attempted::Tunnel => {
+                if let Some(outlier) = &cluster.outlier {
+                    outlier.record(cluster, endpoint, worker, Outcome::Connected);
+                }
+                return Ok(Ended::PassedOn);
+            }
             Attempted::Declined(declining, declined) => (upstream, length) = (*declining, declined),
         }
     } else {
@@ -129,6 +153,10 @@ async fn attempt(
         tell_time_left(request, exchange, context);
         upstream.send_head(request.head, request.length, cluster.tls.is_some())?;
         length = poll_fn(|cx| exchange.poll_response_start(request, &mut upstream, cx)).await?;
+    }
+    if let Some(outlier) = &cluster.outlier {
+        let outcome = outlier::answered(&exchange.response, request.grpc);
+        outlier.record(cluster, endpoint, worker, outcome);
     }
     if series.rules().is_some() {
         exchange.end_try();

@@ -2,12 +2,14 @@
 
 use crate::connection::Ends;
 use crate::io::Stream;
+use crate::outlier;
 use crate::pick::{self, NoEndpoint, Tried};
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::connect;
 use crate::upstream::socket::LocalEnd;
 use crate::worker::Worker;
 use outrigger_telemetry::{ClusterMetrics, DestinationRefusal, ResponseFlags};
+use outrigger_traffic::health::Outcome;
 use outrigger_traffic::retry::AttemptFailure;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -127,6 +129,9 @@ impl Dial {
             };
             let fault = match connect::connect_tcp(&self.cluster, &endpoint, worker).await {
                 Ok((stream, local)) => {
+                    if let Some(outlier) = &self.cluster.outlier {
+                        outlier.record(&self.cluster, &endpoint, worker, Outcome::Connected);
+                    }
                     occupied.local = Some(local);
                     return Ok(Dialled {
                         stream,
@@ -136,6 +141,11 @@ impl Dial {
                 }
                 Err(fault) => fault,
             };
+            if let Some(outlier) = &self.cluster.outlier
+                && let Some(outcome) = outlier::failed(fault.failure)
+            {
+                outlier.record(&self.cluster, &endpoint, worker, outcome);
+            }
             if self.tried.attempts() >= self.attempts_max {
                 let timeout = fault.failure == AttemptFailure::ConnectTimeout;
                 tracing::debug!(timeout, endpoint = %endpoint.address_text, "no endpoint could be connected to");
