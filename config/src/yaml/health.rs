@@ -37,7 +37,7 @@ pub(super) fn check(
     if matches!(discovery, Discovery::OriginalDestination(_)) {
         let message =
             "`health_check` on a cluster whose endpoints are not known before somebody connects to them";
-        reader.fault_with_help(key, message, "remove it; `outlier_detection` works there");
+        reader.fault_with_help(key, message, "remove it");
     }
     let protocol = protocol(reader, &fields);
     if matches!(protocol, Some(HealthCheckProtocol::Grpc(_))) && spoken == UpstreamProtocol::Http1 {
@@ -258,6 +258,10 @@ pub(super) fn outlier_detection(
         let message =
             "`outlier_detection` has no effect: the name is one endpoint, and the last one is never ejected";
         reader.warn(cluster.key_span_of("outlier_detection"), message, "remove it");
+    }
+    if matches!(discovery, Discovery::OriginalDestination(_)) && !matches!(said, Said::Off) {
+        let message = "`outlier_detection` on a cluster whose endpoints are whatever clients ask for: there is no other to use";
+        reader.fault_with_help(cluster.key_span_of("outlier_detection"), message, "remove it");
     }
     let node = match said {
         Said::Off => return None,

@@ -22,13 +22,25 @@ pub use access_log::{
 pub use cell::labelled::{CounterBy, FlagCounters, Label, RefusalCounters};
 pub use cell::{Countdown, Counter, Gauge, Histogram, SharedCounter, SharedGauge};
 pub use cells::{
-    AuthorizationCells, CertificateCells, ClusterCells, DiscoveryCells, HealthCells, KeySetCells, ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
+    AuthorizationCells, CertificateCells, ClusterCells, DiscoveryCells, HealthCells, KeySetCells,
+    ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells,
+    RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 pub use flags::ResponseFlags;
 pub use labels::{
-    AuthorizationOutcome, CheckOutcome, CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin, DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind, EjectionEnd, EjectionPrevented, ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HealthChange, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Outlier, OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome, RetryDenied, RetryReason, RetryWait, RightLost, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
+    AuthorizationOutcome, CheckOutcome, CodeClass, Coding, ConnectionClose, ConnectionFailure,
+    ConnectionProtocol, ConnectionRefusal, CorsOrigin, DecisionCacheUse, DestinationRefusal, Detected,
+    EdgeAnswerKind, EjectionEnd, EjectionPrevented, ExternalAuthorizationFault, ExternalAuthorizationOutcome,
+    FaultInjected, FaultSkipped, HealthChange, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Outlier,
+    OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome,
+    RetryDenied, RetryReason, RetryWait, RightLost, SessionCookieUse, SourceFailure, SpliceFallback,
+    TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome,
+    UpgradeProtocol, UpstreamClose,
 };
 pub use metrics::{
-    AuthorizationMetrics, CertificateMetrics, ClusterMetrics, DiscoveryMetrics, HealthMetrics, KeySetMetrics, LabelledCells, ListenerMetrics, Metrics, OverloadActionMetrics, PolicyMetrics, PressureMetrics, RateLimitMetrics, RevocationListMetrics, RouteMetrics, SourceMetrics, TokenMetrics, TrustBundleMetrics, WorkerMetrics,
+    AuthorizationMetrics, CertificateMetrics, ClusterMetrics, DiscoveryMetrics, HealthMetrics, KeySetMetrics,
+    LabelledCells, ListenerMetrics, Metrics, OverloadActionMetrics, PolicyMetrics, PressureMetrics,
+    RateLimitMetrics, RevocationListMetrics, RouteMetrics, SourceMetrics, TokenMetrics, TrustBundleMetrics,
+    WorkerMetrics,
 };
 pub use reference::reference;

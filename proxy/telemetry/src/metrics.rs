@@ -6,7 +6,9 @@
 
 use crate::cell::labelled::label_pair;
 use crate::cells::{
-    AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, HealthCells, KeySetCells, ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
+    AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, HealthCells, KeySetCells,
+    ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells,
+    RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};

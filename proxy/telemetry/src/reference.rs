@@ -1,7 +1,9 @@
 //! The reference table of metrics, printed from the families themselves.
 
 use crate::cells::{
-    AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, Family, HealthCells, KeySetCells, ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
+    AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, Family, HealthCells,
+    KeySetCells, ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics,
+    RateLimitCells, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 use prometheus::proto::MetricType;
 

@@ -75,13 +75,21 @@ fn health_checks() {
     );
     check(
         with_cluster,
-        &[(
-            "{name: c, discovery: {type: original_destination}, «health_check»: {tcp: {}}}",
-            &[
-                "`health_check` on a cluster whose endpoints are not known before somebody connects to them | remove it; \
-                 `outlier_detection` works there",
-            ],
-        )],
+        &[
+            (
+                "{name: c, discovery: {type: original_destination}, «health_check»: {tcp: {}}}",
+                &[
+                    "`health_check` on a cluster whose endpoints are not known before somebody connects to them | remove it",
+                ],
+            ),
+            (
+                "{name: c, discovery: {type: original_destination}, «outlier_detection»: true}",
+                &[
+                    "`outlier_detection` on a cluster whose endpoints are whatever clients ask for: there is no other to use | \
+                     remove it",
+                ],
+            ),
+        ],
     );
 }
 

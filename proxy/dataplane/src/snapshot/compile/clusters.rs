@@ -216,11 +216,9 @@ impl Compiler {
                 endpoint_ids: Arc::clone(&self.next_endpoint_id),
             }),
         };
-        // Endpoints that workers make for themselves have nobody who ejects them.
         let outlier = config
             .outlier_detection()
             .as_ref()
-            .filter(|_| destinations.is_none())
             .map(|wanted| Box::new(OutlierPolicy::new(wanted, endpoints.len(), &self.health.alarms)));
         Arc::new(ClusterPolicy {
             config: Arc::clone(config),
