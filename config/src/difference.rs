@@ -4,8 +4,8 @@
 //! (its `Origin`) takes no part in the comparison.
 
 use crate::model::{
-    AuthorizationPolicy, Cluster, Identity, JwtProvider, Listener, MeshConfig, Name, RouteConfiguration,
-    TrustBundle, VirtualHost, model,
+    AuthorizationPolicy, Cluster, Identity, JwtProvider, Listener, MeshConfig, Name, RateLimit,
+    RouteConfiguration, TrustBundle, VirtualHost, model,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ model! {
         by_ref authorization_policies: Changes,
         /// JWT providers.
         by_ref jwt_providers: Changes,
+        /// Rate limits.
+        by_ref rate_limits: Changes,
         /// Whom is believed no more.
         copy revocation_changed: bool,
         /// The process-wide settings; they need a restart.
@@ -54,6 +56,8 @@ model! {
         copy admin_changed: bool,
         /// How the process ends.
         copy drain_changed: bool,
+        /// What the whole process may hold.
+        copy overload_changed: bool,
     }
 }
 
@@ -67,8 +71,9 @@ impl Difference {
             && self.trust_bundles.is_empty()
             && self.authorization_policies.is_empty()
             && self.jwt_providers.is_empty()
+            && self.rate_limits.is_empty()
             && !self.revocation_changed
-            && !(self.runtime_changed || self.admin_changed || self.drain_changed)
+            && !(self.runtime_changed || self.admin_changed || self.drain_changed || self.overload_changed)
     }
 }
 
@@ -82,10 +87,12 @@ pub fn difference(old: &MeshConfig, new: &MeshConfig) -> Difference {
         trust_bundles: changes(&old.trust_bundles, &new.trust_bundles),
         authorization_policies: changes(&old.authorization_policies, &new.authorization_policies),
         jwt_providers: changes(&old.jwt_providers, &new.jwt_providers),
+        rate_limits: changes(&old.rate_limits, &new.rate_limits),
         revocation_changed: old.revocation != new.revocation,
         runtime_changed: old.runtime != new.runtime,
         admin_changed: old.admin != new.admin,
         drain_changed: old.drain != new.drain,
+        overload_changed: old.overload != new.overload,
     }
 }
 
@@ -98,6 +105,7 @@ pub fn reuse(old: &MeshConfig, mut new: MeshConfig) -> MeshConfig {
     take_over(&old.trust_bundles, &mut new.trust_bundles);
     take_over(&old.authorization_policies, &mut new.authorization_policies);
     take_over(&old.jwt_providers, &mut new.jwt_providers);
+    take_over(&old.rate_limits, &mut new.rate_limits);
     take_over(&old.route_configurations, &mut new.route_configurations);
     let by_name = index(&old.route_configurations);
     for routes in &mut new.route_configurations {
@@ -129,7 +137,8 @@ named!(
     Identity,
     TrustBundle,
     AuthorizationPolicy,
-    JwtProvider
+    JwtProvider,
+    RateLimit
 );
 
 fn index<T: Named>(parts: &[Arc<T>]) -> HashMap<&Name, &Arc<T>> {

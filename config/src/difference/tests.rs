@@ -181,3 +181,23 @@ fn identities_trust_and_policies_are_compared_too() {
     assert!(!Arc::ptr_eq(&kept.trust_bundles()[0], &old.trust_bundles()[0]));
     assert!(difference(&old, &of("a", "x")).is_empty());
 }
+
+#[test]
+fn rate_limits_and_overload_are_compared_and_taken_over() {
+    let limit = |requests: u32| {
+        let limits = format!(
+            "rate_limits: [{{name: m, local: {{limit: {{requests: {requests}}}}}}}, {{name: n, local: {{limit: {{requests: 1}}}}}}]"
+        );
+        config(&format!(
+            "{BASE}{limits}\noverload: {{requests_max: {requests}}}\n"
+        ))
+    };
+    let (old, new) = (limit(1), limit(2));
+    let found = difference(&old, &new);
+    assert_eq!(names(found.rate_limits().changed()), ["m"]);
+    assert!(found.overload_changed() && !found.is_empty());
+    let new = reuse(&old, new);
+    assert!(!Arc::ptr_eq(&old.rate_limits()[0], &new.rate_limits()[0]));
+    assert!(Arc::ptr_eq(&old.rate_limits()[1], &new.rate_limits()[1]));
+    assert!(difference(&old, &limit(1)).is_empty());
+}

@@ -31,21 +31,7 @@ pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOption
     let count_max = fields
         .integer(reader, "request_headers_count_max")
         .map(|count| count as usize);
-    let trusted_proxies = distinct(
-        reader,
-        &fields,
-        "trusted_proxies",
-        scalar::prefix,
-        IpNet::to_string,
-    );
-    let xff_num_trusted_hops = fields.integer32(reader, "xff_num_trusted_hops").unwrap_or(0);
-    if xff_num_trusted_hops == 0 && fields.entry("trusted_proxies").is_some() {
-        reader.warn(
-            fields.key_span_of("trusted_proxies"),
-            "`trusted_proxies` has no effect: `xff_num_trusted_hops` is 0, so nobody is trusted",
-            "write how many proxies stand in front of this one, or remove it",
-        );
-    }
+    let (xff_num_trusted_hops, trusted_proxies) = trusted(reader, &fields);
     let options = HttpOptions {
         forward_client_certificate: client_certificate::forward_client_certificate(reader, &fields),
         jwt: jwt::requirement(reader, &fields).flatten(),
@@ -90,6 +76,21 @@ pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOption
         request_timeout: fields.duration_or_off(reader, "request_timeout").flatten(),
     };
     Some(options)
+}
+
+/// How many proxies in front are trusted, and which.
+fn trusted(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (u32, Vec<IpNet>) {
+    let (name, show) = ("trusted_proxies", IpNet::to_string);
+    let proxies = distinct(reader, fields, name, scalar::prefix, show);
+    let hops = fields.integer32(reader, "xff_num_trusted_hops").unwrap_or(0);
+    if hops == 0 && fields.entry(name).is_some() {
+        reader.warn(
+            fields.key_span_of(name),
+            "`trusted_proxies` has no effect: `xff_num_trusted_hops` is 0, so nobody is trusted",
+            "write how many proxies stand in front of this one, or remove it",
+        );
+    }
+    (hops, proxies)
 }
 
 fn proxy_header(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Option<ProxyHeader> {

@@ -254,7 +254,7 @@ impl<'a> Reader<'a> {
     /// The field of an object that a word of another proxy, or a misspelt one, stands for.
     fn called_here(&mut self, word: &str, shape: &'static Shape) -> Option<&'static str> {
         unsupported::meant(word)
-            .filter(|name| shape.field(name).is_some())
+            .find(|name| shape.field(name).is_some())
             .or_else(|| self.nearest(word, shape.field_names()))
     }
 

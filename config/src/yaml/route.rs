@@ -2,7 +2,7 @@
 
 use super::action;
 use super::forward::Around;
-use super::reader::Reader;
+use super::reader::{Fields, Reader};
 use super::rewrite::Matched;
 use super::shapes::{ROUTE, ROUTE_CONFIGURATION, VIRTUAL_HOST};
 use super::tree::Node;
@@ -67,31 +67,14 @@ fn virtual_host(
     let maintenance = edge::maintenance(reader, &fields);
     let rate_limits = rate_limit::references(reader, &fields);
     let retry = retry::policy(reader, &fields).flatten();
-    let nodes = fields.list(reader, "routes");
     let faults_before = reader.fault_count();
-    let mut route_names = Unique::new("route");
-    let mut routes = Vec::with_capacity(nodes.len());
-    for (index, node) in nodes.iter().enumerate() {
-        if let Some(route) = route(
-            reader,
-            node,
-            name.as_ref(),
-            index,
-            &mut route_names,
-            retry.as_ref(),
-        ) {
-            routes.push(route);
-        }
-    }
+    let routes = routes(reader, &fields, name.as_ref(), retry.as_ref());
     let answers_itself = https_redirect.is_some() || maintenance.is_some();
-    if nodes.is_empty() && !answers_itself && reader.fault_count() == faults_before {
+    if routes.is_empty() && !answers_itself && reader.fault_count() == faults_before {
         let shown = name.as_ref().map_or("", Name::as_str);
         let message = format!("the virtual host `{shown}` has no routes");
-        reader.warn(
-            node.span,
-            message,
-            "its requests are answered 404; give it routes",
-        );
+        let help = "its requests are answered 404; give it routes";
+        reader.warn(node.span, message, help);
     }
     if retry.is_some_and(|policy| Arc::strong_count(&policy) == 1) {
         let message = "`retry` has no effect: no route forwards without saying otherwise";
@@ -114,6 +97,21 @@ fn virtual_host(
     })
 }
 
+fn routes(
+    reader: &mut Reader<'_>,
+    host: &Fields<'_>,
+    name: Option<&Name>,
+    retry: Option<&Arc<RetryPolicy>>,
+) -> Vec<Route> {
+    let nodes = host.list(reader, "routes");
+    let mut names = Unique::new("route");
+    let mut routes = Vec::with_capacity(nodes.len());
+    for (index, node) in nodes.iter().enumerate() {
+        routes.extend(route(reader, node, name, index, &mut names, retry));
+    }
+    routes
+}
+
 /// A domain as it is written.
 pub(super) fn domain_text(domain: &Domain) -> String {
     match domain {
@@ -133,20 +131,7 @@ fn route(
     retry: Option<&Arc<RetryPolicy>>,
 ) -> Option<Route> {
     let fields = reader.fields(node, &ROUTE)?;
-    let name = match (fields.entry("name"), host) {
-        (Some(_), _) => fields.name(reader, "name"),
-        (None, Some(host)) => match scalar::name(&format!("{host}/{index}")) {
-            Ok(name) => Some(name),
-            Err(_) => {
-                reader.fault(
-                    node.span,
-                    "the virtual host's name is too long to name this route after it",
-                );
-                None
-            }
-        },
-        (None, None) => None,
-    };
+    let name = route_name(reader, &fields, host, index);
     if let Some(name) = &name {
         names.insert(reader, name.clone(), fields.span_of("name"));
     }
@@ -194,4 +179,27 @@ fn route(
         fault,
         origin: reader.origin(node.span),
     })
+}
+
+/// A route's name: its own, or that of its place.
+fn route_name(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    host: Option<&Name>,
+    index: usize,
+) -> Option<Name> {
+    match (fields.entry("name"), host) {
+        (Some(_), _) => fields.name(reader, "name"),
+        (None, Some(host)) => match scalar::name(&format!("{host}/{index}")) {
+            Ok(name) => Some(name),
+            Err(_) => {
+                reader.fault(
+                    fields.span,
+                    "the virtual host's name is too long to name this route after it",
+                );
+                None
+            }
+        },
+        (None, None) => None,
+    }
 }

@@ -7,6 +7,7 @@ mod chains;
 mod clusters;
 mod cors;
 mod discovery;
+mod distress;
 mod documents;
 mod edge;
 mod header_edits;

@@ -6,6 +6,7 @@ mod edge;
 mod identities;
 mod jwt;
 mod listeners;
+mod resilience;
 mod routes;
 mod tls;
 

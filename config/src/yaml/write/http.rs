@@ -12,16 +12,7 @@ use crate::model::{
 use crate::yaml::client_certificate::{DETAILS, MODES};
 
 pub(super) fn http(options: &HttpOptions) -> Map {
-    let escaped = match options.escaped_slashes {
-        EscapedSlashes::Keep => "keep",
-        EscapedSlashes::Unescape => "unescape",
-        EscapedSlashes::Refuse => "refuse",
-    };
-    let repeated = match options.repeated_slashes {
-        RepeatedSlashes::Keep => "keep",
-        RepeatedSlashes::Merge => "merge",
-        RepeatedSlashes::Refuse => "refuse",
-    };
+    let (escaped, repeated) = slashes(options);
     let mut map = Map::default()
         .with("route_configuration", text(&options.route_configuration))
         .with("accept_http_10", boolean(options.accept_http_10))
@@ -86,6 +77,21 @@ pub(super) fn http(options: &HttpOptions) -> Map {
     }
     put_rate_limits(&mut map, &options.rate_limits);
     map
+}
+
+/// What is done with escaped and with repeated slashes.
+fn slashes(options: &HttpOptions) -> (&'static str, &'static str) {
+    let escaped = match options.escaped_slashes {
+        EscapedSlashes::Keep => "keep",
+        EscapedSlashes::Unescape => "unescape",
+        EscapedSlashes::Refuse => "refuse",
+    };
+    let repeated = match options.repeated_slashes {
+        RepeatedSlashes::Keep => "keep",
+        RepeatedSlashes::Merge => "merge",
+        RepeatedSlashes::Refuse => "refuse",
+    };
+    (escaped, repeated)
 }
 
 fn forward_client_certificate(forward: &ForwardClientCertificate) -> Out {

@@ -92,8 +92,9 @@ pub(super) fn http() -> BoxedStrategy<String> {
         maybe("request_timeout", duration_or_off()),
         maybe("hint_peers", peers),
         maybe("rate_limits", Just("[n]".to_owned())),
+        maybe("fault", fault()),
     )
-        .prop_map(|(a, b, c)| format!("{a}{b}{c}"))
+        .prop_map(|(a, b, c, d)| format!("{a}{b}{c}{d}"))
         .boxed()
 }
 
@@ -262,7 +263,65 @@ pub(super) fn breakers() -> BoxedStrategy<String> {
 
 /// What a route says beside its action.
 pub(super) fn route() -> BoxedStrategy<String> {
-    maybe("rate_limits", Just("[n, m]".to_owned()))
+    (
+        maybe("rate_limits", Just("[n, m]".to_owned())),
+        maybe("fault", fault()),
+    )
+        .prop_map(|(a, b)| a + &b)
+        .boxed()
+}
+
+fn fault() -> BoxedStrategy<String> {
+    let percent = || (0..=1_000_000u32).prop_map(|parts| format!("{}.{:04}", parts / 10_000, parts % 10_000));
+    let abort = prop_oneof![
+        Just("{status: 503}".to_owned()),
+        percent().prop_map(|percent| format!("{{grpc_status: 14, percent: {percent}}}")),
+        Just("{reset: true}".to_owned())
+    ];
+    let expires = prop_oneof![
+        Just("never".to_owned()),
+        Just("2999-01-31T18:00:00.25+02:00".to_owned())
+    ];
+    let settings = (
+        maybe("headers", condition()),
+        maybe("identities", Just("[{trust_domain: a.b}]".to_owned())),
+        maybe(
+            "delay",
+            duration().prop_map(|span| format!("{{duration: {span}}}")),
+        ),
+        maybe("abort", abort),
+        maybe(
+            "response_rate",
+            Just("{percent: 7, bytes_per_second: 7MiB}".to_owned()),
+        ),
+        maybe("affected_max", percent()),
+        maybe("active_max", Just("7".to_owned())),
+        expires,
+    )
+        .prop_map(|(a, b, c, d, e, f, g, expires)| {
+            format!("{{{a}{b}{c}{d}{e}{f}{g}by_header: true, expires: '{expires}'}}")
+        });
+    prop_oneof![Just("off".to_owned()), settings].boxed()
+}
+
+fn overload() -> BoxedStrategy<String> {
+    (
+        maybe("connections_max", Just("7".to_owned())),
+        maybe("requests_max", Just("off".to_owned())),
+        maybe("buffered_bytes_max", Just("7MiB".to_owned())),
+        maybe(
+            "memory_max",
+            prop_oneof![Just("off".to_owned()), Just("3GiB".to_owned())],
+        ),
+        maybe("interval", duration()),
+        maybe(
+            "stop_keepalive",
+            Just("7, refuse_requests: 7, refuse_all: 8".to_owned()),
+        ),
+        maybe("refuse_connections", Just("1".to_owned())),
+    )
+        .prop_map(|(a, b, c, d, e, f, g)| format!("overload: {{{a}{b}{c}{d}{e}{f}{g}}}\n"))
+        .boxed()
 }
 
 /// The lists at the top of a document.
@@ -300,9 +359,10 @@ pub(super) fn lists() -> BoxedStrategy<String> {
             format!("{{name: n, {d}descriptors: [[{part}], [path]], global: {{{a}{b}{c}cluster: spoken, domain: a b}}}}")
         });
     (
+        overload(),
         prop_oneof![Just("{name: m, local: {limit: {requests: 1}}}".to_owned()), local],
         global,
     )
-        .prop_map(|(local, global)| format!("rate_limits: [{local}, {global}]\n"))
+        .prop_map(|(overload, local, global)| format!("rate_limits: [{local}, {global}]\n{overload}"))
         .boxed()
 }
