@@ -363,7 +363,7 @@ fn attempt_answer(
         | F::PooledClosedBeforeWrite
         | F::DiedBeforeAnswer { .. }
         | F::DiedAfterAnswer => (503, ResponseFlags::UC, "upstream connection ended\n"),
-        F::TimedOut => (504, ResponseFlags::UT, "upstream request timeout\n"),
+        F::TimedOut | F::TimedOutBeforeSend => (504, ResponseFlags::UT, "upstream request timeout\n"),
         F::ResponseInvalid => (502, ResponseFlags::UPE, "upstream sent an invalid response\n"),
         F::BodyTooLargeToReplay => (503, ResponseFlags::UC, "upstream connection ended\n"),
     };

@@ -39,6 +39,8 @@ pub enum AttemptFailure {
     DiedAfterAnswer,
     /// HTTP/2: reset before an answer, with a code other than REFUSED_STREAM.
     ResetBeforeAnswer,
+    /// The attempt's own time was up while it waited for a connection.
+    TimedOutBeforeSend,
     /// The attempt's time was up.
     TimedOut,
     /// The answer broke the protocol or a limit.
@@ -54,6 +56,7 @@ impl AttemptFailure {
             self,
             AttemptFailure::ConnectFailed
                 | AttemptFailure::ConnectTimeout
+                | AttemptFailure::TimedOutBeforeSend
                 | AttemptFailure::RefusedStream
                 | AttemptFailure::GoAwayAboveStream
                 | AttemptFailure::PooledClosedBeforeWrite
@@ -122,6 +125,7 @@ pub fn default_decision(
         AttemptFailure::BodyTooLargeToReplay => return Decision::GiveUp(GiveUp::BodyNotKept),
         AttemptFailure::ConnectFailed
         | AttemptFailure::ConnectTimeout
+        | AttemptFailure::TimedOutBeforeSend
         | AttemptFailure::RefusedStream
         | AttemptFailure::GoAwayAboveStream
         | AttemptFailure::PooledClosedBeforeWrite => {}

@@ -5,7 +5,10 @@
 //!
 //! [`STREAM_BUFFER_BYTES_MAX`]: outrigger_config::model::defaults::STREAM_BUFFER_BYTES_MAX
 
+mod stop;
 mod tries;
+
+pub(super) use stop::Stop;
 
 use super::mirror::MirrorCopy;
 use super::pace::Pace;
@@ -29,28 +32,6 @@ use tries::TryLimits;
 
 /// What a kept piece of a body costs beside its bytes, so that many small ones count for what they are.
 const PIECE_OVERHEAD_BYTES: usize = 64;
-
-/// Why a request got no (further) response from an upstream.
-pub(super) enum Stop {
-    /// The attempt failed; another may be allowed.
-    Attempt(AttemptError),
-    /// The request ends with an answer from here.
-    Reply(LocalReply),
-    /// The client is gone, or what it sends cannot go on.
-    Downstream(DownstreamError),
-}
-
-impl From<AttemptError> for Stop {
-    fn from(error: AttemptError) -> Stop {
-        Stop::Attempt(error)
-    }
-}
-
-impl From<DownstreamError> for Stop {
-    fn from(error: DownstreamError) -> Stop {
-        Stop::Downstream(error)
-    }
-}
 
 /// The time limits of a request.
 #[derive(Debug, Clone, Copy)]
@@ -195,7 +176,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
         self.flushed = false;
     }
 
-    /// Waits for `work` (a connection, a pause) within the request's limits, and for as long as the client is there.
+    /// Waits for `work` (a connection: nothing of the attempt was sent) within the request's limits, and for as long as the client is there.
     pub(super) async fn within_limits<T>(
         &mut self,
         request: &Request<'_>,
@@ -210,7 +191,8 @@ impl<'x, 'd> Exchange<'x, 'd> {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(done));
             }
-            self.poll_limits(request, cx).map(Err)
+            self.poll_limits(request, cx)
+                .map(|stop| Err(stop.before_sending()))
         })
         .await
     }

@@ -274,7 +274,9 @@ fn conditions_of(failure: AttemptFailure) -> RetryConditions {
         AttemptFailure::ConnectFailed | AttemptFailure::ConnectTimeout => any
             .and(RetryConditions::CONNECT_FAILURE)
             .and(RetryConditions::RESET_BEFORE_REQUEST),
-        AttemptFailure::PooledClosedBeforeWrite => any.and(RetryConditions::RESET_BEFORE_REQUEST),
+        AttemptFailure::PooledClosedBeforeWrite | AttemptFailure::TimedOutBeforeSend => {
+            any.and(RetryConditions::RESET_BEFORE_REQUEST)
+        }
         // A stream above GOAWAY's last id was refused, too.
         AttemptFailure::RefusedStream | AttemptFailure::GoAwayAboveStream => {
             any.and(RetryConditions::REFUSED_STREAM)

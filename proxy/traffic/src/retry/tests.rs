@@ -1,7 +1,7 @@
 use super::AttemptFailure::*;
 use super::*;
 
-pub(super) const ALL: [AttemptFailure; 12] = [
+pub(super) const ALL: [AttemptFailure; 13] = [
     ConnectFailed,
     ConnectTimeout,
     RefusedStream,
@@ -11,6 +11,7 @@ pub(super) const ALL: [AttemptFailure; 12] = [
     DiedBeforeAnswer { reused: false },
     DiedAfterAnswer,
     ResetBeforeAnswer,
+    TimedOutBeforeSend,
     TimedOut,
     ResponseInvalid,
     BodyTooLargeToReplay,
@@ -28,6 +29,7 @@ fn what_never_ran_is_retried_once_whatever_the_method() {
     let never_ran = [
         ConnectFailed,
         ConnectTimeout,
+        TimedOutBeforeSend,
         RefusedStream,
         GoAwayAboveStream,
         PooledClosedBeforeWrite,

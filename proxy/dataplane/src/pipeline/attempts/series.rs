@@ -278,7 +278,7 @@ pub(in super::super) fn retry_reason(failure: AttemptFailure) -> RetryReason {
         AttemptFailure::DiedAfterAnswer
         | AttemptFailure::ResetBeforeAnswer
         | AttemptFailure::BodyTooLargeToReplay => RetryReason::Reset,
-        AttemptFailure::TimedOut => RetryReason::PerTryTimeout,
+        AttemptFailure::TimedOut | AttemptFailure::TimedOutBeforeSend => RetryReason::PerTryTimeout,
         AttemptFailure::ResponseInvalid => RetryReason::ResponseInvalid,
     }
 }

@@ -59,6 +59,7 @@ fn each_condition_repeats_the_failures_that_it_names() {
         died,
         DiedAfterAnswer,
         ResetBeforeAnswer,
+        TimedOutBeforeSend,
         TimedOut,
         ResponseInvalid,
     ];
@@ -66,7 +67,10 @@ fn each_condition_repeats_the_failures_that_it_names() {
         ("5xx", &all),
         ("gateway-error", &all),
         ("reset", &all),
-        ("reset-before-request", &[ConnectFailed, ConnectTimeout]),
+        (
+            "reset-before-request",
+            &[ConnectFailed, ConnectTimeout, TimedOutBeforeSend],
+        ),
         ("connect-failure", &[ConnectFailed, ConnectTimeout]),
         ("refused-stream", &[RefusedStream]),
         ("retriable-4xx", &[]),

@@ -1,6 +1,7 @@
 //! What believed peers ask for in their requests' headers.
 
 use super::*;
+use outrigger_fixtures::Authority;
 
 /// Every hint, as a proxy in front would send them.
 const HINTS: &str = "x-envoy-retry-on: 5xx\r\nx-envoy-retry-grpc-on: unavailable\r\nx-envoy-max-retries: 2\r\n\
@@ -108,4 +109,45 @@ async fn a_believed_peer_shortens_the_time_and_lengthens_it_to_what_the_route_al
     let fields = "x-envoy-upstream-rq-per-try-timeout-ms: 50\r\n";
     let response = Client::connect(proxy.address()).await.fetch("/", fields).await;
     assert_eq!(response.status(), 504, "without a policy, too");
+}
+
+/// By default whoever shows a verified SPIFFE id is believed; ids can be listed instead.
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_are_believed_by_their_identities() {
+    let authority = Authority::new("root");
+    let server = authority.issue("server", &["a.example", "localhost"]);
+    let friend = authority.issue_svid("friend", "spiffe://example.org/ns/shop/sa/friend");
+    let nobody = authority.issue("nobody", &["client.example"]);
+    let listed = "hint_peers: { authenticated: false, identities: [{ spiffe_id: 'spiffe://example.org/ns/shop/sa/friend' }] }";
+    let other = "hint_peers: { authenticated: false, identities: [{ spiffe_id: 'spiffe://example.org/ns/other/sa/x' }] }";
+    for (http, client, believed) in [
+        ("", &friend, true),
+        ("", &nobody, false),
+        (listed, &friend, true),
+        (other, &friend, false),
+        ("hint_peers: { authenticated: false }", &friend, false),
+    ] {
+        let upstream = failing(1, &answer(503, "")).await;
+        let tls = format!(
+            "tls: {{ certificates: [{}], client: {{ ca_file: {} }} }}",
+            server.yaml(),
+            authority.root().display()
+        );
+        let document = Document::to(&[upstream.address()])
+            .workers(1)
+            .http(http)
+            .chain(&tls);
+        let proxy = Proxy::start(document).await;
+        let config = authority.client_config(&["http/1.1"], Some(client));
+        let mut client = Client::connect_tls(proxy.address(), config, "a.example")
+            .await
+            .unwrap();
+        let response = client.fetch("/", "x-envoy-retry-on: 5xx\r\n").await;
+        let expected = if believed { ("ok", 2) } else { ("fail", 1) };
+        assert_eq!(
+            (response.text().as_str(), upstream.request_count()),
+            expected,
+            "{http}"
+        );
+    }
 }

@@ -1,6 +1,7 @@
 //! Waits before retries, and the limits of attempts.
 
 use super::*;
+use outrigger_fixtures::Blackhole;
 use outrigger_harness::wait_until;
 
 /// `retry-after` and `x-ratelimit-reset` up to the longest that is obeyed, as seconds and as dates.
@@ -156,4 +157,27 @@ async fn an_attempt_whose_time_is_up_and_that_is_not_repeated_is_504() {
         .await;
         assert_eq!(line.trim_end(), format!("UT {details} 1"));
     }
+}
+
+/// An attempt that was given up while it waited for a connection never ran: it goes elsewhere whatever its method.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_never_got_a_connection_is_repeated_whatever_the_method() {
+    let upstream = Scripted::ok().await;
+    let address = {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    let _blackhole = Blackhole::at(address).unwrap();
+    let retry = format!("retry_on: [reset-before-request], per_try_timeout: 200ms, {QUICK}");
+    let document = Document::to(&[address, upstream.address()])
+        .workers(1)
+        .forward(&format!("retry: {{ {retry} }}"));
+    let proxy = Proxy::start(document).await;
+    for _ in 0..2 {
+        let request = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n";
+        let response = Client::connect(proxy.address()).await.exchange(request).await;
+        assert_eq!(response.status(), 200);
+    }
+    let series = "outrigger_cluster_retries_total{reason=\"per_try_timeout\"}";
+    assert_eq!(proxy.admin().metric(series).await, 1.0, "in turn");
 }
