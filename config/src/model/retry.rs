@@ -167,11 +167,13 @@ pub struct RetryBudgetOptions {
 }
 
 impl RetryBudgetOptions {
-    /// Retries in proportion to active and pending requests, percent: [`super::defaults::RETRY_BUDGET_PERCENT`].
+    /// Retries in proportion to active and pending requests, and to the requests of the last ten seconds, percent:
+    /// [`super::defaults::RETRY_BUDGET_PERCENT`].
     pub fn percent(self) -> u32 {
         self.percent
     }
-    /// Retries at once that are always allowed: [`super::defaults::RETRY_BUDGET_MIN_CONCURRENCY`].
+    /// Retries at once that are always allowed: [`super::defaults::RETRY_BUDGET_MIN_CONCURRENCY`]. Unless it is 0,
+    /// [`super::defaults::RETRY_BUDGET_MIN_RECENT`] in ten seconds are, too.
     pub fn concurrency_min(self) -> u32 {
         self.concurrency_min
     }

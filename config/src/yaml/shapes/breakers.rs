@@ -65,19 +65,19 @@ pub(crate) static ENDPOINT_THRESHOLDS: Shape = Shape::new(
 
 pub(crate) static RETRY_BUDGET: Shape = Shape::new(
     "retry budget",
-    "How many retries of a cluster there may be at once; beyond, the answer at hand is passed on.",
+    "How many retries of a cluster there may be, at once and in ten seconds; beyond, the answer at hand is passed on.",
     &[
         defaulted(
             "percent",
             PERCENT,
             "20",
-            "In proportion to active and pending requests.",
+            "In proportion to active and pending requests, and to the requests of the last ten seconds.",
         ),
         defaulted(
             "concurrency_min",
             Kind::Integer { min: 0, max: U32 },
             "3",
-            "Retries at once that are always allowed.",
+            "Retries at once that are always allowed; unless it is 0, so are ten in ten seconds.",
         ),
     ],
 );

@@ -16,7 +16,7 @@ use super::{Request, RequestContext, rights};
 use crate::body::{BodyFrame, BodyLength};
 use crate::buffered::Buffered;
 use crate::compression::{COMPRESSED_PER_POLL_BYTES, CompressedBody};
-use crate::error::{AttemptError, DownstreamError};
+use crate::error::DownstreamError;
 use crate::reply::LocalReply;
 use crate::server::Downstream;
 use crate::timer::{after, earlier};

@@ -179,5 +179,8 @@ async fn an_attempt_that_never_got_a_connection_is_repeated_whatever_the_method(
         assert_eq!(response.status(), 200);
     }
     let series = "outrigger_cluster_retries_total{reason=\"per_try_timeout\"}";
-    assert_eq!(proxy.admin().metric(series).await, 1.0, "in turn");
+    assert!(
+        proxy.admin().metric(series).await >= 1.0,
+        "one of two met it first"
+    );
 }
