@@ -14,7 +14,6 @@ use crate::identities::Identities;
 use crate::jwks::Jwks;
 use crate::logging::Logging;
 use crate::notify::Notifier;
-use crate::rebalancing::Rebalancing;
 use crate::status::{Ask, Phase, Status};
 use crate::upgrade::UpgradeError;
 use crate::upgrade::predecessor::{Step, UpgradeSocket};
@@ -92,7 +91,6 @@ pub struct Proxy {
     reloads: reload::Reloads,
     status: Arc<Status>,
     admin: Endpoint,
-    rebalancing: Arc<Rebalancing>,
     _publishers: Vec<Task>,
     asks: mpsc::Receiver<Ask>,
     upgrades: Option<UpgradeSocket>,

@@ -88,19 +88,19 @@ async fn detect(
     chain: &ChainPolicy,
 ) -> (Detected, Option<Prepared>) {
     let worker = &accepted.worker;
-    let cluster = {
+    let (cluster, terms) = {
         let snapshot = accepted.registration.control.snapshot();
-        Arc::clone(tcp::pick(&snapshot, tcp::policy(chain), worker.random()))
+        let (cluster, terms) = tcp::pick(&snapshot, tcp::policy(chain), worker.random());
+        (Arc::clone(cluster), terms)
     };
     let destination = accepted.ends.destination;
     let known = worker
         .outcomes
         .recall(cluster.config.name(), destination, Instant::now());
-    let attempts = tcp::policy(chain).options.connect_attempts_max();
     let mut ahead = match authorization::allows_bytes(accepted, chain) {
-        true => Ahead::new(cluster, attempts, accepted, known),
+        true => Ahead::new(cluster, terms, accepted, known),
         // It may speak HTTP yet, of which each request is decided. Nothing else of it leads anywhere.
-        false => Ahead::forbidden(cluster, attempts, accepted),
+        false => Ahead::forbidden(cluster, terms, accepted),
     };
     let detected = first_to_speak(stream, first, accepted, chain, &mut ahead).await;
     let outcome = match detected {

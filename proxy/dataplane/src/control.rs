@@ -1,6 +1,7 @@
 //! Starting the data plane and putting configurations in force.
 
 mod end;
+mod membership;
 
 use crate::accept;
 use crate::external_authorization::AuthorizationCodec;
@@ -380,6 +381,7 @@ impl DataPlane {
             }
             self.bound.insert(opened.key, bound);
         }
+        membership::note(&self.snapshot(), &snapshot);
         self.current.store(Arc::clone(&snapshot));
         self.tell_published(&snapshot, open, &closed).await;
         self.revisions.send_replace(snapshot.revision);

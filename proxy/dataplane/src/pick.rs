@@ -12,7 +12,8 @@ use crate::connection::Ends;
 use crate::interception::comparable;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::worker::Worker;
-use outrigger_telemetry::DestinationRefusal;
+use outrigger_telemetry::{DestinationRefusal, ZoneRouting};
+use outrigger_traffic::{PickContext, PickNotes, SubsetKey};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -22,7 +23,17 @@ pub(crate) struct Tried {
     attempts: u32,
     /// Places among the cluster's endpoints.
     endpoints: SmallVec<[usize; 2]>,
-    wish: Option<Wish>,
+    aim: Option<Box<Aim>>,
+}
+
+/// What the attempts of a request or connection are picked by, where that is more than the cluster.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Aim {
+    pub(crate) wish: Option<Wish>,
+    /// The key, for consistent hashing.
+    pub(crate) hash: Option<u64>,
+    /// The subset that is asked for.
+    pub(crate) subset: Option<SubsetKey>,
 }
 
 /// Where attempts should go before a balancer is asked.
@@ -36,16 +47,16 @@ pub(crate) struct Wish {
 
 impl Tried {
     /// Nothing yet.
-    pub(crate) fn wishing(wish: Option<Wish>) -> Tried {
+    pub(crate) fn aiming(aim: Option<Box<Aim>>) -> Tried {
         Tried {
-            wish,
+            aim,
             ..Tried::default()
         }
     }
 
     /// The endpoint that is wished for; an error if it is not there and no other will do.
     fn wished(&self) -> Result<Option<usize>, NoEndpoint> {
-        match self.wish {
+        match self.aim.as_ref().and_then(|aim| aim.wish) {
             None => Ok(None),
             Some(Wish {
                 endpoint,
@@ -104,13 +115,50 @@ fn unannounced(
     }
     let index = match tried.wished()? {
         Some(index) => index,
-        None => cluster
-            .balancer
-            .pick(worker.random(), &tried.endpoints)
-            .ok_or(NoEndpoint::None)?,
+        None => balanced(cluster, worker, tried).ok_or(NoEndpoint::None)?,
     };
     tried.endpoints.push(index);
     Ok(Arc::clone(&cluster.endpoints[index]))
+}
+
+#[inline(always)]
+fn balanced(cluster: &ClusterPolicy, worker: &Worker, tried: &Tried) -> Option<usize> {
+    let aim = tried.aim.as_deref();
+    let picked = cluster.balancer.pick(&PickContext {
+        random: worker.random(),
+        hash: aim.and_then(|aim| aim.hash),
+        avoid: &tried.endpoints,
+        subset: aim.and_then(|aim| aim.subset),
+        requests_active: cluster.requests_active(),
+        now: worker.now().into_std(),
+    });
+    if !picked.notes.is_none() {
+        count(picked.notes, cluster, worker);
+    }
+    picked.endpoint
+}
+
+#[cold]
+fn count(notes: PickNotes, cluster: &ClusterPolicy, worker: &Worker) {
+    let cells = cluster.metrics.worker(worker.index);
+    if notes.has(PickNotes::PANIC) {
+        cells.panics.inc();
+    }
+    if notes.has(PickNotes::SUBSET_FALLBACK) {
+        cells.subset_fallbacks.inc();
+    }
+    for (note, result) in [
+        (PickNotes::ZONE_DIRECT, ZoneRouting::Direct),
+        (PickNotes::ZONE_SAMPLED, ZoneRouting::Sampled),
+        (PickNotes::ZONE_CROSS, ZoneRouting::Cross),
+        (PickNotes::ZONE_NO_ROOM, ZoneRouting::NoRoom),
+        (PickNotes::ZONE_UNKNOWN, ZoneRouting::Unknown),
+        (PickNotes::ZONE_SMALL, ZoneRouting::Small),
+    ] {
+        if notes.has(note) {
+            cells.zone_routing[result].inc();
+        }
+    }
 }
 
 #[cold]

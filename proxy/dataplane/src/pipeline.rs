@@ -16,6 +16,7 @@
 //! The whole request is served by one snapshot, taken at its start.
 
 mod active;
+mod affinity;
 mod ask;
 mod attempts;
 mod authenticate;

@@ -60,10 +60,10 @@ use outrigger_traffic::fault::FaultState;
 use outrigger_traffic::retry::{Allowance, RequestCounts, RetryBudget, RetryDenial, RetryRules};
 use outrigger_traffic::{
     Balancer, CorsPolicy, EndpointHealth, EndpointLoad, Pace, RouteTable, SessionKey, SessionPolicy,
-    SessionTable, TokenBucket,
+    SessionTable, Standing, SubsetKey, TokenBucket, ZoneView,
 };
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
@@ -309,6 +309,8 @@ pub(crate) struct TcpPolicy {
     pub(crate) weights: Vec<u32>,
     /// Limits on new connections.
     pub(crate) rate_limits: Option<Arc<RateLimitSet>>,
+    /// The subset that is asked for of each, if there is any.
+    pub(crate) subsets: Option<Arc<[Option<SubsetKey>]>>,
     pub(crate) access_logs: Arc<[AccessLog]>,
 }
 
@@ -407,6 +409,8 @@ pub(crate) struct RoutePolicy {
     pub(crate) session: Option<Box<SessionPolicy>>,
     /// When attempts are repeated; none: by default.
     pub(crate) retry: Option<Arc<RetryRules>>,
+    /// What is said of endpoints: subsets, and what is hashed.
+    pub(crate) affinity: Option<Box<AffinityPolicy>>,
     /// Tokens that requests need, in place of the chain's; `Some(None)`: none are looked at.
     pub(crate) tokens: Option<Option<TokenRequirement>>,
     /// Authorization policies of its own.
@@ -422,6 +426,18 @@ pub(crate) struct RoutePolicy {
     pub(crate) metrics: Arc<RouteMetrics>,
 }
 
+/// What a route says of the endpoints of its clusters.
+#[derive(Debug)]
+pub(crate) struct AffinityPolicy {
+    /// What the key of a request is made of.
+    pub(crate) hash: Box<[model::HashPolicy]>,
+    /// The subset that is asked for of each of the route's clusters.
+    pub(crate) subsets: Box<[Option<SubsetKey>]>,
+}
+
+/// The subsets of one cluster that somebody asks for.
+pub(crate) type WantedSubsets = Arc<[Arc<BTreeMap<String, String>>]>;
+
 /// A cluster's compiled policy.
 #[derive(Debug)]
 pub struct ClusterPolicy {
@@ -432,6 +448,9 @@ pub struct ClusterPolicy {
     pub(crate) balancer: Balancer,
     /// There where outliers are looked for.
     pub(crate) outlier: Option<Box<OutlierPolicy>>,
+    /// What `balancer` was made by beside the configuration.
+    pub(crate) wanted_subsets: WantedSubsets,
+    pub(crate) zones: Option<Arc<ZoneView>>,
     /// There if endpoints are where downstream connections were meant for.
     pub(crate) destinations: Option<DestinationsPolicy>,
     /// Made by the compiler where a route has a session cookie.
@@ -497,6 +516,20 @@ impl ClusterPolicy {
         let since = now.saturating_duration_since(shared.since);
         let (retries, requests) = shared.retry_budget.recent(begun, since);
         (shared.retry_budget.active(), retries, requests)
+    }
+
+    /// What is in force of its endpoints' health and shares.
+    pub fn balancer(&self) -> &Balancer {
+        &self.balancer
+    }
+
+    /// Where the endpoint at a place stands now; it is in force once it is published.
+    pub fn standing(&self, place: usize) -> Option<Standing> {
+        let state = self.endpoints.get(place)?;
+        let status = self
+            .member(place)
+            .map_or(model::EndpointStatus::Healthy, model::Endpoint::status);
+        Some(state.health.standing(status))
     }
 
     /// Requests that are on their way to this cluster.

@@ -22,7 +22,7 @@ use crate::snapshot::{ChainPolicy, ClusterPolicy, TcpPolicy};
 use crate::timer::after;
 use crate::worker::LocalSnapshot;
 use bytes::Bytes;
-use dial::{Dial, DialFault, Dialled};
+use dial::{Dial, DialFault, DialTerms, Dialled};
 use outrigger_telemetry::{ConnectionClose, UpstreamClose};
 use outrigger_traffic::pick_cluster;
 use record::{Outcome, Record};
@@ -39,14 +39,15 @@ pub(crate) struct Prepared {
 
 /// Passes the connection's bytes on until it ends. `first`: what was read of it so far.
 pub(crate) async fn serve(stream: Stream, first: Bytes, accepted: Accepted, prepared: Option<Prepared>) {
-    let (snapshot, chain, cluster) = {
+    let (snapshot, chain, cluster, terms) = {
         let snapshot = accepted.registration.control.snapshot();
         let chain = Arc::clone(accepted.registration.control.chain(&snapshot));
+        let (cluster, terms) = pick(&snapshot, policy(&chain), accepted.worker.random());
         let cluster = match &prepared {
             Some(prepared) => Arc::clone(&prepared.cluster),
-            None => Arc::clone(pick(&snapshot, policy(&chain), accepted.worker.random())),
+            None => Arc::clone(cluster),
         };
-        (snapshot, chain, cluster)
+        (snapshot, chain, cluster, terms)
     };
     let worker = &accepted.worker;
     let listener = chain.listener.worker(worker.index);
@@ -74,10 +75,7 @@ pub(crate) async fn serve(stream: Stream, first: Bytes, accepted: Accepted, prep
     drop(snapshot);
     let (dialled, from_upstream) = match prepared {
         Some(prepared) => (prepared.dialled, prepared.first),
-        None => (
-            dial(&stream, &accepted, &cluster, policy(&chain)).await,
-            Bytes::new(),
-        ),
+        None => (dial(&stream, &accepted, &cluster, terms).await, Bytes::new()),
     };
     let outcome = match dialled {
         Err(fault) => {
@@ -145,16 +143,22 @@ pub(crate) fn policy(chain: &ChainPolicy) -> &TcpPolicy {
         .expect("a connection whose bytes are passed on has a chain that does so")
 }
 
-/// The cluster that this connection's bytes go to.
+/// The cluster that this connection's bytes go to, and how its endpoints are tried.
 pub(crate) fn pick<'s>(
     snapshot: &'s LocalSnapshot,
     policy: &TcpPolicy,
     random: u64,
-) -> &'s Arc<ClusterPolicy> {
-    let slot = policy.clusters[pick_cluster(&policy.weights, random)];
-    snapshot
-        .cluster(slot)
-        .expect("a chain's clusters are in its snapshot")
+) -> (&'s Arc<ClusterPolicy>, DialTerms) {
+    let index = pick_cluster(&policy.weights, random);
+    let cluster = snapshot
+        .cluster(policy.clusters[index])
+        .expect("a chain's clusters are in its snapshot");
+    let terms = DialTerms {
+        attempts_max: policy.options.connect_attempts_max(),
+        hashes_source: policy.options.hash_source_address(),
+        subset: policy.subsets.as_ref().and_then(|subsets| subsets[index]),
+    };
+    (cluster, terms)
 }
 
 /// Dials unless the client resets its connection meanwhile.
@@ -162,9 +166,9 @@ async fn dial(
     stream: &Stream,
     accepted: &Accepted,
     cluster: &Arc<ClusterPolicy>,
-    policy: &TcpPolicy,
+    terms: DialTerms,
 ) -> Result<Dialled, DialFault> {
-    let mut dialling = Dial::new(Arc::clone(cluster), policy.options.connect_attempts_max());
+    let mut dialling = Dial::new(Arc::clone(cluster), terms, &accepted.ends);
     // Boxed, so that the task of a connection that is served does not keep the room for a handshake.
     let result = tokio::select! {
         biased;

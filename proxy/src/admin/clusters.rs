@@ -5,9 +5,10 @@ use crate::discovery::Report;
 use crate::health;
 use axum::extract::State;
 use axum::response::Json;
-use outrigger_config::model::{self, Discovery};
-use outrigger_dataplane::snapshot::ClusterPolicy;
+use outrigger_config::model::{Discovery, Endpoint, EndpointStatus, LoadBalancing};
+use outrigger_dataplane::snapshot::{ClusterPolicy, EndpointState};
 use outrigger_discovery::RecordReport;
+use outrigger_traffic::{HealthMark, PriorityView, Standing};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ pub(super) async fn clusters(State(status): Shared) -> Json<Value> {
                 "discovery": kind(cluster.config().discovery()),
                 "requests_active": cluster.requests_active(),
                 "retry_budget": retry_budget(cluster),
+                "load_balancing": policy(cluster.config().load_balancing()),
+                "priorities": cluster.balancer().priorities().iter().map(priority).collect::<Vec<_>>(),
                 "endpoints": endpoints(cluster, &status.health),
             });
             if let Some(report) = status.discovery.report(name) {
@@ -46,6 +49,58 @@ fn retry_budget(cluster: &ClusterPolicy) -> Value {
     })
 }
 
+fn policy(policy: LoadBalancing) -> &'static str {
+    match policy {
+        LoadBalancing::RoundRobin => "round_robin",
+        LoadBalancing::Random => "random",
+        LoadBalancing::LeastRequest { .. } => "least_request",
+        LoadBalancing::PeakEwma { .. } => "peak_ewma",
+        LoadBalancing::RingHash { .. } => "ring_hash",
+        LoadBalancing::Maglev { .. } => "maglev",
+    }
+}
+
+fn priority(view: &PriorityView) -> Value {
+    json!({
+        "priority": view.priority,
+        "load_percent": view.healthy_percent,
+        "degraded_load_percent": view.degraded_percent,
+        "panic": view.panic,
+        "healthy": view.healthy,
+        "degraded": view.degraded,
+        "unhealthy": view.unhealthy,
+    })
+}
+
+/// Where an endpoint stands, and why.
+fn standing(cluster: &ClusterPolicy, place: usize, state: &EndpointState) -> Value {
+    let standing = match cluster.standing(place) {
+        Some(Standing::Healthy) | None => "healthy",
+        Some(Standing::Degraded) => "degraded",
+        Some(Standing::Unhealthy) => "unhealthy",
+        Some(Standing::Draining) => "draining",
+    };
+    let marks = [
+        (HealthMark::FailedCheck, "failed_check"),
+        (HealthMark::Ejected, "ejected"),
+        (HealthMark::Degraded, "degraded_by_check"),
+    ];
+    let flags = marks.into_iter().filter(|(mark, _)| state.health().has(*mark));
+    json!({
+        "standing": standing,
+        "flags": flags.map(|(_, name)| name).collect::<Vec<_>>(),
+    })
+}
+
+fn status(status: EndpointStatus) -> &'static str {
+    match status {
+        EndpointStatus::Healthy => "healthy",
+        EndpointStatus::Draining => "draining",
+        EndpointStatus::Unhealthy => "unhealthy",
+        EndpointStatus::Degraded => "degraded",
+    }
+}
+
 fn kind(discovery: &Discovery) -> &'static str {
     match discovery {
         Discovery::Static => "static",
@@ -56,25 +111,19 @@ fn kind(discovery: &Discovery) -> &'static str {
 }
 
 fn endpoints(cluster: &ClusterPolicy, health: &health::Shared) -> Vec<Value> {
-    let config = cluster.config();
-    let listed: Vec<&model::Endpoint> = config.endpoints().iter().collect();
-    let found = cluster.discovered().map(|found| &found[..]).unwrap_or_default();
     let states = cluster.endpoints().iter().enumerate();
     states
-        .map(|(index, state)| {
+        .map(|(place, state)| {
             let mut value = json!({
                 "address": state.address(),
                 "requests_active": state.requests_active(),
+                "health": standing(cluster, place, state),
             });
-            if let Some(endpoint) = listed.get(index) {
-                value["weight"] = json!(endpoint.weight());
-                value["metadata"] = json!(endpoint.metadata());
-            } else if matches!(config.discovery(), Discovery::LogicalDns(_)) {
-                value["addresses"] = json!(state.addresses());
-            } else if let Some(endpoint) = found.get(index) {
-                value["weight"] = json!(endpoint.weight());
+            match cluster.member(place) {
+                Some(member) => said(&mut value, cluster, place, member),
+                None => value["addresses"] = json!(state.addresses()),
             }
-            let report = health.report(config.name(), state);
+            let report = health.report(cluster.config().name(), state);
             if let Some(check) = report.check {
                 value["health_check"] = check;
             }
@@ -84,6 +133,23 @@ fn endpoints(cluster: &ClusterPolicy, health: &health::Shared) -> Vec<Value> {
             value
         })
         .collect()
+}
+
+/// What is said of an endpoint, and the share that it has now.
+fn said(value: &mut Value, cluster: &ClusterPolicy, place: usize, member: &Endpoint) {
+    value["status"] = json!(status(member.status()));
+    value["priority"] = json!(member.priority());
+    value["weight"] = json!(member.weight());
+    let share = f64::from(cluster.balancer().share_per_mille(place)) / 1000.0;
+    value["effective_weight"] = json!(f64::from(member.weight()) * share);
+    value["metadata"] = json!(member.metadata());
+    if let Some(locality) = member.locality() {
+        value["locality"] = json!({
+            "region": locality.region(),
+            "zone": locality.zone(),
+            "sub_zone": locality.sub_zone(),
+        });
+    }
 }
 
 fn dns(report: &Report) -> Value {

@@ -121,7 +121,6 @@ impl Proxy {
             reloads: Reloads::default(),
             status,
             admin,
-            rebalancing,
             _publishers: vec![
                 Task(tokio::spawn(rebalance)),
                 Task(tokio::spawn(overload.run())),

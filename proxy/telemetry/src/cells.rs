@@ -13,7 +13,7 @@ use crate::labels::{
     KeySetFetch, MirrorDrop, NotCompressed, OverloadRefusal, RateLimitFault, RateLimitKeyDrop,
     RateLimitOutcome, RenewalResult, ResolutionOutcome, RetryDenied, RetryReason, RetryWait, RightLost,
     SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal,
-    TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
+    TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose, ZoneRouting,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
@@ -283,6 +283,22 @@ cells! {
         /// Attempts that were not sent to their original destination, by reason.
         destinations_refused: CounterBy<DestinationRefusal, { DestinationRefusal::COUNT }> =
             "outrigger_cluster_destinations_refused_total",
+        /// Endpoints, those that drain included.
+        endpoints: Gauge = "outrigger_cluster_endpoints",
+        /// Endpoints that serve.
+        endpoints_healthy: Gauge = "outrigger_cluster_endpoints_healthy",
+        /// Endpoints that serve where healthy ones are too few.
+        endpoints_degraded: Gauge = "outrigger_cluster_endpoints_degraded",
+        /// Endpoints that get no new work.
+        endpoints_draining: Gauge = "outrigger_cluster_endpoints_draining",
+        /// Endpoints that serve in panic only.
+        endpoints_excluded: Gauge = "outrigger_cluster_endpoints_excluded",
+        /// Picks of endpoints in a priority that is in panic, refused ones included.
+        panics: Counter = "outrigger_cluster_panic_picks_total",
+        /// Picks for a subset that is not there.
+        subset_fallbacks: Counter = "outrigger_cluster_subset_fallbacks_total",
+        /// Picks of clusters that are balanced by zones, by what zones did.
+        zone_routing: CounterBy<ZoneRouting, { ZoneRouting::COUNT }> = "outrigger_cluster_zone_routing_total",
     }
 
     /// What one worker counts for clients of one identity.

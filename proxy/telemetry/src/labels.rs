@@ -35,11 +35,13 @@ macro_rules! labels {
     )*};
 }
 
+mod balancing;
 mod fault;
 mod overload;
 mod rate_limit;
 mod retry;
 
+pub use balancing::ZoneRouting;
 pub use fault::{FaultInjected, FaultSkipped};
 pub use overload::OverloadRefusal;
 pub use rate_limit::{RateLimitFault, RateLimitKeyDrop, RateLimitOutcome};

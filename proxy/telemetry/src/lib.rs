@@ -35,7 +35,7 @@ pub use labels::{
     OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome,
     RetryDenied, RetryReason, RetryWait, RightLost, SessionCookieUse, SourceFailure, SpliceFallback,
     TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome,
-    UpgradeProtocol, UpstreamClose,
+    UpgradeProtocol, UpstreamClose, ZoneRouting,
 };
 pub use metrics::{
     AuthorizationMetrics, CertificateMetrics, ClusterMetrics, DiscoveryMetrics, HealthMetrics, KeySetMetrics,

@@ -9,6 +9,7 @@
 //! * [`RouteTable`]: virtual hosts and routes, found in time that does not grow with their number.
 //! * [`authorization`]: what policies allow and deny.
 //! * [`Balancer`], [`EndpointLoad`], [`pick_cluster`], [`falls_within`]: endpoints, weighted clusters, shares.
+//! * [`hash`]: keys of requests, for consistent hashing.
 //! * [`forwarded`], [`edge`]: what is believed of proxies in front, and what is answered before any route.
 //! * [`content_coding`]: which responses are compressed, and how.
 //! * [`retry`]: the default retry and the [`RetryBudget`].
@@ -33,6 +34,7 @@ mod cors;
 pub mod edge;
 pub mod fault;
 pub mod forwarded;
+pub mod hash;
 pub mod header_value;
 pub mod health;
 pub mod overload;
@@ -48,7 +50,8 @@ mod session;
 pub mod template;
 
 pub use balancing::{
-    Balancer, EndpointHealth, EndpointLoad, HealthMark, Standing, falls_within, pick_cluster,
+    Balancer, EndpointHealth, EndpointLoad, HealthMark, Member, PeakEwma, PickContext, PickNotes, Picked,
+    Plan, PriorityView, Standing, SubsetKey, ZoneView, falls_within, pick_cluster,
 };
 pub use cors::{CorsDecision, CorsPolicy};
 pub use pace::{Pace, Token, TokenBucket};

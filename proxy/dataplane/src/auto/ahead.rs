@@ -6,7 +6,7 @@ use crate::io::Stream;
 use crate::relay;
 use crate::snapshot::ClusterPolicy;
 use crate::tcp::Prepared;
-use crate::tcp::dial::{Dial, DialFault, Dialled};
+use crate::tcp::dial::{Dial, DialFault, DialTerms, Dialled};
 use bytes::BytesMut;
 use outrigger_telemetry::UpstreamClose;
 use std::future::Future;
@@ -28,7 +28,7 @@ pub(super) enum Said {
 pub(super) struct Ahead<'a> {
     accepted: &'a Accepted,
     cluster: Arc<ClusterPolicy>,
-    connect_attempts_max: u32,
+    terms: DialTerms,
     /// The destination is known to be TCP: what becomes of the connection then decides, too.
     is_known: bool,
     /// What the upstream says first counts from then on.
@@ -59,12 +59,8 @@ enum State<'a> {
     Failed(DialFault),
 }
 
-fn dialling<'a>(
-    cluster: &Arc<ClusterPolicy>,
-    connect_attempts_max: u32,
-    accepted: &'a Accepted,
-) -> Dialling<'a> {
-    let mut dial = Dial::new(Arc::clone(cluster), connect_attempts_max);
+fn dialling<'a>(cluster: &Arc<ClusterPolicy>, terms: DialTerms, accepted: &'a Accepted) -> Dialling<'a> {
+    let mut dial = Dial::new(Arc::clone(cluster), terms, &accepted.ends);
     Box::pin(async move { dial.run(&accepted.worker, &accepted.ends).await })
 }
 
@@ -73,18 +69,18 @@ impl<'a> Ahead<'a> {
     /// been silent for a while.
     pub(super) fn new(
         cluster: Arc<ClusterPolicy>,
-        connect_attempts_max: u32,
+        terms: DialTerms,
         accepted: &'a Accepted,
         known: Option<Outcome>,
     ) -> Ahead<'a> {
         let state = match known {
             Some(Outcome::Http) => State::Resting(Box::pin(tokio::time::sleep(HTTP_SILENCE))),
-            _ => State::Dialling(dialling(&cluster, connect_attempts_max, accepted)),
+            _ => State::Dialling(dialling(&cluster, terms, accepted)),
         };
         Ahead {
             accepted,
             cluster,
-            connect_attempts_max,
+            terms,
             is_known: known == Some(Outcome::Tcp),
             grace: known
                 .is_none()
@@ -97,13 +93,13 @@ impl<'a> Ahead<'a> {
     /// Nothing is ever opened.
     pub(super) fn forbidden(
         cluster: Arc<ClusterPolicy>,
-        connect_attempts_max: u32,
+        terms: DialTerms,
         accepted: &'a Accepted,
     ) -> Ahead<'a> {
         Ahead {
             accepted,
             cluster,
-            connect_attempts_max,
+            terms,
             is_known: false,
             grace: None,
             state: State::None,
@@ -122,8 +118,7 @@ impl<'a> Ahead<'a> {
                 State::None => return Poll::Pending,
                 State::Resting(rest) => {
                     ready!(rest.as_mut().poll(cx));
-                    self.state =
-                        State::Dialling(dialling(&self.cluster, self.connect_attempts_max, self.accepted));
+                    self.state = State::Dialling(dialling(&self.cluster, self.terms, self.accepted));
                 }
                 State::Failed(_) if self.is_known => return Poll::Ready(Said::Something),
                 // The client may speak HTTP yet, which goes elsewhere.

@@ -22,11 +22,14 @@ use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::Upstream;
 use outrigger_http1::KnownName;
 use outrigger_telemetry::DestinationRefusal;
+use outrigger_traffic::PeakEwma;
 use outrigger_traffic::health::Outcome;
 use series::Series;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How an attempt ended that did not fail.
 enum Ended {
@@ -68,6 +71,15 @@ pub(super) async fn attempts(
             && let Some(outcome) = stopped(stop)
         {
             outlier.record(cluster, under_way.endpoint(), worker, outcome);
+        }
+        if let (Some(ewma), Err(Stop::Attempt(_))) = (cluster.balancer.observes(), &ended) {
+            // Of a later attempt it is not known here how long it took: it counts as quick.
+            let started = request.record.started();
+            let elapsed = match request.record.is_first_attempt() {
+                true => worker.now().duration_since(started),
+                false => Duration::ZERO,
+            };
+            ewma.failed(&under_way.endpoint().load, worker.now().into_std(), elapsed);
         }
         // What is waited for before another attempt is no load of this endpoint.
         drop(under_way);
@@ -158,6 +170,9 @@ async fn attempt(
         let outcome = outlier::answered(&exchange.response, request.grpc);
         outlier.record(cluster, endpoint, worker, outcome);
     }
+    if let Some(ewma) = cluster.balancer.observes() {
+        observe(ewma, endpoint, exchange.response.status, worker.now(), started);
+    }
     if series.rules().is_some() {
         exchange.end_try();
         if series.judge_answer(request, exchange, context, &mut upstream) {
@@ -187,6 +202,16 @@ async fn attempt(
     let idle = exchange.stream_idle();
     exchange::flush(exchange.downstream, context, idle).await?;
     Ok(Ended::PassedOn)
+}
+
+/// Notes how long an endpoint took to the head of its answer. One that cannot answer counts as one that failed.
+#[cold]
+fn observe(ewma: &PeakEwma, endpoint: &EndpointState, status: u16, now: Instant, started: Instant) {
+    let (at, elapsed) = (now.into_std(), now.duration_since(started));
+    match status {
+        502..=504 => ewma.failed(&endpoint.load, at, elapsed),
+        _ => ewma.answered(&endpoint.load, at, elapsed),
+    }
 }
 
 /// The next hop has what is left of the client's time.

@@ -6,7 +6,7 @@ use super::attempts::attempts;
 use super::edits::{Known, edit_request};
 use super::exchange::{Exchange, Limits, Stop};
 use super::{Request, RequestContext, Taken};
-use super::{compress, mirror, respond, rights, session, upgrade};
+use super::{affinity, compress, mirror, respond, rights, session, upgrade};
 use crate::body::BodyLength;
 use crate::error::DownstreamError;
 use crate::head::grpc_timeout;
@@ -93,14 +93,18 @@ fn target<'c>(
         Some(policy) => session::begin(request, context, taken, policy),
         None => None,
     };
-    let slot = with_session.unwrap_or_else(|| {
-        taken.policy.clusters[pick_cluster(&taken.policy.weights, context.worker().random())]
-    });
+    let target =
+        with_session.unwrap_or_else(|| pick_cluster(&taken.policy.weights, context.worker().random()));
+    let slot = taken.policy.clusters[target];
     request.record.cluster = Some(slot);
-    context
+    let cluster = context
         .snapshot
         .cluster(slot)
-        .expect("a route's clusters are in its snapshot")
+        .expect("a route's clusters are in its snapshot");
+    if let Some(policy) = &taken.policy.affinity {
+        affinity::begin(request, context, policy, target, cluster);
+    }
+    cluster
 }
 
 /// Refuses what cannot be forwarded.

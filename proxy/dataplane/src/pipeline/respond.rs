@@ -241,8 +241,8 @@ pub(super) fn prepare(
 ) {
     strip_hop_by_hop(&mut head.fields);
     finish_head(context, request, Some(taken), &mut head.fields);
-    if let Some(policy) = &taken.policy.session {
-        session::finish(context, request, policy, &mut head.fields);
+    if request.session.is_some() {
+        session::finish(context, request, taken, &mut head.fields);
     }
 }
 

@@ -2,28 +2,31 @@
 //! cookie names brings a new one. The request's cookie is passed on as it came.
 
 use super::{Request, RequestContext, Taken};
-use crate::pick::Wish;
-use crate::snapshot::ClusterSlot;
+use crate::pick::{Aim, Wish};
 use outrigger_http1::{Fields, KnownName};
 use outrigger_telemetry::SessionCookieUse;
 use outrigger_traffic::{SessionKey, SessionPolicy};
 
-/// What a request's session cookie says.
+/// What a request says of where it should go.
+#[derive(Default)]
 pub(super) struct Session {
-    /// The cookie's key.
+    /// The session cookie's key.
     key: Option<SessionKey>,
     /// Where attempts should go.
-    pub(super) wish: Option<Wish>,
+    pub(super) aim: Aim,
+    /// Cookies that the answer is to bring, for the hash of later requests.
+    pub(super) given: Vec<String>,
 }
 
-/// Reads the request's cookie. Gives the cluster of the endpoint that it names, if the route sends anything there:
-/// a client stays with its endpoint, whatever the shares of clusters are.
+/// Reads the request's cookie. Gives the target of the route, by its place, whose cluster has the endpoint that it names, if
+/// the route sends anything there: a client stays with its endpoint, whatever the shares of clusters are, and while it
+/// drains. An endpoint that is not healthy keeps nobody.
 pub(super) fn begin(
     request: &mut Request<'_>,
     context: &RequestContext<'_>,
     taken: Taken<'_>,
     policy: &SessionPolicy,
-) -> Option<ClusterSlot> {
+) -> Option<usize> {
     let key = policy.key_in(request.head.fields.get_all(KnownName::Cookie));
     let found = key.and_then(|key| find(context, taken, key));
     let uses = &taken
@@ -40,17 +43,22 @@ pub(super) fn begin(
     .inc();
     request.session = Some(Box::new(Session {
         key,
-        wish: key.map(|_| Wish {
-            endpoint: found.map(|(_, endpoint)| endpoint),
-            strict: policy.is_strict(),
-        }),
+        aim: Aim {
+            wish: key.map(|_| Wish {
+                endpoint: found.map(|(_, endpoint)| endpoint),
+                strict: policy.is_strict(),
+            }),
+            ..Aim::default()
+        },
+        given: Vec::new(),
     }));
-    found.map(|(slot, _)| slot)
+    found.map(|(target, _)| target)
 }
 
-fn find(context: &RequestContext<'_>, taken: Taken<'_>, key: SessionKey) -> Option<(ClusterSlot, usize)> {
+fn find(context: &RequestContext<'_>, taken: Taken<'_>, key: SessionKey) -> Option<(usize, usize)> {
     let mut sum_before = 0;
-    for (&slot, &sum) in taken.policy.clusters.iter().zip(&taken.policy.weights) {
+    let targets = taken.policy.clusters.iter().zip(&taken.policy.weights);
+    for (target, (&slot, &sum)) in targets.enumerate() {
         let weight = sum - std::mem::replace(&mut sum_before, sum);
         let cluster = context
             .snapshot
@@ -58,20 +66,32 @@ fn find(context: &RequestContext<'_>, taken: Taken<'_>, key: SessionKey) -> Opti
             .expect("a route's clusters are in its snapshot");
         if weight > 0
             && let Some(endpoint) = cluster.sessions().find(key)
+            && cluster.balancer.keeps(endpoint)
         {
-            return Some((slot, endpoint));
+            return Some((target, endpoint));
         }
     }
     None
 }
 
-/// Adds the cookie of the endpoint that has answered, unless the client has it.
+/// Adds the cookies that the client is given: for the hash of its requests, and for its session.
+#[cold]
 pub(super) fn finish(
     context: &RequestContext<'_>,
     request: &Request<'_>,
-    policy: &SessionPolicy,
+    taken: Taken<'_>,
     fields: &mut Fields,
 ) {
+    for cookie in request.session.iter().flat_map(|session| &session.given) {
+        fields.push_known(KnownName::SetCookie, cookie.as_bytes());
+    }
+    if let Some(policy) = &taken.policy.session {
+        keep(context, request, policy, fields);
+    }
+}
+
+/// Adds the cookie of the endpoint that has answered, unless the client has it.
+fn keep(context: &RequestContext<'_>, request: &Request<'_>, policy: &SessionPolicy, fields: &mut Fields) {
     let cluster = request
         .record
         .cluster

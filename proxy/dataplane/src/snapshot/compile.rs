@@ -1,6 +1,7 @@
 //! A configuration and the snapshot before it into the next snapshot, in proportion to what changed.
 
 mod authorization;
+mod balancing;
 mod clusters;
 mod edge;
 mod faults;
@@ -51,6 +52,8 @@ pub struct Compiler {
     metrics: Arc<Metrics>,
     sinks: Arc<AccessLogSinks>,
     next_endpoint_id: Arc<AtomicU64>,
+    /// What times of balancers are counted from.
+    epoch: Instant,
     next_decider_id: AtomicU64,
     keys: KeyCells,
     faults: faults::FaultStates,
@@ -71,6 +74,7 @@ impl Compiler {
             metrics,
             sinks,
             next_endpoint_id: Arc::new(AtomicU64::new(1)),
+            epoch: Instant::now(),
             next_decider_id: AtomicU64::new(1),
             keys: KeyCells::default(),
             faults: faults::FaultStates::default(),

@@ -3,7 +3,7 @@
 use crate::connection::Ends;
 use crate::io::Stream;
 use crate::outlier;
-use crate::pick::{self, NoEndpoint, Tried};
+use crate::pick::{self, Aim, NoEndpoint, Tried};
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::connect;
 use crate::upstream::socket::LocalEnd;
@@ -11,6 +11,7 @@ use crate::worker::Worker;
 use outrigger_telemetry::{ClusterMetrics, DestinationRefusal, ResponseFlags};
 use outrigger_traffic::health::Outcome;
 use outrigger_traffic::retry::AttemptFailure;
+use outrigger_traffic::{SubsetKey, hash};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -84,6 +85,16 @@ impl DialFault {
     }
 }
 
+/// How endpoints are tried.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DialTerms {
+    pub(crate) attempts_max: u32,
+    /// Clusters with consistent hashing pick by the client's address.
+    pub(crate) hashes_source: bool,
+    /// The subset that is asked for.
+    pub(crate) subset: Option<SubsetKey>,
+}
+
 /// Dialling: the endpoints that were tried are known when it is given up halfway, too.
 pub(crate) struct Dial {
     cluster: Arc<ClusterPolicy>,
@@ -93,11 +104,21 @@ pub(crate) struct Dial {
 }
 
 impl Dial {
-    pub(crate) fn new(cluster: Arc<ClusterPolicy>, attempts_max: u32) -> Dial {
+    /// To an endpoint of `cluster` for the client with these `ends`.
+    pub(crate) fn new(cluster: Arc<ClusterPolicy>, terms: DialTerms, ends: &Ends) -> Dial {
+        // Hashed as Envoy does: the text of the address, without its port.
+        let hashes = terms.hashes_source && cluster.balancer.is_consistent();
+        let aim = (hashes || terms.subset.is_some()).then(|| {
+            Box::new(Aim {
+                wish: None,
+                hash: hashes.then(|| hash::of(ends.remote_ip.as_bytes())),
+                subset: terms.subset,
+            })
+        });
         Dial {
             cluster,
-            attempts_max,
-            tried: Tried::default(),
+            attempts_max: terms.attempts_max,
+            tried: Tried::aiming(aim),
             endpoint: None,
         }
     }

@@ -1,12 +1,15 @@
 //! What one endpoint is doing, counted by all workers.
 
+use super::ewma::Average;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Active requests of one endpoint: process-wide, kept across configurations, alone on its cache line.
+/// Active requests of one endpoint, and what it costs where that is observed: process-wide, kept across configurations,
+/// alone on its cache line.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub struct EndpointLoad {
     active: AtomicU32,
+    average: Average,
 }
 
 impl EndpointLoad {
@@ -14,6 +17,7 @@ impl EndpointLoad {
     pub const fn new() -> EndpointLoad {
         EndpointLoad {
             active: AtomicU32::new(0),
+            average: Average::new(),
         }
     }
 
@@ -31,5 +35,9 @@ impl EndpointLoad {
     pub fn end(&self) {
         let before = self.active.fetch_sub(1, Ordering::Relaxed);
         debug_assert!(before > 0, "a request ended that never began");
+    }
+
+    pub(super) fn average(&self) -> &Average {
+        &self.average
     }
 }

@@ -2,6 +2,14 @@
 
 use smallvec::SmallVec;
 
+/// Another 64 bits from these, independent enough for a second draw (the finalizer of SplitMix64).
+pub(super) fn mix(random: u64) -> u64 {
+    let mut mixed = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
 /// A number below `bound` from 64 uniform bits; 0 if the bound is 0. The bias is at most `bound` / 2^64.
 pub(super) fn below(random: u64, bound: u64) -> u64 {
     // The high half of the product is below `bound`, so it fits.
@@ -19,8 +27,8 @@ pub(super) enum Weights {
 
 impl Weights {
     /// Takes weights as they were configured; 0 counts as 1.
-    pub(super) fn new(weights: impl Iterator<Item = u32> + Clone) -> Weights {
-        let weights = weights.map(|weight| u64::from(weight.max(1)));
+    pub(super) fn new(weights: impl Iterator<Item = u64> + Clone) -> Weights {
+        let weights = weights.map(|weight| weight.max(1));
         let divisor = weights.clone().fold(0, greatest_common_divisor).max(1);
         if weights.clone().all(|weight| weight == divisor) {
             return Weights::Equal(weights.count());

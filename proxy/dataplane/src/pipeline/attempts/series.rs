@@ -50,13 +50,13 @@ impl<'a> Series<'a> {
         taken: Taken<'_>,
         active: &'a ActiveRequest<'a>,
     ) -> Series<'a> {
-        let wish = request.session.as_ref().and_then(|session| session.wish);
+        let aim = request.session.as_ref().map(|session| Box::new(session.aim));
         let rules = match &request.hints {
             None => taken.policy.retry.clone(),
             Some(hints) => hints.rules(taken.policy.retry.as_ref()),
         };
         Series {
-            tried: Tried::wishing(wish),
+            tried: Tried::aiming(aim),
             rules,
             active,
             retried: None,

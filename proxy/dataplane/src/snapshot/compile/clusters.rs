@@ -1,6 +1,7 @@
 //! Clusters and their endpoints: slots by name, endpoints' state kept while their connections are as good.
 
 use super::*;
+use balancing::Surroundings;
 use outrigger_config::model::{Discovery, DnsDiscovery};
 use outrigger_traffic::HealthMark;
 use outrigger_traffic::retry::RetryBudget;
@@ -23,10 +24,17 @@ impl Compiler {
         let mut slots: Vec<Option<Arc<ClusterPolicy>>> =
             vec![None; previous.map_or(0, |previous| previous.clusters.len())];
         let mut fresh = Vec::new();
+        let wanted = balancing::wanted_subsets(config);
         for cluster in config.clusters() {
             let index = old.get(cluster.name()).copied();
             let before = index.and_then(|index| previous?.clusters[index].as_ref());
-            match self.cluster(cluster, discovered.get(cluster.name()), material, before) {
+            match self.cluster(
+                cluster,
+                discovered.get(cluster.name()),
+                wanted.get(cluster.name()),
+                material,
+                before,
+            ) {
                 Ok(policy) => match index {
                     Some(index) => slots[index] = Some(policy),
                     None => fresh.push(policy),
@@ -50,6 +58,7 @@ impl Compiler {
                 free = slots.len();
             }
         }
+        self.settle_zones(&mut slots, config.runtime().locality().as_ref());
         slots
     }
 
@@ -68,9 +77,17 @@ impl Compiler {
             }
             any = true;
             let tls = before.tls.clone();
-            Some(self.assemble(&before.config, tls, set.cloned(), Some(before)))
+            let next = self.assemble(
+                &before.config,
+                tls,
+                set.cloned(),
+                Surroundings::of(before),
+                Some(before),
+            );
+            Some(kept(before, next))
         };
-        let clusters = previous.clusters.iter().map(next).collect();
+        let mut clusters: Vec<_> = previous.clusters.iter().map(next).collect();
+        self.settle_zones(&mut clusters, previous.config.runtime().locality().as_ref());
         any.then_some(clusters)
     }
 
@@ -87,16 +104,24 @@ impl Compiler {
                 return Some(Arc::clone(before));
             }
             any = true;
-            let (tls, discovered) = (before.tls.clone(), before.discovered.clone());
-            let next = self.assemble(&before.config, tls, discovered, Some(before));
-            if before.sessions.get().is_some() {
-                // Made here, so that no request has to wait for a table.
-                next.sessions();
-            }
-            Some(next)
+            Some(self.again(before, Surroundings::of(before)))
         };
-        let clusters = previous.clusters.iter().map(next).collect();
+        let mut clusters: Vec<_> = previous.clusters.iter().map(next).collect();
+        self.settle_zones(&mut clusters, previous.config.runtime().locality().as_ref());
         any.then_some(clusters)
+    }
+
+    /// The cluster with another balancer, and nothing else that is other.
+    pub(super) fn again(
+        &self,
+        before: &Arc<ClusterPolicy>,
+        surroundings: Surroundings,
+    ) -> Arc<ClusterPolicy> {
+        let (tls, discovered) = (before.tls.clone(), before.discovered.clone());
+        kept(
+            before,
+            self.assemble(&before.config, tls, discovered, surroundings, Some(before)),
+        )
     }
 
     /// The clusters with other material: those are new whose TLS is made of what changed, with endpoints of their own, so
@@ -112,12 +137,9 @@ impl Compiler {
             match self.upstream_tls(&before.config, material, before.tls.as_ref()) {
                 Ok(tls) if same_identity(before.tls.as_ref(), tls.as_ref()) => Some(Arc::clone(before)),
                 Ok(tls) => {
-                    let next = self.assemble(&before.config, tls, before.discovered.clone(), Some(before));
-                    if before.sessions.get().is_some() {
-                        // Made here, so that no request has to wait for a table.
-                        next.sessions();
-                    }
-                    Some(next)
+                    let (discovered, around) = (before.discovered.clone(), Surroundings::of(before));
+                    let next = self.assemble(&before.config, tls, discovered, around, Some(before));
+                    Some(kept(before, next))
                 }
                 Err(fault) => {
                     faults.push(fault);
@@ -132,6 +154,7 @@ impl Compiler {
         &self,
         config: &Arc<model::Cluster>,
         discovered: Option<&EndpointSet>,
+        wanted: Option<&WantedSubsets>,
         material: &Material,
         before: Option<&Arc<ClusterPolicy>>,
     ) -> Result<Arc<ClusterPolicy>, CompileFault> {
@@ -143,14 +166,19 @@ impl Compiler {
                 .cloned()
                 .unwrap_or_default()
         });
+        let surroundings = Surroundings {
+            wanted_subsets: wanted.cloned().unwrap_or_default(),
+            zones: before.and_then(|before| before.zones.clone()),
+        };
         if let Some(before) = before
             && Arc::ptr_eq(&before.config, config)
+            && before.wanted_subsets == surroundings.wanted_subsets
             && before.discovered == discovered
             && same_identity(before.tls.as_ref(), tls.as_ref())
         {
             return Ok(Arc::clone(before));
         }
-        Ok(self.assemble(config, tls, discovered, before))
+        Ok(self.assemble(config, tls, discovered, surroundings, before))
     }
 
     fn assemble(
@@ -158,6 +186,7 @@ impl Compiler {
         config: &Arc<model::Cluster>,
         tls: Option<UpstreamTlsPolicy>,
         discovered: Option<EndpointSet>,
+        surroundings: Surroundings,
         before: Option<&Arc<ClusterPolicy>>,
     ) -> Arc<ClusterPolicy> {
         let known = before.filter(|before| {
@@ -165,37 +194,15 @@ impl Compiler {
                 && same_connection_settings(&before.config, config)
         });
         let found = discovered.as_deref().unwrap_or_default();
-        let (endpoints, weights) = match config.discovery() {
-            Discovery::Static => {
-                let listed = config.endpoints().iter();
-                self.endpoints(
-                    config,
-                    listed.map(|endpoint| (endpoint.address(), endpoint.weight())),
-                    known,
-                    before,
-                )
-            }
-            Discovery::StrictDns(_) => self.endpoints(
-                config,
-                found
-                    .iter()
-                    .map(|endpoint| (endpoint.address(), endpoint.weight())),
-                known,
-                before,
-            ),
-            Discovery::LogicalDns(dns) => self.logical_endpoint(config, dns, found, known, before),
-            Discovery::OriginalDestination(_) => (Vec::new(), Vec::new()),
+        let listed = config.endpoints().as_slice();
+        let (endpoints, said) = match config.discovery() {
+            Discovery::Static => (self.endpoints(config, listed, known, before), listed),
+            Discovery::StrictDns(_) => (self.endpoints(config, found, known, before), found),
+            Discovery::LogicalDns(dns) => (self.logical_endpoint(config, dns, found, known, before), found),
+            Discovery::OriginalDestination(_) => (Vec::new(), listed),
         };
-        let loads: Vec<(u32, Arc<EndpointLoad>)> = weights
-            .into_iter()
-            .zip(&endpoints)
-            .map(|(weight, state)| (weight, Arc::clone(&state.load)))
-            .collect();
-        let balancer = Balancer::new(
-            config.load_balancing(),
-            &loads,
-            before.map(|before| &before.balancer),
-        );
+        let previous = before.map(|before| &before.balancer);
+        let balancer = self.balancer(config, &endpoints, said, &surroundings, previous);
         let destinations = match config.discovery() {
             Discovery::OriginalDestination(settings) => {
                 let known = known.and_then(|before| before.destinations.as_ref());
@@ -226,6 +233,8 @@ impl Compiler {
             discovered,
             endpoints,
             balancer,
+            wanted_subsets: surroundings.wanted_subsets,
+            zones: surroundings.zones,
             destinations,
             sessions: OnceLock::new(),
             tls,
@@ -234,15 +243,15 @@ impl Compiler {
         })
     }
 
-    /// An endpoint for each address and weight: the one that `known` has, or a new one. A new one has the load and the
-    /// health of the one that `before` has for the address.
+    /// A state for each endpoint: the one that `known` has for the address, or a new one. A new one has the load and the
+    /// health of the one that `before` has.
     fn endpoints(
         &self,
         config: &model::Cluster,
-        members: impl Iterator<Item = (SocketAddr, u32)>,
+        members: &[model::Endpoint],
         known: Option<&Arc<ClusterPolicy>>,
         before: Option<&Arc<ClusterPolicy>>,
-    ) -> (Vec<Arc<EndpointState>>, Vec<u32>) {
+    ) -> Vec<Arc<EndpointState>> {
         let kin: HashMap<SocketAddr, &Arc<EndpointState>> = before
             .iter()
             .flat_map(|before| before.endpoints.iter())
@@ -266,7 +275,7 @@ impl Compiler {
                 session_key: OnceLock::new(),
             }),
         };
-        members.map(|(address, weight)| (state(address), weight)).unzip()
+        members.iter().map(|member| state(member.address())).collect()
     }
 
     /// The one endpoint of all addresses; none if there are none. It stays the same, with its pools and its load,
@@ -278,9 +287,9 @@ impl Compiler {
         found: &[model::Endpoint],
         known: Option<&Arc<ClusterPolicy>>,
         before: Option<&Arc<ClusterPolicy>>,
-    ) -> (Vec<Arc<EndpointState>>, Vec<u32>) {
+    ) -> Vec<Arc<EndpointState>> {
         let Some(first) = found.first() else {
-            return (Vec::new(), Vec::new());
+            return Vec::new();
         };
         let same = |policy: Option<&Arc<ClusterPolicy>>| {
             let policy = policy.filter(|policy| same_logical_names(policy.config.discovery(), dns))?;
@@ -306,7 +315,7 @@ impl Compiler {
             preface: None,
             session_key: OnceLock::new(),
         };
-        (vec![Arc::new(state)], vec![1])
+        vec![Arc::new(state)]
     }
 
     /// The health of an endpoint that was not there before; `all_along`: with its cluster, so that none is new among others.
@@ -372,6 +381,14 @@ impl Compiler {
             belief,
         }))
     }
+}
+
+/// What follows a cluster, with the table of sessions if that had one: made here, so that no request has to wait for it.
+fn kept(before: &ClusterPolicy, next: Arc<ClusterPolicy>) -> Arc<ClusterPolicy> {
+    if before.sessions.get().is_some() {
+        next.sessions();
+    }
+    next
 }
 
 /// True if connections that one authenticates are as good as those that the other does.

@@ -193,7 +193,10 @@ impl Compiler {
                 (slots.clusters[target.cluster()], sum)
             })
             .unzip();
+        let targets = options.clusters().iter();
+        let subsets: Arc<[_]> = targets.map(|target| SubsetKey::of(target.subset())).collect();
         Ok(TcpPolicy {
+            subsets: subsets.iter().any(Option::is_some).then_some(subsets),
             options: options.clone(),
             clusters,
             weights,

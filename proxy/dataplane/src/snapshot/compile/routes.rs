@@ -162,6 +162,7 @@ impl Compiler {
         let mut mirrors = Vec::new();
         let mut session = None;
         let mut retry = None;
+        let mut affinity = None;
         if let RouteAction::Forward(forward) = route.action() {
             let mut sum = 0;
             for target in forward.clusters() {
@@ -177,6 +178,7 @@ impl Compiler {
                 .retry()
                 .as_ref()
                 .map(|policy| Arc::new(RetryRules::compile(policy)));
+            affinity = self::affinity(forward);
             for mirror in forward.mirrors() {
                 mirrors.push((slots.clusters[mirror.cluster()], mirror.fraction()));
             }
@@ -200,6 +202,7 @@ impl Compiler {
             rate_limits: None,
             session,
             retry,
+            affinity,
             tokens: route.jwt().as_ref().map(|own| {
                 own.as_ref()
                     .map(|requirement| tokens::compile(requirement, &slots.providers))
@@ -216,6 +219,19 @@ impl Slots<'_> {
     fn is_unchanged(&self, host: &model::VirtualHost, before: &[RoutePolicy]) -> bool {
         self.authorization.is_unchanged(host, before) && self.rate_limits.is_unchanged(host, before)
     }
+}
+
+/// What a route says of the endpoints of its clusters; none if it says nothing.
+fn affinity(forward: &model::Forward) -> Option<Box<AffinityPolicy>> {
+    let targets = forward.clusters().iter();
+    let subsets: Box<[_]> = targets.map(|target| SubsetKey::of(target.subset())).collect();
+    let says = !forward.hash_policy().is_empty() || subsets.iter().any(Option::is_some);
+    says.then(|| {
+        Box::new(AffinityPolicy {
+            hash: forward.hash_policy().as_slice().into(),
+            subsets,
+        })
+    })
 }
 
 /// True if the head that goes upstream may be another than the one that came.

@@ -1,0 +1,1 @@
+//! Layers: priorities, panic, localities, zones, subsets, slow start.
