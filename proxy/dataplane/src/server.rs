@@ -198,6 +198,14 @@ impl Downstream<'_> {
         }
     }
 
+    /// Breaks off as a network might: the connection is reset, or the stream.
+    pub(crate) fn reset(&mut self) {
+        match self {
+            Downstream::Http1(connection) => connection.cut(),
+            Downstream::Http2(stream) => stream.abort(),
+        }
+    }
+
     /// Cuts the response off because the request has lost its right: the connection is reset, or the stream.
     pub(crate) fn cut(&mut self) {
         match self {

@@ -149,7 +149,7 @@ async fn refuse(
         FaultAbortKind::Grpc(status) => LocalReply::FaultGrpcAbort { status: status as u8 },
         FaultAbortKind::Reset => {
             cells.faults_injected[FaultInjected::Reset].inc();
-            downstream.cut();
+            downstream.reset();
             let answer = LocalReply::FaultAbort { status: 0 }.answer();
             return request.record.cut_off(Some(answer));
         }
