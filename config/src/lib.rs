@@ -19,6 +19,6 @@ pub use difference::{Changes, Difference, difference, reuse};
 pub use load::{LoadError, Loaded, load, load_file};
 pub use model::MeshConfig;
 pub use source::{Environment, Source};
-pub use timestamp::{Timestamp, parse_timestamp};
+pub use timestamp::Timestamp;
 pub use yaml::schema::json_schema;
 pub use yaml::write::to_yaml;

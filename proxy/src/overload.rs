@@ -56,12 +56,12 @@ impl Overload {
         }
     }
 
-    /// Looks each interval, until the task is aborted.
+    /// Looks after each interval, until the task is aborted.
     pub(crate) async fn run(self: Arc<Self>) {
         loop {
-            self.look();
             let interval = self.published.load().config().overload().interval();
             tokio::time::sleep(interval).await;
+            self.look();
         }
     }
 

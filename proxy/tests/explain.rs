@@ -180,3 +180,32 @@ fn which_policy_decides_and_what_the_nearest_wants() {
         "its bytes are passed on as they are",
     );
 }
+
+#[test]
+fn faults_and_until_when() {
+    let until = "until 2030-01-31T18:00:00Z";
+    let of_chain = format!(
+        "fault of the filter chain, {until}: 20 % delayed by 2s, 10 % answered 503; only requests with certain headers; \
+         at most 10 % of requests"
+    );
+    for (path, expected) in [
+        ("", of_chain),
+        ("broken", format!("fault of the route, {until}: 100 % reset")),
+        (
+            "slow",
+            format!("fault of the route, {until}: 100 % answered at 16384 bytes a second"),
+        ),
+    ] {
+        says(
+            "fault-injection",
+            &format!("GET http://127.0.0.1:8080/{path}"),
+            &[],
+            &expected,
+        );
+    }
+    let spared = explained("fault-injection", "GET http://127.0.0.1:8080/payments", &[]);
+    assert!(
+        !spared.iter().any(|line| line.starts_with("fault")),
+        "{spared:#?}"
+    );
+}

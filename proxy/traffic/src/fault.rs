@@ -7,7 +7,7 @@
 mod asked;
 mod window;
 
-pub use asked::AskedFaults;
+pub use asked::{AskedFaults, FAULT_HEADERS};
 pub use window::{AFFECTED_WINDOW, AffectedWindow};
 
 use crate::balancing::falls_within_parts;
@@ -66,23 +66,21 @@ pub enum Decision {
     Inject(Injection),
 }
 
-/// Decides on one request, and counts it. `believed`: its peer may ask for faults by headers. `random` gives a number for
+/// Decides on one request, and counts it. `asked`: what it asks for by headers, if its peer is believed. `random` gives a number for
 /// each part of the policy, so that delays and aborts fall independently, as Envoy's do.
 pub fn decide(
     fault: &Fault,
     state: &FaultState,
     request: &(impl RequestView + ?Sized),
-    believed: bool,
+    asked: Option<&AskedFaults>,
     mut random: impl FnMut() -> u64,
     now: SystemTime,
 ) -> Decision {
     let expired = fault.expires().is_some_and(|moment| now >= moment);
     let wanted = if concerns(fault, request) {
-        let asked = match fault.by_header() && believed {
-            true => AskedFaults::read(request),
-            false => AskedFaults::default(),
-        };
-        Wanted::draw(fault, &asked, &mut random)
+        let nothing = AskedFaults::default();
+        let asked = asked.filter(|_| fault.by_header()).unwrap_or(&nothing);
+        Wanted::draw(fault, asked, &mut random)
     } else {
         Wanted::default()
     };
@@ -149,7 +147,7 @@ impl Wanted {
             wanted.delay = Some(duration);
         }
         let abort = fault.abort();
-        if let Some(kind) = asked.abort.or(abort.map(|abort| abort.kind()))
+        if let Some(kind) = asked.abort().or(abort.map(|abort| abort.kind()))
             && falls(abort.map(|abort| abort.fraction()), asked.abort_percent)
         {
             wanted.abort = Some(kind);

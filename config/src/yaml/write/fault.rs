@@ -3,8 +3,8 @@
 use super::emit::{Map, Out, list, text};
 use super::route::string_match;
 use super::{boolean, duration, number, number_or_off, percent, size, tls, word};
+use crate::Timestamp;
 use crate::model::{Fault, FaultAbort, FaultAbortKind, Fraction, MemoryLimit, Overload};
-use crate::yaml::scalar::timestamp_text;
 
 pub(super) fn fault(fault: Option<&Fault>) -> Out {
     let Some(fault) = fault else {
@@ -34,7 +34,9 @@ pub(super) fn fault(fault: Option<&Fault>) -> Out {
         let rate = share(rate.fraction).with("bytes_per_second", size(rate.bytes_per_second));
         map.put("response_rate", rate);
     }
-    let expires = fault.expires.map_or_else(|| "never".to_owned(), timestamp_text);
+    let expires = fault
+        .expires
+        .map_or_else(|| "never".to_owned(), |moment| Timestamp(moment).to_string());
     map.with("by_header", boolean(fault.by_header))
         .with("affected_max", percent(fault.affected_max.parts_per_million()))
         .with("active_max", number_or_off(fault.active_max))

@@ -39,7 +39,7 @@ pub(super) fn choose(
         &policy.config,
         &policy.state,
         &HeadView(request.head, context.ends()),
-        false,
+        request.hints.as_ref().map(|hints| hints.faults()),
         || worker.random(),
         SystemTime::now(),
     );

@@ -1,9 +1,10 @@
-//! What believed peers say in a request's headers of how it is to be retried and timed. Of all others those headers are
+//! What believed peers say in a request's headers of how it is to be retried and timed, and of faults that it asks for. Of all others those headers are
 //! taken off, and from believed ones too once they are read: none of them goes upstream.
 
 use super::RequestContext;
 use outrigger_config::model::Forward;
 use outrigger_http1::Fields;
+use outrigger_traffic::fault::{AskedFaults, FAULT_HEADERS};
 use outrigger_traffic::retry::{HINT_HEADERS, RetryHints, RetryRules};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 /// The hints of one request.
 pub(super) struct Hints {
     retry: RetryHints,
+    faults: AskedFaults,
 }
 
 impl Hints {
@@ -21,10 +23,17 @@ impl Hints {
             return None;
         }
         let mut retry = RetryHints::default();
+        let mut faults = AskedFaults::default();
         for field in fields.iter() {
             retry.note(field.name, field.value);
+            faults.note(field.name, field.value);
         }
-        Some(Box::new(Hints { retry }))
+        Some(Box::new(Hints { retry, faults }))
+    }
+
+    /// Faults that it asks for.
+    pub(super) fn faults(&self) -> &AskedFaults {
+        &self.faults
     }
 
     /// The rules in force for the request.
@@ -49,7 +58,8 @@ impl Hints {
 
 /// True if a field of this name is a hint.
 pub(super) fn is_hint(name: &[u8]) -> bool {
-    HINT_HEADERS.iter().any(|hint| hint.as_bytes() == name)
+    let mut hints = HINT_HEADERS.iter().chain(&FAULT_HEADERS);
+    hints.any(|hint| hint.as_bytes() == name)
 }
 
 /// Whether the connection's peer is believed. Like trusted proxies it is the one that a PROXY protocol header names.

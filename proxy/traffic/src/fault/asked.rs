@@ -1,57 +1,67 @@
 //! Faults that a request asks for by Envoy's headers. Only peers that are believed are heard.
 
-use crate::routing::RequestView;
 use outrigger_config::model::FaultAbortKind;
 use std::time::Duration;
 
 /// What a header may delay a request by at most: what a stream may stand still for.
 pub(super) const ASKED_DELAY_MAX: Duration = Duration::from_secs(300);
 
+/// The headers, in lower case.
+pub const FAULT_HEADERS: [&str; 7] = [
+    "x-envoy-fault-delay-request",
+    "x-envoy-fault-delay-request-percentage",
+    "x-envoy-fault-abort-request",
+    "x-envoy-fault-abort-grpc-request",
+    "x-envoy-fault-abort-request-percentage",
+    "x-envoy-fault-throughput-response",
+    "x-envoy-fault-throughput-response-percentage",
+];
+
 /// What a request asks for. A header that says nothing sensible says nothing, as in Envoy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AskedFaults {
-    /// `x-envoy-fault-delay-request`: milliseconds.
-    pub delay: Option<Duration>,
-    /// `x-envoy-fault-delay-request-percentage`.
-    pub delay_percent: Option<u32>,
-    /// `x-envoy-fault-abort-request`, or else `x-envoy-fault-abort-grpc-request`.
-    pub abort: Option<FaultAbortKind>,
-    /// `x-envoy-fault-abort-request-percentage`, of either.
-    pub abort_percent: Option<u32>,
-    /// `x-envoy-fault-throughput-response`, which is in KiB a second.
-    pub response_bytes_per_second: Option<u64>,
-    /// `x-envoy-fault-throughput-response-percentage`.
-    pub response_percent: Option<u32>,
+    /// Milliseconds in the header.
+    pub(super) delay: Option<Duration>,
+    pub(super) delay_percent: Option<u32>,
+    status: Option<u16>,
+    grpc_status: Option<u16>,
+    /// Of either.
+    pub(super) abort_percent: Option<u32>,
+    /// KiB in the header.
+    pub(super) response_bytes_per_second: Option<u64>,
+    pub(super) response_percent: Option<u32>,
 }
 
 impl AskedFaults {
-    /// Reads a request's headers.
-    pub fn read(request: &(impl RequestView + ?Sized)) -> AskedFaults {
-        let number = |name: &str, max: u64| -> Option<u64> {
-            let mut joined = Vec::new();
-            let value = request.header(name, &mut joined)?;
-            if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-                return None;
-            }
-            let number = std::str::from_utf8(value).ok()?.parse().ok()?;
-            (number <= max).then_some(number)
+    /// Reads one field of a request; its name is in lower case.
+    pub fn note(&mut self, name: &[u8], value: &[u8]) {
+        let Some(header) = FAULT_HEADERS.iter().position(|header| header.as_bytes() == name) else {
+            return;
         };
-        let percent = |name: &str| number(name, 100).map(|percent| percent as u32);
-        let status = number("x-envoy-fault-abort-request", 599)
-            .filter(|status| *status >= 200)
-            .map(|status| FaultAbortKind::Status(status as u16));
-        let grpc =
-            || number("x-envoy-fault-abort-grpc-request", 16).map(|code| FaultAbortKind::Grpc(code as u16));
-        AskedFaults {
-            delay: number("x-envoy-fault-delay-request", u64::MAX)
-                .map(|millis| Duration::from_millis(millis).min(ASKED_DELAY_MAX)),
-            delay_percent: percent("x-envoy-fault-delay-request-percentage"),
-            abort: status.or_else(grpc),
-            abort_percent: percent("x-envoy-fault-abort-request-percentage"),
-            response_bytes_per_second: number("x-envoy-fault-throughput-response", u64::MAX / 1024)
-                .filter(|kibibytes| *kibibytes > 0)
-                .map(|kibibytes| kibibytes * 1024),
-            response_percent: percent("x-envoy-fault-throughput-response-percentage"),
+        let Some(number) = number(value) else { return };
+        let percent = u32::try_from(number).ok().filter(|percent| *percent <= 100);
+        let code = u16::try_from(number).ok();
+        match header {
+            0 => self.delay = Some(Duration::from_millis(number).min(ASKED_DELAY_MAX)),
+            1 => self.delay_percent = percent,
+            2 => self.status = code.filter(|status| (200..600).contains(status)),
+            3 => self.grpc_status = code.filter(|status| *status <= 16),
+            4 => self.abort_percent = percent,
+            5 => self.response_bytes_per_second = number.checked_mul(1024).filter(|bytes| *bytes > 0),
+            _ => self.response_percent = percent,
         }
     }
+
+    /// A status of HTTP comes before one of gRPC, as in Envoy.
+    pub(super) fn abort(&self) -> Option<FaultAbortKind> {
+        let grpc = || self.grpc_status.map(FaultAbortKind::Grpc);
+        self.status.map(FaultAbortKind::Status).or_else(grpc)
+    }
+}
+
+fn number(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
