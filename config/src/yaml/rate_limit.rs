@@ -7,7 +7,7 @@ use super::shapes::{
     ADDRESS_PREFIXES, BUCKET, DESCRIPTOR_PART, DESCRIPTOR_WORDS, GLOBAL_RATE_LIMIT, LOCAL_RATE_LIMIT,
     RATE_LIMIT, RATE_LIMIT_OVERRIDE,
 };
-use super::tree::Node;
+use super::tree::{Entry, Node};
 use super::{Unique, place, targets};
 use crate::model::{
     DescriptorPart, DescriptorSource, GlobalRateLimit, LocalRateLimit, MeshConfig, Name, RateLimit,
@@ -205,9 +205,11 @@ fn source(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<DescriptorSour
 
 fn remote_address(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<DescriptorSource> {
     let node = match fields.said(reader, "remote_address") {
-        Said::Off if fields.entry("remote_address").is_none() => return None,
         Said::Off => {
-            only_true(reader, fields, "remote_address");
+            let is_false = |entry: &Entry| scalar_of(&entry.value).is_some_and(|given| given.text == "false");
+            if fields.entry("remote_address").is_some_and(is_false) {
+                only_true(reader, fields, "remote_address");
+            }
             return None;
         }
         Said::On => return plain("remote_address"),

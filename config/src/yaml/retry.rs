@@ -76,6 +76,15 @@ fn settings(reader: &mut Reader<'_>, node: &Node) -> Option<RetryPolicy> {
 fn conditions(reader: &mut Reader<'_>, fields: &Fields<'_>) -> RetryConditions {
     let mut seen = Unique::new("condition");
     let mut conditions = RetryConditions::NONE;
+    let given = fields.entry("retry_on").and_then(|entry| scalar_of(&entry.value));
+    if let Some(given) = given.filter(|given| !given.nothing) {
+        // As Envoy has it.
+        let words: Vec<&str> = given.text.split(',').map(str::trim).collect();
+        let message = format!("expected a list, found `{}`", scalar::shortened(&given.text));
+        let help = format!("write `retry_on: [{}]`", scalar::shortened(&words.join(", ")));
+        reader.fault_with_help(fields.span_of("retry_on"), message, help);
+        return conditions;
+    }
     for node in fields.list(reader, "retry_on") {
         if let Some(condition) = reader.choose(node, RetryConditions::NAMES) {
             seen.insert(reader, condition.names().next().unwrap_or_default(), node.span);

@@ -1,7 +1,10 @@
 //! The examples of `config/examples/` load, without a warning, and mean what they are there to show.
 
 use super::super::shapes;
-use crate::model::{PathMatch, RouteAction, StringMatch};
+use crate::model::{
+    CircuitBreakers, Cluster, LocalityBalancing, PathMatch, RateLimit, RateLimitCounting, RouteAction,
+    StringMatch,
+};
 use crate::{Environment, MeshConfig, load_file};
 use std::path::{Path, PathBuf};
 
@@ -100,4 +103,50 @@ fn file_names_are_made_absolute() {
         tls.certificates()[0].files().unwrap().certificate_file(),
         &directory().join("certificates/server.pem")
     );
+}
+
+#[test]
+fn resilience_shows_every_policy_and_is_explained_as_it_is() {
+    let text = std::fs::read_to_string(directory().join("resilience.yaml")).unwrap();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/resilience.md");
+    assert!(std::fs::read_to_string(page).unwrap().contains(&text));
+    let config = example("resilience.yaml");
+    let any = |has: fn(&Cluster) -> bool| config.clusters().iter().any(|cluster| has(cluster));
+    assert!(any(|cluster| cluster.health_check().is_some()));
+    assert!(any(|cluster| cluster.outlier_detection().is_some()));
+    assert!(any(|cluster| cluster.adaptive_concurrency().is_some()));
+    assert!(any(
+        |cluster| *cluster.circuit_breakers() != CircuitBreakers::default()
+    ));
+    assert!(any(|cluster| cluster.balancing().slow_start().is_some()));
+    assert!(any(|cluster| cluster.balancing().subsets().is_some()));
+    assert!(any(|cluster| matches!(
+        cluster.balancing().localities(),
+        LocalityBalancing::ZoneAware(_)
+    )));
+    for word in ["least_request", "peak_ewma", "ring_hash", "maglev"] {
+        assert!(text.contains(word), "{word} is not shown");
+    }
+    for shape in [
+        &shapes::OVERLOAD,
+        &shapes::HEDGING,
+        &shapes::BACKOFF,
+        &shapes::BREAKER_THRESHOLDS,
+        &shapes::RETRY_BUDGET,
+        &shapes::SLOW_START,
+        &shapes::BUCKET,
+    ] {
+        for field in shape.field_names() {
+            assert!(
+                text.contains(&format!("{field}:")),
+                "{field} of {} is not shown",
+                shape.name
+            );
+        }
+    }
+    let globals =
+        |limit: &&std::sync::Arc<RateLimit>| matches!(limit.counting(), RateLimitCounting::Global(_));
+    assert_eq!(config.rate_limits().iter().filter(globals).count(), 1);
+    let routes = config.route_configurations()[0].virtual_hosts()[0].routes();
+    assert!(routes.iter().any(|route| matches!(route.fault(), Some(Some(_)))));
 }

@@ -17,7 +17,7 @@ fn retries() {
             ("«on»", &["expected `off` or a map (retry), found `on`"]),
             (
                 "{retry_on: «'5xx,reset'»}",
-                &["expected a list, found the text \"5xx,reset\""],
+                &["expected a list, found `5xx,reset` | write `retry_on: [5xx, reset]`"],
             ),
             (
                 "{retry_on: [5xx, «rest», «5xx»]}",
