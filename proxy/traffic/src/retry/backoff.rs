@@ -37,7 +37,7 @@ pub fn seconds_until(value: &str, unix_now: u64) -> Option<Duration> {
 
 fn part(whole: Duration, random: u64) -> Duration {
     let nanos = u64::try_from(whole.as_nanos()).unwrap_or(u64::MAX);
-    Duration::from_nanos((u128::from(nanos) * u128::from(random) >> 64) as u64)
+    Duration::from_nanos(((u128::from(nanos) * u128::from(random)) >> 64) as u64)
 }
 
 #[cfg(test)]

@@ -58,6 +58,16 @@ async fn an_upstream_that_fails_everything_is_sent_little_more_than_was_asked() 
         denied > 0.0 && denied == flagged,
         "{denied} denied, {flagged} flagged"
     );
+    let budget = &admin.json("/clusters").await["clusters"][0]["retry_budget"];
+    let shown = |field: &str| budget[field].as_u64().unwrap_or_else(|| panic!("{budget}"));
+    assert_eq!(
+        (shown("percent"), shown("concurrency_min"), shown("active")),
+        (20, 3, 0)
+    );
+    assert!(
+        shown("recent_retries") > 0 && shown("recent_requests") > 0,
+        "{budget}"
+    );
 }
 
 /// A retry that waits holds its place in the budget.
