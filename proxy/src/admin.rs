@@ -93,7 +93,13 @@ async fn ready(State(status): Shared) -> (StatusCode, String) {
 }
 
 async fn metrics(State(status): Shared) -> Response {
-    let rendered = tokio::task::spawn_blocking(move || status.metrics.render()).await;
+    let rendered = tokio::task::spawn_blocking(move || {
+        for cluster in status.published.load().clusters() {
+            cluster.refresh_gauges();
+        }
+        status.metrics.render()
+    })
+    .await;
     match rendered {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

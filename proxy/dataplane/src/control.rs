@@ -24,7 +24,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 /// What the data plane is started with.
 #[derive(Clone)]
@@ -186,6 +186,7 @@ impl DataPlane {
                     Peer {
                         connections: AtomicUsize::new(0),
                         hand_over,
+                        make_room: Notify::new(),
                     },
                     receiver,
                 )
@@ -382,6 +383,8 @@ impl DataPlane {
             self.bound.insert(opened.key, bound);
         }
         membership::note(&self.snapshot(), &snapshot);
+        // Limits are the process's: they hold for what went by the snapshot before, too.
+        snapshot.limit_clusters(&self.current.load());
         self.current.store(Arc::clone(&snapshot));
         self.tell_published(&snapshot, open, &closed).await;
         self.revisions.send_replace(snapshot.revision);

@@ -31,6 +31,7 @@ mod overload;
 mod peek;
 mod pick;
 mod pipeline;
+mod places;
 mod pool;
 mod proxy_protocol;
 pub mod rate_limit;

@@ -71,6 +71,12 @@ impl Tried {
         self.endpoints.clear();
     }
 
+    /// What was picked last could not be used, and nothing was sent: it was no attempt, and is not picked again if there is
+    /// another.
+    pub(crate) fn pass_over(&mut self) {
+        self.attempts -= 1;
+    }
+
     /// How many attempts were picked for.
     pub(crate) fn attempts(&self) -> u32 {
         self.attempts

@@ -3,13 +3,18 @@
 //! Pools are keyed by an endpoint's id, which changes when its connection settings do, and are dropped when a publish
 //! leaves the endpoint out. The pool never retries and never picks an endpoint.
 
+mod room;
+
+pub(crate) use room::{make_room, overflow};
+
 use crate::error::AttemptError;
-use crate::snapshot::{ClusterPolicy, EndpointState};
+use crate::places::{ConnectionPlace, Given, LocalPlaces, PendingRequest, Wanted, pool_key};
+use crate::snapshot::{ClusterPolicy, ClusterShared, EndpointState};
 use crate::upstream::connect::{ConnectFault, Connected, connect};
 use crate::upstream::{Upstream, http1, http2};
 use crate::worker::Worker;
 use foldhash::{HashMap, HashSet};
-use outrigger_config::model::UpstreamProtocol;
+use outrigger_config::model::{RoutePriority, UpstreamProtocol};
 use outrigger_traffic::HealthMark;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -31,6 +36,8 @@ pub(crate) struct Pools {
     endpoints: RefCell<HashMap<u64, EndpointPool>>,
     /// The endpoints of the snapshot in force, and the destinations that are remembered: only they have pools.
     live: RefCell<HashSet<u64>>,
+    /// The places that this worker has among each cluster's connections; by a cluster that they keep alive.
+    clusters: RefCell<HashMap<*const ClusterShared, Rc<LocalPlaces>>>,
 }
 
 struct EndpointPool {
@@ -105,10 +112,11 @@ impl EndpointPool {
 /// What a look into the pool found.
 enum Found {
     Ready(Box<Upstream>),
-    /// Make an HTTP/1 connection.
-    Connect,
-    /// The endpoint has left the configuration: connect for this request and keep nothing.
-    Alone,
+    /// Make a connection for this request, and keep nothing unless it can be shared: HTTP/1, or an endpoint that has left
+    /// the configuration.
+    Connect(ConnectionPlace),
+    /// As many connections as may be are open.
+    Full(Rc<LocalPlaces>, Wanted),
     /// Wait for the connection that is being made.
     Wait(oneshot::Receiver<Result<(), ConnectFault>>),
 }
@@ -120,115 +128,139 @@ impl Pools {
         worker: &Rc<Worker>,
         cluster: &Arc<ClusterPolicy>,
         endpoint: &Arc<EndpointState>,
+        priority: RoutePriority,
     ) -> Option<Upstream> {
         let mut endpoints = self.endpoints.borrow_mut();
-        let pool = endpoints.get_mut(&endpoint.id)?;
+        let pool = endpoints.get_mut(&pool_key(endpoint.id, priority))?;
         let upstream = pool.take(worker, cluster, endpoint)?;
         cluster.metrics.worker(worker.index).pool_hits.inc();
         Some(upstream)
     }
 
-    /// A stream to the endpoint: on a pooled connection, or on a new one. Cancel safe: a connection that is being made
-    /// for several stays; one made for this request alone is given up.
+    /// A stream to the endpoint: on a pooled connection, or on a new one; at the limit of connections, on the first that
+    /// is free, in the order of those who wait. Cancel safe: a connection that is being made for several stays; one made
+    /// for this request alone is given up.
     pub(crate) async fn acquire(
         &self,
         worker: &Rc<Worker>,
         cluster: &Arc<ClusterPolicy>,
         endpoint: &Arc<EndpointState>,
+        priority: RoutePriority,
     ) -> Result<Upstream, AttemptError> {
-        let cells = cluster.metrics.worker(worker.index);
+        let now = worker.tick();
+        if let Some(upstream) = self.try_acquire(worker, cluster, endpoint, priority) {
+            return Ok(upstream);
+        }
+        let _pending = PendingRequest::begin(cluster, worker, priority).ok_or_else(overflow)?;
+        cluster.metrics.worker(worker.index).pool_waits.inc();
+        let until = now + cluster.config.connect_timeout();
+        let mut place = None;
         loop {
             worker.tick();
-            match self.look(worker, cluster, endpoint) {
+            match self.look(worker, cluster, endpoint, priority, place.take()) {
                 Found::Ready(upstream) => return Ok(*upstream),
-                Found::Connect => {
-                    cells.pool_waits.inc();
-                    return match connect(cluster, endpoint, worker).await {
+                Found::Connect(place) => {
+                    return match connect(cluster, endpoint, worker, place).await {
                         Ok(Connected::Http1(connection)) => {
                             Ok(exchange(worker, cluster, endpoint, connection))
                         }
                         Ok(Connected::Http2(connection)) => {
                             let upstream = Upstream::Http2(Box::new(connection.reserve()));
-                            self.add_http2(endpoint, connection);
+                            self.add_http2(pool_key(endpoint.id, priority), connection);
                             Ok(upstream)
                         }
                         Err(fault) => Err(fault.into()),
                     };
                 }
-                Found::Alone => return self.acquire_alone(worker, cluster, endpoint).await,
-                Found::Wait(done) => {
-                    cells.pool_waits.inc();
-                    match done.await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(fault)) => return Err(fault.into()),
-                        // The pool was dropped with its endpoint: connect for this request alone.
-                        Err(_) => return self.acquire_alone(worker, cluster, endpoint).await,
+                Found::Full(local, wanted) => {
+                    match self.queue(worker, cluster, (local, wanted), until).await? {
+                        Given::Place(given) => place = Some(given),
+                        Given::Connection(mut connection) => {
+                            let options = cluster.config.pool();
+                            if connection.unusable(options, worker, worker.tick()).is_none() {
+                                return Ok(exchange(worker, cluster, endpoint, connection));
+                            }
+                        }
+                        Given::Stream(stream) => return Ok(Upstream::Http2(stream)),
                     }
                 }
+                Found::Wait(done) => match done.await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(fault)) => return Err(fault.into()),
+                    // The pool was dropped with its endpoint, and is not looked for again.
+                    Err(_) => {}
+                },
             }
         }
     }
 
-    async fn acquire_alone(
-        &self,
-        worker: &Rc<Worker>,
-        cluster: &Arc<ClusterPolicy>,
-        endpoint: &Arc<EndpointState>,
-    ) -> Result<Upstream, AttemptError> {
-        match connect(cluster, endpoint, worker).await {
-            Ok(Connected::Http1(connection)) => Ok(exchange(worker, cluster, endpoint, connection)),
-            Ok(Connected::Http2(connection)) => Ok(Upstream::Http2(Box::new(connection.reserve()))),
-            Err(fault) => Err(fault.into()),
-        }
-    }
-
+    /// Looks for a stream, or for what is to be done to have one. `place`: one that was waited for.
     fn look(
         &self,
         worker: &Rc<Worker>,
         cluster: &Arc<ClusterPolicy>,
         endpoint: &Arc<EndpointState>,
+        priority: RoutePriority,
+        place: Option<ConnectionPlace>,
     ) -> Found {
+        let key = pool_key(endpoint.id, priority);
         let mut endpoints = self.endpoints.borrow_mut();
-        if !self.live.borrow().contains(&endpoint.id) {
-            return Found::Alone;
+        let is_live = self.live.borrow().contains(&endpoint.id);
+        if is_live {
+            let pool = endpoints.entry(key).or_insert_with(|| EndpointPool::new(cluster));
+            if let Some(upstream) = pool.take(worker, cluster, endpoint) {
+                return Found::Ready(Box::new(upstream));
+            }
+            if let (false, Some(waiting)) = (pool.speaks_http1, &mut pool.connecting) {
+                let (sender, receiver) = oneshot::channel();
+                waiting.push(sender);
+                return Found::Wait(receiver);
+            }
         }
-        let pool = endpoints
-            .entry(endpoint.id)
-            .or_insert_with(|| EndpointPool::new(cluster));
-        if let Some(upstream) = pool.take(worker, cluster, endpoint) {
-            return Found::Ready(Box::new(upstream));
-        }
-        if pool.speaks_http1 {
-            return Found::Connect;
-        }
-        let (sender, receiver) = oneshot::channel();
-        match &mut pool.connecting {
-            Some(waiting) => waiting.push(sender),
+        let place = match place {
+            Some(place) => place,
             None => {
+                let local = self.local(worker, cluster);
+                let wanted = Wanted::new(cluster, endpoint, priority);
+                match local.try_claim(&wanted) {
+                    Some(place) => place,
+                    None => return Found::Full(local, wanted),
+                }
+            }
+        };
+        match endpoints.get_mut(&key).filter(|_| is_live) {
+            Some(pool) if !pool.speaks_http1 => {
+                let (sender, receiver) = oneshot::channel();
                 pool.connecting = Some(vec![sender]);
                 tokio::task::spawn_local(connect_shared(
                     Rc::clone(worker),
                     Arc::clone(cluster),
                     Arc::clone(endpoint),
+                    place,
                 ));
+                Found::Wait(receiver)
             }
+            _ => Found::Connect(place),
         }
-        Found::Wait(receiver)
     }
 
-    fn add_http2(&self, endpoint: &EndpointState, connection: Rc<http2::Connection>) {
-        if let Some(pool) = self.endpoints.borrow_mut().get_mut(&endpoint.id) {
+    fn add_http2(&self, key: u64, connection: Rc<http2::Connection>) {
+        if let Some(pool) = self.endpoints.borrow_mut().get_mut(&key) {
             pool.http2.push(connection);
         }
     }
 
     /// Takes a clean HTTP/1 connection back.
     pub(crate) fn give_back(&self, endpoint: &EndpointState, connection: Box<http1::Connection>) {
+        let key = connection.place().key(endpoint.id);
         // No pool: the endpoint has left the configuration, or the worker drains.
-        if let Some(pool) = self.endpoints.borrow_mut().get_mut(&endpoint.id)
+        if let Some(pool) = self.endpoints.borrow_mut().get_mut(&key)
             && pool.idle.len() < IDLE_HTTP1_MAX
             && !pool.drains
         {
+            if connection.place().is_waited_for() {
+                return room::pass_on(key, connection);
+            }
             pool.idle.push(connection);
         }
     }
@@ -240,15 +272,21 @@ impl Pools {
 
     /// Puts the pool of such an endpoint under its cluster's new policy.
     pub(crate) fn adopt(&self, endpoint: u64, cluster: &Arc<ClusterPolicy>) {
-        if let Some(pool) = self.endpoints.borrow_mut().get_mut(&endpoint) {
-            pool.cluster = Arc::clone(cluster);
+        let mut endpoints = self.endpoints.borrow_mut();
+        for key in pool_keys(endpoint) {
+            if let Some(pool) = endpoints.get_mut(&key) {
+                pool.cluster = Arc::clone(cluster);
+            }
         }
     }
 
     /// Drops the pool of such an endpoint. Streams in flight finish.
     pub(crate) fn forget(&self, endpoint: u64) {
         self.live.borrow_mut().remove(&endpoint);
-        self.endpoints.borrow_mut().remove(&endpoint);
+        let mut endpoints = self.endpoints.borrow_mut();
+        for key in pool_keys(endpoint) {
+            endpoints.remove(&key);
+        }
     }
 
     /// Drops the pools of endpoints that left from one snapshot's clusters to the next's. Streams in flight finish.
@@ -270,11 +308,13 @@ impl Pools {
             if let Some(cluster) = new {
                 for (place, endpoint) in cluster.endpoints.iter().enumerate() {
                     live.insert(endpoint.id);
-                    if let Some(pool) = endpoints.get_mut(&endpoint.id) {
-                        pool.cluster = Arc::clone(cluster);
-                        pool.drains = cluster.is_draining(place);
-                        if pool.drains || endpoint.health.has(HealthMark::FailedCheck) {
-                            pool.let_go();
+                    for key in pool_keys(endpoint.id) {
+                        if let Some(pool) = endpoints.get_mut(&key) {
+                            pool.cluster = Arc::clone(cluster);
+                            pool.drains = cluster.is_draining(place);
+                            if pool.drains || endpoint.health.has(HealthMark::FailedCheck) {
+                                pool.let_go();
+                            }
                         }
                     }
                 }
@@ -282,9 +322,15 @@ impl Pools {
         }
         for id in left {
             if !live.contains(&id) {
-                endpoints.remove(&id);
+                for key in pool_keys(id) {
+                    endpoints.remove(&key);
+                }
             }
         }
+        // Those of clusters to which nothing is connected are made again when they are needed.
+        self.clusters
+            .borrow_mut()
+            .retain(|_, local| Rc::strong_count(local) > 1);
     }
 
     /// Closes idle connections that have lost their right. HTTP/2 connections notice by themselves.
@@ -311,6 +357,10 @@ impl Pools {
     }
 }
 
+fn pool_keys(endpoint: u64) -> [u64; 2] {
+    [RoutePriority::Default, RoutePriority::High].map(|priority| pool_key(endpoint, priority))
+}
+
 fn exchange(
     worker: &Rc<Worker>,
     cluster: &ClusterPolicy,
@@ -324,11 +374,17 @@ fn exchange(
 
 /// Makes the connection that several requests may wait for, and wakes them: each then looks into the pool again, and
 /// those for which there is no room wait for the next connection.
-async fn connect_shared(worker: Rc<Worker>, cluster: Arc<ClusterPolicy>, endpoint: Arc<EndpointState>) {
-    let connected = connect(&cluster, &endpoint, &worker).await;
+async fn connect_shared(
+    worker: Rc<Worker>,
+    cluster: Arc<ClusterPolicy>,
+    endpoint: Arc<EndpointState>,
+    place: ConnectionPlace,
+) {
+    let key = place.key(endpoint.id);
+    let connected = connect(&cluster, &endpoint, &worker, place).await;
     let mut endpoints = worker.pools.endpoints.borrow_mut();
     // No pool: the endpoint is gone; those who wait see their channel closed and help themselves.
-    let Some(pool) = endpoints.get_mut(&endpoint.id) else {
+    let Some(pool) = endpoints.get_mut(&key) else {
         return;
     };
     let result = match connected {

@@ -32,6 +32,8 @@ pub(crate) enum LocalReply {
     DestinationNotAllowed,
     /// The connection was meant for this proxy itself, or was not led here from elsewhere.
     DestinationLoop,
+    /// As many requests are with the cluster as may be at once.
+    Overflow { details: &'static str },
     /// The attempt failed and no other was allowed.
     Attempt {
         failure: AttemptFailure,
@@ -132,6 +134,7 @@ impl LocalReply {
                 details: "destination_loop",
                 ..LocalReply::NoEndpoint.answer()
             },
+            LocalReply::Overflow { details } => Answer::new(503, ResponseFlags::UO, details, OVERFLOW_BODY),
             LocalReply::RouteTimeout => Answer {
                 grpc_status: grpc::DEADLINE_EXCEEDED,
                 ..Answer::new(
@@ -339,6 +342,9 @@ fn http_status_of(grpc_status: u8) -> u16 {
     }
 }
 
+/// What is said of a request for which there is no room.
+const OVERFLOW_BODY: &str = "upstream overloaded\n";
+
 fn malformed_body(status: u16) -> &'static str {
     match status {
         414 => "request target too long\n",
@@ -365,6 +371,7 @@ fn attempt_answer(
         | F::DiedAfterAnswer => (503, ResponseFlags::UC, "upstream connection ended\n"),
         F::TimedOut | F::TimedOutBeforeSend => (504, ResponseFlags::UT, "upstream request timeout\n"),
         F::ResponseInvalid => (502, ResponseFlags::UPE, "upstream sent an invalid response\n"),
+        F::Overflow => (503, ResponseFlags::UO, OVERFLOW_BODY),
         F::BodyTooLargeToReplay => (503, ResponseFlags::UC, "upstream connection ended\n"),
     };
     let mut flags = flags;
@@ -386,6 +393,11 @@ mod tests {
         let replies = [
             (LocalReply::NoRoute, 404, grpc::UNIMPLEMENTED),
             (LocalReply::NoEndpoint, 503, grpc::UNAVAILABLE),
+            (
+                LocalReply::Overflow { details: "overflow" },
+                503,
+                grpc::UNAVAILABLE,
+            ),
             (LocalReply::RouteTimeout, 504, grpc::DEADLINE_EXCEEDED),
             (
                 LocalReply::StreamIdle { request_done: true },

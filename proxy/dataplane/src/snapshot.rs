@@ -5,11 +5,14 @@
 
 mod compile;
 mod edge;
+mod limits;
 pub(crate) mod rate_limit;
 mod select;
 pub(crate) mod tokens;
 
 pub use compile::{CompileFault, Compiler};
+pub(crate) use limits::LimitGauges;
+pub use limits::priority_name;
 pub use rate_limit::RateLimitPolicy;
 pub(crate) use rate_limit::RateLimitSet;
 pub(crate) use select::ConnectionFacts;
@@ -48,6 +51,7 @@ pub type Discovered = foldhash::HashMap<Name, EndpointSet>;
 pub type EndpointSet = Arc<[model::Endpoint]>;
 
 use crate::outlier::{OutlierAlarm, OutlierPolicy};
+use crate::places::PlaceQueues;
 use bytes::Bytes;
 use outrigger_config::model::{self, Fraction, MeshConfig, Name};
 use outrigger_identity::{Basis, Belief, Material, Revocations, UpstreamIdentity};
@@ -55,7 +59,9 @@ use outrigger_telemetry::{
     AccessLogFormat, AccessLogWriter, AuthorizationMetrics, ClusterMetrics, ListenerMetrics, PolicyMetrics,
     RouteMetrics,
 };
+use outrigger_traffic::adaptive::{AdaptiveLimit, AdaptiveState};
 use outrigger_traffic::authorization::PolicySet;
+use outrigger_traffic::breakers::ClusterBreakers;
 use outrigger_traffic::fault::FaultState;
 use outrigger_traffic::retry::{Allowance, RequestCounts, RetryBudget, RetryDenial, RetryRules};
 use outrigger_traffic::{
@@ -403,6 +409,8 @@ pub(crate) struct RoutePolicy {
     pub(crate) clusters: Vec<ClusterSlot>,
     /// Cumulative weights of `clusters`.
     pub(crate) weights: Vec<u32>,
+    /// Which of the clusters' breakers its requests count against.
+    pub(crate) priority: model::RoutePriority,
     /// Clusters that get copies, and the share of requests that each gets.
     pub(crate) mirrors: Box<[(ClusterSlot, Fraction)]>,
     pub(crate) cors: Option<Arc<CorsPolicy>>,
@@ -438,6 +446,19 @@ pub(crate) struct AffinityPolicy {
 /// The subsets of one cluster that somebody asks for.
 pub(crate) type WantedSubsets = Arc<[Arc<BTreeMap<String, String>>]>;
 
+impl Snapshot {
+    /// Puts the limits of clusters that are not what they were before in force.
+    pub(crate) fn limit_clusters(&self, before: &Snapshot) {
+        for (slot, cluster) in self.clusters.iter().enumerate() {
+            let Some(cluster) = cluster else { continue };
+            let old = before.clusters.get(slot).and_then(Option::as_ref);
+            if !old.is_some_and(|old| Arc::ptr_eq(&old.config, &cluster.config)) {
+                cluster.shared.limit(&cluster.config);
+            }
+        }
+    }
+}
+
 /// A cluster's compiled policy.
 #[derive(Debug)]
 pub struct ClusterPolicy {
@@ -457,6 +478,11 @@ pub struct ClusterPolicy {
     pub(crate) sessions: OnceLock<SessionTable>,
     pub(crate) tls: Option<UpstreamTlsPolicy>,
     pub(crate) shared: Arc<ClusterShared>,
+    /// What each endpoint may have at most; none: nothing is limited.
+    pub(crate) endpoint_limits: Option<model::EndpointThresholds>,
+    /// A limit on requests that follows response times.
+    pub(crate) adaptive: Option<Arc<AdaptiveLimit>>,
+    pub(crate) limit_gauges: LimitGauges,
     pub(crate) metrics: Arc<ClusterMetrics>,
 }
 
@@ -532,11 +558,19 @@ impl ClusterPolicy {
         Some(state.health.standing(status))
     }
 
+    /// What is in use of it, and how much may be.
+    pub fn breakers(&self) -> &ClusterBreakers {
+        &self.shared.breakers
+    }
+
+    /// How its limit stands that follows response times, if it has one.
+    pub fn adaptive(&self) -> Option<AdaptiveState> {
+        Some(self.adaptive.as_ref()?.state())
+    }
+
     /// Requests that are on their way to this cluster.
     pub fn requests_active(&self) -> u32 {
-        self.shared
-            .requests_active
-            .load(std::sync::atomic::Ordering::Relaxed)
+        self.shared.breakers.requests_active()
     }
 }
 
@@ -573,7 +607,10 @@ impl UpstreamTlsPolicy {
 /// Counts of a cluster that policy reads; process-wide, kept across snapshots.
 #[derive(Debug)]
 pub(crate) struct ClusterShared {
-    pub(crate) requests_active: AtomicU32,
+    /// What is in use, and how much may be.
+    pub(crate) breakers: ClusterBreakers,
+    /// Who waits for a connection.
+    pub(crate) places: PlaceQueues,
     /// Requests since the beginning; wraps around.
     pub(crate) requests_begun: AtomicU32,
     pub(crate) retry_budget: RetryBudget,
@@ -584,15 +621,19 @@ pub(crate) struct ClusterShared {
 }
 
 impl ClusterShared {
-    /// A request begins.
+    /// A request begins, if there may be one more. `true` must be followed by the end of one of its breaker's.
     #[inline]
-    pub(crate) fn begin_request(&self, now: Instant) {
+    #[must_use]
+    pub(crate) fn begin_request(&self, priority: model::RoutePriority, now: Instant) -> bool {
         use std::sync::atomic::Ordering;
-        self.requests_active.fetch_add(1, Ordering::Relaxed);
+        if !self.breakers.of(priority).requests().try_begin() {
+            return false;
+        }
         let begun = self.requests_begun.fetch_add(1, Ordering::Relaxed);
         if begun.is_multiple_of(RetryBudget::OBSERVED_EVERY) {
             self.observe_requests(begun, now);
         }
+        true
     }
 
     #[cold]
@@ -613,8 +654,16 @@ impl ClusterShared {
     fn request_counts(&self) -> RequestCounts {
         use std::sync::atomic::Ordering;
         RequestCounts {
-            active: self.requests_active.load(Ordering::Relaxed),
+            active: self.breakers.requests_active(),
             begun: self.requests_begun.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Puts a configuration's limits in force.
+    pub(crate) fn limit(&self, cluster: &model::Cluster) {
+        self.breakers.apply(cluster.circuit_breakers());
+        for priority in [model::RoutePriority::Default, model::RoutePriority::High] {
+            self.places.of(priority).look_again();
         }
     }
 
@@ -693,5 +742,10 @@ impl EndpointState {
     /// Requests that are on their way to it.
     pub fn requests_active(&self) -> u32 {
         self.load.active()
+    }
+
+    /// Connections to it that are open or being made.
+    pub fn connections(&self) -> u32 {
+        self.load.connections()
     }
 }

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 /// Bytes that one read of a head takes at most; a scratch buffer that all connections of a worker share, so that an
@@ -83,6 +83,8 @@ pub(crate) struct HandOver {
 pub(crate) struct Peer {
     pub(crate) connections: AtomicUsize,
     pub(crate) hand_over: mpsc::Sender<HandOver>,
+    /// Somebody waits for a connection, for which an idle one of this worker could be closed.
+    pub(crate) make_room: Notify,
 }
 
 /// The published snapshot as a worker's connections hold it: counted without atomics.
@@ -473,6 +475,7 @@ async fn serve(seed: Seed) {
     worker.pools.reap(&[], &worker.snapshot().clusters);
     tokio::task::spawn_local(overload::follow(Rc::clone(&worker)));
     let reaper = tokio::task::spawn_local(crate::pool::reap_idle(Rc::clone(&worker)));
+    let _room = tokio::task::spawn_local(crate::pool::make_room(Rc::clone(&worker)));
     let mut listeners = accept::Listeners::default();
     loop {
         tokio::select! {

@@ -1,5 +1,7 @@
 //! `/clusters`: endpoints, what they carry, and how their discovery stands.
 
+mod limits;
+
 use super::Shared;
 use crate::discovery::Report;
 use crate::health;
@@ -25,8 +27,12 @@ pub(super) async fn clusters(State(status): Shared) -> Json<Value> {
                 "retry_budget": retry_budget(cluster),
                 "load_balancing": policy(cluster.config().load_balancing()),
                 "priorities": cluster.balancer().priorities().iter().map(priority).collect::<Vec<_>>(),
+                "circuit_breakers": limits::breakers(cluster),
                 "endpoints": endpoints(cluster, &status.health),
             });
+            if let Some(state) = cluster.adaptive() {
+                value["adaptive_concurrency"] = limits::adaptive(state);
+            }
             if let Some(report) = status.discovery.report(name) {
                 value["dns"] = dns(&report);
             }
@@ -118,6 +124,7 @@ fn endpoints(cluster: &ClusterPolicy, health: &health::Shared) -> Vec<Value> {
                 "address": state.address(),
                 "requests_active": state.requests_active(),
                 "health": standing(cluster, place, state),
+                "connections": state.connections(),
             });
             match cluster.member(place) {
                 Some(member) => said(&mut value, cluster, place, member),

@@ -10,7 +10,7 @@ use crate::labels::{
     AuthorizationOutcome, CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol,
     ConnectionRefusal, CorsOrigin, DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind,
     ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HttpProtocol,
-    KeySetFetch, MirrorDrop, NotCompressed, OverloadRefusal, RateLimitFault, RateLimitKeyDrop,
+    KeySetFetch, MirrorDrop, NotCompressed, Overflow, OverloadRefusal, RateLimitFault, RateLimitKeyDrop,
     RateLimitOutcome, RenewalResult, ResolutionOutcome, RetryDenied, RetryReason, RetryWait, RightLost,
     SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal,
     TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose, ZoneRouting,
@@ -244,6 +244,8 @@ cells! {
             "outrigger_cluster_connections_opened_total",
         /// Connections open now.
         connections_active: Gauge = "outrigger_cluster_connections_active",
+        /// Times that a limit of the cluster was met, by limit.
+        overflows: CounterBy<Overflow, { Overflow::COUNT }> = "outrigger_cluster_overflows_total",
         /// Connections that could not be made, by reason.
         connection_failures: CounterBy<ConnectionFailure, { ConnectionFailure::COUNT }> =
             "outrigger_cluster_connection_failures_total",
@@ -299,6 +301,24 @@ cells! {
         subset_fallbacks: Counter = "outrigger_cluster_subset_fallbacks_total",
         /// Picks of clusters that are balanced by zones, by what zones did.
         zone_routing: CounterBy<ZoneRouting, { ZoneRouting::COUNT }> = "outrigger_cluster_zone_routing_total",
+    }
+
+    /// How a circuit breaker of a cluster stands, at the scrape. High priority's are there where its limits were set.
+    pub struct BreakerCells ["cluster", "priority", "breaker"] {
+        /// What may still begin before the breaker opens.
+        remaining: SharedGauge = "outrigger_cluster_breaker_remaining",
+        /// 1 while the breaker is open: nothing more may begin.
+        open: SharedGauge = "outrigger_cluster_breaker_open",
+    }
+
+    /// How adaptive concurrency of a cluster stands, at the scrape.
+    pub struct AdaptiveCells ["cluster"] {
+        /// Requests that may be active at once.
+        limit: SharedGauge = "outrigger_cluster_adaptive_limit",
+        /// Requests that are.
+        active: SharedGauge = "outrigger_cluster_adaptive_active",
+        /// 1 while the least response time is measured, at the lowest limit.
+        measuring: SharedGauge = "outrigger_cluster_adaptive_measuring",
     }
 
     /// What one worker counts for clients of one identity.

@@ -36,12 +36,14 @@ macro_rules! labels {
 }
 
 mod balancing;
+mod breakers;
 mod fault;
 mod overload;
 mod rate_limit;
 mod retry;
 
 pub use balancing::ZoneRouting;
+pub use breakers::Overflow;
 pub use fault::{FaultInjected, FaultSkipped};
 pub use overload::OverloadRefusal;
 pub use rate_limit::{RateLimitFault, RateLimitKeyDrop, RateLimitOutcome};
@@ -375,6 +377,8 @@ labels! {
         Tunnel = "tunnel",
         /// The endpoint's certificate is believed no more.
         RightLost = "right_lost",
+        /// It was idle at the limit of connections, and others waited.
+        GaveWay = "gave_way",
     }
 
     /// Why a connection is not forwarded where it was meant for.
@@ -469,6 +473,8 @@ labels! {
         BodyTooLong = "body_too_long",
         /// As many bytes as may be are kept.
         Memory = "memory",
+        /// The mirror's cluster has as many requests as it may.
+        Overflow = "overflow",
         /// The request ended before its body did.
         Incomplete = "incomplete",
         /// The mirror's cluster has no endpoint.

@@ -22,9 +22,9 @@ pub use access_log::{
 pub use cell::labelled::{CounterBy, FlagCounters, Label, RefusalCounters};
 pub use cell::{Countdown, Counter, Gauge, Histogram, SharedCounter, SharedGauge};
 pub use cells::{
-    AuthorizationCells, CertificateCells, ClusterCells, DiscoveryCells, HealthCells, KeySetCells,
-    ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells,
-    RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
+    AdaptiveCells, AuthorizationCells, BreakerCells, CertificateCells, ClusterCells, DiscoveryCells,
+    HealthCells, KeySetCells, ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics,
+    RateLimitCells, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 pub use flags::ResponseFlags;
 pub use labels::{
@@ -32,15 +32,15 @@ pub use labels::{
     ConnectionProtocol, ConnectionRefusal, CorsOrigin, DecisionCacheUse, DestinationRefusal, Detected,
     EdgeAnswerKind, EjectionEnd, EjectionPrevented, ExternalAuthorizationFault, ExternalAuthorizationOutcome,
     FaultInjected, FaultSkipped, HealthChange, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Outlier,
-    OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome,
-    RetryDenied, RetryReason, RetryWait, RightLost, SessionCookieUse, SourceFailure, SpliceFallback,
-    TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome,
-    UpgradeProtocol, UpstreamClose, ZoneRouting,
+    Overflow, OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult,
+    ResolutionOutcome, RetryDenied, RetryReason, RetryWait, RightLost, SessionCookieUse, SourceFailure,
+    SpliceFallback, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd,
+    UpgradeOutcome, UpgradeProtocol, UpstreamClose, ZoneRouting,
 };
 pub use metrics::{
-    AuthorizationMetrics, CertificateMetrics, ClusterMetrics, DiscoveryMetrics, HealthMetrics, KeySetMetrics,
-    LabelledCells, ListenerMetrics, Metrics, OverloadActionMetrics, PolicyMetrics, PressureMetrics,
-    RateLimitMetrics, RevocationListMetrics, RouteMetrics, SourceMetrics, TokenMetrics, TrustBundleMetrics,
-    WorkerMetrics,
+    AdaptiveMetrics, AuthorizationMetrics, BreakerMetrics, CertificateMetrics, ClusterMetrics,
+    DiscoveryMetrics, HealthMetrics, KeySetMetrics, LabelledCells, ListenerMetrics, Metrics,
+    OverloadActionMetrics, PolicyMetrics, PressureMetrics, RateLimitMetrics, RevocationListMetrics,
+    RouteMetrics, SourceMetrics, TokenMetrics, TrustBundleMetrics, WorkerMetrics,
 };
 pub use reference::reference;

@@ -6,9 +6,9 @@
 
 use crate::cell::labelled::label_pair;
 use crate::cells::{
-    AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, HealthCells, KeySetCells,
-    ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells,
-    RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
+    AdaptiveCells, AuthorizationCells, BreakerCells, Cells, CertificateCells, ClusterCells, DiscoveryCells,
+    HealthCells, KeySetCells, ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics,
+    RateLimitCells, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
@@ -56,6 +56,10 @@ pub type RevocationListMetrics = LabelledCells<RevocationListCells>;
 pub type TokenMetrics = LabelledCells<TokenCells>;
 /// The cells of a JWT provider's keys: one set, [`LabelledCells::worker`] 0, for workers do not fetch.
 pub type KeySetMetrics = LabelledCells<KeySetCells>;
+/// The cells of a circuit breaker: one set.
+pub type BreakerMetrics = LabelledCells<BreakerCells>;
+/// The cells of a cluster's adaptive concurrency: one set.
+pub type AdaptiveMetrics = LabelledCells<AdaptiveCells>;
 
 /// The workers' own cells.
 pub type WorkerMetrics = LabelledCells<WorkerCells>;
@@ -231,6 +235,8 @@ pub struct Metrics {
     known_sources: Mutex<HashMap<String, Arc<SourceMetrics>>>,
     tokens: Arc<Inventory<TokenCells>>,
     key_sets: Arc<Inventory<KeySetCells>>,
+    breakers: Arc<Inventory<BreakerCells>>,
+    adaptive_limits: Arc<Inventory<AdaptiveCells>>,
     pressures: Arc<Inventory<PressureCells>>,
     overload_actions: Arc<Inventory<OverloadActionCells>>,
     workers: Arc<WorkerMetrics>,
@@ -260,6 +266,8 @@ impl Metrics {
         let sources = Inventory::new(workers, reasons, SOURCES_MAX + 1);
         let tokens = Inventory::new(workers, reasons, limit);
         let key_sets = Inventory::new(1, reasons, limit);
+        let breakers = Inventory::new(1, reasons, limit);
+        let adaptive_limits = Inventory::new(1, reasons, limit);
         let pressures = Inventory::new(1, reasons, limit);
         let overload_actions = Inventory::new(1, reasons, limit);
         let own = Inventory::new(workers, reasons, 1);
@@ -284,6 +292,8 @@ impl Metrics {
             Box::new(InventoryCollector::new(Arc::clone(&sources))),
             Box::new(InventoryCollector::new(Arc::clone(&tokens))),
             Box::new(InventoryCollector::new(Arc::clone(&key_sets))),
+            Box::new(InventoryCollector::new(Arc::clone(&breakers))),
+            Box::new(InventoryCollector::new(Arc::clone(&adaptive_limits))),
             Box::new(InventoryCollector::new(Arc::clone(&pressures))),
             Box::new(InventoryCollector::new(Arc::clone(&overload_actions))),
             Box::new(InventoryCollector::new(own)),
@@ -303,6 +313,8 @@ impl Metrics {
             healths,
             certificates,
             key_sets,
+            breakers,
+            adaptive_limits,
             authorizations,
             policies,
             rate_limits,
@@ -409,6 +421,19 @@ impl Metrics {
     pub fn tokens(&self, provider: &str) -> Arc<TokenMetrics> {
         self.tokens
             .resolve(&[provider], || self.process().label_sets_overflowed.inc())
+    }
+
+    /// The handle of a cluster's circuit breaker.
+    pub fn breaker(&self, cluster: &str, priority: &str, breaker: &str) -> Arc<BreakerMetrics> {
+        self.breakers.resolve(&[cluster, priority, breaker], || {
+            self.process().label_sets_overflowed.inc()
+        })
+    }
+
+    /// The handle of a cluster's adaptive concurrency.
+    pub fn adaptive_limit(&self, cluster: &str) -> Arc<AdaptiveMetrics> {
+        self.adaptive_limits
+            .resolve(&[cluster], || self.process().label_sets_overflowed.inc())
     }
 
     /// The handle of a JWT provider's keys.

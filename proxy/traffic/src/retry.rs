@@ -45,6 +45,9 @@ pub enum AttemptFailure {
     TimedOut,
     /// The answer broke the protocol or a limit.
     ResponseInvalid,
+    /// A limit of the cluster's circuit breakers was met: nothing was sent. Another attempt would be more of what there is too
+    /// much of; as in Envoy, no policy asks for one.
+    Overflow,
     /// The attempt failed when more of the body had been sent than is kept for a replay.
     BodyTooLargeToReplay,
 }
@@ -60,6 +63,7 @@ impl AttemptFailure {
                 | AttemptFailure::RefusedStream
                 | AttemptFailure::GoAwayAboveStream
                 | AttemptFailure::PooledClosedBeforeWrite
+                | AttemptFailure::Overflow
         )
     }
 
@@ -123,6 +127,7 @@ pub fn default_decision(
         AttemptFailure::TimedOut => return Decision::GiveUp(GiveUp::TimedOut),
         AttemptFailure::ResponseInvalid => return Decision::GiveUp(GiveUp::ResponseInvalid),
         AttemptFailure::BodyTooLargeToReplay => return Decision::GiveUp(GiveUp::BodyNotKept),
+        AttemptFailure::Overflow => return Decision::GiveUp(GiveUp::NotWanted),
         AttemptFailure::ConnectFailed
         | AttemptFailure::ConnectTimeout
         | AttemptFailure::TimedOutBeforeSend

@@ -1,24 +1,67 @@
 //! What is under way at clusters and endpoints, counted for as long as it is held.
 
+use crate::reply::LocalReply;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::worker::Worker;
-use outrigger_telemetry::{ClusterCells, RetryDenied};
+use outrigger_config::model::RoutePriority;
+use outrigger_telemetry::{ClusterCells, Overflow, RetryDenied};
+use outrigger_traffic::adaptive::AdaptiveLimit;
 use outrigger_traffic::retry::{Allowance, RetryDenial};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-/// A request counted as active at its cluster.
+/// A request counted as active at its cluster, and at its adaptive limit where it has one.
 pub(super) struct ActiveRequest<'a> {
     cluster: &'a Arc<ClusterPolicy>,
     pub(super) cells: &'a ClusterCells,
+    priority: RoutePriority,
+    /// Since when, where response times count; since the epoch of the cluster's times. Boxed: it is rare.
+    measured: Option<Box<Duration>>,
 }
 
 impl<'a> ActiveRequest<'a> {
-    pub(super) fn begin(cluster: &'a Arc<ClusterPolicy>, worker: &Worker) -> ActiveRequest<'a> {
-        cluster.shared.begin_request(worker.now().into_std());
+    /// Counts a request, if the cluster's limits allow one more.
+    #[inline(always)]
+    pub(super) fn begin(
+        cluster: &'a Arc<ClusterPolicy>,
+        worker: &Worker,
+        priority: RoutePriority,
+    ) -> Result<ActiveRequest<'a>, LocalReply> {
         let cells = cluster.metrics.worker(worker.index);
+        let mut measured = None;
+        if let Some(limit) = &cluster.adaptive {
+            measured = Some(begin_measured(limit, cluster, worker)?);
+        }
+        if !cluster.shared.begin_request(priority, worker.now().into_std()) {
+            if let (Some(_), Some(limit)) = (measured, &cluster.adaptive) {
+                limit.end();
+            }
+            cells.overflows[Overflow::Requests].inc();
+            return Err(LocalReply::Overflow { details: "overflow" });
+        }
         cells.requests_active.inc();
-        ActiveRequest { cluster, cells }
+        Ok(ActiveRequest {
+            cluster,
+            cells,
+            priority,
+            measured,
+        })
+    }
+
+    /// The head of an answer is here.
+    #[inline(always)]
+    pub(super) fn answered(&self, worker: &Worker) {
+        if let Some(began) = &self.measured {
+            self.record(**began, worker);
+        }
+    }
+
+    #[cold]
+    fn record(&self, began: Duration, worker: &Worker) {
+        if let Some(limit) = &self.cluster.adaptive {
+            let now = since_epoch(self.cluster, worker);
+            limit.answered(began, now, worker.random());
+        }
     }
 
     /// Begins a retry of the request, if its cluster's budget allows one more; one that was held before must be dropped.
@@ -42,21 +85,56 @@ impl<'a> ActiveRequest<'a> {
 
 impl Drop for ActiveRequest<'_> {
     fn drop(&mut self) {
-        self.cluster
-            .shared
-            .requests_active
-            .fetch_sub(1, Ordering::Relaxed);
+        self.cluster.shared.breakers.of(self.priority).requests().end();
+        if let (Some(_), Some(limit)) = (&self.measured, &self.cluster.adaptive) {
+            limit.end();
+        }
         self.cells.requests_active.dec();
     }
+}
+
+/// Begins a request at the cluster's adaptive limit, and says when that was.
+#[cold]
+fn begin_measured(
+    limit: &AdaptiveLimit,
+    cluster: &ClusterPolicy,
+    worker: &Worker,
+) -> Result<Box<Duration>, LocalReply> {
+    let now = since_epoch(cluster, worker);
+    if limit.try_begin(now, worker.random()) {
+        return Ok(Box::new(now));
+    }
+    cluster.metrics.worker(worker.index).overflows[Overflow::Adaptive].inc();
+    Err(LocalReply::Overflow {
+        details: "reached_concurrency_limit",
+    })
+}
+
+fn since_epoch(cluster: &ClusterPolicy, worker: &Worker) -> Duration {
+    worker
+        .now()
+        .into_std()
+        .saturating_duration_since(cluster.shared.since)
 }
 
 /// An attempt counted as active at its endpoint.
 pub(super) struct ActiveAttempt(Arc<EndpointState>);
 
 impl ActiveAttempt {
+    /// Counts an attempt at an endpoint that is not limited.
+    #[inline(always)]
     pub(super) fn begin(endpoint: Arc<EndpointState>) -> ActiveAttempt {
         endpoint.load.begin();
         ActiveAttempt(endpoint)
+    }
+
+    /// Counts an attempt at an endpoint, unless that has as many as it may.
+    pub(super) fn try_begin(cluster: &ClusterPolicy, endpoint: &Arc<EndpointState>) -> Option<ActiveAttempt> {
+        let requests_max = cluster.endpoint_limits.and_then(|limits| limits.requests_max());
+        endpoint
+            .load
+            .try_begin(requests_max)
+            .then(|| ActiveAttempt(Arc::clone(endpoint)))
     }
 
     pub(super) fn endpoint(&self) -> &Arc<EndpointState> {

@@ -14,10 +14,12 @@ use crate::connection::Ends;
 use crate::error::AttemptError;
 use crate::outlier;
 use crate::pick::{Tried, pick};
+use crate::pool::overflow;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::{ResponseStart, Upstream};
 use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
+use outrigger_config::model::RoutePriority;
 use outrigger_http1::{Fields, RequestHead, ResponseHead};
 use outrigger_telemetry::CodeClass;
 use outrigger_traffic::health::Outcome;
@@ -85,7 +87,8 @@ pub(super) async fn ask(
     message: &Message,
     limits: AskLimits,
 ) -> Result<Reply, Unanswered> {
-    let active = ActiveRequest::begin(cluster, worker);
+    let active = ActiveRequest::begin(cluster, worker, RoutePriority::Default)
+        .map_err(|_| Unanswered::Attempt(overflow()))?;
     let asking = attempts(worker, cluster, ends, message, &active, limits.answer_bytes_max);
     let answered = match tokio::time::timeout(limits.timeout, asking).await {
         Ok(answered) => answered,
@@ -152,10 +155,11 @@ pub(super) async fn attempt(
 ) -> Result<(), Broken> {
     response.status = 0;
     active.cells.attempts.inc();
-    let _attempt = ActiveAttempt::begin(Arc::clone(endpoint));
+    let begun = ActiveAttempt::try_begin(cluster, endpoint);
+    let _attempt = begun.ok_or_else(|| Broken::Connect(overflow()))?;
     let mut upstream = worker
         .pools
-        .acquire(worker, cluster, endpoint)
+        .acquire(worker, cluster, endpoint, RoutePriority::Default)
         .await
         .map_err(|error| {
             note_failure(worker, cluster, endpoint, &error);
@@ -174,7 +178,11 @@ pub(super) async fn attempt(
         poll_answer(&mut upstream, response, cx)
     });
     let length = match answered.await {
-        Ok(length) => length,
+        Ok(length) => {
+            worker.tick();
+            active.answered(worker);
+            length
+        }
         Err(error) => {
             response.status = 0;
             note_failure(worker, cluster, endpoint, &error);

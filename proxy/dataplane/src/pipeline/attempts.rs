@@ -4,6 +4,7 @@
 
 mod answer;
 mod series;
+mod with_room;
 
 pub(super) use answer::ThrownAway;
 pub(super) use series::retry_reason;
@@ -53,9 +54,12 @@ pub(super) async fn attempts(
     loop {
         let endpoint = pick(cluster, worker, &mut series.tried, context.ends())
             .map_err(|refusal| Stop::Reply(no_endpoint(refusal)))?;
-        request.record.attempt(&endpoint);
+        let under_way = match cluster.endpoint_limits {
+            None => ActiveAttempt::begin(endpoint),
+            Some(limits) => with_room::begin(context, taken, cluster, limits, &mut series.tried, endpoint)?,
+        };
+        request.record.attempt(under_way.endpoint());
         active.cells.attempts.inc();
-        let under_way = ActiveAttempt::begin(endpoint);
         let ended = pin!(attempt(
             request,
             exchange,
@@ -156,9 +160,12 @@ async fn attempt(
             Attempted::Declined(declining, declined) => (upstream, length) = (*declining, declined),
         }
     } else {
-        upstream = match worker.pools.try_acquire(worker, cluster, endpoint) {
+        upstream = match worker
+            .pools
+            .try_acquire(worker, cluster, endpoint, taken.policy.priority)
+        {
             Some(upstream) => upstream,
-            None => acquire(request, exchange, context, cluster, endpoint).await?,
+            None => acquire(request, exchange, context, taken, cluster, endpoint).await?,
         };
         request.record.connected(&upstream);
         exchange.begin_attempt(request.length);
@@ -189,6 +196,7 @@ async fn attempt(
     request
         .record
         .upstream_answered(exchange.response.status, worker.now());
+    series.active().answered(worker);
     begin_response(request, exchange, context, taken, length)?;
     if length != BodyLength::None {
         request.record.trailers = exchange.stream(request, &mut upstream).await?;
@@ -270,10 +278,15 @@ async fn acquire(
     request: &Request<'_>,
     exchange: &mut Exchange<'_, '_>,
     context: &RequestContext<'_>,
+    taken: Taken<'_>,
     cluster: &Arc<ClusterPolicy>,
     endpoint: &Arc<EndpointState>,
 ) -> Result<Upstream, Stop> {
     let worker = context.worker();
-    let acquiring = Box::pin(worker.pools.acquire(worker, cluster, endpoint));
+    let acquiring = Box::pin(
+        worker
+            .pools
+            .acquire(worker, cluster, endpoint, taken.policy.priority),
+    );
     Ok(exchange.within_limits(request, acquiring).await??)
 }

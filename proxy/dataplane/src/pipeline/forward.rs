@@ -31,13 +31,15 @@ pub(super) async fn forward(
 ) {
     let worker = context.worker();
     let cluster = target(request, context, taken);
-    if let Err(reply) = admit(request, context, taken, policy) {
-        return respond::local(request, downstream, context, Some(taken), reply).await;
-    }
+    let admitted = admit(request, context, taken, policy)
+        .and_then(|()| ActiveRequest::begin(cluster, worker, taken.policy.priority));
+    let active = match admitted {
+        Ok(active) => active,
+        Err(reply) => return respond::local(request, downstream, context, Some(taken), reply).await,
+    };
     let limits = limits(request, context, taken, policy);
     request.coding = compress::negotiate(context, request);
     rewrite_request(request, context, taken, policy);
-    let active = ActiveRequest::begin(cluster, worker);
     let mut exchange = Exchange::new(downstream, context, limits, request.length);
     exchange.pace = request.pace.take();
     // A tunnel has one other end.

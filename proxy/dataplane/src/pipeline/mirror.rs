@@ -15,6 +15,7 @@ use crate::pick::{Tried, pick};
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::worker::Worker;
 use bytes::Bytes;
+use outrigger_config::model::RoutePriority;
 use outrigger_config::model::defaults::{
     MIRROR_ANSWER_BYTES_MAX, MIRROR_BODY_BYTES_MAX, MIRROR_TIMEOUT, MIRRORS_MAX,
 };
@@ -179,7 +180,10 @@ async fn run(target: Target, message: Rc<(Message, Buffered)>) {
         mut ticket,
     } = target;
     let worker = Rc::clone(&ticket.worker);
-    let active = ActiveRequest::begin(&cluster, &worker);
+    let Ok(active) = ActiveRequest::begin(&cluster, &worker, RoutePriority::Default) else {
+        ticket.dropped = Some(MirrorDrop::Overflow);
+        return;
+    };
     let mut response = ResponseHead::new();
     let mut left = MIRROR_ANSWER_BYTES_MAX;
     let mut throw_away = |frame: BodyFrame| match &frame {

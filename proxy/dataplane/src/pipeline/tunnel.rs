@@ -9,13 +9,12 @@ use crate::connection::Accepted;
 use crate::snapshot::{AccessLog, ClusterPolicy, ClusterShared, EndpointState};
 use crate::tunnel::{Limits, Moved, Pump, PumpEnd, Side, SideError};
 use crate::worker::Worker;
-use outrigger_config::model::Name;
+use outrigger_config::model::{Name, RoutePriority};
 use outrigger_http1::RequestHead;
 use outrigger_telemetry::{ClusterMetrics, ListenerMetrics, ResponseFlags, RouteMetrics, TunnelEnd};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -26,11 +25,18 @@ pub(super) struct Held {
     metrics: Arc<ClusterMetrics>,
     endpoint: Arc<EndpointState>,
     worker: usize,
+    priority: RoutePriority,
 }
 
 impl Held {
-    pub(super) fn begin(cluster: &ClusterPolicy, endpoint: &Arc<EndpointState>, worker: &Worker) -> Held {
-        cluster.shared.requests_active.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn begin(
+        cluster: &ClusterPolicy,
+        endpoint: &Arc<EndpointState>,
+        worker: &Worker,
+        priority: RoutePriority,
+    ) -> Held {
+        // The request that becomes a tunnel is still counted: the tunnel takes its place, whatever the limit.
+        cluster.shared.breakers.of(priority).requests().begin_anyway();
         cluster.metrics.worker(worker.index).requests_active.inc();
         endpoint.load.begin();
         Held {
@@ -38,13 +44,14 @@ impl Held {
             metrics: Arc::clone(&cluster.metrics),
             endpoint: Arc::clone(endpoint),
             worker: worker.index,
+            priority,
         }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.cluster.requests_active.fetch_sub(1, Ordering::Relaxed);
+        self.cluster.breakers.of(self.priority).requests().end();
         self.metrics.worker(self.worker).requests_active.dec();
         self.endpoint.load.end();
     }

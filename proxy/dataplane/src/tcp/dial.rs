@@ -4,11 +4,12 @@ use crate::connection::Ends;
 use crate::io::Stream;
 use crate::outlier;
 use crate::pick::{self, Aim, NoEndpoint, Tried};
+use crate::places::ConnectionPlace;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::connect;
 use crate::upstream::socket::LocalEnd;
 use crate::worker::Worker;
-use outrigger_telemetry::{ClusterMetrics, DestinationRefusal, ResponseFlags};
+use outrigger_telemetry::{ClusterMetrics, DestinationRefusal, Overflow, ResponseFlags};
 use outrigger_traffic::health::Outcome;
 use outrigger_traffic::retry::AttemptFailure;
 use outrigger_traffic::{SubsetKey, hash};
@@ -52,6 +53,8 @@ pub(super) struct Occupied {
     worker: usize,
     /// There once there is a connection.
     local: Option<LocalEnd>,
+    /// Among the cluster's connections.
+    _place: ConnectionPlace,
 }
 
 impl Drop for Occupied {
@@ -139,6 +142,11 @@ impl Dial {
                 }
             };
             self.endpoint = Some(Arc::clone(&endpoint));
+            let Some(place) = worker.pools.claim(worker, &self.cluster, &endpoint) else {
+                // As Envoy: a connection does not wait for another to end, which may be hours.
+                cells.overflows[Overflow::Connections].inc();
+                return Err(self.fault(ResponseFlags::UO, "upstream_overflow"));
+            };
             cells.attempts.inc();
             endpoint.load.begin();
             cells.connections_active.inc();
@@ -147,6 +155,7 @@ impl Dial {
                 metrics: Arc::clone(&self.cluster.metrics),
                 worker: worker.index,
                 local: None,
+                _place: place,
             };
             let fault = match connect::connect_tcp(&self.cluster, &endpoint, worker).await {
                 Ok((stream, local)) => {

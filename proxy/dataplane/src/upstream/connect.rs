@@ -2,6 +2,7 @@
 
 use crate::accept::set_options;
 use crate::io::{Stream, TlsClient};
+use crate::places::ConnectionPlace;
 use crate::rights::UpstreamPlace;
 use crate::snapshot::{ClusterPolicy, EndpointState, UpstreamTlsPolicy};
 use crate::tls;
@@ -33,13 +34,15 @@ pub(crate) struct ConnectFault {
     pub(crate) detail: &'static str,
 }
 
-/// Connects within the cluster's connect timeout, TLS and HTTP/2's greeting included. Counts what happens.
+/// Connects within the cluster's connect timeout, TLS and HTTP/2's greeting included. Counts what happens. The connection
+/// holds `place`.
 pub(crate) async fn connect(
     cluster: &ClusterPolicy,
     endpoint: &Arc<EndpointState>,
     worker: &Worker,
+    place: ConnectionPlace,
 ) -> Result<Connected, ConnectFault> {
-    let connecting = establish(cluster, endpoint, worker);
+    let connecting = establish(cluster, endpoint, worker, place);
     let connected = counted(cluster, worker, connecting, |connected| match connected {
         Connected::Http1(_) => ConnectionProtocol::Http1,
         Connected::Http2(_) => ConnectionProtocol::Http2,
@@ -53,6 +56,7 @@ pub(crate) async fn connect_http1(
     cluster: &ClusterPolicy,
     endpoint: &Arc<EndpointState>,
     worker: &Rc<Worker>,
+    place: ConnectionPlace,
 ) -> Result<Upstream, ConnectFault> {
     let tls = cluster.tls.as_ref().map(|tls| {
         let mut config = tls.identity.config.as_ref().clone();
@@ -61,7 +65,7 @@ pub(crate) async fn connect_http1(
     });
     let connecting = open(cluster, endpoint, worker, tls.as_ref());
     let (stream, local) = counted(cluster, worker, connecting, |_| ConnectionProtocol::Http1).await?;
-    Ok(alone(stream, local, cluster, endpoint, worker))
+    Ok(alone((stream, local), cluster, endpoint, worker, place))
 }
 
 /// Connects for bytes that are passed on as they are: within the cluster's connect timeout, TLS included. No protocol
@@ -78,13 +82,13 @@ pub(crate) async fn connect_tcp(
 
 /// A connection for one request, of which no pool knows.
 pub(crate) fn alone(
-    stream: Stream,
-    local: LocalEnd,
+    (stream, local): (Stream, LocalEnd),
     cluster: &ClusterPolicy,
     endpoint: &Arc<EndpointState>,
     worker: &Rc<Worker>,
+    place: ConnectionPlace,
 ) -> Upstream {
-    let connection = http1::Connection::new(stream, local, cluster, worker);
+    let connection = http1::Connection::new(stream, local, cluster, worker, place);
     Upstream::Http1(http1::Exchange::new(Box::new(connection), worker, endpoint))
 }
 
@@ -232,6 +236,7 @@ async fn establish(
     cluster: &ClusterPolicy,
     endpoint: &EndpointState,
     worker: &Worker,
+    place: ConnectionPlace,
 ) -> Result<Connected, Failure> {
     let tls = cluster.tls.as_ref().map(|tls| &tls.identity.config);
     let (stream, local) = open(cluster, endpoint, worker, tls).await?;
@@ -245,10 +250,10 @@ async fn establish(
     };
     if !http2 {
         return Ok(Connected::Http1(Box::new(http1::Connection::new(
-            stream, local, cluster, worker,
+            stream, local, cluster, worker, place,
         ))));
     }
-    let connection = http2::Connection::open(stream, local, cluster, worker)
+    let connection = http2::Connection::open(stream, local, cluster, worker, (endpoint.id, place))
         .await
         .map_err(|(error, failure)| match (&cluster.tls, failure) {
             // In TLS 1.3 the server judges our certificate when we are done with the handshake.

@@ -6,6 +6,7 @@ use crate::body::{BodyFrame, BodyLength};
 use crate::error::AttemptError;
 use crate::incoming::{Incoming, ReadError};
 use crate::io::Stream;
+use crate::places::ConnectionPlace;
 use crate::rights;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::tls;
@@ -48,10 +49,17 @@ pub(crate) struct Connection {
     worker: usize,
     metrics: Arc<ClusterMetrics>,
     closed_as: UpstreamClose,
+    place: ConnectionPlace,
 }
 
 impl Connection {
-    pub(crate) fn new(io: Stream, local: LocalEnd, cluster: &ClusterPolicy, worker: &Worker) -> Connection {
+    pub(crate) fn new(
+        io: Stream,
+        local: LocalEnd,
+        cluster: &ClusterPolicy,
+        worker: &Worker,
+        place: ConnectionPlace,
+    ) -> Connection {
         let limits = Limits {
             head_bytes_max: u32::try_from(cluster.config.response_headers_bytes_max()).unwrap_or(u32::MAX),
             fields_max: u32::try_from(cluster.config.response_headers_count_max()).unwrap_or(u32::MAX),
@@ -75,6 +83,7 @@ impl Connection {
             worker: worker.index,
             metrics: Arc::clone(&cluster.metrics),
             closed_as: UpstreamClose::Drained,
+            place,
         }
     }
 
@@ -130,6 +139,16 @@ impl Connection {
             self.closed_as = UpstreamClose::RightLost;
         }
         lost
+    }
+
+    /// Its place among the cluster's connections.
+    pub(crate) fn place(&self) -> &ConnectionPlace {
+        &self.place
+    }
+
+    /// Closes it to make room for another.
+    pub(crate) fn give_way(mut self: Box<Self>) {
+        self.closed_as = UpstreamClose::GaveWay;
     }
 
     /// True if the connection has been idle for as long as it may.

@@ -6,6 +6,7 @@ use crate::gather::Gather;
 use crate::head::{connect_to_http2, request_to_http2, response_from_http2};
 use crate::http2::{Http2Receiver, Http2Sender, Keepalive, flush};
 use crate::io::Stream;
+use crate::places::{ConnectionPlace, Given, StreamEnds};
 use crate::rights;
 use crate::snapshot::ClusterPolicy;
 use crate::tls;
@@ -50,6 +51,8 @@ pub(crate) struct Connection {
     /// Which of the endpoint's addresses it goes to, where it has several.
     peer: Option<SocketAddr>,
     idle_since: Cell<Instant>,
+    config: Arc<model::Cluster>,
+    ends: StreamEnds,
     /// No new stream may start: GOAWAY, an error, age, or its endpoint is gone.
     closing: Rc<Cell<Option<UpstreamClose>>>,
 }
@@ -62,6 +65,7 @@ impl Connection {
         local: LocalEnd,
         cluster: &ClusterPolicy,
         worker: &Worker,
+        (endpoint, place): (u64, ConnectionPlace),
     ) -> Result<Rc<Connection>, (io::Error, Option<TlsFailure>)> {
         let options = cluster.config.http2();
         let peer = cluster.is_logical().then(|| io.peer_address()).flatten();
@@ -94,6 +98,8 @@ impl Connection {
             tls,
             peer,
             idle_since: Cell::new(now),
+            config: Arc::clone(&cluster.config),
+            ends: place.stream_ends(endpoint),
             closing: Rc::default(),
         });
         let closing = Rc::clone(&handle.closing);
@@ -103,8 +109,8 @@ impl Connection {
             gather,
             keepalive,
             closing,
-            metrics,
-            worker.index,
+            (metrics, worker.index),
+            place,
         ));
         Ok(handle)
     }
@@ -169,6 +175,29 @@ impl Connection {
             .set(self.closing.get().or(Some(UpstreamClose::Drained)));
     }
 
+    /// True if nothing is on it.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.active.get() == 0
+    }
+
+    /// Closes a connection on which nothing is, to make room for another; its pool lets go of it.
+    pub(crate) fn give_way(&self) {
+        self.closing
+            .set(self.closing.get().or(Some(UpstreamClose::GaveWay)));
+    }
+
+    /// Gives the place of a stream that has ended to who waits for one; a connection without streams gives way.
+    #[cold]
+    fn make_room(self: &Rc<Self>) {
+        if self.has_room(self.config.pool(), Instant::now())
+            && let Some(waiter) = self.ends.next_waiter()
+        {
+            waiter.give(Given::Stream(Box::new(self.reserve())));
+        } else if self.is_idle() {
+            self.ends.idle();
+        }
+    }
+
     /// Counts a stream that is about to start.
     pub(crate) fn reserve(self: &Rc<Self>) -> Exchange {
         self.active.set(self.active.get() + 1);
@@ -227,8 +256,8 @@ async fn drive(
     gather: Gather<Stream>,
     mut keepalive: Option<Keepalive>,
     closing: Rc<Cell<Option<UpstreamClose>>>,
-    metrics: Arc<ClusterMetrics>,
-    worker: usize,
+    (metrics, worker): (Arc<ClusterMetrics>, usize),
+    place: ConnectionPlace,
 ) {
     let cells = metrics.worker(worker);
     cells.connections_active.inc();
@@ -261,6 +290,9 @@ async fn drive(
         ended => closing.get().unwrap_or(ended),
     };
     closing.set(Some(reason));
+    // The socket first: the place is free when the connection is closed.
+    drop((connection, gather));
+    drop(place);
     cells.connections_active.dec();
     cells.connections_closed[reason].inc();
 }
@@ -283,6 +315,9 @@ impl Drop for StreamGuard {
         self.0.active.set(self.0.active.get() - 1);
         if self.0.active.get() == 0 {
             self.0.idle_since.set(Instant::now());
+        }
+        if self.0.ends.is_waited_for() {
+            self.0.make_room();
         }
     }
 }

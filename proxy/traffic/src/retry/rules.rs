@@ -286,7 +286,7 @@ fn conditions_of(failure: AttemptFailure) -> RetryConditions {
         | AttemptFailure::ResetBeforeAnswer
         | AttemptFailure::TimedOut
         | AttemptFailure::ResponseInvalid => any,
-        AttemptFailure::BodyTooLargeToReplay => RetryConditions::NONE,
+        AttemptFailure::BodyTooLargeToReplay | AttemptFailure::Overflow => RetryConditions::NONE,
     }
 }
 

@@ -44,6 +44,12 @@ struct Retried<'a> {
 }
 
 impl<'a> Series<'a> {
+    /// The request that the attempts are for.
+    #[inline(always)]
+    pub(super) fn active(&self) -> &ActiveRequest<'a> {
+        self.active
+    }
+
     #[inline(always)]
     pub(super) fn begin(
         request: &Request<'_>,
@@ -277,6 +283,7 @@ pub(in super::super) fn retry_reason(failure: AttemptFailure) -> RetryReason {
         AttemptFailure::DiedBeforeAnswer { .. } => RetryReason::DiedBeforeAnswer,
         AttemptFailure::DiedAfterAnswer
         | AttemptFailure::ResetBeforeAnswer
+        | AttemptFailure::Overflow
         | AttemptFailure::BodyTooLargeToReplay => RetryReason::Reset,
         AttemptFailure::TimedOut | AttemptFailure::TimedOutBeforeSend => RetryReason::PerTryTimeout,
         AttemptFailure::ResponseInvalid => RetryReason::ResponseInvalid,

@@ -10,7 +10,7 @@ use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::connect;
 use crate::upstream::{Upstream, Wanted};
 use crate::worker::Worker;
-use outrigger_config::model::{RouteAction, UpstreamProtocol};
+use outrigger_config::model::{RouteAction, RoutePriority, UpstreamProtocol};
 use outrigger_traffic::retry::AttemptFailure;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ pub(in super::super) async fn attempt(
         .observe(Instant::now().duration_since(started));
     request.made = Some(Box::new(Made {
         upstream: upstream.into_side(),
-        _held: Held::begin(cluster, endpoint, worker),
+        _held: Held::begin(cluster, endpoint, worker, taken.policy.priority),
         cluster: cluster.config.name().clone(),
         idle_timeout: idle_timeout(context, taken),
         reset_reason: reason,
@@ -87,10 +87,14 @@ async fn ask(
     let worker = context.worker();
     exchange.begin_attempt(BodyLength::None);
     if terminates(upgrade, taken) {
-        let connecting = Box::pin(connect::connect_tcp(cluster, endpoint, worker));
-        let connected = exchange.within_limits(request, connecting).await?;
-        let (stream, local) = connected.map_err(AttemptError::from)?;
-        let upstream = connect::alone(stream, local, cluster, endpoint, worker);
+        let priority = taken.policy.priority;
+        let connecting = Box::pin(async {
+            let place = worker.pools.place(worker, cluster, endpoint, priority).await?;
+            let connected = connect::connect_tcp(cluster, endpoint, worker).await?;
+            Ok::<_, AttemptError>((connected, place))
+        });
+        let (connected, place) = exchange.within_limits(request, connecting).await??;
+        let upstream = connect::alone(connected, cluster, endpoint, worker, place);
         request.record.connected(&upstream);
         exchange.response.clear();
         // To be connected is the endpoint's answer, and the time of the answer is that of the route.
@@ -100,7 +104,7 @@ async fn ask(
         upgrade.answer(&mut exchange.response, false);
         return Ok((upstream, None));
     }
-    let acquiring = Box::pin(acquire(upgrade, worker, cluster, endpoint));
+    let acquiring = Box::pin(acquire(upgrade, worker, cluster, endpoint, taken.policy.priority));
     let mut upstream = exchange.within_limits(request, acquiring).await??;
     request.record.connected(&upstream);
     let http2 = upstream.is_http2();
@@ -132,8 +136,9 @@ async fn acquire(
     worker: &Rc<Worker>,
     cluster: &Arc<ClusterPolicy>,
     endpoint: &Arc<EndpointState>,
+    priority: RoutePriority,
 ) -> Result<Upstream, AttemptError> {
-    let upstream = worker.pools.acquire(worker, cluster, endpoint).await?;
+    let upstream = worker.pools.acquire(worker, cluster, endpoint, priority).await?;
     if upgrade.how == super::How::Connect || upstream.takes_protocols() {
         return Ok(upstream);
     }
@@ -144,5 +149,6 @@ async fn acquire(
         ));
     }
     drop(upstream);
-    Ok(connect::connect_http1(cluster, endpoint, worker).await?)
+    let place = worker.pools.place(worker, cluster, endpoint, priority).await?;
+    Ok(connect::connect_http1(cluster, endpoint, worker, place).await?)
 }

@@ -1,9 +1,13 @@
 //! Clusters and their endpoints: slots by name, endpoints' state kept while their connections are as good.
 
 use super::*;
+use crate::places::PlaceQueues;
+use crate::snapshot::LimitGauges;
 use balancing::Surroundings;
 use outrigger_config::model::{Discovery, DnsDiscovery};
 use outrigger_traffic::HealthMark;
+use outrigger_traffic::adaptive::{AdaptiveLimit, AdaptiveSettings};
+use outrigger_traffic::breakers::ClusterBreakers;
 use outrigger_traffic::retry::RetryBudget;
 use std::collections::HashSet;
 
@@ -216,7 +220,8 @@ impl Compiler {
         let shared = match before {
             Some(before) => Arc::clone(&before.shared),
             None => Arc::new(ClusterShared {
-                requests_active: AtomicU32::new(0),
+                breakers: ClusterBreakers::new(config.circuit_breakers()),
+                places: PlaceQueues::default(),
                 requests_begun: AtomicU32::new(0),
                 retry_budget: RetryBudget::new(),
                 since: Instant::now(),
@@ -227,7 +232,19 @@ impl Compiler {
             .outlier_detection()
             .as_ref()
             .map(|wanted| Box::new(OutlierPolicy::new(wanted, endpoints.len(), &self.health.alarms)));
+        let limits = config.circuit_breakers().endpoint();
+        let adaptive = config.adaptive_concurrency().as_ref().map(|model| {
+            let settings = AdaptiveSettings::from(model);
+            let known = before.and_then(|before| before.adaptive.as_ref());
+            match known.filter(|known| known.settings() == settings) {
+                Some(known) => Arc::clone(known),
+                None => Arc::new(AdaptiveLimit::new(settings, shared.since.elapsed())),
+            }
+        });
         Arc::new(ClusterPolicy {
+            endpoint_limits: (limits != Default::default()).then_some(limits),
+            adaptive,
+            limit_gauges: LimitGauges::new(config, &self.metrics),
             config: Arc::clone(config),
             outlier,
             discovered,

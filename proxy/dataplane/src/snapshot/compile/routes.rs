@@ -163,6 +163,7 @@ impl Compiler {
         let mut session = None;
         let mut retry = None;
         let mut affinity = None;
+        let mut priority = model::RoutePriority::Default;
         if let RouteAction::Forward(forward) = route.action() {
             let mut sum = 0;
             for target in forward.clusters() {
@@ -170,6 +171,7 @@ impl Compiler {
                 clusters.push(slots.clusters[target.cluster()]);
                 weights.push(sum);
             }
+            priority = forward.priority();
             session = forward
                 .session_cookie()
                 .as_ref()
@@ -191,6 +193,7 @@ impl Compiler {
         RoutePolicy {
             clusters,
             weights,
+            priority,
             mirrors: mirrors.into(),
             cors: None,
             authorization: None,
