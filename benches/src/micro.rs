@@ -4,6 +4,7 @@
 //! Inputs are made before the clock starts. Nothing here does I/O.
 
 mod authorization;
+mod rate_limit;
 
 use std::hint::black_box;
 use std::path::Path;
@@ -73,6 +74,10 @@ pub(crate) enum Case {
     /// Decide by 10,000 authorization policies.
     #[value(name = "authorize-10000")]
     Authorize10000,
+    /// Count by a rate limit of all requests.
+    RateLimit,
+    /// Count by a rate limit of each client, of whom 5,000 are known.
+    RateLimitKeyed,
     /// Compile a configuration of 1,000 clusters with 10,000 endpoints of which one changed.
     CompileOneEndpoint,
 }
@@ -192,6 +197,8 @@ impl Case {
             Self::Authorize10 => authorization::decide_among(POLICIES[0]),
             Self::Authorize1000 => authorization::decide_among(POLICIES[1]),
             Self::Authorize10000 => authorization::decide_among(POLICIES[2]),
+            Self::RateLimit => rate_limit::count(false),
+            Self::RateLimitKeyed => rate_limit::count(true),
             Self::CompileOneEndpoint => compile_one_endpoint(),
         }
     }

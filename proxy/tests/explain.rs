@@ -209,3 +209,32 @@ fn faults_and_until_when() {
         "{spared:#?}"
     );
 }
+
+#[test]
+fn rate_limits_and_what_they_count_by() {
+    let request = "GET http://127.0.0.1:8080/search?q=a";
+    let lines = explained("rate-limits", request, &["x-plan: gold", "x-user: u"]);
+    let said: Vec<&String> = lines.iter().filter(|line| line.starts_with("rate limit")).collect();
+    assert_eq!(
+        said,
+        [
+            "rate limit `everything`: 1000 in 1s, at most 2000 at once, all requests together",
+            "rate limit `each-client`: 600 in 60s, at most 50 at once, by masked_remote_address",
+            "rate limit `tighter` (shadow): 60 in 60s, at most 60 at once, by remote_address, path_template",
+            "rate limit `search`: 5 in 10s, at most 5 at once, by plan=gold, user=u",
+        ]
+    );
+    says(
+        "rate-limits",
+        "GET http://127.0.0.1:8080/api",
+        &[],
+        "rate limit `mesh-wide`: the service in cluster `limits` is asked for domain `shop`, by service=api, user (lacking: \
+         the limit does not count this)",
+    );
+    says(
+        "rate-limits",
+        "GET http://127.0.0.1:8081/",
+        &[],
+        "rate limit `connections`: 10 in 1s, at most 10 at once, by remote_address",
+    );
+}

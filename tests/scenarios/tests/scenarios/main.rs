@@ -35,6 +35,7 @@ mod overload;
 mod pages;
 mod programs;
 mod proxy_protocol;
+mod rate_limits;
 mod reload;
 mod replays;
 mod retries;
