@@ -214,7 +214,10 @@ fn faults_and_until_when() {
 fn rate_limits_and_what_they_count_by() {
     let request = "GET http://127.0.0.1:8080/search?q=a";
     let lines = explained("rate-limits", request, &["x-plan: gold", "x-user: u"]);
-    let said: Vec<&String> = lines.iter().filter(|line| line.starts_with("rate limit")).collect();
+    let said: Vec<&String> = lines
+        .iter()
+        .filter(|line| line.starts_with("rate limit"))
+        .collect();
     assert_eq!(
         said,
         [

@@ -31,7 +31,9 @@ async fn passes(proxy: &Proxy) -> bool {
         .await
         .unwrap();
     let mut bytes = [0; 5];
-    within("bytes or an end", stream.read_exact(&mut bytes)).await.is_ok()
+    within("bytes or an end", stream.read_exact(&mut bytes))
+        .await
+        .is_ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +92,11 @@ async fn a_service_is_asked_about_connections_too() {
             "{{ name: it, descriptors: [[remote_address]], global: {{ cluster: limits, domain: {domain}, timeout: 1h \
              {more} }} }}"
         );
-        passing(upstream.address(), &[limit], "it", "").with_cluster("limits", &[service.address()], "protocol: http2")
+        passing(upstream.address(), &[limit], "it", "").with_cluster(
+            "limits",
+            &[service.address()],
+            "protocol: http2",
+        )
     };
     for (domain, more, passed, outcome) in [
         ("open", "", true, "allowed"),

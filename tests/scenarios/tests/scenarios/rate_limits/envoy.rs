@@ -41,7 +41,14 @@ async fn envoy(filter: &str, upstream: SocketAddr, service: SocketAddr) -> Optio
     }
     let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut command = Command::new(program);
-    let flags = ["--use-dynamic-base-id", "--log-level", "off", "--concurrency", "1", "--config-yaml"];
+    let flags = [
+        "--use-dynamic-base-id",
+        "--log-level",
+        "off",
+        "--concurrency",
+        "1",
+        "--config-yaml",
+    ];
     command
         .args(flags)
         .arg(configuration(filter, listen, upstream, service))
@@ -140,7 +147,11 @@ async fn both_ask_a_service_the_same_and_do_what_it_says() {
             ],
             response_headers_to_add: vec![header("x-from", "limits")],
             request_headers_to_add: vec![header("x-quota", "user")],
-            raw_body: if is_over { b"slow down".to_vec() } else { Vec::new() },
+            raw_body: if is_over {
+                b"slow down".to_vec()
+            } else {
+                Vec::new()
+            },
             ..RateLimitResponse::default()
         }))
     })

@@ -4,8 +4,8 @@ use super::global::{asked, header};
 use super::{DECISIONS, FAULTS, fetch, limits};
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::Code;
-use outrigger_fixtures::rate_limit::{RateLimits, Ruling};
 use outrigger_fixtures::Scripted;
+use outrigger_fixtures::rate_limit::{RateLimits, Ruling};
 use outrigger_harness::{Client, Document, Proxy};
 use std::net::{SocketAddr, TcpListener};
 

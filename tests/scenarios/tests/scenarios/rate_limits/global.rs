@@ -4,7 +4,9 @@ use super::{decided, fetch, limit, limits, statuses};
 use envoy_types::pb::envoy::config::core::v3::HeaderValue;
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::rate_limit::Unit;
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::{Code, DescriptorStatus, RateLimit};
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::{
+    Code, DescriptorStatus, RateLimit,
+};
 use envoy_types::pb::google::protobuf::Duration;
 use outrigger_fixtures::Scripted;
 use outrigger_fixtures::rate_limit::{Hit, RateLimits, Ruling};
@@ -87,7 +89,8 @@ async fn it_is_asked_one_hit_of_each_descriptor_that_lacks_nothing() {
     assert!(hits[0].headers.contains_key("grpc-timeout"));
     assert_eq!(upstream.request_count(), 2);
 
-    let (_upstream, service, proxy) = asking(|_| Ruling::code(Code::OverLimit), "[{ header: x-user }]", "").await;
+    let (_upstream, service, proxy) =
+        asking(|_| Ruling::code(Code::OverLimit), "[{ header: x-user }]", "").await;
     assert_eq!(statuses(&proxy, 1, "/", "").await, [200], "nothing to ask");
     assert_eq!(service.hits().len(), 0);
     assert_eq!(decided(&proxy, "it", "not_counted").await, 1.0);
@@ -109,7 +112,12 @@ async fn a_yes_may_write_headers_both_ways_and_quotas_are_told() {
     let (upstream, _service, proxy) = asking(rule, "[method]", ", headers: true").await;
     let response = fetch(&proxy, "/", "").await;
     assert_eq!(response.status(), 200);
-    let fields = ["x-from", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
+    let fields = [
+        "x-from",
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining",
+        "x-ratelimit-reset",
+    ];
     assert_eq!(
         fields.map(|name| response.field(name).unwrap_or("none")),
         ["limits", "10, 10;w=60;name=\"per-user\", 1000;w=3600", "7", "30"]
@@ -141,7 +149,11 @@ async fn a_no_is_a_refusal_with_the_services_headers_and_body() {
     assert_eq!(upstream.request_count(), 0);
     assert_eq!(decided(&proxy, "it", "refused").await, 1.0);
     let series = format!("{}{{reason=\"invalid_change\"}}", super::FAULTS);
-    assert_eq!(proxy.admin().metric(&series).await, 1.0, "one header is not its to write");
+    assert_eq!(
+        proxy.admin().metric(&series).await,
+        1.0,
+        "one header is not its to write"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,7 +191,11 @@ async fn local_limits_come_first_and_several_services_are_asked_in_order_until_o
     }
     let proxy = Proxy::start(limits(document, &all)).await;
     assert_eq!(statuses(&proxy, 3, "/", "").await, [429; 3]);
-    let asked: Vec<_> = service.hits().iter().map(|hit| hit.descriptors().remove(0)).collect();
+    let asked: Vec<_> = service
+        .hits()
+        .iter()
+        .map(|hit| hit.descriptors().remove(0))
+        .collect();
     assert_eq!(asked, ["name=first", "name=second", "name=first", "name=second"]);
     assert_eq!(decided(&proxy, "second", "refused").await, 2.0);
     assert_eq!(decided(&proxy, "two", "refused").await, 1.0);

@@ -13,7 +13,11 @@ async fn statuses(more: &str) -> Vec<(String, String, String)> {
         connection.send(request).await.unwrap();
         let head = connection.next_headers().await.unwrap();
         let field = |name: &str| head.field(name).unwrap_or("none").to_owned();
-        seen.push((field(":status"), field("grpc-status"), field("x-envoy-ratelimited")));
+        seen.push((
+            field(":status"),
+            field("grpc-status"),
+            field("x-envoy-ratelimited"),
+        ));
         if stream == 1 {
             connection.rest_of(&head).await.unwrap();
         }

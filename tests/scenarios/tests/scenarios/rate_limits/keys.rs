@@ -15,8 +15,15 @@ async fn each_value_of_a_header_a_query_a_method_a_host_or_a_path_counts_for_its
     let (_upstream, proxy) = limited(&[each("{ header: x-user }")], "each").await;
     assert_eq!(statuses(&proxy, 2, "/", "x-user: a\r\n").await, [200, 429]);
     assert_eq!(statuses(&proxy, 2, "/", "x-user: b\r\n").await, [200, 429]);
-    assert_eq!(statuses(&proxy, 2, "/", "x-user: a\r\nx-user: b\r\n").await, [200, 429]);
-    assert_eq!(statuses(&proxy, 3, "/", "").await, [200; 3], "those without it are not counted");
+    assert_eq!(
+        statuses(&proxy, 2, "/", "x-user: a\r\nx-user: b\r\n").await,
+        [200, 429]
+    );
+    assert_eq!(
+        statuses(&proxy, 3, "/", "").await,
+        [200; 3],
+        "those without it are not counted"
+    );
     assert_eq!(decided(&proxy, "each", "not_counted").await, 3.0);
     let long = format!("x-user: {}\r\n", "y".repeat(4_000));
     let longer = format!("x-user: {}z\r\n", "y".repeat(4_000));
@@ -25,8 +32,16 @@ async fn each_value_of_a_header_a_query_a_method_a_host_or_a_path_counts_for_its
 
     let (_upstream, proxy) = limited(&[each("path, { query: q }")], "each").await;
     assert_eq!(statuses(&proxy, 2, "/a?q=1", "").await, [200, 429]);
-    assert_eq!(statuses(&proxy, 2, "/a/./?q=1", "").await, [200, 429], "another path");
-    assert_eq!(statuses(&proxy, 1, "/./a?q=%31&q=2", "").await, [429], "the same, written otherwise");
+    assert_eq!(
+        statuses(&proxy, 2, "/a/./?q=1", "").await,
+        [200, 429],
+        "another path"
+    );
+    assert_eq!(
+        statuses(&proxy, 1, "/./a?q=%31&q=2", "").await,
+        [429],
+        "the same, written otherwise"
+    );
     assert_eq!(statuses(&proxy, 2, "/a?q=2", "").await, [200, 429]);
 
     let (_upstream, proxy) = limited(&[each("method, host")], "each").await;
@@ -86,8 +101,14 @@ async fn the_client_is_whom_trusted_proxies_name_and_networks_are_one_value() {
 
     // Nobody is trusted here: all are the one who connects.
     let (_upstream, proxy) = limited(&[each("remote_address")], "each").await;
-    assert_eq!(statuses(&proxy, 1, "/", "x-forwarded-for: 192.0.2.1\r\n").await, [200]);
-    assert_eq!(statuses(&proxy, 1, "/", "x-forwarded-for: 192.0.2.2\r\n").await, [429]);
+    assert_eq!(
+        statuses(&proxy, 1, "/", "x-forwarded-for: 192.0.2.1\r\n").await,
+        [200]
+    );
+    assert_eq!(
+        statuses(&proxy, 1, "/", "x-forwarded-for: 192.0.2.2\r\n").await,
+        [429]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,7 +134,9 @@ async fn a_verified_identity_is_a_value_and_a_client_without_one_is_not_counted(
         let mut seen = Vec::new();
         for _ in 0..2 {
             let config = authority.client_config(&["http/1.1"], certificate);
-            let mut client = Client::connect_tls(proxy.address(), config, "a.example").await.unwrap();
+            let mut client = Client::connect_tls(proxy.address(), config, "a.example")
+                .await
+                .unwrap();
             seen.push(client.fetch("/", "").await.status());
         }
         assert_eq!(seen, expected);
@@ -163,12 +186,7 @@ async fn some_values_have_buckets_of_their_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_values_stays_within_the_bound_and_frees_nobody_who_is_over_his_rate() {
-    let each = limit(
-        "each",
-        4,
-        "keys_max: 50",
-        "descriptors: [[{ header: x-user }]]",
-    );
+    let each = limit("each", 4, "keys_max: 50", "descriptors: [[{ header: x-user }]]");
     let (_upstream, proxy) = limited(&[each], "each").await;
     let greedy = "x-user: greedy\r\n";
     assert_eq!(statuses(&proxy, 5, "/", greedy).await, [200, 200, 200, 200, 429]);

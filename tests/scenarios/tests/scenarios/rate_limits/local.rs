@@ -58,7 +58,8 @@ async fn many_connections_on_several_workers_get_exactly_what_there_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn those_of_chain_virtual_host_and_route_must_all_allow_and_what_one_refuses_costs_the_others_nothing() {
+async fn those_of_chain_virtual_host_and_route_must_all_allow_and_what_one_refuses_costs_the_others_nothing()
+{
     let upstream = Scripted::ok().await;
     let hosts = "{ name: a, domains: ['*'], rate_limits: [host], routes: [\
                  { match: { prefix: /few }, forward: { cluster: upstream }, rate_limits: [few] }, \
@@ -103,7 +104,10 @@ async fn a_shadow_counts_and_refuses_nothing_and_tells_nothing() {
     let (_upstream, proxy) = limited(&[shadow], "shadow").await;
     for _ in 0..3 {
         let response = fetch(&proxy, "/", "").await;
-        assert_eq!((response.status(), response.field("x-ratelimit-limit")), (200, None));
+        assert_eq!(
+            (response.status(), response.field("x-ratelimit-limit")),
+            (200, None)
+        );
     }
     assert_eq!(decided(&proxy, "shadow", "allowed").await, 1.0);
     assert_eq!(decided(&proxy, "shadow", "shadow_refused").await, 2.0);

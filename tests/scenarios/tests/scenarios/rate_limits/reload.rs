@@ -17,14 +17,33 @@ async fn what_was_counted_stays_while_the_descriptor_does_and_what_was_taken_sta
     assert_eq!(statuses(&proxy, 4, "/", user).await, [200, 200, 200, 429]);
     // Something else changes.
     let other = ", idle_timeout: 77s";
-    proxy.reload(document(limit("it", 3, "", by_user), other)).await.unwrap();
+    proxy
+        .reload(document(limit("it", 3, "", by_user), other))
+        .await
+        .unwrap();
     assert_eq!(statuses(&proxy, 1, "/", user).await, [429]);
     // The limit itself changes, but not what it counts by.
-    proxy.reload(document(limit("it", 3, "", &format!("{by_user}, status: 503")), "")).await.unwrap();
+    proxy
+        .reload(document(
+            limit("it", 3, "", &format!("{by_user}, status: 503")),
+            "",
+        ))
+        .await
+        .unwrap();
     assert_eq!(statuses(&proxy, 1, "/", user).await, [503]);
-    proxy.reload(document(limit("it", 5, "", by_user), "")).await.unwrap();
-    assert_eq!(statuses(&proxy, 3, "/", user).await, [200, 200, 429], "three of five were taken");
-    proxy.reload(document(limit("it", 2, "", by_user), "")).await.unwrap();
+    proxy
+        .reload(document(limit("it", 5, "", by_user), ""))
+        .await
+        .unwrap();
+    assert_eq!(
+        statuses(&proxy, 3, "/", user).await,
+        [200, 200, 429],
+        "three of five were taken"
+    );
+    proxy
+        .reload(document(limit("it", 2, "", by_user), ""))
+        .await
+        .unwrap();
     assert_eq!(statuses(&proxy, 1, "/", user).await, [429]);
     assert_eq!(decided(&proxy, "it", "allowed").await, 5.0, "its counts live on");
     // It counts by something else now, and begins anew.
@@ -51,5 +70,9 @@ async fn limits_that_come_and_go_apply_from_then_on_to_live_connections() {
     proxy.reload(with("")).await.unwrap();
     assert_eq!(client.fetch("/", "").await.status(), 200);
     proxy.reload(with("one")).await.unwrap();
-    assert_eq!(client.fetch("/", "").await.status(), 429, "it was there all the time");
+    assert_eq!(
+        client.fetch("/", "").await.status(),
+        429,
+        "it was there all the time"
+    );
 }
