@@ -19,6 +19,7 @@ mod http;
 mod identity;
 mod jwt;
 mod listener;
+mod matching;
 mod overload;
 mod proxy_protocol;
 mod rate_limit;
@@ -83,7 +84,6 @@ use retry::RETRY_OR_OFF;
 pub(crate) use retry::{
     BACKOFF, HASH_COOKIE, HASH_POLICY, HEDGE_QUANTILE, HEDGING, HINT_PEERS, IDEMPOTENCE, RETRY,
 };
-use route::VALUE_MATCH;
 pub(crate) use route::{
     GRPC_MATCH, HEADER_EDITS, HEADER_MATCH, QUERY_MATCH, ROUTE, ROUTE_CONFIGURATION, ROUTE_MATCH,
     VIRTUAL_HOST,

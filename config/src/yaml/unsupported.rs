@@ -31,7 +31,7 @@ pub(crate) fn explain(name: &str) -> Option<&'static str> {
 }
 
 /// Words of other proxies, and the field that has their meaning here. A word may stand for several, in different objects.
-const MEANT: &[(&[&str], &str)] = &[
+pub(crate) const MEANT: &[(&[&str], &str)] = &[
     (&["tcp_proxy"], "tcp"),
     (&["max_connect_attempts"], "connect_attempts_max"),
     (&["prefix_ranges"], "destination_prefixes"),

@@ -1,6 +1,9 @@
 //! Authorization policies and their conditions.
 
-use super::{HEADER_MATCH, QUERY_MATCH, VALUE_MATCH};
+use super::matching::{
+    BEGINNING, CONTAINED, END, EXACT, PATH, PATH_PATTERN, PATH_PREFIX, PATH_TEMPLATE, PATTERN, VALUE_MATCH,
+};
+use super::{HEADER_MATCH, QUERY_MATCH};
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
 pub(crate) static AUTHORIZATION_POLICY: Shape = Shape::new(
@@ -133,24 +136,7 @@ pub(crate) static CONDITION: Shape = Shape::new(
 pub(crate) static PATH_MATCH: Shape = Shape::new(
     "path match",
     "Which paths.",
-    &[
-        optional("path", Kind::Text("/a/b"), "The whole path."),
-        optional(
-            "prefix",
-            Kind::Text("/a"),
-            "The path's beginning, on segment borders: `/a` takes `/a/b`, not `/ab`.",
-        ),
-        optional(
-            "template",
-            Kind::Text("/a/{id}/b"),
-            "Segments, of which `{name}` takes exactly one.",
-        ),
-        optional(
-            "regex",
-            Kind::Text("a regular expression"),
-            "The whole path matches.",
-        ),
-    ],
+    &[PATH, PATH_PREFIX, PATH_TEMPLATE, PATH_PATTERN],
 )
 .with_exactly_one(&["path", "prefix", "template", "regex"]);
 
@@ -185,15 +171,11 @@ pub(crate) static CLAIM_MATCH: Shape = Shape::new(
             ]),
             "Keys from the outside in, with dots between, or as a list.",
         ),
-        optional("exact", Kind::Text("a value"), "The value is this."),
-        optional("prefix", Kind::Text("a value"), "The value begins with this."),
-        optional("suffix", Kind::Text("a value"), "The value ends with this."),
-        optional("contains", Kind::Text("a value"), "The value contains this."),
-        optional(
-            "regex",
-            Kind::Text("a regular expression"),
-            "The whole value matches.",
-        ),
+        EXACT,
+        BEGINNING,
+        END,
+        CONTAINED,
+        PATTERN,
         optional("present", Kind::Boolean, "The claim is there; only `true`."),
     ],
 )

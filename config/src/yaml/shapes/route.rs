@@ -1,5 +1,9 @@
 //! Route configurations, virtual hosts, routes, their matches and actions.
 
+use super::matching::{
+    BEGINNING, CONTAINED, END, EXACT, INVERT, PATH, PATH_PATTERN, PATH_PREFIX, PATH_TEMPLATE, PATTERN,
+    VALUE_MATCH,
+};
 use super::{
     CORS, DIRECT_RESPONSE, ERROR_PAGE, FAULT_OR_OFF, FORWARD, HSTS, HTTPS_REDIRECT, JWT_REQUIREMENT_OR_OFF,
     MAINTENANCE, POLICIES, RATE_LIMIT_NAMES, REDIRECT, RETRY_OR_OFF, ROUTE_EXTERNAL_AUTHORIZATION_KIND,
@@ -175,22 +179,10 @@ pub(crate) static ROUTE_MATCH: Shape = Shape::new(
     "route match",
     "Which requests a route takes: all conditions must hold.",
     &[
-        optional("path", Kind::Text("/a/b"), "The whole path."),
-        optional(
-            "prefix",
-            Kind::Text("/a"),
-            "The path's beginning, on segment borders: `/a` takes `/a/b`, not `/ab`.",
-        ),
-        optional(
-            "template",
-            Kind::Text("/a/{id}/b"),
-            "Segments, of which `{name}` takes exactly one.",
-        ),
-        optional(
-            "regex",
-            Kind::Text("a regular expression"),
-            "The whole path matches.",
-        ),
+        PATH,
+        PATH_PREFIX,
+        PATH_TEMPLATE,
+        PATH_PATTERN,
         optional(
             "grpc",
             Kind::Object(&GRPC_MATCH),
@@ -238,34 +230,22 @@ pub(crate) static GRPC_MATCH: Shape = Shape::new(
     ],
 );
 
-/// The ways in which a header's or parameter's value is compared.
-pub(super) const VALUE_MATCH: &[&str] = &["exact", "prefix", "suffix", "contains", "regex", "present"];
-
 pub(crate) static HEADER_MATCH: Shape = Shape::new(
     "header condition",
     "A condition on a header; several fields of one name count as one, joined by commas.",
     &[
         required("name", Kind::Text("a header name"), "The header."),
-        optional("exact", Kind::Text("a value"), "The value is this."),
-        optional("prefix", Kind::Text("a value"), "The value begins with this."),
-        optional("suffix", Kind::Text("a value"), "The value ends with this."),
-        optional("contains", Kind::Text("a value"), "The value contains this."),
-        optional(
-            "regex",
-            Kind::Text("a regular expression"),
-            "The whole value matches.",
-        ),
+        EXACT,
+        BEGINNING,
+        END,
+        CONTAINED,
+        PATTERN,
         optional(
             "present",
             Kind::Boolean,
             "The header is there, with any value; only `true`.",
         ),
-        defaulted(
-            "invert",
-            Kind::Boolean,
-            "false",
-            "The condition holds where the rest does not.",
-        ),
+        INVERT,
     ],
 )
 .with_exactly_one(VALUE_MATCH);
@@ -275,26 +255,17 @@ pub(crate) static QUERY_MATCH: Shape = Shape::new(
     "A condition on the first query parameter of a name, percent-decoded.",
     &[
         required("name", Kind::Text("a parameter name"), "The parameter."),
-        optional("exact", Kind::Text("a value"), "The value is this."),
-        optional("prefix", Kind::Text("a value"), "The value begins with this."),
-        optional("suffix", Kind::Text("a value"), "The value ends with this."),
-        optional("contains", Kind::Text("a value"), "The value contains this."),
-        optional(
-            "regex",
-            Kind::Text("a regular expression"),
-            "The whole value matches.",
-        ),
+        EXACT,
+        BEGINNING,
+        END,
+        CONTAINED,
+        PATTERN,
         optional(
             "present",
             Kind::Boolean,
             "The parameter is there, with any value; only `true`.",
         ),
-        defaulted(
-            "invert",
-            Kind::Boolean,
-            "false",
-            "The condition holds where the rest does not.",
-        ),
+        INVERT,
     ],
 )
 .with_exactly_one(VALUE_MATCH);

@@ -48,6 +48,18 @@ fn every_reference_of_the_schema_is_defined() {
     }
 }
 
+/// A word of another proxy leads to a field that there is.
+#[test]
+fn what_is_meant_is_there() {
+    let schema = json_schema().to_string();
+    for (words, field) in crate::yaml::unsupported::MEANT {
+        assert!(
+            schema.contains(&format!("\"{field}\":{{")),
+            "{words:?} lead to {field}"
+        );
+    }
+}
+
 #[test]
 fn declared_defaults_are_what_the_loader_gives() {
     let minimal = "\
