@@ -14,6 +14,10 @@ pub(super) async fn refuse(
     refusal: OverloadRefusal,
 ) {
     context.listener().overload_refusals[refusal].inc();
+    if context.chain().http().tokens.is_some() {
+        // Which parameters hold tokens its route would have said: none is logged.
+        request.record.hide_parameters(|_| true);
+    }
     respond::local(&mut request, downstream, context, None, LocalReply::Overloaded).await;
     let metrics = &context.chain().http().routes.unmatched;
     request.record.finish(context, metrics, request.head);

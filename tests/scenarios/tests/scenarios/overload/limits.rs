@@ -1,7 +1,9 @@
 //! The limits on connections and on requests in flight, which are exact.
 
 use super::*;
+use outrigger_fixtures::Issuer;
 use outrigger_fixtures::frames::{Frame, FrameConnection};
+use outrigger_fixtures::issuer::{ISSUER, jwks};
 use outrigger_harness::Proxy;
 use outrigger_harness::client::fetch;
 use tempfile::NamedTempFile;
@@ -153,4 +155,39 @@ async fn a_reload_changes_limits_at_once() {
     assert!(Client::connect(proxy.address()).await.is_closed().await);
     proxy.reload(holding.document()).await.unwrap();
     assert_eq!(fetch(proxy.address(), "/", "").await.status(), 200);
+}
+
+/// Which parameters hold tokens is not known yet when a request is refused at its start: none is logged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_refused_leaves_no_token_in_the_log() {
+    let holding = Holding::start().await;
+    let log = NamedTempFile::new().unwrap();
+    let keys = jwks(&[&Issuer::p256("one")]);
+    let document = |fields: &str| {
+        let provider = format!(
+            "jwt_providers: [{{ name: main, issuer: '{ISSUER}', audiences: [shop], keys: {{ inline: '{keys}' }}, \
+             locations: [{{ query: access_token }}] }}]"
+        );
+        let document = holding.document().workers(1).with(&provider).http(&format!(
+            "jwt: {{ provider: main }}, access_logs: [{{ path: {}, format: {{ text: '%RESPONSE_CODE% %REQ(:PATH)%' }} }}]",
+            log.path().display()
+        ));
+        overload(document, &format!("{fields}, {BY_HAND}"))
+    };
+    let proxy = Proxy::start(document("memory_max: off")).await;
+    // Several, since the first of them is ended at the next look.
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = Client::connect(proxy.address()).await;
+        assert_eq!(client.fetch("/a", "").await.status(), 401);
+        clients.push(client);
+    }
+    proxy.reload(document("memory_max: 1MiB")).await.unwrap();
+    assert_eq!(clients[2].fetch("/a?access_token=secret", "").await.status(), 503);
+    let lines = wait_until("four lines", async || {
+        let text = std::fs::read_to_string(log.path()).unwrap();
+        (text.lines().count() == 4).then_some(text)
+    })
+    .await;
+    assert!(lines.ends_with("503 /a\n"), "{lines}");
 }
