@@ -4,6 +4,7 @@
 //! Inputs are made before the clock starts. Nothing here does I/O.
 
 mod authorization;
+mod balancing;
 mod rate_limit;
 
 use std::hint::black_box;
@@ -78,6 +79,16 @@ pub(crate) enum Case {
     RateLimit,
     /// Count by a rate limit of each client, of whom 5,000 are known.
     RateLimitKeyed,
+    /// Pick among 100 endpoints in turn.
+    PickRoundRobin,
+    /// Pick among 100 endpoints by a key, on a ring.
+    PickRing,
+    /// Pick among 100 endpoints by a key, in a Maglev table.
+    PickMaglev,
+    /// Pick among 100 endpoints by their cost.
+    PickPeakEwma,
+    /// Pick among 100 endpoints in two priorities, the first of which is half healthy.
+    PickPriority,
     /// Compile a configuration of 1,000 clusters with 10,000 endpoints of which one changed.
     CompileOneEndpoint,
 }
@@ -199,6 +210,11 @@ impl Case {
             Self::Authorize10000 => authorization::decide_among(POLICIES[2]),
             Self::RateLimit => rate_limit::count(false),
             Self::RateLimitKeyed => rate_limit::count(true),
+            Self::PickRoundRobin => balancing::pick("round_robin", false),
+            Self::PickRing => balancing::pick("ring_hash", false),
+            Self::PickMaglev => balancing::pick("maglev", false),
+            Self::PickPeakEwma => balancing::pick("peak_ewma", false),
+            Self::PickPriority => balancing::pick("round_robin", true),
             Self::CompileOneEndpoint => compile_one_endpoint(),
         }
     }

@@ -294,11 +294,7 @@ impl<'a> Maker<'a, '_> {
                 let all: Vec<u32> = self.of_kind(places, Kind::All);
                 Source::One(self.set(places, &all, before.nth(0)))
             };
-            // Where nobody is, there is nobody to panic.
-            let notes = match places.is_empty() {
-                true => PickNotes::NONE,
-                false => PickNotes::PANIC,
-            };
+            let notes = PickNotes::PANIC;
             return Outcome { key, notes, source };
         }
         let (source, notes) = self.source(index, places, kind, before);

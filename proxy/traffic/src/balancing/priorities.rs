@@ -88,6 +88,10 @@ pub(super) fn shares(priorities: &[Population], overprovisioning: u32, panic_thr
         if shares.iter().all(|share| share.panic) {
             share_by_size(&mut shares, priorities);
         }
+        // Where nobody is, there is nobody to panic.
+        for (share, population) in shares.iter_mut().zip(priorities) {
+            share.panic &= population.all() > 0;
+        }
     }
     shares
 }

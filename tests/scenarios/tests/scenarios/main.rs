@@ -6,6 +6,7 @@ mod attacks;
 mod authority;
 mod authorization;
 mod backpressure;
+mod balancing;
 mod circuit_breakers;
 mod compression;
 mod cors;
