@@ -3,6 +3,7 @@
 //! is thrown away, and after a wait there is another ([`series`] decides).
 
 mod answer;
+mod observed;
 mod series;
 mod with_room;
 
@@ -16,20 +17,17 @@ use super::{Request, RequestContext, Taken};
 use super::{compress, respond, rights, upgrade};
 use crate::body::BodyLength;
 use crate::head::grpc_timeout_text;
-use crate::outlier;
 use crate::pick::{NoEndpoint, pick};
 use crate::reply::LocalReply;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::Upstream;
+use crate::worker::Worker;
 use outrigger_http1::KnownName;
 use outrigger_telemetry::DestinationRefusal;
-use outrigger_traffic::PeakEwma;
-use outrigger_traffic::health::Outcome;
 use series::Series;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// How an attempt ended that did not fail.
@@ -70,20 +68,8 @@ pub(super) async fn attempts(
             under_way.endpoint()
         ))
         .await;
-        if let (Some(outlier), Err(stop)) = (&cluster.outlier, &ended)
-            && !request.record.has_started()
-            && let Some(outcome) = stopped(stop)
-        {
-            outlier.record(cluster, under_way.endpoint(), worker, outcome);
-        }
-        if let (Some(ewma), Err(Stop::Attempt(_))) = (cluster.balancer.observes(), &ended) {
-            // Of a later attempt it is not known here how long it took: it counts as quick.
-            let started = request.record.started();
-            let elapsed = match request.record.is_first_attempt() {
-                true => worker.now().duration_since(started),
-                false => Duration::ZERO,
-            };
-            ewma.failed(&under_way.endpoint().load, worker.now().into_std(), elapsed);
+        if let Err(stop) = &ended {
+            observed::stopped(cluster, under_way.endpoint(), worker, &request.record, stop);
         }
         // What is waited for before another attempt is no load of this endpoint.
         drop(under_way);
@@ -100,17 +86,6 @@ pub(super) async fn attempts(
             // Boxed: it is rare.
             Box::pin(series.wait(exchange, request, thrown_away)).await?;
         }
-    }
-}
-
-/// What the end of an attempt that brought no answer counts as; none: it says nothing of the endpoint, as when the client
-/// has gone.
-#[cold]
-fn stopped(stop: &Stop) -> Option<Outcome> {
-    match stop {
-        Stop::Attempt(error) => outlier::failed(error.failure),
-        Stop::Reply(LocalReply::RouteTimeout) => Some(Outcome::TimedOut),
-        Stop::Reply(_) | Stop::Downstream(_) => None,
     }
 }
 
@@ -136,14 +111,7 @@ async fn attempt(
         return Err(Stop::Reply(lost));
     }
     let worker = context.worker();
-    let started = if request.record.is_first_attempt() {
-        worker.now()
-    } else {
-        worker.tick()
-    };
-    if let Some(rules) = series.rules() {
-        exchange.begin_try(rules, started);
-    }
+    let started = start(request, exchange, series, worker);
     let (mut upstream, length);
     if request.upgrade.is_some() {
         // Boxed: it is rare, and its state not small.
@@ -152,9 +120,7 @@ async fn attempt(
         ));
         match attempting.await? {
             Attempted::Tunnel => {
-                if let Some(outlier) = &cluster.outlier {
-                    outlier.record(cluster, endpoint, worker, Outcome::Connected);
-                }
+                observed::connected(cluster, endpoint, worker);
                 return Ok(Ended::PassedOn);
             }
             Attempted::Declined(declining, declined) => (upstream, length) = (*declining, declined),
@@ -173,24 +139,17 @@ async fn attempt(
         upstream.send_head(request.head, request.length, cluster.tls.is_some())?;
         length = poll_fn(|cx| exchange.poll_response_start(request, &mut upstream, cx)).await?;
     }
-    if let Some(outlier) = &cluster.outlier {
-        let outcome = outlier::answered(&exchange.response, request.grpc);
-        outlier.record(cluster, endpoint, worker, outcome);
-    }
-    if let Some(ewma) = cluster.balancer.observes() {
-        observe(ewma, endpoint, exchange.response.status, worker.now(), started);
-    }
-    if series.rules().is_some() {
-        exchange.end_try();
-        if series.judge_answer(request, exchange, context, &mut upstream) {
-            let answered = worker.now().duration_since(started);
-            cluster
-                .metrics
-                .worker(worker.index)
-                .request_duration
-                .observe(answered);
-            return Ok(Ended::ThrownAway(Box::new(ThrownAway::new(upstream, length))));
-        }
+    observed::answered(
+        cluster,
+        endpoint,
+        worker,
+        &exchange.response,
+        request.grpc,
+        started,
+    );
+    if series.rules().is_some() && series.judge_answer(request, exchange, context, &mut upstream) {
+        observed::took(cluster, worker, started);
+        return Ok(Ended::ThrownAway(Box::new(ThrownAway::new(upstream, length))));
     }
     exchange.forget_sent();
     request
@@ -202,24 +161,29 @@ async fn attempt(
         request.record.trailers = exchange.stream(request, &mut upstream).await?;
     }
     upstream.complete();
-    cluster
-        .metrics
-        .worker(worker.index)
-        .request_duration
-        .observe(worker.now().duration_since(started));
+    observed::took(cluster, worker, started);
     let idle = exchange.stream_idle();
     exchange::flush(exchange.downstream, context, idle).await?;
     Ok(Ended::PassedOn)
 }
 
-/// Notes how long an endpoint took to the head of its answer. One that cannot answer counts as one that failed.
-#[cold]
-fn observe(ewma: &PeakEwma, endpoint: &EndpointState, status: u16, now: Instant, started: Instant) {
-    let (at, elapsed) = (now.into_std(), now.duration_since(started));
-    match status {
-        502..=504 => ewma.failed(&endpoint.load, at, elapsed),
-        _ => ewma.answered(&endpoint.load, at, elapsed),
+/// When the attempt starts; its own time runs from there.
+#[inline(always)]
+fn start(
+    request: &Request<'_>,
+    exchange: &mut Exchange<'_, '_>,
+    series: &Series<'_>,
+    worker: &Worker,
+) -> Instant {
+    let started = if request.record.is_first_attempt() {
+        worker.now()
+    } else {
+        worker.tick()
+    };
+    if let Some(rules) = series.rules() {
+        exchange.begin_try(rules, started);
     }
+    started
 }
 
 /// The next hop has what is left of the client's time.

@@ -123,6 +123,7 @@ impl<'a> Series<'a> {
         context: &RequestContext<'_>,
         upstream: &mut Upstream,
     ) -> bool {
+        exchange.end_try();
         let Some(rules) = self.rules.clone() else {
             return false;
         };

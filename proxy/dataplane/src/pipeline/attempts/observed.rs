@@ -1,0 +1,96 @@
+//! What attempts say of their endpoints and clusters: for outlier detection, for balancers that follow response times, and
+//! for metrics. Clusters that have none of the first two pay a branch for each.
+
+use super::super::exchange::Stop;
+use super::super::record::Record;
+use crate::outlier;
+use crate::reply::LocalReply;
+use crate::snapshot::{ClusterPolicy, EndpointState};
+use crate::worker::Worker;
+use outrigger_http1::ResponseHead;
+use outrigger_traffic::PeakEwma;
+use outrigger_traffic::health::Outcome;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// An attempt brought no answer, or one that did not end well.
+#[cold]
+pub(super) fn stopped(
+    cluster: &Arc<ClusterPolicy>,
+    endpoint: &Arc<EndpointState>,
+    worker: &Worker,
+    record: &Record,
+    stop: &Stop,
+) {
+    if let Some(outlier) = &cluster.outlier
+        && !record.has_started()
+        && let Some(outcome) = outcome_of(stop)
+    {
+        outlier.record(cluster, endpoint, worker, outcome);
+    }
+    if let (Some(ewma), Stop::Attempt(_)) = (cluster.balancer.observes(), stop) {
+        // Of a later attempt it is not known here how long it took: it counts as quick.
+        let elapsed = match record.is_first_attempt() {
+            true => worker.now().duration_since(record.started()),
+            false => Duration::ZERO,
+        };
+        ewma.failed(&endpoint.load, worker.now().into_std(), elapsed);
+    }
+}
+
+/// An attempt has made a tunnel.
+pub(super) fn connected(cluster: &Arc<ClusterPolicy>, endpoint: &Arc<EndpointState>, worker: &Worker) {
+    if let Some(outlier) = &cluster.outlier {
+        outlier.record(cluster, endpoint, worker, Outcome::Connected);
+    }
+}
+
+/// The head of an attempt's answer is here.
+#[inline(always)]
+pub(super) fn answered(
+    cluster: &Arc<ClusterPolicy>,
+    endpoint: &Arc<EndpointState>,
+    worker: &Worker,
+    response: &ResponseHead,
+    grpc: bool,
+    started: Instant,
+) {
+    if let Some(outlier) = &cluster.outlier {
+        let outcome = outlier::answered(response, grpc);
+        outlier.record(cluster, endpoint, worker, outcome);
+    }
+    if let Some(ewma) = cluster.balancer.observes() {
+        observe(ewma, endpoint, response.status, worker.now(), started);
+    }
+}
+
+/// An attempt is over.
+#[inline(always)]
+pub(super) fn took(cluster: &ClusterPolicy, worker: &Worker, started: Instant) {
+    let cells = cluster.metrics.worker(worker.index);
+    cells
+        .request_duration
+        .observe(worker.now().duration_since(started));
+}
+
+/// What the end of an attempt that brought no answer counts as; none: it says nothing of the endpoint, as when the client
+/// has gone.
+#[cold]
+fn outcome_of(stop: &Stop) -> Option<Outcome> {
+    match stop {
+        Stop::Attempt(error) => outlier::failed(error.failure),
+        Stop::Reply(LocalReply::RouteTimeout) => Some(Outcome::TimedOut),
+        Stop::Reply(_) | Stop::Downstream(_) => None,
+    }
+}
+
+/// Notes how long an endpoint took to the head of its answer. One that cannot answer counts as one that failed.
+#[cold]
+fn observe(ewma: &PeakEwma, endpoint: &EndpointState, status: u16, now: Instant, started: Instant) {
+    let (at, elapsed) = (now.into_std(), now.duration_since(started));
+    match status {
+        502..=504 => ewma.failed(&endpoint.load, at, elapsed),
+        _ => ewma.answered(&endpoint.load, at, elapsed),
+    }
+}
