@@ -5,6 +5,7 @@ use std::time::Duration;
 
 model! {
     /// A cluster's circuit breakers (Envoy's `circuit_breakers`).
+    #[derive(Default)]
     pub struct CircuitBreakers {
         /// For requests of default priority.
         copy default_priority: BreakerThresholds,
@@ -12,16 +13,6 @@ model! {
         copy high_priority: BreakerThresholds,
         /// For each endpoint.
         copy endpoint: EndpointThresholds,
-    }
-}
-
-impl Default for CircuitBreakers {
-    fn default() -> CircuitBreakers {
-        CircuitBreakers {
-            default_priority: BreakerThresholds::default(),
-            high_priority: BreakerThresholds::default(),
-            endpoint: EndpointThresholds::default(),
-        }
     }
 }
 

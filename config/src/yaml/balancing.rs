@@ -366,7 +366,7 @@ pub(super) fn locality_weights(
         reader.warn(cluster.key_span_of("locality_weights"), message, help);
     }
     let mut seen = Unique::new("weight of the locality");
-    let mut read = |node: &Rc<Node>| {
+    let read = |node: &Rc<Node>| {
         let fields = reader.fields(node, &LOCALITY_WEIGHT)?;
         let locality = locality(reader, &fields, "locality");
         let priority = fields.integer32(reader, "priority").unwrap_or(0);
@@ -382,5 +382,5 @@ pub(super) fn locality_weights(
             weight: weight?,
         })
     };
-    nodes.iter().filter_map(|node| read(node)).collect()
+    nodes.iter().filter_map(read).collect()
 }

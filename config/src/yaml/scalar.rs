@@ -4,19 +4,18 @@
 
 mod headers;
 mod hosts;
-mod moments;
 mod names;
 
 pub(crate) use headers::*;
 pub(crate) use hosts::*;
-pub(crate) use moments::*;
 pub(crate) use names::*;
 
 use crate::model::{Fraction, Name, Pattern, defaults};
+use crate::timestamp::parse_timestamp;
 use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Why a text is not a value.
 #[derive(Debug)]
@@ -244,6 +243,17 @@ pub(crate) fn application_protocol(text: &str) -> Result<String, Problem> {
     match text.len() {
         1..=255 => Ok(text.to_owned()),
         _ => problem("an ALPN name has 1 to 255 bytes"),
+    }
+}
+
+/// `2030-01-31T18:00:00Z`, of RFC 3339.
+pub(crate) fn timestamp(text: &str) -> Result<SystemTime, Problem> {
+    match parse_timestamp(text) {
+        Some(moment) => Ok(moment),
+        None => problem_with_help(
+            format!("expected a moment, found `{}`", shortened(text)),
+            "such as `2030-01-31T18:00:00Z` (RFC 3339)",
+        ),
     }
 }
 
