@@ -17,6 +17,7 @@ mod edges;
 mod external_authorization;
 mod faults;
 mod grpc;
+mod health;
 mod http1;
 mod http2_cold_start;
 mod http2_combinations;
