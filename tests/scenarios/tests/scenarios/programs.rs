@@ -1,6 +1,6 @@
 //! Real programs as clients and as upstreams. In CI all of them must be there; elsewhere a test says what it misses.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -10,6 +10,7 @@ use std::time::Duration;
 mod curl;
 mod detection;
 mod dns;
+mod health;
 mod load;
 mod mutual_tls;
 mod proxy_protocol;
@@ -65,6 +66,15 @@ pub(crate) fn python() -> Option<PathBuf> {
         &["virtual environment of tests/peers/setup"]
     })
     .then_some(python)
+}
+
+/// Envoy's program: `$OUTRIGGER_ENVOY`, which `.ci/run` sets.
+pub(crate) fn envoy() -> Option<PathBuf> {
+    let program = std::env::var_os("OUTRIGGER_ENVOY").map(PathBuf::from);
+    let program = program.filter(|program| program.is_file());
+    allow_missing(if program.is_some() { &[] } else { &["envoy"] })
+        .then_some(program)
+        .flatten()
 }
 
 /// A file under `tests/peers`.
@@ -141,6 +151,12 @@ impl Beside {
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || tell_lines(stdout, &sender));
         Beside { child, lines }
+    }
+
+    /// Writes a line to its input.
+    pub(crate) fn tell(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().expect("stdin is piped");
+        writeln!(input, "{line}").expect("the program reads");
     }
 
     /// The next line of its output.

@@ -218,7 +218,7 @@ async fn a_draining_endpoint_gets_no_new_work_and_keeps_what_it_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_connection_of_a_draining_or_failing_endpoint_is_closed() {
+async fn an_idle_connection_of_a_failing_endpoint_is_closed() {
     let pair: [Backend; 2] = backends().await;
     let checks = format!("http: {{ path: {PATH} }}, reuse_connection: false");
     let document = checking(&addresses(&pair), &checks)

@@ -1,23 +1,14 @@
 //! Envoy on either side of mutual TLS, with SPIFFE ids checked by both.
 
-use super::super::{Beside, allow_missing};
+use super::super::{Beside, envoy as program};
 use super::{CLIENT_ID, Mesh, SERVER_ID, file};
 use outrigger_fixtures::Scripted;
 use outrigger_fixtures::authority::Issued;
 use outrigger_harness::client::fetch;
 use outrigger_harness::{Document, Proxy, wait_until};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-
-/// Envoy's program: `$OUTRIGGER_ENVOY`, which `.ci/run` sets.
-fn program() -> Option<PathBuf> {
-    let program = std::env::var_os("OUTRIGGER_ENVOY").map(PathBuf::from);
-    let program = program.filter(|program| program.is_file());
-    allow_missing(if program.is_some() { &[] } else { &["envoy"] })
-        .then_some(program)
-        .flatten()
-}
 
 /// Starts Envoy with one listener, whose chain this is, and one cluster.
 async fn start(
