@@ -1,6 +1,7 @@
 //! A service that counts: what it is asked, and what it says.
 
 use super::{decided, fetch, limit, limits, statuses};
+use crate::programs::{Beside, peer, python};
 use envoy_types::pb::envoy::config::core::v3::HeaderValue;
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::rate_limit::Unit;
@@ -11,6 +12,7 @@ use envoy_types::pb::google::protobuf::Duration;
 use outrigger_fixtures::Scripted;
 use outrigger_fixtures::rate_limit::{Hit, RateLimits, Ruling};
 use outrigger_harness::{Document, Proxy};
+use std::process::Command;
 
 /// A limit `name` of which a service in the cluster `limits` is asked; time is plenty.
 pub(super) fn asked(name: &str, descriptors: &str, service: &str, more: &str) -> String {
@@ -199,4 +201,26 @@ async fn local_limits_come_first_and_several_services_are_asked_in_order_until_o
     assert_eq!(asked, ["name=first", "name=second", "name=first", "name=second"]);
     assert_eq!(decided(&proxy, "second", "refused").await, 2.0);
     assert_eq!(decided(&proxy, "two", "refused").await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pythons_grpc_can_be_the_service() {
+    let Some(python) = python() else { return };
+    let mut command = Command::new(&python);
+    command.arg(peer("rate_limit_server.py"));
+    let (_server, address) = Beside::listening(command);
+    let upstream = Scripted::ok().await;
+    let document = Document::to(&[upstream.address()])
+        .with_cluster("limits", &[address], "protocol: http2")
+        .http("rate_limits: [it]");
+    let it = asked("it", "[{ header: x-user }]", ", failure_denied: true", "");
+    let proxy = Proxy::start(limits(document, &[it])).await;
+    for user in ["a", "b"] {
+        let fields = format!("x-user: {user}\r\n");
+        assert_eq!(
+            statuses(&proxy, 5, "/", &fields).await,
+            [200, 200, 200, 429, 429],
+            "{user}"
+        );
+    }
 }
