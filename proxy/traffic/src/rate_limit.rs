@@ -14,5 +14,5 @@ mod local;
 mod table;
 
 pub use decision::{Decision, Outcome, Reading, decide};
-pub use descriptor::{DescriptorFacts, RouteFacts, describe, descriptor_value};
+pub use descriptor::{Descriptor, DescriptorFacts, RouteFacts, describe, descriptor_value};
 pub use local::{Dropped, LocalLimit};

@@ -40,11 +40,11 @@ impl std::fmt::Debug for DescriptorFacts<'_> {
     }
 }
 
+/// Keys and values of a descriptor.
+pub type Descriptor<'d> = Vec<(&'d str, Cow<'d, [u8]>)>;
+
 /// A descriptor's keys and values; none if one of its parts is lacking.
-pub fn describe<'d>(
-    parts: &'d [DescriptorPart],
-    facts: &DescriptorFacts<'d>,
-) -> Option<Vec<(&'d str, Cow<'d, [u8]>)>> {
+pub fn describe<'d>(parts: &'d [DescriptorPart], facts: &DescriptorFacts<'d>) -> Option<Descriptor<'d>> {
     parts
         .iter()
         .map(|part| Some((part.key(), descriptor_value(part.source(), facts)?)))

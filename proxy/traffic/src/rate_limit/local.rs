@@ -18,6 +18,9 @@ pub enum Dropped {
     Counting,
 }
 
+/// What the parts of a key must be, by their index.
+pub(super) type Wanted = Box<[(usize, Key)]>;
+
 /// A limit that this process counts: one bucket, or one for each value of its descriptor.
 ///
 /// What it counts is shared by all that are made of one another ([`LocalLimit::new`]).
@@ -27,7 +30,7 @@ pub struct LocalLimit {
     /// The bucket's, then those of the overrides.
     paces: Box<[Pace]>,
     /// What the parts of a key must be, by their index; the first override all of which holds is taken.
-    overrides: Box<[Box<[(usize, Key)]>]>,
+    overrides: Box<[Wanted]>,
     keys_max: usize,
     counts: Arc<Counts>,
 }
@@ -97,7 +100,7 @@ impl LocalLimit {
     pub(super) fn of(
         descriptor: Vec<DescriptorPart>,
         paces: Box<[Pace]>,
-        overrides: Box<[Box<[(usize, Key)]>]>,
+        overrides: Box<[Wanted]>,
         keys_max: usize,
         before: Option<&LocalLimit>,
         now: Duration,
@@ -232,16 +235,13 @@ impl LocalLimit {
 
     /// Which pace this key's bucket has.
     fn pace_of(&self, key: &[u8]) -> usize {
-        let holds = |wanted: &&Box<[(usize, Key)]>| {
+        let holds = |wanted: &Wanted| {
             let mut parts = wanted.iter();
             parts.all(|(index, value)| {
                 *index < self.descriptor.len() && key::part(key, *index) == Some(value.as_bytes())
             })
         };
-        self.overrides
-            .iter()
-            .position(|wanted| holds(&wanted))
-            .map_or(0, |index| index + 1)
+        self.overrides.iter().position(holds).map_or(0, |index| index + 1)
     }
 }
 
