@@ -24,6 +24,7 @@ mod authorize;
 mod client_certificate;
 mod compress;
 mod cors;
+mod deadline;
 mod edge;
 mod edits;
 mod exchange;
@@ -54,6 +55,7 @@ use crate::server::Downstream;
 use crate::snapshot::{ChainPolicy, EdgePolicy, RoutePolicy};
 use crate::worker::{LocalSnapshot, Worker};
 use cors::CrossOrigin;
+use deadline::Deadlines;
 use edits::Known;
 use external_authorization::Authorized;
 use hints::Hints;
@@ -151,6 +153,8 @@ struct Request<'r> {
     authorized: Option<Box<Authorized>>,
     /// What a believed peer says of how it is to be retried and timed.
     hints: Option<Box<Hints>>,
+    /// The time limits that it came with.
+    deadlines: Option<Box<Deadlines>>,
     /// An attempt was made by which it may have run, and there was another after it.
     may_have_run: bool,
     /// What rate limits have left to tell.
@@ -200,6 +204,7 @@ pub(crate) async fn serve(
         session: None,
         authorized: None,
         hints: None,
+        deadlines: None,
         may_have_run: false,
         limited: None,
         claims: None,
@@ -292,6 +297,12 @@ async fn act(
         // Boxed: preflights are few, and the future of every request would have room for them.
         return Box::pin(cors::preflight(request, downstream, context, taken, policy)).await;
     }
+    request.deadlines = Deadlines::of(request, context, taken);
+    if request.deadlines.is_some()
+        && let Some(reply) = deadline::on_arrival(request, context, taken)
+    {
+        return Box::pin(respond::local(request, downstream, context, Some(taken), reply)).await;
+    }
     if let Some(policy) = &context.chain().http().tokens
         && let Err(fault) = authenticate::authenticate(request, context, taken, policy)
     {
@@ -366,6 +377,7 @@ pub(crate) async fn refuse(
         session: None,
         authorized: None,
         hints: None,
+        deadlines: None,
         may_have_run: false,
         limited: None,
         claims: None,

@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 
 /// The head did not end in time.
 pub(crate) const HEAD_TIMEOUT: &str = "request_header_timeout";
+/// The whole request did not come in time.
+pub(crate) const REQUEST_TIMEOUT: &str = "request_overall_timeout";
 /// A TLS handshake where plain HTTP is spoken.
 pub(crate) const TLS_ON_PLAIN_PORT: &str = "tls_on_plain_port";
 /// CONNECT, which no route allows.
@@ -22,7 +24,13 @@ pub fn reasons() -> &'static [&'static str] {
         let mut reasons = RequestError::ALL.to_vec();
         reasons.extend(Http2RequestFault::ALL.iter().map(|fault| fault.reason()));
         reasons.extend(PathFault::ALL.iter().map(|fault| fault.reason()));
-        reasons.extend([HEAD_TIMEOUT, TLS_ON_PLAIN_PORT, CONNECT, WEBSOCKET_KEY]);
+        reasons.extend([
+            HEAD_TIMEOUT,
+            REQUEST_TIMEOUT,
+            TLS_ON_PLAIN_PORT,
+            CONNECT,
+            WEBSOCKET_KEY,
+        ]);
         reasons
     })
 }

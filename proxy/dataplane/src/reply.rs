@@ -5,7 +5,7 @@ use crate::refusals;
 use outrigger_config::model::RateLimitedGrpcStatus;
 use outrigger_config::model::defaults::MAINTENANCE_STATUS;
 use outrigger_identity::jwt::JwtFault;
-use outrigger_telemetry::{ResponseFlags, RightLost};
+use outrigger_telemetry::{DeadlineWait, ResponseFlags, RightLost};
 use outrigger_traffic::retry::AttemptFailure;
 
 /// gRPC status codes that local replies use.
@@ -43,6 +43,12 @@ pub(crate) enum LocalReply {
     },
     /// The route's timeout, or `grpc-timeout`, passed.
     RouteTimeout,
+    /// The request's time was up before it was sent, or sent again.
+    DeadlinePassed(DeadlineWait),
+    /// The stream reached its greatest age.
+    StreamDuration { request_done: bool },
+    /// The request's body did not end in time.
+    RequestTimeout,
     /// Nothing moved on the stream for too long; who was to blame depends on whether the request had ended.
     StreamIdle { request_done: bool },
     /// The request's head did not end in time.
@@ -142,6 +148,29 @@ impl LocalReply {
                     ResponseFlags::UT,
                     "response_timeout",
                     "upstream request timeout\n",
+                )
+            },
+            LocalReply::DeadlinePassed(_) => Answer {
+                details: "deadline_passed",
+                ..LocalReply::RouteTimeout.answer()
+            },
+            // As Envoy, and so are the next details.
+            LocalReply::StreamDuration { request_done } => Answer {
+                grpc_status: grpc::DEADLINE_EXCEEDED,
+                ..Answer::new(
+                    if request_done { 504 } else { 408 },
+                    ResponseFlags::DT,
+                    "max_duration_timeout",
+                    "the stream took too long\n",
+                )
+            },
+            LocalReply::RequestTimeout => Answer {
+                grpc_status: grpc::DEADLINE_EXCEEDED,
+                ..Answer::new(
+                    408,
+                    ResponseFlags::DPE,
+                    refusals::REQUEST_TIMEOUT,
+                    "the request took too long\n",
                 )
             },
             LocalReply::StreamIdle { request_done } => {
@@ -399,6 +428,17 @@ mod tests {
                 grpc::UNAVAILABLE,
             ),
             (LocalReply::RouteTimeout, 504, grpc::DEADLINE_EXCEEDED),
+            (
+                LocalReply::DeadlinePassed(DeadlineWait::Nothing),
+                504,
+                grpc::DEADLINE_EXCEEDED,
+            ),
+            (
+                LocalReply::StreamDuration { request_done: true },
+                504,
+                grpc::DEADLINE_EXCEEDED,
+            ),
+            (LocalReply::RequestTimeout, 408, grpc::DEADLINE_EXCEEDED),
             (
                 LocalReply::StreamIdle { request_done: true },
                 504,

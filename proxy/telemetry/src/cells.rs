@@ -8,7 +8,7 @@ use crate::cell::{Countdown, Counter, Gauge, Histogram, Series, SharedCounter, S
 use crate::flags::ResponseFlags;
 use crate::labels::{
     AuthorizationOutcome, CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol,
-    ConnectionRefusal, CorsOrigin, DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind,
+    ConnectionRefusal, CorsOrigin, DeadlineWait, DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind,
     ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HttpProtocol,
     KeySetFetch, MirrorDrop, NotCompressed, Overflow, OverloadRefusal, RateLimitFault, RateLimitKeyDrop,
     RateLimitOutcome, RenewalResult, ResolutionOutcome, RetryDenied, RetryReason, RetryWait, RightLost,
@@ -215,6 +215,9 @@ cells! {
         /// Requests that a fault had chosen and that were let be, by reason.
         faults_skipped: CounterBy<FaultSkipped, { FaultSkipped::COUNT }> =
             "outrigger_route_faults_skipped_total",
+        /// Requests whose time was up before they were sent, or sent again, by what they were waiting for.
+        deadlines_passed: CounterBy<DeadlineWait, { DeadlineWait::COUNT }> =
+            "outrigger_route_deadlines_passed_total",
         /// Requests that are held, or whose answers are slowed down, by a fault now.
         faults_active: Gauge = "outrigger_route_faults_active",
     }

@@ -48,7 +48,7 @@ flags! {
     UPE = 10,
     /// Stream idle timeout.
     SI = 11,
-    /// Duration timeout: a TCP connection reached its greatest age.
+    /// Duration timeout: a TCP connection or a stream reached its greatest age.
     DT = 12,
     /// Unauthorized by an external service, or because it could not be asked.
     UAEX = 13,

@@ -37,6 +37,7 @@ macro_rules! labels {
 
 mod balancing;
 mod breakers;
+mod deadline;
 mod fault;
 mod overload;
 mod rate_limit;
@@ -44,6 +45,7 @@ mod retry;
 
 pub use balancing::ZoneRouting;
 pub use breakers::Overflow;
+pub use deadline::DeadlineWait;
 pub use fault::{FaultInjected, FaultSkipped};
 pub use overload::OverloadRefusal;
 pub use rate_limit::{RateLimitFault, RateLimitKeyDrop, RateLimitOutcome};
@@ -277,6 +279,8 @@ labels! {
         UpstreamReset = "upstream_reset",
         /// Nothing moved in either direction for too long.
         Idle = "idle",
+        /// It reached its greatest age.
+        Age = "age",
         /// Its filter chain left the configuration, and the drain's time is up.
         Drain = "drain",
         /// It lost its right, or the upstream did.

@@ -29,7 +29,7 @@ pub use cells::{
 pub use flags::ResponseFlags;
 pub use labels::{
     AuthorizationOutcome, CheckOutcome, CodeClass, Coding, ConnectionClose, ConnectionFailure,
-    ConnectionProtocol, ConnectionRefusal, CorsOrigin, DecisionCacheUse, DestinationRefusal, Detected,
+    ConnectionProtocol, ConnectionRefusal, CorsOrigin, DeadlineWait, DecisionCacheUse, DestinationRefusal, Detected,
     EdgeAnswerKind, EjectionEnd, EjectionPrevented, ExternalAuthorizationFault, ExternalAuthorizationOutcome,
     FaultInjected, FaultSkipped, HealthChange, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Outlier,
     Overflow, OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult,

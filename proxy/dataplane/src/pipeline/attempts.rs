@@ -14,16 +14,14 @@ use super::active::{ActiveAttempt, ActiveRequest};
 use super::exchange::{self, Exchange, Stop};
 use super::upgrade::Attempted;
 use super::{Request, RequestContext, Taken};
-use super::{compress, respond, rights, upgrade};
+use super::{compress, deadline, respond, rights, upgrade};
 use crate::body::BodyLength;
-use crate::head::grpc_timeout_text;
 use crate::pick::{NoEndpoint, pick};
 use crate::reply::LocalReply;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::Upstream;
 use crate::worker::Worker;
-use outrigger_http1::KnownName;
-use outrigger_telemetry::DestinationRefusal;
+use outrigger_telemetry::{DeadlineWait, DestinationRefusal};
 use series::Series;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -135,7 +133,9 @@ async fn attempt(
         };
         request.record.connected(&upstream);
         exchange.begin_attempt(request.length);
-        tell_time_left(request, exchange, context);
+        if exchange.tells_time_left() {
+            tell_time_left(request, exchange, series, context)?;
+        }
         upstream.send_head(request.head, request.length, cluster.tls.is_some())?;
         length = poll_fn(|cx| exchange.poll_response_start(request, &mut upstream, cx)).await?;
     }
@@ -186,16 +186,22 @@ fn start(
     started
 }
 
-/// The next hop has what is left of the client's time.
-#[inline(always)]
-fn tell_time_left(request: &mut Request<'_>, exchange: &Exchange<'_, '_>, context: &RequestContext<'_>) {
-    if let Some(deadline) = exchange.grpc_deadline() {
-        let left = grpc_timeout_text(deadline.saturating_duration_since(context.worker().tick()));
-        request
-            .head
-            .fields
-            .set_known(KnownName::GrpcTimeout, left.as_bytes());
+/// The next hop is told what is left of the request's time, and of the attempt's if that is less.
+#[inline(never)]
+fn tell_time_left(
+    request: &mut Request<'_>,
+    exchange: &Exchange<'_, '_>,
+    series: &Series<'_>,
+    context: &RequestContext<'_>,
+) -> Result<(), Stop> {
+    let Some(mut left) = exchange.time_left(context.worker().tick()) else {
+        return Ok(());
+    };
+    // Nobody here waits longer for this attempt.
+    if let Some(timeout) = series.rules().and_then(|rules| rules.per_try_timeout()) {
+        left = left.min(timeout);
     }
+    deadline::tell(request, left)
 }
 
 /// Passes on the head of the response.
@@ -252,5 +258,19 @@ async fn acquire(
             .pools
             .acquire(worker, cluster, endpoint, taken.policy.priority),
     );
-    Ok(exchange.within_limits(request, acquiring).await??)
+    let acquired = exchange.within_limits(request, acquiring).await;
+    let now = worker.tick();
+    match acquired {
+        // It is not sent any more.
+        Ok(Ok(_)) | Err(Stop::Reply(LocalReply::RouteTimeout)) if exchange.is_late(now) => {
+            let request_done = exchange.request_done();
+            Err(deadline::not_sent(
+                request,
+                now,
+                request_done,
+                DeadlineWait::Connection,
+            ))
+        }
+        acquired => Ok(acquired??),
+    }
 }

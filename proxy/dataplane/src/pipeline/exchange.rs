@@ -12,7 +12,7 @@ pub(super) use stop::Stop;
 
 use super::mirror::MirrorCopy;
 use super::pace::Pace;
-use super::{Request, RequestContext, rights};
+use super::{Request, RequestContext, deadline, rights};
 use crate::body::{BodyFrame, BodyLength};
 use crate::buffered::Buffered;
 use crate::compression::{COMPRESSED_PER_POLL_BYTES, CompressedBody};
@@ -38,8 +38,12 @@ const PIECE_OVERHEAD_BYTES: usize = 64;
 pub(super) struct Limits {
     /// From the end of the request.
     pub(super) route_timeout: Option<Duration>,
-    /// An absolute limit, from `grpc-timeout`.
+    /// The next hop is told what time is left.
+    pub(super) tells_time_left: bool,
+    /// An absolute limit: the client's deadline, the stream's greatest age.
     pub(super) deadline: Option<Instant>,
+    /// When the request must have come to its end.
+    pub(super) request_end: Option<Instant>,
     /// Without any movement.
     pub(super) stream_idle: Option<Duration>,
     /// Bytes of request body.
@@ -83,7 +87,7 @@ pub(super) struct Exchange<'x, 'd> {
     sent: bool,
     /// All that it has sent is out of its hands: to send a last piece is not yet to have room for it.
     flushed: bool,
-    /// The deadline that the end of the request has set.
+    /// The first of all limits that do not move; the end of the request changes it.
     deadline: Option<Instant>,
     last_progress: Instant,
     /// The limits of the attempt under way, where retry policy has some.
@@ -128,7 +132,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
             request_done: false,
             sent: false,
             flushed: false,
-            deadline: limits.deadline,
+            deadline: earlier(limits.deadline, limits.request_end),
             last_progress: now,
             try_limits: None,
             response: worker.spares.response(),
@@ -360,9 +364,25 @@ impl<'x, 'd> Exchange<'x, 'd> {
         self.replay.pieces.is_empty()
     }
 
-    /// When the client's own deadline is.
-    pub(super) fn grpc_deadline(&self) -> Option<Instant> {
-        self.limits.deadline
+    /// True if the next hop is told what time is left.
+    pub(super) fn tells_time_left(&self) -> bool {
+        self.limits.tells_time_left
+    }
+
+    /// What is left of the request's time; none: it has no limit.
+    pub(super) fn time_left(&self, now: Instant) -> Option<Duration> {
+        let until = if self.request_done {
+            self.deadline
+        } else {
+            // It runs from the end of the request.
+            earlier(self.limits.deadline, after(now, self.limits.route_timeout))
+        };
+        until.map(|until| until.saturating_duration_since(now))
+    }
+
+    /// True if the request's time is up.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| now >= deadline)
     }
 
     /// How long nothing may move.
@@ -373,7 +393,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
     fn end_of_request(&mut self, now: Instant) {
         self.request_done = true;
         self.request_ended = Some(now);
-        self.deadline = earlier(self.deadline, after(now, self.limits.route_timeout));
+        self.deadline = earlier(self.limits.deadline, after(now, self.limits.route_timeout));
         if self.copy.is_some() {
             self.send_copy();
         }
@@ -450,8 +470,18 @@ impl<'x, 'd> Exchange<'x, 'd> {
         }
         ready!(self.downstream.timer().poll_until(cx, next));
         let now = self.context.worker().tick();
-        let reply = if self.deadline.is_some_and(|deadline| now >= deadline) {
-            LocalReply::RouteTimeout
+        let reply = if self.is_late(now) {
+            let reply = deadline::passed(request, now, self.request_done, LocalReply::RouteTimeout);
+            match reply {
+                Some(reply) => reply,
+                // The answer has begun: the rest of the request may take longer.
+                None if !self.request_done => {
+                    self.deadline = self.limits.deadline;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                None => LocalReply::RouteTimeout,
+            }
         } else if let Some(limits) = &self.try_limits
             && let Some(error) = limits.passed(self.last_progress, now)
         {

@@ -17,7 +17,7 @@ pub(in crate::pipeline) use refusal::stop as end_stopped;
 use super::ask::grpc::{self, NoAnswer};
 use super::ask::{AskLimits, Unanswered, ask};
 use super::exchange::Stop;
-use super::{Request, RequestContext, Taken, rights};
+use super::{Request, RequestContext, Taken, deadline, rights};
 use crate::body::BodyLength;
 use crate::external_authorization::{Allowance, Answer, Denial, Verdict};
 use crate::reply::LocalReply;
@@ -28,7 +28,7 @@ use outrigger_config::model::defaults::EXTERNAL_AUTHORIZATION_ANSWER_BYTES_MAX;
 use outrigger_config::model::{AuthorizationService, RouteExternalAuthorization};
 use outrigger_http1::Fields;
 use outrigger_telemetry::{
-    DecisionCacheUse, ExternalAuthorizationFault as Fault, ExternalAuthorizationOutcome as Outcome,
+    DeadlineWait, DecisionCacheUse, ExternalAuthorizationFault as Fault, ExternalAuthorizationOutcome as Outcome,
 };
 use outrigger_traffic::retry::AttemptFailure;
 use question::{Asked, Asking};
@@ -282,6 +282,7 @@ async fn put(
     };
     cells.external_authorization_questions.inc();
     let started = worker.tick();
+    let deadline = deadline::first(request);
     let mut answering = std::pin::pin!(ask(worker, cluster, context.ends(), &message, limits));
     let answered = poll_fn(|cx| {
         // Before the answer: nothing that has lost its right goes on by it.
@@ -291,7 +292,11 @@ async fn put(
         if let Poll::Ready(answered) = answering.as_mut().poll(cx) {
             return Poll::Ready(Ok(answered));
         }
-        downstream.poll_gone(cx).map(|error| Err(error.into()))
+        if let Poll::Ready(error) = downstream.poll_gone(cx) {
+            return Poll::Ready(Err(error.into()));
+        }
+        let late = downstream.timer().poll_until(cx, deadline);
+        late.map(|()| Err(deadline::waited(request, worker.tick(), DeadlineWait::Authorization)))
     })
     .await
     .map_err(Undecided::Stop)?;

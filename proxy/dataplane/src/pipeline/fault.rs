@@ -5,17 +5,18 @@
 //! request that is held goes as soon as its client does, or its right.
 
 use super::exchange::Stop;
+use super::external_authorization::end_stopped;
 use super::pace::Pace;
-use super::{HeadView, Request, RequestContext, Taken, respond, rights};
+use super::{HeadView, Request, RequestContext, Taken, deadline, respond, rights};
 use crate::reply::LocalReply;
 use crate::server::Downstream;
 use crate::snapshot::FaultPolicy;
-use crate::timer::after;
+use crate::timer::{after, earlier};
 use outrigger_config::model::FaultAbortKind;
-use outrigger_telemetry::{FaultInjected, FaultSkipped, ResponseFlags, RouteCells};
+use outrigger_telemetry::{DeadlineWait, FaultInjected, FaultSkipped, ResponseFlags, RouteCells};
 use outrigger_traffic::fault::{Decision, Injection, Skip, decide};
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::{Duration, SystemTime};
 
 /// The policy that a request meets: its route's, or else its chain's.
@@ -77,7 +78,7 @@ pub(super) async fn inject(
             hold(request, downstream, context, delay).await
         };
         if let Err(stop) = held {
-            end(request, downstream, context, taken, stop).await;
+            end_stopped(request, downstream, context, taken, stop).await;
             return false;
         }
     }
@@ -100,7 +101,9 @@ async fn hold(
     context: &RequestContext<'_>,
     delay: Duration,
 ) -> Result<(), Stop> {
-    let deadline = after(context.worker().tick(), Some(delay));
+    let worker = context.worker();
+    let until = after(worker.tick(), Some(delay));
+    let deadline = deadline::first(request);
     poll_fn(|cx| {
         if let Some(lost) = rights::judge_due(context, request) {
             return Poll::Ready(Err(Stop::Reply(lost)));
@@ -108,31 +111,16 @@ async fn hold(
         if let Poll::Ready(error) = downstream.poll_gone(cx) {
             return Poll::Ready(Err(error.into()));
         }
-        downstream.timer().poll_until(cx, deadline).map(Ok)
+        ready!(downstream.timer().poll_until(cx, earlier(until, deadline)));
+        let now = worker.tick();
+        Poll::Ready(match deadline {
+            Some(deadline) if now >= deadline => {
+                Err(deadline::waited(request, now, DeadlineWait::Fault))
+            }
+            _ => Ok(()),
+        })
     })
     .await
-}
-
-/// The request ended while it was held.
-async fn end(
-    request: &mut Request<'_>,
-    downstream: &mut Downstream<'_>,
-    context: &RequestContext<'_>,
-    taken: Taken<'_>,
-    stop: Stop,
-) {
-    let lost = match stop {
-        Stop::Reply(LocalReply::RightLost(lost)) => Some(lost),
-        // Its connection was cut, of which it has heard in another way.
-        _ => rights::connection_lost(context),
-    };
-    match lost {
-        Some(lost) => rights::end(request, downstream, context, taken, lost).await,
-        None => {
-            request.record.downstream_gone();
-            downstream.abort();
-        }
-    }
 }
 
 /// Ends a request that is not passed on.

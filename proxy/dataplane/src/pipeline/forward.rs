@@ -6,10 +6,9 @@ use super::attempts::attempts;
 use super::edits::{Known, edit_request};
 use super::exchange::{Exchange, Limits, Stop};
 use super::{Request, RequestContext, Taken};
-use super::{affinity, compress, mirror, respond, rights, session, upgrade};
+use super::{affinity, compress, deadline, mirror, respond, rights, session, upgrade};
 use crate::body::BodyLength;
 use crate::error::DownstreamError;
-use crate::head::grpc_timeout;
 use crate::refusals;
 use crate::reply::LocalReply;
 use crate::server::Downstream;
@@ -189,6 +188,7 @@ fn stopped(
             return None;
         }
     };
+    deadline::count(context, taken, reply);
     if reply == LocalReply::ResponseTooLong {
         let result = if request.record.has_started() {
             TooLongResponse::Cut
@@ -203,11 +203,6 @@ fn stopped(
 
 #[inline(always)]
 fn limits(request: &Request<'_>, context: &RequestContext<'_>, taken: Taken<'_>, policy: &Forward) -> Limits {
-    let grpc_deadline = if request.grpc {
-        grpc_timeout(&request.head.fields).and_then(|time| request.record.started().checked_add(time))
-    } else {
-        None
-    };
     // For gRPC the client's deadline counts; a timeout that was written caps it, the default one does not.
     // How long a handshake may take nobody can know; one that was written bounds it.
     let has_other_limits = request.grpc || request.upgrade.is_some();
@@ -220,9 +215,13 @@ fn limits(request: &Request<'_>, context: &RequestContext<'_>, taken: Taken<'_>,
         None => route_timeout,
         Some(hints) => hints.route_timeout(policy).unwrap_or(route_timeout),
     };
+    let deadlines = request.deadlines.as_deref();
     Limits {
+        tells_time_left: policy.timeout_explicit() && route_timeout.is_some()
+            || deadlines.is_some_and(|deadlines| deadlines.is_told()),
         route_timeout,
-        deadline: grpc_deadline,
+        deadline: deadlines.and_then(|deadlines| deadlines.standing()),
+        request_end: deadlines.and_then(|deadlines| deadlines.request_end()),
         stream_idle: policy
             .stream_idle_timeout()
             .unwrap_or_else(|| context.chain().http().options.stream_idle_timeout()),

@@ -36,6 +36,11 @@ impl Hints {
         &self.faults
     }
 
+    /// How long the request may still take, if the peer says.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        self.retry.time_left()
+    }
+
     /// The rules in force for the request.
     pub(super) fn rules(&self, route: Option<&Arc<RetryRules>>) -> Option<Arc<RetryRules>> {
         if !self.retry.changes_attempts() {

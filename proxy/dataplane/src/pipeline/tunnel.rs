@@ -64,6 +64,8 @@ pub(super) struct Made {
     pub(super) _held: Held,
     pub(super) cluster: Name,
     pub(super) idle_timeout: Option<Duration>,
+    /// When it reaches its greatest age.
+    pub(super) end: Option<Instant>,
     pub(super) reset_reason: h2::Reason,
 }
 
@@ -127,6 +129,7 @@ impl Tunnel {
         let mut limits = Limits {
             idle: self.idle,
             drain_deadline: None,
+            end: made.end,
         };
         let end = poll_fn(|cx| {
             if owns_connection {
@@ -217,6 +220,12 @@ fn close(pump: &mut Pump, record: &mut Record, end: PumpEnd, reset_reason: h2::R
         PumpEnd::Idle => {
             record.ended(ResponseFlags::SI, "upgrade_idle_timeout");
             TunnelEnd::Idle
+        }
+        PumpEnd::Aged => {
+            pump.upstream.reset(reset_reason);
+            pump.downstream.reset(reset_reason);
+            record.ended(ResponseFlags::DT, "max_duration_timeout");
+            TunnelEnd::Age
         }
         PumpEnd::Drained => {
             record.ended(ResponseFlags::NONE, "drain_timeout");

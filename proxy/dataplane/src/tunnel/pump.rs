@@ -27,6 +27,8 @@ pub(crate) enum PumpEnd {
     Idle,
     /// The time of a drain is up.
     Drained,
+    /// It has reached its greatest age.
+    Aged,
     /// The downstream has lost its right.
     RightLost(RightLost),
 }
@@ -38,6 +40,8 @@ pub(crate) struct Limits {
     pub(crate) idle: Option<Duration>,
     /// When a drain cuts it, once one has begun.
     pub(crate) drain_deadline: Option<Instant>,
+    /// When it reaches its greatest age.
+    pub(crate) end: Option<Instant>,
 }
 
 /// What moved in one poll, as the listener's metrics count it.
@@ -200,12 +204,14 @@ impl Pump {
 
     fn poll_limits(&mut self, limits: Limits, cx: &mut Context<'_>) -> Poll<PumpEnd> {
         let idle = after(self.last_moved, limits.idle);
-        ready!(self.timer.poll_until(cx, earlier(idle, limits.drain_deadline)));
-        let is_drained = limits
-            .drain_deadline
-            .is_some_and(|deadline| Instant::now() >= deadline);
-        Poll::Ready(if is_drained {
+        let next = earlier(earlier(idle, limits.drain_deadline), limits.end);
+        ready!(self.timer.poll_until(cx, next));
+        let now = Instant::now();
+        let has_passed = |limit: Option<Instant>| limit.is_some_and(|limit| now >= limit);
+        Poll::Ready(if has_passed(limits.drain_deadline) {
             PumpEnd::Drained
+        } else if has_passed(limits.end) {
+            PumpEnd::Aged
         } else {
             PumpEnd::Idle
         })

@@ -1,4 +1,5 @@
-//! What a believed peer asks of retries and timeouts in a request's headers: Envoy's names and meaning.
+//! What a believed peer asks of retries and timeouts in a request's headers: Envoy's names and meaning, and two of our own by
+//! which proxies in a row keep only one of them retrying.
 
 use outrigger_config::model::RetryConditions;
 use std::time::Duration;
@@ -9,7 +10,7 @@ pub const HINTED_RETRIES_MAX: u32 = 10;
 const NAMES_MAX: usize = 32;
 
 /// Every header that is a hint of retries or timeouts, in lower case.
-pub const HINT_HEADERS: [&str; 7] = [
+pub const HINT_HEADERS: [&str; 10] = [
     "x-envoy-retry-on",
     "x-envoy-retry-grpc-on",
     "x-envoy-max-retries",
@@ -17,7 +18,21 @@ pub const HINT_HEADERS: [&str; 7] = [
     "x-envoy-retriable-header-names",
     "x-envoy-upstream-rq-timeout-ms",
     "x-envoy-upstream-rq-per-try-timeout-ms",
+    EXPECTED_TIMEOUT,
+    RETRY_NUMBER,
+    RETRY_BUDGET,
 ];
+
+/// Milliseconds that are left for the request (Envoy's name); 0: none.
+pub const EXPECTED_TIMEOUT: &str = "x-envoy-expected-rq-timeout-ms";
+/// The attempt repeats another, and is this manyth to do so.
+pub const RETRY_NUMBER: &str = "x-outrigger-retry";
+/// What is left for retries behind the peer, in percent of requests; 0: whoever is behind it stands down.
+pub const RETRY_BUDGET: &str = "x-outrigger-retry-budget";
+/// Requests are not repeated more often than each once.
+const BUDGET_PERCENT_MAX: u32 = 100;
+/// A number of retries that a peer can tell.
+const RETRY_NUMBER_MAX: u32 = 1000;
 
 /// What the hints of one request say. What cannot be read, or is not known, says nothing, as in Envoy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +43,9 @@ pub struct RetryHints {
     pub(super) header_names: Vec<Box<str>>,
     pub(super) per_try_timeout: Option<Duration>,
     timeout: Option<Option<Duration>>,
+    time_left: Option<Duration>,
+    retry_number: u32,
+    budget_percent: Option<u32>,
 }
 
 impl RetryHints {
@@ -72,11 +90,38 @@ impl RetryHints {
                 let timeout = milliseconds(value).map(|timeout| (!timeout.is_zero()).then_some(timeout));
                 self.timeout = timeout.or(self.timeout);
             }
-            _ => {
+            6 => {
                 let timeout = milliseconds(value).filter(|timeout| !timeout.is_zero());
                 self.per_try_timeout = timeout.or(self.per_try_timeout);
             }
+            7 => self.time_left = least(milliseconds(value), self.time_left),
+            8 => {
+                let number = value.trim().parse::<u32>().unwrap_or(0);
+                self.retry_number = self.retry_number.max(number.min(RETRY_NUMBER_MAX));
+            }
+            _ => {
+                let percent = value.trim().parse::<u32>().ok();
+                let percent = percent.map(|percent| percent.min(BUDGET_PERCENT_MAX));
+                self.budget_percent = least(percent, self.budget_percent);
+            }
         }
+    }
+
+    /// How long the request may still take, if the peer says.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.time_left
+    }
+
+    /// How often the request was repeated before it came here.
+    pub fn retry_number(&self) -> u32 {
+        self.retry_number
+    }
+
+    /// To what the peer lowers the budget of its request's retries, in percent. Whoever says that this is a retry and nothing
+    /// of a budget repeats it by itself.
+    pub fn budget_percent(&self) -> Option<u32> {
+        self.budget_percent
+            .or((self.retry_number > 0).then_some(0))
     }
 
     /// The route's timeout as the peer wants it, if it says; `Some(None)`: no timeout.
@@ -89,8 +134,19 @@ impl RetryHints {
         *self
             != RetryHints {
                 timeout: self.timeout,
+                time_left: self.time_left,
+                retry_number: self.retry_number,
+                budget_percent: self.budget_percent,
                 ..RetryHints::default()
             }
+    }
+}
+
+/// The smaller of two, of which either may be absent.
+fn least<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
     }
 }
 
@@ -161,5 +217,26 @@ mod tests {
         let timeout = read(&[("x-envoy-upstream-rq-timeout-ms", "0")]);
         assert_eq!(timeout.timeout(), Some(None));
         assert!(!timeout.changes_attempts());
+    }
+
+    #[test]
+    fn what_is_left_of_time_and_budget_is_the_least_that_was_said() {
+        let hints = read(&[
+            (EXPECTED_TIMEOUT, "70"),
+            (EXPECTED_TIMEOUT, "50"),
+            (EXPECTED_TIMEOUT, "x"),
+            (RETRY_NUMBER, "2"),
+            (RETRY_NUMBER, "1"),
+            (RETRY_BUDGET, "500"),
+            (RETRY_BUDGET, "12"),
+        ]);
+        assert_eq!(hints.time_left(), Some(Duration::from_millis(50)));
+        assert_eq!((hints.retry_number(), hints.budget_percent()), (2, Some(12)));
+        assert!(!hints.changes_attempts());
+        assert_eq!(read(&[(RETRY_BUDGET, "500")]).budget_percent(), Some(100));
+        assert_eq!(read(&[(RETRY_NUMBER, "1")]).budget_percent(), Some(0));
+        assert_eq!(read(&[(RETRY_NUMBER, "0")]).budget_percent(), None);
+        let none_left = read(&[(EXPECTED_TIMEOUT, "0")]);
+        assert_eq!(none_left.time_left(), Some(Duration::ZERO));
     }
 }

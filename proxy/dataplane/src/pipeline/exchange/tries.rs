@@ -2,7 +2,7 @@
 
 use super::super::attempts::ThrownAway;
 use super::super::external_authorization::Ahead;
-use super::super::{Request, rights};
+use super::super::{Request, deadline, rights};
 use super::{Exchange, PIECE_OVERHEAD_BYTES, Stop};
 use crate::body::BodyFrame;
 use crate::error::AttemptError;
@@ -10,6 +10,7 @@ use crate::reply::LocalReply;
 use crate::timer::{after, earlier};
 use outrigger_config::model::defaults::RETRY_BUFFER_BYTES_MAX;
 use outrigger_http1::strip_hop_by_hop;
+use outrigger_telemetry::DeadlineWait;
 use outrigger_traffic::retry::{AttemptFailure, RetryRules};
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -116,7 +117,9 @@ impl Exchange<'_, '_> {
             std::task::ready!(self.downstream.timer().poll_until(cx, next));
             let now = self.context.worker().tick();
             Poll::Ready(match self.deadline {
-                Some(deadline) if now >= deadline => Err(Stop::Reply(LocalReply::RouteTimeout)),
+                Some(deadline) if now >= deadline => {
+                    Err(deadline::not_sent(request, now, self.request_done, DeadlineWait::Backoff))
+                }
                 _ => Ok(()),
             })
         })

@@ -5,18 +5,18 @@
 //! was read has been sent, and by what the process may keep.
 
 use super::super::exchange::Stop;
-use super::super::{Request, RequestContext, Taken, rights};
+use super::super::{Request, RequestContext, Taken, deadline, rights};
 use crate::body::{BodyFrame, BodyLength};
 use crate::buffered::Buffered;
 use crate::reply::LocalReply;
 use crate::server::Downstream;
-use crate::timer::after;
+use crate::timer::{after, earlier};
 use crate::worker::Worker;
 use bytes::Bytes;
 use outrigger_config::model::AuthorizationBody;
 use outrigger_config::model::defaults::EXTERNAL_AUTHORIZATION_BODIES_BYTES_MAX;
 use outrigger_http1::{Fields, strip_hop_by_hop};
-use outrigger_telemetry::ListenerMetrics;
+use outrigger_telemetry::{DeadlineWait, ListenerMetrics};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -131,6 +131,7 @@ pub(super) async fn read(
     {
         return Err(Unread::TooLong);
     }
+    let own = deadline::first(request);
     let idle = context.chain().http().options.stream_idle_timeout();
     let route_max = taken.route.request_body_bytes_max().unwrap_or(u64::MAX);
     loop {
@@ -142,8 +143,13 @@ pub(super) async fn read(
             if let Poll::Ready(frame) = downstream.poll_body(cx) {
                 return Poll::Ready(frame.map_err(Stop::from));
             }
-            let late = downstream.timer().poll_until(cx, deadline);
-            late.map(|()| Err(Stop::Reply(LocalReply::StreamIdle { request_done: false })))
+            let next = earlier(deadline, own);
+            std::task::ready!(downstream.timer().poll_until(cx, next));
+            let now = worker.tick();
+            Poll::Ready(Err(match own {
+                Some(own) if now >= own => deadline::waited(request, now, DeadlineWait::Authorization),
+                _ => Stop::Reply(LocalReply::StreamIdle { request_done: false }),
+            }))
         });
         match frame.await.map_err(Unread::Stop)? {
             BodyFrame::Data { bytes, end } => {

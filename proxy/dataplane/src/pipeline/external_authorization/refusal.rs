@@ -1,7 +1,7 @@
 //! What a client is told that does not get through.
 
 use super::super::exchange::Stop;
-use super::super::{Request, RequestContext, Taken, respond, rights};
+use super::super::{Request, RequestContext, Taken, deadline, respond, rights};
 use super::{Fault, changes};
 use crate::error::DownstreamError;
 use crate::external_authorization::Denial;
@@ -124,7 +124,10 @@ pub(in crate::pipeline) async fn stop(
         Stop::Reply(LocalReply::RightLost(lost)) => {
             return rights::end(request, downstream, context, taken, lost).await;
         }
-        Stop::Reply(reply) => reply,
+        Stop::Reply(reply) => {
+            deadline::count(context, taken, reply);
+            reply
+        }
         Stop::Downstream(DownstreamError::Malformed(error)) => {
             let refused = &context.listener().refused_requests;
             refused.refuse(refusals::index(error.reason()));

@@ -5,7 +5,7 @@ use super::super::ask::{AskLimits, Unanswered, ask as ask_cluster};
 use super::super::authorize::Asked;
 use super::super::exchange::Stop;
 use super::super::external_authorization::{changes, end_stopped};
-use super::super::{Request, RequestContext, Taken, respond, rights};
+use super::super::{Request, RequestContext, Taken, deadline, respond, rights};
 use super::{Limited, facts, sets};
 use crate::connection::Ends;
 use crate::rate_limit::{Descriptor, RateLimitAnswer, RateLimitQuestion, RateLimitVerdict};
@@ -18,7 +18,7 @@ use bytes::Bytes;
 use outrigger_config::model::GlobalRateLimit;
 use outrigger_config::model::defaults::{EXTERNAL_AUTHORIZATION_CHANGES_MAX, RATE_LIMIT_ANSWER_BYTES_MAX};
 use outrigger_http1::{KnownName, ResponseHead};
-use outrigger_telemetry::{RateLimitFault as Fault, RateLimitOutcome};
+use outrigger_telemetry::{DeadlineWait, RateLimitFault as Fault, RateLimitOutcome};
 use outrigger_traffic::rate_limit::{DescriptorFacts, describe};
 use outrigger_traffic::retry::AttemptFailure;
 use std::future::poll_fn;
@@ -163,6 +163,7 @@ async fn put(
         ends: context.ends(),
     };
     let started = asking.worker.tick();
+    let deadline = deadline::first(request);
     let mut answering = std::pin::pin!(ask_service(&asking, global, slot, descriptors));
     let answered = poll_fn(|cx| {
         // Before the answer: nothing that has lost its right goes on by it.
@@ -172,7 +173,11 @@ async fn put(
         if let Poll::Ready(answered) = answering.as_mut().poll(cx) {
             return Poll::Ready(Ok(answered));
         }
-        downstream.poll_gone(cx).map(|error| Err(error.into()))
+        if let Poll::Ready(error) = downstream.poll_gone(cx) {
+            return Poll::Ready(Err(error.into()));
+        }
+        let late = downstream.timer().poll_until(cx, deadline);
+        late.map(|()| Err(deadline::waited(request, asking.worker.tick(), DeadlineWait::RateLimit)))
     })
     .await?;
     cells
