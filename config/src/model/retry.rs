@@ -100,6 +100,11 @@ impl RetryConditions {
         RetryConditions(self.0 | others.0)
     }
 
+    /// These but for others.
+    pub const fn without(self, others: RetryConditions) -> RetryConditions {
+        RetryConditions(self.0 & !others.0)
+    }
+
     /// Their names, in a fixed order.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         RetryConditions::NAMES

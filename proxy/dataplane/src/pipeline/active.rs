@@ -65,19 +65,26 @@ impl<'a> ActiveRequest<'a> {
     }
 
     /// Begins a retry of the request, if its cluster's budget allows one more; one that was held before must be dropped.
+    /// `percent`: to what a believed peer lowers the budget.
     #[cold]
-    pub(super) fn begin_retry(&self, worker: &Worker) -> Result<BudgetedRetry<'a>, RetryDenial> {
+    pub(super) fn begin_retry(
+        &self,
+        worker: &Worker,
+        percent: Option<u32>,
+    ) -> Result<BudgetedRetry<'a>, RetryDenied> {
         let cluster = self.cluster;
-        let allowance = Allowance::from(cluster.config.retry_budget());
+        let own = Allowance::from(cluster.config.retry_budget());
+        let allowance = percent.map_or(own, |percent| own.lowered_to(percent));
         match cluster.shared.begin_retry(allowance, worker.tick().into_std()) {
             Ok(()) => Ok(BudgetedRetry(cluster)),
             Err(denial) => {
                 let bound = match denial {
+                    _ if allowance != own => RetryDenied::Restrained,
                     RetryDenial::AtOnce => RetryDenied::AtOnce,
                     RetryDenial::Recent => RetryDenied::Recent,
                 };
                 self.cells.retries_denied[bound].inc();
-                Err(denial)
+                Err(bound)
             }
         }
     }

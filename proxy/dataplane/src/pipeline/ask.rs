@@ -133,7 +133,7 @@ async fn attempts(
         }
         if !error.failure.is_move() || std::mem::replace(&mut has_moved, true) {
             drop(budgeted.take());
-            budgeted = match active.begin_retry(worker) {
+            budgeted = match active.begin_retry(worker, None) {
                 Ok(retry) => Some(retry),
                 Err(_) => return Err(Unanswered::Attempt(error)),
             };

@@ -1,5 +1,6 @@
-//! What believed peers say in a request's headers of how it is to be retried and timed, and of faults that it asks for. Of all others those headers are
-//! taken off, and from believed ones too once they are read: none of them goes upstream.
+//! What believed peers say in a request's headers of how it is to be retried and timed, and of faults that it asks for. Of
+//! all others those headers are taken off, and from believed ones too once they are read: none of them goes upstream as it
+//! came.
 
 use super::RequestContext;
 use outrigger_config::model::Forward;
@@ -34,6 +35,16 @@ impl Hints {
     /// Faults that it asks for.
     pub(super) fn faults(&self) -> &AskedFaults {
         &self.faults
+    }
+
+    /// How often the request was repeated before it came here.
+    pub(super) fn retry_number(&self) -> u32 {
+        self.retry.retry_number()
+    }
+
+    /// To what the peer lowers the budget of the request's retries, in percent.
+    pub(super) fn budget_percent(&self) -> Option<u32> {
+        self.retry.budget_percent()
     }
 
     /// How long the request may still take, if the peer says.

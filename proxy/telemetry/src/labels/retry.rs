@@ -37,6 +37,8 @@ labels! {
         AtOnce = "at_once",
         /// Too many of the last seconds.
         Recent = "recent",
+        /// A believed peer retries by itself, or has lowered the budget.
+        Restrained = "restrained",
     }
 
     /// What said how long is waited before a retry.

@@ -45,6 +45,22 @@ impl From<RetryBudgetOptions> for Allowance {
 }
 
 impl Allowance {
+    /// This, lowered to what a believed peer leaves of it: never more, and nothing at all for 0 percent.
+    #[must_use]
+    pub fn lowered_to(self, percent: u32) -> Allowance {
+        match percent {
+            0 => Allowance {
+                percent: 0,
+                at_once_min: 0,
+                recent_min: 0,
+            },
+            percent => Allowance {
+                percent: self.percent.min(percent),
+                ..self
+            },
+        }
+    }
+
     /// How many retries may be under way beside this many active and pending requests: Envoy's formula, rounded down.
     pub fn at_once(self, requests: u32) -> u32 {
         self.share(requests).max(self.at_once_min)

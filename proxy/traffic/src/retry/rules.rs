@@ -111,6 +111,15 @@ impl RetryRules {
         self.conditions
     }
 
+    /// True if requests are repeated that may have reached an endpoint, so that whoever is behind this proxy should not: a request
+    /// that is turned away before an endpoint has seen it costs nothing behind it.
+    pub fn repeats_what_may_have_run(&self) -> bool {
+        let before = RetryConditions::CONNECT_FAILURE
+            .and(RetryConditions::REFUSED_STREAM)
+            .and(RetryConditions::RESET_BEFORE_REQUEST);
+        self.retries_max > 0 && self.conditions.without(before) != RetryConditions::NONE
+    }
+
     /// Attempts after the first, at most.
     pub fn retries_max(&self) -> u32 {
         self.retries_max

@@ -13,9 +13,9 @@ use crate::upstream::Upstream;
 use crate::worker::Worker;
 use outrigger_config::model::RetryConditions;
 use outrigger_http1::{Fields, KnownName};
-use outrigger_telemetry::{ResponseFlags, RetryReason, RetryWait};
+use outrigger_telemetry::{ResponseFlags, RetryDenied, RetryReason, RetryWait};
 use outrigger_traffic::retry::{
-    AnswerCause, AttemptFailure, Decision, GiveUp, RetryRules, Standing, after_interval, default_decision,
+    AnswerCause, AttemptFailure, Decision, GiveUp, RETRY_BUDGET, RETRY_NUMBER, RetryRules, Standing, after_interval, default_decision,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +29,8 @@ pub(super) struct Series<'a> {
     /// None: there is no policy, and the default decides.
     rules: Option<Arc<RetryRules>>,
     active: &'a ActiveRequest<'a>,
+    /// To what a believed peer lowers the budget of retries that may run twice, in percent.
+    restraint: Option<u32>,
     /// There once there was a retry.
     retried: Option<Box<Retried<'a>>>,
 }
@@ -65,12 +67,37 @@ impl<'a> Series<'a> {
             tried: Tried::aiming(aim),
             rules,
             active,
+            restraint: request.hints.as_ref().and_then(|hints| hints.budget_percent()),
             retried: None,
         }
     }
 
     pub(super) fn rules(&self) -> Option<&RetryRules> {
         self.rules.as_deref()
+    }
+
+    /// Tells the next hop whether this attempt is a retry, and what is left for retries behind this one: nothing if they are
+    /// made here. What a peer has told goes on as it counts here, not as it came.
+    #[inline(always)]
+    pub(super) fn tell(&self, request: &mut Request<'_>) {
+        if self.rules.is_some() || self.retried.is_some() || request.hints.is_some() {
+            self.tell_next_hop(request);
+        }
+    }
+
+    #[inline(never)]
+    fn tell_next_hop(&self, request: &mut Request<'_>) {
+        let told = request.hints.as_ref().map_or(0, |hints| hints.retry_number());
+        let number = told + self.tried.attempts().saturating_sub(1);
+        let repeats = self.rules().is_some_and(RetryRules::repeats_what_may_have_run);
+        let percent = if repeats { Some(0) } else { self.restraint };
+        let fields = &mut request.head.fields;
+        if number > 0 {
+            fields.set(RETRY_NUMBER.as_bytes(), number.to_string().as_bytes());
+        }
+        if let Some(percent) = percent {
+            fields.set(RETRY_BUDGET.as_bytes(), percent.to_string().as_bytes());
+        }
     }
 
     /// Decides what follows an attempt that failed: nothing that stops here, or what the request ends with.
@@ -102,7 +129,15 @@ impl<'a> Series<'a> {
             }
             return Err(Stop::Reply(failed(error, is_used_up, false)));
         }
-        if !self.begin_retry(context.worker(), failure.is_move()) {
+        let by_policy = self
+            .rules()
+            .is_some_and(|rules| rules.conditions() != RetryConditions::NONE);
+        // To send on what no endpoint has seen multiplies nothing.
+        let percent = self.restraint.filter(|_| by_policy && !failure.never_ran());
+        if let Err(denied) = self.begin_retry(context.worker(), failure.is_move(), percent) {
+            if denied == RetryDenied::Restrained {
+                explain_restraint(request, error.detail);
+            }
             return Err(Stop::Reply(failed(error, false, true)));
         }
         request.may_have_run |= !failure.never_ran();
@@ -143,7 +178,10 @@ impl<'a> Series<'a> {
             self.passed_on(request, &mut exchange.response.fields, judged.decision);
             return false;
         };
-        if !self.begin_retry(context.worker(), false) {
+        if let Err(denied) = self.begin_retry(context.worker(), false, self.restraint) {
+            if denied == RetryDenied::Restrained {
+                explain_restraint(request, "via_upstream");
+            }
             request.record.flag(ResponseFlags::UO);
             hide_refusals(request, &mut exchange.response.fields);
             return false;
@@ -190,16 +228,21 @@ impl<'a> Series<'a> {
     }
 
     /// Takes a place in the budget. The first move of a request needs none.
-    fn begin_retry(&mut self, worker: &Worker, is_move: bool) -> bool {
+    fn begin_retry(
+        &mut self,
+        worker: &Worker,
+        is_move: bool,
+        percent: Option<u32>,
+    ) -> Result<(), RetryDenied> {
         let active = self.active;
         let retried = self.retried.get_or_insert_default();
         if is_move && !std::mem::replace(&mut retried.has_moved, true) {
-            return true;
+            return Ok(());
         }
         // The retry before has ended.
         retried.budgeted = None;
-        retried.budgeted = active.begin_retry(worker).ok();
-        retried.budgeted.is_some()
+        retried.budgeted = Some(active.begin_retry(worker, percent)?);
+        Ok(())
     }
 
     fn backoff(&self, worker: &Worker) -> Option<Duration> {
@@ -244,6 +287,13 @@ impl<'a> Series<'a> {
             .as_ref()
             .map_or(Duration::ZERO, |retried| retried.wait);
         exchange.pause(request, wait, thrown_away).await
+    }
+}
+
+/// The log says that there was no retry because a peer makes them.
+fn explain_restraint(request: &mut Request<'_>, details: &str) {
+    if request.record.is_logged() {
+        request.record.explain(format!("{details}{{retry_restrained}}"));
     }
 }
 
