@@ -62,7 +62,7 @@ model! {
         by_ref fault: Option<Arc<Fault>>,
         /// Whose hints are believed.
         by_ref hint_peers: HintPeers,
-        /// From the first byte of a request to its last (408); none: no limit.
+        /// From the end of a request's head to its last byte (408); none: no limit.
         copy request_timeout: Option<Duration>,
         /// Where requests are logged.
         by_ref access_logs: Vec<AccessLog>,

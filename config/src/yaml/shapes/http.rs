@@ -155,7 +155,7 @@ pub(crate) static HTTP: Shape = Shape::new(
             "request_timeout",
             Kind::DurationOrOff { zero: false },
             "off",
-            "From the first byte of a request to its last (408).",
+            "From the end of a request's head to its last byte (408).",
         ),
         optional(
             "hint_peers",
