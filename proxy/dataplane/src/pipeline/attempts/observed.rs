@@ -8,6 +8,7 @@ use crate::reply::LocalReply;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::worker::Worker;
 use outrigger_http1::ResponseHead;
+use outrigger_telemetry::DeadlineWait;
 use outrigger_traffic::PeakEwma;
 use outrigger_traffic::health::Outcome;
 use std::sync::Arc;
@@ -80,7 +81,7 @@ pub(super) fn took(cluster: &ClusterPolicy, worker: &Worker, started: Instant) {
 fn outcome_of(stop: &Stop) -> Option<Outcome> {
     match stop {
         Stop::Attempt(error) => outlier::failed(error.failure),
-        Stop::Reply(LocalReply::RouteTimeout) => Some(Outcome::TimedOut),
+        Stop::Reply(LocalReply::RouteTimeout | LocalReply::DeadlinePassed(DeadlineWait::Connection)) => Some(Outcome::TimedOut),
         Stop::Reply(_) | Stop::Downstream(_) => None,
     }
 }
