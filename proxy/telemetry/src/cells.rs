@@ -8,12 +8,13 @@ use crate::cell::{Countdown, Counter, Gauge, Histogram, Series, SharedCounter, S
 use crate::flags::ResponseFlags;
 use crate::labels::{
     AuthorizationOutcome, CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol,
-    ConnectionRefusal, CorsOrigin, DeadlineWait, DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind,
-    ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HttpProtocol,
-    KeySetFetch, MirrorDrop, NotCompressed, Overflow, OverloadRefusal, RateLimitFault, RateLimitKeyDrop,
-    RateLimitOutcome, RenewalResult, ResolutionOutcome, RetryDenied, RetryReason, RetryWait, RightLost,
-    SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal,
-    TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose, ZoneRouting,
+    ConnectionRefusal, CorsOrigin, DeadlineWait, DecisionCacheUse, DestinationRefusal, Detected,
+    EdgeAnswerKind, ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected, FaultSkipped,
+    HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Overflow, OverloadRefusal, RateLimitFault,
+    RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome, RetryDenied, RetryReason,
+    RetryWait, RightLost, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TlsHandshake,
+    TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
+    ZoneRouting,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;

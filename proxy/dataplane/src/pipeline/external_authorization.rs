@@ -28,7 +28,8 @@ use outrigger_config::model::defaults::EXTERNAL_AUTHORIZATION_ANSWER_BYTES_MAX;
 use outrigger_config::model::{AuthorizationService, RouteExternalAuthorization};
 use outrigger_http1::Fields;
 use outrigger_telemetry::{
-    DeadlineWait, DecisionCacheUse, ExternalAuthorizationFault as Fault, ExternalAuthorizationOutcome as Outcome,
+    DeadlineWait, DecisionCacheUse, ExternalAuthorizationFault as Fault,
+    ExternalAuthorizationOutcome as Outcome,
 };
 use outrigger_traffic::retry::AttemptFailure;
 use question::{Asked, Asking};
@@ -296,7 +297,13 @@ async fn put(
             return Poll::Ready(Err(error.into()));
         }
         let late = downstream.timer().poll_until(cx, deadline);
-        late.map(|()| Err(deadline::waited(request, worker.tick(), DeadlineWait::Authorization)))
+        late.map(|()| {
+            Err(deadline::waited(
+                request,
+                worker.tick(),
+                DeadlineWait::Authorization,
+            ))
+        })
     })
     .await
     .map_err(Undecided::Stop)?;

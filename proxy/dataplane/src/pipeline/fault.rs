@@ -114,9 +114,7 @@ async fn hold(
         ready!(downstream.timer().poll_until(cx, earlier(until, deadline)));
         let now = worker.tick();
         Poll::Ready(match deadline {
-            Some(deadline) if now >= deadline => {
-                Err(deadline::waited(request, now, DeadlineWait::Fault))
-            }
+            Some(deadline) if now >= deadline => Err(deadline::waited(request, now, DeadlineWait::Fault)),
             _ => Ok(()),
         })
     })

@@ -120,8 +120,7 @@ impl RetryHints {
     /// To what the peer lowers the budget of its request's retries, in percent. Whoever says that this is a retry and nothing
     /// of a budget repeats it by itself.
     pub fn budget_percent(&self) -> Option<u32> {
-        self.budget_percent
-            .or((self.retry_number > 0).then_some(0))
+        self.budget_percent.or((self.retry_number > 0).then_some(0))
     }
 
     /// The route's timeout as the peer wants it, if it says; `Some(None)`: no timeout.

@@ -34,8 +34,18 @@ async fn the_next_hop_is_told_what_is_left_at_most() {
         (BELIEVED, "timeout: off, client_timeout_max: 8s", asked, 8_000),
         (BELIEVED, "timeout: 9s", "", 9_000),
         ("", "timeout: 9s", asked, 9_000),
-        (BELIEVED, "retry: { retry_on: [5xx], per_try_timeout: 7s }", asked, 7_000),
-        (BELIEVED, "timeout: 9s", "x-envoy-upstream-rq-timeout-ms: 6000\r\n", 6_000),
+        (
+            BELIEVED,
+            "retry: { retry_on: [5xx], per_try_timeout: 7s }",
+            asked,
+            7_000,
+        ),
+        (
+            BELIEVED,
+            "timeout: 9s",
+            "x-envoy-upstream-rq-timeout-ms: 6000\r\n",
+            6_000,
+        ),
     ] {
         let left = told(http, forward, fields).await;
         let left = left.unwrap_or_else(|| panic!("{http}, {forward}, {fields}: nothing was told"));
@@ -97,8 +107,15 @@ async fn what_comes_without_time_left_is_not_sent() {
     assert_eq!(response.status(), 200, "a peer that is not believed");
     let call = "content-type: application/grpc\r\nte: trailers\r\ngrpc-timeout: 0m\r\n";
     let response = Client::connect(proxy.address()).await.fetch("/a.B/C", call).await;
-    assert_eq!((response.status(), response.field("grpc-status")), (200, Some("4")));
-    assert_eq!(upstream.head_count(), 1, "the one of the peer that is not believed");
+    assert_eq!(
+        (response.status(), response.field("grpc-status")),
+        (200, Some("4"))
+    );
+    assert_eq!(
+        upstream.head_count(),
+        1,
+        "the one of the peer that is not believed"
+    );
 }
 
 const SOON: &str = "x-envoy-expected-rq-timeout-ms: 200\r\n";
@@ -140,10 +157,8 @@ async fn time_that_runs_out_before_there_is_a_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn time_that_runs_out_before_a_retry() {
-    let upstream = Scripted::answering(
-        "HTTP/1.1 503 X\r\nretry-after: 1000\r\ncontent-length: 4\r\n\r\nfail",
-    )
-    .await;
+    let upstream =
+        Scripted::answering("HTTP/1.1 503 X\r\nretry-after: 1000\r\ncontent-length: 4\r\n\r\nfail").await;
     let document = Document::to(&[upstream.address()])
         .http(BELIEVED)
         .forward("retry: { retry_on: [5xx], retry_after_max: 1h }");

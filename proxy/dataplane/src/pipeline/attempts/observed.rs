@@ -81,7 +81,9 @@ pub(super) fn took(cluster: &ClusterPolicy, worker: &Worker, started: Instant) {
 fn outcome_of(stop: &Stop) -> Option<Outcome> {
     match stop {
         Stop::Attempt(error) => outlier::failed(error.failure),
-        Stop::Reply(LocalReply::RouteTimeout | LocalReply::DeadlinePassed(DeadlineWait::Connection)) => Some(Outcome::TimedOut),
+        Stop::Reply(LocalReply::RouteTimeout | LocalReply::DeadlinePassed(DeadlineWait::Connection)) => {
+            Some(Outcome::TimedOut)
+        }
         Stop::Reply(_) | Stop::Downstream(_) => None,
     }
 }

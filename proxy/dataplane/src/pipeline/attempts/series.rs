@@ -15,7 +15,8 @@ use outrigger_config::model::RetryConditions;
 use outrigger_http1::{Fields, KnownName};
 use outrigger_telemetry::{ResponseFlags, RetryDenied, RetryReason, RetryWait};
 use outrigger_traffic::retry::{
-    AnswerCause, AttemptFailure, Decision, GiveUp, RETRY_BUDGET, RETRY_NUMBER, RetryRules, Standing, after_interval, default_decision,
+    AnswerCause, AttemptFailure, Decision, GiveUp, RETRY_BUDGET, RETRY_NUMBER, RetryRules, Standing,
+    after_interval, default_decision,
 };
 use std::sync::Arc;
 use std::time::Duration;

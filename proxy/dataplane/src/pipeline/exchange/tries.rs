@@ -117,9 +117,12 @@ impl Exchange<'_, '_> {
             std::task::ready!(self.downstream.timer().poll_until(cx, next));
             let now = self.context.worker().tick();
             Poll::Ready(match self.deadline {
-                Some(deadline) if now >= deadline => {
-                    Err(deadline::not_sent(request, now, self.request_done, DeadlineWait::Backoff))
-                }
+                Some(deadline) if now >= deadline => Err(deadline::not_sent(
+                    request,
+                    now,
+                    self.request_done,
+                    DeadlineWait::Backoff,
+                )),
                 _ => Ok(()),
             })
         })

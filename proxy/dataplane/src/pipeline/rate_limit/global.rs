@@ -177,7 +177,13 @@ async fn put(
             return Poll::Ready(Err(error.into()));
         }
         let late = downstream.timer().poll_until(cx, deadline);
-        late.map(|()| Err(deadline::waited(request, asking.worker.tick(), DeadlineWait::RateLimit)))
+        late.map(|()| {
+            Err(deadline::waited(
+                request,
+                asking.worker.tick(),
+                DeadlineWait::RateLimit,
+            ))
+        })
     })
     .await?;
     cells

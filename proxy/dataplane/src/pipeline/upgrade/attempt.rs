@@ -61,7 +61,10 @@ pub(in super::super) async fn attempt(
         _held: Held::begin(cluster, endpoint, worker, taken.policy.priority),
         cluster: cluster.config.name().clone(),
         idle_timeout: idle_timeout(context, taken),
-        end: request.deadlines.as_ref().and_then(|deadlines| deadlines.stream_end()),
+        end: request
+            .deadlines
+            .as_ref()
+            .and_then(|deadlines| deadlines.stream_end()),
         reset_reason: reason,
     }));
     Ok(Attempted::Tunnel)

@@ -34,7 +34,10 @@ async fn a_stream_ends_at_its_greatest_age_whatever_it_waits_for() {
     let mut client = Client::connect(proxy.address()).await;
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let seen = String::from_utf8(client.to_close().await).unwrap();
-    assert!(seen.starts_with("HTTP/1.1 200") && seen.ends_with("half"), "{seen}");
+    assert!(
+        seen.starts_with("HTTP/1.1 200") && seen.ends_with("half"),
+        "{seen}"
+    );
     proxy.admin().wait_for_metric(AGED, 1.0).await;
 }
 

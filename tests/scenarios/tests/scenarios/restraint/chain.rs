@@ -58,7 +58,9 @@ impl Chain {
         while answered.recv().await.is_some() {}
         let admin = self.hops.last().expect("there are hops").admin();
         wait_until("every request's end", async || {
-            let ended = admin.metric("outrigger_route_requests_total{code_class=\"5xx\"}").await;
+            let ended = admin
+                .metric("outrigger_route_requests_total{code_class=\"5xx\"}")
+                .await;
             (ended == f64::from(requests)).then_some(())
         })
         .await;
@@ -80,7 +82,10 @@ async fn stays_within_the_budget(requests: u32) {
         let repeated = chain.metric(hop, "outrigger_cluster_retries_total").await;
         assert_eq!(repeated, 0.0, "hop {hop} stands down");
         let denied = "outrigger_cluster_retries_denied_total{bound=\"restrained\"}";
-        assert!(chain.metric(hop, denied).await >= f64::from(requests), "hop {hop}");
+        assert!(
+            chain.metric(hop, denied).await >= f64::from(requests),
+            "hop {hop}"
+        );
     }
 }
 
