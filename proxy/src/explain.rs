@@ -1,6 +1,7 @@
 //! `outrigger explain`: which listener, filter chain, virtual host, route and cluster a request meets, and why no
 //! other.
 
+mod affinity;
 mod authorization;
 mod edge;
 mod policies;

@@ -241,3 +241,14 @@ fn rate_limits_and_what_they_count_by() {
         "rate limit `connections`: 10 in 1s, at most 10 at once, by remote_address",
     );
 }
+
+#[test]
+fn keys_and_subsets() {
+    let carts = "GET http://127.0.0.1:8080/carts";
+    says("balancing", carts, &["x-user: ada"], "hashed by header `x-user`");
+    let without = "hashed by header `x-user`, which the request does not have";
+    says("balancing", carts, &[], without);
+    says("balancing", carts, &[], "hashed by cookie `cart`");
+    let search = "GET http://127.0.0.1:8080/search";
+    says("balancing", search, &[], "subset of cluster `search`: version=v2");
+}

@@ -1,7 +1,7 @@
 //! What a route's policies make of a request, beside where it goes: the path that is sent, mirrors, the session cookie,
 //! cross-origin answers.
 
-use super::{View, authorization, line, retries};
+use super::{View, affinity, authorization, line, retries};
 use crate::faults;
 use outrigger_config::model::{
     FilterChain, Forward, Fraction, PathMatch, Route, RouteAction, SessionCookie, VirtualHost,
@@ -34,6 +34,7 @@ pub(super) fn describe(
     if let RouteAction::Forward(forward) = route.action() {
         describe_path(text, forward, route, view);
         retries::describe(text, forward, view);
+        affinity::describe(text, forward, view);
         if let Some(cookie) = forward.session_cookie() {
             describe_session(text, config, forward, cookie, view);
         }

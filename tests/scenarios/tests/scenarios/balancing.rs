@@ -300,7 +300,7 @@ async fn in_panic_all_are_tried_or_none() {
     let refused = client.fetch("/", "").await;
     assert_eq!(
         (refused.status(), refused.text().as_str()),
-        (503, "no healthy upstream")
+        (503, "no healthy upstream\n")
     );
     proxy.admin().wait_for_metric(panics, 11.0).await;
     // Never in panic: nobody healthy is nobody.
@@ -411,8 +411,9 @@ async fn subsets_are_found_by_metadata_and_fall_back_as_they_say() {
         (addresses[1], "metadata: { version: v2 }"),
     ];
     let document = |fallback: &str, version: &str| {
-        let forward =
-            format!("clusters: [{{ cluster: upstream, weight: 1, subset: {{ version: {version} }} }}]");
+        let forward = format!(
+            "weighted_clusters: [{{ cluster: upstream, weight: 1, subset: {{ version: {version} }} }}]"
+        );
         let cluster = format!("subsets: {{ selectors: [[version]]{fallback} }}");
         Policy {
             forward: &forward,
