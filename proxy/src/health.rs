@@ -52,6 +52,9 @@ pub(crate) struct Health {
     alarms: mpsc::Sender<OutlierAlarm>,
 }
 
+/// A cluster as it was counted, and where.
+type CountedCluster = (Arc<ClusterPolicy>, Arc<HealthMetrics>);
+
 /// What checks, the supervisor and the admin endpoint share.
 pub(crate) struct Shared {
     circumstances: Arc<Circumstances>,
@@ -61,7 +64,7 @@ pub(crate) struct Shared {
     clusters: Mutex<HashMap<Name, ClusterChecks>>,
     outliers: Mutex<HashMap<Name, ClusterOutliers>>,
     /// What was counted last, by cluster: those that have checks or look for outliers.
-    counted: Mutex<HashMap<Name, (Arc<ClusterPolicy>, Arc<HealthMetrics>)>>,
+    counted: Mutex<HashMap<Name, CountedCluster>>,
     /// Of the times that outlier detection is handed.
     epoch: Instant,
     queues: Mutex<Option<Queues>>,

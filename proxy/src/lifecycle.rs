@@ -108,7 +108,7 @@ pub(crate) async fn until_ended(
                         return drain_behind_successor(proxy, signals).await;
                     }
                 }
-                Asked::Apply(read) => reloaded(&proxy.put_in_force(read).await),
+                Asked::Apply(read) => reloaded(&proxy.put_in_force(*read).await),
             },
             () = alive.tick() => {}
         }

@@ -49,7 +49,7 @@ pub(crate) enum Asked {
     /// By a process that wants the sockets.
     Upgrade(Step),
     /// By a reload: the configuration is read, and to be put in force, or it cannot be read.
-    Apply(Result<reload::Candidate, Rejection>),
+    Apply(Box<Result<reload::Candidate, Rejection>>),
 }
 
 /// Why a proxy did not start.
@@ -159,7 +159,7 @@ impl Proxy {
         tokio::select! {
             Some(ask) = self.asks.recv() => Asked::Admin(ask),
             step = step => Asked::Upgrade(step),
-            read = self.reloads.read(), if may_apply => Asked::Apply(read),
+            read = self.reloads.read(), if may_apply => Asked::Apply(Box::new(read)),
             else => std::future::pending().await,
         }
     }

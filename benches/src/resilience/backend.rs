@@ -113,11 +113,13 @@ impl Backend {
         let number = self.own.fetch_add(1, Ordering::Relaxed) + 1;
         match self.behaviour {
             Behaviour::Steady => tokio::time::sleep(SERVICE).await,
-            Behaviour::Stalls(one_in, stall) if number % one_in == 0 => tokio::time::sleep(stall).await,
+            Behaviour::Stalls(one_in, stall) if number.is_multiple_of(one_in) => {
+                tokio::time::sleep(stall).await
+            }
             Behaviour::Stalls(..) => tokio::time::sleep(SERVICE).await,
             Behaviour::FailsOneIn(one_in) => {
                 tokio::time::sleep(SERVICE).await;
-                if number % one_in == 0 {
+                if number.is_multiple_of(one_in) {
                     return Ok(BAD);
                 }
             }

@@ -269,7 +269,7 @@ fn next_limit(old: u32, min_rtt: u64, sample_rtt: u64, settings: &AdaptiveSettin
 /// The interval and a random part of `percent` of it.
 fn with_jitter(interval: Duration, percent: u32, random: u64) -> Duration {
     let range = interval.as_nanos() * u128::from(percent) / 100;
-    let part = u128::from(random) * range >> 64;
+    let part = (u128::from(random) * range) >> 64;
     interval.saturating_add(Duration::from_nanos(u64::try_from(part).unwrap_or(u64::MAX)))
 }
 

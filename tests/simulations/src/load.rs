@@ -8,9 +8,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 /// What came of a load.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// Each request: when it was due, since the load began, and how long its good answer took; none: it had no good one.
-    requests: Vec<(Duration, Option<Duration>)>,
+    /// In the order in which they were due.
+    requests: Vec<Request>,
 }
+
+/// When a request was due, since the load began, and how long its good answer took; none: it had no good one.
+type Request = (Duration, Option<Duration>);
 
 impl Outcome {
     /// Requests that were due.
@@ -66,7 +69,7 @@ where
     let start = Instant::now();
     let total = (duration.as_secs_f64() * f64::from(rate)).round() as u32;
     let interval = Duration::from_secs(1) / rate;
-    let gathered: Rc<RefCell<Vec<(Duration, Option<Duration>)>>> = Rc::default();
+    let gathered: Rc<RefCell<Vec<Request>>> = Rc::default();
     let mut under_way = tokio::task::JoinSet::new();
     for number in 0..total {
         let due = interval * number;

@@ -59,9 +59,12 @@ enum Kind {
 #[derive(Debug)]
 struct Bound {
     factor_percent: u32,
-    /// By place: share and load.
-    loads: Box<[Option<(f64, Arc<EndpointLoad>)>]>,
+    /// By place.
+    loads: Box<[Option<ShareOfLoad>]>,
 }
+
+/// What an endpoint's share of all requests is, and its requests.
+type ShareOfLoad = (f64, Arc<EndpointLoad>);
 
 impl Bound {
     /// How full an endpoint would be with one more request: above 1 it has its bound.

@@ -60,14 +60,15 @@ pub(super) fn shares(priorities: &[Population], overprovisioning: u32, panic_thr
     let degraded = available(|population| population.degraded);
     let total = (healthy.iter().sum::<u32>() + degraded.iter().sum::<u32>()).min(100);
     let mut shares = vec![Share::default(); priorities.len()];
+    let part = |available: u32| (available * 100).checked_div(total).unwrap_or(0);
     if total > 0 {
         let mut left = 100;
         for (share, available) in shares.iter_mut().zip(&healthy) {
-            share.healthy = left.min(available * 100 / total);
+            share.healthy = left.min(part(*available));
             left -= share.healthy;
         }
         for (share, available) in shares.iter_mut().zip(&degraded) {
-            share.degraded = left.min(available * 100 / total);
+            share.degraded = left.min(part(*available));
             left -= share.degraded;
         }
         if let Some(first) = healthy.iter().position(|&available| available > 0) {

@@ -174,14 +174,14 @@ impl CheckState {
         let quiet = schedule.no_traffic_interval.filter(|_| !has_traffic);
         let unhealthy = schedule.unhealthy_interval.filter(|_| !self.healthy);
         // An endpoint of a cluster that nobody asks for is not asked more often because it is down.
-        quiet.or(unhealthy).unwrap_or_else(|| schedule.interval)
+        quiet.or(unhealthy).unwrap_or(schedule.interval)
     }
 }
 
 /// A random part, uniform, of a duration: from zero to all of it.
 fn part(whole: Duration, random: u64) -> Duration {
     let nanoseconds = u64::try_from(whole.as_nanos()).unwrap_or(u64::MAX);
-    let part = (u128::from(nanoseconds) + 1) * u128::from(random) >> 64;
+    let part = ((u128::from(nanoseconds) + 1) * u128::from(random)) >> 64;
     Duration::from_nanos(part as u64)
 }
 

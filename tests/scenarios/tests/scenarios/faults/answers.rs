@@ -159,7 +159,7 @@ async fn a_slow_answer_holds_its_upstream_back() {
     let upstream = Scripted::start(move |mut script| {
         let sent = sent.clone();
         async move {
-            while script.request().await?.is_some() {
+            if script.request().await?.is_some() {
                 script
                     .send("HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n")
                     .await?;
