@@ -93,15 +93,23 @@ fn grpc_status(fields: &Fields) -> Option<u32> {
     )
 }
 
-/// What an attempt without an answer counts as; none: it says nothing of the endpoint.
+/// What an attempt without an answer counts as; none: it says nothing of the endpoint. (Whether an attempt whose time was up
+/// before it was sent had asked the endpoint for a connection knows who waited for it.)
 pub(crate) fn failed(failure: AttemptFailure) -> Option<Outcome> {
     match failure {
         AttemptFailure::ConnectTimeout | AttemptFailure::TimedOut => Some(Outcome::TimedOut),
         // The end of a connection that nobody used is no fault, and neither is one that was announced; an answer that
-        // had begun was counted.
-        AttemptFailure::PooledClosedBeforeWrite
+        // had begun was counted. At our own limits the endpoint was not asked for anything.
+        AttemptFailure::Overflow
+        | AttemptFailure::TimedOutBeforeSend
+        | AttemptFailure::PooledClosedBeforeWrite
         | AttemptFailure::GoAwayAboveStream
         | AttemptFailure::DiedAfterAnswer => None,
-        _ => Some(Outcome::Failed),
+        AttemptFailure::ConnectFailed
+        | AttemptFailure::RefusedStream
+        | AttemptFailure::DiedBeforeAnswer { .. }
+        | AttemptFailure::ResetBeforeAnswer
+        | AttemptFailure::ResponseInvalid
+        | AttemptFailure::BodyTooLargeToReplay => Some(Outcome::Failed),
     }
 }

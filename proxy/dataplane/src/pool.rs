@@ -16,7 +16,7 @@ use crate::worker::Worker;
 use foldhash::{HashMap, HashSet};
 use outrigger_config::model::{RoutePriority, UpstreamProtocol};
 use outrigger_traffic::HealthMark;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,6 +109,18 @@ impl EndpointPool {
     }
 }
 
+/// What a request that has no connection waits for. Time in the queue is the proxy's own; while a connection is being made
+/// it is the endpoint's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Awaited {
+    #[default]
+    Nothing,
+    /// A place in the queue at the limit of connections.
+    Queue,
+    /// A connection that is being made.
+    Connection,
+}
+
 /// What a look into the pool found.
 enum Found {
     Ready(Box<Upstream>),
@@ -138,14 +150,15 @@ impl Pools {
     }
 
     /// A stream to the endpoint: on a pooled connection, or on a new one; at the limit of connections, on the first that
-    /// is free, in the order of those who wait. Cancel safe: a connection that is being made for several stays; one made
-    /// for this request alone is given up.
+    /// is free, in the order of those who wait. `awaited` says for which of them, also to whoever gives up. Cancel safe: a
+    /// connection that is being made for several stays; one made for this request alone is given up.
     pub(crate) async fn acquire(
         &self,
         worker: &Rc<Worker>,
         cluster: &Arc<ClusterPolicy>,
         endpoint: &Arc<EndpointState>,
         priority: RoutePriority,
+        awaited: &Cell<Awaited>,
     ) -> Result<Upstream, AttemptError> {
         let now = worker.tick();
         if let Some(upstream) = self.try_acquire(worker, cluster, endpoint, priority) {
@@ -160,6 +173,7 @@ impl Pools {
             match self.look(worker, cluster, endpoint, priority, place.take()) {
                 Found::Ready(upstream) => return Ok(*upstream),
                 Found::Connect(place) => {
+                    awaited.set(Awaited::Connection);
                     return match connect(cluster, endpoint, worker, place).await {
                         Ok(Connected::Http1(connection)) => {
                             Ok(exchange(worker, cluster, endpoint, connection))
@@ -173,7 +187,10 @@ impl Pools {
                     };
                 }
                 Found::Full(local, wanted) => {
-                    match self.queue(worker, cluster, (local, wanted), until).await? {
+                    match self
+                        .queue(worker, cluster, (local, wanted), until, awaited)
+                        .await?
+                    {
                         Given::Place(given) => place = Some(given),
                         Given::Connection(mut connection) => {
                             let options = cluster.config.pool();
@@ -184,12 +201,15 @@ impl Pools {
                         Given::Stream(stream) => return Ok(Upstream::Http2(stream)),
                     }
                 }
-                Found::Wait(done) => match done.await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(fault)) => return Err(fault.into()),
-                    // The pool was dropped with its endpoint, and is not looked for again.
-                    Err(_) => {}
-                },
+                Found::Wait(done) => {
+                    awaited.set(Awaited::Connection);
+                    match done.await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(fault)) => return Err(fault.into()),
+                        // The pool was dropped with its endpoint, and is not looked for again.
+                        Err(_) => {}
+                    }
+                }
             }
         }
     }

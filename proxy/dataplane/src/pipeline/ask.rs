@@ -14,7 +14,7 @@ use crate::connection::Ends;
 use crate::error::AttemptError;
 use crate::outlier;
 use crate::pick::{Tried, pick};
-use crate::pool::overflow;
+use crate::pool::{Awaited, overflow};
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::{ResponseStart, Upstream};
 use crate::worker::Worker;
@@ -24,6 +24,7 @@ use outrigger_http1::{Fields, RequestHead, ResponseHead};
 use outrigger_telemetry::CodeClass;
 use outrigger_traffic::health::Outcome;
 use outrigger_traffic::retry::{Decision, default_decision};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -159,7 +160,13 @@ pub(super) async fn attempt(
     let _attempt = begun.ok_or_else(|| Broken::Connect(overflow()))?;
     let mut upstream = worker
         .pools
-        .acquire(worker, cluster, endpoint, RoutePriority::Default)
+        .acquire(
+            worker,
+            cluster,
+            endpoint,
+            RoutePriority::Default,
+            &Cell::new(Awaited::Nothing),
+        )
         .await
         .map_err(|error| {
             note_failure(worker, cluster, endpoint, &error);

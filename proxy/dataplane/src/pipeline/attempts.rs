@@ -17,12 +17,14 @@ use super::{Request, RequestContext, Taken};
 use super::{compress, deadline, respond, rights, upgrade};
 use crate::body::BodyLength;
 use crate::pick::{NoEndpoint, pick};
+use crate::pool::Awaited;
 use crate::reply::LocalReply;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 use outrigger_telemetry::{DeadlineWait, DestinationRefusal};
 use series::Series;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -67,7 +69,9 @@ pub(super) async fn attempts(
         ))
         .await;
         if let Err(stop) = &ended {
-            observed::stopped(cluster, under_way.endpoint(), worker, &request.record, stop);
+            let awaited = std::mem::take(&mut exchange.awaited);
+            let endpoint = under_way.endpoint();
+            observed::stopped(cluster, endpoint, worker, &request.record, (stop, awaited));
         }
         // What is waited for before another attempt is no load of this endpoint.
         drop(under_way);
@@ -254,16 +258,19 @@ async fn acquire(
     endpoint: &Arc<EndpointState>,
 ) -> Result<Upstream, Stop> {
     let worker = context.worker();
-    let acquiring = Box::pin(
-        worker
-            .pools
-            .acquire(worker, cluster, endpoint, taken.policy.priority),
-    );
-    let acquired = exchange.within_limits(request, acquiring).await;
+    let awaited = Cell::new(Awaited::Nothing);
+    let acquiring =
+        Box::pin(
+            worker
+                .pools
+                .acquire(worker, cluster, endpoint, taken.policy.priority, &awaited),
+        );
+    let acquired = exchange.within_limits(request, acquiring, &awaited).await;
     let now = worker.tick();
     match acquired {
         // It is not sent any more.
-        Ok(Ok(_)) | Err(Stop::Reply(LocalReply::RouteTimeout)) if exchange.is_late(now) => {
+        Ok(_) | Err(Stop::Reply(LocalReply::RouteTimeout)) if exchange.is_late(now) => {
+            exchange.awaited = awaited.get();
             let request_done = exchange.request_done();
             Err(deadline::not_sent(
                 request,
@@ -272,6 +279,6 @@ async fn acquire(
                 DeadlineWait::Connection,
             ))
         }
-        acquired => Ok(acquired??),
+        acquired => acquired,
     }
 }

@@ -16,7 +16,8 @@ use super::{Request, RequestContext, deadline, rights};
 use crate::body::{BodyFrame, BodyLength};
 use crate::buffered::Buffered;
 use crate::compression::{COMPRESSED_PER_POLL_BYTES, CompressedBody};
-use crate::error::DownstreamError;
+use crate::error::{AttemptError, DownstreamError};
+use crate::pool::Awaited;
 use crate::reply::LocalReply;
 use crate::server::Downstream;
 use crate::timer::{after, earlier};
@@ -24,6 +25,7 @@ use crate::upstream::{ResponseStart, Upstream};
 use bytes::Bytes;
 use outrigger_config::model::defaults::RETRY_BUFFER_BYTES_MAX;
 use outrigger_http1::{Fields, ResponseHead, strip_hop_by_hop};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -92,6 +94,8 @@ pub(super) struct Exchange<'x, 'd> {
     last_progress: Instant,
     /// The limits of the attempt under way, where retry policy has some.
     try_limits: Option<Box<TryLimits>>,
+    /// What the current attempt waited for when it stopped without a connection.
+    pub(super) awaited: Awaited,
     /// The head of the response, or the last interim one.
     pub(super) response: Box<ResponseHead>,
     /// That head says that what was asked for is there.
@@ -135,6 +139,7 @@ impl<'x, 'd> Exchange<'x, 'd> {
             deadline: earlier(limits.deadline, limits.request_end),
             last_progress: now,
             try_limits: None,
+            awaited: Awaited::Nothing,
             response: worker.spares.response(),
             tunnelled: false,
             compressed: None,
@@ -180,25 +185,31 @@ impl<'x, 'd> Exchange<'x, 'd> {
         self.flushed = false;
     }
 
-    /// Waits for `work` (a connection: nothing of the attempt was sent) within the request's limits, and for as long as the client is there.
+    /// Waits for `work` (a connection: nothing of the attempt was sent) within the request's limits, and for as long as the
+    /// client is there. `awaited` says what `work` waits for.
     pub(super) async fn within_limits<T>(
         &mut self,
         request: &Request<'_>,
-        work: impl Future<Output = T>,
+        work: impl Future<Output = Result<T, AttemptError>>,
+        awaited: &Cell<Awaited>,
     ) -> Result<T, Stop> {
         let mut work = std::pin::pin!(work);
-        poll_fn(|cx| {
+        let done = poll_fn(|cx| {
             // Before the work is done: nothing that has lost its right goes on with what came of it.
             if let Some(lost) = rights::judge_due(self.context, request) {
                 return Poll::Ready(Err(Stop::Reply(lost)));
             }
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
-                return Poll::Ready(Ok(done));
+                return Poll::Ready(done.map_err(Stop::Attempt));
             }
             self.poll_limits(request, cx)
                 .map(|stop| Err(stop.before_sending()))
         })
-        .await
+        .await;
+        if done.is_err() {
+            self.awaited = awaited.get();
+        }
+        done
     }
 
     /// Sends the request and waits for the response's final head, into `self.response`.

@@ -1,6 +1,6 @@
 //! Connections at their limit: waiting for one, and giving idle ones up.
 
-use super::Pools;
+use super::{Awaited, Pools};
 use crate::error::AttemptError;
 use crate::places::{ConnectionPlace, Given, LocalPlaces, PendingRequest, Wanted, pool_key, priority_of};
 use crate::snapshot::{ClusterPolicy, EndpointState};
@@ -9,6 +9,7 @@ use crate::worker::Worker;
 use outrigger_config::model::RoutePriority;
 use outrigger_telemetry::Overflow;
 use outrigger_traffic::retry::AttemptFailure;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -46,13 +47,14 @@ impl Pools {
         pool.is_some_and(|pool| !pool.idle.is_empty() || !pool.http2.is_empty())
     }
 
-    /// A place for a connection that no pool keeps; waited for at the limit. Cancel safe.
+    /// A place for a connection that no pool keeps; waited for at the limit, as `awaited` says. Cancel safe.
     pub(crate) async fn place(
         &self,
         worker: &Rc<Worker>,
         cluster: &Arc<ClusterPolicy>,
         endpoint: &Arc<EndpointState>,
         priority: RoutePriority,
+        awaited: &Cell<Awaited>,
     ) -> Result<ConnectionPlace, AttemptError> {
         let local = self.local(worker, cluster);
         let mut wanted = Wanted::new(cluster, endpoint, priority);
@@ -62,7 +64,10 @@ impl Pools {
         let _pending = PendingRequest::begin(cluster, worker, priority).ok_or_else(overflow)?;
         wanted.key = None;
         let until = worker.tick() + cluster.config.connect_timeout();
-        match self.queue(worker, cluster, (local, wanted), until).await? {
+        match self
+            .queue(worker, cluster, (local, wanted), until, awaited)
+            .await?
+        {
             Given::Place(place) => Ok(place),
             // No connection has this key.
             Given::Connection(_) | Given::Stream(_) => Err(overflow()),
@@ -76,7 +81,9 @@ impl Pools {
         cluster: &ClusterPolicy,
         (local, wanted): (Rc<LocalPlaces>, Wanted),
         until: Instant,
+        awaited: &Cell<Awaited>,
     ) -> Result<Given, AttemptError> {
+        awaited.set(Awaited::Queue);
         let overflows = &cluster.metrics.worker(worker.index).overflows;
         overflows[Overflow::Connections].inc();
         let queue = cluster.shared.places.of(wanted.priority);

@@ -4,6 +4,7 @@
 use super::super::exchange::Stop;
 use super::super::record::Record;
 use crate::outlier;
+use crate::pool::Awaited;
 use crate::reply::LocalReply;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::worker::Worker;
@@ -11,6 +12,7 @@ use outrigger_http1::ResponseHead;
 use outrigger_telemetry::DeadlineWait;
 use outrigger_traffic::PeakEwma;
 use outrigger_traffic::health::Outcome;
+use outrigger_traffic::retry::AttemptFailure;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -22,15 +24,18 @@ pub(super) fn stopped(
     endpoint: &Arc<EndpointState>,
     worker: &Worker,
     record: &Record,
-    stop: &Stop,
+    (stop, awaited): (&Stop, Awaited),
 ) {
+    let outcome = outcome_of(stop, awaited);
     if let Some(outlier) = &cluster.outlier
         && !record.has_started()
-        && let Some(outcome) = outcome_of(stop)
+        && let Some(outcome) = outcome
     {
         outlier.record(cluster, endpoint, worker, outcome);
     }
-    if let (Some(ewma), Stop::Attempt(_)) = (cluster.balancer.observes(), stop) {
+    if let (Some(ewma), Stop::Attempt(error)) = (cluster.balancer.observes(), stop)
+        && (outcome.is_some() || error.failure == AttemptFailure::DiedAfterAnswer)
+    {
         // Of a later attempt it is not known here how long it took: it counts as quick.
         let elapsed = match record.is_first_attempt() {
             true => worker.now().duration_since(record.started()),
@@ -76,16 +81,18 @@ pub(super) fn took(cluster: &ClusterPolicy, worker: &Worker, started: Instant) {
 }
 
 /// What the end of an attempt that brought no answer counts as; none: it says nothing of the endpoint, as when the client
-/// has gone.
+/// has gone, or when time was up in the queue for a connection.
 #[cold]
-fn outcome_of(stop: &Stop) -> Option<Outcome> {
-    match stop {
-        Stop::Attempt(error) => outlier::failed(error.failure),
-        Stop::Reply(LocalReply::RouteTimeout | LocalReply::DeadlinePassed(DeadlineWait::Connection)) => {
-            Some(Outcome::TimedOut)
-        }
-        Stop::Reply(_) | Stop::Downstream(_) => None,
-    }
+fn outcome_of(stop: &Stop, awaited: Awaited) -> Option<Outcome> {
+    let was_connecting = awaited == Awaited::Connection;
+    let is_endpoints = match stop {
+        Stop::Attempt(error) if error.failure == AttemptFailure::TimedOutBeforeSend => was_connecting,
+        Stop::Attempt(error) => return outlier::failed(error.failure),
+        Stop::Reply(LocalReply::RouteTimeout) => awaited != Awaited::Queue,
+        Stop::Reply(LocalReply::DeadlinePassed(DeadlineWait::Connection)) => was_connecting,
+        Stop::Reply(_) | Stop::Downstream(_) => false,
+    };
+    is_endpoints.then_some(Outcome::TimedOut)
 }
 
 /// Notes how long an endpoint took to the head of its answer. One that cannot answer counts as one that failed.
@@ -95,5 +102,72 @@ fn observe(ewma: &PeakEwma, endpoint: &EndpointState, status: u16, now: Instant,
     match status {
         502..=504 => ewma.failed(&endpoint.load, at, elapsed),
         _ => ewma.answered(&endpoint.load, at, elapsed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::AttemptError;
+
+    fn attempt(failure: AttemptFailure) -> Stop {
+        Stop::Attempt(AttemptError::new(failure, "x"))
+    }
+
+    #[test]
+    fn the_proxy_s_own_limits_say_nothing_of_an_endpoint() {
+        for failure in [
+            AttemptFailure::Overflow,
+            AttemptFailure::PooledClosedBeforeWrite,
+            AttemptFailure::GoAwayAboveStream,
+        ] {
+            for awaited in [Awaited::Nothing, Awaited::Queue, Awaited::Connection] {
+                let outcome = outcome_of(&attempt(failure), awaited);
+                assert_eq!(outcome, None, "{failure:?}, {awaited:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn time_that_was_up_counts_unless_it_passed_in_the_queue() {
+        let timed_out = Some(Outcome::TimedOut);
+        for (stop, awaited, outcome) in [
+            (
+                attempt(AttemptFailure::TimedOutBeforeSend),
+                Awaited::Connection,
+                timed_out,
+            ),
+            (attempt(AttemptFailure::TimedOutBeforeSend), Awaited::Queue, None),
+            (attempt(AttemptFailure::TimedOut), Awaited::Nothing, timed_out),
+            (
+                Stop::Reply(LocalReply::RouteTimeout),
+                Awaited::Connection,
+                timed_out,
+            ),
+            (Stop::Reply(LocalReply::RouteTimeout), Awaited::Nothing, timed_out),
+            (Stop::Reply(LocalReply::RouteTimeout), Awaited::Queue, None),
+            (
+                Stop::Reply(LocalReply::DeadlinePassed(DeadlineWait::Connection)),
+                Awaited::Connection,
+                timed_out,
+            ),
+            (
+                Stop::Reply(LocalReply::DeadlinePassed(DeadlineWait::Connection)),
+                Awaited::Queue,
+                None,
+            ),
+            (
+                Stop::Reply(LocalReply::DeadlinePassed(DeadlineWait::Connection)),
+                Awaited::Nothing,
+                None,
+            ),
+            (
+                Stop::Reply(LocalReply::DeadlinePassed(DeadlineWait::Backoff)),
+                Awaited::Nothing,
+                None,
+            ),
+        ] {
+            assert_eq!(outcome_of(&stop, awaited), outcome, "{awaited:?}");
+        }
     }
 }

@@ -6,12 +6,14 @@ use super::super::{Request, RequestContext, Taken, respond};
 use super::{Upgrade, terminates};
 use crate::body::BodyLength;
 use crate::error::AttemptError;
+use crate::pool::Awaited;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::connect;
 use crate::upstream::{Upstream, Wanted};
 use crate::worker::Worker;
 use outrigger_config::model::{RouteAction, RoutePriority, UpstreamProtocol};
 use outrigger_traffic::retry::AttemptFailure;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,14 +92,19 @@ async fn ask(
 ) -> Result<(Upstream, Option<BodyLength>), Stop> {
     let worker = context.worker();
     exchange.begin_attempt(BodyLength::None);
+    let awaited = Cell::new(Awaited::Nothing);
     if terminates(upgrade, taken) {
         let priority = taken.policy.priority;
         let connecting = Box::pin(async {
-            let place = worker.pools.place(worker, cluster, endpoint, priority).await?;
+            let place = worker
+                .pools
+                .place(worker, cluster, endpoint, priority, &awaited)
+                .await?;
+            awaited.set(Awaited::Connection);
             let connected = connect::connect_tcp(cluster, endpoint, worker).await?;
             Ok::<_, AttemptError>((connected, place))
         });
-        let (connected, place) = exchange.within_limits(request, connecting).await??;
+        let (connected, place) = exchange.within_limits(request, connecting, &awaited).await?;
         let upstream = connect::alone(connected, cluster, endpoint, worker, place);
         request.record.connected(&upstream);
         exchange.response.clear();
@@ -108,8 +115,15 @@ async fn ask(
         upgrade.answer(&mut exchange.response, false);
         return Ok((upstream, None));
     }
-    let acquiring = Box::pin(acquire(upgrade, worker, cluster, endpoint, taken.policy.priority));
-    let mut upstream = exchange.within_limits(request, acquiring).await??;
+    let acquiring = Box::pin(acquire(
+        upgrade,
+        worker,
+        cluster,
+        endpoint,
+        taken.policy.priority,
+        &awaited,
+    ));
+    let mut upstream = exchange.within_limits(request, acquiring, &awaited).await?;
     request.record.connected(&upstream);
     let http2 = upstream.is_http2();
     upgrade.dress(request.head, http2, [worker.random(), worker.random()])?;
@@ -141,8 +155,12 @@ async fn acquire(
     cluster: &Arc<ClusterPolicy>,
     endpoint: &Arc<EndpointState>,
     priority: RoutePriority,
+    awaited: &Cell<Awaited>,
 ) -> Result<Upstream, AttemptError> {
-    let upstream = worker.pools.acquire(worker, cluster, endpoint, priority).await?;
+    let upstream = worker
+        .pools
+        .acquire(worker, cluster, endpoint, priority, awaited)
+        .await?;
     if upgrade.how == super::How::Connect || upstream.takes_protocols() {
         return Ok(upstream);
     }
@@ -153,6 +171,10 @@ async fn acquire(
         ));
     }
     drop(upstream);
-    let place = worker.pools.place(worker, cluster, endpoint, priority).await?;
+    let place = worker
+        .pools
+        .place(worker, cluster, endpoint, priority, awaited)
+        .await?;
+    awaited.set(Awaited::Connection);
     Ok(connect::connect_http1(cluster, endpoint, worker, place).await?)
 }
