@@ -351,6 +351,21 @@ mod tests {
     }
 
     #[test]
+    fn some_targets_of_http1_are_none_of_http2() {
+        let expressible = |target: &str| {
+            let mut head = RequestHead::new();
+            head.method = Method::Get;
+            head.set_authority("a");
+            head.set_path_and_query(target);
+            request_to_http2(&head, "http").is_some()
+        };
+        assert!(expressible("/?q=x"));
+        for target in ["/?q=\"x\"", "/?<", "/?>", "/<", "/>"] {
+            assert!(!expressible(target), "{target}");
+        }
+    }
+
+    #[test]
     fn grpc_is_told_by_its_content_type() {
         for (value, expected) in [
             ("application/grpc", true),

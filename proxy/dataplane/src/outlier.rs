@@ -99,8 +99,11 @@ pub(crate) fn failed(failure: AttemptFailure) -> Option<Outcome> {
     match failure {
         AttemptFailure::ConnectTimeout | AttemptFailure::TimedOut => Some(Outcome::TimedOut),
         // The end of a connection that nobody used is no fault, and neither is one that was announced; an answer that
-        // had begun was counted. At our own limits the endpoint was not asked for anything.
+        // had begun was counted. At our own limits the endpoint was not asked for
+        // anything, and what a client asks for that cannot be sent is not its doing.
         AttemptFailure::Overflow
+        | AttemptFailure::RequestInvalid
+        | AttemptFailure::UpgradeNotKnown
         | AttemptFailure::TimedOutBeforeSend
         | AttemptFailure::PooledClosedBeforeWrite
         | AttemptFailure::GoAwayAboveStream

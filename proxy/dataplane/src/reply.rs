@@ -399,6 +399,8 @@ fn attempt_answer(
         | F::DiedBeforeAnswer { .. }
         | F::DiedAfterAnswer => (503, ResponseFlags::UC, "upstream connection ended\n"),
         F::TimedOut | F::TimedOutBeforeSend => (504, ResponseFlags::UT, "upstream request timeout\n"),
+        F::RequestInvalid => (400, ResponseFlags::DPE, malformed_body(400)),
+        F::UpgradeNotKnown => (502, ResponseFlags::UPE, "the upstream knows no such upgrade\n"),
         F::ResponseInvalid => (502, ResponseFlags::UPE, "upstream sent an invalid response\n"),
         F::Overflow => (503, ResponseFlags::UO, OVERFLOW_BODY),
         F::BodyTooLargeToReplay => (503, ResponseFlags::UC, "upstream connection ended\n"),
@@ -523,5 +525,17 @@ mod tests {
         let answer = reply.answer();
         assert_eq!(answer.status, 503);
         assert_eq!(answer.flags, ResponseFlags::UF | ResponseFlags::URX);
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_the_client_s_fault() {
+        let reply = LocalReply::Attempt {
+            failure: AttemptFailure::RequestInvalid,
+            detail: "request_not_expressible_in_http2",
+            retries_exhausted: false,
+            over_budget: false,
+        };
+        let answer = reply.answer();
+        assert_eq!((answer.status, answer.flags), (400, ResponseFlags::DPE));
     }
 }

@@ -48,6 +48,11 @@ pub enum AttemptFailure {
     /// A limit of the cluster's circuit breakers was met: nothing was sent. Another attempt would be more of what there is too
     /// much of; as in Envoy, no policy asks for one.
     Overflow,
+    /// The request cannot be said in the version of HTTP that the endpoint speaks, or its body is not what its head says.
+    /// Every endpoint would be asked in vain, and none is at fault.
+    RequestInvalid,
+    /// The endpoint does not know the way in which an upgrade has to be asked for. Nothing was sent.
+    UpgradeNotKnown,
     /// The attempt failed when more of the body had been sent than is kept for a replay.
     BodyTooLargeToReplay,
 }
@@ -127,7 +132,9 @@ pub fn default_decision(
         AttemptFailure::TimedOut => return Decision::GiveUp(GiveUp::TimedOut),
         AttemptFailure::ResponseInvalid => return Decision::GiveUp(GiveUp::ResponseInvalid),
         AttemptFailure::BodyTooLargeToReplay => return Decision::GiveUp(GiveUp::BodyNotKept),
-        AttemptFailure::Overflow => return Decision::GiveUp(GiveUp::NotWanted),
+        AttemptFailure::Overflow | AttemptFailure::RequestInvalid | AttemptFailure::UpgradeNotKnown => {
+            return Decision::GiveUp(GiveUp::NotWanted);
+        }
         AttemptFailure::ConnectFailed
         | AttemptFailure::ConnectTimeout
         | AttemptFailure::TimedOutBeforeSend

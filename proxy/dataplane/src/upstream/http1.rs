@@ -547,11 +547,7 @@ fn keep_alive_timeout(fields: &Fields) -> Option<u64> {
 }
 
 fn body_fault(error: outrigger_http1::BodyLengthError) -> AttemptError {
-    AttemptError::because(
-        AttemptFailure::DiedBeforeAnswer { reused: false },
-        "request_body_length",
-        error,
-    )
+    AttemptError::because(AttemptFailure::RequestInvalid, "request_body_length", error)
 }
 
 #[cfg(test)]

@@ -398,10 +398,7 @@ impl Exchange {
 
     fn send(&mut self, request: Option<http::Request<()>>, end: bool) -> Result<(), AttemptError> {
         let request = request.ok_or_else(|| {
-            AttemptError::new(
-                AttemptFailure::ResponseInvalid,
-                "request_not_expressible_in_http2",
-            )
+            AttemptError::new(AttemptFailure::RequestInvalid, "request_not_expressible_in_http2")
         })?;
         let sent = self
             .stream

@@ -295,7 +295,10 @@ fn conditions_of(failure: AttemptFailure) -> RetryConditions {
         | AttemptFailure::ResetBeforeAnswer
         | AttemptFailure::TimedOut
         | AttemptFailure::ResponseInvalid => any,
-        AttemptFailure::BodyTooLargeToReplay | AttemptFailure::Overflow => RetryConditions::NONE,
+        AttemptFailure::BodyTooLargeToReplay
+        | AttemptFailure::Overflow
+        | AttemptFailure::RequestInvalid
+        | AttemptFailure::UpgradeNotKnown => RetryConditions::NONE,
     }
 }
 

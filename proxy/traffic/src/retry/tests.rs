@@ -1,7 +1,7 @@
 use super::AttemptFailure::*;
 use super::*;
 
-pub(super) const ALL: [AttemptFailure; 13] = [
+pub(super) const ALL: [AttemptFailure; 15] = [
     ConnectFailed,
     ConnectTimeout,
     RefusedStream,
@@ -14,6 +14,8 @@ pub(super) const ALL: [AttemptFailure; 13] = [
     TimedOutBeforeSend,
     TimedOut,
     ResponseInvalid,
+    RequestInvalid,
+    UpgradeNotKnown,
     BodyTooLargeToReplay,
 ];
 

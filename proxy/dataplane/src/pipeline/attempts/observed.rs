@@ -115,9 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn the_proxy_s_own_limits_say_nothing_of_an_endpoint() {
+    fn the_proxy_s_own_limits_and_what_cannot_be_sent_say_nothing_of_an_endpoint() {
         for failure in [
             AttemptFailure::Overflow,
+            AttemptFailure::RequestInvalid,
+            AttemptFailure::UpgradeNotKnown,
             AttemptFailure::PooledClosedBeforeWrite,
             AttemptFailure::GoAwayAboveStream,
         ] {

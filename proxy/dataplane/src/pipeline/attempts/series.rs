@@ -338,6 +338,8 @@ pub(in super::super) fn retry_reason(failure: AttemptFailure) -> RetryReason {
         | AttemptFailure::Overflow
         | AttemptFailure::BodyTooLargeToReplay => RetryReason::Reset,
         AttemptFailure::TimedOut | AttemptFailure::TimedOutBeforeSend => RetryReason::PerTryTimeout,
-        AttemptFailure::ResponseInvalid => RetryReason::ResponseInvalid,
+        AttemptFailure::ResponseInvalid
+        | AttemptFailure::RequestInvalid
+        | AttemptFailure::UpgradeNotKnown => RetryReason::ResponseInvalid,
     }
 }

@@ -166,7 +166,7 @@ async fn acquire(
     }
     if cluster.config.protocol() != UpstreamProtocol::Auto {
         return Err(AttemptError::new(
-            AttemptFailure::ResponseInvalid,
+            AttemptFailure::UpgradeNotKnown,
             "upstream_without_extended_connect",
         ));
     }

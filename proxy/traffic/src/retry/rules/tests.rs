@@ -90,8 +90,14 @@ fn each_condition_repeats_the_failures_that_it_names() {
                 "{condition}: {moved:?}"
             );
         }
-        let long = rules.judge_failure(BodyTooLargeToReplay, IDEMPOTENT);
-        assert_eq!(long, Decision::GiveUp(GiveUp::NotWanted), "{condition}");
+        for never in [BodyTooLargeToReplay, RequestInvalid, UpgradeNotKnown] {
+            let judged = rules.judge_failure(never, IDEMPOTENT);
+            assert_eq!(
+                judged,
+                Decision::GiveUp(GiveUp::NotWanted),
+                "{condition}: {never:?}"
+            );
+        }
     }
 }
 
