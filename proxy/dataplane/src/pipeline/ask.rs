@@ -12,6 +12,7 @@ use super::attempts::retry_reason;
 use crate::body::{BodyFrame, BodyLength};
 use crate::connection::Ends;
 use crate::error::AttemptError;
+use crate::head::is_grpc;
 use crate::outlier;
 use crate::pick::{Tried, pick};
 use crate::pool::{Awaited, overflow};
@@ -24,7 +25,7 @@ use outrigger_http1::{Fields, RequestHead, ResponseHead};
 use outrigger_telemetry::CodeClass;
 use outrigger_traffic::health::Outcome;
 use outrigger_traffic::retry::{Decision, default_decision};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -69,6 +70,37 @@ pub(super) enum Unanswered {
     Attempt(AttemptError),
 }
 
+/// Who is asked, for whoever gives up waiting: until the answer's head is there, or the attempt has failed.
+#[derive(Default)]
+pub(super) struct Asked {
+    endpoint: RefCell<Option<Arc<EndpointState>>>,
+    awaited: Cell<Awaited>,
+}
+
+impl Asked {
+    /// The caller's time is up. Counted for the endpoint, unless it passed in the queue for a connection.
+    pub(super) fn timed_out(&self, worker: &Worker, cluster: &ClusterPolicy) {
+        if let (Some(outlier), Some(endpoint)) = (&cluster.outlier, self.endpoint.take())
+            && self.awaited.get() != Awaited::Queue
+        {
+            outlier.record(cluster, &endpoint, worker, Outcome::TimedOut);
+        }
+    }
+
+    fn begin(&self, endpoint: &Arc<EndpointState>) {
+        self.awaited.set(Awaited::Nothing);
+        *self.endpoint.borrow_mut() = Some(Arc::clone(endpoint));
+    }
+
+    fn connected(&self) {
+        self.awaited.set(Awaited::Nothing);
+    }
+
+    fn end(&self) {
+        self.endpoint.take();
+    }
+}
+
 /// Why an attempt has no whole answer.
 #[derive(Debug)]
 pub(super) enum Broken {
@@ -90,10 +122,21 @@ pub(super) async fn ask(
 ) -> Result<Reply, Unanswered> {
     let active = ActiveRequest::begin(cluster, worker, RoutePriority::Default)
         .map_err(|_| Unanswered::Attempt(overflow()))?;
-    let asking = attempts(worker, cluster, ends, message, &active, limits.answer_bytes_max);
+    let asked = Asked::default();
+    let asking = attempts(
+        (worker, ends),
+        cluster,
+        message,
+        &active,
+        limits.answer_bytes_max,
+        &asked,
+    );
     let answered = match tokio::time::timeout(limits.timeout, asking).await {
         Ok(answered) => answered,
-        Err(_) => Err(Unanswered::Timeout),
+        Err(_) => {
+            asked.timed_out(worker, cluster);
+            Err(Unanswered::Timeout)
+        }
     };
     let status = answered.as_ref().map_or(0, |reply| reply.head.status);
     active.cells.requests[CodeClass::of(status)].inc();
@@ -101,12 +144,12 @@ pub(super) async fn ask(
 }
 
 async fn attempts(
-    worker: &Rc<Worker>,
+    (worker, ends): (&Rc<Worker>, &Ends),
     cluster: &Arc<ClusterPolicy>,
-    ends: &Ends,
     message: &Message,
     active: &ActiveRequest<'_>,
     answer_bytes_max: usize,
+    asked: &Asked,
 ) -> Result<Reply, Unanswered> {
     let mut tried = Tried::default();
     let mut budgeted = None;
@@ -116,7 +159,8 @@ async fn attempts(
         let mut gathered = Gathered::new(answer_bytes_max);
         let mut head = ResponseHead::new();
         let mut take = |frame| gathered.add(frame);
-        let answered = attempt(worker, cluster, &endpoint, active, message, &mut head, &mut take).await;
+        let reading = (&mut head, &mut take as &mut dyn FnMut(BodyFrame) -> bool);
+        let answered = attempt(worker, cluster, &endpoint, active, message, reading, asked).await;
         let error = match answered {
             Ok(()) => {
                 return Ok(Reply {
@@ -144,34 +188,32 @@ async fn attempts(
 }
 
 /// Sends the message to an endpoint and reads its answer: the head into `response`, the frames of its body to `take`,
-/// which says whether it wants more. `response` has been answered by nobody, and has status 0, until there is one.
+/// which says whether it wants more. `response` has been answered by nobody, and has status 0, until there is one. `asked`
+/// tells whoever gives up what was waited for.
 pub(super) async fn attempt(
     worker: &Rc<Worker>,
     cluster: &Arc<ClusterPolicy>,
     endpoint: &Arc<EndpointState>,
     active: &ActiveRequest<'_>,
     message: &Message,
-    response: &mut ResponseHead,
-    take: &mut dyn FnMut(BodyFrame) -> bool,
+    (response, take): (&mut ResponseHead, &mut dyn FnMut(BodyFrame) -> bool),
+    asked: &Asked,
 ) -> Result<(), Broken> {
     response.status = 0;
     active.cells.attempts.inc();
     let begun = ActiveAttempt::try_begin(cluster, endpoint);
     let _attempt = begun.ok_or_else(|| Broken::Connect(overflow()))?;
+    asked.begin(endpoint);
     let mut upstream = worker
         .pools
-        .acquire(
-            worker,
-            cluster,
-            endpoint,
-            RoutePriority::Default,
-            &Cell::new(Awaited::Nothing),
-        )
+        .acquire(worker, cluster, endpoint, RoutePriority::Default, &asked.awaited)
         .await
         .map_err(|error| {
+            asked.end();
             note_failure(worker, cluster, endpoint, &error);
             Broken::Connect(error)
         })?;
+    asked.connected();
     let mut sending = Sending::new(message);
     let started = worker.tick();
     upstream
@@ -184,7 +226,9 @@ pub(super) async fn attempt(
         }
         poll_answer(&mut upstream, response, cx)
     });
-    let length = match answered.await {
+    let answered = answered.await;
+    asked.end();
+    let length = match answered {
         Ok(length) => {
             worker.tick();
             active.answered(worker);
@@ -197,7 +241,8 @@ pub(super) async fn attempt(
         }
     };
     if let Some(outlier) = &cluster.outlier {
-        outlier.record(cluster, endpoint, worker, Outcome::Answered(response.status));
+        let outcome = outlier::answered(response, is_grpc(&message.head.fields));
+        outlier.record(cluster, endpoint, worker, outcome);
     }
     if length != BodyLength::None {
         poll_fn(|cx| {
@@ -218,8 +263,7 @@ pub(super) async fn attempt(
     Ok(())
 }
 
-/// Counts an attempt without an answer for its endpoint. (One that is given up for want of time says who was asked for how
-/// long, and is not counted.)
+/// Counts an attempt without an answer for its endpoint.
 fn note_failure(worker: &Worker, cluster: &ClusterPolicy, endpoint: &EndpointState, error: &AttemptError) {
     if let Some(outlier) = &cluster.outlier
         && let Some(outcome) = outlier::failed(error.failure)

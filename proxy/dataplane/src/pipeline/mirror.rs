@@ -7,7 +7,7 @@
 //! [`MIRROR_TIMEOUT`] it is given up. A worker that ends does not wait for its copies: they are cut.
 
 use super::active::ActiveRequest;
-use super::ask::{Broken, Message, attempt};
+use super::ask::{Asked, Broken, Message, attempt};
 use super::{Request, RequestContext, Taken};
 use crate::body::{BodyFrame, BodyLength};
 use crate::buffered::Buffered;
@@ -196,14 +196,15 @@ async fn run(target: Target, message: Rc<(Message, Buffered)>) {
         },
         BodyFrame::Trailers(_) | BodyFrame::End => true,
     };
+    let asked = Asked::default();
     let attempting = attempt(
         &worker,
         &cluster,
         &endpoint,
         &active,
         &message.0,
-        &mut response,
-        &mut throw_away,
+        (&mut response, &mut throw_away),
+        &asked,
     );
     let (status, dropped) = match tokio::time::timeout(MIRROR_TIMEOUT, attempting).await {
         Ok(Ok(())) => (response.status, None),
@@ -215,7 +216,10 @@ async fn run(target: Target, message: Rc<(Message, Buffered)>) {
                 Broken::Unwanted => MirrorDrop::AnswerTooLong,
             }),
         ),
-        Err(_) => (0, Some(MirrorDrop::Timeout)),
+        Err(_) => {
+            asked.timed_out(&worker, &cluster);
+            (0, Some(MirrorDrop::Timeout))
+        }
     };
     active.cells.requests[CodeClass::of(status)].inc();
     ticket.dropped = dropped;
