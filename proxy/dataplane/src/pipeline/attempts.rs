@@ -140,7 +140,7 @@ async fn attempt(
         if exchange.tells_time_left() {
             tell_time_left(request, exchange, series, context)?;
         }
-        series.tell(request);
+        series.tell(request, exchange);
         upstream.send_head(request.head, request.length, cluster.tls.is_some())?;
         length = poll_fn(|cx| exchange.poll_response_start(request, &mut upstream, cx)).await?;
     }

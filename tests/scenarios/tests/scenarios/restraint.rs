@@ -89,6 +89,24 @@ async fn a_hop_that_is_told_to_stand_down_does() {
     }
 }
 
+/// Who cannot repeat a request does not keep the next hop from it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hop_leaves_to_the_next_what_it_cannot_repeat() {
+    let upstream = Scripted::answering(FAILED).await;
+    let document = Document::to(&[upstream.address()]).workers(1);
+    let proxy = Proxy::start(document.http(BELIEVED).forward(RETRIES)).await;
+    let mut client = Client::connect(proxy.address()).await;
+    for hint in ["", "x-outrigger-retry-budget: 7\r\n"] {
+        client
+            .send(format!(
+                "POST / HTTP/1.1\r\nhost: a\r\n{hint}content-length: 0\r\n\r\n"
+            ))
+            .await;
+        assert_eq!(client.response("POST").await.status(), 503, "{hint}");
+    }
+    assert_eq!(told(&upstream), [(None, None), (None, some("7"))]);
+}
+
 /// What no endpoint has seen is sent on: that multiplies nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hop_that_stands_down_sends_on_what_never_ran() {

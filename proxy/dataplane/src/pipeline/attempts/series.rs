@@ -80,18 +80,17 @@ impl<'a> Series<'a> {
     /// Tells the next hop whether this attempt is a retry, and what is left for retries behind this one: nothing if they are
     /// made here. What a peer has told goes on as it counts here, not as it came.
     #[inline(always)]
-    pub(super) fn tell(&self, request: &mut Request<'_>) {
+    pub(super) fn tell(&self, request: &mut Request<'_>, exchange: &Exchange<'_, '_>) {
         if self.rules.is_some() || self.retried.is_some() || request.hints.is_some() {
-            self.tell_next_hop(request);
+            self.tell_next_hop(request, exchange);
         }
     }
 
     #[inline(never)]
-    fn tell_next_hop(&self, request: &mut Request<'_>) {
+    fn tell_next_hop(&self, request: &mut Request<'_>, exchange: &Exchange<'_, '_>) {
         let told = request.hints.as_ref().map_or(0, |hints| hints.retry_number());
         let number = told + self.tried.attempts().saturating_sub(1);
-        let repeats = self.rules().is_some_and(RetryRules::repeats_what_may_have_run);
-        let percent = if repeats { Some(0) } else { self.restraint };
+        let percent = told_budget(self.rules(), self.standing(request, exchange), self.restraint);
         let fields = &mut request.head.fields;
         if number > 0 {
             fields.set(RETRY_NUMBER.as_bytes(), number.to_string().as_bytes());
@@ -179,7 +178,11 @@ impl<'a> Series<'a> {
             self.passed_on(request, &mut exchange.response.fields, judged.decision);
             return false;
         };
-        if let Err(denied) = self.begin_retry(context.worker(), false, self.restraint) {
+        if let Err(denied) = self.begin_retry(
+            context.worker(),
+            false,
+            self.restraint.filter(|_| judged.may_have_run),
+        ) {
             if denied == RetryDenied::Restrained {
                 explain_restraint(request, "via_upstream");
             }
@@ -291,6 +294,17 @@ impl<'a> Series<'a> {
     }
 }
 
+/// What the next hop is told of the budget: nothing is left where this one repeats what may have run of this request. Of a
+/// request that it cannot repeat it passes on what it was told itself.
+fn told_budget(rules: Option<&RetryRules>, standing: Standing, restraint: Option<u32>) -> Option<u32> {
+    let repeats = rules.is_some_and(RetryRules::repeats_what_may_have_run);
+    if repeats && standing.idempotent && standing.replayable {
+        Some(0)
+    } else {
+        restraint
+    }
+}
+
 /// The log says that there was no retry because a peer makes them.
 fn explain_restraint(request: &mut Request<'_>, details: &str) {
     if request.record.is_logged() {
@@ -341,5 +355,30 @@ pub(in super::super) fn retry_reason(failure: AttemptFailure) -> RetryReason {
         AttemptFailure::ResponseInvalid
         | AttemptFailure::RequestInvalid
         | AttemptFailure::UpgradeNotKnown => RetryReason::ResponseInvalid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use outrigger_traffic::retry::RetryHints;
+
+    #[test]
+    fn the_next_hop_is_told_to_stand_down_only_for_what_is_repeated_here() {
+        let mut hints = RetryHints::default();
+        hints.note(b"x-envoy-retry-on", b"5xx");
+        let repeating = RetryRules::hinted(None, &hints);
+        let standing = |idempotent, replayable| Standing {
+            idempotent,
+            replayable,
+            attempts_made: 1,
+        };
+        for restraint in [None, Some(7)] {
+            let told = |rules, standing| told_budget(rules, standing, restraint);
+            assert_eq!(told(Some(&repeating), standing(true, true)), Some(0));
+            assert_eq!(told(Some(&repeating), standing(false, true)), restraint);
+            assert_eq!(told(Some(&repeating), standing(true, false)), restraint);
+            assert_eq!(told(None, standing(true, true)), restraint);
+        }
     }
 }
