@@ -14,6 +14,8 @@ mod outliers;
 mod probe;
 mod report;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use crate::rebalancing::Rebalancing;
 use arc_swap::ArcSwap;

@@ -2,15 +2,17 @@
 //!
 //! One call a finished attempt, [`OutlierPolicy::record`], and that only for clusters that look for outliers. Nothing is
 //! ejected here: a run of failures that has reached its threshold is an [`OutlierAlarm`] on a bounded channel. One that does
-//! not fit into it is told of by the next failure.
+//! not fit into it, or comes before its endpoint is known there, is told of by the next failure.
 
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::worker::Worker;
 use outrigger_config::model::{Name, OutlierDetection};
 use outrigger_http1::{Fields, ResponseHead};
+use outrigger_traffic::EndpointHealth;
 use outrigger_traffic::health::{Crossings, Outcome, OutlierRules, grpc_status_as_http};
 use outrigger_traffic::retry::AttemptFailure;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// A run of failures of an endpoint has reached its threshold.
@@ -20,8 +22,17 @@ pub struct OutlierAlarm {
     pub cluster: Name,
     /// The endpoint.
     pub address: SocketAddr,
+    /// What is known of its health: whoever cannot act on an alarm says so in its counts ([`OutlierAlarm::untold`]).
+    pub health: Arc<EndpointHealth>,
     /// Which runs.
     pub crossings: Crossings,
+}
+
+impl OutlierAlarm {
+    /// Nobody could act on it: the next failure tells again.
+    pub fn untold(&self) {
+        self.health.outlier_counts().untold(self.crossings);
+    }
 }
 
 /// What a cluster that looks for outliers counts, and whom it tells.
@@ -62,10 +73,11 @@ impl OutlierPolicy {
         let alarm = OutlierAlarm {
             cluster: cluster.config.name().clone(),
             address: endpoint.address,
+            health: Arc::clone(&endpoint.health),
             crossings,
         };
-        if self.alarms.try_send(alarm).is_err() {
-            endpoint.health.outlier_counts().untold(crossings);
+        if let Err(full) = self.alarms.try_send(alarm) {
+            full.into_inner().untold();
             cluster.metrics.worker(worker.index).outlier_alarms_deferred.inc();
         }
     }

@@ -103,8 +103,13 @@ impl ClusterOutliers {
             .collect()
     }
 
-    fn judge(&mut self, alarm: &OutlierAlarm) {
+    /// False if the endpoint is not among those that are known here: workers may be ahead by a publish.
+    fn judge(&mut self, alarm: &OutlierAlarm) -> bool {
         let (fellows, now) = (self.fellows(), self.now());
+        let is_known = |fellow: &Fellow| Arc::ptr_eq(&fellow.health, &alarm.health);
+        if !fellows.iter().any(is_known) {
+            return false;
+        }
         let settings = &self.settings;
         let mut found = Vec::new();
         for kind in alarm.crossings.kinds() {
@@ -115,6 +120,7 @@ impl ClusterOutliers {
             found.extend(detected);
         }
         self.note(&found);
+        true
     }
 
     fn tick(&mut self) {
@@ -215,8 +221,10 @@ impl Shared {
     }
 
     pub(super) fn judge(&self, alarm: &OutlierAlarm) {
-        if let Some(watched) = self.outliers.lock().get_mut(&alarm.cluster) {
-            watched.judge(alarm);
+        let mut outliers = self.outliers.lock();
+        let watched = outliers.get_mut(&alarm.cluster);
+        if !watched.is_some_and(|watched| watched.judge(alarm)) {
+            alarm.untold();
         }
     }
 
