@@ -2,7 +2,7 @@
 
 use super::statistics::{self, Enough, Tally};
 use super::{EjectionKind, OutlierDetection};
-use crate::EndpointHealth;
+use crate::{EndpointHealth, HealthMark};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -121,10 +121,16 @@ pub struct OutlierDetector {
 }
 
 impl OutlierDetector {
-    /// Forgets endpoints that have left.
+    /// Forgets endpoints that have left. One that is ejected here and not marked so has left and come back in between: it is
+    /// another.
     pub fn retain(&mut self, fellows: &[Fellow]) {
-        self.members
-            .retain(|address, _| fellows.iter().any(|fellow| fellow.address == *address));
+        self.members.retain(|address, member| {
+            let is_same = |fellow: &Fellow| {
+                fellow.address == *address
+                    && (member.ejection.is_none() || fellow.health.has(HealthMark::Ejected))
+            };
+            fellows.iter().any(is_same)
+        });
     }
 
     /// The endpoints that are ejected.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::HealthMark;
 
 const KIND: EjectionKind = EjectionKind::Consecutive5xx;
 
@@ -199,12 +200,28 @@ fn whoever_has_left_is_forgotten_and_who_stays_stays_ejected() {
     let (all, settings) = (fellows(3), settings());
     let mut detector = OutlierDetector::default();
     cross(&mut detector, 0, &all, &settings, 0);
+    all[0].health.mark(HealthMark::Ejected);
     detector.retain(&all[..2]);
     assert_eq!(detector.ejected().collect::<Vec<_>>(), [address(0)]);
     detector.retain(&all[1..]);
     assert_eq!(detector.ejected().count(), 0);
     let gone = detector.crossed(address(0), KIND, &all[1..], &settings, seconds(0), &mut always());
     assert_eq!(gone, None);
+}
+
+#[test]
+fn whoever_has_left_and_come_back_is_another() {
+    let (mut all, settings) = (fellows(3), settings());
+    let mut detector = OutlierDetector::default();
+    cross(&mut detector, 0, &all, &settings, 0);
+    all[0].health.mark(HealthMark::Ejected);
+    all[0].health = Arc::default();
+    detector.retain(&all);
+    assert_eq!(detector.ejected().count(), 0);
+    let standing = detector.standing(address(0), &settings, seconds(0));
+    assert_eq!((standing.ejected, standing.times_ejected), (None, 0));
+    let verdict = cross(&mut detector, 0, &all, &settings, 1);
+    assert_eq!(verdict, Verdict::Ejected(seconds(30)));
 }
 
 #[test]
