@@ -21,6 +21,8 @@ const WINDOW_BYTES: u32 = 64 * 1024;
 
 /// A connection that speaks HTTP, and its task.
 pub(super) struct Session {
+    /// Which of the endpoint's.
+    address: SocketAddr,
     sender: Sender,
     /// Ends with it.
     _connection: JoinSet<()>,
@@ -43,7 +45,8 @@ pub(super) struct Answer {
     pub(super) whole: bool,
 }
 
-/// Sends a request and reads its answer: on the connection that was kept, if it is still good, else on a new one. A kept
+/// Sends a request and reads its answer: on the connection that was kept, if it is still good and goes to an address that
+/// the endpoint still has, else on a new one. A kept
 /// connection that ends, or goes away, without an answer says nothing of the endpoint: it may just have been idle for too
 /// long. Not cancel safe: what was kept must be dropped if it is given up.
 pub(super) async fn exchange(
@@ -53,6 +56,7 @@ pub(super) async fn exchange(
     request: impl Fn(Version) -> Request<Full<Bytes>>,
 ) -> Result<Answer, Finding> {
     if let Some(mut session) = kept.take()
+        && addresses.contains(&session.address)
         && let Ok(answer) = session.send(&request).await
     {
         return finish(answer, target, session, kept).await;
@@ -109,6 +113,7 @@ impl Session {
             }
         };
         Ok(Session {
+            address: connected.address,
             sender,
             _connection: connections,
         })
@@ -173,3 +178,6 @@ fn fault(error: hyper::Error) -> Finding {
         None => Finding::Protocol(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,8 @@ pub(super) enum Version {
 
 /// A connection that is ready.
 pub(super) struct Connected {
+    /// Which of the endpoint's.
+    pub(super) address: SocketAddr,
     pub(super) stream: Box<dyn Duplex>,
     pub(super) version: Version,
 }
@@ -91,14 +93,18 @@ impl Target {
         for address in addresses {
             let port = self.check.port().unwrap_or_else(|| address.port());
             match connect_marked(SocketAddr::new(address.ip(), port), self.mark).await {
-                Ok(stream) => return self.greet(stream).await,
+                Ok(stream) => return self.greet(*address, stream).await,
                 Err(error) => failed = Finding::Connect(error.to_string()),
             }
         }
         Err(failed)
     }
 
-    async fn greet(&self, mut stream: tokio::net::TcpStream) -> Result<Connected, Finding> {
+    async fn greet(
+        &self,
+        address: SocketAddr,
+        mut stream: tokio::net::TcpStream,
+    ) -> Result<Connected, Finding> {
         // Small messages, each waited for.
         let _ = stream.set_nodelay(true);
         if !self.preface.is_empty() {
@@ -111,7 +117,11 @@ impl Target {
                 UpstreamProtocol::Http1 | UpstreamProtocol::Auto => Version::Http1,
             };
             let stream = Box::new(stream);
-            return Ok(Connected { stream, version });
+            return Ok(Connected {
+                address,
+                stream,
+                version,
+            });
         };
         let connector = TlsConnector::from(Arc::clone(config));
         let stream = connector
@@ -129,6 +139,10 @@ impl Target {
             UpstreamProtocol::Auto => Version::Http1,
         };
         let stream = Box::new(stream);
-        Ok(Connected { stream, version })
+        Ok(Connected {
+            address,
+            stream,
+            version,
+        })
     }
 }
