@@ -164,7 +164,8 @@ fn facts<'f>(
 ) -> DescriptorFacts<'f> {
     let identity = context.ends().identity.as_deref();
     DescriptorFacts {
-        remote: authorize::remote(context, request),
+        // Where proxies in front tell nothing that is an address it is they who are counted: nobody gets around a limit so.
+        remote: authorize::remote(context, request).or_else(|| Some(context.ends().remote.ip())),
         identity: identity.and_then(|identity| identity.spiffe_id.as_ref()),
         request: Some(asked),
         route: Some(RouteFacts {

@@ -99,6 +99,14 @@ async fn the_client_is_whom_trusted_proxies_name_and_networks_are_one_value() {
     assert_eq!(from("2001:db8::2:1").await, 429);
     assert_eq!(from("2001:db8:0:1::1").await, 200);
 
+    // Proxies that name nobody are counted themselves.
+    assert_eq!(fetch(&proxy, "/", "").await.status(), 200);
+    assert_eq!(fetch(&proxy, "/", "").await.status(), 429, "no field");
+    for nobody in ["unknown", "192.0.2.9:80", "2001:db8::9, "] {
+        assert_eq!(from(nobody).await, 429, "{nobody}");
+    }
+    assert_eq!(decided(&proxy, "each", "not_counted").await, 0.0);
+
     // Nobody is trusted here: all are the one who connects.
     let (_upstream, proxy) = limited(&[each("remote_address")], "each").await;
     assert_eq!(
