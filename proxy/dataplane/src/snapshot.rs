@@ -389,7 +389,7 @@ pub(crate) struct RoutesPolicy {
     pub(crate) virtual_hosts: Vec<VirtualHostPolicy>,
     /// Clusters of routes that have a session cookie.
     pub(crate) session_clusters: Box<[ClusterSlot]>,
-    /// Some policy, or some header value, asks for the client's address.
+    /// Some policy, some header value, or some key of requests, asks for the client's address.
     pub(crate) asks_for_clients: bool,
     /// Some route has authorization policies of its own.
     pub(crate) authorizes: bool,

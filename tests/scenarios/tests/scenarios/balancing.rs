@@ -146,6 +146,31 @@ async fn keys_are_of_queries_and_clients_too_and_a_terminal_one_ends_the_search(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_client_of_a_key_is_whom_trusted_proxies_name() {
+    let (_endpoints, addresses) = named(&["one", "two", "three", "four"]).await;
+    let endpoints: Vec<(SocketAddr, &str)> = addresses.iter().map(|&address| (address, "")).collect();
+    let document = Policy {
+        forward: "cluster: upstream, hash_policy: [{ source_address: true }]",
+        cluster: "load_balancing: maglev",
+        endpoints: &endpoints,
+    };
+    let trusting = document.to_string().replace(
+        "route_configuration: main }",
+        "route_configuration: main, xff_num_trusted_hops: 1 }",
+    );
+    let proxy = Proxy::start(trusting).await;
+    let mut client = Client::connect(proxy.address()).await;
+    let mut seen = HashSet::new();
+    for host in 1..=20 {
+        let fields = format!("x-forwarded-for: 192.0.2.{host}\r\n");
+        let owner = served_by(&mut client, "/", &fields).await;
+        assert_eq!(owner, served_by(&mut client, "/", &fields).await);
+        seen.insert(owner);
+    }
+    assert!(seen.len() > 1, "clients behind a proxy are told apart");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_without_the_cookie_is_given_one_by_which_it_stays() {
     let (_endpoints, addresses) = named(&["one", "two", "three", "four"]).await;
     let endpoints: Vec<(SocketAddr, &str)> = addresses.iter().map(|&address| (address, "")).collect();

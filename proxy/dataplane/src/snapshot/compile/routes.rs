@@ -100,7 +100,7 @@ impl Compiler {
                     || host
                         .routes()
                         .iter()
-                        .any(|route| !route.authorization().is_empty())
+                        .any(|route| !route.authorization().is_empty() || hashes_clients(route))
                     || host
                         .routes()
                         .iter()
@@ -235,6 +235,15 @@ fn affinity(forward: &model::Forward) -> Option<Box<AffinityPolicy>> {
             subsets,
         })
     })
+}
+
+/// True if requests go by the client's address.
+fn hashes_clients(route: &model::Route) -> bool {
+    let RouteAction::Forward(forward) = route.action() else {
+        return false;
+    };
+    let mut policies = forward.hash_policy().iter();
+    policies.any(|policy| *policy.source() == model::HashSource::SourceAddress)
 }
 
 /// True if the head that goes upstream may be another than the one that came.
