@@ -294,6 +294,7 @@ impl Shared {
                 false => EndpointHealth::newcomer(),
             });
             health.mark(HealthMark::FailedCheck);
+            health.mark(HealthMark::Unchecked);
             named.insert(addresses[0], Arc::clone(&health));
             let endpoint = CheckedEndpoint::unknown(addresses, health);
             ahead.insert(key(&endpoint.health), Arc::clone(&endpoint));
@@ -370,7 +371,7 @@ impl Shared {
             for standing in standings {
                 match standing {
                     Standing::Healthy | Standing::Degraded => healthy += 1,
-                    Standing::Unhealthy => unhealthy += 1,
+                    Standing::Unhealthy | Standing::Unchecked => unhealthy += 1,
                     Standing::Draining => {}
                 }
             }

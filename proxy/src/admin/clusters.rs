@@ -84,6 +84,7 @@ fn standing(cluster: &ClusterPolicy, place: usize, state: &EndpointState) -> Val
         Some(Standing::Healthy) | None => "healthy",
         Some(Standing::Degraded) => "degraded",
         Some(Standing::Unhealthy) => "unhealthy",
+        Some(Standing::Unchecked) => "unchecked",
         Some(Standing::Draining) => "draining",
     };
     let marks = [

@@ -231,6 +231,7 @@ impl ClusterChecks {
         let mut changed = false;
         for running in self.running.values() {
             changed |= running.endpoint.health.clear(HealthMark::FailedCheck);
+            changed |= running.endpoint.health.clear(HealthMark::Unchecked);
         }
         if changed {
             self.common.circumstances.rebalancing.note(&self.common.name);
@@ -303,7 +304,8 @@ impl Common {
             }
             None => tracing::debug!(%cluster, endpoint = %address, %finding, "checked"),
         }
-        if step.change.is_some() {
+        let is_known_now = health.clear(HealthMark::Unchecked);
+        if step.change.is_some() || is_known_now {
             self.circumstances.rebalancing.note(cluster);
         }
         if finding == Finding::Passed && state.is_healthy() && health.has(HealthMark::Ejected) {

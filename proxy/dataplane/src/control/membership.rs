@@ -32,7 +32,7 @@ fn count(cluster: &ClusterPolicy) -> [i64; 4] {
             Some(Standing::Healthy) => 0,
             Some(Standing::Degraded) => 1,
             Some(Standing::Draining) => 2,
-            Some(Standing::Unhealthy) | None => 3,
+            Some(Standing::Unhealthy | Standing::Unchecked) | None => 3,
         }] += 1;
     }
     counts

@@ -16,6 +16,8 @@ pub enum HealthMark {
     Ejected = 2,
     /// It said of itself that it is degraded.
     Degraded = 4,
+    /// Its first active check is still to come; [`HealthMark::FailedCheck`] is set until then.
+    Unchecked = 8,
 }
 
 /// Where an endpoint stands among those of its cluster.
@@ -27,6 +29,8 @@ pub enum Standing {
     Degraded,
     /// It serves in panic only.
     Unhealthy,
+    /// Nobody knows yet: where others are it counts nowhere and gets nothing, alone it is as if unhealthy.
+    Unchecked,
     /// It gets no new work, in panic neither, and counts nowhere; what it has goes on.
     Draining,
 }
@@ -95,6 +99,7 @@ impl EndpointHealth {
         match status {
             EndpointStatus::Draining => Standing::Draining,
             EndpointStatus::Unhealthy => Standing::Unhealthy,
+            _ if self.has(HealthMark::Unchecked) && !self.has(HealthMark::Ejected) => Standing::Unchecked,
             _ if failing => Standing::Unhealthy,
             EndpointStatus::Degraded => Standing::Degraded,
             EndpointStatus::Healthy if self.has(HealthMark::Degraded) => Standing::Degraded,
@@ -129,7 +134,7 @@ mod tests {
     #[test]
     fn what_is_said_and_what_was_learnt_make_a_standing() {
         use EndpointStatus as Status;
-        let cases: [(Status, &[HealthMark], Standing, bool); 10] = [
+        let cases: [(Status, &[HealthMark], Standing, bool); 13] = [
             (Status::Healthy, &[], Standing::Healthy, true),
             (
                 Status::Healthy,
@@ -155,6 +160,24 @@ mod tests {
                 Status::Degraded,
                 &[HealthMark::FailedCheck],
                 Standing::Unhealthy,
+                false,
+            ),
+            (
+                Status::Healthy,
+                &[HealthMark::FailedCheck, HealthMark::Unchecked],
+                Standing::Unchecked,
+                false,
+            ),
+            (
+                Status::Unhealthy,
+                &[HealthMark::FailedCheck, HealthMark::Unchecked],
+                Standing::Unhealthy,
+                false,
+            ),
+            (
+                Status::Draining,
+                &[HealthMark::FailedCheck, HealthMark::Unchecked],
+                Standing::Draining,
                 false,
             ),
             (Status::Unhealthy, &[], Standing::Unhealthy, false),

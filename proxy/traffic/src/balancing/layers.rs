@@ -95,6 +95,8 @@ enum Source {
 struct Maker<'a, 'p> {
     plan: &'p Plan<'a>,
     members: &'p [Member<'a>],
+    /// Theirs. Of those that have not been checked yet, what they count as beside the others.
+    standings: Vec<Standing>,
     loads: Vec<&'a Arc<EndpointLoad>>,
     ewma: Option<PeakEwma>,
     /// Some endpoint of the cluster is slowed.
@@ -118,9 +120,23 @@ impl Layers {
                 by_priority.entry(member.priority).or_default().push(place);
             }
         }
+        let is_known = |member: &&Member<'_>| {
+            wanted(member) && !matches!(member.standing, Standing::Unchecked | Standing::Draining)
+        };
+        let unchecked = match members.iter().any(|member| is_known(&member)) {
+            true => Standing::Draining,
+            false => Standing::Unhealthy,
+        };
+        let standings: Vec<Standing> = members
+            .iter()
+            .map(|member| match member.standing {
+                Standing::Unchecked => unchecked,
+                known => known,
+            })
+            .collect();
         let populations: Vec<Population> = by_priority
             .values()
-            .map(|places| population(members, places))
+            .map(|places| population(&standings, places))
             .collect();
         let options = plan.options;
         let shares = shares(
@@ -131,6 +147,7 @@ impl Layers {
         let maker = Maker {
             plan,
             members,
+            standings,
             loads: members.iter().map(|member| member.load).collect(),
             ewma: ewma(plan),
             slowed: members.iter().any(|member| slowed(plan, member).is_some()),
@@ -430,8 +447,8 @@ impl<'a> Maker<'a, '_> {
     }
 
     fn of_kind(&self, places: &[u32], kind: Kind) -> Vec<u32> {
-        let is_of_kind = |place: &u32| match self.members[*place as usize].standing {
-            Standing::Draining => false,
+        let is_of_kind = |place: &u32| match self.standings[*place as usize] {
+            Standing::Draining | Standing::Unchecked => false,
             Standing::Healthy => kind != Kind::Degraded,
             Standing::Degraded => kind != Kind::Healthy,
             Standing::Unhealthy => kind == Kind::All,
@@ -525,14 +542,14 @@ pub(super) fn ewma(plan: &Plan<'_>) -> Option<PeakEwma> {
     }
 }
 
-fn population(members: &[Member<'_>], places: &[u32]) -> Population {
+fn population(standings: &[Standing], places: &[u32]) -> Population {
     let mut population = Population::default();
     for &place in places {
-        match members[place as usize].standing {
+        match standings[place as usize] {
             Standing::Healthy => population.healthy += 1,
             Standing::Degraded => population.degraded += 1,
             Standing::Unhealthy => population.unhealthy += 1,
-            Standing::Draining => {}
+            Standing::Draining | Standing::Unchecked => {}
         }
     }
     population

@@ -71,7 +71,8 @@ impl ZoneView {
             ..ZoneView::default()
         };
         let (mut all, mut usable) = (0u64, 0u64);
-        for (locality, standing) in members.filter(|(_, standing)| *standing != Standing::Draining) {
+        let counts = |standing: Standing| !matches!(standing, Standing::Draining | Standing::Unchecked);
+        for (locality, standing) in members.filter(|(_, standing)| counts(*standing)) {
             all += 1;
             usable += u64::from(standing != Standing::Unhealthy);
             if standing == Standing::Healthy

@@ -4,7 +4,7 @@
 //! tables); where documentation leaves a choice, what Envoy does: shares are rounded down, and what rounding left goes to
 //! the first priority that has anything.
 
-/// Endpoints of one priority, by how they stand. Those that drain are not among them.
+/// Endpoints of one priority, by how they stand. Those that drain, or wait for their first check, are not among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Population {
     pub(super) healthy: u32,

@@ -352,6 +352,7 @@ impl Compiler {
         };
         if config.health_check().is_some() {
             health.mark(HealthMark::FailedCheck);
+            health.mark(HealthMark::Unchecked);
         }
         Arc::new(health)
     }

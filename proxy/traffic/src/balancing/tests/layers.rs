@@ -150,6 +150,38 @@ fn panic_is_noted_and_draining_endpoints_are_never_picked() {
 }
 
 #[test]
+fn whoever_was_never_checked_counts_nowhere_unless_nobody_else_is_there() {
+    let mut written = Written::new("", &["", "", "", ", priority: 1"]);
+    written.standings = vec![
+        Standing::Healthy,
+        Standing::Unchecked,
+        Standing::Unchecked,
+        Standing::Healthy,
+    ];
+    let balancer = written.balancer(None);
+    assert!(!balancer.priorities()[0].panic);
+    near(&written.percents(&balancer), &[100, 0, 0, 0]);
+    written.standings[0] = Standing::Unhealthy;
+    near(&written.percents(&written.balancer(None)), &[0, 0, 0, 100]);
+    written.standings[3] = Standing::Unchecked;
+    let balancer = written.balancer(None);
+    assert!(balancer.priorities()[0].panic);
+    near(&written.percents(&balancer), &[100, 0, 0, 0]);
+    written.standings = vec![Standing::Unchecked; 3];
+    written.standings.push(Standing::Draining);
+    let balancer = written.balancer(None);
+    assert!(balancer.priorities()[0].panic);
+    near(&written.percents(&balancer), &[33, 33, 33, 0]);
+    for policy in ["ring_hash", "maglev"] {
+        let mut written = Written::new(&format!("  load_balancing: {policy}\n"), &["", "", ""]);
+        written.standings[1] = Standing::Unchecked;
+        let balancer = written.balancer(None);
+        let by_key = |hash| balancer.pick(&PickContext { hash: Some(hash), ..context(1, &[]) });
+        assert!((0..200).all(|turn| by_key(mix(turn)).endpoint != Some(1)));
+    }
+}
+
+#[test]
 fn localities_share_by_weight_and_by_what_of_them_is_healthy() {
     let fields = "  locality_balancing: weighted\n  locality_weights: [{ locality: r/a, weight: 1 }, { locality: r/b, weight: 3 }, { locality: r/c, weight: 0 }]\n";
     let (a, b, c) = (", locality: r/a", ", locality: r/b", ", locality: r/c");
