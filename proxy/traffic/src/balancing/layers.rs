@@ -91,6 +91,9 @@ enum Source {
     },
 }
 
+/// The weight of somebody whose share is 1.
+const SHARE_SCALE: f64 = (1u64 << 40) as f64;
+
 /// What sets are made of.
 struct Maker<'a, 'p> {
     plan: &'p Plan<'a>,
@@ -458,21 +461,10 @@ impl<'a> Maker<'a, '_> {
 
     /// The set of some of a priority's endpoints.
     fn set(&self, priority: &[u32], places: &[u32], previous: Option<&HostSet>) -> HostSet {
-        let weights: Vec<u64> = places
-            .iter()
-            .map(|&place| self.weight(&self.members[place as usize]))
-            .collect();
         if self.plan.policy.is_consistent() {
-            let endpoints = self.weighted_by_keys(priority);
-            let level = priority
-                .first()
-                .map_or(0, |&place| self.members[place as usize].priority);
-            let mut tables = self.tables.borrow_mut();
-            let known = tables.get(&level);
-            let consistent = Consistent::new(self.plan.policy, &endpoints, places.into(), &self.loads, known);
-            tables.insert(level, Arc::clone(consistent.table()));
-            return HostSet::consistent(places, &weights, self.members.len(), consistent);
+            return self.set_by_keys(priority, places);
         }
+        let weights = self.weights(places);
         HostSet::new(
             self.plan.policy,
             self.ewma,
@@ -483,10 +475,59 @@ impl<'a> Maker<'a, '_> {
         )
     }
 
-    /// The endpoints of a priority with their shares of a table: by weight, within their localities if those have weights.
+    /// The same by keys; without a key, by the shares of keys. Who has no share gets nothing, unless nobody else may be
+    /// picked.
+    fn set_by_keys(&self, priority: &[u32], places: &[u32]) -> HostSet {
+        let endpoints = self.weighted_by_keys(priority);
+        let level = priority
+            .first()
+            .map_or(0, |&place| self.members[place as usize].priority);
+        let mut shares = vec![0.0; self.members.len()];
+        for endpoint in &endpoints {
+            shares[endpoint.place as usize] = endpoint.share;
+        }
+        let share = |place: &u32| shares[*place as usize];
+        let sharing: Vec<u32> = places
+            .iter()
+            .copied()
+            .filter(|place| share(place) > 0.0)
+            .collect();
+        let (places, weights) = if sharing.is_empty() || !self.weighs_localities() {
+            (places, self.weights(places))
+        } else {
+            let scaled = sharing.iter().map(|place| (share(place) * SHARE_SCALE) as u64);
+            (&sharing[..], scaled.collect())
+        };
+        let mut tables = self.tables.borrow_mut();
+        let known = tables.get(&level);
+        let consistent = Consistent::new(self.plan.policy, &endpoints, places.into(), &self.loads, known);
+        tables.insert(level, Arc::clone(consistent.table()));
+        HostSet::consistent(places, &weights, self.members.len(), consistent)
+    }
+
+    fn weights(&self, places: &[u32]) -> Vec<u64> {
+        let members = places.iter().map(|&place| &self.members[place as usize]);
+        members.map(|member| self.weight(member)).collect()
+    }
+
+    fn weighs_localities(&self) -> bool {
+        matches!(self.plan.options.localities(), LocalityBalancing::Weighted)
+    }
+
+    /// The endpoints of a priority with their shares of a table: by weight, within their localities if those have weights. Where
+    /// all of those are 0, localities do not count, as in Envoy.
     fn weighted_by_keys(&self, priority: &[u32]) -> Vec<Weighted<'a>> {
+        if self.weighs_localities() {
+            let weighted = self.shares_of_keys(priority, true);
+            if !weighted.is_empty() {
+                return weighted;
+            }
+        }
+        self.shares_of_keys(priority, false)
+    }
+
+    fn shares_of_keys(&self, priority: &[u32], localities: bool) -> Vec<Weighted<'a>> {
         let weight = |place: &u32| f64::from(self.members[*place as usize].weight.max(1));
-        let localities = matches!(self.plan.options.localities(), LocalityBalancing::Weighted);
         let groups = if localities {
             self.by_locality(priority)
         } else {

@@ -176,7 +176,12 @@ fn whoever_was_never_checked_counts_nowhere_unless_nobody_else_is_there() {
         let mut written = Written::new(&format!("  load_balancing: {policy}\n"), &["", "", ""]);
         written.standings[1] = Standing::Unchecked;
         let balancer = written.balancer(None);
-        let by_key = |hash| balancer.pick(&PickContext { hash: Some(hash), ..context(1, &[]) });
+        let by_key = |hash| {
+            balancer.pick(&PickContext {
+                hash: Some(hash),
+                ..context(1, &[])
+            })
+        };
         assert!((0..200).all(|turn| by_key(mix(turn)).endpoint != Some(1)));
     }
 }
@@ -190,23 +195,54 @@ fn localities_share_by_weight_and_by_what_of_them_is_healthy() {
     written.standings[2] = Standing::Unhealthy;
     // 1 * 100 against 3 * 70.
     near(&written.percents(&written.balancer(None)), &[32, 68, 0, 0, 0, 0]);
-    let keys = Written::new(
-        &format!("  load_balancing: maglev\n{fields}"),
-        &[a, b, b, c, c, c],
-    );
-    let balancer = keys.balancer(None);
-    let by_key = (0..20_000).map(|turn| {
-        let context = PickContext {
-            hash: Some(mix(turn)),
-            ..context(turn, &[])
-        };
-        balancer.pick(&context).endpoint.expect("an endpoint")
-    });
-    let shares: Vec<u64> = counts(by_key, 6)
-        .iter()
-        .map(|count| (count + 100) / 200)
-        .collect();
-    near(&shares, &[25, 38, 38, 0, 0, 0]);
+}
+
+#[test]
+fn keys_share_by_the_weight_of_localities_and_so_does_whoever_has_none() {
+    let (a, b, c) = (", locality: r/a", ", locality: r/b", ", locality: r/c");
+    let by_key = |balancer: &Balancer| {
+        let picks = (0..20_000).map(|turn| {
+            let context = PickContext {
+                hash: Some(mix(turn)),
+                ..context(turn, &[])
+            };
+            balancer.pick(&context).endpoint.expect("an endpoint")
+        });
+        let counts = counts(picks, 6);
+        counts
+            .iter()
+            .map(|count| (count + 100) / 200)
+            .collect::<Vec<u64>>()
+    };
+    let fields = |policy: &str, [a, b]: [u32; 2]| {
+        format!(
+            "  load_balancing: {policy}\n  locality_balancing: weighted\n  locality_weights: [{{ locality: r/a, weight: {a} }}, {{ locality: r/b, weight: {b} }}, {{ locality: r/c, weight: 0 }}]\n"
+        )
+    };
+    for policy in ["maglev", "{ ring_hash: { size_min: 65536 } }"] {
+        let mut written = Written::new(&fields(policy, [1, 3]), &[a, b, b, c, c, c]);
+        let balancer = written.balancer(None);
+        near(&by_key(&balancer), &[25, 38, 38, 0, 0, 0]);
+        near(&written.percents(&balancer), &[25, 38, 38, 0, 0, 0]);
+        // One of many has all keys, and those without a share none of them, tried or not.
+        written.standings[1] = Standing::Unhealthy;
+        written.standings[2] = Standing::Unhealthy;
+        let balancer = written.balancer(None);
+        assert!(by_key(&balancer).iter().skip(1).all(|&share| share == 0));
+        assert_eq!(balancer.pick_by(7, &[0]), Some(0));
+        // Nobody else is there.
+        written.standings[0] = Standing::Unhealthy;
+        written.cluster = Written::new(
+            &format!("{}  panic_threshold: 30\n", fields(policy, [1, 3])),
+            &[a, b, b, c, c, c],
+        )
+        .cluster;
+        near(&written.percents(&written.balancer(None)), &[0, 0, 0, 33, 33, 33]);
+        let written = Written::new(&fields(policy, [0, 0]), &[a, b, b, c, c, c]);
+        let balancer = written.balancer(None);
+        near(&written.percents(&balancer), &[17; 6]);
+        assert!(by_key(&balancer).iter().all(|share| share.abs_diff(17) <= 2));
+    }
 }
 
 #[test]
