@@ -72,6 +72,16 @@ impl AttemptFailure {
         )
     }
 
+    /// Something of the request may have been seen by an endpoint: a connection came about.
+    pub fn was_sent(&self) -> bool {
+        !matches!(
+            self,
+            AttemptFailure::ConnectFailed
+                | AttemptFailure::ConnectTimeout
+                | AttemptFailure::TimedOutBeforeSend
+        )
+    }
+
     /// A retry after it only moves the request from a connection that was closing: the upstream has not seen it, and nothing
     /// says that anything is wrong with the endpoint. One such move a request does not count against the budget, because
     /// a GOAWAY on a busy connection turns a hundred streams away at once; it is made whatever a policy's conditions are.

@@ -37,6 +37,10 @@ impl Attempt {
         }
     }
 
+    fn was_sent(&self) -> bool {
+        !matches!(self, Attempt::Failed(failure) if !failure.was_sent())
+    }
+
     fn outcome(&self) -> OutlierOutcome {
         match self {
             Attempt::Answered(status) => OutlierOutcome::Answered(*status),
@@ -131,7 +135,7 @@ impl Hop {
             }
             // One retry of a request is counted at a time, its backoff included.
             drop(budgeted.take());
-            budgeted = self.cluster.begin_retry();
+            budgeted = self.cluster.begin_retry(attempt.was_sent());
             if budgeted.is_none() {
                 return attempt.status();
             }

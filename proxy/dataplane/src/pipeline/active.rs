@@ -71,15 +71,21 @@ impl<'a> ActiveRequest<'a> {
         &self,
         worker: &Worker,
         percent: Option<u32>,
+        was_sent: bool,
     ) -> Result<BudgetedRetry<'a>, RetryDenied> {
         let cluster = self.cluster;
         let own = Allowance::from(cluster.config.retry_budget());
-        let allowance = percent.map_or(own, |percent| own.lowered_to(percent));
+        let allowance = Allowance {
+            was_sent,
+            ..percent.map_or(own, |percent| own.lowered_to(percent))
+        };
         match cluster.shared.begin_retry(allowance, worker.tick().into_std()) {
             Ok(()) => Ok(BudgetedRetry(cluster)),
             Err(denial) => {
                 let bound = match denial {
-                    _ if allowance != own => RetryDenied::Restrained,
+                    _ if percent.is_some_and(|percent| own.lowered_to(percent) != own) => {
+                        RetryDenied::Restrained
+                    }
                     RetryDenial::AtOnce => RetryDenied::AtOnce,
                     RetryDenial::Recent => RetryDenied::Recent,
                 };

@@ -178,7 +178,7 @@ async fn attempts(
         }
         if !error.failure.is_move() || std::mem::replace(&mut has_moved, true) {
             drop(budgeted.take());
-            budgeted = match active.begin_retry(worker, None) {
+            budgeted = match active.begin_retry(worker, None, error.failure.was_sent()) {
                 Ok(retry) => Some(retry),
                 Err(_) => return Err(Unanswered::Attempt(error)),
             };

@@ -6,6 +6,9 @@
 //! * recently: of the retries begun in the last ten seconds no more than that share of the requests
 //!   begun in them. So one layer adds no more than its share, however fast it is failed.
 //!
+//! Retries of what never left for an endpoint, because no connection came about, count for the first bound alone: they add
+//! nothing to what upstreams are asked, and a cluster of which half is gone can do with the other half.
+//!
 //! Both always allow a small number. Process-wide, exact, without a lock: retries that have begun and those that are under
 //! way are one word, and what may begin is decided by the value that is exchanged.
 
@@ -29,6 +32,8 @@ pub struct Allowance {
     pub at_once_min: u32,
     /// Retries of the last ten seconds that are always allowed.
     pub recent_min: u32,
+    /// The attempt before may have been seen by an endpoint: its retry counts among those of the last ten seconds.
+    pub was_sent: bool,
 }
 
 impl From<RetryBudgetOptions> for Allowance {
@@ -40,6 +45,7 @@ impl From<RetryBudgetOptions> for Allowance {
                 0 => 0,
                 min => min.max(RETRY_BUDGET_MIN_RECENT),
             },
+            was_sent: true,
         }
     }
 }
@@ -53,6 +59,7 @@ impl Allowance {
                 percent: 0,
                 at_once_min: 0,
                 recent_min: 0,
+                ..self
             },
             percent => Allowance {
                 percent: self.percent.min(percent),
@@ -155,12 +162,15 @@ impl<W: Word> Budget<W> {
             if under_way >= at_once {
                 return Err(RetryDenial::AtOnce);
             }
-            self.window.observe_retries(now, begun);
-            let recent = allowance.recent(self.window.requests(now, requests.begun));
-            if self.window.retries(now, begun) >= recent {
-                return Err(RetryDenial::Recent);
+            if allowance.was_sent {
+                self.window.observe_retries(now, begun);
+                let recent = allowance.recent(self.window.requests(now, requests.begun));
+                if self.window.retries(now, begun) >= recent {
+                    return Err(RetryDenial::Recent);
+                }
             }
-            let next = u64::from(begun.wrapping_add(1)) << 32 | u64::from(under_way + 1);
+            let begun = begun.wrapping_add(u32::from(allowance.was_sent));
+            let next = u64::from(begun) << 32 | u64::from(under_way + 1);
             match self.retries.exchange(word, next) {
                 Ok(_) => return Ok(()),
                 Err(other) => word = other,

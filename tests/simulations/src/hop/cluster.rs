@@ -7,7 +7,7 @@ use outrigger_traffic::breakers::Breaker;
 use outrigger_traffic::health::{
     Detected, EjectionKind, Fellow, Outcome, OutlierDetector, OutlierRules, OutlierSettings, Verdict,
 };
-use outrigger_traffic::retry::{RequestCounts, RetryBudget};
+use outrigger_traffic::retry::{Allowance, RequestCounts, RetryBudget};
 use outrigger_traffic::{Balancer, EndpointHealth, EndpointLoad, HealthMark, Member, PickContext, Plan};
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -167,12 +167,15 @@ impl SimulatedCluster {
     }
 
     /// A retry begins; none if the budget does not allow it.
-    pub(super) fn begin_retry(&self) -> Option<Retry<'_>> {
+    pub(super) fn begin_retry(&self, was_sent: bool) -> Option<Retry<'_>> {
         let requests = RequestCounts {
             active: self.requests.active(),
             begun: self.begun.get(),
         };
-        let allowance = self.config.retry_budget().into();
+        let allowance = Allowance {
+            was_sent,
+            ..self.config.retry_budget().into()
+        };
         self.budget.try_begin(allowance, requests, self.now()).ok()?;
         Some(Retry(&self.budget))
     }

@@ -134,7 +134,7 @@ impl<'a> Series<'a> {
             .is_some_and(|rules| rules.conditions() != RetryConditions::NONE);
         // To send on what no endpoint has seen multiplies nothing.
         let percent = self.restraint.filter(|_| by_policy && !failure.never_ran());
-        if let Err(denied) = self.begin_retry(context.worker(), failure.is_move(), percent) {
+        if let Err(denied) = self.begin_retry(context.worker(), Some(failure), percent) {
             if denied == RetryDenied::Restrained {
                 explain_restraint(request, error.detail);
             }
@@ -180,7 +180,7 @@ impl<'a> Series<'a> {
         };
         if let Err(denied) = self.begin_retry(
             context.worker(),
-            false,
+            None,
             self.restraint.filter(|_| judged.may_have_run),
         ) {
             if denied == RetryDenied::Restrained {
@@ -231,21 +231,23 @@ impl<'a> Series<'a> {
         }
     }
 
-    /// Takes a place in the budget. The first move of a request needs none.
+    /// Takes a place in the budget, after a failure or, without one, after an answer. The first move of a request needs none.
     fn begin_retry(
         &mut self,
         worker: &Worker,
-        is_move: bool,
+        failure: Option<AttemptFailure>,
         percent: Option<u32>,
     ) -> Result<(), RetryDenied> {
         let active = self.active;
         let retried = self.retried.get_or_insert_default();
+        let is_move = failure.is_some_and(|failure| failure.is_move());
         if is_move && !std::mem::replace(&mut retried.has_moved, true) {
             return Ok(());
         }
         // The retry before has ended.
         retried.budgeted = None;
-        retried.budgeted = Some(active.begin_retry(worker, percent)?);
+        retried.budgeted =
+            Some(active.begin_retry(worker, percent, failure.is_none_or(|failure| failure.was_sent()))?);
         Ok(())
     }
 

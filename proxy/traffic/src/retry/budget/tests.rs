@@ -6,12 +6,14 @@ const DEFAULT: Allowance = Allowance {
     percent: 20,
     at_once_min: 3,
     recent_min: 10,
+    was_sent: true,
 };
 
 const NOTHING: Allowance = Allowance {
     percent: 0,
     at_once_min: 0,
     recent_min: 0,
+    was_sent: true,
 };
 
 fn at(seconds: f64) -> Duration {
@@ -73,6 +75,27 @@ fn an_ended_retry_makes_room_for_another() {
 fn a_budget_of_nothing_allows_nothing() {
     let refused = RetryBudget::new().try_begin(NOTHING, counts(1000, 1000), at(0.0));
     assert_eq!(refused, Err(RetryDenial::AtOnce));
+}
+
+#[test]
+fn what_never_left_for_an_endpoint_counts_at_once_and_not_among_the_last() {
+    let budget = RetryBudget::new();
+    let unsent = Allowance {
+        was_sent: false,
+        ..DEFAULT
+    };
+    for _ in 0..1000 {
+        assert_eq!(budget.try_begin(unsent, counts(1, 1), at(1.0)), Ok(()));
+        budget.end();
+    }
+    assert_eq!(budget.recent(1000, at(1.0)).0, 0);
+    for _ in 0..3 {
+        assert_eq!(budget.try_begin(unsent, counts(1, 1), at(1.0)), Ok(()));
+    }
+    assert_eq!(
+        budget.try_begin(unsent, counts(1, 1), at(1.0)),
+        Err(RetryDenial::AtOnce)
+    );
 }
 
 /// An upstream that fails at once: no retry is ever under way beside another, and each request would be repeated.
