@@ -132,7 +132,10 @@ route_configurations:
   virtual_hosts:
   - {{ name: all, domains: ['*'], routes: [{{ match: {{ prefix: / }}, forward: {{ cluster: upstream }} }}] }}
 clusters:
-- {{ name: upstream, protocol: http2, endpoints: [{{ address: '{upstream}' }}] }}
+- name: upstream
+  protocol: http2
+  endpoints: [{{ address: '{upstream}' }}]
+  circuit_breakers: {{ default: {{ requests_max: 100000 }} }}
 ",
             workers = self.workers,
             certificate = certificate.display(),

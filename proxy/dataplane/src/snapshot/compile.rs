@@ -104,11 +104,7 @@ impl Compiler {
     ) -> Result<Snapshot, Vec<CompileFault>> {
         let mut faults = Vec::new();
         let clusters = self.clusters(&config, discovered, &material, previous, &mut faults);
-        let mut cluster_slots: HashMap<&Name, ClusterSlot> = clusters
-            .iter()
-            .enumerate()
-            .filter_map(|(index, cluster)| Some((cluster.as_ref()?.config.name(), ClusterSlot(index as u32))))
-            .collect();
+        let mut cluster_slots = clusters::slots(&clusters);
         if !faults.is_empty() {
             // A cluster at fault has no slot. What points at it is compiled all the same, so that the faults of
             // listeners are found too, and then thrown away.

@@ -170,7 +170,9 @@ impl Streams {
 async fn of_two_thousand_streams_those_of_the_denied_identity_end_and_no_other() {
     let mesh = Mesh::new();
     let upstream = Echo::start().await;
-    let document = mesh.document(upstream.address());
+    let document = mesh
+        .document(upstream.address())
+        .cluster("circuit_breakers: { default: { requests_max: 2000 } }");
     let proxy = Proxy::start(&document).await;
     let mut streams: Vec<(&str, Streams)> = Vec::new();
     for name in ["one", "two", "three", "four"] {

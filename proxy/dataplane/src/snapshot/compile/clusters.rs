@@ -11,6 +11,18 @@ use outrigger_traffic::breakers::ClusterBreakers;
 use outrigger_traffic::retry::RetryBudget;
 use std::collections::HashSet;
 
+/// The slots of clusters by their names.
+pub(super) fn slots(clusters: &[Option<Arc<ClusterPolicy>>]) -> HashMap<&Name, ClusterSlot> {
+    // Made at its size: a table that grows hashes each name several times over.
+    let mut slots = HashMap::with_capacity_and_hasher(clusters.len(), Default::default());
+    for (index, cluster) in clusters.iter().enumerate() {
+        if let Some(cluster) = cluster {
+            slots.insert(cluster.config.name(), ClusterSlot(index as u32));
+        }
+    }
+    slots
+}
+
 impl Compiler {
     pub(super) fn clusters(
         &self,
@@ -20,17 +32,13 @@ impl Compiler {
         previous: Option<&Snapshot>,
         faults: &mut Vec<CompileFault>,
     ) -> Vec<Option<Arc<ClusterPolicy>>> {
-        let old: HashMap<&Name, usize> = previous
-            .iter()
-            .flat_map(|previous| previous.clusters.iter().enumerate())
-            .filter_map(|(index, cluster)| Some((cluster.as_ref()?.config.name(), index)))
-            .collect();
+        let old = slots(previous.map_or(&[], |previous| &previous.clusters));
         let mut slots: Vec<Option<Arc<ClusterPolicy>>> =
             vec![None; previous.map_or(0, |previous| previous.clusters.len())];
         let mut fresh = Vec::new();
         let wanted = balancing::wanted_subsets(config);
         for cluster in config.clusters() {
-            let index = old.get(cluster.name()).copied();
+            let index = old.get(cluster.name()).map(|slot| slot.0 as usize);
             let before = index.and_then(|index| previous?.clusters[index].as_ref());
             match self.cluster(
                 cluster,

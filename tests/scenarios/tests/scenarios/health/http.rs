@@ -41,10 +41,8 @@ async fn an_endpoint_that_fails_its_first_check_never_gets_a_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_cannot_be_connected_to_gets_nothing() {
     let good = Backend::start().await;
-    let gone = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let refusing = outrigger_fixtures::Refusing::bind().unwrap();
+    let gone = refusing.address();
     let proxy = Proxy::start(checking(
         &[gone, good.address()],
         &format!("http: {{ path: {PATH} }}"),

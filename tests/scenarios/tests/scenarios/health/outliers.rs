@@ -134,10 +134,8 @@ async fn at_most_the_percentage_is_ejected_and_the_last_endpoint_never() {
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_of_connections_count_as_answers_do() {
     let good = Backend::start().await;
-    let gone = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let refusing = outrigger_fixtures::Refusing::bind().unwrap();
+    let gone = refusing.address();
     let proxy = Proxy::start(watched(&[gone, good.address()], LONG)).await;
     // The default retry hides each of them from the client.
     assert_eq!(fetch(&proxy, 20).await, [200; 20]);
@@ -259,10 +257,8 @@ async fn tcp_connections_that_fail_eject() {
         script.until_closed().await
     })
     .await;
-    let gone = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let refusing = outrigger_fixtures::Refusing::bind().unwrap();
+    let gone = refusing.address();
     let document = Document::to(&[gone, good.address()])
         .cluster(&format!("outlier_detection: {{ {LONG} }}, panic_threshold: 0"))
         .listener("filter_chains: [{ name: bytes, tcp: { cluster: upstream } }]")

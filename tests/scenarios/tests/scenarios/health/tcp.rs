@@ -19,10 +19,8 @@ const PING: &str = "tcp: { send: PING, receive: [PO, NG] }";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_is_enough_if_nothing_is_said() {
     let good = answering("").await;
-    let gone = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let refusing = outrigger_fixtures::Refusing::bind().unwrap();
+    let gone = refusing.address();
     let proxy = Proxy::start(checking(&[good.address(), gone], "tcp: {}")).await;
     wait_for_healthy(&proxy, 1).await;
     assert_eq!(
