@@ -82,6 +82,16 @@ impl AttemptFailure {
         )
     }
 
+    /// How long it took says something of how busy the upstream is: it was asked, or time was up. A connection that is refused
+    /// at once says nothing.
+    pub fn tells_time(self) -> bool {
+        match self {
+            AttemptFailure::ConnectTimeout | AttemptFailure::TimedOutBeforeSend => true,
+            AttemptFailure::RequestInvalid | AttemptFailure::UpgradeNotKnown => false,
+            _ => !self.never_ran(),
+        }
+    }
+
     /// A retry after it only moves the request from a connection that was closing: the upstream has not seen it, and nothing
     /// says that anything is wrong with the endpoint. One such move a request does not count against the budget, because
     /// a GOAWAY on a busy connection turns a hundred streams away at once; it is made whatever a policy's conditions are.

@@ -94,16 +94,18 @@ impl Hop {
 
     /// A request, idempotent and without a body; gives the status that the client is told.
     pub async fn ask(self: Rc<Hop>) -> u16 {
-        let Some(_active) = self.cluster.begin() else {
+        let Some(active) = self.cluster.begin() else {
             return 503;
         };
         let deadline = self.timeout.map(|limit| Instant::now() + limit);
-        match deadline {
+        let status = match deadline {
             Some(deadline) => timeout_at(deadline, self.attempts(Some(deadline)))
                 .await
                 .unwrap_or(504),
             None => self.attempts(None).await,
-        }
+        };
+        active.answered();
+        status
     }
 
     async fn attempts(&self, deadline: Option<Instant>) -> u16 {

@@ -7,6 +7,7 @@ use outrigger_config::model::RoutePriority;
 use outrigger_telemetry::{ClusterCells, Overflow, RetryDenied};
 use outrigger_traffic::adaptive::AdaptiveLimit;
 use outrigger_traffic::retry::{Allowance, RetryDenial};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +16,16 @@ pub(super) struct ActiveRequest<'a> {
     cluster: &'a Arc<ClusterPolicy>,
     pub(super) cells: &'a ClusterCells,
     priority: RoutePriority,
-    /// Since when, where response times count; since the epoch of the cluster's times. Boxed: it is rare.
-    measured: Option<Box<Duration>>,
+    /// Where response times count. Boxed: it is rare.
+    measured: Option<Box<Measured>>,
+}
+
+/// A request's place at its cluster's adaptive limit, from its beginning to the head of its answer.
+struct Measured {
+    /// Since the epoch of the cluster's times.
+    began: Duration,
+    /// It is held still.
+    is_held: Cell<bool>,
 }
 
 impl<'a> ActiveRequest<'a> {
@@ -33,7 +42,7 @@ impl<'a> ActiveRequest<'a> {
             measured = Some(begin_measured(limit, cluster, worker)?);
         }
         if !cluster.shared.begin_request(priority, worker.now().into_std()) {
-            if let (Some(_), Some(limit)) = (measured, &cluster.adaptive) {
+            if let (Some(_), Some(limit)) = (&measured, &cluster.adaptive) {
                 limit.end();
             }
             cells.overflows[Overflow::Requests].inc();
@@ -48,19 +57,31 @@ impl<'a> ActiveRequest<'a> {
         })
     }
 
-    /// The head of an answer is here.
+    /// The head of an answer is here: what follows may take as long as it likes.
     #[inline(always)]
     pub(super) fn answered(&self, worker: &Worker) {
-        if let Some(began) = &self.measured {
-            self.record(**began, worker);
+        if let Some(measured) = &self.measured {
+            self.record(measured, worker);
+        }
+    }
+
+    /// There will be no answer, and the time that it took to know is the upstream's doing. It does nothing if the head of an
+    /// answer was here. Not to be told of those whose clients have left or who never came to an upstream.
+    pub(super) fn failed(&self, worker: &Worker) {
+        if let Some(measured) = &self.measured {
+            worker.tick();
+            self.record(measured, worker);
         }
     }
 
     #[cold]
-    fn record(&self, began: Duration, worker: &Worker) {
-        if let Some(limit) = &self.cluster.adaptive {
+    fn record(&self, measured: &Measured, worker: &Worker) {
+        if let Some(limit) = &self.cluster.adaptive
+            && measured.is_held.replace(false)
+        {
             let now = since_epoch(self.cluster, worker);
-            limit.answered(began, now, worker.random());
+            limit.answered(measured.began, now, worker.random());
+            limit.end();
         }
     }
 
@@ -99,23 +120,28 @@ impl<'a> ActiveRequest<'a> {
 impl Drop for ActiveRequest<'_> {
     fn drop(&mut self) {
         self.cluster.shared.breakers.of(self.priority).requests().end();
-        if let (Some(_), Some(limit)) = (&self.measured, &self.cluster.adaptive) {
+        if let (Some(measured), Some(limit)) = (&self.measured, &self.cluster.adaptive)
+            && measured.is_held.get()
+        {
             limit.end();
         }
         self.cells.requests_active.dec();
     }
 }
 
-/// Begins a request at the cluster's adaptive limit, and says when that was.
+/// Begins a request at the cluster's adaptive limit.
 #[cold]
 fn begin_measured(
     limit: &AdaptiveLimit,
     cluster: &ClusterPolicy,
     worker: &Worker,
-) -> Result<Box<Duration>, LocalReply> {
+) -> Result<Box<Measured>, LocalReply> {
     let now = since_epoch(cluster, worker);
     if limit.try_begin(now, worker.random()) {
-        return Ok(Box::new(now));
+        return Ok(Box::new(Measured {
+            began: now,
+            is_held: Cell::new(true),
+        }));
     }
     cluster.metrics.worker(worker.index).overflows[Overflow::Adaptive].inc();
     Err(LocalReply::Overflow {

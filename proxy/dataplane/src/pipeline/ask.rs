@@ -101,6 +101,17 @@ impl Asked {
     }
 }
 
+impl Unanswered {
+    /// As [`AttemptFailure::tells_time`](outrigger_traffic::retry::AttemptFailure::tells_time).
+    fn tells_time(&self) -> bool {
+        match self {
+            Unanswered::Timeout => true,
+            Unanswered::Attempt(error) => error.failure.tells_time(),
+            Unanswered::NoEndpoint | Unanswered::TooLong => false,
+        }
+    }
+}
+
 /// Why an attempt has no whole answer.
 #[derive(Debug)]
 pub(super) enum Broken {
@@ -110,6 +121,16 @@ pub(super) enum Broken {
     Exchange(AttemptError),
     /// Whoever reads the answer wants no more of it.
     Unwanted,
+}
+
+impl Broken {
+    /// As [`AttemptFailure::tells_time`](outrigger_traffic::retry::AttemptFailure::tells_time).
+    pub(super) fn tells_time(&self) -> bool {
+        match self {
+            Broken::Connect(error) | Broken::Exchange(error) => error.failure.tells_time(),
+            Broken::Unwanted => false,
+        }
+    }
 }
 
 /// Asks a cluster and reads the whole answer. Dropping the future gives the question up.
@@ -138,6 +159,9 @@ pub(super) async fn ask(
             Err(Unanswered::Timeout)
         }
     };
+    if answered.as_ref().is_err_and(Unanswered::tells_time) {
+        active.failed(worker);
+    }
     let status = answered.as_ref().map_or(0, |reply| reply.head.status);
     active.cells.requests[CodeClass::of(status)].inc();
     answered

@@ -60,6 +60,9 @@ pub(super) async fn forward(
             None
         }
         Err(stop) => {
+            if stop.tells_time() {
+                active.failed(worker);
+            }
             count_upgrade(request, context, false);
             stopped(request, downstream, context, taken, stop)
         }

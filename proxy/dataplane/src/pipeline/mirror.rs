@@ -206,7 +206,15 @@ async fn run(target: Target, message: Rc<(Message, Buffered)>) {
         (&mut response, &mut throw_away),
         &asked,
     );
-    let (status, dropped) = match tokio::time::timeout(MIRROR_TIMEOUT, attempting).await {
+    let attempted = tokio::time::timeout(MIRROR_TIMEOUT, attempting).await;
+    let tells_time = match &attempted {
+        Ok(ended) => ended.as_ref().is_err_and(Broken::tells_time),
+        Err(_) => true,
+    };
+    if tells_time {
+        active.failed(&worker);
+    }
+    let (status, dropped) = match attempted {
         Ok(Ok(())) => (response.status, None),
         Ok(Err(broken)) => (
             response.status,

@@ -331,3 +331,77 @@ async fn adaptive_concurrency_begins_at_its_lowest_limit_and_refuses_what_is_bey
     assert_eq!(state["active"], 0);
     assert!(state["min_rtt_seconds"].as_f64() > Some(0.0), "{state}");
 }
+
+/// How the adaptive limit of the cluster stands.
+async fn adaptive(proxy: &Proxy) -> serde_json::Value {
+    proxy.admin().json("/clusters").await["clusters"][0]["adaptive_concurrency"].clone()
+}
+
+#[tokio::test]
+async fn adaptive_concurrency_counts_requests_whose_time_is_up() {
+    let (gate, seen) = (Arc::new(Semaphore::new(0)), Arc::new(Seen::default()));
+    let upstream = gated(&gate, &seen).await;
+    let document = Document::to(&[upstream.address()])
+        .workers(1)
+        .forward("timeout: 50ms")
+        .cluster("adaptive_concurrency: { concurrency_min: 2, min_rtt_requests: 4 }");
+    let proxy = Proxy::start(document).await;
+    for turn in 0..4 {
+        assert_eq!(adaptive(&proxy).await["measuring"], true, "after {turn}");
+        let response = outrigger_harness::client::fetch(proxy.address(), "/", "").await;
+        assert_eq!(response.status(), 504);
+    }
+    let state = adaptive(&proxy).await;
+    assert_eq!((&state["measuring"], &state["active"]), (&false.into(), &0.into()));
+    assert!(state["min_rtt_seconds"].as_f64() > Some(0.045), "{state}");
+}
+
+/// Sends a head at once and the rest never, or nothing at all, by the path.
+async fn stream(mut script: Script) -> io::Result<()> {
+    while let Some(head) = script.head().await? {
+        script.body(&head).await?;
+        if head.target() == "/stream" {
+            script
+                .send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+                .await?;
+        }
+        if head.target() != "/" {
+            return script.until_closed().await;
+        }
+        script.send(OK).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn streams_hold_no_place_of_adaptive_concurrency_once_they_have_begun() {
+    let upstream = Scripted::start(stream).await;
+    let document = Document::to(&[upstream.address()])
+        .workers(1)
+        .cluster("adaptive_concurrency: { concurrency_min: 2, min_rtt_requests: 6 }");
+    let proxy = Proxy::start(document).await;
+    let mut streams = Vec::new();
+    for turn in 1..=4 {
+        streams.push(begin(&proxy, "/stream").await);
+        until("it is there", || upstream.head_count() == turn).await;
+        wait_until("it has begun", async || {
+            (adaptive(&proxy).await["active"] == 0).then_some(())
+        })
+        .await;
+    }
+    // Who leaves has not waited to the end, and says nothing.
+    let leaves = begin(&proxy, "/hang").await;
+    until("it is there", || upstream.head_count() == 5).await;
+    leaves.reset();
+    wait_until("it has left", async || {
+        (adaptive(&proxy).await["active"] == 0).then_some(())
+    })
+    .await;
+    for _ in 0..2 {
+        assert_eq!(adaptive(&proxy).await["measuring"], true);
+        let response = outrigger_harness::client::fetch(proxy.address(), "/", "").await;
+        assert_eq!(response.status(), 200);
+    }
+    assert_eq!(adaptive(&proxy).await["measuring"], false);
+    assert_eq!(proxy.admin().metric(&remaining("requests")).await, 1020.0);
+}

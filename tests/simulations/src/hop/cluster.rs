@@ -45,18 +45,31 @@ struct Outliers {
     detector: RefCell<OutlierDetector>,
 }
 
-/// A request that is counted.
+/// A request that is counted: at the breaker to its end, at the adaptive limit until it has its answer.
 pub(super) struct Active<'a> {
     cluster: &'a SimulatedCluster,
     began: Duration,
+    measured: Cell<bool>,
+}
+
+impl Active<'_> {
+    /// It has its answer, or time is up. One whose client has left says nothing.
+    pub(super) fn answered(&self) {
+        if let Some(adaptive) = &self.cluster.adaptive
+            && self.measured.replace(false)
+        {
+            adaptive.answered(self.began, self.cluster.now(), self.cluster.random());
+            adaptive.end();
+        }
+    }
 }
 
 impl Drop for Active<'_> {
     fn drop(&mut self) {
         self.cluster.requests.end();
-        if let Some(adaptive) = &self.cluster.adaptive {
-            let now = self.cluster.now();
-            adaptive.answered(self.began, now, self.cluster.random());
+        if let Some(adaptive) = &self.cluster.adaptive
+            && self.measured.get()
+        {
             adaptive.end();
         }
     }
@@ -163,6 +176,7 @@ impl SimulatedCluster {
         Some(Active {
             cluster: self,
             began: self.now(),
+            measured: Cell::new(true),
         })
     }
 

@@ -15,6 +15,23 @@ pub(in super::super) enum Stop {
 }
 
 impl Stop {
+    /// There is no answer because of the upstream, and how long it took to know says something of how busy that is.
+    pub(in super::super) fn tells_time(&self) -> bool {
+        match self {
+            Stop::Attempt(error) => error.failure.tells_time(),
+            Stop::Reply(reply) => match reply {
+                LocalReply::Attempt { failure, .. } => failure.tells_time(),
+                LocalReply::RouteTimeout | LocalReply::DeadlinePassed(_) => true,
+                // Else it is the client that was waited for.
+                LocalReply::StreamIdle { request_done } | LocalReply::StreamDuration { request_done } => {
+                    *request_done
+                }
+                _ => false,
+            },
+            Stop::Downstream(_) => false,
+        }
+    }
+
     /// What passed its time while nothing of the attempt had been sent did not run.
     pub(super) fn before_sending(mut self) -> Stop {
         if let Stop::Attempt(error) = &mut self
