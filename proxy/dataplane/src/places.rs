@@ -274,7 +274,7 @@ impl Drop for ConnectionPlace {
         load.end_connection();
         self.local.breaker(*priority).end();
         let queue = self.local.queue(*priority);
-        if queue.is_waited_for() {
+        if queue.is_waited_for_now() {
             self.local.grant_own(*priority);
             queue.freed(self.wanted.endpoint_max.is_some());
         }

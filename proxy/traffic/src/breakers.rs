@@ -10,8 +10,10 @@
 mod cluster;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use cluster::{BreakerKind, ClusterBreakers, PriorityBreakers};
+pub use waiting::{WaitCount, WaitWord};
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

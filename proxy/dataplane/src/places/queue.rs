@@ -3,12 +3,11 @@
 use super::{ConnectionPlace, LocalPlaces, Wanted};
 use crate::upstream::{http1, http2};
 use outrigger_config::model::RoutePriority;
-use outrigger_traffic::breakers::Count;
+use outrigger_traffic::breakers::WaitCount;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Poll, Waker};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -36,9 +35,8 @@ impl PlaceQueues {
 /// Those of all workers who wait for a place of one cluster and priority.
 #[derive(Debug, Default)]
 pub(crate) struct PlaceQueue {
-    waiting: AtomicU32,
-    /// Idle connections that are to be closed for them.
-    room_wanted: AtomicU32,
+    /// And how many idle connections are to be closed for them.
+    waiting: WaitCount,
     /// In the order in which they came.
     waiters: Notify,
 }
@@ -46,7 +44,12 @@ pub(crate) struct PlaceQueue {
 impl PlaceQueue {
     #[inline]
     pub(crate) fn is_waited_for(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+        self.waiting.is_waited_for()
+    }
+
+    /// The same for whoever has just given a place back.
+    pub(super) fn is_waited_for_now(&self) -> bool {
+        self.waiting.is_waited_for_now()
     }
 
     /// A place may be free. `for_some`: not everybody can use it.
@@ -63,19 +66,19 @@ impl PlaceQueue {
         self.waiters.notify_waiters();
     }
 
-    /// One idle connection, wherever it is, is to be closed.
+    /// One idle connection, wherever it is, is to be closed; never more than wait.
     pub(crate) fn want_room(&self) {
-        self.room_wanted.fetch_add(1, Ordering::Relaxed);
+        self.waiting.want_room();
     }
 
     /// True if idle connections are still to be closed.
     pub(crate) fn wants_room(&self) -> bool {
-        self.room_wanted.load(Ordering::Relaxed) > 0
+        self.waiting.wants_room()
     }
 
     /// Takes it on to close an idle connection, if one is still to be closed.
     pub(crate) fn take_room_wanted(&self) -> bool {
-        self.is_waited_for() && Count::update(&self.room_wanted, |wanted| wanted.checked_sub(1))
+        self.waiting.take_room_wanted()
     }
 }
 
@@ -133,12 +136,11 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     pub(super) fn new(local: Rc<LocalPlaces>, waiter: Rc<Waiter>) -> Waiting {
-        let queue = local.queue(waiter.wanted.priority);
-        let before = queue.waiting.fetch_add(1, Ordering::Relaxed);
+        let is_first = local.queue(waiter.wanted.priority).waiting.enter();
         Waiting {
             local,
             waiter,
-            is_first: before == 0,
+            is_first,
         }
     }
 
@@ -183,10 +185,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.local.leave(&self.waiter);
-        let queue = self.local.queue(self.waiter.wanted.priority);
-        if queue.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
-            queue.room_wanted.store(0, Ordering::Relaxed);
-        }
+        self.local.queue(self.waiter.wanted.priority).waiting.leave();
         // What was given and not taken goes on by being dropped: a place and a stream to the next, a connection as the
         // place that it leaves.
         let given = self.waiter.given.borrow_mut().take();
