@@ -66,15 +66,15 @@ static LINES: LazyLock<Vec<Line>> = LazyLock::new(lines);
 fn lines() -> Vec<Line> {
     vec![
         unrelated("timeouts of 15 s (the default)", "", ""),
-        unrelated("timeouts of 300 ms", "timeout: 300ms", ""),
+        unrelated("timeouts of 1 s", "timeout: 1s", ""),
         unrelated(
-            "timeouts of 300 ms, at most 20 requests at once",
-            "timeout: 300ms",
+            "timeouts of 1 s, at most 20 requests at once",
+            "timeout: 1s",
             "circuit_breakers: {default: {requests_max: 20}}",
         ),
         unrelated(
-            "timeouts of 300 ms, adaptive concurrency",
-            "timeout: 300ms",
+            "timeouts of 1 s, adaptive concurrency",
+            "timeout: 1s",
             "adaptive_concurrency: {min_rtt_interval: 30s}",
         ),
     ]
@@ -83,18 +83,23 @@ fn lines() -> Vec<Line> {
 #[test]
 fn a_bound_on_what_waits_keeps_neighbours_alive() {
     let lines = &*LINES;
-    let without = good(&lines[0]);
+    let lasting = |line: &Line| line.outcome.good_between(seconds(15), seconds(40));
+    let timeouts_alone = &lines[1];
     for bounded in &lines[2..] {
         assert!(
-            good(bounded) > 70.0 && good(bounded) > without + 15.0,
-            "{}: {:.1} %, without {without:.1} %",
+            good(bounded) > 70.0 && good(bounded) > good(timeouts_alone) + 10.0,
+            "{}: {:.1} %, by timeouts alone {:.1} %",
             bounded.policy,
-            good(bounded)
+            good(bounded),
+            good(timeouts_alone)
         );
-        assert!(bounded.outcome.recovered_after(seconds(40)) <= Some(seconds(3)));
+        assert!(bounded.outcome.recovered_after(seconds(40)) <= Some(seconds(5)));
         // While it lasts, what needs nobody else is served.
-        assert!(bounded.outcome.good_between(seconds(15), seconds(40)) > 0.49);
+        assert!(lasting(bounded) > 0.49, "{}: {:.2}", bounded.policy, lasting(bounded));
     }
-    assert!(lines[0].outcome.good_between(seconds(15), seconds(40)) < 0.3);
+    // Without a bound it waits behind what does not come.
+    for unbounded in &lines[..2] {
+        assert!(lasting(unbounded) < 0.45, "{}: {:.2}", unbounded.policy, lasting(unbounded));
+    }
     assert!(lines[0].outcome.latency(0.5) >= milliseconds(5));
 }
