@@ -19,10 +19,12 @@ pub(crate) use queue::{Given, PlaceQueue, PlaceQueues, Waiter, Waiting};
 
 use crate::snapshot::{ClusterPolicy, ClusterShared, EndpointState};
 use crate::worker::{Peer, Worker};
+use foldhash::HashMap;
 use outrigger_config::model::RoutePriority;
 use outrigger_telemetry::Overflow;
 use outrigger_traffic::EndpointLoad;
 use outrigger_traffic::breakers::{Breaker, BreakerKind};
+use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -48,6 +50,8 @@ pub(crate) fn priority_of(key: u64) -> RoutePriority {
 /// What one worker has of a cluster's connections, and who of it waits for more.
 pub(crate) struct LocalPlaces {
     shared: Arc<ClusterShared>,
+    /// The pools to which connections of this worker belong, and how many: nowhere else is anything idle.
+    pools: RefCell<HashMap<u64, u32>>,
     peers: Arc<[Peer]>,
     worker: usize,
     default_priority: Side,
@@ -68,8 +72,10 @@ pub(crate) struct Wanted {
     pub(crate) load: Arc<EndpointLoad>,
     /// Connections of the endpoint at most.
     pub(crate) endpoint_max: Option<u32>,
-    /// The pool whose connections would do as well; none: a new one is wanted.
-    pub(crate) key: Option<u64>,
+    /// The pool that the connection will belong to.
+    pub(crate) pool: u64,
+    /// A connection of that pool would do as well; else a new one is wanted.
+    pub(crate) takes_pooled: bool,
 }
 
 impl Wanted {
@@ -81,7 +87,8 @@ impl Wanted {
             endpoint_max: cluster
                 .endpoint_limits
                 .and_then(|limits| limits.connections_max()),
-            key: Some(pool_key(endpoint.id, priority)),
+            pool: pool_key(endpoint.id, priority),
+            takes_pooled: true,
         }
     }
 }
@@ -131,6 +138,7 @@ impl LocalPlaces {
     pub(crate) fn new(shared: &Arc<ClusterShared>, worker: &Worker) -> Rc<LocalPlaces> {
         Rc::new(LocalPlaces {
             shared: Arc::clone(shared),
+            pools: RefCell::default(),
             peers: Arc::clone(&worker.peers),
             worker: worker.index,
             default_priority: Side::default(),
@@ -167,6 +175,7 @@ impl LocalPlaces {
             breaker.begin_anyway();
         }
         side.connections.set(side.connections.get() + 1);
+        *self.pools.borrow_mut().entry(wanted.pool).or_insert(0) += 1;
         Some(ConnectionPlace {
             local: Rc::clone(self),
             wanted: wanted.clone(),
@@ -204,6 +213,44 @@ impl LocalPlaces {
         }
     }
 
+    /// Idle connections, of whatever worker, are to give way to one who waits.
+    pub(crate) fn ask_for_room(&self, priority: RoutePriority) {
+        self.queue(priority).want_room();
+        for peer in self.peers.iter() {
+            peer.make_room.notify_one();
+        }
+    }
+
+    /// True if somebody waits for a connection.
+    pub(crate) fn is_waited_for(&self, priority: RoutePriority) -> bool {
+        self.queue(priority).is_waited_for()
+    }
+
+    /// True if it helps somebody who waits to have a connection to this endpoint closed: the cluster has no place left, or
+    /// the endpoint is the one that is waited for.
+    fn is_of_use(&self, priority: RoutePriority, load: &EndpointLoad) -> bool {
+        self.breaker(priority).is_open() || load.is_connection_wanted()
+    }
+
+    fn take_room_wanted(&self, priority: RoutePriority, load: &EndpointLoad, by_endpoint: bool) -> bool {
+        let is_of_use = if by_endpoint {
+            load.is_connection_wanted()
+        } else {
+            self.is_of_use(priority, load)
+        };
+        is_of_use && self.queue(priority).take_room_wanted()
+    }
+
+    /// True if idle connections of this cluster are to give way.
+    pub(crate) fn wants_room(&self) -> bool {
+        self.shared.places.wants_room()
+    }
+
+    /// The pools in which this worker may have something that is idle.
+    pub(crate) fn pools(&self) -> SmallVec<[u64; 8]> {
+        self.pools.borrow().keys().copied().collect()
+    }
+
     fn leave(&self, waiter: &Rc<Waiter>) {
         let side = self.side(waiter.wanted.priority);
         side.waiters
@@ -215,11 +262,23 @@ impl LocalPlaces {
     /// there is nothing then.
     fn next(&self, priority: RoutePriority, key: u64) -> Option<Rc<Waiter>> {
         let mut waiters = self.side(priority).waiters.borrow_mut();
-        let place = waiters.iter().position(|waiter| waiter.wanted.key == Some(key))?;
+        let place = waiters
+            .iter()
+            .position(|waiter| waiter.wanted.takes_pooled && waiter.wanted.pool == key)?;
         if place > 0 && !waiters[0].pass_over() {
             return None;
         }
         waiters.remove(place)
+    }
+
+    fn leave_pool(&self, key: u64) {
+        let mut pools = self.pools.borrow_mut();
+        if let Some(count) = pools.get_mut(&key) {
+            *count -= 1;
+            if *count == 0 {
+                pools.remove(&key);
+            }
+        }
     }
 
     /// A worker without a connection may have one: its first who waits gets it.
@@ -239,6 +298,23 @@ impl LocalPlaces {
 }
 
 impl ConnectionPlace {
+    /// True if it helps somebody who waits to have the connection closed.
+    pub(crate) fn is_of_use(&self) -> bool {
+        self.local.is_of_use(self.wanted.priority, &self.wanted.load)
+    }
+
+    /// Takes it on to close the connection, which is idle, if that is wanted and of use; `by_endpoint`: to who waits for its
+    /// endpoint.
+    pub(crate) fn take_room_wanted(&self, by_endpoint: bool) -> bool {
+        let Wanted { priority, load, .. } = &self.wanted;
+        self.local.take_room_wanted(*priority, load, by_endpoint)
+    }
+
+    /// Those whose place it is.
+    pub(crate) fn local(&self) -> &Rc<LocalPlaces> {
+        &self.local
+    }
+
     /// True if somebody waits for a connection of this cluster and priority.
     #[inline]
     pub(crate) fn is_waited_for(&self) -> bool {
@@ -246,8 +322,8 @@ impl ConnectionPlace {
     }
 
     /// The pool that the connection belongs to.
-    pub(crate) fn key(&self, endpoint: u64) -> u64 {
-        pool_key(endpoint, self.wanted.priority)
+    pub(crate) fn key(&self) -> u64 {
+        self.wanted.pool
     }
 
     /// Who of this worker waits for a connection of this pool, and is next.
@@ -257,11 +333,12 @@ impl ConnectionPlace {
     }
 
     /// What is told of streams of the connection that end.
-    pub(crate) fn stream_ends(&self, endpoint: u64) -> StreamEnds {
+    pub(crate) fn stream_ends(&self) -> StreamEnds {
         StreamEnds {
             local: Rc::clone(&self.local),
             priority: self.wanted.priority,
-            key: self.key(endpoint),
+            key: self.key(),
+            load: Arc::clone(&self.wanted.load),
         }
     }
 }
@@ -272,6 +349,7 @@ impl Drop for ConnectionPlace {
         let side = self.local.side(*priority);
         side.connections.set(side.connections.get() - 1);
         load.end_connection();
+        self.local.leave_pool(self.wanted.pool);
         self.local.breaker(*priority).end();
         let queue = self.local.queue(*priority);
         if queue.is_waited_for_now() {
@@ -286,9 +364,16 @@ pub(crate) struct StreamEnds {
     local: Rc<LocalPlaces>,
     priority: RoutePriority,
     key: u64,
+    load: Arc<EndpointLoad>,
 }
 
 impl StreamEnds {
+    /// As [`ConnectionPlace::take_room_wanted`].
+    pub(crate) fn take_room_wanted(&self, by_endpoint: bool) -> bool {
+        self.local
+            .take_room_wanted(self.priority, &self.load, by_endpoint)
+    }
+
     /// True if somebody waits for a connection of this cluster and priority.
     #[inline]
     pub(crate) fn is_waited_for(&self) -> bool {

@@ -8,7 +8,7 @@ mod room;
 pub(crate) use room::{make_room, overflow};
 
 use crate::error::AttemptError;
-use crate::places::{ConnectionPlace, Given, LocalPlaces, PendingRequest, Wanted, pool_key};
+use crate::places::{ConnectionPlace, Given, LocalPlaces, PendingRequest, Wanted, pool_key, priority_of};
 use crate::snapshot::{ClusterPolicy, ClusterShared, EndpointState};
 use crate::upstream::connect::{ConnectFault, Connected, connect};
 use crate::upstream::{Upstream, http1, http2};
@@ -271,17 +271,19 @@ impl Pools {
     }
 
     /// Takes a clean HTTP/1 connection back.
-    pub(crate) fn give_back(&self, endpoint: &EndpointState, connection: Box<http1::Connection>) {
-        let key = connection.place().key(endpoint.id);
+    pub(crate) fn give_back(&self, connection: Box<http1::Connection>) {
+        let key = connection.place().key();
         // No pool: the endpoint has left the configuration, or the worker drains.
         if let Some(pool) = self.endpoints.borrow_mut().get_mut(&key)
             && pool.idle.len() < IDLE_HTTP1_MAX
             && !pool.drains
         {
-            if connection.place().is_waited_for() {
-                return room::pass_on(key, connection);
-            }
-            pool.idle.push(connection);
+            let kept = if connection.place().is_waited_for() {
+                room::pass_on(connection)
+            } else {
+                Some(connection)
+            };
+            pool.idle.extend(kept);
         }
     }
 
@@ -369,6 +371,9 @@ impl Pools {
         let now = Instant::now();
         for pool in self.endpoints.borrow_mut().values_mut() {
             pool.idle.retain_mut(|connection| !connection.is_expired(now));
+            if pool.drains {
+                pool.let_go();
+            }
             for connection in &pool.http2 {
                 connection.expire(pool.cluster.config.pool(), now);
             }
@@ -400,14 +405,19 @@ async fn connect_shared(
     endpoint: Arc<EndpointState>,
     place: ConnectionPlace,
 ) {
-    let key = place.key(endpoint.id);
+    let key = place.key();
+    let local = Rc::clone(place.local());
     let connected = connect(&cluster, &endpoint, &worker, place).await;
     let mut endpoints = worker.pools.endpoints.borrow_mut();
     // No pool: the endpoint is gone; those who wait see their channel closed and help themselves.
     let Some(pool) = endpoints.get_mut(&key) else {
         return;
     };
+    let waiting = pool.connecting.take().unwrap_or_default();
+    // Nothing is kept for a next request then.
+    let is_unwanted = pool.drains && waiting.iter().all(oneshot::Sender::is_closed);
     let result = match connected {
+        Ok(_) if is_unwanted => return,
         Ok(Connected::Http1(mut connection)) => {
             pool.speaks_http1 = true;
             connection.set_idle_timeout(cluster.config.pool());
@@ -420,9 +430,14 @@ async fn connect_shared(
         }
         Err(fault) => Err(fault),
     };
-    for waiting in pool.connecting.take().into_iter().flatten() {
+    for waiting in waiting {
         // Whoever gave up waiting is not told.
         let _ = waiting.send(result);
+    }
+    // If nobody is left for it, it gives way to who waits: looked at after those who were told.
+    let priority = priority_of(key);
+    if local.is_waited_for(priority) {
+        local.ask_for_room(priority);
     }
 }
 

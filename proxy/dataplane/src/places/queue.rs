@@ -24,6 +24,11 @@ pub(crate) struct PlaceQueues {
 }
 
 impl PlaceQueues {
+    /// True if idle connections are still to be closed.
+    pub(super) fn wants_room(&self) -> bool {
+        self.default_priority.wants_room() || self.high_priority.wants_room()
+    }
+
     pub(crate) fn of(&self, priority: RoutePriority) -> &PlaceQueue {
         match priority {
             RoutePriority::Default => &self.default_priority,
@@ -77,7 +82,7 @@ impl PlaceQueue {
     }
 
     /// Takes it on to close an idle connection, if one is still to be closed.
-    pub(crate) fn take_room_wanted(&self) -> bool {
+    pub(super) fn take_room_wanted(&self) -> bool {
         self.waiting.take_room_wanted()
     }
 }
@@ -136,6 +141,9 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     pub(super) fn new(local: Rc<LocalPlaces>, waiter: Rc<Waiter>) -> Waiting {
+        if waiter.wanted.endpoint_max.is_some() {
+            waiter.wanted.load.want_connection();
+        }
         let is_first = local.queue(waiter.wanted.priority).waiting.enter();
         Waiting {
             local,
@@ -151,11 +159,15 @@ impl Waiting {
         let queue = local.queue(priority);
         // Who comes when others wait is not before them: they have been told of what is free.
         let mut may_claim = self.is_first || self.waiter.wanted.endpoint_max.is_some();
+        let mut is_woken = false;
         let given = loop {
             let mut freed = pin!(queue.waiters.notified());
             freed.as_mut().enable();
             if may_claim && let Some(place) = local.claim(&self.waiter.wanted, false) {
                 break Some(Given::Place(place));
+            }
+            if is_woken {
+                local.ask_for_room(priority);
             }
             may_claim = true;
             let given = poll_fn(|cx| {
@@ -168,7 +180,10 @@ impl Waiting {
             tokio::select! {
                 biased;
                 given = given => break Some(given),
-                () = freed => {}
+                () = freed => {
+                    // What became free may have been of no use to it, and what gave way for it as well.
+                    is_woken = true;
+                }
                 () = tokio::time::sleep_until(until) => break None,
             }
         };
@@ -185,6 +200,9 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.local.leave(&self.waiter);
+        if self.waiter.wanted.endpoint_max.is_some() {
+            self.waiter.wanted.load.leave_connection();
+        }
         self.local.queue(self.waiter.wanted.priority).waiting.leave();
         // What was given and not taken goes on by being dropped: a place and a stream to the next, a connection as the
         // place that it leaves.

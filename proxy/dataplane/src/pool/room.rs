@@ -2,13 +2,14 @@
 
 use super::{Awaited, Pools};
 use crate::error::AttemptError;
-use crate::places::{ConnectionPlace, Given, LocalPlaces, PendingRequest, Wanted, pool_key, priority_of};
+use crate::places::{ConnectionPlace, Given, LocalPlaces, PendingRequest, Wanted, pool_key};
 use crate::snapshot::{ClusterPolicy, EndpointState};
-use crate::upstream::http1;
+use crate::upstream::{http1, http2};
 use crate::worker::Worker;
 use outrigger_config::model::RoutePriority;
 use outrigger_telemetry::Overflow;
 use outrigger_traffic::retry::AttemptFailure;
+use smallvec::SmallVec;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -62,14 +63,14 @@ impl Pools {
             return Ok(place);
         }
         let _pending = PendingRequest::begin(cluster, worker, priority).ok_or_else(overflow)?;
-        wanted.key = None;
+        wanted.takes_pooled = false;
         let until = worker.tick() + cluster.config.connect_timeout();
         match self
             .queue(worker, cluster, (local, wanted), until, awaited)
             .await?
         {
             Given::Place(place) => Ok(place),
-            // No connection has this key.
+            // It takes none that is there.
             Given::Connection(_) | Given::Stream(_) => Err(overflow()),
         }
     }
@@ -90,7 +91,7 @@ impl Pools {
         let waiting = local.wait(wanted);
         // An idle connection to another endpoint, or of another worker, gives way.
         queue.want_room();
-        self.make_room();
+        self.make_room(&local);
         if queue.wants_room() {
             local.ask_others();
         }
@@ -101,21 +102,43 @@ impl Pools {
     }
 
     /// Closes idle connections for those who wait, of whatever worker.
-    fn make_room(&self) {
+    fn make_all_room(&self) {
+        let wanting: SmallVec<[Rc<LocalPlaces>; 4]> = self
+            .clusters
+            .borrow()
+            .values()
+            .filter(|local| local.wants_room())
+            .map(Rc::clone)
+            .collect();
+        for local in wanting {
+            self.make_room(&local);
+        }
+    }
+
+    /// Closes idle connections of one cluster for those who wait: of the endpoints that are waited for first.
+    fn make_room(&self, local: &LocalPlaces) {
         // Closed when the pools are not borrowed any more: whoever is told may look into them.
         let (mut http1, mut http2) = (Vec::new(), Vec::new());
-        for (key, pool) in self.endpoints.borrow_mut().iter_mut() {
-            let queue = pool.cluster.shared.places.of(priority_of(*key));
-            while !pool.idle.is_empty() && queue.take_room_wanted() {
-                // The one that was unused for longest.
-                http1.push(pool.idle.remove(0));
-            }
-            while let Some(idle) = pool.http2.iter().position(|connection| connection.is_idle())
-                && queue.take_room_wanted()
-            {
-                http2.push(pool.http2.remove(idle));
+        let mut endpoints = self.endpoints.borrow_mut();
+        let keys = local.pools();
+        for by_endpoint in [true, false] {
+            for key in &keys {
+                let Some(pool) = endpoints.get_mut(key) else {
+                    continue;
+                };
+                while let Some(oldest) = pool.idle.first()
+                    && oldest.place().take_room_wanted(by_endpoint)
+                {
+                    // The one that was unused for longest.
+                    http1.push(pool.idle.remove(0));
+                }
+                let take = |connection: &Rc<http2::Connection>| connection.take_room_wanted(by_endpoint);
+                while let Some(idle) = pool.http2.iter().position(take) {
+                    http2.push(pool.http2.remove(idle));
+                }
             }
         }
+        drop(endpoints);
         for connection in http1 {
             connection.give_way();
         }
@@ -126,19 +149,21 @@ impl Pools {
 }
 
 /// Passes a connection that is free on to who waits: to one of this worker who can use it as it is, else as the place that
-/// it leaves.
+/// it leaves. Gives it back if that would help nobody.
 #[cold]
-pub(super) fn pass_on(key: u64, connection: Box<http1::Connection>) {
-    match connection.place().next_waiter(key) {
+pub(super) fn pass_on(connection: Box<http1::Connection>) -> Option<Box<http1::Connection>> {
+    match connection.place().next_waiter(connection.place().key()) {
         Some(waiter) => waiter.give(Given::Connection(connection)),
-        None => connection.give_way(),
+        None if connection.place().is_of_use() => connection.give_way(),
+        None => return Some(connection),
     }
+    None
 }
 
 /// Closes idle connections whenever another worker asks for it; runs for as long as the worker does.
 pub(crate) async fn make_room(worker: Rc<Worker>) {
     loop {
         worker.peers[worker.index].make_room.notified().await;
-        worker.pools.make_room();
+        worker.pools.make_all_room();
     }
 }

@@ -253,7 +253,7 @@ async fn establish(
             stream, local, cluster, worker, place,
         ))));
     }
-    let connection = http2::Connection::open(stream, local, cluster, worker, (endpoint.id, place))
+    let connection = http2::Connection::open(stream, local, cluster, worker, place)
         .await
         .map_err(|(error, failure)| match (&cluster.tls, failure) {
             // In TLS 1.3 the server judges our certificate when we are done with the handshake.

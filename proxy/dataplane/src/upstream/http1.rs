@@ -453,7 +453,7 @@ impl Exchange {
             connection.idle_since = self.worker.now();
             connection.incoming.release();
             connection.writer.release(&self.worker.spares);
-            self.worker.pools.give_back(&self.endpoint, connection);
+            self.worker.pools.give_back(connection);
         }
     }
 

@@ -65,7 +65,7 @@ impl Connection {
         local: LocalEnd,
         cluster: &ClusterPolicy,
         worker: &Worker,
-        (endpoint, place): (u64, ConnectionPlace),
+        place: ConnectionPlace,
     ) -> Result<Rc<Connection>, (io::Error, Option<TlsFailure>)> {
         let options = cluster.config.http2();
         let peer = cluster.is_logical().then(|| io.peer_address()).flatten();
@@ -99,7 +99,7 @@ impl Connection {
             peer,
             idle_since: Cell::new(now),
             config: Arc::clone(&cluster.config),
-            ends: place.stream_ends(endpoint),
+            ends: place.stream_ends(),
             closing: Rc::default(),
         });
         let closing = Rc::clone(&handle.closing);
@@ -178,6 +178,12 @@ impl Connection {
     /// True if nothing is on it.
     pub(crate) fn is_idle(&self) -> bool {
         self.active.get() == 0
+    }
+
+    /// Takes it on to close the connection if nothing is on it and that is wanted; `by_endpoint`: by who waits for its
+    /// endpoint.
+    pub(crate) fn take_room_wanted(&self, by_endpoint: bool) -> bool {
+        self.is_idle() && self.ends.take_room_wanted(by_endpoint)
     }
 
     /// Closes a connection on which nothing is, to make room for another; its pool lets go of it.

@@ -12,6 +12,7 @@ pub struct EndpointLoad {
     active: AtomicU32,
     average: Average,
     connections: AtomicU32,
+    connections_wanted: AtomicU32,
 }
 
 impl EndpointLoad {
@@ -21,6 +22,7 @@ impl EndpointLoad {
             active: AtomicU32::new(0),
             average: Average::new(),
             connections: AtomicU32::new(0),
+            connections_wanted: AtomicU32::new(0),
         }
     }
 
@@ -58,6 +60,22 @@ impl EndpointLoad {
     pub fn end_connection(&self) {
         let ended = Count::update(&self.connections, |open| open.checked_sub(1));
         debug_assert!(ended, "a connection ended that never began");
+    }
+
+    /// Somebody waits for a connection to just this endpoint, until [`EndpointLoad::leave_connection`].
+    pub fn want_connection(&self) {
+        self.connections_wanted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Somebody who waited for a connection does so no more.
+    pub fn leave_connection(&self) {
+        let before = self.connections_wanted.fetch_sub(1, Ordering::Relaxed);
+        debug_assert!(before > 0, "who leaves has waited");
+    }
+
+    /// True if somebody waits for a connection to just this endpoint.
+    pub fn is_connection_wanted(&self) -> bool {
+        self.connections_wanted.load(Ordering::Relaxed) > 0
     }
 
     /// A request that began has ended.

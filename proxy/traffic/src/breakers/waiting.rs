@@ -28,7 +28,8 @@ impl WaitWord for AtomicU64 {
 
     #[inline]
     fn update(&self, change: impl FnMut(u64) -> Option<u64>) -> Option<u64> {
-        self.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change).ok()
+        self.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change)
+            .ok()
     }
 
     #[inline]

@@ -352,7 +352,10 @@ async fn adaptive_concurrency_counts_requests_whose_time_is_up() {
         assert_eq!(response.status(), 504);
     }
     let state = adaptive(&proxy).await;
-    assert_eq!((&state["measuring"], &state["active"]), (&false.into(), &0.into()));
+    assert_eq!(
+        (&state["measuring"], &state["active"]),
+        (&false.into(), &0.into())
+    );
     assert!(state["min_rtt_seconds"].as_f64() > Some(0.045), "{state}");
 }
 

@@ -95,11 +95,21 @@ fn a_bound_on_what_waits_keeps_neighbours_alive() {
         );
         assert!(bounded.outcome.recovered_after(seconds(40)) <= Some(seconds(5)));
         // While it lasts, what needs nobody else is served.
-        assert!(lasting(bounded) > 0.49, "{}: {:.2}", bounded.policy, lasting(bounded));
+        assert!(
+            lasting(bounded) > 0.49,
+            "{}: {:.2}",
+            bounded.policy,
+            lasting(bounded)
+        );
     }
     // Without a bound it waits behind what does not come.
     for unbounded in &lines[..2] {
-        assert!(lasting(unbounded) < 0.45, "{}: {:.2}", unbounded.policy, lasting(unbounded));
+        assert!(
+            lasting(unbounded) < 0.45,
+            "{}: {:.2}",
+            unbounded.policy,
+            lasting(unbounded)
+        );
     }
     assert!(lines[0].outcome.latency(0.5) >= milliseconds(5));
 }

@@ -253,3 +253,50 @@ async fn a_tcp_connection_over_the_limit_is_refused_and_its_place_comes_back() {
     let mut client = Client::connect(address).await;
     assert_eq!(client.take(5).await, b"hello");
 }
+
+/// An upstream that greets a connection for each permit that `gate` has, and then answers all requests; `accepted`: its
+/// connections.
+async fn late(gate: &Arc<Semaphore>, accepted: &Arc<AtomicUsize>) -> FrameServer {
+    let (gate, accepted) = (Arc::clone(gate), Arc::clone(accepted));
+    let server = FrameServer::start(move |mut connection, _| {
+        accepted.fetch_add(1, Ordering::SeqCst);
+        let gate = Arc::clone(&gate);
+        async move {
+            gate.acquire().await?.forget();
+            connection.greet(&[]).await?;
+            while let Some(frame) = connection.read().await? {
+                if frame.kind == FrameKind::Headers {
+                    connection
+                        .send(Frame::response(frame.stream, "204", true))
+                        .await?;
+                }
+            }
+            Ok(())
+        }
+    });
+    server.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_connection_that_becomes_ready_for_nobody_gives_way_to_who_waits() {
+    let (gate, accepted) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let one = late(&gate, &accepted).await;
+    let other = late(&gate, &accepted).await;
+    let document = Document::to(&[one.address(), other.address()])
+        .workers(1)
+        .cluster("protocol: http2, load_balancing: round_robin, circuit_breakers: { default: { connections_max: 1 } }");
+    let proxy = Proxy::start(document).await;
+    let admin = proxy.admin();
+    let leaves = begin(&proxy, "/").await;
+    until("a connection is being made", || {
+        accepted.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    leaves.reset();
+    admin.wait_for_metric(&remaining("pending"), 1024.0).await;
+    let mut waits = begin(&proxy, "/").await;
+    admin.wait_for_metric(&overflows("connections"), 1.0).await;
+    gate.add_permits(2);
+    assert_eq!(waits.response("GET").await.status(), 204);
+    assert_eq!(accepted.load(Ordering::SeqCst), 2);
+}
