@@ -1,7 +1,8 @@
 //! A bounded table of token buckets.
 //!
 //! Keys are spread over shards by a hash that nobody outside can foresee; each shard holds its share of the bound, so that
-//! the bound is exact and a shard may be full a little before the table is. Small tables are one shard.
+//! the bound is exact and a shard may be full a little before the table is. Small tables are one shard, and no shard is so large
+//! that requests would wait while its keys are copied.
 //!
 //! # What goes when a shard is full
 //! Of the [`CANDIDATES`] keys that were used least recently that goes of whose bucket the fewest tokens are missing. A full
@@ -18,8 +19,10 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Shards of a table that is large enough.
+/// Shards of a table that is large enough, at least.
 const SHARDS: usize = 16;
+/// Keys of a shard, at most, where there are several: what is copied under one lock when a limit changes.
+const SHARD_KEYS_MAX: usize = 2_048;
 /// Keys of a shard, at least, where there are several.
 const SHARD_KEYS_MIN: usize = 256;
 /// Keys among which one is chosen to go.
@@ -59,7 +62,7 @@ impl Table {
     pub(super) fn new(keys_max: usize) -> Table {
         let keys_max = keys_max.max(1);
         let count = if keys_max >= SHARDS * SHARD_KEYS_MIN {
-            SHARDS
+            SHARDS.max(keys_max.div_ceil(SHARD_KEYS_MAX))
         } else {
             1
         };
@@ -162,20 +165,26 @@ impl Table {
         pace_of: impl Fn(&[u8]) -> usize,
     ) -> Table {
         let table = Table::new(keys_max);
+        let mut copied: Vec<(Box<[u8]>, Bucket)> = Vec::new();
         for shard in &self.shards {
-            let buckets = shard.buckets.lock();
+            copied.reserve(shard.keys_max);
+            {
+                // Requests wait for this lock: nothing is done under it but copying.
+                let buckets = shard.buckets.lock();
+                copied.extend(buckets.iter().map(|(key, bucket)| (key.clone(), *bucket)));
+            }
             // From the one that was used last, so that those stay, and then in their order.
-            for (key, bucket) in buckets.iter() {
-                let target = table.shard(key);
+            for (key, bucket) in copied.drain(..) {
+                let target = table.shard(&key);
                 let mut room = target.buckets.lock();
                 if room.len() >= target.keys_max {
                     continue;
                 }
-                let index = pace_of(key);
+                let index = pace_of(&key);
                 let full_at = from[bucket.pace].carried(&to[index], bucket.full_at, now);
                 let moved = Bucket { full_at, pace: index };
                 room.put(key.clone(), moved);
-                room.demote(key);
+                room.demote(&key);
                 table.keys.fetch_add(1, Ordering::Relaxed);
             }
         }

@@ -133,6 +133,34 @@ fn what_was_taken_goes_along_to_a_table_of_another_size() {
 }
 
 #[test]
+fn nobody_waits_while_a_table_is_made_of_another() {
+    let (table, paces) = (Table::new(10_000), slow(4));
+    for number in 0..10_000 {
+        takes(&table, &key(number), NOW, &paces);
+    }
+    let carried = table.carried(10_000, NOW, &paces, &paces, |key| {
+        assert!(table.shard(key).buckets.try_lock().is_some());
+        0
+    });
+    assert!(carried.keys() > 9_000);
+}
+
+#[test]
+fn no_shard_is_large_and_together_they_are_the_table() {
+    for keys_max in [1, 4_095, 4_096, 32_768, 32_769, 50_000, 1_000_003] {
+        let table = Table::new(keys_max);
+        let sizes = table.shards.iter().map(|shard| shard.keys_max);
+        assert_eq!(sizes.clone().sum::<usize>(), keys_max);
+        assert!(sizes.max().unwrap() <= 4_095, "{keys_max}");
+        if keys_max >= 4_096 {
+            let sizes = table.shards.iter().map(|shard| shard.keys_max);
+            assert!(sizes.clone().min().unwrap() >= SHARD_KEYS_MIN);
+            assert!(sizes.max().unwrap() <= SHARD_KEYS_MAX);
+        }
+    }
+}
+
+#[test]
 fn many_threads_take_exactly_what_there_is_of_each_key() {
     let (table, paces) = (Table::new(8_192), slow(50));
     let sums: Vec<usize> = std::thread::scope(|scope| {
