@@ -6,7 +6,7 @@ use super::{Circumstances, key, probe};
 use outrigger_config::model::{HealthCheck, Name};
 use outrigger_dataplane::snapshot::ClusterPolicy;
 use outrigger_telemetry::{ClusterMetrics, HealthChange, HealthMetrics};
-use outrigger_traffic::health::{CheckChange, CheckSchedule, CheckState};
+use outrigger_traffic::health::{CheckChange, CheckResult, CheckSchedule, CheckState};
 use outrigger_traffic::{EndpointHealth, HealthMark};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -230,8 +230,13 @@ impl ClusterChecks {
     pub(super) fn forget(&mut self) -> bool {
         let mut changed = false;
         for running in self.running.values() {
-            changed |= running.endpoint.health.clear(HealthMark::FailedCheck);
-            changed |= running.endpoint.health.clear(HealthMark::Unchecked);
+            for mark in [
+                HealthMark::FailedCheck,
+                HealthMark::Unchecked,
+                HealthMark::Degraded,
+            ] {
+                changed |= running.endpoint.health.clear(mark);
+            }
         }
         if changed {
             self.common.circumstances.rebalancing.note(&self.common.name);
@@ -305,10 +310,16 @@ impl Common {
             None => tracing::debug!(%cluster, endpoint = %address, %finding, "checked"),
         }
         let is_known_now = health.clear(HealthMark::Unchecked);
-        if step.change.is_some() || is_known_now {
+        let passed = finding.result() == CheckResult::Passed;
+        // What it said when it last passed holds for as long as it fails.
+        let says_another = match &finding {
+            Finding::Degraded => health.mark(HealthMark::Degraded),
+            _ => passed && health.clear(HealthMark::Degraded),
+        };
+        if step.change.is_some() || is_known_now || says_another {
             self.circumstances.rebalancing.note(cluster);
         }
-        if finding == Finding::Passed && state.is_healthy() && health.has(HealthMark::Ejected) {
+        if passed && state.is_healthy() && health.has(HealthMark::Ejected) {
             // One that does not fit is told with the next check.
             let _ = self.circumstances.passed.try_send((cluster.clone(), address));
         }

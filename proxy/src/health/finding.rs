@@ -8,6 +8,8 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Finding {
     Passed,
+    /// Passed, and it says of itself that others should rather serve.
+    Degraded,
     /// There was no connection.
     Connect(String),
     Tls(String),
@@ -33,7 +35,7 @@ impl Finding {
     /// What the rules make of it.
     pub(crate) fn result(&self) -> CheckResult {
         match self {
-            Finding::Passed => CheckResult::Passed,
+            Finding::Passed | Finding::Degraded => CheckResult::Passed,
             Finding::Connect(_)
             | Finding::Tls(_)
             | Finding::TimedOut
@@ -52,7 +54,7 @@ impl Finding {
 
     pub(crate) fn outcome(&self) -> CheckOutcome {
         match self {
-            Finding::Passed => CheckOutcome::Passed,
+            Finding::Passed | Finding::Degraded => CheckOutcome::Passed,
             Finding::Connect(_) => CheckOutcome::ConnectFailed,
             Finding::Tls(_) => CheckOutcome::TlsFailed,
             Finding::TimedOut => CheckOutcome::TimedOut,
@@ -74,6 +76,7 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Finding::Passed => f.write_str("passed"),
+            Finding::Degraded => f.write_str("passed, degraded"),
             Finding::Connect(why) => write!(f, "no connection: {why}"),
             Finding::Tls(why) => write!(f, "TLS: {why}"),
             Finding::TimedOut => f.write_str("no answer in time"),

@@ -15,6 +15,9 @@ use outrigger_config::model::{HealthCheckProtocol, HttpHealthCheck};
 use outrigger_traffic::value_matches;
 use std::net::SocketAddr;
 
+/// In the answer of an endpoint that serves, and would rather not: Envoy's.
+const DEGRADED: &str = "x-envoy-degraded";
+
 /// What an endpoint sees of who asks.
 const AGENT: HeaderValue = HeaderValue::from_static("outrigger-health-check");
 
@@ -24,14 +27,19 @@ pub(super) async fn probe(target: &Target, addresses: &[SocketAddr], kept: &mut 
     let asking = async {
         match target.check.protocol() {
             HealthCheckProtocol::Http(check) => http(target, check, addresses, kept).await,
-            HealthCheckProtocol::Grpc(check) => grpc::ask(target, check, addresses, kept).await,
-            HealthCheckProtocol::Tcp(check) => tcp::ask(target, check, addresses).await,
+            HealthCheckProtocol::Grpc(check) => {
+                let passed = grpc::ask(target, check, addresses, kept).await;
+                passed.map(|()| Finding::Passed)
+            }
+            HealthCheckProtocol::Tcp(check) => {
+                let passed = tcp::ask(target, check, addresses).await;
+                passed.map(|()| Finding::Passed)
+            }
         }
     };
     let found = tokio::time::timeout(target.check.timeout(), asking).await;
     match found {
-        Ok(Ok(())) => Finding::Passed,
-        Ok(Err(finding)) => finding,
+        Ok(Ok(finding) | Err(finding)) => finding,
         Err(_) => {
             *kept = None;
             Finding::TimedOut
@@ -44,7 +52,7 @@ async fn http(
     check: &HttpHealthCheck,
     addresses: &[SocketAddr],
     kept: &mut Option<Session>,
-) -> Result<(), Finding> {
+) -> Result<Finding, Finding> {
     let host = check.host().as_deref().unwrap_or(&target.cluster);
     let method = Method::from_bytes(check.method().as_bytes()).map_err(invalid)?;
     let make = |version| {
@@ -62,7 +70,7 @@ async fn http(
 }
 
 /// What an answer says, by what is expected.
-fn judge(check: &HttpHealthCheck, answer: &Answer) -> Result<(), Finding> {
+fn judge(check: &HttpHealthCheck, answer: &Answer) -> Result<Finding, Finding> {
     let status = answer.status;
     let expected = match check.expected_statuses().as_slice() {
         [] => status == 200,
@@ -77,7 +85,8 @@ fn judge(check: &HttpHealthCheck, answer: &Answer) -> Result<(), Finding> {
     }
     match check.expected_body() {
         Some(wanted) if !value_matches(wanted, &answer.body) => Err(Finding::Body),
-        _ => Ok(()),
+        _ if answer.headers.contains_key(DEGRADED) => Ok(Finding::Degraded),
+        _ => Ok(Finding::Passed),
     }
 }
 

@@ -5,6 +5,8 @@ use outrigger_dataplane::refusals;
 use outrigger_dataplane::snapshot::Compiler;
 use outrigger_telemetry::AccessLogSinks;
 use outrigger_traffic::health::{Outcome, OutlierRules};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 fn config(cluster: &str) -> MeshConfig {
     let source = outrigger_config::Source {
@@ -73,4 +75,59 @@ fn an_alarm_of_an_endpoint_that_is_not_known_yet_comes_again_with_the_next_failu
     shared.reconcile(&in_force);
     shared.judge(&fail().expect("nobody has heard of it"));
     assert!(endpoint.health().has(HealthMark::Ejected));
+}
+
+/// An endpoint that answers every check with these fields, as they are at the time.
+async fn answering(fields: watch::Receiver<&'static str>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            let fields = *fields.borrow();
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n{fields}\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn an_endpoint_is_degraded_for_as_long_as_its_answers_say_so() {
+    let (says, said) = watch::channel("x-envoy-degraded: true\r\n");
+    let address = answering(said).await;
+    let config = config(&format!(
+        "health_check: {{ http: {{ path: / }}, interval: 5ms }}, endpoints: [{{ address: '{address}' }}]"
+    ));
+    let health = health();
+    let prepared = health.prepare(
+        &config,
+        &Discovered::default(),
+        &Material::load(&config, None).material,
+        None,
+    );
+    prepared.warm().await;
+    let endpoint = prepared.clusters[0].endpoints().next().unwrap();
+    assert!(endpoint.health.has(HealthMark::Degraded));
+    assert!(!endpoint.health.has(HealthMark::FailedCheck) && !endpoint.health.has(HealthMark::Unchecked));
+    says.send_replace("");
+    let well = async {
+        while endpoint.health.has(HealthMark::Degraded) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), well).await.unwrap();
+    says.send_replace("x-envoy-degraded:\r\n");
+    let degraded = async {
+        while !endpoint.health.has(HealthMark::Degraded) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), degraded)
+        .await
+        .unwrap();
 }
