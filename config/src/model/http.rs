@@ -56,7 +56,7 @@ model! {
         by_ref jwt: Option<JwtRequirement>,
         /// Another service is asked whether a request may go on; none: not. A route may say otherwise.
         by_ref external_authorization: Option<ExternalAuthorization>,
-        /// Rate limits that apply to every request; they exist.
+        /// Rate limits that apply to every request that a route takes; they exist.
         by_ref rate_limits: Vec<Name>,
         /// Faults of routes that do not say otherwise; none: none.
         by_ref fault: Option<Arc<Fault>>,

@@ -51,7 +51,8 @@ model! {
     }
 }
 
-/// A token bucket: `requests` in any `interval`, at most `burst` at once.
+/// A token bucket: `requests` come back in each `interval`, evenly, and at most `burst` are there at once. No interval sees
+/// more than both together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RateLimitBucket {
     pub(crate) requests: NonZeroU32,

@@ -143,7 +143,7 @@ pub(crate) static HTTP: Shape = Shape::new(
         optional(
             "rate_limits",
             RATE_LIMIT_NAMES,
-            "Rate limits that apply to every request.",
+            "Rate limits that apply to every request that a route takes.",
         ),
         defaulted(
             "fault",

@@ -179,7 +179,7 @@ pub(crate) static LOCAL_RATE_LIMIT: Shape = Shape::new(
 
 pub(crate) static BUCKET: Shape = Shape::new(
     "bucket",
-    "So many in any interval, and so many at once.",
+    "A token bucket: so many come back in each interval, evenly, and so many are there at once.",
     &[
         required(
             "requests",
