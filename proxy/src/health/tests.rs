@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 fn config(cluster: &str) -> MeshConfig {
     let source = outrigger_config::Source {
         name: "clusters.yaml".into(),
-        text: format!("clusters: [{{ name: upstream, {cluster} }}]\n").into(),
+        text: format!("clusters: [{{ name: upstream, {cluster} }}]\n"),
     };
     outrigger_config::load(&source, &outrigger_config::Environment::empty())
         .unwrap()
