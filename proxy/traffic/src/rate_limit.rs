@@ -4,7 +4,7 @@
 //! * [`LocalLimit`]: a limit that this process counts: one bucket, or one for each value of a descriptor.
 //! * [`decide`]: several local limits at once, of which all must allow.
 //!
-//! A limit without a descriptor is one atomic number. One with a descriptor has a bounded table ([`table`]) whose shards are
+//! A limit without a descriptor is one atomic number. One with a descriptor has a bounded table (`table`) whose shards are
 //! locked for the time that it takes to find a bucket and take a token of it; it is the only lock of this crate.
 
 mod decision;
