@@ -92,6 +92,7 @@ async fn ask(
 ) -> Result<(Upstream, Option<BodyLength>), Stop> {
     let worker = context.worker();
     exchange.begin_attempt(BodyLength::None);
+    exchange.tunnelled = false;
     let awaited = Cell::new(Awaited::Nothing);
     if terminates(upgrade, taken) {
         let priority = taken.policy.priority;

@@ -417,3 +417,34 @@ async fn a_timeout_that_was_written_bounds_the_answer_and_not_the_tunnel() {
     // By now the time of the first has passed too.
     say(&mut client, "still here").await;
 }
+
+/// What the attempt before made of its answer says nothing of this one's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_passed_on_after_an_attempt_that_switched_wrongly() {
+    let upstream = Scripted::start(|mut script| async move {
+        let Some(head) = script.head().await? else {
+            return Ok(());
+        };
+        script.ran(head, Default::default());
+        if script.index() == 0 {
+            script.send(switching_with("wrong")).await?;
+            return script.until_closed().await;
+        }
+        script
+            .send("HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno")
+            .await
+    })
+    .await;
+    let document = Document::to(&[upstream.address()])
+        .workers(1)
+        .http("upgrades: [websocket]")
+        .forward("retry: { retry_on: [5xx], backoff: { base: 1ms } }");
+    let proxy = Proxy::start(document).await;
+    let mut client = FrameConnection::connect(proxy.address(), &[]).await.unwrap();
+    let more = [(":protocol", "websocket"), ("sec-websocket-version", "13")];
+    let request = Frame::request(1, "CONNECT", "/", &more, false);
+    client.send(request).await.unwrap();
+    let head = client.next_headers().await.unwrap();
+    assert_eq!(head.field(":status"), Some("403"));
+    assert_eq!(upstream.connections(), 2);
+}
