@@ -12,7 +12,7 @@ model! {
         by_ref retry_on: RetryConditions,
         /// Attempts after the first, at most; at least 1: [`super::defaults::RETRIES_MAX`].
         copy retries_max: u32,
-        /// One attempt, from its start to the end of its answer's head; none: no limit but the request's.
+        /// One attempt, from its start, or the request's end if that is later, to the end of its answer's head; none: no limit but the request's.
         copy per_try_timeout: Option<Duration>,
         /// An attempt on which nothing moves for this long before its answer's head is there has failed; none: no limit.
         copy per_try_idle_timeout: Option<Duration>,

@@ -44,7 +44,7 @@ pub(crate) static RETRY: Shape = Shape::new(
             "per_try_timeout",
             Kind::DurationOrOff { zero: false },
             "off",
-            "One attempt, from its start to the end of its answer's head.",
+            "One attempt, from its start, or the request's end if that is later, to the end of its answer's head.",
         ),
         defaulted(
             "per_try_idle_timeout",

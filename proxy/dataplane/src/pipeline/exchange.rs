@@ -405,6 +405,9 @@ impl<'x, 'd> Exchange<'x, 'd> {
         self.request_done = true;
         self.request_ended = Some(now);
         self.deadline = earlier(self.limits.deadline, after(now, self.limits.route_timeout));
+        if let Some(limits) = &mut self.try_limits {
+            limits.end_of_request(now);
+        }
         if self.copy.is_some() {
             self.send_copy();
         }

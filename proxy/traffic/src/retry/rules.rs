@@ -125,7 +125,7 @@ impl RetryRules {
         self.retries_max
     }
 
-    /// One attempt, from its start to the end of its answer's head.
+    /// One attempt, from its start, or the request's end if that is later, to the end of its answer's head.
     pub fn per_try_timeout(&self) -> Option<Duration> {
         self.per_try_timeout
     }

@@ -19,11 +19,36 @@ use tokio::time::Instant;
 
 /// The time limits of one attempt, until its answer's head is there.
 pub(super) struct TryLimits {
+    /// From the start of the attempt, or from the end of the request if that is later.
+    timeout: Option<Duration>,
+    /// None as long as the client sends: how long it takes for that is not the endpoint's time.
     deadline: Option<Instant>,
     idle: Option<Duration>,
 }
 
 impl TryLimits {
+    fn begin(
+        timeout: Option<Duration>,
+        idle: Option<Duration>,
+        request_done: bool,
+        now: Instant,
+    ) -> TryLimits {
+        let mut limits = TryLimits {
+            timeout,
+            deadline: None,
+            idle,
+        };
+        if request_done {
+            limits.end_of_request(now);
+        }
+        limits
+    }
+
+    /// The request has come to its end.
+    pub(super) fn end_of_request(&mut self, now: Instant) {
+        self.deadline = after(now, self.timeout);
+    }
+
     /// When the first of them passes, if nothing moves.
     pub(super) fn next(&self, last_progress: Instant) -> Option<Instant> {
         earlier(self.deadline, after(last_progress, self.idle))
@@ -64,17 +89,14 @@ impl Exchange<'_, '_> {
         }
     }
 
-    /// An attempt begins: its time runs from here.
+    /// An attempt begins: its time runs from here, or from the end of the request if that is yet to come.
     pub(in super::super) fn begin_try(&mut self, rules: &RetryRules, now: Instant) {
         let (timeout, idle) = (rules.per_try_timeout(), rules.per_try_idle_timeout());
         if timeout.is_none() && idle.is_none() {
             return;
         }
         self.last_progress = now;
-        self.try_limits = Some(Box::new(TryLimits {
-            deadline: after(now, timeout),
-            idle,
-        }));
+        self.try_limits = Some(Box::new(TryLimits::begin(timeout, idle, self.request_done, now)));
     }
 
     /// The attempt has its answer.
@@ -172,5 +194,38 @@ impl Exchange<'_, '_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_s_time_runs_from_the_end_of_the_request() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        let detail = |limits: &TryLimits, now| limits.passed(now, now).map(|error| error.detail);
+        let limits = TryLimits::begin(Some(second), None, true, start);
+        assert_eq!(limits.next(start), Some(start + second));
+        assert_eq!(detail(&limits, start + second), Some("upstream_per_try_timeout"));
+
+        let mut limits = TryLimits::begin(Some(second), Some(3 * second), false, start);
+        assert_eq!(
+            detail(&limits, start + 9 * second),
+            None,
+            "the client still sends"
+        );
+        assert_eq!(
+            limits.next(start),
+            Some(start + 3 * second),
+            "nothing moves meanwhile"
+        );
+        limits.end_of_request(start + 9 * second);
+        assert_eq!(detail(&limits, start + 9 * second), None);
+        assert_eq!(
+            detail(&limits, start + 10 * second),
+            Some("upstream_per_try_timeout")
+        );
     }
 }
