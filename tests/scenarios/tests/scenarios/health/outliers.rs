@@ -320,3 +320,61 @@ async fn enforcing_nothing_tells_and_does_nothing() {
         0.0
     );
 }
+
+/// Who waits in the proxy's own queue, or finds it full, says nothing of the endpoint.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_proxy_s_own_limits_eject_nobody() {
+    let pair: [Backend; 2] = backends().await;
+    let document = watched(&addresses(&pair), &format!("{LONG}, consecutive_5xx: 1"))
+        .cluster("circuit_breakers: { default: { connections_max: 1, pending_max: 1 } }")
+        .forward("timeout: 2s");
+    let proxy = Proxy::start(document).await;
+    let admin = proxy.admin();
+    // It is alone on the one connection that there may be, and is answered late enough.
+    let (length, rest) = ("content-length: 2\r\n\r\na", "b");
+    let mut holder = Client::connect(proxy.address()).await;
+    holder
+        .send(format!("POST / HTTP/1.1\r\nhost: a\r\n{length}"))
+        .await;
+    admin
+        .wait_for_metric(&series("connections_active", ""), 1.0)
+        .await;
+    let mut queued = Client::connect(proxy.address()).await;
+    queued.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let pending =
+        "outrigger_cluster_breaker_remaining{cluster=\"upstream\",priority=\"default\",breaker=\"pending\"}";
+    admin.wait_for_metric(pending, 0.0).await;
+    assert_eq!(fetch(&proxy, 1).await, [503]);
+    assert_eq!(queued.response("GET").await.status(), 504);
+    holder.send(rest).await;
+    assert_eq!(holder.response("POST").await.status(), 200);
+    assert_eq!(
+        admin.metric("outrigger_cluster_outliers_detected_total").await,
+        0.0
+    );
+}
+
+/// A target that HTTP/2 cannot carry is the client's fault, and no attempt repeats it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_sent_ejects_nobody() {
+    let serve = |mut connection: outrigger_fixtures::frames::FrameConnection, _| async move {
+        connection.greet(&[]).await?;
+        while connection.next().await?.is_some() {}
+        Ok(())
+    };
+    let server = FrameServer::start(serve).await.unwrap();
+    let document = watched(&[server.address()], &format!("{LONG}, consecutive_5xx: 1"))
+        .cluster("protocol: http2")
+        .forward("retry: { retry_on: [5xx], backoff: { base: 1ms } }");
+    let proxy = Proxy::start(document).await;
+    let mut client = Client::connect(proxy.address()).await;
+    for _ in 0..3 {
+        assert_eq!(client.fetch("/?q=\"x\"", "").await.status(), 400);
+    }
+    let admin = proxy.admin();
+    assert_eq!(
+        admin.metric("outrigger_cluster_outliers_detected_total").await,
+        0.0
+    );
+    assert_eq!(admin.metric("outrigger_cluster_retries_total").await, 0.0);
+}

@@ -5,6 +5,7 @@ use super::{DECISIONS, FAULTS, fetch, limits};
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::Code;
 use outrigger_fixtures::Scripted;
+use outrigger_fixtures::frames::{Frame, FrameServer};
 use outrigger_fixtures::rate_limit::{RateLimits, Ruling};
 use outrigger_harness::{Client, Document, Proxy};
 use std::net::{SocketAddr, TcpListener};
@@ -94,4 +95,49 @@ async fn a_client_that_goes_away_is_not_asked_about_any_longer() {
     client.reset();
     proxy.admin().wait_for_metric(active, 0.0).await;
     assert_eq!(upstream.request_count(), 0);
+}
+
+/// Asks one service that is well and this one, until one is ejected.
+async fn one_is_ejected(bad: SocketAddr, more: &str) {
+    let good = RateLimits::start(|_| Ruling::code(Code::Ok)).await;
+    let upstream = Scripted::ok().await;
+    let watched = "protocol: http2, panic_threshold: 0, outlier_detection: { base_ejection_time: 200s, \
+                   interval: 30ms, consecutive_5xx: 2 }";
+    let document = Document::to(&[upstream.address()])
+        .workers(1)
+        .with_cluster("limits", &[good.address(), bad], watched)
+        .http("rate_limits: [it]");
+    let proxy = Proxy::start(limits(document, &[asked("it", "[method]", more, "")])).await;
+    for _ in 0..4 {
+        assert_eq!(fetch(&proxy, "/", "").await.status(), 200, "{more}");
+    }
+    let ejected = "outrigger_cluster_outlier_ejections_active{cluster=\"limits\"}";
+    proxy.admin().wait_for_metric(ejected, 1.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_leaves_questions_unanswered_is_ejected() {
+    let silent = RateLimits::start(|_| Ruling::Nothing).await;
+    one_is_ejected(silent.address(), ", timeout: 20ms").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_answers_with_errors_of_grpc_is_ejected() {
+    let unavailable = FrameServer::start(|mut connection, _| async move {
+        connection.greet(&[]).await?;
+        loop {
+            let head = connection.next_headers().await?;
+            let fields = [
+                (":status", "200"),
+                ("content-type", "application/grpc"),
+                ("grpc-status", "14"),
+            ];
+            connection
+                .send(Frame::headers(head.stream, &fields, true))
+                .await?;
+        }
+    })
+    .await
+    .unwrap();
+    one_is_ejected(unavailable.address(), "").await;
 }
