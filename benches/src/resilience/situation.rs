@@ -71,12 +71,23 @@ const STALLS: &[Policy] = &[
     NONE,
     Policy {
         name: "hedged after 20 ms",
-        outrigger: None,
+        outrigger: Some((
+            "retry: { retry_on: [5xx], hedging: { after: 20ms, extra_load_max: 10 } }",
+            "",
+        )),
         envoy: Some((
             "retry_policy: { retry_on: 5xx, per_try_timeout: 0.02s, num_retries: 1 }, hedge_policy: { hedge_on_per_try_timeout: true }",
             ENVOY_BUDGET,
             "",
         )),
+    },
+    Policy {
+        name: "hedged at the 95th percentile",
+        outrigger: Some((
+            "retry: { retry_on: [5xx], hedging: { after: { quantile: 95 }, extra_load_max: 10 } }",
+            "",
+        )),
+        envoy: None,
     },
     Policy {
         name: "peak EWMA",

@@ -300,7 +300,11 @@ impl<'a> Reader<'a> {
         if (min..=max).contains(&value) {
             return Some(value);
         }
-        self.fault(node.span, format!("{value} is not between {min} and {max}"));
+        let message = match min == max {
+            true => format!("{value} is not {min}: nothing else is supported"),
+            false => format!("{value} is not between {min} and {max}"),
+        };
+        self.fault(node.span, message);
         None
     }
 

@@ -2,11 +2,13 @@
 
 use super::chain::distinct;
 use super::reader::{Fields, Reader, is_off, scalar_of};
-use super::scalar;
-use super::shapes::{BACKOFF, HINT_PEERS, IDEMPOTENCE, RETRY};
+use super::scalar::{self, Problem, problem};
+use super::shapes::{BACKOFF, HEDGE_QUANTILE, HEDGING, HINT_PEERS, IDEMPOTENCE, RETRY};
 use super::tree::{Node, Value};
-use super::{Unique, headers, peers};
-use crate::model::{HintPeers, Idempotence, RetryConditions, RetryPolicy, RouteMatch, defaults};
+use super::{Unique, headers, listener, peers};
+use crate::model::{
+    HedgeAfter, Hedging, HintPeers, Idempotence, RetryConditions, RetryPolicy, RouteMatch, defaults,
+};
 use ipnet::IpNet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +54,7 @@ fn settings(reader: &mut Reader<'_>, node: &Node) -> Option<RetryPolicy> {
     bounded(reader, &fields, "retriable_headers", retriable_headers.len());
     let idempotence = idempotence(reader, &fields);
     let avoids_tried_endpoints = fields.boolean(reader, "avoid_tried_endpoints");
+    let hedging = hedging(reader, &fields);
     let policy = RetryPolicy {
         retry_on,
         retries_max: retries_max.unwrap_or(defaults::RETRIES_MAX),
@@ -64,7 +67,7 @@ fn settings(reader: &mut Reader<'_>, node: &Node) -> Option<RetryPolicy> {
         retriable_headers,
         idempotence: idempotence.unwrap_or(Idempotence::ByMethod),
         avoids_tried_endpoints: avoids_tried_endpoints.unwrap_or(true),
-        hedging: None,
+        hedging,
     };
     check(reader, &fields, &policy);
     Some(policy)
@@ -151,6 +154,49 @@ fn idempotence(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Idempoten
     })
 }
 
+fn hedging(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Hedging> {
+    let node = listener::settings(reader, fields, "hedging")?;
+    let fields = reader.fields(node, &HEDGING)?;
+    let after = fields.node(reader, "after").and_then(|node| after(reader, node));
+    let hedges_max = fields.integer32(reader, "hedges_max");
+    let extra_load = fields.integer32(reader, "extra_load_max");
+    Some(Hedging {
+        after: after?,
+        hedges_max: hedges_max.unwrap_or(defaults::HEDGES_MAX),
+        extra_load_percent: extra_load.unwrap_or(defaults::HEDGE_EXTRA_LOAD_PERCENT),
+    })
+}
+
+fn after(reader: &mut Reader<'_>, node: &Node) -> Option<HedgeAfter> {
+    if let Value::Map(_) = &node.value {
+        let fields = reader.fields(node, &HEDGE_QUANTILE)?;
+        let quantile = fields.parsed(reader, "quantile", quantile);
+        let delay_min = fields.duration(reader, "delay_min");
+        return Some(HedgeAfter::Quantile {
+            quantile: quantile?,
+            delay_min: delay_min.unwrap_or(defaults::HEDGE_DELAY_MIN),
+        });
+    }
+    let expected = "a duration, `per_try_timeout` or `{quantile: 95}`";
+    reader.parse(node, expected, |text| match text {
+        "per_try_timeout" => Ok(HedgeAfter::PerTryTimeout),
+        _ => match scalar::duration(text)? {
+            Duration::ZERO => problem("this duration may not be zero"),
+            delay => Ok(HedgeAfter::Delay(delay)),
+        },
+    })
+}
+
+/// In thousandths of a percent.
+fn quantile(text: &str) -> Result<u32, Problem> {
+    let parts = scalar::percent(text)?.parts_per_million();
+    match parts {
+        0 | 1_000_000 => problem("a quantile lies above 0 and below 100"),
+        parts if !parts.is_multiple_of(10) => problem("a quantile has at most three digits after the point"),
+        parts => Ok(parts / 10),
+    }
+}
+
 /// Refuses what cannot work, and warns of what never happens.
 fn check(reader: &mut Reader<'_>, fields: &Fields<'_>, policy: &RetryPolicy) {
     let lists = [
@@ -180,7 +226,18 @@ fn check(reader: &mut Reader<'_>, fields: &Fields<'_>, policy: &RetryPolicy) {
             );
         }
     }
-    if policy.retry_on == RetryConditions::NONE {
+    let hedging = policy.hedging.as_ref();
+    if hedging.is_some_and(|hedging| hedging.after == HedgeAfter::PerTryTimeout)
+        && policy.per_try_timeout.is_none()
+    {
+        let message = "hedging after `per_try_timeout`, and there is none";
+        reader.fault_with_help(
+            fields.span_of("hedging"),
+            message,
+            "write `per_try_timeout: 500ms`",
+        );
+    }
+    if policy.retry_on == RetryConditions::NONE && hedging.is_none() {
         let message = "this policy repeats nothing: `retry_on` names no condition";
         reader.warn(fields.span, message, "write `retry_on: [5xx]`, or `retry: off`");
     }
@@ -231,6 +288,10 @@ pub(super) fn warn(
         return;
     }
     let help = "write `idempotent: declared` if what is done is, or `idempotent: {header: NAME}`";
+    if policy.hedging.is_some() {
+        let message = "`hedging` has no effect: the route takes only methods that are not idempotent";
+        reader.warn(span, message, help);
+    }
     let answered = named(policy.retry_on, ANSWERED);
     if !answered.is_empty() {
         let message = format!(

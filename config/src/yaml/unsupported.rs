@@ -16,7 +16,6 @@ pub(crate) fn explain(name: &str) -> Option<&'static str> {
         "dynamic_resources" | "static_resources" | "ads" | "xds" | "control_api" => {
             "configuration by xDS; listeners, route_configurations and clusters stand at the top of the document"
         }
-        "hedging" | "hedge_policy" | "hedge" => "a second attempt before the first has failed",
         "ext_proc" => "external processing",
         "wasm" => "WebAssembly extensions",
         "lua" => "Lua scripts",
@@ -151,6 +150,7 @@ pub(crate) const MEANT: &[(&[&str], &str)] = &[
         &["retry_host_predicate", "previous_hosts"],
         "avoid_tried_endpoints",
     ),
+    (&["hedge_policy", "hedge"], "hedging"),
     (&["max_stream_duration"], "stream_duration_max"),
     (
         &["max_grpc_timeout", "grpc_timeout_header_max"],
@@ -216,7 +216,7 @@ pub(crate) fn meant(name: &str) -> impl Iterator<Item = &'static str> {
 pub(crate) fn instead(name: &str) -> Option<&'static str> {
     let instead = match name {
         "retry" | "hash_policy" => "it stands in a route's `forward`; `retry` in a virtual host, too",
-        "per_try_timeout" | "per_try_idle_timeout" | "retry_on" => "it stands in `retry`",
+        "per_try_timeout" | "per_try_idle_timeout" | "retry_on" | "hedging" => "it stands in `retry`",
         "ring_hash" | "maglev" | "peak_ewma" | "least_request" => "write it in `load_balancing`",
         "localities" | "zone_aware" => "write `locality_balancing`, and the `locality` of each endpoint",
         "rate_limits" => "it stands in `http`, in `tcp`, in a virtual host or in a route",

@@ -63,6 +63,7 @@ use outrigger_traffic::adaptive::{AdaptiveLimit, AdaptiveState};
 use outrigger_traffic::authorization::PolicySet;
 use outrigger_traffic::breakers::ClusterBreakers;
 use outrigger_traffic::fault::FaultState;
+use outrigger_traffic::hedging::HedgeState;
 use outrigger_traffic::retry::{Allowance, RequestCounts, RetryBudget, RetryDenial, RetryRules};
 use outrigger_traffic::{
     Balancer, CorsPolicy, EndpointHealth, EndpointLoad, Pace, RouteTable, SessionKey, SessionPolicy,
@@ -417,6 +418,8 @@ pub(crate) struct RoutePolicy {
     pub(crate) session: Option<Box<SessionPolicy>>,
     /// When attempts are repeated; none: by default.
     pub(crate) retry: Option<Arc<RetryRules>>,
+    /// There where requests are hedged.
+    pub(crate) hedging: Option<Box<HedgePolicy>>,
     /// What is said of endpoints: subsets, and what is hashed.
     pub(crate) affinity: Option<Box<AffinityPolicy>>,
     /// Tokens that requests need, in place of the chain's; `Some(None)`: none are looked at.
@@ -432,6 +435,13 @@ pub(crate) struct RoutePolicy {
     /// Some header value names a variable of the path, which a rewrite may change.
     pub(crate) names_path: bool,
     pub(crate) metrics: Arc<RouteMetrics>,
+}
+
+/// How a route's requests are hedged, and what was learnt of them: the latter lives on for as long as the route's name.
+#[derive(Debug)]
+pub(crate) struct HedgePolicy {
+    pub(crate) settings: model::Hedging,
+    pub(crate) state: Arc<HedgeState>,
 }
 
 /// What a route says of the endpoints of its clusters.

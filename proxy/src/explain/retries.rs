@@ -1,7 +1,7 @@
 //! What is repeated of a request that is forwarded.
 
 use super::{View, line};
-use outrigger_config::model::{Forward, Idempotence};
+use outrigger_config::model::{Forward, HedgeAfter, Hedging, Idempotence};
 use outrigger_traffic::RequestView;
 use outrigger_traffic::retry::{RetryRules, is_idempotent};
 use std::fmt::Write;
@@ -36,6 +36,9 @@ pub(super) fn describe(text: &mut String, forward: &Forward, view: &View<'_>) {
         let _ = write!(told, ", or as long as the answer asks, up to {max:?}");
     }
     line(text, format_args!("{told}"));
+    if let Some(hedging) = policy.hedging() {
+        line(text, format_args!("  {}", hedged(hedging)));
+    }
     let has_header = |name: &str| view.header(name, &mut Vec::new()).is_some();
     let may = RetryRules::compile(policy).may_run_twice(by_method, has_header);
     let why = match policy.idempotence() {
@@ -54,4 +57,18 @@ pub(super) fn describe(text: &mut String, forward: &Forward, view: &View<'_>) {
         "it is sent again only where it provably never ran"
     };
     line(text, format_args!("  {what}: {why}"));
+}
+
+/// When a second attempt is made beside the first.
+fn hedged(hedging: &Hedging) -> String {
+    let after = match hedging.after() {
+        HedgeAfter::Delay(delay) => format!("{delay:?}"),
+        HedgeAfter::Quantile { quantile, delay_min } => {
+            let percent = f64::from(quantile) / 1000.0;
+            format!("what {percent} % of the route's latest requests needed, at least {delay_min:?}")
+        }
+        HedgeAfter::PerTryTimeout => "the time for each attempt".to_owned(),
+    };
+    let share = hedging.extra_load_percent();
+    format!("hedged, if it may run twice, after {after}; at most {share} % of the route's requests are")
 }

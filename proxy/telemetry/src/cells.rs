@@ -7,14 +7,14 @@ use crate::cell::labelled::{CounterBy, FlagCounters, RefusalCounters};
 use crate::cell::{Countdown, Counter, Gauge, Histogram, Series, SharedCounter, SharedGauge};
 use crate::flags::ResponseFlags;
 use crate::labels::{
-    AuthorizationOutcome, CodeClass, Coding, ConnectionClose, ConnectionFailure, ConnectionProtocol,
-    ConnectionRefusal, CorsOrigin, DeadlineWait, DecisionCacheUse, DestinationRefusal, Detected,
-    EdgeAnswerKind, ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected, FaultSkipped,
-    HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Overflow, OverloadRefusal, RateLimitFault,
-    RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome, RetryDenied, RetryReason,
-    RetryWait, RightLost, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TlsHandshake,
-    TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
-    ZoneRouting,
+    AuthorizationOutcome, CancelledAttempt, CodeClass, Coding, ConnectionClose, ConnectionFailure,
+    ConnectionProtocol, ConnectionRefusal, CorsOrigin, DeadlineWait, DecisionCacheUse, DestinationRefusal,
+    Detected, EdgeAnswerKind, ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected,
+    FaultSkipped, HedgeDenied, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Overflow,
+    OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome,
+    RetryDenied, RetryReason, RetryWait, RightLost, SessionCookieUse, SourceFailure, SpliceFallback,
+    TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome,
+    UpgradeProtocol, UpstreamClose, ZoneRouting,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
@@ -216,6 +216,15 @@ cells! {
         /// Requests that a fault had chosen and that were let be, by reason.
         faults_skipped: CounterBy<FaultSkipped, { FaultSkipped::COUNT }> =
             "outrigger_route_faults_skipped_total",
+        /// Attempts that were made beside one that had not answered.
+        hedges: Counter = "outrigger_route_hedges_total",
+        /// Hedges whose answer came first, or was the better one.
+        hedges_won: Counter = "outrigger_route_hedges_won_total",
+        /// Attempts that were cancelled because the other one's answer was there, by which it was.
+        hedged_attempts_cancelled: CounterBy<CancelledAttempt, { CancelledAttempt::COUNT }> =
+            "outrigger_route_hedged_attempts_cancelled_total",
+        /// Hedges that were due and not made, by reason.
+        hedges_denied: CounterBy<HedgeDenied, { HedgeDenied::COUNT }> = "outrigger_route_hedges_denied_total",
         /// Requests whose time was up before they were sent, or sent again, by what they were waiting for.
         deadlines_passed: CounterBy<DeadlineWait, { DeadlineWait::COUNT }> =
             "outrigger_route_deadlines_passed_total",

@@ -13,6 +13,7 @@
 //! * [`forwarded`], [`edge`]: what is believed of proxies in front, and what is answered before any route.
 //! * [`content_coding`]: which responses are compressed, and how.
 //! * [`retry`]: the default retry and the [`RetryBudget`].
+//! * [`hedging`]: when a request is sent a second time beside the first, and how many may be.
 //! * [`health`]: what checks, and answers to requests, say of endpoints.
 //! * [`TokenBucket`], [`Pace`]: how often something may happen; [`rate_limit`]: how often a client may do it.
 //! * [`overload`]: what is done near the process's limits, [`Places`] for what
@@ -37,6 +38,7 @@ pub mod forwarded;
 pub mod hash;
 pub mod header_value;
 pub mod health;
+pub mod hedging;
 pub mod overload;
 mod pace;
 pub mod path;

@@ -1,4 +1,4 @@
-//! Retries.
+//! Retries and hedging.
 
 use super::{HEADER_MATCH, SPIFFE_MATCH};
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
@@ -90,6 +90,12 @@ pub(crate) static RETRY: Shape = Shape::new(
             "true",
             "Endpoints that were tried are avoided while there are others.",
         ),
+        defaulted(
+            "hedging",
+            Kind::Either(&[Kind::Choice(&["off"]), Kind::Object(&HEDGING)]),
+            "off",
+            "A second attempt before the first has failed.",
+        ),
     ],
 );
 
@@ -119,6 +125,53 @@ pub(crate) static IDEMPOTENCE: Shape = Shape::new(
         Kind::Text("idempotency-key"),
         "Requests with this header.",
     )],
+);
+
+pub(crate) static HEDGING: Shape = Shape::new(
+    "hedging",
+    "Sending a request a second time before the first attempt has failed; the slower one is cancelled. Only what is \
+     idempotent and kept whole is hedged.",
+    &[
+        required(
+            "after",
+            Kind::Either(&[
+                Kind::Duration { zero: false },
+                Kind::Choice(&["per_try_timeout"]),
+                Kind::Object(&HEDGE_QUANTILE),
+            ]),
+            "When: after a time, after what a share of the route's requests needs, or when `per_try_timeout` passes.",
+        ),
+        defaulted(
+            "hedges_max",
+            Kind::Integer { min: 1, max: 1 },
+            "1",
+            "Attempts beside the first at once; there is never more than one.",
+        ),
+        defaulted(
+            "extra_load_max",
+            Kind::Integer { min: 1, max: 100 },
+            "10",
+            "Hedges in proportion to the route's requests, percent, at most.",
+        ),
+    ],
+);
+
+pub(crate) static HEDGE_QUANTILE: Shape = Shape::new(
+    "hedge quantile",
+    "A quantile of what the route's latest requests needed.",
+    &[
+        required(
+            "quantile",
+            Kind::Percent,
+            "Percent, as 95 or 99.9; above 0 and below 100, with at most three digits after the point.",
+        ),
+        defaulted(
+            "delay_min",
+            Kind::Duration { zero: false },
+            "1ms",
+            "A hedge is never made sooner.",
+        ),
+    ],
 );
 
 pub(crate) static HASH_POLICY: Shape = Shape::new(

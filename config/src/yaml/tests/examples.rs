@@ -129,6 +129,7 @@ fn resilience_shows_every_policy_and_is_explained_as_it_is() {
     }
     for shape in [
         &shapes::OVERLOAD,
+        &shapes::HEDGING,
         &shapes::BACKOFF,
         &shapes::BREAKER_THRESHOLDS,
         &shapes::RETRY_BUDGET,

@@ -68,7 +68,7 @@ listeners:
 - {name: m, address: 127.0.0.1:2, connection_rate_max: {per_second: 1}, proxy_protocol: {mode: optional}, filter_chains: [{tcp: {cluster: c}}]}
 route_configurations:
 - {name: r, virtual_hosts: [{name: v, domains: ['*'], https_redirect: {}, hsts: {}, maintenance: {page: {body: x}}, routes: [
-    {match: {prefix: /, headers: [{name: x, exact: a}], query: [{name: x, exact: a}]}, forward: {cluster: c, mirrors: [{cluster: c}], session_cookie: {name: x}, retry: {retry_on: [5xx], backoff: {}}, hash_policy: [{cookie: {name: x, ttl: 0s}}]}, cors: {allow_origins: '*'}},
+    {match: {prefix: /, headers: [{name: x, exact: a}], query: [{name: x, exact: a}]}, forward: {cluster: c, mirrors: [{cluster: c}], session_cookie: {name: x}, retry: {retry_on: [5xx], backoff: {}, hedging: {after: {quantile: 95}}}, hash_policy: [{cookie: {name: x, ttl: 0s}}]}, cors: {allow_origins: '*'}},
     {match: {path: /a}, redirect: {host: a}}, {match: {path: /b}, direct_response: {status: 200}}]}]}
 clusters: [{name: c, endpoints: [{address: 127.0.0.1:1}], pool: {}, http2: {}, tcp_keepalive: {}, tls: {ca_file: c, server_name: a}, protocol: http2, proxy_protocol: {version: v2}}, {name: f, load_balancing: {ring_hash: {}}, locality_weights: [{locality: a, weight: 1}], subsets: {selectors: [[a]]}},
   {name: g, load_balancing: {maglev: {}}, locality_balancing: {zone_aware: {local_cluster: c}}}, {name: h, load_balancing: {peak_ewma: {}}, slow_start: {window: 1s}},

@@ -1,9 +1,9 @@
-//! Retries, hash policies and hint peers as YAML.
+//! Retries, hedging, hash policies and hint peers as YAML.
 
-use super::emit::{Map, list, text};
+use super::emit::{Map, Out, list, text};
 use super::route::string_match;
 use super::{boolean, duration, duration_or_off, number, tls, word};
-use crate::model::{HashPolicy, HashSource, HintPeers, Idempotence, RetryPolicy};
+use crate::model::{HashPolicy, HashSource, HedgeAfter, Hedging, HintPeers, Idempotence, RetryPolicy};
 
 pub(super) fn policy(policy: &RetryPolicy) -> Map {
     let backoff = Map::default()
@@ -40,6 +40,26 @@ pub(super) fn policy(policy: &RetryPolicy) -> Map {
     };
     map.with("idempotent", idempotent)
         .with("avoid_tried_endpoints", boolean(policy.avoids_tried_endpoints))
+        .with("hedging", hedging(policy.hedging.as_ref()))
+}
+
+fn hedging(hedging: Option<&Hedging>) -> Out {
+    let Some(hedging) = hedging else {
+        return word("off");
+    };
+    let after = match hedging.after {
+        HedgeAfter::Delay(delay) => duration(delay),
+        HedgeAfter::PerTryTimeout => word("per_try_timeout"),
+        HedgeAfter::Quantile { quantile, delay_min } => Map::default()
+            .with("quantile", super::percent(quantile * 10))
+            .with("delay_min", duration(delay_min))
+            .into(),
+    };
+    Map::default()
+        .with("after", after)
+        .with("hedges_max", number(hedging.hedges_max.into()))
+        .with("extra_load_max", number(hedging.extra_load_percent.into()))
+        .into()
 }
 
 pub(super) fn hash_policy(policy: &HashPolicy) -> Map {

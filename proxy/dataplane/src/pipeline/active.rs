@@ -94,6 +94,18 @@ impl<'a> ActiveRequest<'a> {
         percent: Option<u32>,
         was_sent: bool,
     ) -> Result<BudgetedRetry<'a>, RetryDenied> {
+        self.budgeted(worker, percent, was_sent)
+            .inspect_err(|bound| self.cells.retries_denied[*bound].inc())
+    }
+
+    /// [`ActiveRequest::begin_retry`], without counting what is denied.
+    #[cold]
+    pub(super) fn budgeted(
+        &self,
+        worker: &Worker,
+        percent: Option<u32>,
+        was_sent: bool,
+    ) -> Result<BudgetedRetry<'a>, RetryDenied> {
         let cluster = self.cluster;
         let own = Allowance::from(cluster.config.retry_budget());
         let allowance = Allowance {
@@ -102,17 +114,11 @@ impl<'a> ActiveRequest<'a> {
         };
         match cluster.shared.begin_retry(allowance, worker.tick().into_std()) {
             Ok(()) => Ok(BudgetedRetry(cluster)),
-            Err(denial) => {
-                let bound = match denial {
-                    _ if percent.is_some_and(|percent| own.lowered_to(percent) != own) => {
-                        RetryDenied::Restrained
-                    }
-                    RetryDenial::AtOnce => RetryDenied::AtOnce,
-                    RetryDenial::Recent => RetryDenied::Recent,
-                };
-                self.cells.retries_denied[bound].inc();
-                Err(bound)
+            Err(_) if percent.is_some_and(|percent| own.lowered_to(percent) != own) => {
+                Err(RetryDenied::Restrained)
             }
+            Err(RetryDenial::AtOnce) => Err(RetryDenied::AtOnce),
+            Err(RetryDenial::Recent) => Err(RetryDenied::Recent),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! is thrown away, and after a wait there is another ([`series`] decides).
 
 mod answer;
+mod hedged;
 mod observed;
 mod series;
 mod with_room;
@@ -52,7 +53,7 @@ pub(super) async fn attempts(
     loop {
         let endpoint = pick(cluster, worker, &mut series.tried, context.ends())
             .map_err(|refusal| Stop::Reply(no_endpoint(refusal)))?;
-        let under_way = match cluster.endpoint_limits {
+        let mut under_way = match cluster.endpoint_limits {
             None => ActiveAttempt::begin(endpoint),
             Some(limits) => with_room::begin(context, taken, cluster, limits, &mut series.tried, endpoint)?,
         };
@@ -65,7 +66,7 @@ pub(super) async fn attempts(
             context,
             taken,
             cluster,
-            under_way.endpoint()
+            &mut under_way
         ))
         .await;
         if let Err(stop) = &ended {
@@ -106,15 +107,16 @@ async fn attempt(
     context: &RequestContext<'_>,
     taken: Taken<'_>,
     cluster: &Arc<ClusterPolicy>,
-    endpoint: &Arc<EndpointState>,
+    under_way: &mut ActiveAttempt,
 ) -> Result<Ended, Stop> {
     // It may have been long under way: other attempts were made, or another service was asked.
     if let Some(lost) = rights::judge_due(context, request) {
         return Err(Stop::Reply(lost));
     }
     let worker = context.worker();
-    let started = start(request, exchange, series, worker);
+    let mut started = start(request, exchange, series, worker);
     let (mut upstream, length);
+    let endpoint = under_way.endpoint();
     if request.upgrade.is_some() {
         // Boxed: it is rare, and its state not small.
         let attempting = Box::pin(upgrade::attempt(
@@ -142,11 +144,34 @@ async fn attempt(
         }
         series.tell(request, exchange);
         upstream.send_head(request.head, request.length, cluster.tls.is_some())?;
-        length = poll_fn(|cx| exchange.poll_response_start(request, &mut upstream, cx)).await?;
+        length = match &taken.policy.hedging {
+            None => poll_fn(|cx| exchange.poll_response_start(request, &mut upstream, cx)).await?,
+            Some(hedging) => {
+                let scene = hedged::Scene {
+                    hedging,
+                    context,
+                    taken,
+                    cluster,
+                    started,
+                };
+                // Boxed: it is rare, and its state not small.
+                let answered = Box::pin(hedged::response_start(
+                    &scene,
+                    request,
+                    exchange,
+                    series,
+                    under_way,
+                    &mut upstream,
+                ))
+                .await?;
+                started = answered.started;
+                answered.length
+            }
+        };
     }
     observed::answered(
         cluster,
-        endpoint,
+        under_way.endpoint(),
         worker,
         &exchange.response,
         request.grpc,
@@ -203,7 +228,7 @@ fn tell_time_left(
         return Ok(());
     };
     // Nobody here waits longer for this attempt.
-    if let Some(timeout) = series.rules().and_then(|rules| rules.per_try_timeout()) {
+    if let Some(timeout) = series.rules().and_then(|rules| rules.attempt_ends_after()) {
         left = left.min(timeout);
     }
     deadline::tell(request, left)

@@ -5,9 +5,11 @@
 //!
 //! [`STREAM_BUFFER_BYTES_MAX`]: outrigger_config::model::defaults::STREAM_BUFFER_BYTES_MAX
 
+mod race;
 mod stop;
 mod tries;
 
+pub(super) use race::{Came, Second};
 pub(super) use stop::Stop;
 
 use super::mirror::MirrorCopy;

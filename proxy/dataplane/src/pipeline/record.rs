@@ -184,6 +184,12 @@ impl Record {
         self.peer_address = None;
     }
 
+    /// The answer is that of an attempt before the last one.
+    pub(super) fn answered_by(&mut self, endpoint: &Arc<EndpointState>, upstream: &Upstream) {
+        self.endpoint = Some(Arc::clone(endpoint));
+        self.connected(upstream);
+    }
+
     /// The attempt has a connection.
     #[inline(always)]
     pub(super) fn connected(&mut self, upstream: &Upstream) {

@@ -5,6 +5,7 @@ mod balancing;
 mod clusters;
 mod edge;
 mod faults;
+mod hedging;
 mod listeners;
 mod rate_limits;
 mod routes;
@@ -57,6 +58,7 @@ pub struct Compiler {
     next_decider_id: AtomicU64,
     keys: KeyCells,
     faults: faults::FaultStates,
+    hedges: hedging::HedgeStates,
     next_provider_id: AtomicU64,
     health: HealthLinks,
 }
@@ -78,6 +80,7 @@ impl Compiler {
             next_decider_id: AtomicU64::new(1),
             keys: KeyCells::default(),
             faults: faults::FaultStates::default(),
+            hedges: hedging::HedgeStates::default(),
             next_provider_id: AtomicU64::new(1),
             health: HealthLinks::default(),
         }

@@ -3,7 +3,7 @@
 use super::hints::RetryHints;
 use super::{AttemptFailure, Decision, GiveUp, backoff};
 use crate::value_matches;
-use outrigger_config::model::{Idempotence, RetryConditions, RetryPolicy, defaults};
+use outrigger_config::model::{HedgeAfter, Idempotence, RetryConditions, RetryPolicy, defaults};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,7 +117,12 @@ impl RetryRules {
         let before = RetryConditions::CONNECT_FAILURE
             .and(RetryConditions::REFUSED_STREAM)
             .and(RetryConditions::RESET_BEFORE_REQUEST);
-        self.retries_max > 0 && self.conditions.without(before) != RetryConditions::NONE
+        self.retries_max > 0
+            && (self.conditions.without(before) != RetryConditions::NONE
+                || self
+                    .policy
+                    .as_ref()
+                    .is_some_and(|policy| policy.hedging().is_some()))
     }
 
     /// Attempts after the first, at most.
@@ -128,6 +133,15 @@ impl RetryRules {
     /// One attempt, from its start, or the request's end if that is later, to the end of its answer's head.
     pub fn per_try_timeout(&self) -> Option<Duration> {
         self.per_try_timeout
+    }
+
+    /// How long an attempt is waited for: [`RetryRules::per_try_timeout`], unless another is made beside it then.
+    pub fn attempt_ends_after(&self) -> Option<Duration> {
+        let hedging = self.policy.as_ref().and_then(|policy| policy.hedging().as_ref());
+        match hedging.map(|hedging| hedging.after()) {
+            Some(HedgeAfter::PerTryTimeout) => None,
+            _ => self.per_try_timeout,
+        }
     }
 
     /// How long nothing may move on an attempt before its answer's head is there.

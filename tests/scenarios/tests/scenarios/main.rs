@@ -19,6 +19,7 @@ mod external_authorization;
 mod faults;
 mod grpc;
 mod health;
+mod hedging;
 mod http1;
 mod http2_cold_start;
 mod http2_combinations;

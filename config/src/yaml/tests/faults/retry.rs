@@ -1,4 +1,4 @@
-//! Retries, hash policies, subsets and hint peers.
+//! Retries, hedging, hash policies, subsets and hint peers.
 
 use super::super::{with_chain, with_http, with_route};
 use super::check;
@@ -82,15 +82,36 @@ fn retries() {
 }
 
 #[test]
-fn hedging_is_refused_by_name() {
+fn hedging() {
     check(
-        |name| with_forward(&format!("retry: {{retry_on: [5xx], {name}: {{after: 1s}}}}")),
-        &[(
-            "«hedging»",
-            &[
-                "unknown field `hedging` in retry | not implemented: a second attempt before the first has failed",
-            ],
-        )],
+        |hedging| with_forward(&format!("retry: {{hedging: {hedging}}}")),
+        &[
+            ("«{»}", &["missing field `after` in hedging"]),
+            ("{after: «0s»}", &["this duration may not be zero"]),
+            (
+                "{after: «soon»}",
+                &["expected a duration, found `soon` | such as `15s`, `250ms`, `5m`"],
+            ),
+            (
+                "«{»after: per_try_timeout}",
+                &["hedging after `per_try_timeout`, and there is none | write `per_try_timeout: 500ms`"],
+            ),
+            (
+                "{after: {quantile: «100»}}",
+                &["a quantile lies above 0 and below 100"],
+            ),
+            (
+                "{after: {quantile: «99.9999»}}",
+                &["a quantile has at most three digits after the point"],
+            ),
+            (
+                "{after: 1s, hedges_max: «11», extra_load_max: «0»}",
+                &[
+                    "11 is not 1: nothing else is supported",
+                    "0 is not between 1 and 100",
+                ],
+            ),
+        ],
     );
 }
 

@@ -387,12 +387,12 @@ fn header_values_have_operators() {
 
 #[test]
 fn retries() {
-    use crate::model::{Idempotence, RetryConditions};
+    use crate::model::{HedgeAfter, Idempotence, RetryConditions};
     use std::time::Duration;
     let text = with_route(
         "{match: {path: /own}, forward: {cluster: a, retry: {retry_on: [5xx, retriable-status-codes], retries_max: 3, \
          per_try_timeout: 2s, backoff: {base: 10ms}, retry_after_max: 9s, retriable_status_codes: [429], idempotent: \
-         {header: Idempotency-Key}}}}\n    \
+         {header: Idempotency-Key}, hedging: {after: {quantile: 99.9}}}}}\n    \
          - {match: {path: /off}, forward: {cluster: a, retry: off}}\n    \
          - {match: {path: /inherited}, forward: {cluster: backend}}",
     )
@@ -417,7 +417,10 @@ fn retries() {
     assert_eq!(own.backoff_max(), Duration::from_millis(100));
     assert_eq!(own.retry_after_max(), Some(Duration::from_secs(9)));
     assert!(matches!(own.idempotence(), Idempotence::ByHeader(name) if name.as_str() == "idempotency-key"));
-    assert_eq!(*own.hedging(), None);
+    let HedgeAfter::Quantile { quantile, .. } = own.hedging().as_ref().unwrap().after() else {
+        panic!()
+    };
+    assert_eq!(quantile, 99_900);
     assert!(policies[1].is_none());
     let inherited = policies[2].as_ref().unwrap();
     assert_eq!(*inherited.retry_on(), RetryConditions::RESET);

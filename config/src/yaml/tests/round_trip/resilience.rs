@@ -18,6 +18,24 @@ pub(super) fn retry() -> BoxedStrategy<String> {
         Just("declared".to_owned()),
         Just("{header: X-Key}".to_owned())
     ];
+    let after = prop_oneof![
+        duration(),
+        Just("{quantile: 99.9}".to_owned()),
+        (1..100_000u32, duration()).prop_map(|(parts, least)| {
+            format!(
+                "{{quantile: {}.{:03}, delay_min: {least}}}",
+                parts / 1000,
+                parts % 1000
+            )
+        }),
+        Just("per_try_timeout".to_owned()),
+    ];
+    let hedging = (
+        after,
+        maybe("hedges_max", Just("1".to_owned())),
+        maybe("extra_load_max", Just("7".to_owned())),
+    )
+        .prop_map(|(after, a, b)| format!("{{{a}{b}after: {after}}}"));
     let backoff = prop_oneof![
         Just("{base: 3ms}".to_owned()),
         Just("{base: 3ms, max: 7m}".to_owned())
@@ -32,10 +50,10 @@ pub(super) fn retry() -> BoxedStrategy<String> {
         maybe("retriable_headers", condition()),
         maybe("idempotent", idempotent),
         maybe("avoid_tried_endpoints", Just("false".to_owned())),
-        duration(),
+        (duration(), maybe("hedging", hedging)),
     )
-        .prop_map(|(a, b, c, d, e, f, g, h, i, timeout)| {
-            format!("{{{a}{b}{c}{d}{e}{f}{g}{h}{i}per_try_timeout: {timeout}}}")
+        .prop_map(|(a, b, c, d, e, f, g, h, i, (timeout, hedging))| {
+            format!("{{{a}{b}{c}{d}{e}{f}{g}{h}{i}{hedging}per_try_timeout: {timeout}}}")
         });
     prop_oneof![Just("off".to_owned()), policy].boxed()
 }

@@ -64,6 +64,17 @@ fn what_is_not_idempotent() {
         &[
             ("{retry_on: [5xx, reset]}", &[]),
             (
+                "«{»hedging: {after: 1s}}",
+                &[
+                    "`hedging` has no effect: the route takes only methods that are not idempotent | write `idempotent: \
+                     declared` if what is done is, or `idempotent: {header: NAME}`",
+                ],
+            ),
+            (
+                "{hedging: {after: 1s}, idempotent: {header: idempotency-key}}",
+                &[],
+            ),
+            (
                 "«{»retry_on: [retriable-4xx]}",
                 &[
                     "`retriable-4xx` in `retry_on` has no effect: the route takes only methods that are not idempotent, and \

@@ -71,6 +71,21 @@ pub(super) fn answered(
     }
 }
 
+/// An attempt was cancelled because the other one's answer was there: that is no failure of its endpoint, but where response
+/// times are followed, it needed at least as long. Otherwise one that stalls would never be seen to.
+#[cold]
+pub(super) fn cancelled(
+    cluster: &ClusterPolicy,
+    endpoint: &EndpointState,
+    worker: &Worker,
+    started: Instant,
+) {
+    if let Some(ewma) = cluster.balancer.observes() {
+        let now = worker.now();
+        ewma.answered(&endpoint.load, now.into_std(), now.duration_since(started));
+    }
+}
+
 /// An attempt is over.
 #[inline(always)]
 pub(super) fn took(cluster: &ClusterPolicy, worker: &Worker, started: Instant) {

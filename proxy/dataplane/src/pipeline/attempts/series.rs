@@ -12,7 +12,7 @@ use crate::reply::LocalReply;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 use outrigger_config::model::RetryConditions;
-use outrigger_http1::{Fields, KnownName};
+use outrigger_http1::{Fields, KnownName, ResponseHead};
 use outrigger_telemetry::{ResponseFlags, RetryDenied, RetryReason, RetryWait};
 use outrigger_traffic::retry::{
     AnswerCause, AttemptFailure, Decision, GiveUp, RETRY_BUDGET, RETRY_NUMBER, RetryRules, Standing,
@@ -40,6 +40,8 @@ pub(super) struct Series<'a> {
 #[derive(Default)]
 struct Retried<'a> {
     budgeted: Option<BudgetedRetry<'a>>,
+    /// There while an attempt is made beside another.
+    hedged: Option<BudgetedRetry<'a>>,
     /// The one retry that does not count was made.
     has_moved: bool,
     /// What is waited before the next attempt.
@@ -98,6 +100,53 @@ impl<'a> Series<'a> {
         if let Some(percent) = percent {
             fields.set(RETRY_BUDGET.as_bytes(), percent.to_string().as_bytes());
         }
+    }
+
+    /// True if the request may be sent twice at once.
+    pub(super) fn may_run_twice(&self, request: &Request<'_>, exchange: &Exchange<'_, '_>) -> bool {
+        self.rules.is_some() && self.standing(request, exchange).idempotent
+    }
+
+    /// True if the policy allows one more attempt.
+    pub(super) fn has_attempts_left(&self) -> bool {
+        self.rules()
+            .is_some_and(|rules| self.tried.attempts() <= rules.retries_max())
+    }
+
+    /// Takes a place in the budget for an attempt beside another.
+    pub(super) fn begin_hedge(&mut self, worker: &Worker) -> Result<(), RetryDenied> {
+        let budgeted = self.active.budgeted(worker, self.restraint, true)?;
+        self.retried.get_or_insert_default().hedged = Some(budgeted);
+        Ok(())
+    }
+
+    /// There is one attempt again.
+    pub(super) fn end_hedge(&mut self) {
+        if let Some(retried) = &mut self.retried {
+            retried.hedged = None;
+        }
+    }
+
+    /// True if an answer is one that policy would repeat: another attempt's is waited for.
+    pub(super) fn is_unwanted(
+        &self,
+        request: &Request<'_>,
+        exchange: &Exchange<'_, '_>,
+        head: &ResponseHead,
+        upstream: &mut Upstream,
+    ) -> bool {
+        let Some(rules) = &self.rules else {
+            return false;
+        };
+        let answer = Answer {
+            head,
+            trailers: match rules.reads_grpc_status() {
+                true => upstream.peek_trailers(),
+                false => None,
+            },
+        };
+        let judged = rules.judge_answer(&answer, self.standing(request, exchange));
+        judged.cause.is_some()
     }
 
     /// Decides what follows an attempt that failed: nothing that stops here, or what the request ends with.

@@ -49,6 +49,20 @@ impl TryLimits {
         self.deadline = after(now, self.timeout);
     }
 
+    /// The attempt's time has no end.
+    pub(super) fn hold(&mut self) {
+        self.timeout = None;
+        self.deadline = None;
+    }
+
+    /// The attempt's time has an end again; `from`: where it runs from, if the request has come to its end.
+    pub(super) fn resume(&mut self, timeout: Option<Duration>, from: Option<Instant>) {
+        self.timeout = timeout;
+        if let Some(from) = from {
+            self.end_of_request(from);
+        }
+    }
+
     /// When the first of them passes, if nothing moves.
     pub(super) fn next(&self, last_progress: Instant) -> Option<Instant> {
         earlier(self.deadline, after(last_progress, self.idle))

@@ -162,6 +162,7 @@ impl Compiler {
         let mut mirrors = Vec::new();
         let mut session = None;
         let mut retry = None;
+        let mut hedging = None;
         let mut affinity = None;
         let mut priority = model::RoutePriority::Default;
         if let RouteAction::Forward(forward) = route.action() {
@@ -180,6 +181,14 @@ impl Compiler {
                 .retry()
                 .as_ref()
                 .map(|policy| Arc::new(RetryRules::compile(policy)));
+            hedging = forward
+                .retry()
+                .as_ref()
+                .and_then(|policy| policy.hedging().as_ref())
+                .map(|hedging| {
+                    let place = (config.name().clone(), host.name().clone(), route.name().clone());
+                    self.hedges.policy(place, hedging)
+                });
             affinity = self::affinity(forward);
             for mirror in forward.mirrors() {
                 mirrors.push((slots.clusters[mirror.cluster()], mirror.fraction()));
@@ -205,6 +214,7 @@ impl Compiler {
             rate_limits: None,
             session,
             retry,
+            hedging,
             affinity,
             tokens: route.jwt().as_ref().map(|own| {
                 own.as_ref()

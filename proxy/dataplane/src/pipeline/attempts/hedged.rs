@@ -1,0 +1,445 @@
+//! Requests of routes that hedge: where the answer does not come in time, the request is sent to another endpoint, too, and
+//! the first good answer is the one that is passed on.
+//!
+//! While the second attempt waits for its connection nothing has changed for the first: whatever ends that ends the
+//! wait. From the moment on at which the second is sent the two are equal. The first answer that policy would not repeat
+//! wins, and the other attempt is dropped, which cancels it: an HTTP/2 stream is reset, an HTTP/1 connection closed.
+//! If one fails, the other goes on as the only attempt, and what becomes of that is judged as ever.
+
+use super::super::active::ActiveAttempt;
+use super::super::exchange::{Came, Exchange, Second, Stop};
+use super::super::{Request, RequestContext, Taken};
+use super::series::Series;
+use super::{observed, tell_time_left, with_room};
+use crate::body::BodyLength;
+use crate::pick::pick;
+use crate::pool::Awaited;
+use crate::snapshot::{ClusterPolicy, HedgePolicy};
+use crate::timer::after;
+use crate::upstream::Upstream;
+use crate::worker::Worker;
+use outrigger_config::model::HedgeAfter;
+use outrigger_telemetry::{CancelledAttempt, HedgeDenied, RetryDenied, RouteCells};
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use tokio::time::Instant;
+
+/// What stays the same while an answer is waited for.
+pub(super) struct Scene<'s> {
+    pub(super) hedging: &'s HedgePolicy,
+    pub(super) context: &'s RequestContext<'s>,
+    pub(super) taken: Taken<'s>,
+    pub(super) cluster: &'s Arc<ClusterPolicy>,
+    /// When the first of the attempts began.
+    pub(super) started: Instant,
+}
+
+/// The head of an answer is in the exchange.
+pub(super) struct Answered {
+    pub(super) length: BodyLength,
+    /// When its attempt began.
+    pub(super) started: Instant,
+}
+
+/// A second attempt with a connection, of which nothing is sent.
+struct Ready {
+    upstream: Upstream,
+    under_way: ActiveAttempt,
+    started: Instant,
+}
+
+impl<'s> Scene<'s> {
+    fn worker(&self) -> &'s Rc<Worker> {
+        self.context.worker()
+    }
+
+    fn cells(&self) -> &'s RouteCells {
+        self.taken.policy.metrics.worker(self.worker().index)
+    }
+
+    fn hedges_at_try_timeout(&self) -> bool {
+        self.hedging.settings.after() == HedgeAfter::PerTryTimeout
+    }
+}
+
+/// Waits for the head of the answer to a request that was sent to `upstream`, and makes another attempt beside it where
+/// that is due. Where the other one's answer is the one that came, `upstream` and `under_way` are that one's.
+pub(super) async fn response_start(
+    scene: &Scene<'_>,
+    request: &mut Request<'_>,
+    exchange: &mut Exchange<'_, '_>,
+    series: &mut Series<'_>,
+    under_way: &mut ActiveAttempt,
+    upstream: &mut Upstream,
+) -> Result<Answered, Stop> {
+    let state = &scene.hedging.state;
+    if request.record.is_first_attempt() {
+        state.begin_request();
+    }
+    let answered = hedged(scene, request, exchange, series, under_way, upstream).await;
+    series.end_hedge();
+    if answered.is_ok() {
+        let elapsed = scene.worker().now().duration_since(scene.started);
+        state.answered(&scene.hedging.settings, elapsed);
+    }
+    answered
+}
+
+async fn hedged(
+    scene: &Scene<'_>,
+    request: &mut Request<'_>,
+    exchange: &mut Exchange<'_, '_>,
+    series: &mut Series<'_>,
+    under_way: &mut ActiveAttempt,
+    upstream: &mut Upstream,
+) -> Result<Answered, Stop> {
+    let per_try_timeout = series.rules().and_then(|rules| rules.per_try_timeout());
+    let delay = scene
+        .hedging
+        .state
+        .delay(&scene.hedging.settings, per_try_timeout);
+    let due = after(scene.started, delay).filter(|_| series.may_run_twice(request, exchange));
+    let Some(due) = due else {
+        return alone(scene.started, request, exchange, upstream).await;
+    };
+    if scene.hedges_at_try_timeout() {
+        exchange.hold_try();
+    }
+    if let Some(length) = until(due, request, exchange, upstream).await? {
+        return Ok(Answered {
+            length,
+            started: scene.started,
+        });
+    }
+    let made = series.tried.attempts();
+    let begun = match begin(scene, request, exchange, series, under_way, upstream).await {
+        Ok(Begun::Ready(ready)) => Ok(ready),
+        Ok(Begun::Answered(length)) => {
+            scene.cells().hedges_denied[HedgeDenied::NoConnection].inc();
+            Err(Some(length))
+        }
+        Ok(Begun::Denied(reason)) => {
+            scene.cells().hedges_denied[reason].inc();
+            Err(None)
+        }
+        Err(stop) => {
+            scene.cells().hedges_denied[HedgeDenied::NoConnection].inc();
+            forget_picks(series, made);
+            return Err(stop);
+        }
+    };
+    match begun {
+        Ok(ready) => race(scene, request, exchange, series, (under_way, upstream), ready).await,
+        Err(answered) => {
+            forget_picks(series, made);
+            match answered {
+                Some(length) => Ok(Answered {
+                    length,
+                    started: scene.started,
+                }),
+                None => {
+                    // It is not hedged, so that its own time counts, which may have passed.
+                    if scene.hedges_at_try_timeout()
+                        && let Some(rules) = series.rules()
+                    {
+                        exchange.resume_try(rules, scene.started);
+                    }
+                    alone(scene.started, request, exchange, upstream).await
+                }
+            }
+        }
+    }
+}
+
+/// What was picked for a second attempt that was not made is none.
+fn forget_picks(series: &mut Series<'_>, made: u32) {
+    while series.tried.attempts() > made {
+        series.tried.pass_over();
+    }
+}
+
+/// Waits as for every attempt.
+async fn alone(
+    started: Instant,
+    request: &Request<'_>,
+    exchange: &mut Exchange<'_, '_>,
+    upstream: &mut Upstream,
+) -> Result<Answered, Stop> {
+    let length = exchange.response_start(request, upstream).await?;
+    Ok(Answered { length, started })
+}
+
+/// Waits as for every attempt, until a second one is due.
+async fn until(
+    due: Instant,
+    request: &Request<'_>,
+    exchange: &mut Exchange<'_, '_>,
+    upstream: &mut Upstream,
+) -> Result<Option<BodyLength>, Stop> {
+    let mut due = pin!(tokio::time::sleep_until(due));
+    poll_fn(|cx| {
+        if let Poll::Ready(answered) = exchange.poll_response_start(request, upstream, cx) {
+            return Poll::Ready(answered.map(Some));
+        }
+        ready!(due.as_mut().poll(cx));
+        Poll::Ready(Ok(None))
+    })
+    .await
+}
+
+/// What came of beginning a second attempt.
+enum Begun {
+    Ready(Ready),
+    /// The first attempt has answered before.
+    Answered(BodyLength),
+    Denied(HedgeDenied),
+}
+
+/// Picks another endpoint, asks whether there may be another attempt, and waits for a connection beside the first.
+async fn begin(
+    scene: &Scene<'_>,
+    request: &Request<'_>,
+    exchange: &mut Exchange<'_, '_>,
+    series: &mut Series<'_>,
+    under_way: &ActiveAttempt,
+    upstream: &mut Upstream,
+) -> Result<Begun, Stop> {
+    let second = match allow(scene, exchange, series, under_way) {
+        Ok(second) => second,
+        Err(reason) => return Ok(Begun::Denied(reason)),
+    };
+    let (worker, cluster) = (scene.worker(), scene.cluster);
+    let started = worker.tick();
+    let priority = scene.taken.policy.priority;
+    let awaited = Cell::new(Awaited::Nothing);
+    let acquired = {
+        let acquiring = worker
+            .pools
+            .acquire(worker, cluster, second.endpoint(), priority, &awaited);
+        let mut acquiring = pin!(acquiring);
+        poll_fn(|cx| {
+            if let Poll::Ready(answered) = exchange.poll_response_start(request, upstream, cx) {
+                return Poll::Ready(Err(answered));
+            }
+            acquiring.as_mut().poll(cx).map(Ok)
+        })
+        .await
+    };
+    match acquired {
+        Ok(Ok(upstream)) => Ok(Begun::Ready(Ready {
+            upstream,
+            under_way: second,
+            started,
+        })),
+        Ok(Err(error)) => {
+            let stop = Stop::Attempt(error);
+            observed::stopped(
+                cluster,
+                second.endpoint(),
+                worker,
+                &request.record,
+                (&stop, awaited.get()),
+            );
+            Ok(Begun::Denied(HedgeDenied::NoConnection))
+        }
+        Err(answered) => answered.map(Begun::Answered),
+    }
+}
+
+/// The second attempt's place at another endpoint, if there may be one.
+fn allow(
+    scene: &Scene<'_>,
+    exchange: &Exchange<'_, '_>,
+    series: &mut Series<'_>,
+    under_way: &ActiveAttempt,
+) -> Result<ActiveAttempt, HedgeDenied> {
+    let (context, cluster, worker) = (scene.context, scene.cluster, scene.worker());
+    if !exchange.may_race() {
+        return Err(HedgeDenied::Body);
+    }
+    if !series.has_attempts_left() {
+        return Err(HedgeDenied::AttemptsUsedUp);
+    }
+    let picked = pick(cluster, worker, &mut series.tried, context.ends());
+    let endpoint = picked.map_err(|_| HedgeDenied::NoEndpoint)?;
+    let begun = match cluster.endpoint_limits {
+        None => ActiveAttempt::begin(endpoint),
+        Some(limits) => with_room::begin(context, scene.taken, cluster, limits, &mut series.tried, endpoint)
+            .map_err(|_| HedgeDenied::NoEndpoint)?,
+    };
+    if begun.endpoint().id == under_way.endpoint().id {
+        return Err(HedgeDenied::NoEndpoint);
+    }
+    let state = &scene.hedging.state;
+    if !state.begin_hedge(&scene.hedging.settings) {
+        return Err(HedgeDenied::ExtraLoad);
+    }
+    series.begin_hedge(worker).map_err(|denied| {
+        state.give_back_hedge();
+        match denied {
+            RetryDenied::AtOnce => HedgeDenied::AtOnce,
+            RetryDenied::Recent => HedgeDenied::Recent,
+            RetryDenied::Restrained => HedgeDenied::Restrained,
+        }
+    })?;
+    Ok(begun)
+}
+
+/// Sends the request a second time, and waits for the better answer.
+async fn race(
+    scene: &Scene<'_>,
+    request: &mut Request<'_>,
+    exchange: &mut Exchange<'_, '_>,
+    series: &mut Series<'_>,
+    (under_way, upstream): (&mut ActiveAttempt, &mut Upstream),
+    ready: Ready,
+) -> Result<Answered, Stop> {
+    let (worker, cells) = (scene.worker(), scene.cells());
+    let Ready {
+        upstream: mut stream,
+        under_way: second_under_way,
+        started,
+    } = ready;
+    cells.hedges.inc();
+    series.active().cells.attempts.inc();
+    request.record.attempt(second_under_way.endpoint());
+    request.record.connected(&stream);
+    // The first may run, whatever the other one says.
+    request.may_have_run = true;
+    if exchange.tells_time_left() {
+        tell_time_left(request, exchange, series, scene.context)?;
+    }
+    series.tell(request, exchange);
+    let sent = stream.send_head(request.head, request.length, scene.cluster.tls.is_some());
+    let mut second = Second::new(stream, worker.spares.response(), request.length);
+    let came = match sent {
+        Err(error) => Came::Second(Err(error)),
+        Ok(()) => poll_fn(|cx| exchange.poll_race(request, upstream, &mut second, cx)).await,
+    };
+    let beside = Beside {
+        under_way: second_under_way,
+        started,
+    };
+    let first = (&*under_way, &mut *upstream);
+    let end = judge(
+        scene,
+        request,
+        exchange,
+        series,
+        first,
+        (&mut second, &beside),
+        came,
+    )?;
+    match end {
+        End::First(length) => {
+            request.record.answered_by(under_way.endpoint(), upstream);
+            drop(second);
+            drop(beside);
+            series.end_hedge();
+            match length {
+                Some(length) => Ok(Answered {
+                    length,
+                    started: scene.started,
+                }),
+                None => alone(scene.started, request, exchange, upstream).await,
+            }
+        }
+        End::Second(length) => {
+            // The first is dropped by this, and so cancelled.
+            *upstream = exchange.take_over(second);
+            *under_way = beside.under_way;
+            let answered = match length {
+                Some(length) => Answered { length, started },
+                None => {
+                    if let Some(rules) = series.rules() {
+                        exchange.begin_try(rules, started);
+                    }
+                    alone(started, request, exchange, upstream).await?
+                }
+            };
+            cells.hedges_won.inc();
+            Ok(answered)
+        }
+    }
+}
+
+/// Which attempt goes on: with its answer, or alone.
+enum End {
+    First(Option<BodyLength>),
+    Second(Option<BodyLength>),
+}
+
+/// What is known of the second attempt beside its stream.
+struct Beside {
+    under_way: ActiveAttempt,
+    started: Instant,
+}
+
+/// Decides by what came first which of the two attempts goes on, and notes what became of the other.
+fn judge(
+    scene: &Scene<'_>,
+    request: &Request<'_>,
+    exchange: &Exchange<'_, '_>,
+    series: &Series<'_>,
+    (first, upstream): (&ActiveAttempt, &mut Upstream),
+    (second, beside): (&mut Second, &Beside),
+    came: Came,
+) -> Result<End, Stop> {
+    let (cluster, worker) = (scene.cluster, scene.worker());
+    let (first, other) = (first.endpoint(), beside.under_way.endpoint());
+    let cancelled = |which| scene.cells().hedged_attempts_cancelled[which].inc();
+    let stopped = |endpoint, stop: &Stop| {
+        observed::stopped(
+            cluster,
+            endpoint,
+            worker,
+            &request.record,
+            (stop, Awaited::Nothing),
+        );
+    };
+    let grpc = request.grpc;
+    Ok(match came {
+        Came::First(Ok(length)) => {
+            if series.is_unwanted(request, exchange, &exchange.response, upstream) {
+                let head = &exchange.response;
+                observed::answered(cluster, first, worker, head, grpc, scene.started);
+                End::Second(None)
+            } else {
+                cancelled(CancelledAttempt::Hedge);
+                observed::cancelled(cluster, other, worker, beside.started);
+                End::First(Some(length))
+            }
+        }
+        Came::Second(Ok(length)) => {
+            if series.is_unwanted(request, exchange, &second.head, &mut second.upstream) {
+                observed::answered(cluster, other, worker, &second.head, grpc, beside.started);
+                End::First(None)
+            } else {
+                cancelled(CancelledAttempt::First);
+                observed::cancelled(cluster, first, worker, scene.started);
+                End::Second(Some(length))
+            }
+        }
+        Came::First(Err(error)) => {
+            stopped(first, &Stop::Attempt(error));
+            End::Second(None)
+        }
+        Came::Second(Err(error)) => {
+            stopped(other, &Stop::Attempt(error));
+            End::First(None)
+        }
+        // The first one's own time is up.
+        Came::Stopped(stop @ Stop::Attempt(_)) => {
+            stopped(first, &stop);
+            End::Second(None)
+        }
+        Came::Stopped(stop) => {
+            stopped(other, &stop);
+            return Err(stop);
+        }
+    })
+}
