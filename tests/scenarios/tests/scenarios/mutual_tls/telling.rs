@@ -69,7 +69,9 @@ async fn requests_are_counted_for_who_made_them_by_resumed_sessions_too() {
         .http(&format!(
             "access_logs: [{{ path: '{}', format: json }}]",
             log.display()
-        ));
+        ))
+        // Lines of one worker stand in the order of its requests.
+        .workers(1);
     let proxy = Proxy::start(document).await;
     let config = mesh.known();
     for _ in 0..2 {
