@@ -1,0 +1,1 @@
+//! The control API: one place from which a fleet of proxies is driven.
