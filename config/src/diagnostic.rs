@@ -19,12 +19,29 @@ pub enum Severity {
     Warning,
 }
 
-/// A place in a document: a line and a column, both counted from 1, and a number of characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A place in a document: a line and a column, both counted from 1, and a number of characters. In a document that was
+/// not written as text the column is 0 and the line the number of a path (see [`crate::document`]); 0: nowhere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span {
+    /// Which of the reader's documents, counted from 0.
+    pub(crate) document: u32,
     pub(crate) line: u32,
     pub(crate) column: u32,
     pub(crate) length: u32,
+}
+
+impl Span {
+    /// The place of a path by its number, counted from 1.
+    pub(crate) fn of_path(number: usize) -> Span {
+        Span {
+            line: u32::try_from(number).unwrap_or(u32::MAX),
+            ..Span::default()
+        }
+    }
+    /// The number of the path, if this is one's place.
+    pub(crate) fn path(self) -> Option<usize> {
+        (self.column == 0 && self.line > 0).then_some(self.line as usize)
+    }
 }
 
 /// One thing that is wrong, or looks wrong, with its place.
@@ -34,6 +51,7 @@ pub struct Diagnostic {
     pub(crate) message: String,
     pub(crate) file: Arc<str>,
     pub(crate) span: Span,
+    pub(crate) path: Option<Arc<str>>,
     pub(crate) help: Option<String>,
     pub(crate) snippet: String,
 }
@@ -47,13 +65,17 @@ impl Diagnostic {
     pub fn message(&self) -> &str {
         &self.message
     }
-    /// The document's name.
+    /// The document's name: a file, or a resource.
     pub fn file(&self) -> &str {
         &self.file
     }
+    /// The field that is meant, where the document is a resource and no text; lines and columns are 0 then.
+    pub fn path(&self) -> Option<&str> {
+        self.path.as_deref()
+    }
     /// The line, counted from 1.
     pub fn line(&self) -> u32 {
-        self.span.line
+        if self.path.is_some() { 0 } else { self.span.line }
     }
     /// The column in characters, counted from 1.
     pub fn column(&self) -> u32 {
@@ -70,6 +92,9 @@ impl Diagnostic {
     /// The diagnostic as text, with the line of `source_text` that it points at. Private keys in it are hidden.
     pub fn render(&self, source_text: &str) -> String {
         let mut text = String::new();
+        if self.path.is_some() {
+            return self.to_string();
+        }
         let before = self.span.line.saturating_sub(1) as usize;
         let line = source_text.lines().nth(before).unwrap_or_default();
         let at = source_text.split_inclusive('\n').take(before).map(str::len).sum();
@@ -83,6 +108,14 @@ impl Diagnostic {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
+        if let Some(path) = &self.path {
+            writeln!(out, "{severity}: {}", printable(&self.message))?;
+            writeln!(out, " --> {}", printable(&placed(&self.file, path)))?;
+            return match &self.help {
+                Some(help) => writeln!(out, "  = help: {}", printable(help)),
+                None => Ok(()),
+            };
+        }
         let gutter = " ".repeat(self.span.line.to_string().len());
         writeln!(out, "{severity}: {}", printable(&self.message))?;
         writeln!(
@@ -153,6 +186,14 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
+/// A resource, and a field of it.
+pub(crate) fn placed(resource: &str, path: &str) -> String {
+    match path {
+        "" => resource.to_owned(),
+        path => format!("{resource}: {path}"),
+    }
+}
+
 /// The part of a line that is shown, and the column (from 0) of the place in it.
 fn cut(line: &str, column: usize) -> (String, usize) {
     let start = if column < SNIPPET_CHARACTERS_MAX - 20 {
@@ -194,10 +235,12 @@ mod tests {
             message: "bad \u{1b}[31m value".into(),
             file: "a.yaml".into(),
             span: Span {
+                document: 0,
                 line: 12,
                 column,
                 length,
             },
+            path: None,
             help: Some("write another".into()),
             snippet: "\tname: x\u{7}y".into(),
         }

@@ -1,12 +1,13 @@
 //! The policy model of Outrigger and its YAML front.
 //!
 //! [`model`] holds checked, immutable values: the only meaning of policy. [`load()`] makes them from YAML, or reports
-//! everything that is wrong with it at once; [`to_yaml`] writes them out with every default in place; [`difference()`]
+//! everything that is wrong with it at once; [`document`] is for other fronts; [`to_yaml`] writes them out with every default in place; [`difference()`]
 //! says what a new configuration changes, and [`reuse`] keeps what it does not. This crate reads no socket, starts no
 //! task, speaks no TLS and no protobuf; the only file it reads is the document itself, never one that it names.
 
 mod diagnostic;
 mod difference;
+pub mod document;
 mod load;
 pub mod model;
 mod source;

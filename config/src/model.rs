@@ -50,6 +50,7 @@ pub use spiffe::*;
 pub use tcp::*;
 pub use tls::*;
 
+use crate::diagnostic::placed;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -98,9 +99,14 @@ pub struct Origin {
     pub(crate) file: Option<Arc<str>>,
     pub(crate) line: u32,
     pub(crate) column: u32,
+    pub(crate) path: Option<Arc<str>>,
 }
 
 impl Origin {
+    /// The field of the resource that the policy came from, if it came from one; `file` is then the resource's name.
+    pub fn path(&self) -> Option<&str> {
+        self.path.as_deref()
+    }
     /// The file, if the policy came from one.
     pub fn file(&self) -> Option<&str> {
         self.file.as_deref()
@@ -124,6 +130,7 @@ impl PartialEq for Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.file {
+            Some(file) if let Some(path) = &self.path => f.write_str(&placed(file, path)),
             Some(file) => write!(f, "{file}:{}:{}", self.line, self.column),
             None => write!(f, "line {}, column {}", self.line, self.column),
         }

@@ -31,6 +31,7 @@ mod identity;
 mod jwt;
 mod listener;
 mod overload;
+pub(crate) mod parts;
 mod peers;
 mod proxy_protocol;
 mod rate_limit;
@@ -51,7 +52,7 @@ mod targets;
 mod tcp;
 mod template;
 mod tls;
-mod tree;
+pub(crate) mod tree;
 mod unsupported;
 mod unused;
 mod upgrades;
@@ -62,7 +63,7 @@ mod tests;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Span};
 use crate::load::Loaded;
-use crate::model::{Admin, Drain, Listener, MeshConfig, Origin, Runtime, defaults};
+use crate::model::{Admin, Drain, Listener, MeshConfig, Runtime, defaults};
 use crate::source::{Environment, Source};
 use reader::{DIAGNOSTICS_MAX, Declarations, Reader};
 use secrets::Secrets;
@@ -98,6 +99,7 @@ pub(crate) fn read(
                 line: 1,
                 column: 1,
                 length: 1,
+                ..Span::default()
             },
             "the document is empty",
         );
@@ -286,14 +288,6 @@ fn listeners(reader: &mut Reader<'_>, nodes: &[std::rc::Rc<Node>], admin: &Admin
     listeners
 }
 
-fn place(origin: &Origin) -> Span {
-    Span {
-        line: origin.line,
-        column: origin.column,
-        length: 1,
-    }
-}
-
 /// Values of which each may stand once, with the place where it stands first.
 struct Unique<T> {
     what: &'static str,
@@ -312,11 +306,8 @@ impl<T: Hash + Eq + std::fmt::Display> Unique<T> {
     fn insert(&mut self, reader: &mut Reader<'_>, value: T, span: Span) {
         if let Some(first) = self.seen.get(&value) {
             let message = format!("a second {} `{value}`", self.what);
-            reader.fault_with_help(
-                span,
-                message,
-                format!("the first stands at {}:{}", first.line, first.column),
-            );
+            let help = format!("the first stands at {}", reader.shown(*first, span));
+            reader.fault_with_help(span, message, help);
         } else {
             self.seen.insert(value, span);
         }

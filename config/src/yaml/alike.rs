@@ -1,7 +1,6 @@
 //! Refuses filter chains of one listener that match alike.
 
 use super::reader::Reader;
-use crate::diagnostic::Span;
 use crate::model::{FilterChain, FilterChainMatch, ServerNameMatch};
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -29,11 +28,7 @@ pub(super) fn refuse(reader: &mut Reader<'_>, chains: &[FilterChain]) {
             group.push(chain);
         }
         if let Some(other) = equal {
-            let span = Span {
-                line: chain.origin.line,
-                column: chain.origin.column,
-                length: 1,
-            };
+            let span = reader.place(&chain.origin);
             let message = format!(
                 "the filter chains `{}` and `{}` match alike",
                 other.name, chain.name

@@ -1,10 +1,10 @@
 //! Authorization policies, and where they apply.
 
+use super::Unique;
 use super::condition::condition;
 use super::reader::{Fields, Part, Reader};
 use super::shapes::AUTHORIZATION_POLICY;
 use super::tree::Node;
-use super::{Unique, place};
 use crate::model::{
     AuthorizationAction, AuthorizationPolicy, ChainMode, Condition, FilterChain, MeshConfig, Name,
 };
@@ -85,7 +85,7 @@ fn check_bytes(reader: &mut Reader<'_>, chain: &FilterChain, policy: &Authorizat
     if policy.rules.is_empty() || policy.rules.iter().any(|rule| Known::of(rule).may_hold) {
         return;
     }
-    let span = place(&chain.origin);
+    let span = reader.place(&chain.origin);
     let (chain, name) = (&chain.name, &policy.name);
     let because = format!("every rule asks for a request, and the filter chain `{chain}` passes bytes on");
     match policy.action {

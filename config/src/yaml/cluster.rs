@@ -5,7 +5,10 @@ use super::reader::{Fields, Reader};
 use super::shapes::{CLUSTER, ENDPOINT, POOL};
 use super::tree::Node;
 use super::{Unique, balancing, breakers, discovery, health, proxy_protocol, scalar, targets, tls};
-use crate::model::{Cluster, Endpoint, EndpointStatus, Name, PoolOptions, UpstreamProtocol, defaults};
+use crate::document::EndpointSet;
+use crate::model::{
+    Cluster, Endpoint, EndpointStatus, LocalityBalancing, Name, PoolOptions, UpstreamProtocol, defaults,
+};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -64,6 +67,17 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
         origin: reader.origin(node.span),
     };
     Some(cluster)
+}
+
+/// The endpoints and the shares of their localities, which came apart from their cluster.
+pub(super) fn endpoint_set(reader: &mut Reader<'_>, fields: &Fields<'_>) -> EndpointSet {
+    let endpoints = endpoints(reader, fields);
+    // Whether shares have an effect is the cluster's to say.
+    let locality_weights = balancing::locality_weights(reader, fields, &LocalityBalancing::Weighted);
+    EndpointSet {
+        endpoints,
+        locality_weights,
+    }
 }
 
 fn endpoints(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Endpoint> {

@@ -2,7 +2,6 @@
 //!
 //! These are read in different places of the document, so that this looks at the whole, once it is there.
 
-use super::place;
 use super::reader::{Reader, quoted};
 use crate::model::{
     Cluster, LocalityBalancing, MeshConfig, Name, Origin, RouteAction, Subsets, WeightedCluster,
@@ -96,7 +95,8 @@ impl Sender<'_> {
                     "hash_policy" => "such as `hash_policy: [{header: x-user}]`",
                     _ => "write `hash_source_address: true`",
                 };
-                reader.warn(place(self.origin), message, help);
+                let at = reader.place(self.origin);
+                reader.warn(at, message, help);
             }
             None if self.hashes
                 && targets
@@ -107,7 +107,8 @@ impl Sender<'_> {
                     "`{hash}` of the {what} `{name}` has no effect: no cluster that it sends to picks by hash"
                 );
                 let help = "give the cluster `load_balancing: maglev` or `ring_hash`, or remove it";
-                reader.warn(place(self.origin), message, help);
+                let at = reader.place(self.origin);
+                reader.warn(at, message, help);
             }
             _ => {}
         }
@@ -124,7 +125,8 @@ impl Sender<'_> {
                 "give the cluster `subsets: {{selectors: [[{}]]}}`",
                 keys.join(", ")
             );
-            reader.fault_with_help(place(self.origin), message, help);
+            let at = reader.place(self.origin);
+            reader.fault_with_help(at, message, help);
             return;
         };
         if !has_selector(subsets, keys) {
@@ -137,7 +139,8 @@ impl Sender<'_> {
                 "add the selector `[{}]`: else `fallback` says what happens",
                 keys.join(", ")
             );
-            reader.warn(place(self.origin), message, help);
+            let at = reader.place(self.origin);
+            reader.warn(at, message, help);
         }
     }
 }
@@ -162,7 +165,8 @@ fn check_zones(reader: &mut Reader<'_>, config: &MeshConfig) {
                 cluster.name
             );
             let help = "write it: `runtime: {locality: region/zone}`";
-            reader.fault_with_help(place(&cluster.origin), message, help);
+            let at = reader.place(&cluster.origin);
+            reader.fault_with_help(at, message, help);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::chain::distinct;
 use super::condition::{lower_case, strings};
+use super::listener;
 use super::reader::{Fields, Reader, is_off, scalar_of};
 use super::scalar;
 use super::shapes::{
@@ -10,7 +11,6 @@ use super::shapes::{
 };
 use super::targets::cluster;
 use super::tree::Node;
-use super::{listener, place};
 use crate::model::{
     AuthorizationBody, AuthorizationService, DecisionCache, ExternalAuthorization, GrpcAuthorizationService,
     HeaderName, HttpAuthorizationService, MeshConfig, RouteExternalAuthorization, StringMatch,
@@ -185,11 +185,8 @@ pub(super) fn check(reader: &mut Reader<'_>, config: &MeshConfig) {
                 "the filter chain `{}` asks the cluster `{}` over gRPC, which speaks HTTP/1",
                 chain.name, grpc.cluster
             );
-            reader.fault_with_help(
-                place(&chain.origin),
-                message,
-                "give the cluster `protocol: http2`",
-            );
+            let at = reader.place(&chain.origin);
+            reader.fault_with_help(at, message, "give the cluster `protocol: http2`");
         }
     }
 }

@@ -7,7 +7,7 @@ use super::shapes::{
     TRUST_BUNDLE, WORKLOAD_API,
 };
 use super::tree::Node;
-use super::{Unique, peers, place};
+use super::{Unique, peers};
 use crate::model::{
     Authority, CertificateFiles, Identity, IdentitySource, InlineCertificate, KeyKind, Name, Revocation,
     RevocationList, Roots, Secret, TrustBundle, TrustDomain, TrustSource, WorkloadApi, defaults,
@@ -293,7 +293,8 @@ fn refuse_circles(
                         bundle.name
                     );
                     let help = "believe the authority by another bundle, or by `ca_file`";
-                    reader.fault_with_help(place(&bundle.origin), message, help);
+                    let at = reader.place(&bundle.origin);
+                    reader.fault_with_help(at, message, help);
                     break;
                 }
                 Some(other) => next = needed(other),

@@ -13,7 +13,7 @@ const PEERS_MAX: usize = 10_000;
 /// Who is believed, in the fields `ca_file`, `roots` and `trust_bundle`, of which exactly one is given.
 pub(super) fn roots(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Roots> {
     let system = fields.choice(reader, "roots", &[("system", true), ("spiffe", false)]);
-    if system == Some(false) && !reader.speaks_for_a_trust_domain() {
+    if system == Some(false) && !reader.speaks_for_a_trust_domain(fields.span_of("roots")) {
         reader.fault_with_help(
             fields.span_of("roots"),
             "`roots: spiffe`, and no trust bundle speaks for a trust domain",
@@ -74,7 +74,7 @@ pub(super) fn peers(reader: &mut Reader<'_>, fields: &Fields<'_>, roots: Option<
 /// Refuses a peer that is known by a DNS name alone where several trust domains are believed: every one of their
 /// authorities could vouch for the name, which is of no trust domain.
 pub(super) fn refuse_name_across_domains(reader: &mut Reader<'_>, span: Span) {
-    if reader.is_federated() {
+    if reader.is_federated(span) {
         reader.fault_with_help(
             span,
             "a DNS name with `roots: spiffe`, and trust bundles of more than one trust domain: each could vouch for it",

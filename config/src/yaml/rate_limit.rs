@@ -8,7 +8,7 @@ use super::shapes::{
     RATE_LIMIT, RATE_LIMIT_OVERRIDE,
 };
 use super::tree::{Entry, Node};
-use super::{Unique, place, targets};
+use super::{Unique, targets};
 use crate::model::{
     DescriptorPart, DescriptorSource, GlobalRateLimit, LocalRateLimit, MeshConfig, Name, RateLimit,
     RateLimitBucket, RateLimitCounting, RateLimitOverride, RateLimitedGrpcStatus, UpstreamProtocol, defaults,
@@ -359,7 +359,8 @@ pub(super) fn check(reader: &mut Reader<'_>, config: &MeshConfig) {
                 limit.name, global.cluster
             );
             let help = "give the cluster `protocol: http2`";
-            reader.fault_with_help(place(&limit.origin), message, help);
+            let at = reader.place(&limit.origin);
+            reader.fault_with_help(at, message, help);
         }
     }
     let limits: HashMap<&Name, &RateLimit> = config
@@ -385,7 +386,8 @@ pub(super) fn check(reader: &mut Reader<'_>, config: &MeshConfig) {
                     chain.name
                 );
                 let help = "of a connection are known `remote_address`, `source_identity` and constants";
-                reader.warn(place(&chain.origin), message, help);
+                let at = reader.place(&chain.origin);
+                reader.warn(at, message, help);
             }
         }
     }

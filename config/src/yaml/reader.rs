@@ -14,6 +14,7 @@ use super::shape::Shape;
 use super::tree::{Entry, Node, Scalar, Value};
 use super::unsupported;
 use crate::diagnostic::{Diagnostic, Severity, Span};
+use crate::document;
 use crate::model::{Name, Origin};
 use crate::suggest::nearest;
 use std::path::{Path, PathBuf};
@@ -26,9 +27,19 @@ pub(crate) const DIAGNOSTICS_MAX: usize = 1_000;
 /// Names that are compared with wrong ones, all together; after that, faults get no suggestion.
 const COMPARISONS_MAX: usize = 100_000;
 
+/// A field of a resource.
+enum Field {
+    Path(document::Path),
+    /// As it was shown before.
+    Text(Arc<str>),
+}
+
 /// What one document's reading knows and finds.
 pub(crate) struct Reader<'a> {
-    file: Arc<str>,
+    /// Names of the documents that places may be in; never empty.
+    documents: Vec<Arc<str>>,
+    /// Fields of resources, by the numbers in places.
+    paths: Vec<Field>,
     directory: &'a Path,
     pub(crate) diagnostics: Vec<Diagnostic>,
     faults: usize,
@@ -41,7 +52,8 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(crate) fn new(file: &str, directory: &'a Path) -> Reader<'a> {
         Reader {
-            file: file.into(),
+            documents: vec![file.into()],
+            paths: Vec::new(),
             directory,
             diagnostics: Vec::new(),
             faults: 0,
@@ -85,14 +97,14 @@ impl<'a> Reader<'a> {
         };
         *count += 1;
         if *count <= DIAGNOSTICS_MAX {
-            let (file, snippet) = (Arc::clone(&self.file), String::new());
             self.diagnostics.push(Diagnostic {
                 severity,
                 message,
-                file,
+                file: Arc::clone(self.document(span)),
                 span,
+                path: self.path(span),
                 help,
-                snippet,
+                snippet: String::new(),
             });
         }
     }
@@ -109,12 +121,95 @@ impl<'a> Reader<'a> {
         nearest(word, valid.inspect(|_| self.comparisons += 1))
     }
 
-    pub(crate) fn origin(&self, span: Span) -> Origin {
-        Origin {
-            file: Some(Arc::clone(&self.file)),
-            line: span.line,
-            column: span.column,
+    /// The document that a place is in.
+    fn document(&self, span: Span) -> &Arc<str> {
+        let at = span.document as usize;
+        self.documents.get(at).unwrap_or(&self.documents[0])
+    }
+
+    /// The field of a resource that a place is; empty if it is a resource and nothing is known of where.
+    fn path(&self, span: Span) -> Option<Arc<str>> {
+        if span.column > 0 {
+            return None;
         }
+        let field = span.path().and_then(|number| self.paths.get(number - 1));
+        Some(match field {
+            Some(Field::Path(path)) => path.to_string().into(),
+            Some(Field::Text(text)) => Arc::clone(text),
+            None => "".into(),
+        })
+    }
+
+    pub(crate) fn origin(&self, span: Span) -> Origin {
+        let path = self.path(span);
+        let (line, column) = match path {
+            Some(_) => (0, 0),
+            None => (span.line, span.column),
+        };
+        Origin {
+            file: Some(Arc::clone(self.document(span))),
+            line,
+            column,
+            path,
+        }
+    }
+
+    /// The place of a part, also of one that was read before.
+    pub(crate) fn place(&mut self, origin: &Origin) -> Span {
+        let name = origin.file.as_ref();
+        let known = |document: &Arc<str>| name.is_none_or(|name| document == name);
+        let document = match self.documents.iter().position(known) {
+            Some(at) => at,
+            None => {
+                self.documents.extend(name.cloned());
+                self.documents.len() - 1
+            }
+        };
+        let mut span = Span {
+            line: origin.line,
+            column: origin.column,
+            length: 1,
+            ..Span::default()
+        };
+        if let Some(path) = &origin.path {
+            self.paths.push(Field::Text(Arc::clone(path)));
+            span = Span::of_path(self.paths.len());
+        }
+        span.document = u32::try_from(document).unwrap_or(0);
+        span
+    }
+
+    /// A place in a message about another one.
+    pub(crate) fn shown(&self, span: Span, beside: Span) -> String {
+        match self.path(span) {
+            Some(path) => path.to_string(),
+            None if span.document == beside.document => format!("{}:{}", span.line, span.column),
+            None => format!("{}:{}:{}", self.document(span), span.line, span.column),
+        }
+    }
+
+    /// Takes in a document that another front made; none if it is nested too deeply.
+    pub(crate) fn adopt(&mut self, document: document::Value) -> Option<Rc<Node>> {
+        let mut paths = Vec::new();
+        let root = document.into_node(&mut paths, 0);
+        self.paths = paths.into_iter().map(Field::Path).collect();
+        root
+    }
+
+    /// Opens an object of which only these fields may be given.
+    pub(crate) fn part_of<'n>(
+        &mut self,
+        node: &'n Node,
+        shape: &'static Shape,
+        names: &[&str],
+    ) -> Option<Fields<'n>> {
+        let Value::Map(entries) = &node.value else {
+            self.mismatch(node, &format!("a map of {}", quoted(names)));
+            return None;
+        };
+        let fields = Fields::new(node.span, shape, entries);
+        fields.refuse_others(self, names);
+        Some(fields)
     }
 
     /// A file name of the document, from the document's directory.

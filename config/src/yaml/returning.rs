@@ -1,7 +1,6 @@
 //! Warns of connections that would come back: a cluster that forwards to where a connection was meant for, behind a
 //! listener that takes only what is meant for itself.
 
-use super::place;
 use super::reader::Reader;
 use crate::model::{
     Discovery, FilterChain, Interception, Listener, MeshConfig, Name, ProxyProtocolMode, RouteAction,
@@ -34,7 +33,8 @@ pub(super) fn warn(reader: &mut Reader<'_>, config: &MeshConfig) {
                 listener.name
             );
             let help = "write how they are led here (`interception: redirect`), or give the cluster's `discovery` a `port`";
-            reader.warn(place(&listener.origin), message, help);
+            let at = reader.place(&listener.origin);
+            reader.warn(at, message, help);
         }
     }
 }

@@ -4,7 +4,6 @@
 //! another is not asked. The work grows with the number of routes and the depth of their paths, not with its square.
 
 use super::reader::Reader;
-use crate::diagnostic::Span;
 use crate::model::{PathMatch, Route, TemplateSegment};
 use std::collections::HashMap;
 
@@ -20,19 +19,18 @@ pub(super) fn warn(reader: &mut Reader<'_>, routes: &[Route]) {
             .filter_map(|key| earlier.get(&(route.matches.connect, key))?.shadowing(route))
             .min_by_key(|other| other.origin.line);
         if let Some(other) = shadowing {
-            let span = Span {
-                line: route.origin.line,
-                column: route.origin.column,
-                length: 1,
-            };
+            let span = reader.place(&route.origin);
             let message = format!(
                 "the route `{}` is never taken: `{}` takes its requests before",
                 route.name, other.name
             );
-            let help = format!(
-                "`{}` stands at {}:{}; put it after",
-                other.name, other.origin.line, other.origin.column
-            );
+            let help = match other.origin.path() {
+                None => format!(
+                    "`{}` stands at {}:{}; put it after",
+                    other.name, other.origin.line, other.origin.column
+                ),
+                Some(path) => format!("`{}` stands at {path}; put it after", other.name),
+            };
             reader.warn(span, message, help);
         }
         let key = (route.matches.connect, key(&route.matches.path));

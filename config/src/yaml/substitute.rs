@@ -145,6 +145,7 @@ pub(crate) fn place(raw: &str, whole: Span, problem: &Problem) -> Span {
             line: whole.line + 1 + number(lines.matches('\n').count()),
             column: 1 + number(last.chars().count()),
             length,
+            ..whole
         },
     }
 }

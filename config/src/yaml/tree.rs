@@ -29,6 +29,18 @@ pub(crate) struct Node {
     height: usize,
 }
 
+impl Node {
+    /// A node that was not parsed: nothing counts its parts, which are bounded by who made it.
+    pub(crate) fn made(span: Span, value: Value) -> Node {
+        Node {
+            span,
+            value,
+            size: 1,
+            height: 0,
+        }
+    }
+}
+
 /// What a node holds.
 #[derive(Debug)]
 pub(crate) enum Value {
@@ -77,6 +89,7 @@ pub(crate) fn parse(text: &str, environment: &Environment) -> Parsed {
             line: 1,
             column: 1,
             length: 1,
+            ..Span::default()
         };
         let message = format!(
             "the document has {} bytes; at most {DOCUMENT_BYTES_MAX} are read",
@@ -410,5 +423,6 @@ fn place(start: Marker, end: Marker) -> Span {
         line: number(start.line().max(1)),
         column: number(start.col() + 1),
         length: number(length.max(1)),
+        ..Span::default()
     }
 }

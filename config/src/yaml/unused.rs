@@ -1,6 +1,5 @@
 //! Warns of parts that nothing refers to.
 
-use super::place;
 use super::reader::{Part, Reader};
 use crate::model::{MeshConfig, Name, Origin};
 
@@ -77,7 +76,8 @@ fn warn_of<'a>(reader: &mut Reader<'_>, part: Part, declared: impl Iterator<Item
     };
     for (name, origin) in declared {
         if reader.declarations.is_unused(part, name) {
-            reader.warn(place(origin), format!("{who} the {what} `{name}`"), help);
+            let at = reader.place(origin);
+            reader.warn(at, format!("{who} the {what} `{name}`"), help);
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{Fields, Reader, scalar_of};
 use crate::diagnostic::Span;
-use crate::model::Name;
+use crate::document::{Reference, ReferenceKind};
+use crate::model::{Name, Origin};
 use crate::yaml::Unique;
 use crate::yaml::tree::{Node, Value};
 use std::collections::BTreeMap;
@@ -42,7 +43,7 @@ impl Declared {
 }
 
 /// Parts that policy refers to by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Part {
     Cluster,
     RouteConfiguration,
@@ -77,6 +78,19 @@ impl Part {
         }
     }
 
+    /// What references to it are called.
+    fn kind(self) -> ReferenceKind {
+        match self {
+            Part::Cluster => ReferenceKind::Cluster,
+            Part::RouteConfiguration => ReferenceKind::RouteConfiguration,
+            Part::Identity => ReferenceKind::Identity,
+            Part::TrustBundle => ReferenceKind::TrustBundle,
+            Part::AuthorizationPolicy => ReferenceKind::AuthorizationPolicy,
+            Part::JwtProvider => ReferenceKind::JwtProvider,
+            Part::RateLimit => ReferenceKind::RateLimit,
+        }
+    }
+
     /// The top-level list that declares it.
     pub(crate) fn list(self) -> &'static str {
         match self {
@@ -98,7 +112,12 @@ pub(crate) struct Declarations {
     trust_domains: Declared,
     /// Trust bundles are looked for by trust domain.
     by_trust_domain: bool,
+    /// What names refer to may be elsewhere: they are kept, with where they stand first.
+    open: Option<Open>,
 }
+
+/// References that are asked for later.
+type Open = BTreeMap<(ReferenceKind, String), Origin>;
 
 impl Declarations {
     pub(crate) fn collect(root: &Node) -> Declarations {
@@ -106,7 +125,23 @@ impl Declarations {
             parts: Part::ALL.map(|part| Declared::collect(root, part.list(), "name")),
             trust_domains: Declared::collect(root, Part::TrustBundle.list(), "trust_domain"),
             by_trust_domain: false,
+            open: None,
         }
+    }
+
+    /// As [`Declarations::collect`], where the rest of the configuration is elsewhere.
+    pub(crate) fn open(root: &Node) -> Declarations {
+        Declarations {
+            open: Some(Open::new()),
+            ..Declarations::collect(root)
+        }
+    }
+
+    /// What was referred to, where declarations are open.
+    pub(crate) fn take_references(&mut self) -> Vec<Reference> {
+        let open = self.open.take().unwrap_or_default();
+        let reference = |((kind, name), origin)| Reference { kind, name, origin };
+        open.into_iter().map(reference).collect()
     }
 
     fn of(&mut self, part: Part) -> &mut Declared {
@@ -127,6 +162,9 @@ impl Declarations {
 impl Reader<'_> {
     /// Notes a reference to a part; a fault if there is none of that name.
     pub(crate) fn refer(&mut self, part: Part, name: &Name, span: Span) {
+        if self.keep(part.kind(), name.as_str(), span) {
+            return;
+        }
         if self.declarations.of(part).refer(name.as_str()) {
             return;
         }
@@ -166,19 +204,39 @@ impl Reader<'_> {
         names
     }
 
+    /// Keeps a reference for later, where declarations are open.
+    fn keep(&mut self, kind: ReferenceKind, name: &str, span: Span) -> bool {
+        let Some(open) = &self.declarations.open else {
+            return false;
+        };
+        let key = (kind, name.to_owned());
+        if !open.contains_key(&key) {
+            let origin = self.origin(span);
+            let open = self.declarations.open.as_mut().expect("looked at above");
+            open.insert(key, origin);
+        }
+        true
+    }
+
     /// Notes that trust bundles are looked for by trust domain; false if none could be found.
-    pub(crate) fn speaks_for_a_trust_domain(&mut self) -> bool {
+    pub(crate) fn speaks_for_a_trust_domain(&mut self, span: Span) -> bool {
+        if self.keep(ReferenceKind::SomeTrustDomain, "", span) {
+            return true;
+        }
         self.declarations.by_trust_domain = true;
         !self.declarations.trust_domains.0.is_empty()
     }
 
-    /// Trust bundles speak for more than one trust domain.
-    pub(crate) fn is_federated(&self) -> bool {
+    /// Trust bundles speak for more than one trust domain; false where that is asked later.
+    pub(crate) fn is_federated(&mut self, span: Span) -> bool {
+        if self.keep(ReferenceKind::OneTrustDomain, "", span) {
+            return false;
+        }
         self.declarations.trust_domains.0.len() > 1
     }
 
-    /// A trust bundle speaks for this trust domain.
+    /// A trust bundle speaks for this trust domain, or may.
     pub(crate) fn speaks_for(&self, trust_domain: &str) -> bool {
-        self.declarations.trust_domains.0.contains_key(trust_domain)
+        self.declarations.open.is_some() || self.declarations.trust_domains.0.contains_key(trust_domain)
     }
 }

@@ -1,6 +1,6 @@
 //! An open object: its fields, read by the kinds that its shape declares.
 
-use super::{Reader, alternatives, describe, is_off, scalar_of};
+use super::{Reader, alternatives, describe, is_off, quoted, scalar_of};
 use crate::diagnostic::Span;
 use crate::model::Name;
 use crate::yaml::scalar::{self, Problem};
@@ -57,6 +57,22 @@ impl<'n> Fields<'n> {
             self.shape.name
         );
         self.entries.iter().find(|entry| entry.key == name)
+    }
+
+    /// Refuses every field but these, where only a part of an object is read.
+    pub(crate) fn refuse_others(&self, reader: &mut Reader<'_>, names: &[&str]) {
+        for entry in self
+            .entries
+            .iter()
+            .filter(|entry| !names.contains(&entry.key.as_str()))
+        {
+            let message = format!("`{}` may not be given here", entry.key);
+            reader.fault_with_help(entry.key_span, message, format!("it may have {}", quoted(names)));
+        }
+        #[cfg(test)]
+        self.asked
+            .borrow_mut()
+            .extend(self.shape.field_names().map(str::to_owned));
     }
 
     /// The field's value, if it is given; a fault if it is given without one.
