@@ -98,6 +98,7 @@ enum Content {
     Text(String),
     /// A number, a boolean, or a word, as if it stood there plain.
     Plain(String),
+    Nothing,
     List(Vec<Value>),
     Map(Vec<(String, Value)>),
 }
@@ -124,6 +125,27 @@ impl Value {
     /// A list.
     pub fn list(path: &Path, items: impl IntoIterator<Item = Value>) -> Value {
         Value::new(path, Content::List(items.into_iter().collect()))
+    }
+    /// Nothing, as a field without a value has it.
+    pub fn nothing(path: &Path) -> Value {
+        Value::new(path, Content::Nothing)
+    }
+    /// The map that this is; itself if it is none.
+    pub fn into_map(self) -> Result<Map, Value> {
+        match self.content {
+            Content::Map(fields) => Ok(Map {
+                path: self.path,
+                fields,
+            }),
+            _ => Err(self),
+        }
+    }
+    /// The text, number or word that this is.
+    pub fn as_scalar(&self) -> Option<&str> {
+        match &self.content {
+            Content::Text(text) | Content::Plain(text) => Some(text),
+            Content::Nothing | Content::List(_) | Content::Map(_) => None,
+        }
     }
     /// Where it was made of.
     pub fn path(&self) -> &Path {
@@ -152,6 +174,11 @@ impl Value {
                 text,
                 quoted: false,
                 nothing: false,
+            }),
+            Content::Nothing => Tree::Scalar(Scalar {
+                text: String::new(),
+                quoted: false,
+                nothing: true,
             }),
             Content::List(items) => Tree::List(
                 items

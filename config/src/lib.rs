@@ -22,4 +22,4 @@ pub use model::MeshConfig;
 pub use source::{Environment, Source};
 pub use timestamp::Timestamp;
 pub use yaml::schema::json_schema;
-pub use yaml::write::to_yaml;
+pub use yaml::write::{to_json, to_yaml};

@@ -40,6 +40,15 @@ pub(crate) const REDACTED: &str = "[a private key, which is not shown]";
 /// Writes a configuration with every default in place, and without its private keys: what is written of an identity
 /// whose key stands in the document loads once the key is put back.
 pub fn to_yaml(config: &MeshConfig) -> String {
+    emit::document(&document(config))
+}
+
+/// What [`to_yaml`] writes, as JSON: the same fields with the same words, numbers and truth values as such.
+pub fn to_json(config: &MeshConfig) -> serde_json::Value {
+    emit::json_of_map(&document(config))
+}
+
+fn document(config: &MeshConfig) -> Map {
     let mut runtime = Map::default();
     match config.runtime.workers {
         Some(workers) => runtime.put("workers", number(workers as u64)),
@@ -79,7 +88,7 @@ pub fn to_yaml(config: &MeshConfig) -> String {
     document.put("clusters", list(config.clusters.iter().map(|part| cluster(part))));
     put_identities(&mut document, config);
     document.put("overload", fault::overload(&config.overload));
-    emit::document(&document)
+    document
 }
 
 fn put_identities(document: &mut Map, config: &MeshConfig) {

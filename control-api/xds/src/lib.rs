@@ -1,3 +1,7 @@
 //! The wire contract: Envoy's v3 resources to the policy model and back, and the conversations that carry them.
 //!
 //! No socket, no clock: bytes, messages and the time are handed in.
+
+pub mod decode;
+pub mod encode;
+pub mod support;

@@ -56,6 +56,33 @@ pub(super) fn list(values: impl Iterator<Item = impl Into<Out>>) -> Out {
     Out::List(values.map(Into::into).collect())
 }
 
+/// The value as JSON: what is no number and no truth value is a text, as it is in YAML for whoever reads the document.
+pub(super) fn json(value: &Out) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Out::Plain(word) => match word.as_str() {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            word => match word.parse::<u64>() {
+                Ok(number) => number.into(),
+                Err(_) => word.into(),
+            },
+        },
+        Out::Text(text) => text.as_str().into(),
+        Out::List(items) => items.iter().map(json).collect(),
+        Out::Map(map) => json_of_map(map),
+    }
+}
+
+/// A map as JSON, without its comments.
+pub(super) fn json_of_map(map: &Map) -> serde_json::Value {
+    let entries = map.0.iter().filter_map(|line| match line {
+        Line::Entry(key, value) => Some((key.clone(), json(value))),
+        Line::Comment(_) => None,
+    });
+    serde_json::Value::Object(entries.collect())
+}
+
 /// A whole document.
 pub(super) fn document(map: &Map) -> String {
     let mut out = String::new();

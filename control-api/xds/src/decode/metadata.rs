@@ -1,0 +1,58 @@
+//! What Envoy's types cannot say: fields of the document in the metadata of the part that they belong to.
+//!
+//! They stand in the namespace `outrigger`, which Envoy leaves alone, with the words of the document.
+
+use super::{Refusals, value};
+use envoy_types::pb::envoy::config::core::v3::Metadata;
+use outrigger_config::document::{Map, Path, Value};
+
+/// The namespace.
+pub(crate) const NAMESPACE: &str = "outrigger";
+
+/// Fields of the document that came in metadata.
+#[derive(Debug)]
+pub(crate) struct Extras(Map);
+
+/// The fields in the metadata at `path`; none if there are none. Other namespaces are other programs'.
+pub(crate) fn extras(path: &Path, metadata: Option<&Metadata>) -> Extras {
+    let path = path.field("metadata").field("filter_metadata").key(NAMESPACE);
+    let fields = metadata.and_then(|metadata| metadata.filter_metadata.get(NAMESPACE));
+    Extras(match fields {
+        Some(fields) => value::struct_map(&path, fields),
+        None => Map::new(&path),
+    })
+}
+
+impl Extras {
+    /// Takes a field out, which says something about the message and is no part of the document.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.take(name)
+    }
+
+    /// Puts the fields into the part that was decoded; maps are merged. What is said in both places is refused.
+    pub(crate) fn merge(self, refusals: &mut Refusals, part: &mut Map) {
+        for (name, value) in self.0.into_fields() {
+            put(refusals, part, name, value);
+        }
+    }
+}
+
+fn put(refusals: &mut Refusals, part: &mut Map, name: String, value: Value) {
+    let Some(there) = part.take(&name) else {
+        return part.put(name, value);
+    };
+    let place = value.path().clone();
+    match (there.into_map(), value.into_map()) {
+        (Ok(mut there), Ok(added)) => {
+            for (name, value) in added.into_fields() {
+                put(refusals, &mut there, name, value);
+            }
+            part.put(name, there.into());
+        }
+        (there, _) => {
+            let message = format!("`{name}` is said by the message itself, too");
+            refusals.fault(&place, message);
+            part.put(name, there.map_or_else(|value| value, Value::from));
+        }
+    }
+}

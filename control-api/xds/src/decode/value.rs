@@ -1,0 +1,120 @@
+//! Small values of the wire as values of the document.
+
+use super::Refusals;
+use envoy_types::pb::envoy::r#type::v3::{FractionalPercent, fractional_percent::DenominatorType};
+use envoy_types::pb::google::protobuf::{self, Struct, value::Kind};
+use outrigger_config::document::{Map, Path, Value};
+use std::time::Duration;
+
+/// A duration; a fault if it is negative or no duration.
+pub(crate) fn duration(
+    refusals: &mut Refusals,
+    path: &Path,
+    duration: &protobuf::Duration,
+) -> Option<Duration> {
+    let seconds = u64::try_from(duration.seconds).ok();
+    let nanos = u32::try_from(duration.nanos)
+        .ok()
+        .filter(|nanos| *nanos < 1_000_000_000);
+    match (seconds, nanos) {
+        (Some(seconds), Some(nanos)) => Some(Duration::new(seconds, nanos)),
+        _ => {
+            refusals.fault(path, "this is no duration, or a negative one");
+            None
+        }
+    }
+}
+
+/// A duration as a value, if it is given.
+pub(crate) fn duration_value(
+    refusals: &mut Refusals,
+    path: &Path,
+    given: Option<&protobuf::Duration>,
+) -> Option<Value> {
+    Some(Value::duration(path, duration(refusals, path, given?)?))
+}
+
+/// A wrapped number as a value, if it is given.
+pub(crate) fn number(path: &Path, given: Option<&protobuf::UInt32Value>) -> Option<Value> {
+    Some(Value::plain(path, given?.value))
+}
+
+/// Parts of a million; a fault if it is more than the whole or of a kind that does not exist.
+pub(crate) fn millionths(refusals: &mut Refusals, path: &Path, percent: &FractionalPercent) -> Option<u32> {
+    let FractionalPercent {
+        numerator,
+        denominator,
+    } = percent;
+    let factor = match DenominatorType::try_from(*denominator) {
+        Ok(DenominatorType::Hundred) => 10_000,
+        Ok(DenominatorType::TenThousand) => 100,
+        Ok(DenominatorType::Million) => 1,
+        Err(_) => {
+            refusals.fault(
+                &path.field("denominator"),
+                format!("there is no denominator {denominator}"),
+            );
+            return None;
+        }
+    };
+    // As Envoy has it, more than the whole is the whole.
+    Some((u64::from(*numerator) * factor).min(1_000_000) as u32)
+}
+
+/// A `Struct` as a map.
+pub(crate) fn struct_map(path: &Path, fields: &Struct) -> Map {
+    let mut map = Map::new(path);
+    let mut sorted: Vec<_> = fields.fields.iter().collect();
+    sorted.sort_by_key(|(name, _)| name.as_str());
+    for (name, value) in sorted {
+        let path = path.key(name);
+        map.put(name.as_str(), struct_value(&path, value));
+    }
+    map
+}
+
+fn struct_value(path: &Path, value: &protobuf::Value) -> Value {
+    match &value.kind {
+        None | Some(Kind::NullValue(_)) => Value::nothing(path),
+        Some(Kind::BoolValue(truth)) => Value::plain(path, truth),
+        // Integers up to 2^53 are shown without a fraction.
+        Some(Kind::NumberValue(number)) => Value::plain(path, number),
+        Some(Kind::StringValue(text)) => Value::text(path, text.as_str()),
+        Some(Kind::ListValue(list)) => Value::list(
+            path,
+            list.values
+                .iter()
+                .enumerate()
+                .map(|(index, value)| struct_value(&path.index(index), value)),
+        ),
+        Some(Kind::StructValue(fields)) => struct_map(path, fields).into(),
+    }
+}
+
+/// JSON as a map.
+pub(crate) fn json_map(path: &Path, fields: &serde_json::Map<String, serde_json::Value>) -> Map {
+    let mut map = Map::new(path);
+    for (name, value) in fields {
+        let path = path.key(name);
+        map.put(name.as_str(), json_value(&path, value));
+    }
+    map
+}
+
+fn json_value(path: &Path, value: &serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    match value {
+        Json::Null => Value::nothing(path),
+        Json::Bool(truth) => Value::plain(path, truth),
+        Json::Number(number) => Value::plain(path, number),
+        Json::String(text) => Value::text(path, text.as_str()),
+        Json::Array(items) => Value::list(
+            path,
+            items
+                .iter()
+                .enumerate()
+                .map(|(index, value)| json_value(&path.index(index), value)),
+        ),
+        Json::Object(fields) => json_map(path, fields).into(),
+    }
+}

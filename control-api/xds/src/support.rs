@@ -1,0 +1,102 @@
+//! What of Envoy's messages is supported: data from which decoders refuse the rest and documentation is printed.
+//!
+//! Each message that a decoder reads is declared once by [`message!`], with every field that it has: a field that newer
+//! types add does not compile until somebody says what becomes of it.
+
+/// A message of Envoy's, and what becomes of its fields.
+#[derive(Debug)]
+pub struct Message {
+    /// Its full name: `envoy.config.cluster.v3.Cluster`.
+    pub name: &'static str,
+    /// Fields that are read. Some of their values may be refused.
+    pub used: &'static [&'static str],
+    /// Fields that are refused if they are set.
+    pub refused: &'static [&'static str],
+    /// Fields that change nothing here, with the reason.
+    pub ignored: &'static [(&'static str, &'static str)],
+}
+
+/// A value that differs from what a message has without it.
+pub(crate) trait IsSet {
+    fn is_set(&self) -> bool;
+}
+
+macro_rules! compared {
+    ($($number:ty),*) => { $(impl IsSet for $number {
+        fn is_set(&self) -> bool {
+            *self != <$number>::default()
+        }
+    })* };
+}
+compared!(bool, u32, u64, i32, i64, f32, f64);
+
+impl IsSet for String {
+    fn is_set(&self) -> bool {
+        !self.is_empty()
+    }
+}
+impl<T> IsSet for Vec<T> {
+    fn is_set(&self) -> bool {
+        !self.is_empty()
+    }
+}
+impl<T> IsSet for Option<T> {
+    fn is_set(&self) -> bool {
+        self.is_some()
+    }
+}
+impl<K, V, S> IsSet for std::collections::HashMap<K, V, S> {
+    fn is_set(&self) -> bool {
+        !self.is_empty()
+    }
+}
+impl<T: ?Sized + IsSet> IsSet for Box<T> {
+    fn is_set(&self) -> bool {
+        T::is_set(self)
+    }
+}
+
+/// Declares a message: the constant that the support table holds, and a function that refuses what is not supported.
+///
+/// ```ignore
+/// message! {
+///     pub(super) LOCALITY, refuse_locality: core::Locality as "envoy.config.core.v3.Locality" {
+///         used: region, zone, sub_zone;
+///         refused: ;
+///         ignored: ;
+///     }
+/// }
+/// ```
+macro_rules! message {
+    ($visibility:vis $table:ident, $refuse:ident: $message:ty as $name:literal {
+        used: $($used:ident),* ;
+        refused: $($refused:ident),* ;
+        ignored: $($ignored:ident = $reason:literal),* ;
+    }) => {
+        $visibility const $table: $crate::support::Message = $crate::support::Message {
+            name: $name,
+            used: &[$(stringify!($used)),*],
+            refused: &[$(stringify!($refused)),*],
+            ignored: &[$((stringify!($ignored), $reason)),*],
+        };
+
+        #[allow(unused_variables, reason = "some messages have no field that is refused")]
+        $visibility fn $refuse(
+            refusals: &mut $crate::decode::Refusals,
+            path: &outrigger_config::document::Path,
+            message: &$message,
+        ) {
+            // Complete, so that a new field does not compile.
+            #[allow(deprecated, reason = "deprecated fields are refused, too")]
+            let Complete { $($used: _,)* $($refused,)* $($ignored: _,)* } = message;
+            $(refusals.refuse_set(path, stringify!($refused), $crate::support::IsSet::is_set($refused));)*
+            type Complete = $message;
+        }
+    };
+}
+pub(crate) use message;
+
+/// Every message that is read, in the order of the documentation.
+pub fn messages() -> Vec<&'static Message> {
+    crate::decode::MESSAGES.concat()
+}
