@@ -15,6 +15,7 @@ use crate::diagnostic::Span;
 use crate::yaml::tree::{Entry, Node, Scalar};
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Lists and maps inside each other at most: as in a text.
@@ -158,7 +159,7 @@ impl Value {
     }
 
     /// The reader's node; its places are numbers into `paths`. None: nested too deeply.
-    pub(crate) fn into_node(self, paths: &mut Vec<Path>, depth: usize) -> Option<Rc<Node>> {
+    pub(crate) fn into_node(self, paths: &mut Vec<Path>, depth: usize) -> Option<Arc<Node>> {
         use crate::yaml::tree::Value as Tree;
         if depth > NESTING_MAX {
             return None;
@@ -196,7 +197,7 @@ impl Value {
                 Tree::Map(entries)
             }
         };
-        Some(Rc::new(Node::made(span, value)))
+        Some(Arc::new(Node::made(span, value)))
     }
 }
 

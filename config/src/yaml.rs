@@ -35,18 +35,18 @@ pub(crate) mod parts;
 mod peers;
 mod proxy_protocol;
 mod rate_limit;
-mod reader;
+pub(crate) mod reader;
 mod retry;
 mod returning;
 mod rewrite;
 mod route;
 mod route_match;
-mod scalar;
+pub(crate) mod scalar;
 pub(crate) mod schema;
 pub(crate) mod secrets;
 mod shadow;
-mod shape;
-mod shapes;
+pub(crate) mod shape;
+pub(crate) mod shapes;
 mod substitute;
 mod targets;
 mod tcp;
@@ -84,7 +84,7 @@ pub(crate) fn read(
     environment: &Environment,
 ) -> Result<Loaded, Diagnostics> {
     let mut reader = Reader::new(&source.name, directory);
-    let parsed = tree::parse(&source.text, environment);
+    let parsed = tree::parse(&source.text, 0, environment);
     let broken = parsed.root.is_none();
     for fault in parsed.faults {
         reader.report(Severity::Error, fault.span, fault.message, fault.help);
@@ -276,7 +276,7 @@ fn drain(reader: &mut Reader<'_>, node: &Node) -> Drain {
     drain
 }
 
-fn listeners(reader: &mut Reader<'_>, nodes: &[std::rc::Rc<Node>], admin: &Admin) -> Vec<Arc<Listener>> {
+fn listeners(reader: &mut Reader<'_>, nodes: &[std::sync::Arc<Node>], admin: &Admin) -> Vec<Arc<Listener>> {
     let mut names = Unique::new("listener");
     let mut addresses = Unique::new("listener with the address");
     let mut listeners = Vec::new();
@@ -289,13 +289,13 @@ fn listeners(reader: &mut Reader<'_>, nodes: &[std::rc::Rc<Node>], admin: &Admin
 }
 
 /// Values of which each may stand once, with the place where it stands first.
-struct Unique<T> {
+pub(crate) struct Unique<T> {
     what: &'static str,
     seen: HashMap<T, Span>,
 }
 
 impl<T: Hash + Eq + std::fmt::Display> Unique<T> {
-    fn new(what: &'static str) -> Unique<T> {
+    pub(crate) fn new(what: &'static str) -> Unique<T> {
         Unique {
             what,
             seen: HashMap::new(),
@@ -303,7 +303,7 @@ impl<T: Hash + Eq + std::fmt::Display> Unique<T> {
     }
 
     /// Takes a value in; a fault if it is there already.
-    fn insert(&mut self, reader: &mut Reader<'_>, value: T, span: Span) {
+    pub(crate) fn insert(&mut self, reader: &mut Reader<'_>, value: T, span: Span) {
         if let Some(first) = self.seen.get(&value) {
             let message = format!("a second {} `{value}`", self.what);
             let help = format!("the first stands at {}", reader.shown(*first, span));

@@ -9,12 +9,11 @@ use crate::model::{
     AuthorizationAction, AuthorizationPolicy, ChainMode, Condition, FilterChain, MeshConfig, Name,
 };
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
-pub(super) fn policies(reader: &mut Reader<'_>, nodes: &[Rc<Node>]) -> Vec<Arc<AuthorizationPolicy>> {
+pub(super) fn policies(reader: &mut Reader<'_>, nodes: &[Arc<Node>]) -> Vec<Arc<AuthorizationPolicy>> {
     let mut names = Unique::new("authorization policy");
-    let read = |node: &Rc<Node>| policy(reader, node, &mut names).map(Arc::new);
+    let read = |node: &Arc<Node>| policy(reader, node, &mut names).map(Arc::new);
     nodes.iter().filter_map(read).collect()
 }
 

@@ -13,7 +13,7 @@ use crate::model::{
     BalancingOptions, Discovery, LoadBalancing, Locality, LocalityBalancing, LocalityWeight, SlowStart,
     SubsetFallback, Subsets, ZoneAware, defaults,
 };
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Fields of a cluster that say how one of several endpoints is picked.
 pub(super) const FIELDS: [&str; 8] = [
@@ -366,7 +366,7 @@ pub(super) fn locality_weights(
         reader.warn(cluster.key_span_of("locality_weights"), message, help);
     }
     let mut seen = Unique::new("weight of the locality");
-    let read = |node: &Rc<Node>| {
+    let read = |node: &Arc<Node>| {
         let fields = reader.fields(node, &LOCALITY_WEIGHT)?;
         let locality = locality(reader, &fields, "locality");
         let priority = fields.integer32(reader, "priority").unwrap_or(0);

@@ -89,7 +89,7 @@ pub(super) fn only_true(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str
 }
 
 /// The items of a list, of which there are not too many.
-fn bounded<'n>(reader: &mut Reader<'_>, fields: &Fields<'n>, name: &str) -> &'n [std::rc::Rc<Node>] {
+fn bounded<'n>(reader: &mut Reader<'_>, fields: &Fields<'n>, name: &str) -> &'n [std::sync::Arc<Node>] {
     let nodes = fields.list(reader, name);
     if nodes.len() <= VALUES_MAX {
         return nodes;

@@ -105,7 +105,7 @@ pub(super) fn editable_name(text: &str) -> Result<HeaderName, Problem> {
 /// The conditions in the list `name`.
 pub(super) fn header_matches(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Vec<HeaderMatch> {
     let nodes = fields.list(reader, name);
-    let read = |node: &std::rc::Rc<Node>| {
+    let read = |node: &std::sync::Arc<Node>| {
         let fields = reader.fields(node, &HEADER_MATCH)?;
         let name = fields.parsed(reader, "name", scalar::header_name);
         let (value, invert) = string_match(reader, &fields);
@@ -125,7 +125,7 @@ pub(super) fn query_matches(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec
         "" => scalar::problem("a parameter's name may not be empty"),
         _ => Ok(text.to_owned()),
     };
-    let read = |node: &std::rc::Rc<Node>| {
+    let read = |node: &std::sync::Arc<Node>| {
         let fields = reader.fields(node, &QUERY_MATCH)?;
         let name = fields.parsed(reader, "name", name);
         let (value, invert) = string_match(reader, &fields);

@@ -169,7 +169,7 @@ fn headers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<(HeaderName, Str
 
 fn statuses(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Vec<RangeInclusive<u16>> {
     let nodes = fields.list(reader, name);
-    let read = |node: &std::rc::Rc<Node>| reader.parse(node, "a status or a range of statuses", status);
+    let read = |node: &std::sync::Arc<Node>| reader.parse(node, "a status or a range of statuses", status);
     nodes.iter().filter_map(read).collect()
 }
 

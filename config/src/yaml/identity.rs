@@ -13,7 +13,6 @@ use crate::model::{
     RevocationList, Roots, Secret, TrustBundle, TrustDomain, TrustSource, WorkloadApi, defaults,
 };
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// Bytes of a certificate chain, a trust bundle or a revocation list that stands in the document.
@@ -23,9 +22,9 @@ const PRIVATE_KEY_BYTES_MAX: usize = 64 * 1024;
 /// Revocation lists at most; each is looked at in every handshake.
 const LISTS_MAX: usize = 1000;
 
-pub(super) fn identities(reader: &mut Reader<'_>, nodes: &[Rc<Node>]) -> Vec<Arc<Identity>> {
+pub(super) fn identities(reader: &mut Reader<'_>, nodes: &[Arc<Node>]) -> Vec<Arc<Identity>> {
     let mut names = Unique::new("identity");
-    let read = |node: &Rc<Node>| identity(reader, node, &mut names).map(Arc::new);
+    let read = |node: &Arc<Node>| identity(reader, node, &mut names).map(Arc::new);
     nodes.iter().filter_map(read).collect()
 }
 
@@ -200,7 +199,7 @@ fn authority_url(text: &str) -> Result<String, Problem> {
 
 pub(super) fn trust_bundles(
     reader: &mut Reader<'_>,
-    nodes: &[Rc<Node>],
+    nodes: &[Arc<Node>],
     identities: &[Arc<Identity>],
 ) -> Vec<Arc<TrustBundle>> {
     let mut names = Unique::new("trust bundle");
@@ -314,7 +313,7 @@ pub(super) fn revocation(reader: &mut Reader<'_>, document: &Fields<'_>) -> Revo
         let message = format!("more than {LISTS_MAX} revocation lists");
         reader.fault(fields.span_of("lists"), message);
     }
-    let list = |node: &Rc<Node>| revocation_list(reader, node);
+    let list = |node: &Arc<Node>| revocation_list(reader, node);
     let lists: Vec<RevocationList> = nodes.iter().take(LISTS_MAX).filter_map(list).collect();
     let list_required = fields.boolean(reader, "list_required").unwrap_or(false);
     let outdated_allowed = fields.boolean(reader, "outdated_allowed").unwrap_or(true);

@@ -11,7 +11,6 @@ use crate::model::{
     ClaimHeader, HeaderName, JwksSource, JwksUrl, JwtAlgorithm, JwtProvider, JwtRequirement, Name, Roots,
     TokenLocation, defaults,
 };
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// Bytes of a key set that stands in the document.
@@ -39,9 +38,9 @@ pub(super) fn algorithm_word(algorithm: JwtAlgorithm) -> &'static str {
     JWT_ALGORITHMS[index.expect("every algorithm is listed")]
 }
 
-pub(super) fn providers(reader: &mut Reader<'_>, nodes: &[Rc<Node>]) -> Vec<Arc<JwtProvider>> {
+pub(super) fn providers(reader: &mut Reader<'_>, nodes: &[Arc<Node>]) -> Vec<Arc<JwtProvider>> {
     let mut names = Unique::new("JWT provider");
-    let read = |node: &Rc<Node>| provider(reader, node, &mut names).map(Arc::new);
+    let read = |node: &Arc<Node>| provider(reader, node, &mut names).map(Arc::new);
     nodes.iter().filter_map(read).collect()
 }
 
@@ -178,7 +177,7 @@ fn locations(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<TokenLocation>
     }
     let nodes = fields.list(reader, "locations");
     refuse_many(reader, fields, "locations", nodes.len());
-    let read = |node: &Rc<Node>| location(reader, node);
+    let read = |node: &Arc<Node>| location(reader, node);
     nodes.iter().take(LIST_MAX).filter_map(read).collect()
 }
 

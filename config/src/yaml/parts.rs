@@ -13,7 +13,6 @@ use crate::model::{Admin, MeshConfig, Name, Origin};
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// The fields that [`read`] understands.
@@ -47,7 +46,7 @@ pub(crate) fn read(resource: &str, document: Value) -> Result<Parts, Diagnostics
     }
 }
 
-fn adopt(reader: &mut Reader<'_>, document: Value) -> Option<Rc<Node>> {
+fn adopt(reader: &mut Reader<'_>, document: Value) -> Option<Arc<Node>> {
     let root = reader.adopt(document);
     if root.is_none() {
         let span = crate::diagnostic::Span::default();

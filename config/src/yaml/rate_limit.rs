@@ -15,7 +15,6 @@ use crate::model::{
 };
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,9 +27,9 @@ const INTERVAL_MIN: Duration = Duration::from_millis(1);
 /// Bytes of a key, a constant or a domain.
 const TEXT_BYTES_MAX: usize = 256;
 
-pub(super) fn limits(reader: &mut Reader<'_>, nodes: &[Rc<Node>]) -> Vec<Arc<RateLimit>> {
+pub(super) fn limits(reader: &mut Reader<'_>, nodes: &[Arc<Node>]) -> Vec<Arc<RateLimit>> {
     let mut names = Unique::new("rate limit");
-    let read = |node: &Rc<Node>| limit(reader, node, &mut names).map(Arc::new);
+    let read = |node: &Arc<Node>| limit(reader, node, &mut names).map(Arc::new);
     nodes.iter().filter_map(read).collect()
 }
 

@@ -18,7 +18,6 @@ use crate::document;
 use crate::model::{Name, Origin};
 use crate::suggest::nearest;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -189,7 +188,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes in a document that another front made; none if it is nested too deeply.
-    pub(crate) fn adopt(&mut self, document: document::Value) -> Option<Rc<Node>> {
+    pub(crate) fn adopt(&mut self, document: document::Value) -> Option<Arc<Node>> {
         let mut paths = Vec::new();
         let root = document.into_node(&mut paths, 0);
         self.paths = paths.into_iter().map(Field::Path).collect();
@@ -258,7 +257,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The items of a list; a fault if it is none, or empty where it may not be.
-    pub(crate) fn items<'n>(&mut self, node: &'n Node, filled: bool) -> &'n [Rc<Node>] {
+    pub(crate) fn items<'n>(&mut self, node: &'n Node, filled: bool) -> &'n [Arc<Node>] {
         match &node.value {
             Value::List(items) => {
                 if items.is_empty() && filled {

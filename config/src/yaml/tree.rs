@@ -8,7 +8,7 @@ use crate::diagnostic::Span;
 use crate::source::Environment;
 use serde_saphyr::granit_parser::{self, ErrorKind, Event, Marker, Parser, ScalarStyle, Span as ParserSpan};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Bytes of a document at most.
 pub(crate) const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -17,7 +17,7 @@ pub(crate) const NESTING_MAX: usize = 64;
 /// Nodes that aliases may add, all together; beyond it a document is a bomb.
 pub(crate) const ALIASED_NODES_MAX: usize = 1_000_000;
 
-/// A value with its place.
+/// A value with its place. Nodes are shared: aliases stand for them, and meshes make documents of those they keep.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) span: Span,
@@ -45,7 +45,7 @@ impl Node {
 #[derive(Debug)]
 pub(crate) enum Value {
     Scalar(Scalar),
-    List(Vec<Rc<Node>>),
+    List(Vec<Arc<Node>>),
     Map(Vec<Entry>),
     /// A fault has been reported here: nothing more is to be said about it.
     Broken,
@@ -65,7 +65,7 @@ pub(crate) struct Scalar {
 pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) key_span: Span,
-    pub(crate) value: Rc<Node>,
+    pub(crate) value: Arc<Node>,
 }
 
 /// Something wrong with the text itself.
@@ -78,18 +78,18 @@ pub(crate) struct TextFault {
 
 /// What came of a text: the tree, unless the text ended before it was whole, and what is wrong.
 pub(crate) struct Parsed {
-    pub(crate) root: Option<Rc<Node>>,
+    pub(crate) root: Option<Arc<Node>>,
     pub(crate) faults: Vec<TextFault>,
 }
 
-/// Parses one document and puts variables in.
-pub(crate) fn parse(text: &str, environment: &Environment) -> Parsed {
+/// Parses one document and puts variables in. Places in it have the number of the document among the reader's.
+pub(crate) fn parse(text: &str, document: u32, environment: &Environment) -> Parsed {
     if text.len() > DOCUMENT_BYTES_MAX {
         let span = Span {
+            document,
             line: 1,
             column: 1,
             length: 1,
-            ..Span::default()
         };
         let message = format!(
             "the document has {} bytes; at most {DOCUMENT_BYTES_MAX} are read",
@@ -112,6 +112,7 @@ pub(crate) fn parse(text: &str, environment: &Environment) -> Parsed {
         block_nesting_limit: NESTING_MAX + 2,
     };
     let mut builder = Builder {
+        document,
         text,
         variables: Variables::new(environment),
         stack: Vec::new(),
@@ -125,7 +126,7 @@ pub(crate) fn parse(text: &str, environment: &Environment) -> Parsed {
         let next = match event {
             Ok((event, span)) => builder.event(event, span),
             Err(error) => {
-                let span = place(*error.marker(), *error.marker());
+                let span = place(document, *error.marker(), *error.marker());
                 let message = match error.kind() {
                     // The parser looks ahead, so that its limit may come before the builder's.
                     ErrorKind::RecursionLimitExceeded => too_deep(),
@@ -152,13 +153,14 @@ pub(crate) fn parse(text: &str, environment: &Environment) -> Parsed {
 struct Stop;
 
 struct Builder<'a> {
+    document: u32,
     text: &'a str,
     variables: Variables<'a>,
     stack: Vec<Frame>,
-    anchors: HashMap<usize, Rc<Node>>,
+    anchors: HashMap<usize, Arc<Node>>,
     aliased: usize,
     documents: usize,
-    root: Option<Rc<Node>>,
+    root: Option<Arc<Node>>,
     faults: Vec<TextFault>,
 }
 
@@ -172,7 +174,7 @@ struct Frame {
 }
 
 enum Content {
-    List(Vec<Rc<Node>>),
+    List(Vec<Arc<Node>>),
     Map {
         entries: Vec<Entry>,
         seen: HashMap<String, Span>,
@@ -198,11 +200,11 @@ impl Builder<'_> {
     }
 
     fn event(&mut self, event: Event<'_>, parser_span: ParserSpan) -> Result<(), Stop> {
-        let span = place(parser_span.start, parser_span.end);
+        let span = place(self.document, parser_span.start, parser_span.end);
         if let Some(tag) = event.tag() {
             let at = parser_span
                 .tag_span()
-                .map_or(span, |tag| place(tag.start, tag.end));
+                .map_or(span, |tag| place(self.document, tag.start, tag.end));
             self.fault(
                 at,
                 format!("the tag `{}` is not supported", tag.original()),
@@ -348,14 +350,14 @@ impl Builder<'_> {
     }
 
     fn finish(&mut self, node: Node, anchor: usize) {
-        let node = Rc::new(node);
+        let node = Arc::new(node);
         if anchor != 0 {
-            self.anchors.insert(anchor, Rc::clone(&node));
+            self.anchors.insert(anchor, Arc::clone(&node));
         }
         self.attach(node);
     }
 
-    fn attach(&mut self, node: Rc<Node>) {
+    fn attach(&mut self, node: Arc<Node>) {
         let Some(frame) = self.stack.last_mut() else {
             self.root = Some(node);
             return;
@@ -412,7 +414,7 @@ fn too_deep() -> String {
     format!("more than {NESTING_MAX} lists and maps inside each other")
 }
 
-fn place(start: Marker, end: Marker) -> Span {
+fn place(document: u32, start: Marker, end: Marker) -> Span {
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let length = if end.line() == start.line() {
         end.col().saturating_sub(start.col())
@@ -420,9 +422,9 @@ fn place(start: Marker, end: Marker) -> Span {
         1
     };
     Span {
+        document,
         line: number(start.line().max(1)),
         column: number(start.col() + 1),
         length: number(length.max(1)),
-        ..Span::default()
     }
 }

@@ -7,7 +7,7 @@ use crate::model::{Name, Origin};
 use crate::yaml::Unique;
 use crate::yaml::tree::{Node, Value};
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Declared names of one kind, and whether something refers to them.
 #[derive(Default)]
@@ -21,7 +21,7 @@ impl Declared {
             Value::Map(entries) => entries
                 .iter()
                 .find(|entry| entry.key == key)
-                .map(|entry| Rc::clone(&entry.value)),
+                .map(|entry| Arc::clone(&entry.value)),
             _ => None,
         };
         if let Some(node) = entries(root, list)

@@ -8,7 +8,7 @@ use crate::yaml::shape::{Field, Kind, Shape};
 use crate::yaml::tree::{Entry, Node, Value};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a field says that is true, false or a map.
@@ -258,7 +258,7 @@ impl<'n> Fields<'n> {
     }
 
     /// The items of a list field; empty if it is not given.
-    pub(crate) fn list(&self, reader: &mut Reader<'_>, name: &str) -> &'n [Rc<Node>] {
+    pub(crate) fn list(&self, reader: &mut Reader<'_>, name: &str) -> &'n [Arc<Node>] {
         let Some(node) = self.node(reader, name) else {
             return &[];
         };

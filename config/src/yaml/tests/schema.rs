@@ -84,7 +84,7 @@ overload: {}
 runtime: {locality: a/b}
 drain: {}
 ";
-    let parsed = tree::parse(minimal, &crate::Environment::empty());
+    let parsed = tree::parse(minimal, 0, &crate::Environment::empty());
     let mut written = Written::default();
     written.object(&parsed.root.unwrap(), &shapes::DOCUMENT);
     assert!(
