@@ -1,1 +1,4 @@
 //! The control API: one place from which a fleet of proxies is driven.
+
+pub mod access;
+pub mod listen;
