@@ -20,6 +20,6 @@ pub use difference::{Changes, Difference, difference, reuse};
 pub use load::{LoadError, Loaded, load, load_file};
 pub use model::MeshConfig;
 pub use source::{Environment, Source};
-pub use timestamp::Timestamp;
+pub use timestamp::{Timestamp, TimestampFault};
 pub use yaml::schema::json_schema;
 pub use yaml::write::{to_json, to_yaml};

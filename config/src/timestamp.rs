@@ -1,6 +1,7 @@
 //! Moments as configurations write them: RFC 3339, in UTC or with an offset, to the second or finer.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A moment as a configuration shows it: `2026-11-22T10:30:00Z`, with a fraction only where there is one. What lies
@@ -23,6 +24,19 @@ impl fmt::Display for Timestamp {
             write!(f, ".{}", digits.trim_end_matches('0'))?;
         }
         f.write_str("Z")
+    }
+}
+
+/// A text is no moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a time from 1970 on, as in `2026-11-22T10:30:00Z`")]
+pub struct TimestampFault;
+
+impl FromStr for Timestamp {
+    type Err = TimestampFault;
+
+    fn from_str(text: &str) -> Result<Timestamp, TimestampFault> {
+        parse_timestamp(text).map(Timestamp).ok_or(TimestampFault)
     }
 }
 

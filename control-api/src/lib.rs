@@ -1,4 +1,6 @@
 //! The control API: one place from which a fleet of proxies is driven.
 
 pub mod access;
+pub mod authority;
 pub mod listen;
+pub mod settings;
