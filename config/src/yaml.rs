@@ -16,7 +16,6 @@ mod cluster;
 mod compression;
 mod condition;
 mod consistency;
-mod control;
 mod cors;
 mod discovery;
 mod edge;
@@ -214,7 +213,6 @@ fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
     let nodes = fields.list(reader, "rate_limits");
     let rate_limits = rate_limit::limits(reader, nodes);
     let overload = overload::overload(reader, &fields);
-    let control = control::control(reader, &fields);
     let config = MeshConfig {
         identities,
         trust_bundles,
@@ -223,7 +221,6 @@ fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
         jwt_providers,
         rate_limits,
         overload,
-        control,
         admin,
         runtime: runtime.unwrap_or(Runtime {
             workers: None,

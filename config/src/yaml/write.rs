@@ -7,7 +7,6 @@ mod authorization;
 mod balancing;
 mod breakers;
 mod chain;
-mod control;
 mod cors;
 mod discovery;
 mod edge;
@@ -89,9 +88,6 @@ fn document(config: &MeshConfig) -> Map {
     document.put("clusters", list(config.clusters.iter().map(|part| cluster(part))));
     put_identities(&mut document, config);
     document.put("overload", fault::overload(&config.overload));
-    if let Some(control) = &config.control {
-        document.put("control", control::control(control));
-    }
     document
 }
 

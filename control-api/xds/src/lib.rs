@@ -4,4 +4,6 @@
 
 pub mod decode;
 pub mod encode;
+pub mod resource;
+pub mod session;
 pub mod support;

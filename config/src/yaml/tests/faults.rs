@@ -5,7 +5,6 @@ mod authorization;
 mod balancing;
 mod chains;
 mod clusters;
-mod control;
 mod cors;
 mod discovery;
 mod distress;

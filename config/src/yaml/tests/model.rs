@@ -2,7 +2,6 @@
 
 mod authorization;
 mod clusters;
-mod control;
 mod edge;
 mod identities;
 mod jwt;
