@@ -16,9 +16,13 @@ use outrigger_traffic::overload::{Actions, Held, Resource, Usage};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Actions as metrics name them, in the order in which they come.
 const ACTIONS: [&str; 3] = ["stop_keepalive", "refuse_requests", "refuse_connections"];
+
+/// How long a worker that is too busy to hear of a look holds up what comes after it.
+const HEARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Watches what the process uses.
 pub(crate) struct Overload {
@@ -39,6 +43,8 @@ struct State {
     pressures: Vec<(Resource, Arc<PressureMetrics>)>,
     held: Held,
     actions: Actions,
+    /// What of them metrics and the log have told.
+    told: Actions,
 }
 
 impl Overload {
@@ -61,12 +67,22 @@ impl Overload {
         loop {
             let interval = self.published.load().config().overload().interval();
             tokio::time::sleep(interval).await;
-            self.look();
+            self.look().await;
         }
     }
 
-    /// Looks now, by the limits in force, and acts.
-    pub(crate) fn look(&self) {
+    /// Looks now, by the limits in force, and acts: when this returns, every worker does what follows from it, and metrics
+    /// and the log tell of it. If it is cancelled, the workers do it all the same.
+    pub(crate) async fn look(&self) {
+        let acted = self.decide();
+        if tokio::time::timeout(HEARD_TIMEOUT, acted).await.is_err() {
+            tracing::warn!("a worker is too busy to hear of overload");
+        }
+        self.tell(&mut self.state.lock());
+    }
+
+    /// Finds what is to be done, and has the workers do it.
+    fn decide(&self) -> impl Future<Output = ()> + use<> {
         let config = Arc::clone(self.published.load().config());
         let limits = config.overload();
         let state = &mut *self.state.lock();
@@ -81,15 +97,13 @@ impl Overload {
         if limits.memory_max() != MemoryLimit::Off {
             state.usages.extend(state.memory.usage());
         }
-        let before = state.actions;
         state.held = state.held.note(&state.usages);
         state.actions = state.held.actions(limits);
-        self.control.act(state.actions);
-        self.tell(state, before);
+        self.control.act(state.actions)
     }
 
     /// Metrics, and the log where something has changed.
-    fn tell(&self, state: &mut State, before: Actions) {
+    fn tell(&self, state: &mut State) {
         let limited = |resource: Resource| {
             state
                 .usages
@@ -115,6 +129,7 @@ impl Overload {
             cells.used.set(gauge(usage.used));
             cells.limit.set(gauge(limit));
         }
+        let before = std::mem::replace(&mut state.told, state.actions);
         let degrees = degrees(state.actions).into_iter().zip(degrees(before));
         for ((now, before), (name, cells)) in degrees.zip(ACTIONS.iter().zip(&self.actions)) {
             let cells = cells.worker(0);

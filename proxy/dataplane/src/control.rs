@@ -196,11 +196,12 @@ impl DataPlane {
         let first = Arc::new(empty);
         let connection_ids = Arc::new(AtomicU64::new(1));
         let own_connections = Arc::new(OwnConnections::new(count));
-        let overload = OverloadControl::new(&options.metrics);
+        let (overload, sides) = OverloadControl::new(&options.metrics, count);
         let workers = hand_overs
             .into_iter()
+            .zip(sides)
             .enumerate()
-            .map(|(index, hand_overs)| {
+            .map(|(index, (hand_overs, overload))| {
                 let (commands, receiver) = mpsc::unbounded_channel();
                 let seed = Seed {
                     index,
@@ -212,7 +213,7 @@ impl DataPlane {
                     authorization_codec: Arc::clone(&options.authorization_codec),
                     rate_limit_codec: Arc::clone(&options.rate_limit_codec),
                     metrics: Arc::clone(&options.metrics),
-                    overload: overload.worker(),
+                    overload,
                     commands: receiver,
                     hand_overs,
                 };

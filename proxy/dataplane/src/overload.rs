@@ -26,29 +26,44 @@ struct ProcessPlaces {
     requests: Arc<Places>,
 }
 
+/// What the workers are told.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told {
+    /// Counts what was told.
+    number: u64,
+    actions: Actions,
+}
+
 /// Tells the workers what to do near limits, and what they use.
 #[derive(Clone)]
 pub struct OverloadControl {
     places: Arc<ProcessPlaces>,
-    actions: Arc<watch::Sender<Actions>>,
-    workers: Arc<WorkerMetrics>,
+    told: Arc<watch::Sender<Told>>,
+    /// Of each worker the number of what it has done; its sender ends with it.
+    done: Vec<watch::Receiver<u64>>,
+    metrics: Arc<WorkerMetrics>,
 }
 
 impl std::fmt::Debug for OverloadControl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("OverloadControl")
-            .field("actions", &*self.actions.borrow())
+            .field("told", &*self.told.borrow())
             .finish_non_exhaustive()
     }
 }
 
 impl OverloadControl {
-    pub(crate) fn new(metrics: &Metrics) -> OverloadControl {
-        OverloadControl {
+    /// With the sides of so many workers.
+    pub(crate) fn new(metrics: &Metrics, workers: usize) -> (OverloadControl, Vec<WorkerOverload>) {
+        let (senders, done): (Vec<_>, Vec<_>) = (0..workers).map(|_| watch::channel(0)).unzip();
+        let control = OverloadControl {
             places: Arc::default(),
-            actions: Arc::new(watch::Sender::new(Actions::default())),
-            workers: Arc::clone(metrics.workers()),
-        }
+            told: Arc::default(),
+            done,
+            metrics: Arc::clone(metrics.workers()),
+        };
+        let sides = senders.into_iter().map(|done| control.worker(done)).collect();
+        (control, sides)
     }
 
     /// What the data plane uses of what these limits limit.
@@ -71,24 +86,43 @@ impl OverloadControl {
             ),
             usage(
                 Resource::BufferedBytes,
-                buffered_bytes(&self.workers),
+                buffered_bytes(&self.metrics),
                 limits.buffered_bytes_max(),
             ),
         ]
     }
 
     /// Has the workers do this from now on. To be called at each look while connections are not kept alive, since each
-    /// call ends some of them.
-    pub fn act(&self, actions: Actions) {
-        if actions.any() || actions != *self.actions.borrow() {
-            self.actions.send_replace(actions);
+    /// call ends some of them. What it gives is ready once every worker does it: until then, some serve requests and take
+    /// connections as before. It need not be waited for, and is cancel safe.
+    pub fn act(&self, actions: Actions) -> impl Future<Output = ()> + Send + use<> {
+        self.told.send_if_modified(|told| {
+            let news = actions.any() || actions != told.actions;
+            if news {
+                *told = Told {
+                    number: told.number + 1,
+                    actions,
+                };
+            }
+            news
+        });
+        let number = self.told.borrow().number;
+        let done = self.done.clone();
+        async move {
+            for mut worker in done {
+                // A worker that has ended serves nothing any more.
+                let _ = worker.wait_for(|done| *done >= number).await;
+            }
         }
     }
 
     /// A worker's side.
-    pub(crate) fn worker(&self) -> WorkerOverload {
+    fn worker(&self, done: watch::Sender<u64>) -> WorkerOverload {
         WorkerOverload {
-            control: self.clone(),
+            places: Arc::clone(&self.places),
+            told: self.told.subscribe(),
+            done,
+            metrics: Arc::clone(&self.metrics),
             refuse_requests: Cell::new(Share::NONE),
             refuse_connections: Cell::new(false),
             requests_max: Cell::new(None),
@@ -109,7 +143,10 @@ fn buffered_bytes(workers: &WorkerMetrics) -> u64 {
 
 /// What a worker does near the process's limits.
 pub(crate) struct WorkerOverload {
-    control: OverloadControl,
+    places: Arc<ProcessPlaces>,
+    told: watch::Receiver<Told>,
+    done: watch::Sender<u64>,
+    metrics: Arc<WorkerMetrics>,
     refuse_requests: Cell<Share>,
     refuse_connections: Cell<bool>,
     requests_max: Cell<Option<u64>>,
@@ -127,6 +164,13 @@ impl WorkerOverload {
         self.requests_max.set(limits.requests_max());
         self.connections_max.set(limits.connections_max());
         self.buffered_bytes_max.set(limits.buffered_bytes_max());
+        self.note_concern();
+    }
+
+    /// Takes over what is to be done, but for connections that are to end.
+    fn take(&self, actions: Actions) {
+        self.refuse_requests.set(actions.refuse_requests);
+        self.refuse_connections.set(actions.refuse_connections);
         self.note_concern();
     }
 
@@ -149,7 +193,7 @@ impl WorkerOverload {
         }
         match self.requests_max.get() {
             None => Ok(None),
-            limit => match self.control.places.requests.take(limit) {
+            limit => match self.places.requests.take(limit) {
                 Some(place) => Ok(Some(place)),
                 None => Err(OverloadRefusal::RequestsMax),
             },
@@ -161,7 +205,7 @@ impl WorkerOverload {
         if self.refuse_connections.get() {
             return Err(ConnectionRefusal::Overload);
         }
-        let places = &self.control.places.connections;
+        let places = &self.places.connections;
         places
             .take(self.connections_max.get())
             .ok_or(ConnectionRefusal::ProcessLimit)
@@ -171,29 +215,71 @@ impl WorkerOverload {
     pub(crate) fn may_keep(&self, bytes: usize) -> bool {
         self.buffered_bytes_max
             .get()
-            .is_none_or(|max| buffered_bytes(&self.control.workers).saturating_add(bytes as u64) <= max)
+            .is_none_or(|max| buffered_bytes(&self.metrics).saturating_add(bytes as u64) <= max)
     }
 }
 
 /// Does what is told, until the data plane ends.
 pub(crate) async fn follow(worker: Rc<Worker>) {
-    let mut actions = worker.overload.control.actions.subscribe();
+    let overload = &worker.overload;
+    let mut told = overload.told.clone();
     // What was told before there was anybody to hear it.
-    actions.mark_changed();
-    while actions.changed().await.is_ok() {
-        let Actions {
-            stop_keepalive,
-            refuse_requests,
-            refuse_connections,
-        } = *actions.borrow_and_update();
-        let overload = &worker.overload;
-        overload.refuse_requests.set(refuse_requests);
-        overload.refuse_connections.set(refuse_connections);
-        overload.note_concern();
-        if stop_keepalive {
+    told.mark_changed();
+    while told.changed().await.is_ok() {
+        let Told { number, actions } = *told.borrow_and_update();
+        overload.take(actions);
+        if actions.stop_keepalive {
             overload
                 .cursor
                 .set(worker.retire(RETIRED_SHARE, overload.cursor.get()));
         }
+        overload.done.send_replace(number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    const REFUSE: Actions = Actions {
+        stop_keepalive: false,
+        refuse_requests: Share::ALL,
+        refuse_connections: true,
+    };
+
+    /// As [`follow`] does it.
+    fn hear(worker: &WorkerOverload) {
+        let Told { number, actions } = *worker.told.borrow();
+        worker.take(actions);
+        worker.done.send_replace(number);
+    }
+
+    #[test]
+    fn what_is_told_is_done_once_every_worker_does_it_or_has_ended() {
+        let (control, mut workers) = OverloadControl::new(&Metrics::new(3, &[]), 3);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut poll = |acted: std::pin::Pin<&mut dyn Future<Output = ()>>| acted.poll(&mut context);
+        assert_eq!(poll(pin!(control.act(Actions::default()))), Poll::Ready(()));
+        let mut acted = pin!(control.act(REFUSE));
+        for worker in &workers {
+            assert_eq!(poll(acted.as_mut()), Poll::Pending);
+            assert!(worker.admit_connection().is_ok());
+            hear(worker);
+            assert!(worker.admit_connection().is_err());
+        }
+        assert_eq!(poll(acted), Poll::Ready(()));
+        let mut over = pin!(control.act(Actions::default()));
+        // Nothing new is told, but what was told before is not done yet.
+        let mut again = pin!(control.act(Actions::default()));
+        drop(workers.pop());
+        for worker in &workers {
+            assert_eq!(poll(over.as_mut()), Poll::Pending);
+            assert_eq!(poll(again.as_mut()), Poll::Pending);
+            hear(worker);
+        }
+        assert_eq!(poll(over), Poll::Ready(()));
+        assert_eq!(poll(again), Poll::Ready(()));
     }
 }

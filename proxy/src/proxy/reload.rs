@@ -153,7 +153,7 @@ impl Proxy {
         self.identities.commit(sources, &material);
         *self.status.listeners.lock() = plane.listeners();
         // By the limits that are in force now, at once.
-        self.status.overload.look();
+        self.status.overload.look().await;
         Ok(applied.generation)
     }
 }

@@ -88,7 +88,7 @@ impl Proxy {
         let (sender, asks) = mpsc::channel(ASKS_MAX);
         let overload = Overload::new(plane.overload(), plane.published(), Arc::clone(&metrics));
         let overload = Arc::new(overload);
-        overload.look();
+        overload.look().await;
         let status = Arc::new(Status::new(
             plane.published(),
             Arc::clone(&metrics),

@@ -121,7 +121,7 @@ async fn a_crowd_gets_exactly_the_places_that_there_are() {
     assert_eq!((served, holding.upstream.request_count()), (7, 7));
 }
 
-/// A client that goes away gives its place back.
+/// A client that goes away gives its place back: each has the only one after another.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_is_given_up_gives_its_place_back() {
     let holding = Holding::start().await;
@@ -130,14 +130,24 @@ async fn a_request_that_is_given_up_gives_its_place_back() {
         &format!("requests_max: 1, {BY_HAND}"),
     ))
     .await;
-    for _ in 0..3 {
-        let held = holding.hold(proxy.address(), 1).await;
+    for round in 1..=3 {
+        let held = wait_until("the place is free", async || {
+            let mut client = Client::connect(proxy.address()).await;
+            client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n").await;
+            let is_held = wait_until("it is held", async || {
+                (holding.upstream.request_count() == round).then_some(())
+            });
+            tokio::select! {
+                () = is_held => Some(client),
+                refused = client.response("GET") => {
+                    assert_eq!(refused.status(), 503);
+                    None
+                }
+            }
+        });
+        let held = held.await;
         assert_eq!(fetch(proxy.address(), "/", "").await.status(), 503);
         drop(held);
-        wait_until("the place is free", async || {
-            (fetch(proxy.address(), "/", "").await.status() == 200).then_some(())
-        })
-        .await;
     }
 }
 
@@ -155,6 +165,23 @@ async fn a_reload_changes_limits_at_once() {
     assert!(Client::connect(proxy.address()).await.is_closed().await);
     proxy.reload(holding.document()).await.unwrap();
     assert_eq!(fetch(proxy.address(), "/", "").await.status(), 200);
+}
+
+/// What a reload begins and ends, it has begun and ended on every worker when it is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_follows_from_a_reload_holds_on_every_worker() {
+    let holding = Holding::start().await;
+    let document = |memory_max: &str| {
+        let fields = format!("memory_max: {memory_max}, {BY_HAND}");
+        overload(holding.document().workers(16), &fields)
+    };
+    let proxy = Proxy::start(document("1MiB")).await;
+    for _ in 0..20 {
+        assert!(Client::connect(proxy.address()).await.is_closed().await);
+        proxy.reload(document("off")).await.unwrap();
+        assert_eq!(fetch(proxy.address(), "/", "").await.status(), 200);
+        proxy.reload(document("1MiB")).await.unwrap();
+    }
 }
 
 /// Which parameters hold tokens is not known yet when a request is refused at its start: none is logged.
