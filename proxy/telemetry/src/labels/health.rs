@@ -1,6 +1,6 @@
 //! What checks of endpoints, and ejections, come to.
 
-use super::*;
+use crate::cell::labelled::Label;
 
 labels! {
     /// What came of a health check.
