@@ -21,7 +21,7 @@ pub enum Severity {
 
 /// A place in a document: a line and a column, both counted from 1, and a number of characters. In a document that was
 /// not written as text the column is 0 and the line the number of a path (see [`crate::document`]); 0: nowhere.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Span {
     /// Which of the reader's documents, counted from 0.
     pub(crate) document: u32,

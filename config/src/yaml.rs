@@ -122,6 +122,25 @@ pub(crate) fn read(
     }
 }
 
+/// What the reading of several documents found: warnings, or the faults there are.
+pub(crate) fn conclude(reader: Reader<'_>, sources: &[Source]) -> Result<Vec<Diagnostic>, Diagnostics> {
+    let (faults, warnings) = (reader.fault_count(), reader.warning_count());
+    let mut diagnostics = reader.diagnostics;
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+    for found in diagnostics.chunk_by_mut(|one, other| one.span.document == other.span.document) {
+        if let Some(source) = sources.get(found[0].span.document as usize) {
+            finish(found, source);
+        }
+    }
+    count_the_rest(&mut diagnostics, Severity::Warning, warnings);
+    count_the_rest(&mut diagnostics, Severity::Error, faults);
+    if faults == 0 {
+        return Ok(diagnostics);
+    }
+    diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
+    Err(Diagnostics(diagnostics))
+}
+
 /// Sorts diagnostics by place and gives each its line.
 fn finish(diagnostics: &mut [Diagnostic], source: &Source) {
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
@@ -178,6 +197,13 @@ fn shown(line: &str, column: u32) -> &str {
 
 fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
     reader.declarations = Declarations::collect(root);
+    let config = contents(reader, root)?;
+    unused::warn(reader, &config);
+    Some(config)
+}
+
+/// A document whose declarations are known.
+pub(crate) fn contents(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
     let fields = reader.fields(root, &DOCUMENT)?;
     let admin = fields.node(reader, "admin").map(|node| admin(reader, node));
     let runtime = fields.node(reader, "runtime").map(|node| runtime(reader, node));
@@ -239,7 +265,6 @@ fn document(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfig> {
     external_authorization::check(reader, &config);
     consistency::check(reader, &config);
     rate_limit::check(reader, &config);
-    unused::warn(reader, &config);
     returning::warn(reader, &config);
     Some(config)
 }

@@ -82,6 +82,19 @@ pub enum ReferenceKind {
     OneTrustDomain,
 }
 
+impl ReferenceKind {
+    /// It is an identity or trust bundles that are meant.
+    pub fn is_secret(self) -> bool {
+        matches!(
+            self,
+            ReferenceKind::Identity
+                | ReferenceKind::TrustBundle
+                | ReferenceKind::SomeTrustDomain
+                | ReferenceKind::OneTrustDomain
+        )
+    }
+}
+
 /// Endpoints of a cluster, which came apart from it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndpointSet {

@@ -62,6 +62,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A reader of several documents; places have their numbers.
+    pub(crate) fn of_documents<'n>(names: impl Iterator<Item = &'n str>, directory: &'a Path) -> Reader<'a> {
+        let mut reader = Reader::new("", directory);
+        let names: Vec<Arc<str>> = names.map(Arc::from).collect();
+        if !names.is_empty() {
+            reader.documents = names;
+        }
+        reader
+    }
+
     pub(crate) fn fault(&mut self, span: Span, message: impl Into<String>) {
         self.report(Severity::Error, span, message.into(), None);
     }

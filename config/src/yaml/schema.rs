@@ -2,18 +2,33 @@
 
 use super::shape::{Field, Kind, Shape};
 use super::shapes::DOCUMENT;
+use crate::mesh::shapes::MESH;
+use crate::mesh::targets;
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
 /// The JSON Schema of a configuration document. Every scalar may also be a text with variables (`${VAR}`).
 pub fn json_schema() -> Value {
-    let mut definitions = Definitions::default();
+    printed(&DOCUMENT, "Outrigger configuration", false)
+}
+
+/// The JSON Schema of a mesh document, as [`json_schema`] is of a configuration document.
+pub fn mesh_json_schema() -> Value {
+    printed(&MESH, "Outrigger mesh", true)
+}
+
+fn printed(shape: &'static Shape, title: &str, mesh: bool) -> Value {
+    let mut definitions = Definitions {
+        mesh,
+        ..Definitions::default()
+    };
     definitions.found.insert(
         "variable".into(),
         json!({ "description": "A text with variables, `${VAR}` or `${VAR:-default}`.", "type": "string", "pattern": "\\$\\{" }),
     );
-    let mut document = object(&DOCUMENT, &mut definitions);
+    let mut document = object(shape, &mut definitions);
     document["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
-    document["title"] = json!("Outrigger configuration");
+    document["title"] = json!(title);
     document["$defs"] = Value::Object(definitions.found);
     document
 }
@@ -24,21 +39,49 @@ struct Definitions {
     found: Map<String, Value>,
     /// Those that are being written, from the outside in.
     open: Vec<&'static Shape>,
+    /// It is a mesh's schema: services stand in place of clusters.
+    mesh: bool,
+}
+
+impl Definitions {
+    fn fields(&self, shape: &'static Shape) -> Vec<Field> {
+        match self.mesh {
+            true => targets::fields_in_mesh(shape),
+            false => shape.fields.to_vec(),
+        }
+    }
+    /// The shape's name and what it is for.
+    fn words(&self, shape: &'static Shape) -> (Cow<'static, str>, Cow<'static, str>) {
+        match self.mesh {
+            true => targets::words_in_mesh(shape),
+            false => (shape.name.into(), shape.about.into()),
+        }
+    }
+    /// Fields that exclude each other, or of which some must be given.
+    fn names(&self, shape: &'static Shape, names: &[&'static str]) -> Vec<&'static str> {
+        match self.mesh {
+            true => names
+                .iter()
+                .map(|name| targets::field_in_mesh(shape, name))
+                .collect(),
+            false => names.to_vec(),
+        }
+    }
 }
 
 fn object(shape: &'static Shape, definitions: &mut Definitions) -> Value {
+    let fields = definitions.fields(shape);
     let mut properties = Map::new();
-    for field in shape.fields {
+    for field in &fields {
         properties.insert(field.name.into(), property(field, definitions));
     }
     let mut schema = json!({
-        "description": shape.about,
+        "description": definitions.words(shape).1,
         "type": "object",
         "additionalProperties": false,
         "properties": properties,
     });
-    let required: Vec<&str> = shape
-        .fields
+    let required: Vec<&str> = fields
         .iter()
         .filter(|field| field.required)
         .map(|field| field.name)
@@ -46,21 +89,17 @@ fn object(shape: &'static Shape, definitions: &mut Definitions) -> Value {
     if !required.is_empty() {
         schema["required"] = json!(required);
     }
+    let alternatives = |names: &[&'static str]| -> Vec<Value> {
+        let names = definitions.names(shape, names).into_iter();
+        names.map(|name| json!({ "required": [name] })).collect()
+    };
     let mut rules = Vec::new();
-    if !shape.exactly_one.is_empty() {
-        let one: Vec<Value> = shape
-            .exactly_one
-            .iter()
-            .map(|name| json!({ "required": [name] }))
-            .collect();
+    let one = alternatives(shape.exactly_one);
+    if !one.is_empty() && !(definitions.mesh && targets::is_completed(shape)) {
         rules.push(json!({ "oneOf": one }));
     }
-    if !shape.at_least_one.is_empty() {
-        let some: Vec<Value> = shape
-            .at_least_one
-            .iter()
-            .map(|name| json!({ "required": [name] }))
-            .collect();
+    let some = alternatives(shape.at_least_one);
+    if !some.is_empty() {
         rules.push(json!({ "anyOf": some }));
     }
     for (index, one) in shape.at_most_one.iter().enumerate() {
@@ -74,7 +113,7 @@ fn object(shape: &'static Shape, definitions: &mut Definitions) -> Value {
     schema
 }
 
-fn property(field: &'static Field, definitions: &mut Definitions) -> Value {
+fn property(field: &Field, definitions: &mut Definitions) -> Value {
     let mut schema = kind(&field.kind, definitions);
     if schema.get("$ref").is_some() {
         schema = json!({ "allOf": [schema] });
@@ -110,7 +149,7 @@ fn or_variable(schemas: Vec<Value>) -> Value {
     json!({ "anyOf": schemas })
 }
 
-fn kind(kind_of: &'static Kind, definitions: &mut Definitions) -> Value {
+fn kind(kind_of: &Kind, definitions: &mut Definitions) -> Value {
     const DURATION: &str = "^[0-9]+(ns|us|ms|s|m|h)$";
     match kind_of {
         Kind::Name => or_variable(vec![
@@ -159,7 +198,7 @@ fn off() -> Value {
 /// A reference to an object's definition, which is added if it is not there. Two shapes may share a name (`match`,
 /// `tls`): a definition is found by its content then.
 fn reference(shape: &'static Shape, definitions: &mut Definitions) -> Value {
-    let base = shape.name.replace(' ', "_");
+    let base = definitions.words(shape).0.replace(' ', "_");
     if definitions.open.iter().any(|open| std::ptr::eq(*open, shape)) {
         // It holds itself, and no other shape has its name; a test follows every reference.
         return json!({ "$ref": format!("#/$defs/{base}") });

@@ -51,7 +51,7 @@ impl Shape {
 }
 
 /// A field of an object.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Field {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
@@ -100,8 +100,59 @@ pub(crate) const fn defaulted(
     }
 }
 
+/// An object's fields but some, and some more: objects of other documents are made of ours by it, and follow their
+/// changes. `N` is how many that makes.
+pub(crate) const fn fields_of<const N: usize>(
+    shape: &'static Shape,
+    without: &[&str],
+    with: &[Field],
+) -> [Field; N] {
+    let mut fields = [optional("", Kind::Name, ""); N];
+    let (mut at, mut from, mut left_out) = (0, 0, 0);
+    while from < with.len() {
+        fields[at] = with[from];
+        (at, from) = (at + 1, from + 1);
+    }
+    from = 0;
+    while from < shape.fields.len() {
+        let field = shape.fields[from];
+        if holds(without, field.name) {
+            left_out += 1;
+        } else {
+            fields[at] = field;
+            at += 1;
+        }
+        from += 1;
+    }
+    assert!(at == N, "the number of fields");
+    assert!(left_out == without.len(), "what is left out is there");
+    fields
+}
+
+const fn holds(words: &[&str], word: &str) -> bool {
+    let mut at = 0;
+    while at < words.len() {
+        if same(words[at].as_bytes(), word.as_bytes()) {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+const fn same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() {
+        if one[at] != other[at] {
+            return false;
+        }
+        at += 1;
+    }
+    one.len() == other.len()
+}
+
 /// What a value may be.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     /// A name of policy.
     Name,

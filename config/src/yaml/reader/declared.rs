@@ -114,6 +114,8 @@ pub(crate) struct Declarations {
     by_trust_domain: bool,
     /// What names refer to may be elsewhere: they are kept, with where they stand first.
     open: Option<Open>,
+    /// Of these, only identities and trust bundles: the rest is here.
+    secrets_only: bool,
 }
 
 /// References that are asked for later.
@@ -126,6 +128,7 @@ impl Declarations {
             trust_domains: Declared::collect(root, Part::TrustBundle.list(), "trust_domain"),
             by_trust_domain: false,
             open: None,
+            secrets_only: false,
         }
     }
 
@@ -134,6 +137,14 @@ impl Declarations {
         Declarations {
             open: Some(Open::new()),
             ..Declarations::collect(root)
+        }
+    }
+
+    /// As [`Declarations::collect`], where identities and trust bundles are elsewhere.
+    pub(crate) fn without_secrets(root: &Node) -> Declarations {
+        Declarations {
+            secrets_only: true,
+            ..Declarations::open(root)
         }
     }
 
@@ -209,6 +220,9 @@ impl Reader<'_> {
         let Some(open) = &self.declarations.open else {
             return false;
         };
+        if self.declarations.secrets_only && !kind.is_secret() {
+            return false;
+        }
         let key = (kind, name.to_owned());
         if !open.contains_key(&key) {
             let origin = self.origin(span);

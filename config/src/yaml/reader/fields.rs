@@ -75,6 +75,14 @@ impl<'n> Fields<'n> {
             .extend(self.shape.field_names().map(str::to_owned));
     }
 
+    /// Leaves the values of fields that were not asked for to a reading that comes later.
+    pub(crate) fn pass_on(self) {
+        #[cfg(test)]
+        self.asked
+            .borrow_mut()
+            .extend(self.shape.field_names().map(str::to_owned));
+    }
+
     /// The field's value, if it is given; a fault if it is given without one.
     pub(crate) fn node(&self, reader: &mut Reader<'_>, name: &str) -> Option<&'n Node> {
         let entry = self.entry(name)?;
