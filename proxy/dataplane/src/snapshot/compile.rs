@@ -24,6 +24,7 @@ use outrigger_telemetry::{AccessLogSinks, Metrics, Sink};
 use rate_limits::RateLimits;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// Why a valid configuration cannot be put in force: a page's file is at fault, or a log's, or TLS cannot be set up.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,7 +3,8 @@
 
 use super::*;
 use outrigger_config::model::{LocalityBalancing, TcpProxy};
-use outrigger_traffic::{Member, Plan};
+use outrigger_traffic::{Balancer, Member, Plan, Standing, ZoneView};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a cluster's balancer is made by, beside its own configuration.

@@ -1,15 +1,19 @@
 //! Clusters and their endpoints: slots by name, endpoints' state kept while their connections are as good.
 
 use super::*;
+use crate::outlier::OutlierPolicy;
 use crate::places::PlaceQueues;
 use crate::snapshot::LimitGauges;
 use balancing::Surroundings;
 use outrigger_config::model::{Discovery, DnsDiscovery};
+use outrigger_identity::{Basis, Belief};
 use outrigger_traffic::HealthMark;
 use outrigger_traffic::adaptive::{AdaptiveLimit, AdaptiveSettings};
 use outrigger_traffic::breakers::ClusterBreakers;
 use outrigger_traffic::retry::RetryBudget;
 use std::collections::HashSet;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU32;
 
 /// The slots of clusters by their names.
 pub(super) fn slots(clusters: &[Option<Arc<ClusterPolicy>>]) -> HashMap<&Name, ClusterSlot> {

@@ -3,6 +3,9 @@
 use super::authorization::{Authorization, same_level};
 use super::faults::FaultPlace;
 use super::*;
+use outrigger_identity::{Basis, Belief};
+use outrigger_telemetry::{AccessLogFormat, ListenerMetrics};
+use outrigger_traffic::SubsetKey;
 
 impl Compiler {
     pub(super) fn listeners(

@@ -4,6 +4,7 @@ use super::faults::FaultPlace;
 use super::*;
 use outrigger_config::model::{HeaderValue, HeaderValuePart};
 use outrigger_traffic::retry::RetryRules;
+use outrigger_traffic::{CorsPolicy, RouteTable, SessionPolicy, SubsetKey};
 
 impl Compiler {
     pub(super) fn routes(
