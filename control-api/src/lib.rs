@@ -4,3 +4,5 @@ pub mod access;
 pub mod authority;
 pub mod listen;
 pub mod settings;
+pub mod audit;
+pub mod store;
