@@ -1,8 +1,8 @@
 //! The control API: one place from which a fleet of proxies is driven.
 
 pub mod access;
+pub mod audit;
 pub mod authority;
 pub mod listen;
 pub mod settings;
-pub mod audit;
 pub mod store;
