@@ -7,6 +7,7 @@ mod authorization;
 mod balancing;
 mod breakers;
 mod cluster;
+mod control;
 mod cors;
 pub mod defaults;
 mod discovery;
@@ -31,6 +32,7 @@ pub use authorization::*;
 pub use balancing::*;
 pub use breakers::*;
 pub use cluster::*;
+pub use control::*;
 pub use cors::*;
 pub use discovery::*;
 pub use edge::*;
@@ -167,6 +169,8 @@ model! {
         by_ref rate_limits: Vec<Arc<RateLimit>>,
         /// Limits of the whole process.
         by_ref overload: Overload,
+        /// The control plane that policy comes from, too; none: none. Changing it needs a restart.
+        by_ref control: Option<Control>,
     }
 }
 

@@ -16,6 +16,7 @@ mod cluster;
 mod compression;
 mod condition;
 mod consistency;
+mod control;
 mod cors;
 mod discovery;
 mod edge;
@@ -239,6 +240,7 @@ pub(crate) fn contents(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfi
     let nodes = fields.list(reader, "rate_limits");
     let rate_limits = rate_limit::limits(reader, nodes);
     let overload = overload::overload(reader, &fields);
+    let control = control::control(reader, &fields);
     let config = MeshConfig {
         identities,
         trust_bundles,
@@ -247,6 +249,7 @@ pub(crate) fn contents(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfi
         jwt_providers,
         rate_limits,
         overload,
+        control,
         admin,
         runtime: runtime.unwrap_or(Runtime {
             workers: None,

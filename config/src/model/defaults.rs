@@ -285,5 +285,9 @@ pub const OVERLOAD_REFUSE_REQUESTS_PERCENT: u32 = 90;
 pub const OVERLOAD_REFUSE_ALL_PERCENT: u32 = 95;
 /// Pressure at which connections are refused.
 pub const OVERLOAD_REFUSE_CONNECTIONS_PERCENT: u32 = 98;
+/// How policy is transported: a change costs what it changes.
+pub const CONTROL_TRANSPORT: super::ControlTransport = super::ControlTransport::Delta;
+/// How long a start waits for a first configuration: well within what orchestrators give a process before they doubt it.
+pub const CONTROL_FIRST_WAIT: Duration = Duration::from_secs(10);
 /// The share of requests that faults touch at most.
 pub const FAULT_AFFECTED_MAX: super::Fraction = super::Fraction::ALL;

@@ -9,6 +9,7 @@ mod balancing;
 mod breakers;
 mod chain;
 mod cluster;
+mod control;
 mod cors;
 mod discovery;
 mod edge;
@@ -45,6 +46,7 @@ pub(crate) use breakers::{
 };
 pub(crate) use chain::{FILTER_CHAIN, FILTER_CHAIN_MATCH, MODES, TCP};
 pub(crate) use cluster::{CLUSTER, ENDPOINT, POOL};
+pub(crate) use control::CONTROL;
 pub(crate) use cors::{CORS, ORIGIN};
 pub(crate) use discovery::{DISCOVERY, DISCOVERY_TYPES, DNS_NAME};
 pub(crate) use edge::{
@@ -153,6 +155,11 @@ pub(crate) static DOCUMENT: Shape = Shape::new(
             "overload",
             Kind::Object(&OVERLOAD),
             "What the whole process may hold, and what it does near that.",
+        ),
+        optional(
+            "control",
+            Kind::Object(&CONTROL),
+            "The control plane that policy comes from, too.",
         ),
     ],
 );

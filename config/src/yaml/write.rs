@@ -7,6 +7,7 @@ mod authorization;
 mod balancing;
 mod breakers;
 mod chain;
+mod control;
 mod cors;
 mod discovery;
 mod edge;
@@ -88,6 +89,9 @@ fn document(config: &MeshConfig) -> Map {
     document.put("clusters", list(config.clusters.iter().map(|part| cluster(part))));
     put_identities(&mut document, config);
     document.put("overload", fault::overload(&config.overload));
+    if let Some(control) = &config.control {
+        document.put("control", control::control(control));
+    }
     document
 }
 

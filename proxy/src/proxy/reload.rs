@@ -178,8 +178,10 @@ async fn read(
     // What is in force stays so until this is put in force: one reload at a time.
     let old = Arc::clone(status.published.load().config());
     let changes = difference(&old, &loaded.config);
-    if changes.runtime_changed() || changes.admin_changed() {
-        tracing::warn!("`runtime` and `admin` are read at start only: their changes need a restart");
+    if changes.runtime_changed() || changes.admin_changed() || changes.control_changed() {
+        tracing::warn!(
+            "`runtime`, `admin` and `control` are read at start only: their changes need a restart"
+        );
     }
     let config = Arc::new(reuse(&old, loaded.config));
     let before = Arc::clone(status.published.load().material());

@@ -5,6 +5,7 @@ mod authorization;
 mod balancing;
 mod chains;
 mod clusters;
+mod control;
 mod cors;
 mod discovery;
 mod distress;

@@ -2,6 +2,7 @@
 
 mod authorization;
 mod clusters;
+mod control;
 mod edge;
 mod identities;
 mod jwt;
