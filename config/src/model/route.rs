@@ -131,6 +131,8 @@ pub enum PathMatch {
     /// On segment borders: `/a` matches `/a`, `/a/` and `/a/b`, not `/ab`; `/a/` matches `/a/` and below, not `/a`.
     /// `/` matches everything. A gRPC service is `/service/`.
     Prefix(String),
+    /// The path begins with this text, wherever a segment ends: `/a` matches `/a`, `/ab` and `/a/b`.
+    StringPrefix(String),
     /// Segments, of which `{name}` takes exactly one segment, not empty.
     Template(PathTemplate),
     /// The whole path matches.
@@ -298,7 +300,8 @@ model! {
 /// How a path is rewritten; the query is kept.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PathRewrite {
-    /// The matched prefix (or exact path) is replaced by this.
+    /// The matched prefix (or exact path) is replaced by this: one on a border of segments so that one `/` stands there,
+    /// one that is a text as it stands.
     Prefix(String),
     /// Every match of the pattern (not anchored) is replaced; `\1` stands for a group.
     Regex(RegexRewrite),

@@ -83,7 +83,7 @@ fn changes_nothing(redirect: &Redirect, matches: Option<&RouteMatch>) -> bool {
         }
         (
             Some(RedirectPath::Rewrite(PathRewrite::Prefix(to))),
-            Some(PathMatch::Exact(from) | PathMatch::Prefix(from)),
+            Some(PathMatch::Exact(from) | PathMatch::Prefix(from) | PathMatch::StringPrefix(from)),
         ) => to == from,
         _ => false,
     }

@@ -25,7 +25,7 @@ impl<'a> From<&'a RouteMatch> for Matched<'a> {
     fn from(matches: &'a RouteMatch) -> Matched<'a> {
         match &matches.path {
             _ if matches.connect => Matched::Connect,
-            PathMatch::Exact(_) | PathMatch::Prefix(_) => Matched::Prefix,
+            PathMatch::Exact(_) | PathMatch::Prefix(_) | PathMatch::StringPrefix(_) => Matched::Prefix,
             PathMatch::Template(template) => Matched::Template(template),
             PathMatch::Regex(_) => Matched::Regex,
         }
@@ -147,7 +147,7 @@ fn template_rewrite(
     matched: Matched<'_>,
 ) -> Option<PathTemplate> {
     let what = match matched {
-        Matched::Prefix => Some("`path`, `prefix` or `grpc`"),
+        Matched::Prefix => Some("`path`, `prefix`, `string_prefix` or `grpc`"),
         Matched::Regex => Some("`regex`"),
         Matched::Template(_) | Matched::Connect | Matched::Unknown => None,
     };

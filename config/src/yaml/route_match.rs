@@ -34,19 +34,22 @@ pub(super) fn route_match(reader: &mut Reader<'_>, node: &Node) -> Option<RouteM
     })
 }
 
-/// Which paths, in the fields `path`, `prefix`, `template` and `regex`.
+/// Which paths, in the fields `path`, `prefix`, `string_prefix`, `template` and `regex`.
 pub(super) fn path_match(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<PathMatch> {
     let exact = fields.parsed(reader, "path", scalar::path).map(PathMatch::Exact);
     let prefix = fields
         .parsed(reader, "prefix", scalar::path)
         .map(PathMatch::Prefix);
+    let string_prefix = fields
+        .parsed(reader, "string_prefix", scalar::path)
+        .map(PathMatch::StringPrefix);
     let template = fields
         .parsed(reader, "template", template::matching)
         .map(PathMatch::Template);
     let regex = fields
         .parsed(reader, "regex", scalar::pattern)
         .map(PathMatch::Regex);
-    exact.or(prefix).or(template).or(regex)
+    exact.or(prefix).or(string_prefix).or(template).or(regex)
 }
 
 /// CONNECT requests have neither path nor query, and one method: no other condition on these can hold.

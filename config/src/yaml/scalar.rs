@@ -144,7 +144,7 @@ pub(crate) fn size(text: &str) -> Result<u64, Problem> {
 }
 
 pub(crate) fn name(text: &str) -> Result<Name, Problem> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/-".contains(&byte);
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/-|*~".contains(&byte);
     if text.is_empty() || text.len() > 253 {
         return problem(format!(
             "a name has 1 to 253 characters, this one has {}",
@@ -158,7 +158,7 @@ pub(crate) fn name(text: &str) -> Result<Name, Problem> {
         None => Ok(Name(text.into())),
         Some(character) => problem_with_help(
             format!("a name may not contain {character:?}"),
-            "names are made of A-Z a-z 0-9 . _ : / -",
+            "names are made of A-Z a-z 0-9 . _ : / - | * ~",
         ),
     }
 }

@@ -45,6 +45,7 @@ enum PathKey {
     Prefix(String),
     /// Variables are `None`: their names do not matter.
     Template(Vec<Option<String>>),
+    StringPrefix(String),
     Regex(String),
 }
 
@@ -83,6 +84,7 @@ fn key(path: &PathMatch) -> PathKey {
     match path {
         PathMatch::Exact(path) => PathKey::Exact(path.clone()),
         PathMatch::Prefix(path) => PathKey::Prefix(path.clone()),
+        PathMatch::StringPrefix(path) => PathKey::StringPrefix(path.clone()),
         PathMatch::Regex(pattern) => PathKey::Regex(pattern.source().to_owned()),
         PathMatch::Template(template) => PathKey::Template(
             template
@@ -106,6 +108,7 @@ fn containing(path: &PathMatch) -> Vec<PathKey> {
             // `/a` takes the exact path `/a` too.
             keys.push(PathKey::Prefix(path.clone()));
         }
+        PathMatch::StringPrefix(path) => keys.extend(prefixes(path)),
         PathMatch::Template(template) => {
             let literal = template.segments.iter().map_while(|segment| match segment {
                 TemplateSegment::Literal(text) => Some(text.as_str()),

@@ -12,7 +12,7 @@ use outrigger_config::model::{
 /// The path that is sent for `path`, which the route's `matched` has matched.
 ///
 /// A prefix rewrite replaces the matched prefix, or the whole of an exact path; where Envoy would double or lose the
-/// slash at the border (`/a` by `/`, `/` by `/a`), one stands there. For templates and regular expressions, which have
+/// slash at the border (`/a` by `/`, `/` by `/a`), one stands there. Of a prefix that is a text the text is replaced. For templates and regular expressions, which have
 /// no prefix to replace, the path stays (the model holds no such pair). A regex rewrite replaces every match. A template
 /// puts what the variables of the matched template took, as it stands in the path, into places of its own; for
 /// other matches, which have no variables, the path stays (the model holds no such pair).
@@ -24,12 +24,18 @@ pub fn rewrite_path(rewrite: &PathRewrite, matched: &PathMatch, path: &str) -> S
                 replacement,
                 path.strip_prefix(prefix.as_str()).unwrap_or(path),
             )),
+            PathMatch::StringPrefix(prefix) => {
+                let rest = path.strip_prefix(prefix.as_str()).unwrap_or(path);
+                legal_path(format!("{replacement}{rest}"))
+            }
             PathMatch::Template(_) | PathMatch::Regex(_) => path.to_owned(),
         },
         PathRewrite::Regex(rewrite) => legal_path(replace_matches(rewrite, path)),
         PathRewrite::Template(template) => match matched {
             PathMatch::Template(matched) => legal_path(template::expand(template, matched, path)),
-            PathMatch::Exact(_) | PathMatch::Prefix(_) | PathMatch::Regex(_) => path.to_owned(),
+            PathMatch::Exact(_) | PathMatch::Prefix(_) | PathMatch::StringPrefix(_) | PathMatch::Regex(_) => {
+                path.to_owned()
+            }
         },
     }
 }

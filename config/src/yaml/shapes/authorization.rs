@@ -1,7 +1,7 @@
 //! Authorization policies and their conditions.
 
 use super::matching::{
-    BEGINNING, CONTAINED, END, EXACT, PATH, PATH_PATTERN, PATH_PREFIX, PATH_TEMPLATE, PATTERN, VALUE_MATCH,
+    BEGINNING, CONTAINED, END, EXACT, PATH, PATH_PATTERN, PATH_PREFIX, PATH_STRING_PREFIX, PATH_TEMPLATE, PATTERN, VALUE_MATCH,
 };
 use super::{HEADER_MATCH, QUERY_MATCH};
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
@@ -136,9 +136,9 @@ pub(crate) static CONDITION: Shape = Shape::new(
 pub(crate) static PATH_MATCH: Shape = Shape::new(
     "path match",
     "Which paths.",
-    &[PATH, PATH_PREFIX, PATH_TEMPLATE, PATH_PATTERN],
+    &[PATH, PATH_PREFIX, PATH_STRING_PREFIX, PATH_TEMPLATE, PATH_PATTERN],
 )
-.with_exactly_one(&["path", "prefix", "template", "regex"]);
+.with_exactly_one(&["path", "prefix", "string_prefix", "template", "regex"]);
 
 pub(crate) static STRING_MATCH: Shape = Shape::new(
     "text match",

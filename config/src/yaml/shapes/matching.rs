@@ -34,6 +34,12 @@ pub(super) const PATH_PREFIX: Field = optional(
     "The path's beginning, on segment borders: `/a` takes `/a/b`, not `/ab`.",
 );
 
+pub(super) const PATH_STRING_PREFIX: Field = optional(
+    "string_prefix",
+    Kind::Text("/a"),
+    "The path's beginning as a text: `/a` takes `/a/b` and `/ab`.",
+);
+
 pub(super) const PATH_TEMPLATE: Field = optional(
     "template",
     Kind::Text("/a/{id}/b"),

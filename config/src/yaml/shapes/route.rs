@@ -1,7 +1,7 @@
 //! Route configurations, virtual hosts, routes, their matches and actions.
 
 use super::matching::{
-    BEGINNING, CONTAINED, END, EXACT, INVERT, PATH, PATH_PATTERN, PATH_PREFIX, PATH_TEMPLATE, PATTERN,
+    BEGINNING, CONTAINED, END, EXACT, INVERT, PATH, PATH_PATTERN, PATH_PREFIX, PATH_STRING_PREFIX, PATH_TEMPLATE, PATTERN,
     VALUE_MATCH,
 };
 use super::{
@@ -181,6 +181,7 @@ pub(crate) static ROUTE_MATCH: Shape = Shape::new(
     &[
         PATH,
         PATH_PREFIX,
+        PATH_STRING_PREFIX,
         PATH_TEMPLATE,
         PATH_PATTERN,
         optional(
@@ -215,7 +216,7 @@ pub(crate) static ROUTE_MATCH: Shape = Shape::new(
         ),
     ],
 )
-.with_exactly_one(&["path", "prefix", "template", "regex", "grpc", "connect"]);
+.with_exactly_one(&["path", "prefix", "string_prefix", "template", "regex", "grpc", "connect"]);
 
 pub(crate) static GRPC_MATCH: Shape = Shape::new(
     "grpc",

@@ -158,6 +158,7 @@ fn path_match(path: &PathMatch) -> Map {
     match path {
         PathMatch::Exact(path) => map.with("path", text(path)),
         PathMatch::Prefix(path) => map.with("prefix", text(path)),
+        PathMatch::StringPrefix(path) => map.with("string_prefix", text(path)),
         PathMatch::Template(template) => map.with("template", text(&template.source)),
         PathMatch::Regex(pattern) => map.with("regex", text(pattern.source())),
     }

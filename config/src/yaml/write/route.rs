@@ -138,6 +138,7 @@ fn route_match(matches: &RouteMatch) -> Map {
         }
         PathMatch::Exact(path) => map.put("path", text(path)),
         PathMatch::Prefix(path) => map.put("prefix", text(path)),
+        PathMatch::StringPrefix(path) => map.put("string_prefix", text(path)),
         PathMatch::Template(template) => map.put("template", text(&template.source)),
         PathMatch::Regex(pattern) => map.put("regex", text(pattern.source())),
     }

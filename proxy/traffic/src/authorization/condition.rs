@@ -60,8 +60,9 @@ impl ResolvedPath {
             PathMatch::Template(template) => {
                 return ResolvedPath::of_template(template.segments());
             }
-            // What an expression means for an escape that is gone cannot be told: it is asked as it is.
-            PathMatch::Regex(_) => None,
+            // What an expression, or a text that ends anywhere, means for an escape that is gone cannot be told: it is asked
+            // as it is.
+            PathMatch::StringPrefix(_) | PathMatch::Regex(_) => None,
         };
         path.map_or(ResolvedPath::Same, ResolvedPath::Path)
     }
@@ -239,7 +240,7 @@ fn path_truth<'f>(
     let is_in_doubt = match wanted {
         // Whatever it is read as, it is below the root.
         PathMatch::Prefix(prefix) if prefix == "/" => false,
-        PathMatch::Regex(_) => others.doubt != Doubt::Nothing,
+        PathMatch::StringPrefix(_) | PathMatch::Regex(_) => others.doubt != Doubt::Nothing,
         _ => others.doubt == Doubt::Everything,
     };
     if is_in_doubt {

@@ -128,7 +128,7 @@ fn claim_text(value: &Value) -> Option<Cow<'_, [u8]>> {
 /// A path condition as it was written.
 fn path_text(path: &PathMatch) -> &str {
     match path {
-        PathMatch::Exact(text) | PathMatch::Prefix(text) => text,
+        PathMatch::Exact(text) | PathMatch::Prefix(text) | PathMatch::StringPrefix(text) => text,
         PathMatch::Template(template) => template.source(),
         PathMatch::Regex(pattern) => pattern.source(),
     }

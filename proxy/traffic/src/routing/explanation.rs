@@ -261,6 +261,7 @@ pub(crate) fn path_matches(wanted: &PathMatch, path: &str) -> bool {
         PathMatch::Prefix(prefix) => path
             .strip_prefix(prefix.as_str())
             .is_some_and(|rest| prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/')),
+        PathMatch::StringPrefix(prefix) => path.starts_with(prefix.as_str()),
         PathMatch::Template(template) => path.strip_prefix('/').is_some_and(|path| {
             let segments = template.segments();
             path.split('/').count() == segments.len()
@@ -327,7 +328,7 @@ fn mismatch(failed: &Failed<'_>, matches: &RouteMatch, request: &(impl RequestVi
 
 fn path_text(path: &PathMatch) -> &str {
     match path {
-        PathMatch::Exact(path) | PathMatch::Prefix(path) => path,
+        PathMatch::Exact(path) | PathMatch::Prefix(path) | PathMatch::StringPrefix(path) => path,
         PathMatch::Template(template) => template.source(),
         PathMatch::Regex(pattern) => pattern.source(),
     }
@@ -337,6 +338,7 @@ pub(crate) fn path_in_words(path: &PathMatch) -> String {
     let kind = match path {
         PathMatch::Exact(_) => "path",
         PathMatch::Prefix(_) => "prefix",
+        PathMatch::StringPrefix(_) => "string_prefix",
         PathMatch::Template(_) => "template",
         PathMatch::Regex(_) => "regex",
     };

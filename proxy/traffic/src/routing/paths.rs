@@ -1,6 +1,7 @@
 //! Routes by path: which routes of a virtual host match a path, in their order.
 //!
-//! Exact paths are found by one hash of the whole path. Prefixes and templates stand in one tree of segments, in which
+//! Exact paths are found by one hash of the whole path; prefixes that are texts by one of as much of it, for each length
+//! that they have. Prefixes and templates stand in one tree of segments, in which
 //! a step is one hash of a segment (or a few comparisons where a node has few children). A path is walked once for each
 //! way through literal and variable segments that some template goes; without templates there is one way, as deep as
 //! the deepest prefix. Regular expressions are tried in order, and only those before the best other candidate.
@@ -9,7 +10,7 @@ use foldhash::fast::FixedState;
 use outrigger_config::model::{PathMatch, Route, TemplateSegment};
 use regex::Regex;
 use smallvec::SmallVec;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Children of a node that are compared one by one; above, they are hashed.
 const CHILDREN_COMPARED_MAX: usize = 4;
@@ -25,6 +26,9 @@ pub(crate) struct PathIndex {
     everything: Routes,
     /// The segment tree; the root, which stands for the first `/`, comes first.
     nodes: Box<[Node]>,
+    /// Prefixes that are texts, with the different lengths that they have.
+    string_prefixes: HashMap<Box<[u8]>, Routes, FixedState>,
+    string_prefix_lengths: Box<[usize]>,
     /// In the order of their routes.
     regexes: Box<[(Candidate, Regex)]>,
     /// Routes that take CONNECT requests, which have no path, and nothing else.
@@ -193,6 +197,12 @@ impl PathIndex {
         {
             candidates.add(routes);
         }
+        for &length in &self.string_prefix_lengths {
+            let beginning = path.as_bytes().get(..length);
+            if let Some(routes) = beginning.and_then(|beginning| self.string_prefixes.get(beginning)) {
+                candidates.add(routes);
+            }
+        }
         if let Some(segments) = path.as_bytes().strip_prefix(b"/") {
             self.walk(segments, candidates);
         }
@@ -275,6 +285,7 @@ struct Builder {
     exact: HashMap<Box<[u8]>, Routes, FixedState>,
     everything: Routes,
     nodes: Vec<Node>,
+    string_prefixes: HashMap<Box<[u8]>, Routes, FixedState>,
     regexes: Vec<(Candidate, Regex)>,
     connects: Vec<Candidate>,
 }
@@ -285,6 +296,7 @@ impl Builder {
             exact: HashMap::default(),
             everything: Routes::new(),
             nodes: vec![Node::default()],
+            string_prefixes: HashMap::default(),
             regexes: Vec::new(),
             connects: Vec::new(),
         }
@@ -297,6 +309,10 @@ impl Builder {
             }
             PathMatch::Prefix(prefix) if prefix == "/" => push_reachable(&mut self.everything, candidate),
             PathMatch::Prefix(prefix) => self.add_prefix(candidate, prefix),
+            PathMatch::StringPrefix(prefix) => {
+                let routes = self.string_prefixes.entry(prefix.as_bytes().into());
+                push_reachable(routes.or_default(), candidate);
+            }
             PathMatch::Template(template) => {
                 let node = template.segments().iter().fold(0, |node, segment| match segment {
                     TemplateSegment::Literal(literal) => self.literal(node, literal.as_bytes()),
@@ -360,7 +376,10 @@ impl Builder {
         if let Some(last) = self.everything.last().filter(|last| last.is_unconditional()) {
             self.regexes.retain(|(candidate, _)| candidate < last);
         }
+        let lengths: BTreeSet<usize> = self.string_prefixes.keys().map(|prefix| prefix.len()).collect();
         PathIndex {
+            string_prefixes: self.string_prefixes,
+            string_prefix_lengths: lengths.into_iter().collect(),
             exact_bytes_max: self.exact.keys().map(|path| path.len()).max().unwrap_or(0),
             exact: self.exact,
             everything: self.everything,

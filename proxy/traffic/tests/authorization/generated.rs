@@ -154,8 +154,9 @@ fn field(choices: &mut Choices<'_>, depth: usize) -> (&'static str, Value) {
 }
 
 fn path(choices: &mut Choices<'_>) -> Value {
-    match choices.below(4) {
+    match choices.below(5) {
         0 => json!({"path": choices.of(&PATHS)}),
+        3 => json!({"string_prefix": choices.of(&PATHS)}),
         1 => json!({"prefix": choices.of(&PATHS)}),
         2 => json!({"template": choices.of(&["/a/{x}", "/{x}/b", "/{x}", "/a%21/{x}"])}),
         _ => json!({"regex": choices.of(&["/a.*", "/[ab]", ".*b"])}),

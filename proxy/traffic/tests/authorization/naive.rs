@@ -227,7 +227,7 @@ fn is_in_doubt(wanted: &PathMatch, path: &str) -> bool {
     let slash = any(&|segment, _| segment.contains('/'));
     let is_upwards = pieces.contains(&"..");
     let everything = hides || odd + usize::from(slash) >= 2 || (is_upwards && odd > 0);
-    let is_expression = matches!(wanted, PathMatch::Regex(_));
+    let is_expression = matches!(wanted, PathMatch::Regex(_) | PathMatch::StringPrefix(_));
     everything || (is_expression && (is_upwards || (path.contains('%') && odd > 0)))
 }
 
@@ -294,6 +294,7 @@ fn path_matches(wanted: &PathMatch, path: &str, read: impl Fn(&str) -> String) -
                 || path.starts_with(&format!("{}/", prefix.trim_end_matches('/')))
                     && (path.starts_with(&prefix) || !prefix.ends_with('/'))
         }
+        PathMatch::StringPrefix(prefix) => path.starts_with(prefix.as_str()),
         PathMatch::Template(template) => {
             let came: Vec<&str> = path.split('/').collect();
             came[0].is_empty()

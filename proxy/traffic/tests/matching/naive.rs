@@ -85,6 +85,7 @@ fn path_matches(wanted: &PathMatch, path: &str) -> bool {
         PathMatch::Prefix(prefix) if prefix == "/" => true,
         PathMatch::Prefix(prefix) if prefix.ends_with('/') => path.starts_with(prefix.as_str()),
         PathMatch::Prefix(prefix) => path == prefix || path.starts_with(&format!("{prefix}/")),
+        PathMatch::StringPrefix(prefix) => path.starts_with(prefix.as_str()),
         PathMatch::Template(template) => {
             let came: Vec<&str> = path.split('/').collect();
             let segments = template.segments();

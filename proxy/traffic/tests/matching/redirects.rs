@@ -219,6 +219,11 @@ fn one_slash_stands_where_a_prefix_was_replaced() {
         (prefix("/"), "/x", "/", "/x"),
         (prefix("/"), "/x", "*", "/x/*"),
         (PathMatch::Exact("/a".into()), "/x", "/a", "/x"),
+        // As it stands.
+        (PathMatch::StringPrefix("/a".into()), "/x", "/ab", "/xb"),
+        (PathMatch::StringPrefix("/a".into()), "/", "/a/b", "//b"),
+        (PathMatch::StringPrefix("/a/".into()), "/x", "/a/b", "/xb"),
+        (PathMatch::StringPrefix("/".into()), "/x", "/b", "/xb"),
     ];
     for (matched, replacement, path, wanted) in table {
         let rewrite = PathRewrite::Prefix(replacement.into());

@@ -145,6 +145,34 @@ fn prefixes_end_on_segment_borders_and_paths_are_case_sensitive() {
 }
 
 #[test]
+fn prefixes_that_are_texts_end_anywhere() {
+    let table = RouteTable::compile(&any_host(&[
+        "{path: /ab/c}",
+        "{string_prefix: /ab/}",
+        "{prefix: /ab/c/d}",
+        "{string_prefix: /a, methods: [POST]}",
+        "{string_prefix: /a}",
+        "{string_prefix: /a}",
+        "{string_prefix: '/'}",
+    ]));
+    let cases = [
+        ("/ab/c", Some(0)),
+        ("/ab/c/d", Some(1)),
+        ("/ab/", Some(1)),
+        ("/ab", Some(4)),
+        ("/a", Some(4)),
+        ("/axyz/b", Some(4)),
+        ("/A", Some(6)),
+        ("/", Some(6)),
+        ("*", None),
+        ("", None),
+    ];
+    for (path, wanted) in cases {
+        assert_eq!(find(&table, &get("h", path)), wanted, "{path}");
+    }
+}
+
+#[test]
 fn the_first_route_in_order_wins_whatever_its_kind() {
     let table = RouteTable::compile(&any_host(&[
         "{regex: '/a/[0-9]+'}",

@@ -210,7 +210,7 @@ fn template_rewrites() {
             (
                 "prefix: /",
                 &[
-                    "`template_rewrite` on a route that matches by `path`, `prefix` or `grpc`: there are no variables | \
+                    "`template_rewrite` on a route that matches by `path`, `prefix`, `string_prefix` or `grpc`: there are no variables | \
                      use another rewrite, or match by `template`",
                 ],
             ),

@@ -103,7 +103,7 @@ fn conditions() {
             (
                 "{paths: [{prefix: /a, «regex»: b}]}",
                 &[
-                    "`prefix` and `regex` exclude each other | give exactly one of `path`, `prefix`, `template` and `regex`",
+                    "`prefix` and `regex` exclude each other | give exactly one of `path`, `prefix`, `string_prefix`, `template` and `regex`",
                 ],
             ),
             (

@@ -187,11 +187,11 @@ fn names_and_references() {
             ),
             (
                 "clusters: [{name: «'a b'»}]\n",
-                &["a name may not contain ' ' | names are made of A-Z a-z 0-9 . _ : / -"],
+                &["a name may not contain ' ' | names are made of A-Z a-z 0-9 . _ : / - | * ~"],
             ),
             (
                 "clusters: [{name: «é»}]\n",
-                &["a name may not contain 'é' | names are made of A-Z a-z 0-9 . _ : / -"],
+                &["a name may not contain 'é' | names are made of A-Z a-z 0-9 . _ : / - | * ~"],
             ),
             ("clusters: [«{»}]\n", &["missing field `name` in cluster"]),
             ("clusters: [{name: «[»a]}]\n", &["expected a name, found a list"]),

@@ -100,13 +100,13 @@ fn path_matches() {
             (
                 "«{»}",
                 &[
-                    "one of `path`, `prefix`, `template`, `regex`, `grpc` and `connect` is missing in route match",
+                    "one of `path`, `prefix`, `string_prefix`, `template`, `regex`, `grpc` and `connect` is missing in route match",
                 ],
             ),
             (
                 "{path: /a, «prefix»: /b}",
                 &[
-                    "`path` and `prefix` exclude each other | give exactly one of `path`, `prefix`, `template`, `regex`, `grpc` and `connect`",
+                    "`path` and `prefix` exclude each other | give exactly one of `path`, `prefix`, `string_prefix`, `template`, `regex`, `grpc` and `connect`",
                 ],
             ),
             (
@@ -274,7 +274,7 @@ fn connect_matches() {
             (
                 "connect: true, «prefix»: /",
                 &[
-                    "`connect` and `prefix` exclude each other | give exactly one of `path`, `prefix`, `template`, `regex`, `grpc` and `connect`",
+                    "`connect` and `prefix` exclude each other | give exactly one of `path`, `prefix`, `string_prefix`, `template`, `regex`, `grpc` and `connect`",
                 ],
             ),
             (

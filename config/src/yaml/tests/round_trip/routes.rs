@@ -130,6 +130,7 @@ pub(super) fn route() -> BoxedStrategy<String> {
     let path = prop_oneof![
         "(/[a-z!$&'*+,;=:@~_.-]{1,5}x){1,3}/?".prop_map(|path| format!("path: {}", quoted(&path))),
         "/([a-z]{1,5}/){0,2}".prop_map(|path| format!("prefix: {path}")),
+        "/[a-z]{0,4}".prop_map(|path| format!("string_prefix: {path}")),
         "/[a-z]{0,4}/\\{[a-z]{1,4}\\}".prop_map(|path| format!("template: '{path}'")),
         "/[a-z]{1,4}[.]\\*".prop_map(|path| format!("regex: '{path}'")),
         Just("grpc: {service: a.B}".to_owned()),

@@ -46,6 +46,7 @@ impl<'m> PathAnchor<'m> {
         match self.0 {
             PathMatch::Exact(path) => (0, path),
             PathMatch::Prefix(path) => (1, path),
+            PathMatch::StringPrefix(path) => (4, path),
             PathMatch::Template(template) => (2, template.source()),
             PathMatch::Regex(pattern) => (3, pattern.source()),
         }
@@ -246,6 +247,8 @@ fn is_found(path: &PathMatch) -> bool {
     match path {
         PathMatch::Exact(_) => true,
         PathMatch::Prefix(prefix) => prefix != "/",
+        // What a text ends in may be half an escape.
+        PathMatch::StringPrefix(_) => false,
         PathMatch::Template(_) => matches!(ResolvedPath::of(path), ResolvedPath::Same),
         PathMatch::Regex(_) => false,
     }
