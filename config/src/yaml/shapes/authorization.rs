@@ -1,7 +1,8 @@
 //! Authorization policies and their conditions.
 
 use super::matching::{
-    BEGINNING, CONTAINED, END, EXACT, PATH, PATH_PATTERN, PATH_PREFIX, PATH_STRING_PREFIX, PATH_TEMPLATE, PATTERN, VALUE_MATCH,
+    BEGINNING, CONTAINED, END, EXACT, PATH, PATH_PATTERN, PATH_PREFIX, PATH_STRING_PREFIX, PATH_TEMPLATE,
+    PATTERN, VALUE_MATCH,
 };
 use super::{HEADER_MATCH, QUERY_MATCH};
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};

@@ -51,10 +51,7 @@ fn domains_are_exact_suffix_prefix_or_any() {
 fn paths_are_matched_in_six_ways() {
     assert_eq!(path("{path: /a%2Fb}"), PathMatch::Exact("/a%2Fb".into()));
     assert_eq!(path("{prefix: /}"), PathMatch::Prefix("/".into()));
-    assert_eq!(
-        path("{string_prefix: /a}"),
-        PathMatch::StringPrefix("/a".into())
-    );
+    assert_eq!(path("{string_prefix: /a}"), PathMatch::StringPrefix("/a".into()));
     assert_eq!(path("{grpc: {service: a.B}}"), PathMatch::Prefix("/a.B/".into()));
     assert_eq!(
         path("{grpc: {service: a.B, method: C}}"),

@@ -20,7 +20,10 @@ fn fields() -> BoxedStrategy<String> {
         Just("server_names: ['*.a', B.c, {regex: 'x+'}, {exact: '*.odd'}]".to_owned()),
         Just("methods: [GET, PUT]".to_owned()),
         Just("methods: [GET]".to_owned()),
-        Just("paths: [{path: /a}, {prefix: /b}, {string_prefix: /b}, {template: '/{c}'}, {regex: '/d+'}]".to_owned()),
+        Just(
+            "paths: [{path: /a}, {prefix: /b}, {string_prefix: /b}, {template: '/{c}'}, {regex: '/d+'}]"
+                .to_owned()
+        ),
         Just("hosts: [a, '*.b', 'c.*', '*']".to_owned()),
         routes::condition().prop_map(|list| format!("headers: {list}")),
         routes::condition().prop_map(|list| format!("query: {list}")),
