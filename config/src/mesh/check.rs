@@ -291,9 +291,7 @@ fn unused(reader: &mut Reader<'_>, mesh: &Mesh) {
     for service in mesh.services.values() {
         mesh.policies.named_in(&service.node, &mut named);
         called.extend(service.uses.iter().map(|used| &*used.service));
-        for routes in [&service.routes, &service.inbound.routes].into_iter().flatten() {
-            services_in(routes, &mut called);
-        }
+        services_in(&service.node, &mut called);
     }
     for gateway in mesh.gateways.values() {
         mesh.policies.named_in(&gateway.node, &mut named);
@@ -304,10 +302,10 @@ fn unused(reader: &mut Reader<'_>, mesh: &Mesh) {
         .map(|(_, used)| used.keys().cloned().collect())
         .collect();
     for ((kind, all), used) in mesh.policies.each().zip(used) {
+        if kind == Part::RateLimit {
+            all.values().for_each(|node| services_in(node, &mut called));
+        }
         for (name, node) in all.iter().filter(|(name, _)| !used.contains(*name)) {
-            if kind == Part::RateLimit {
-                services_in(node, &mut called);
-            }
             let span = field(node, "name").map_or(node.span, |name| name.span);
             let message = format!("nothing refers to the {} `{name}`", kind.what());
             reader.warn(span, message, "refer to it, or remove it");

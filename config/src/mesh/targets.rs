@@ -138,8 +138,8 @@ impl<'m> Builder<'m> {
                 ..made::again(entry)
             });
         }
-        if is_completed(shape) {
-            changed |= self.complete(node.span, &mut entries, own);
+        if shape.field(SHARES.0).is_some() {
+            changed |= self.complete(node.span, &mut entries, shape, own);
         }
         match changed {
             true => made::map(node.span, entries),
@@ -201,14 +201,23 @@ impl<'m> Builder<'m> {
         Some(broken())
     }
 
-    /// Gives a route that forwards what it does not say: its target, its timeout. True if that is anything.
-    fn complete(&mut self, span: Span, entries: &mut Vec<Entry>, own: Own<'m>) -> bool {
+    /// Gives what sends to services what it does not say: its target, a route's timeout. True if that is anything.
+    fn complete(
+        &mut self,
+        span: Span,
+        entries: &mut Vec<Entry>,
+        shape: &'static Shape,
+        own: Own<'m>,
+    ) -> bool {
         let before = entries.len();
         let has = |entries: &[Entry], name: &str| entries.iter().any(|entry| entry.key == name);
         if !has(entries, CLUSTER) && !has(entries, SHARES.0) {
             let target = match own {
                 Own::None => {
-                    let message = format!("one of `{SERVICE}` and `{}` is missing in forward", SHARES.1);
+                    let message = format!(
+                        "one of `{SERVICE}` and `{}` is missing in {}",
+                        SHARES.1, shape.name
+                    );
                     self.reader.fault(span, message);
                     made::broken(span)
                 }
@@ -220,7 +229,7 @@ impl<'m> Builder<'m> {
             };
             entries.push(made::entry(CLUSTER, target));
         }
-        if !has(entries, "timeout") {
+        if is_completed(shape) && !has(entries, "timeout") {
             match (own, &self.mesh.defaults.timeout) {
                 // Callers' routes say how long they wait; a sidecar that cut this would contradict them.
                 (Own::Application(_), _) => {

@@ -1,5 +1,8 @@
 //! Meshes, from their documents to what nodes are told.
 
+mod changes;
+mod faults;
+mod random;
 mod views;
 
 use super::{Mesh, NodeRole, View, load_mesh};

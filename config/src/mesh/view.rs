@@ -78,7 +78,7 @@ pub(super) fn everything(mesh: &Mesh) -> Result<(), Diagnostics> {
         for port in &service.ports {
             builder.cluster(service, port, service.span);
             if port.protocol.is_http() {
-                builder.routes_alone(service, port);
+                builder.routes_alone(service, port, service.span);
             }
         }
     }
@@ -262,7 +262,7 @@ impl<'m> Builder<'m> {
         let name = service.at(port);
         let routes = match &service.routes {
             Some(routes) => self.routes(routes, Own::Port(service, port)),
-            None => self.all_to(service.span, Own::Port(service, port)),
+            None => self.all_to(span, Own::Port(service, port)),
         };
         let mut made = vec![
             entry("name", super::made::text(service.span, name)),
@@ -302,10 +302,10 @@ impl<'m> Builder<'m> {
     }
 
     /// The routes of one port of a service, which takes every host.
-    fn routes_alone(&mut self, service: &'m Service, port: &'m super::service::Port) {
-        let any = super::made::text(service.span, "*");
-        let host = self.virtual_host(service, port, vec![any], service.span);
-        self.route_configuration(service.span, &service.at(port), vec![host]);
+    fn routes_alone(&mut self, service: &'m Service, port: &'m super::service::Port, span: Span) {
+        let any = super::made::text(span, "*");
+        let host = self.virtual_host(service, port, vec![any], span);
+        self.route_configuration(span, &service.at(port), vec![host]);
     }
 }
 

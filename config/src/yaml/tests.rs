@@ -68,7 +68,7 @@ fn with_cluster(cluster: &str) -> String {
 
 /// A document whose faults are marked: the text without the marks `«` and `»`, and their places as
 /// (line, column, length).
-fn unmark(marked: &str) -> (String, Vec<(u32, u32, u32)>) {
+pub(crate) fn unmark(marked: &str) -> (String, Vec<(u32, u32, u32)>) {
     let (mut text, mut places) = (String::new(), Vec::new());
     let (mut line, mut column) = (1, 1);
     for letter in marked.chars() {
@@ -101,7 +101,7 @@ fn summary(diagnostic: &Diagnostic) -> String {
 
 /// Holds diagnostics to the marks of a document and to their messages, all of them.
 #[track_caller]
-fn expect(marked: &str, found: &[Diagnostic], messages: &[&str]) -> Result<(), String> {
+pub(crate) fn expect(marked: &str, found: &[Diagnostic], messages: &[&str]) -> Result<(), String> {
     let (text, places) = unmark(marked);
     let mut found: Vec<_> = found
         .iter()

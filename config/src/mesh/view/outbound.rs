@@ -48,7 +48,7 @@ impl<'m> Builder<'m> {
             if !called.port.protocol.is_http() {
                 continue;
             }
-            self.routes_alone(called.service, called.port);
+            self.routes_alone(called.service, called.port, called.used.span);
             for (host, _) in self.hosts(called) {
                 if called.service.is_first(called.port) {
                     self.targets.insert(host.clone(), called.name());
@@ -76,6 +76,7 @@ impl<'m> Builder<'m> {
                 let message = format!("one address for the {} ports of `{}`", ports.len(), service.name);
                 let help = "say which is meant by `port`";
                 self.reader.fault_with_help(used.span, message, help);
+                continue;
             }
             called.extend(ports.into_iter().map(|port| Called { used, service, port }));
         }
@@ -165,20 +166,20 @@ impl<'m> Builder<'m> {
             if called.port.protocol.is_http() {
                 by_port.entry(number).or_default().push(*called);
             } else if called.port.addresses.is_none() {
-                if let Some(first) = alone.get(&number) {
-                    self.refuse_alike(*called, *first);
+                if let Some(first) = alone.insert(number, *called) {
+                    self.refuse_alike(*called, first);
+                    continue;
                 }
-                alone.insert(number, *called);
             }
-            if called.port.protocol.is_bytes() && called.port.addresses.is_some()
-                || !called.port.protocol.is_http()
-            {
+            let is_told = called.port.addresses.is_some() || !called.port.protocol.is_http();
+            if called.port.protocol.is_bytes() && is_told {
                 chains.push(self.tcp_chain(own, *called));
             }
         }
         for (number, called) in &by_port {
             if let Some(tcp) = alone.get(number) {
                 self.refuse_alike(called[0], *tcp);
+                continue;
             }
             chains.push(self.http_chain(own, *number, called));
         }
@@ -201,6 +202,7 @@ impl<'m> Builder<'m> {
 
     fn refuse_alike(&mut self, called: Called<'m>, first: Called<'m>) {
         if called.name() == first.name() {
+            // Named with its port and as a whole: it is meant once.
             return;
         }
         let message = format!(
