@@ -122,3 +122,6 @@ pub struct Refusal {
     /// What is wrong, where in it, and what would be right.
     pub reason: String,
 }
+
+#[cfg(test)]
+mod tests;

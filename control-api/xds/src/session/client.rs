@@ -348,3 +348,6 @@ impl Client {
         &mut self.conversations[resource_type.index()]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,7 @@ pub use self::status::{Progress, Refused, ResourceStatus, TypeStatus};
 
 use self::ask::Ask;
 use self::conversation::Conversation;
+use self::order::Silence;
 use self::responses::Leave;
 use super::{FEATURE_TTL, FEATURE_WRAPPED, Refusal, Request, Response, Scope, Variant, View};
 use crate::resource::{RESOURCE_NAME_BYTES_MAX, RESOURCES_MAX, ResourceType};
@@ -70,6 +71,8 @@ pub struct Server {
     view: Arc<View>,
     node: Option<Node>,
     features: Features,
+    /// When the first request came.
+    began: Option<Instant>,
     nonces: u64,
     conversations: [Conversation; ResourceType::ALL.len()],
 }
@@ -92,6 +95,7 @@ impl Server {
             view,
             node: None,
             features: Features::default(),
+            began: None,
             nonces: 0,
             conversations,
         }
@@ -142,6 +146,7 @@ impl Server {
         if let Some(node) = node {
             self.meet(node)?;
         }
+        self.began.get_or_insert(now);
         match ask {
             Some(ask) => self.conversations[ask.resource_type.index()].receive(ask, &self.view, now),
             None => Ok(Heard::default()),
@@ -150,8 +155,9 @@ impl Server {
 
     /// The next response to send, until there is none.
     pub fn poll(&mut self, now: Instant) -> Option<Response> {
+        let silence = self.silence(now);
         for resource_type in ResourceType::ALL {
-            let (may_put, may_remove) = order::allowed(&self.conversations, resource_type, now);
+            let (may_put, may_remove) = order::allowed(&self.conversations, resource_type, silence, now);
             let held_back = order::held_back(&self.conversations, resource_type);
             let leave = Leave {
                 may_put,
@@ -175,14 +181,20 @@ impl Server {
         None
     }
 
-    /// When [`Server::poll`] may have something to send without anything having come in.
+    /// When after `now` [`Server::poll`] may have something to send without anything having come in.
     #[must_use]
-    pub fn next_wake(&self) -> Option<Instant> {
+    pub fn next_wake(&self, now: Instant) -> Option<Instant> {
         let beats = self
             .conversations
             .iter()
             .filter_map(|conversation| conversation.next_beat(self.features));
-        beats.chain(order::next_release(&self.conversations)).min()
+        let silence = self
+            .silence_ends()
+            .filter(|_| order::is_silence_awaited(&self.conversations));
+        let waits = beats
+            .chain(order::next_release(&self.conversations))
+            .chain(silence);
+        waits.filter(|at| *at > now).min()
     }
 
     /// How far the node is on its way to the view.
@@ -213,6 +225,21 @@ impl Server {
         conversation.is_open().then(|| conversation.type_status(now))
     }
 
+    /// When a type that was never asked for is taken for one that the client holds nothing of.
+    fn silence_ends(&self) -> Option<Instant> {
+        self.began
+            .filter(|_| self.scope == Scope::Aggregated)?
+            .checked_add(ACK_WAIT_MAX)
+    }
+
+    fn silence(&self, now: Instant) -> Silence {
+        if self.silence_ends().is_some_and(|ends| now < ends) {
+            Silence::MayEnd
+        } else {
+            Silence::IsFinal
+        }
+    }
+
     fn meet(&mut self, node: Node) -> Result<(), Violation> {
         if let Some(known) = &self.node {
             return if known.id == node.id {
@@ -230,3 +257,6 @@ impl Server {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

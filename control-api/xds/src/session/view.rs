@@ -204,3 +204,6 @@ fn rebuild(buckets: &mut Vec<Bucket>, count: usize) {
     }
     *buckets = maps.into_iter().map(Arc::new).collect();
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,8 @@ pub(super) struct Wanted {
 pub(super) struct Outstanding {
     /// When the oldest thing in it had come to be sent.
     pub(super) since: Instant,
+    /// Something in it was asked for, or is waited for by the client.
+    pub(super) is_forced: bool,
     /// The names in it, in its order, without those removed.
     pub(super) names: Vec<Arc<str>>,
     /// Those of them that came without a body.

@@ -7,7 +7,8 @@
 //!   asked for, are sent and answered; but no longer than [`ACK_WAIT_MAX`], since a client may not answer at all.
 //! - Clusters, endpoints, routes and secrets are removed only when everything that may refer to them is as it is to be:
 //!   sent, answered and not refused. A refused route still uses the clusters of its last good version. That wait has no
-//!   end, because nothing is lost by it.
+//!   end, because nothing is lost by it; but a type that the client has not asked for within [`ACK_WAIT_MAX`] of the
+//!   first request is not waited for.
 //!
 //! The order holds within a stream: separate streams know nothing of each other. Endpoints are sent again after a change
 //! of their cluster, because Envoy warms that anew; routes are not sent again after a change of their listener, because
@@ -24,18 +25,31 @@ use crate::resource::ResourceType;
 /// resource before they take it for absent (xDS protocol, 15 seconds).
 pub const ACK_WAIT_MAX: Duration = Duration::from_secs(15);
 
+/// What a type that was never asked for means to those that it may refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// The client may yet ask for it: on a new stream it says one after the other what it holds.
+    MayEnd,
+    /// The client holds none of it, or the stream is not about it.
+    IsFinal,
+}
+
 /// Whether resources of a type may be put now, and whether they may be removed now.
 pub(super) fn allowed(
     conversations: &[Conversation],
     resource_type: ResourceType,
+    silence: Silence,
     now: Instant,
 ) -> (bool, bool) {
     let of = |resource_type: ResourceType| &conversations[resource_type.index()];
-    let quiet = |users: &[ResourceType]| {
-        users
-            .iter()
-            .all(|user| !of(*user).is_open() || of(*user).is_quiet())
+    let is_done = |user: &Conversation| {
+        if user.is_open() {
+            user.is_quiet()
+        } else {
+            silence == Silence::IsFinal
+        }
     };
+    let quiet = |users: &[ResourceType]| users.iter().all(|user| is_done(of(*user)));
     use ResourceType::{Cluster, ClusterLoadAssignment, Listener, RouteConfiguration, Runtime, Secret};
     match resource_type {
         Runtime => (true, true),
@@ -56,23 +70,22 @@ pub(super) fn allowed(
 
 /// The endpoints that wait for their cluster: it is to be sent and not among what was just sent.
 pub(super) fn held_back(conversations: &[Conversation], resource_type: ResourceType) -> BTreeSet<Arc<str>> {
-    if resource_type != ResourceType::ClusterLoadAssignment {
+    let clusters = &conversations[ResourceType::Cluster.index()];
+    let endpoints = &conversations[ResourceType::ClusterLoadAssignment.index()];
+    let is_idle = endpoints.puts.is_empty() || clusters.puts.is_empty() || endpoints.outstanding.is_some();
+    if resource_type != ResourceType::ClusterLoadAssignment || is_idle {
         return BTreeSet::new();
     }
-    let clusters = &conversations[ResourceType::Cluster.index()];
-    let endpoints = &conversations[resource_type.index()];
-    let is_sent = |name: &Arc<str>| {
-        clusters
-            .outstanding
-            .as_ref()
-            .is_some_and(|outstanding| outstanding.names.contains(name))
-    };
-    endpoints
+    let sent: BTreeSet<&Arc<str>> = clusters
+        .outstanding
+        .iter()
+        .flat_map(|outstanding| &outstanding.names)
+        .collect();
+    let waiting = endpoints
         .puts
         .keys()
-        .filter(|name| clusters.puts.contains_key(*name) && !is_sent(name))
-        .cloned()
-        .collect()
+        .filter(|name| clusters.puts.contains_key(*name) && !sent.contains(name));
+    waiting.cloned().collect()
 }
 
 /// When the next type that waits for answers waits no longer.
@@ -86,6 +99,14 @@ pub(super) fn next_release(conversations: &[Conversation]) -> Option<Instant> {
             is_waiting.then(|| oldest(conversation)?.checked_add(ACK_WAIT_MAX))?
         });
     waiting.min()
+}
+
+/// Whether anything that is to be removed waits for the silence to be final.
+pub(super) fn is_silence_awaited(conversations: &[Conversation]) -> bool {
+    conversations
+        .iter()
+        .any(|conversation| !conversation.leaving.is_empty())
+        && conversations.iter().any(|conversation| !conversation.is_open())
 }
 
 fn is_released(conversations: &[Conversation], resource_type: ResourceType, now: Instant) -> bool {
@@ -112,7 +133,7 @@ fn is_awaited(conversations: &[Conversation], newest: Instant) -> bool {
                 || conversation
                     .outstanding
                     .as_ref()
-                    .is_some_and(|outstanding| outstanding.since <= newest)
+                    .is_some_and(|outstanding| outstanding.is_forced || outstanding.since <= newest)
         })
 }
 

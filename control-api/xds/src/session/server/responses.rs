@@ -30,6 +30,8 @@ pub(super) struct Push {
     removed: Vec<Arc<str>>,
     /// When the oldest thing in it had come to be sent.
     since: Option<Instant>,
+    /// Something in it was asked for, or is waited for by the client.
+    is_forced: bool,
     /// The digest of the state that the client has after it.
     digest: u64,
     /// Endpoint sets that the client waits for after it, and since when their cluster had come to be sent.
@@ -209,6 +211,7 @@ impl Conversation {
                 None => push.removed.push(Arc::clone(name)),
             }
             push.since = push.since.into_iter().chain([wanted.since]).min();
+            push.is_forced |= wanted.is_forced;
             said.push(Arc::clone(name));
         }
         for name in said {
@@ -275,6 +278,7 @@ impl Conversation {
             beats,
             removed,
             since,
+            is_forced,
             digest,
             warmed: _,
         } = push;
@@ -313,7 +317,12 @@ impl Conversation {
                 ..discovery::DeltaDiscoveryResponse::default()
             }),
         };
-        self.outstanding = Some(Outstanding { since, names, beats });
+        self.outstanding = Some(Outstanding {
+            since,
+            is_forced,
+            names,
+            beats,
+        });
         response
     }
 
