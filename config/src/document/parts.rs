@@ -6,7 +6,7 @@
 use super::Value;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{
-    AuthorizationPolicy, Cluster, Endpoint, Identity, JwtProvider, Listener, LocalityWeight, MeshConfig,
+    AuthorizationPolicy, BalancingOptions, Cluster, Endpoint, Identity, JwtProvider, Listener, LocalityWeight, MeshConfig,
     Name, Origin, RateLimit, RouteConfiguration, TrustBundle,
 };
 use crate::yaml;
@@ -100,6 +100,7 @@ impl ReferenceKind {
 pub struct EndpointSet {
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) locality_weights: Vec<LocalityWeight>,
+    pub(crate) overprovisioning_factor: Option<u32>,
 }
 
 impl EndpointSet {
@@ -108,6 +109,7 @@ impl EndpointSet {
         EndpointSet {
             endpoints: Vec::new(),
             locality_weights: Vec::new(),
+            overprovisioning_factor: None,
         }
     }
     /// The endpoints.
@@ -118,12 +120,22 @@ impl EndpointSet {
     pub fn locality_weights(&self) -> &[LocalityWeight] {
         &self.locality_weights
     }
+    /// How much of a priority counts as whole, percent; none: what the cluster says.
+    pub fn overprovisioning_factor(&self) -> Option<u32> {
+        self.overprovisioning_factor
+    }
 }
 
 impl Cluster {
     /// This cluster with these endpoints in place of its own.
     pub fn with_endpoint_set(&self, set: &EndpointSet) -> Cluster {
+        let factor = set.overprovisioning_factor;
+        let overprovisioning_factor = factor.unwrap_or(self.balancing.overprovisioning_factor);
         Cluster {
+            balancing: BalancingOptions {
+                overprovisioning_factor,
+                ..self.balancing.clone()
+            },
             endpoints: set.endpoints.clone(),
             locality_weights: set.locality_weights.clone(),
             ..self.clone()
@@ -173,7 +185,8 @@ pub fn read_parts(resource: &str, document: Value) -> Result<Parts, Diagnostics>
     yaml::parts::read(resource, document)
 }
 
-/// Reads endpoints: `document` is a map of `endpoints` and `locality_weights`, as a cluster has them.
+/// Reads endpoints: `document` is a map of `endpoints`, `locality_weights` and `overprovisioning_factor`, as a cluster has
+/// them.
 pub fn read_endpoints(resource: &str, document: Value) -> Result<EndpointSet, Diagnostics> {
     yaml::parts::endpoints(resource, document)
 }

@@ -69,6 +69,9 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
     Some(cluster)
 }
 
+/// What [`endpoint_set`] reads.
+pub(super) const ENDPOINT_SET: [&str; 3] = ["endpoints", "locality_weights", "overprovisioning_factor"];
+
 /// The endpoints and the shares of their localities, which came apart from their cluster.
 pub(super) fn endpoint_set(reader: &mut Reader<'_>, fields: &Fields<'_>) -> EndpointSet {
     let endpoints = endpoints(reader, fields);
@@ -77,6 +80,7 @@ pub(super) fn endpoint_set(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Endp
     EndpointSet {
         endpoints,
         locality_weights,
+        overprovisioning_factor: fields.integer32(reader, "overprovisioning_factor"),
     }
 }
 

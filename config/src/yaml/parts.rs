@@ -98,7 +98,7 @@ pub(crate) fn endpoints(resource: &str, document: Value) -> Result<EndpointSet, 
     let mut reader = Reader::new(resource, Path::new(""));
     let mut set = EndpointSet::empty();
     if let Some(root) = adopt(&mut reader, document)
-        && let Some(fields) = reader.part_of(&root, &CLUSTER, &["endpoints", "locality_weights"])
+        && let Some(fields) = reader.part_of(&root, &CLUSTER, &cluster::ENDPOINT_SET)
     {
         set = cluster::endpoint_set(&mut reader, &fields);
     }

@@ -5,21 +5,86 @@
 //! set and not supported is refused by its path; so is a message that carries fields which the generated types do not know.
 
 mod any;
+mod cluster;
+mod endpoints;
 mod metadata;
 mod refusal;
+mod runtime;
+mod secret;
+mod source;
+mod tls;
 mod value;
 
-pub(crate) use any::unpack;
+pub(crate) use any::{type_url, unpack};
 pub(crate) use metadata::{Extras, NAMESPACE, extras};
 pub(crate) use refusal::Refusals;
+pub(crate) use runtime::NAME as RUNTIME;
+pub(crate) use endpoints::SUBSETS_NAMESPACE;
+pub(crate) use tls::SPIFFE_SECRET;
 pub use refusal::{Fault, Refusal};
 
 use crate::support::Message;
 use outrigger_config::MeshConfig;
-use outrigger_config::document::{EndpointSet, Parts};
+use outrigger_config::document::{EndpointSet, Parts, Path};
+use prost::Name;
+
+/// Takes a resource apart: `name` is what it is asked for by, `body` the message. Everything that is wrong with it is told
+/// at once.
+pub fn decode(type_url: &str, name: &str, body: &[u8]) -> Result<Decoded, Refusal> {
+    let mut refusals = Refusals::default();
+    let decoded = decode_into(&mut refusals, type_url, name, body);
+    match decoded {
+        Some(decoded) if refusals.is_empty() => Ok(decoded),
+        _ => {
+            if refusals.is_empty() {
+                refusals.fault(&Path::root(), "it cannot be understood");
+            }
+            Err(refusals.into_refusal(name))
+        }
+    }
+}
+
+fn decode_into(refusals: &mut Refusals, type_url: &str, name: &str, body: &[u8]) -> Option<Decoded> {
+    fn is<T: Name>(type_url: &str) -> bool {
+        type_url.strip_prefix("type.googleapis.com/") == Some(T::full_name().as_str())
+    }
+    if is::<cluster::Message>(type_url) {
+        let message = any::decode(refusals, &Path::root(), body)?;
+        return cluster::decode(refusals, name, &message).map(Decoded::Cluster);
+    }
+    if is::<endpoints::Message>(type_url) {
+        let message = any::decode(refusals, &Path::root(), body)?;
+        return endpoints::decode(refusals, name, &message).map(Decoded::Endpoints);
+    }
+    if is::<secret::Message>(type_url) {
+        let message = any::decode(refusals, &Path::root(), body)?;
+        return secret::decode(refusals, name, &message).map(Decoded::Secret);
+    }
+    if is::<runtime::Message>(type_url) {
+        let message = any::decode(refusals, &Path::root(), body)?;
+        return runtime::decode(refusals, name, &message).map(Decoded::Runtime);
+    }
+    refusals.unsupported(&Path::root(), format!("the resource type {type_url}"));
+    None
+}
+
+/// A fault if the message calls itself otherwise than the resource is called.
+pub(crate) fn check_name(refusals: &mut Refusals, field: &'static str, name: &str, own: &str) {
+    if name != own {
+        let message = format!("the message is named `{own}`, the resource `{name}`");
+        refusals.fault(&Path::root().field(field), message);
+    }
+}
 
 /// Messages by the modules that read them.
-pub(crate) const MESSAGES: &[&[&Message]] = &[];
+pub(crate) const MESSAGES: &[&[&Message]] = &[
+    cluster::MESSAGES,
+    endpoints::MESSAGES,
+    secret::MESSAGES,
+    tls::MESSAGES,
+    runtime::MESSAGES,
+    source::MESSAGES,
+];
 
 /// What a resource of the wire became.
 #[derive(Debug, Clone)]

@@ -117,6 +117,11 @@ impl Refusals {
         }
     }
 
+    /// Takes over a fault of another refusal of the same resource.
+    pub(crate) fn take_over(&mut self, fault: Fault) {
+        self.add(fault.path, fault.message, fault.help);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.faults.is_empty()
     }

@@ -40,6 +40,27 @@ impl Remainder {
     pub(crate) fn put(&mut self, field: &str, value: Json) {
         self.0.insert(field.to_owned(), value);
     }
+    /// A field needs not be said where it is this, which is what it is without being said.
+    pub(crate) fn unless(&mut self, field: &str, default: impl Into<Json>) {
+        let default = default.into();
+        if let Some(value) = self.said(field)
+            && value != default
+        {
+            self.restore(field, value);
+        }
+    }
+    /// Puts back what was taken from `a.b`.
+    pub(crate) fn restore(&mut self, field: &str, value: Json) {
+        let Some((first, rest)) = field.split_once('.') else {
+            return self.put(field, value);
+        };
+        let inner = self.0.entry(first).or_insert_with(|| Json::Object(Map::new()));
+        if let Json::Object(fields) = inner {
+            let mut within = Remainder(std::mem::take(fields));
+            within.restore(rest, value);
+            *fields = within.0;
+        }
+    }
     /// Leaves out fields that are as in `default`, except for `kept`, whose default depends on others.
     pub(crate) fn without_defaults(&mut self, default: &Json, kept: &[&str]) {
         self.0
