@@ -6,8 +6,8 @@
 use super::Value;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{
-    AuthorizationPolicy, BalancingOptions, Cluster, Endpoint, Identity, JwtProvider, Listener, LocalityWeight, MeshConfig,
-    Name, Origin, RateLimit, RouteConfiguration, TrustBundle,
+    AuthorizationPolicy, BalancingOptions, Cluster, Endpoint, Identity, JwtProvider, Listener,
+    LocalityWeight, MeshConfig, Name, Origin, RateLimit, RouteConfiguration, TrustBundle,
 };
 use crate::yaml;
 use std::sync::Arc;

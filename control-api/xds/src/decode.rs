@@ -16,12 +16,12 @@ mod tls;
 mod value;
 
 pub(crate) use any::{type_url, unpack};
+pub(crate) use endpoints::SUBSETS_NAMESPACE;
 pub(crate) use metadata::{Extras, NAMESPACE, extras};
 pub(crate) use refusal::Refusals;
-pub(crate) use runtime::NAME as RUNTIME;
-pub(crate) use endpoints::SUBSETS_NAMESPACE;
-pub(crate) use tls::SPIFFE_SECRET;
 pub use refusal::{Fault, Refusal};
+pub(crate) use runtime::NAME as RUNTIME;
+pub(crate) use tls::SPIFFE_SECRET;
 
 use crate::support::Message;
 use outrigger_config::MeshConfig;

@@ -63,11 +63,16 @@ fn put_connections(refusals: &mut Refusals, path: &Path, message: &cluster::Clus
         "connect_timeout",
         value::duration_value(refusals, &at, message.connect_timeout.as_ref()),
     );
-    if message.wait_for_warm_on_init.as_ref().is_some_and(|waits| !waits.value) {
+    if message
+        .wait_for_warm_on_init
+        .as_ref()
+        .is_some_and(|waits| !waits.value)
+    {
         let at = path.field("wait_for_warm_on_init");
         refusals.unsupported(&at, "a cluster that is used before it is warm");
     }
-    if message.protocol_selection != cluster::cluster::ClusterProtocolSelection::UseConfiguredProtocol as i32 {
+    if message.protocol_selection != cluster::cluster::ClusterProtocolSelection::UseConfiguredProtocol as i32
+    {
         let at = path.field("protocol_selection");
         refusals.unsupported(&at, "speaking what the client speaks");
     }
@@ -87,10 +92,17 @@ pub(crate) fn tcp_keepalive(refusals: &mut Refusals, path: &Path, keepalive: &co
     let mut map = Map::new(path);
     for (name, field, seconds) in [
         ("time", "keepalive_time", keepalive.keepalive_time.as_ref()),
-        ("interval", "keepalive_interval", keepalive.keepalive_interval.as_ref()),
+        (
+            "interval",
+            "keepalive_interval",
+            keepalive.keepalive_interval.as_ref(),
+        ),
     ] {
         if let Some(seconds) = seconds {
-            map.put(name, Value::plain(&path.field(field), format_args!("{}s", seconds.value)));
+            map.put(
+                name,
+                Value::plain(&path.field(field), format_args!("{}s", seconds.value)),
+            );
         }
     }
     let at = path.field("keepalive_probes");

@@ -2,16 +2,23 @@
 
 use super::{Extras, Refusals, check_name, extras, value};
 use crate::support::{self, message};
-use envoy_types::pb::envoy::config::core::v3::{self as core, HealthStatus, socket_address::PortSpecifier};
-use envoy_types::pb::envoy::config::endpoint::v3 as endpoint;
 use endpoint::lb_endpoint::HostIdentifier;
 use endpoint::locality_lb_endpoints::LbConfig;
+use envoy_types::pb::envoy::config::core::v3::{self as core, HealthStatus, socket_address::PortSpecifier};
+use envoy_types::pb::envoy::config::endpoint::v3 as endpoint;
 use outrigger_config::document::{EndpointSet, Map, Path, Value, read_endpoints};
 
 pub(super) use endpoint::ClusterLoadAssignment as Message;
 
-pub(crate) const MESSAGES: &[&support::Message] =
-    &[&ASSIGNMENT, &POLICY, &GROUP, &LB_ENDPOINT, &ENDPOINT, &LOCALITY, &ADDRESS];
+pub(crate) const MESSAGES: &[&support::Message] = &[
+    &ASSIGNMENT,
+    &POLICY,
+    &GROUP,
+    &LB_ENDPOINT,
+    &ENDPOINT,
+    &LOCALITY,
+    &ADDRESS,
+];
 
 /// Where Envoy looks for what subsets are made of.
 pub(crate) const SUBSETS_NAMESPACE: &str = "envoy.lb";
@@ -104,7 +111,10 @@ pub(super) fn put_listed(
     let at = path.field("endpoints");
     let mut endpoints = Vec::new();
     let mut weights = Vec::new();
-    let says_weights = message.endpoints.iter().any(|group| group.load_balancing_weight.is_some());
+    let says_weights = message
+        .endpoints
+        .iter()
+        .any(|group| group.load_balancing_weight.is_some());
     for (index, group) in message.endpoints.iter().enumerate() {
         let at = at.index(index);
         let locality = put_group(refusals, &at, group, &mut endpoints);
@@ -114,7 +124,10 @@ pub(super) fn put_listed(
     }
     endpoints.sort_by_key(|placed| placed.order);
     if !endpoints.is_empty() {
-        map.put("endpoints", Value::list(&at, endpoints.into_iter().map(|placed| placed.value)));
+        map.put(
+            "endpoints",
+            Value::list(&at, endpoints.into_iter().map(|placed| placed.value)),
+        );
     }
     if !weights.is_empty() {
         map.put("locality_weights", Value::list(&at, weights));
@@ -131,7 +144,10 @@ fn put_policy(
     if let Some(policy) = &message.policy {
         let at = path.field("policy");
         refuse_policy(refusals, &at, policy);
-        let factor = value::number(&at.field("overprovisioning_factor"), policy.overprovisioning_factor.as_ref());
+        let factor = value::number(
+            &at.field("overprovisioning_factor"),
+            policy.overprovisioning_factor.as_ref(),
+        );
         map.put_some("overprovisioning_factor", factor);
     }
 }
@@ -172,7 +188,9 @@ fn put_group(
             map.put("priority", Value::plain(&path.field("priority"), group.priority));
         }
         put_status(refusals, &at, listed.health_status, &mut map);
-        let order = own.take("order").and_then(|order| order.as_scalar()?.parse().ok());
+        let order = own
+            .take("order")
+            .and_then(|order| order.as_scalar()?.parse().ok());
         let order = order.unwrap_or(endpoints.len());
         own.merge(refusals, &mut map);
         endpoints.push(Placed {
@@ -192,7 +210,10 @@ fn group_weight(
     locality: Value,
 ) -> Option<Value> {
     let at = path.field("load_balancing_weight");
-    let weight = group.load_balancing_weight.as_ref().map_or(0, |weight| weight.value);
+    let weight = group
+        .load_balancing_weight
+        .as_ref()
+        .map_or(0, |weight| weight.value);
     let own = extras(path, group.metadata.as_ref());
     let mut map = Map::new(path);
     own.merge(refusals, &mut map);
@@ -225,12 +246,18 @@ fn locality(refusals: &mut Refusals, path: &Path, locality: Option<&core::Locali
 
 fn put_weight(path: &Path, listed: &endpoint::LbEndpoint, map: &mut Map) {
     let at = path.field("load_balancing_weight");
-    map.put_some("weight", value::number(&at, listed.load_balancing_weight.as_ref()));
+    map.put_some(
+        "weight",
+        value::number(&at, listed.load_balancing_weight.as_ref()),
+    );
 }
 
 fn subset_metadata(path: &Path, metadata: Option<&core::Metadata>) -> Option<Value> {
     let fields = metadata?.filter_metadata.get(SUBSETS_NAMESPACE)?;
-    let at = path.field("metadata").field("filter_metadata").key(SUBSETS_NAMESPACE);
+    let at = path
+        .field("metadata")
+        .field("filter_metadata")
+        .key(SUBSETS_NAMESPACE);
     (!fields.fields.is_empty()).then(|| value::struct_map(&at, fields).into())
 }
 
@@ -346,7 +373,10 @@ pub(super) fn put_names(
     for (index, group) in message.endpoints.iter().enumerate() {
         let at = at.index(index);
         refuse_group(refusals, &at, group);
-        let has_place = group.locality.as_ref().is_some_and(|locality| *locality != core::Locality::default());
+        let has_place = group
+            .locality
+            .as_ref()
+            .is_some_and(|locality| *locality != core::Locality::default());
         if has_place {
             refusals.unsupported(&at.field("locality"), "the locality of a name that DNS resolves");
         }
@@ -362,8 +392,14 @@ pub(super) fn put_names(
             let Some((place, own)) = lb_endpoint(refusals, &at, listed) else {
                 continue;
             };
-            if !matches!(HealthStatus::try_from(listed.health_status), Ok(HealthStatus::Unknown | HealthStatus::Healthy)) {
-                refusals.unsupported(&at.field("health_status"), "the health of a name that DNS resolves");
+            if !matches!(
+                HealthStatus::try_from(listed.health_status),
+                Ok(HealthStatus::Unknown | HealthStatus::Healthy)
+            ) {
+                refusals.unsupported(
+                    &at.field("health_status"),
+                    "the health of a name that DNS resolves",
+                );
             }
             if subset_metadata(&at, listed.metadata.as_ref()).is_some() {
                 let at = at.field("metadata");

@@ -39,7 +39,8 @@ pub(super) fn decode(refusals: &mut Refusals, name: &str, message: &rtds::Runtim
     refuse_runtime(refusals, &path, message);
     check_name(refusals, "name", name, &message.name);
     if name != NAME {
-        let help = format!("only `{NAME}` is read: sections of the document that are about the whole process");
+        let help =
+            format!("only `{NAME}` is read: sections of the document that are about the whole process");
         refusals.fault_with_help(&path, "runtime layers are not implemented", help);
         return None;
     }

@@ -87,7 +87,11 @@ fn trust_bundle(
             }
             Err(_) => {
                 let help = "send a secret for each";
-                refusals.fault_with_help(&at, "several trust domains in one secret are not implemented", help);
+                refusals.fault_with_help(
+                    &at,
+                    "several trust domains in one secret are not implemented",
+                    help,
+                );
                 return None;
             }
         },

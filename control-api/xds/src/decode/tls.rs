@@ -14,9 +14,7 @@ pub(crate) use validation::{Authorities, authorities, authority_source};
 
 use super::Refusals;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
-use messages::{
-    refuse_common, refuse_downstream, refuse_parameters, refuse_upstream,
-};
+use messages::{refuse_common, refuse_downstream, refuse_parameters, refuse_upstream};
 use outrigger_config::document::{Map, Path, Value};
 use peers::Peer;
 use tls::common_tls_context::ValidationContextType;
@@ -61,7 +59,9 @@ pub(crate) fn downstream(
     if !common.alpn_protocols.is_empty() {
         map.put("application_protocols", alpn(&at, common));
     }
-    let required = context.require_client_certificate.is_some_and(|required| required.value);
+    let required = context
+        .require_client_certificate
+        .is_some_and(|required| required.value);
     if required || common.validation_context_type.is_some() {
         let word = if required { "required" } else { "optional" };
         let at_required = path.field("require_client_certificate");
@@ -122,7 +122,11 @@ pub(crate) fn upstream(
         let message = "the server's certificate has to be validated";
         refusals.fault_with_help(&at, message, "give it a `validation_context`, or a combined one");
     }
-    if context.max_session_keys.as_ref().is_some_and(|keys| keys.value == 0) {
+    if context
+        .max_session_keys
+        .as_ref()
+        .is_some_and(|keys| keys.value == 0)
+    {
         let at = path.field("max_session_keys");
         map.put("session_resumption", Value::plain(&at, false));
     }
@@ -148,8 +152,16 @@ fn put_parameters(refusals: &mut Refusals, path: &Path, parameters: &tls::TlsPar
     refuse_parameters(refusals, path, parameters);
     let mut speaks_12 = true;
     for (name, field, version) in [
-        ("minimum_version", "tls_minimum_protocol_version", parameters.tls_minimum_protocol_version),
-        ("maximum_version", "tls_maximum_protocol_version", parameters.tls_maximum_protocol_version),
+        (
+            "minimum_version",
+            "tls_minimum_protocol_version",
+            parameters.tls_minimum_protocol_version,
+        ),
+        (
+            "maximum_version",
+            "tls_maximum_protocol_version",
+            parameters.tls_maximum_protocol_version,
+        ),
     ] {
         let at = path.field(field);
         let word = match TlsProtocol::try_from(version) {
@@ -169,9 +181,19 @@ fn put_parameters(refusals: &mut Refusals, path: &Path, parameters: &tls::TlsPar
         map.put(name, Value::plain(&at, word));
     }
     if speaks_12 {
-        allow_all(refusals, &path.field("cipher_suites"), &parameters.cipher_suites, &CIPHER_SUITES);
+        allow_all(
+            refusals,
+            &path.field("cipher_suites"),
+            &parameters.cipher_suites,
+            &CIPHER_SUITES,
+        );
     }
-    allow_all(refusals, &path.field("ecdh_curves"), &parameters.ecdh_curves, &CURVES);
+    allow_all(
+        refusals,
+        &path.field("ecdh_curves"),
+        &parameters.ecdh_curves,
+        &CURVES,
+    );
 }
 
 /// What is listed has to allow all that is spoken here: nothing of it can be left out.
@@ -184,7 +206,10 @@ fn allow_all(refusals: &mut Refusals, path: &Path, listed: &[String], spoken: &[
     };
     let missing: Vec<&str> = spoken.iter().copied().filter(|name| !allows(name)).collect();
     if !listed.is_empty() && !missing.is_empty() {
-        let message = format!("{} is spoken here, too, and cannot be left out", missing.join(", "));
+        let message = format!(
+            "{} is spoken here, too, and cannot be left out",
+            missing.join(", ")
+        );
         refusals.fault_with_help(path, message, "list it, or leave the list out");
     }
 }
@@ -192,7 +217,10 @@ fn allow_all(refusals: &mut Refusals, path: &Path, listed: &[String], spoken: &[
 fn alpn(at: &Path, common: &tls::CommonTlsContext) -> Value {
     let at = at.field("alpn_protocols");
     let names = common.alpn_protocols.iter().enumerate();
-    Value::list(&at, names.map(|(index, name)| Value::text(&at.index(index), name.as_str())))
+    Value::list(
+        &at,
+        names.map(|(index, name)| Value::text(&at.index(index), name.as_str())),
+    )
 }
 
 fn put_roots(roots: Option<(&'static str, Value)>, map: &mut Map) {

@@ -4,7 +4,9 @@
 //! crate writes is known: where maps stand in which messages.
 
 use envoy_types::pb::google::protobuf::Any;
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field};
+use prost::encoding::{
+    DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
+};
 use prost::{Message, Name};
 
 /// Where maps stand within a message.
@@ -99,11 +101,16 @@ fn sorted(bytes: &[u8], shape: &Shape) -> Vec<u8> {
     let mut entries: Vec<(u32, Vec<u8>, Vec<u8>)> = Vec::new();
     for (tag, field) in fields(bytes) {
         let of = |shapes: &'static [(u32, &'static Shape)]| {
-            shapes.iter().find(|(number, _)| *number == tag).map(|(_, shape)| *shape)
+            shapes
+                .iter()
+                .find(|(number, _)| *number == tag)
+                .map(|(_, shape)| *shape)
         };
         if let Some(inner) = of(shape.maps) {
             let entry = payload(field);
-            let key = fields(entry).find(|(tag, _)| *tag == 1).map(|(_, key)| key.to_vec());
+            let key = fields(entry)
+                .find(|(tag, _)| *tag == 1)
+                .map(|(_, key)| key.to_vec());
             entries.push((tag, key.unwrap_or_default(), map_entry(entry, inner)));
         } else if let Some(inner) = of(shape.messages) {
             put(&mut out, tag, &sorted(payload(field), inner));

@@ -66,7 +66,12 @@ pub(crate) fn names(cluster: &Cluster, names: &[DnsName]) -> endpoint::ClusterLo
         let mut one = lb_endpoint_at(name.host(), name.port().unwrap_or(0), name.weight());
         if name.port().is_none() {
             // Envoy does not ask for SRV records: to it, the port is none.
-            put(one.metadata.get_or_insert_default(), NAMESPACE, "srv", Kind::BoolValue(true));
+            put(
+                one.metadata.get_or_insert_default(),
+                NAMESPACE,
+                "srv",
+                Kind::BoolValue(true),
+            );
         }
         all.lb_endpoints.push(one);
     }
@@ -93,11 +98,13 @@ fn assignment(
 /// A locality's share is 1 if none is given; gRPC passes over those without one.
 fn group(locality: Option<&Locality>, priority: u32) -> endpoint::LocalityLbEndpoints {
     endpoint::LocalityLbEndpoints {
-        locality: Some(locality.map_or_else(core::Locality::default, |locality| core::Locality {
-            region: locality.region().to_owned(),
-            zone: locality.zone().to_owned(),
-            sub_zone: locality.sub_zone().to_owned(),
-        })),
+        locality: Some(
+            locality.map_or_else(core::Locality::default, |locality| core::Locality {
+                region: locality.region().to_owned(),
+                zone: locality.zone().to_owned(),
+                sub_zone: locality.sub_zone().to_owned(),
+            }),
+        ),
         load_balancing_weight: Some(value::number(1)),
         priority,
         ..endpoint::LocalityLbEndpoints::default()

@@ -18,7 +18,11 @@ pub(super) fn encode(encoding: &mut Encoding<'_>) {
     for (index, identity) in config.identities().iter().enumerate() {
         let written = &encoding.document["identities"][index];
         let certificate = certificate(identity, written);
-        push(encoding, identity.name().as_str(), Type::TlsCertificate(certificate));
+        push(
+            encoding,
+            identity.name().as_str(),
+            Type::TlsCertificate(certificate),
+        );
         let only_ours = match identity.source() {
             IdentitySource::Files(_) | IdentitySource::Inline(_) => None,
             IdentitySource::WorkloadApi(_) => Some("workload_api"),
@@ -33,7 +37,10 @@ pub(super) fn encode(encoding: &mut Encoding<'_>) {
         encoding.note(&format!("secret {}", bundle.name()), only_ours.into_iter());
     }
     if believes_by_spiffe(encoding) {
-        let domains = config.trust_bundles().iter().filter_map(|bundle| trust_domain(bundle));
+        let domains = config
+            .trust_bundles()
+            .iter()
+            .filter_map(|bundle| trust_domain(bundle));
         let context = spiffe(domains.collect());
         push(encoding, SPIFFE_SECRET, Type::ValidationContext(context));
     }
@@ -44,13 +51,22 @@ fn push(encoding: &mut Encoding<'_>, name: &str, secret: Type) {
         name: name.to_owned(),
         r#type: Some(secret),
     };
-    encoding.encoded.secrets.push((name.to_owned(), canonical::encode(&secret)));
+    encoding
+        .encoded
+        .secrets
+        .push((name.to_owned(), canonical::encode(&secret)));
 }
 
 fn believes_by_spiffe(encoding: &Encoding<'_>) -> bool {
     let config = encoding.config;
-    let upstream = config.clusters().iter().filter_map(|cluster| cluster.tls().as_ref());
-    let chains = config.listeners().iter().flat_map(|listener| listener.filter_chains());
+    let upstream = config
+        .clusters()
+        .iter()
+        .filter_map(|cluster| cluster.tls().as_ref());
+    let chains = config
+        .listeners()
+        .iter()
+        .flat_map(|listener| listener.filter_chains());
     let clients = chains.filter_map(|chain| chain.tls().as_ref()?.client().as_ref());
     let mut validations = upstream
         .map(|tls| tls.validation())

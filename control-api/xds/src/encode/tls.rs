@@ -19,7 +19,9 @@ use tls::tls_parameters::TlsProtocol;
 pub(crate) fn socket<T: prost::Message + prost::Name>(name: &str, message: &T) -> core::TransportSocket {
     core::TransportSocket {
         name: name.to_owned(),
-        config_type: Some(core::transport_socket::ConfigType::TypedConfig(value::any(message))),
+        config_type: Some(core::transport_socket::ConfigType::TypedConfig(value::any(
+            message,
+        ))),
     }
 }
 
@@ -59,8 +61,12 @@ pub(crate) fn downstream(
             validation_context_type: validation,
             ..tls::CommonTlsContext::default()
         }),
-        require_client_certificate: tls.client().as_ref().map(|client| value::boolean(client.required())),
-        session_ticket_keys_type: (!tls.session_resumption()).then_some(DisableStatelessSessionResumption(true)),
+        require_client_certificate: tls
+            .client()
+            .as_ref()
+            .map(|client| value::boolean(client.required())),
+        session_ticket_keys_type: (!tls.session_resumption())
+            .then_some(DisableStatelessSessionResumption(true)),
         disable_stateful_session_resumption: !tls.session_resumption(),
         ..tls::DownstreamTlsContext::default()
     }
@@ -84,7 +90,11 @@ pub(crate) fn upstream(
     match (tls.validation().peers().as_slice(), server_name) {
         ([], Some(name)) => {
             // Envoy asks for a name in the certificate only if it is told to.
-            let kind = if address.is_some() { SanType::IpAddress } else { SanType::Dns };
+            let kind = if address.is_some() {
+                SanType::IpAddress
+            } else {
+                SanType::Dns
+            };
             names.push(matcher(kind, MatchPattern::Exact(name.to_owned())));
             remainder.said("tls.server_name");
         }
@@ -138,7 +148,11 @@ fn said_validation(remainder: &mut Remainder, at: &str, validation: &PeerValidat
 fn ours(
     versions: TlsVersions,
     sources: &[CertificateSource],
-) -> (tls::TlsParameters, Vec<tls::TlsCertificate>, Vec<tls::SdsSecretConfig>) {
+) -> (
+    tls::TlsParameters,
+    Vec<tls::TlsCertificate>,
+    Vec<tls::SdsSecretConfig>,
+) {
     let (minimum, maximum) = match versions {
         TlsVersions::From12 => (TlsProtocol::TlSv12, TlsProtocol::TlSv13),
         TlsVersions::Only13 => (TlsProtocol::TlSv13, TlsProtocol::TlSv13),

@@ -107,10 +107,14 @@ pub(super) fn put(refusals: &mut Refusals, path: &Path, message: &cluster::Clust
 fn put_policy(refusals: &mut Refusals, path: &Path, message: &cluster::Cluster, map: &mut Map) {
     let at = path.field("lb_policy");
     let is_original = message.cluster_discovery_type
-        == Some(of_cluster::ClusterDiscoveryType::Type(of_cluster::DiscoveryType::OriginalDst as i32));
+        == Some(of_cluster::ClusterDiscoveryType::Type(
+            of_cluster::DiscoveryType::OriginalDst as i32,
+        ));
     let factor = message.common_lb_config.as_ref().and_then(|common| {
         let config = common.consistent_hashing_lb_config.as_ref()?;
-        let at = path.field("common_lb_config").field("consistent_hashing_lb_config");
+        let at = path
+            .field("common_lb_config")
+            .field("consistent_hashing_lb_config");
         refuse_consistent(refusals, &at, config);
         balance_factor(&at, config.hash_balance_factor.as_ref())
     });
@@ -137,7 +141,10 @@ fn put_policy(refusals: &mut Refusals, path: &Path, message: &cluster::Cluster, 
             if config.hash_function != of_cluster::ring_hash_lb_config::HashFunction::XxHash as i32 {
                 refusals.unsupported(&at.field("hash_function"), "a hash function other than XX_HASH");
             }
-            let sizes = [config.minimum_ring_size.as_ref(), config.maximum_ring_size.as_ref()];
+            let sizes = [
+                config.minimum_ring_size.as_ref(),
+                config.maximum_ring_size.as_ref(),
+            ];
             let ring = ring(&at, sizes.map(|size| size.map(|size| size.value)));
             hashing(&at, "ring_hash", ring, factor)
         }
@@ -148,7 +155,9 @@ fn put_policy(refusals: &mut Refusals, path: &Path, message: &cluster::Cluster, 
             let table = table(&at, config.table_size.as_ref().map(|size| size.value));
             hashing(&at, "maglev", table, factor)
         }
-        (Ok(LbPolicy::ClusterProvided), None | Some(LbConfig::OriginalDstLbConfig(_))) if is_original => return,
+        (Ok(LbPolicy::ClusterProvided), None | Some(LbConfig::OriginalDstLbConfig(_))) if is_original => {
+            return;
+        }
         (Ok(LbPolicy::ClusterProvided), _) => {
             return refusals.fault(&at, "only original destinations provide a policy themselves");
         }
@@ -200,7 +209,10 @@ fn ring(path: &Path, [minimum, maximum]: [Option<u64>; 2]) -> Map {
 
 fn table(path: &Path, size: Option<u64>) -> Map {
     let mut table = Map::new(path);
-    table.put_some("table_size", size.map(|size| Value::plain(&path.field("table_size"), size)));
+    table.put_some(
+        "table_size",
+        size.map(|size| Value::plain(&path.field("table_size"), size)),
+    );
     table
 }
 
@@ -271,7 +283,9 @@ fn put_common(refusals: &mut Refusals, path: &Path, common: &of_cluster::CommonL
     put_panic_threshold(refusals, path, common.healthy_panic_threshold.as_ref(), map);
     match &common.locality_config_specifier {
         None => {}
-        Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(common_lb_config::LocalityWeightedLbConfig {})) => {
+        Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(
+            common_lb_config::LocalityWeightedLbConfig {},
+        )) => {
             let at = path.field("locality_weighted_lb_config");
             map.put("locality_balancing", Value::plain(&at, "weighted"));
         }
@@ -309,9 +323,11 @@ fn put_zones(refusals: &mut Refusals, path: &Path, zones: &Zones<'_>, map: &mut 
     let at = path.field("routing_enabled");
     zone_aware.put_some("routing", percent(refusals, &at, zones.routing));
     if let Some(size) = zones.cluster_size_min {
-        zone_aware.put("cluster_size_min", Value::plain(&path.field("min_cluster_size"), size));
+        zone_aware.put(
+            "cluster_size_min",
+            Value::plain(&path.field("min_cluster_size"), size),
+        );
     }
     let balancing = Map::new(path).with("zone_aware", zone_aware.into());
     map.put("locality_balancing", balancing.into());
 }
-

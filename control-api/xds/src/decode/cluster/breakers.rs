@@ -54,7 +54,11 @@ pub(super) fn put(refusals: &mut Refusals, path: &Path, message: &cluster::Clust
         let mut limits = Map::new(&at);
         for (name, field, limit) in [
             ("connections_max", "max_connections", &thresholds.max_connections),
-            ("pending_max", "max_pending_requests", &thresholds.max_pending_requests),
+            (
+                "pending_max",
+                "max_pending_requests",
+                &thresholds.max_pending_requests,
+            ),
             ("requests_max", "max_requests", &thresholds.max_requests),
         ] {
             limits.put_some(name, value::number(&at.field(field), limit.as_ref()));
@@ -135,10 +139,17 @@ impl Budget {
         if let Some(budget) = budget {
             let at = path.field("retry_budget");
             refuse_budget(refusals, &at, budget);
-            let share = percent(refusals, &at.field("budget_percent"), budget.budget_percent.as_ref());
+            let share = percent(
+                refusals,
+                &at.field("budget_percent"),
+                budget.budget_percent.as_ref(),
+            );
             map.put_some("percent", share);
             let at = at.field("min_retry_concurrency");
-            map.put_some("concurrency_min", value::number(&at, budget.min_retry_concurrency.as_ref()));
+            map.put_some(
+                "concurrency_min",
+                value::number(&at, budget.min_retry_concurrency.as_ref()),
+            );
         } else if let Some(retries) = &thresholds.max_retries {
             // A number of retries is always allowed; beyond it the budget counts, which is always on. None at all is none.
             let at = path.field("max_retries");

@@ -4,10 +4,10 @@ use super::messages::{
     refuse_cares, refuse_eds, refuse_original_destination, refuse_resolution, refuse_resolver_options,
 };
 use crate::decode::{Refusals, endpoints, source, unpack, value};
+use cluster::cluster::{ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, LbConfig};
 use envoy_types::pb::envoy::config::cluster::v3 as cluster;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::network::dns_resolver::cares::v3::CaresDnsResolverConfig;
-use cluster::cluster::{ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, LbConfig};
 use outrigger_config::document::{Map, Path, Value};
 use std::time::Duration;
 
@@ -25,7 +25,10 @@ pub(super) fn put(
         None => Ok(DiscoveryType::Static),
         Some(ClusterDiscoveryType::Type(kind)) => DiscoveryType::try_from(*kind),
         Some(ClusterDiscoveryType::ClusterType(custom)) => {
-            refusals.unsupported(&path.field("cluster_type"), format!("the kind of cluster `{}`", custom.name));
+            refusals.unsupported(
+                &path.field("cluster_type"),
+                format!("the kind of cluster `{}`", custom.name),
+            );
             return None;
         }
     };
@@ -34,7 +37,10 @@ pub(super) fn put(
         return None;
     };
     if kind != DiscoveryType::Eds && message.eds_cluster_config.is_some() {
-        refusals.fault(&path.field("eds_cluster_config"), "it has no meaning with this type");
+        refusals.fault(
+            &path.field("eds_cluster_config"),
+            "it has no meaning with this type",
+        );
     }
     let is_dns = matches!(kind, DiscoveryType::StrictDns | DiscoveryType::LogicalDns);
     if !is_dns {
@@ -55,7 +61,11 @@ pub(super) fn put(
             Some(service(refusals, path, message))
         }
         DiscoveryType::StrictDns | DiscoveryType::LogicalDns => {
-            let word = if kind == DiscoveryType::StrictDns { "strict_dns" } else { "logical_dns" };
+            let word = if kind == DiscoveryType::StrictDns {
+                "strict_dns"
+            } else {
+                "logical_dns"
+            };
             let mut discovery = Map::new(path).with("type", Value::plain(&path.field("type"), word));
             if let Some(message) = &message.load_assignment {
                 let names = endpoints::put_names(refusals, &assignment, message, map);
@@ -97,7 +107,10 @@ fn refuse_dns(refusals: &mut Refusals, path: &Path, message: &cluster::Cluster) 
     for (field, is_set) in [
         ("dns_resolvers", !message.dns_resolvers.is_empty()),
         ("dns_resolution_config", message.dns_resolution_config.is_some()),
-        ("typed_dns_resolver_config", message.typed_dns_resolver_config.is_some()),
+        (
+            "typed_dns_resolver_config",
+            message.typed_dns_resolver_config.is_some(),
+        ),
     ] {
         if is_set {
             refusals.fault(&path.field(field), "it has no meaning with this type");
@@ -143,14 +156,22 @@ fn put_resolvers(refusals: &mut Refusals, path: &Path, message: &cluster::Cluste
             .collect::<Vec<_>>()
     };
     let at = path.field("dns_resolvers");
-    resolvers.extend(add(at, &message.dns_resolvers).into_iter().zip(&message.dns_resolvers));
+    resolvers.extend(
+        add(at, &message.dns_resolvers)
+            .into_iter()
+            .zip(&message.dns_resolvers),
+    );
     if let Some(config) = &message.dns_resolution_config {
         let at = path.field("dns_resolution_config");
         refuse_resolution(refusals, &at, config);
         if let Some(options) = &config.dns_resolver_options {
             refuse_resolver_options(refusals, &at.field("dns_resolver_options"), options);
         }
-        resolvers.extend(add(at.field("resolvers"), &config.resolvers).into_iter().zip(&config.resolvers));
+        resolvers.extend(
+            add(at.field("resolvers"), &config.resolvers)
+                .into_iter()
+                .zip(&config.resolvers),
+        );
     }
     let typed = message.typed_dns_resolver_config.as_ref();
     let at = path.field("typed_dns_resolver_config").field("typed_config");
@@ -160,7 +181,11 @@ fn put_resolvers(refusals: &mut Refusals, path: &Path, message: &cluster::Cluste
         if let Some(options) = &config.dns_resolver_options {
             refuse_resolver_options(refusals, &at.field("dns_resolver_options"), options);
         }
-        resolvers.extend(add(at.field("resolvers"), &config.resolvers).into_iter().zip(&config.resolvers));
+        resolvers.extend(
+            add(at.field("resolvers"), &config.resolvers)
+                .into_iter()
+                .zip(&config.resolvers),
+        );
     }
     let values: Vec<Value> = resolvers
         .into_iter()

@@ -2,10 +2,10 @@
 
 use crate::decode::{Refusals, value};
 use crate::support::message;
+use core::health_check::{self as check, HealthChecker};
 use envoy_types::pb::envoy::config::cluster::v3 as cluster;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::r#type::v3::{CodecClientType, Int64Range};
-use core::health_check::{self as check, HealthChecker};
 use outrigger_config::document::{Map, Path, Value};
 use std::time::Duration;
 
@@ -154,14 +154,25 @@ fn health_check(refusals: &mut Refusals, path: &Path, message: &core::HealthChec
         ("interval", &message.interval),
         ("unhealthy_interval", &message.unhealthy_interval),
     ] {
-        map.put_some(name, value::duration_value(refusals, &path.field(name), given.as_ref()));
+        map.put_some(
+            name,
+            value::duration_value(refusals, &path.field(name), given.as_ref()),
+        );
     }
     let at = path.field("interval_jitter_percent");
     map.put("jitter", Value::plain(&at, message.interval_jitter_percent));
     put_no_traffic(refusals, path, message, &mut map);
     for (name, field, given) in [
-        ("unhealthy_threshold", "unhealthy_threshold", &message.unhealthy_threshold),
-        ("healthy_threshold", "healthy_threshold", &message.healthy_threshold),
+        (
+            "unhealthy_threshold",
+            "unhealthy_threshold",
+            &message.unhealthy_threshold,
+        ),
+        (
+            "healthy_threshold",
+            "healthy_threshold",
+            &message.healthy_threshold,
+        ),
         ("port", "alt_port", &message.alt_port),
     ] {
         map.put_some(name, value::number(&path.field(field), given.as_ref()));
@@ -213,7 +224,10 @@ fn put_no_traffic(refusals: &mut Refusals, path: &Path, message: &core::HealthCh
         Some(given) => value::duration(refusals, &at, given),
         None => Some(NO_TRAFFIC_INTERVAL),
     };
-    map.put_some("no_traffic_interval", given.map(|given| Value::duration(&at, given)));
+    map.put_some(
+        "no_traffic_interval",
+        given.map(|given| Value::duration(&at, given)),
+    );
 }
 
 fn put_text(path: &Path, name: &str, field: &'static str, text: &str, map: &mut Map) {
@@ -242,7 +256,10 @@ fn http(refusals: &mut Refusals, path: &Path, message: &check::HttpHealthCheck) 
         if !statuses.is_empty() {
             let at = path.field(name);
             let ranges = statuses.iter().enumerate();
-            map.put(name, Value::list(&at, ranges.map(|(index, range)| status(&at.index(index), range))));
+            map.put(
+                name,
+                Value::list(&at, ranges.map(|(index, range)| status(&at.index(index), range))),
+            );
         }
     }
     put_headers(refusals, path, &message.request_headers_to_add, &mut map);
@@ -279,7 +296,12 @@ fn put_headers(refusals: &mut Refusals, path: &Path, headers: &[core::HeaderValu
     for (index, option) in headers.iter().enumerate() {
         let at = path.index(index);
         refuse_header(refusals, &at, option);
-        let Some(core::HeaderValue { key, value, raw_value }) = &option.header else {
+        let Some(core::HeaderValue {
+            key,
+            value,
+            raw_value,
+        }) = &option.header
+        else {
             refusals.fault(&at.field("header"), "this field is missing");
             continue;
         };
@@ -329,7 +351,10 @@ fn bytes(refusals: &mut Refusals, path: &Path, payload: &check::Payload) -> Opti
     });
     let bytes: Option<Vec<u8>> = pairs.collect();
     if bytes.is_none() {
-        refusals.fault(&path.field("text"), "expected two hexadecimal digits for each byte");
+        refusals.fault(
+            &path.field("text"),
+            "expected two hexadecimal digits for each byte",
+        );
     }
     bytes
 }

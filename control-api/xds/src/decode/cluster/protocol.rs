@@ -81,7 +81,13 @@ pub(super) fn put(
         Some((path, options)) => {
             refuse_options(refusals, path, options);
             if let Some(common) = &options.common_http_protocol_options {
-                put_common(refusals, &path.field("common_http_protocol_options"), common, &mut pool, map);
+                put_common(
+                    refusals,
+                    &path.field("common_http_protocol_options"),
+                    common,
+                    &mut pool,
+                    map,
+                );
             }
             put_protocol(refusals, path, options.upstream_protocol_options.as_ref(), map)
         }
@@ -158,7 +164,12 @@ fn put_protocol(
             refusals.refuse_set(&path, "http3_protocol_options", http3_protocol_options.is_some());
             let is_set = alternate_protocols_cache_options.is_some();
             refusals.refuse_set(&path, "alternate_protocols_cache_options", is_set);
-            (path, http_protocol_options.as_ref(), http2_protocol_options.as_ref(), "auto")
+            (
+                path,
+                http_protocol_options.as_ref(),
+                http2_protocol_options.as_ref(),
+                "auto",
+            )
         }
     };
     if let Some(options) = http1 {
@@ -180,7 +191,13 @@ fn put_older(
     map: &mut Map,
 ) -> Spoken {
     if let Some(common) = &message.common_http_protocol_options {
-        put_common(refusals, &path.field("common_http_protocol_options"), common, pool, map);
+        put_common(
+            refusals,
+            &path.field("common_http_protocol_options"),
+            common,
+            pool,
+            map,
+        );
     }
     if let Some(options) = &message.http_protocol_options {
         refuse_http1(refusals, &path.field("http_protocol_options"), options);
@@ -195,11 +212,7 @@ fn put_older(
     }
 }
 
-fn put_requests(
-    path: &Path,
-    most: Option<&envoy_types::pb::google::protobuf::UInt32Value>,
-    pool: &mut Map,
-) {
+fn put_requests(path: &Path, most: Option<&envoy_types::pb::google::protobuf::UInt32Value>, pool: &mut Map) {
     // None is no limit.
     if let Some(most) = most.filter(|most| most.value > 0) {
         pool.put("requests_per_connection_max", Value::plain(path, most.value));
@@ -216,14 +229,24 @@ fn put_common(
     refuse_common(refusals, path, common);
     for (name, field, given) in [
         ("idle_timeout", "idle_timeout", &common.idle_timeout),
-        ("connection_age_max", "max_connection_duration", &common.max_connection_duration),
+        (
+            "connection_age_max",
+            "max_connection_duration",
+            &common.max_connection_duration,
+        ),
     ] {
-        pool.put_some(name, value::duration_value(refusals, &path.field(field), given.as_ref()));
+        pool.put_some(
+            name,
+            value::duration_value(refusals, &path.field(field), given.as_ref()),
+        );
     }
     let most = common.max_requests_per_connection.as_ref();
     put_requests(&path.field("max_requests_per_connection"), most, pool);
     let at = path.field("max_headers_count");
-    map.put_some("response_headers_count_max", value::number(&at, common.max_headers_count.as_ref()));
+    map.put_some(
+        "response_headers_count_max",
+        value::number(&at, common.max_headers_count.as_ref()),
+    );
     if let Some(most) = &common.max_response_headers_kb {
         let at = path.field("max_response_headers_kb");
         let size = Value::plain(&at, format_args!("{}KiB", most.value));
@@ -235,8 +258,16 @@ fn put_http2(refusals: &mut Refusals, path: &Path, options: &core::Http2Protocol
     refuse_http2(refusals, path, options);
     let mut http2 = Map::new(path);
     for (name, field, given) in [
-        ("concurrent_streams_max", "max_concurrent_streams", &options.max_concurrent_streams),
-        ("stream_window", "initial_stream_window_size", &options.initial_stream_window_size),
+        (
+            "concurrent_streams_max",
+            "max_concurrent_streams",
+            &options.max_concurrent_streams,
+        ),
+        (
+            "stream_window",
+            "initial_stream_window_size",
+            &options.initial_stream_window_size,
+        ),
         (
             "connection_window",
             "initial_connection_window_size",
@@ -252,7 +283,10 @@ fn put_http2(refusals: &mut Refusals, path: &Path, options: &core::Http2Protocol
             ("keepalive_interval", "interval", &keepalive.interval),
             ("keepalive_timeout", "timeout", &keepalive.timeout),
         ] {
-            http2.put_some(name, value::duration_value(refusals, &at.field(field), given.as_ref()));
+            http2.put_some(
+                name,
+                value::duration_value(refusals, &at.field(field), given.as_ref()),
+            );
         }
     }
     map.put("http2", http2.into());

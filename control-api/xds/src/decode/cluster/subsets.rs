@@ -31,8 +31,18 @@ pub(super) fn put(refusals: &mut Refusals, path: &Path, config: &LbSubsetConfig,
     for (index, selector) in config.subset_selectors.iter().enumerate() {
         refuse_selector(refusals, &at.index(index), selector);
     }
-    let keys = config.subset_selectors.iter().map(|selector| selector.keys.as_slice());
-    put_parts(refusals, path, config.fallback_policy, config.default_subset.as_ref(), keys, map);
+    let keys = config
+        .subset_selectors
+        .iter()
+        .map(|selector| selector.keys.as_slice());
+    put_parts(
+        refusals,
+        path,
+        config.fallback_policy,
+        config.default_subset.as_ref(),
+        keys,
+        map,
+    );
 }
 
 pub(super) fn put_typed(refusals: &mut Refusals, path: &Path, config: &typed::Subset, map: &mut Map) {
@@ -73,7 +83,14 @@ pub(super) fn put_typed(refusals: &mut Refusals, path: &Path, config: &typed::Su
     }
     let keys = subset_selectors.iter().map(|selector| selector.keys.as_slice());
     // The values of the enumeration are the same.
-    put_parts(refusals, path, *fallback_policy, default_subset.as_ref(), keys, map);
+    put_parts(
+        refusals,
+        path,
+        *fallback_policy,
+        default_subset.as_ref(),
+        keys,
+        map,
+    );
 }
 
 fn put_parts<'m>(
@@ -88,7 +105,10 @@ fn put_parts<'m>(
     let selectors = selectors.enumerate().map(|(index, keys)| {
         let at = at.index(index).field("keys");
         let keys = keys.iter().enumerate();
-        Value::list(&at, keys.map(|(index, key)| Value::text(&at.index(index), key.as_str())))
+        Value::list(
+            &at,
+            keys.map(|(index, key)| Value::text(&at.index(index), key.as_str())),
+        )
     });
     let mut subsets = Map::new(path).with("selectors", Value::list(&at, selectors));
     let at = path.field("fallback_policy");

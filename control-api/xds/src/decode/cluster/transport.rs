@@ -81,7 +81,14 @@ fn put_socket(
         let config = message.config.as_ref().unwrap_or(&none);
         put_proxy_protocol(refusals, &path.field("config"), config, map);
         if let Some(inner) = &message.transport_socket {
-            put_socket(refusals, &path.field("transport_socket"), inner, offered, credentials, map);
+            put_socket(
+                refusals,
+                &path.field("transport_socket"),
+                inner,
+                offered,
+                credentials,
+                map,
+            );
         }
     } else if url == type_url::<RawBuffer>() {
         let _: Option<RawBuffer> = unpack(refusals, &path, any, url);
@@ -90,7 +97,12 @@ fn put_socket(
     }
 }
 
-fn put_proxy_protocol(refusals: &mut Refusals, path: &Path, config: &core::ProxyProtocolConfig, map: &mut Map) {
+fn put_proxy_protocol(
+    refusals: &mut Refusals,
+    path: &Path,
+    config: &core::ProxyProtocolConfig,
+    map: &mut Map,
+) {
     refuse_proxy(refusals, path, config);
     let at = path.field("version");
     let version = match Version::try_from(config.version) {

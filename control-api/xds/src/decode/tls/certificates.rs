@@ -1,9 +1,9 @@
 //! Certificates of ours: by name, in files, or in the message itself.
 
 use super::messages::{refuse_certificate, refuse_sds};
-use base64::Engine as _;
 use crate::decode::source::{self, Data};
 use crate::decode::{Extras, Refusals, unpack, value};
+use base64::Engine as _;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::pb::google::protobuf::Struct;
 use outrigger_config::document::{Map, Parts, Path, Reference, ReferenceKind, Value};
@@ -113,7 +113,10 @@ impl Credentials {
     /// Adds the trust bundles that are believed by SPIFFE to what the resource refers to, so that they are asked for.
     pub(crate) fn refer(&self, parts: &mut Parts) {
         for name in &self.believed {
-            if parts.referred(ReferenceKind::TrustBundle).all(|there| there != name) {
+            if parts
+                .referred(ReferenceKind::TrustBundle)
+                .all(|there| there != name)
+            {
                 parts.references.push(Reference {
                     kind: ReferenceKind::TrustBundle,
                     name: name.clone(),
@@ -286,7 +289,10 @@ fn provided(
         }
     };
     if has_parts || *fallback {
-        refusals.fault(&at, "this identity is got here, and has no certificate or key yet");
+        refusals.fault(
+            &at,
+            "this identity is got here, and has no certificate or key yet",
+        );
     }
     let fields = value::struct_map(&at.field("typed_config"), &settings).into_fields();
     if let Ok([(kind, settings)]) = <[(String, Value); 1]>::try_from(fields)
@@ -294,6 +300,9 @@ fn provided(
     {
         return Some((kind, settings));
     }
-    refusals.fault(&at, "expected one source with its settings, such as `workload_api`");
+    refusals.fault(
+        &at,
+        "expected one source with its settings, such as `workload_api`",
+    );
     None
 }

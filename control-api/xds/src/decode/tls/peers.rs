@@ -46,7 +46,11 @@ impl Peer {
                 return None;
             }
         };
-        Some(Map::new(path).with(field, Value::text(path, text.as_str())).into())
+        Some(
+            Map::new(path)
+                .with(field, Value::text(path, text.as_str()))
+                .into(),
+        )
     }
 }
 
@@ -105,7 +109,10 @@ pub(super) fn read(
 fn one(refusals: &mut Refusals, path: &Path, matcher: &tls::SubjectAltNameMatcher) -> Option<Matched> {
     refuse_name_matcher(refusals, path, matcher);
     let at = path.field("matcher");
-    let pattern = matcher.matcher.as_ref().and_then(|text| text.match_pattern.as_ref());
+    let pattern = matcher
+        .matcher
+        .as_ref()
+        .and_then(|text| text.match_pattern.as_ref());
     let Some(pattern) = pattern else {
         refusals.fault(&at, "it does not say how the name is compared");
         return None;
@@ -117,9 +124,7 @@ fn one(refusals: &mut Refusals, path: &Path, matcher: &tls::SubjectAltNameMatche
             None
         }
         (Ok(SanType::Uri), MatchPattern::Exact(id)) => Some(Matched::Peer(Peer::Exact(id.clone()))),
-        (Ok(SanType::Uri), MatchPattern::Prefix(id)) if id.ends_with('/') => {
-            Some(Matched::Below(id.clone()))
-        }
+        (Ok(SanType::Uri), MatchPattern::Prefix(id)) if id.ends_with('/') => Some(Matched::Below(id.clone())),
         (Ok(SanType::Uri), MatchPattern::Prefix(_)) => {
             let help = "end it with `/`";
             let message = "a beginning that ends within a segment is not implemented";

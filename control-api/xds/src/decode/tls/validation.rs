@@ -70,7 +70,10 @@ pub(super) fn validation(
                 peers = peers::read(refusals, &at, &context.match_typed_subject_alt_names);
             }
             let Some(sds) = &combined.validation_context_sds_secret_config else {
-                refusals.fault(&at.field("validation_context_sds_secret_config"), "this field is missing");
+                refusals.fault(
+                    &at.field("validation_context_sds_secret_config"),
+                    "this field is missing",
+                );
                 return None;
             };
             let name = certificates::sds(refusals, &at.field("validation_context_sds_secret_config"), sds);
@@ -197,7 +200,11 @@ pub(crate) fn authorities(
     }
     if found.is_empty() {
         let help = "give `trusted_ca`, `system_root_certs` or a SPIFFE validator";
-        refusals.fault_with_help(path, "nobody is believed: certificates have to be validated", help);
+        refusals.fault_with_help(
+            path,
+            "nobody is believed: certificates have to be validated",
+            help,
+        );
     }
     found.pop()
 }

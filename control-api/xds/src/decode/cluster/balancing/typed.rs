@@ -124,7 +124,10 @@ fn put_nested(
     let path = path.field("policies");
     let mut others = Vec::new();
     for (index, policy) in policy.policies.iter().enumerate() {
-        let at = path.index(index).field("typed_extension_config").field("typed_config");
+        let at = path
+            .index(index)
+            .field("typed_extension_config")
+            .field("typed_config");
         let config = policy.typed_extension_config.as_ref();
         let Some(any) = config.and_then(|config| config.typed_config.as_ref()) else {
             return refusals.fault(&at, "this field is missing");
@@ -175,11 +178,25 @@ fn known(refusals: &mut Refusals, path: &Path, any: &Any, map: &mut Map, depth: 
         let message = unpack::<WrrLocality>(refusals, path, any, url)?;
         refuse_wrr_locality(refusals, path, &message);
         put_weighted(path, true, map);
-        put_inner(refusals, path, "endpoint_picking_policy", message.endpoint_picking_policy, map, depth);
+        put_inner(
+            refusals,
+            path,
+            "endpoint_picking_policy",
+            message.endpoint_picking_policy,
+            map,
+            depth,
+        );
     } else if is::<Subset>(any) {
         let message = unpack::<Subset>(refusals, path, any, url)?;
         subsets::put_typed(refusals, path, &message, map);
-        put_inner(refusals, path, "subset_lb_policy", message.subset_lb_policy, map, depth);
+        put_inner(
+            refusals,
+            path,
+            "subset_lb_policy",
+            message.subset_lb_policy,
+            map,
+            depth,
+        );
     } else if !is::<ClusterProvided>(any) {
         return None;
     }
@@ -222,9 +239,15 @@ fn put_ring_hash(refusals: &mut Refusals, path: &Path, message: &RingHash, map: 
     let newer = factor(refusals, path, message.consistent_hashing_lb_config.as_ref());
     #[allow(deprecated, reason = "older control planes still say it like this")]
     let older = super::balance_factor(path, message.hash_balance_factor.as_ref());
-    let sizes = [message.minimum_ring_size.as_ref(), message.maximum_ring_size.as_ref()];
+    let sizes = [
+        message.minimum_ring_size.as_ref(),
+        message.maximum_ring_size.as_ref(),
+    ];
     let ring = ring(path, sizes.map(|size| size.map(|size| size.value)));
-    map.put("load_balancing", hashing(path, "ring_hash", ring, newer.or(older)));
+    map.put(
+        "load_balancing",
+        hashing(path, "ring_hash", ring, newer.or(older)),
+    );
 }
 
 fn factor(
