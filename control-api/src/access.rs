@@ -9,6 +9,7 @@
 mod caller;
 mod token;
 
+pub(crate) use caller::bearer;
 pub use caller::{Caller, Principal};
 pub use token::{Secret, TokenDigest, TokenFault};
 

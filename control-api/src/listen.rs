@@ -16,6 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use metrics::Refused;
 use outrigger_config::model::SpiffeId;
 use outrigger_identity::PeerIdentity;
+use rustls_pki_types::CertificateDer;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
@@ -47,6 +48,8 @@ pub struct Peer {
     pub encrypted: bool,
     /// What its client certificate says, which was verified; none if it showed none.
     pub identity: Option<PeerIdentity>,
+    /// That certificate, and what it showed beside it; empty if it showed none.
+    pub certificates: Vec<CertificateDer<'static>>,
 }
 
 impl Peer {
@@ -201,6 +204,7 @@ impl Connection {
             local_address,
             encrypted: self.tls.is_some(),
             identity: None,
+            certificates: Vec::new(),
         };
         let Some(tls) = &self.tls else {
             return self.serve(stream, peer, router).await;
@@ -208,6 +212,12 @@ impl Connection {
         match timeout(self.limits.handshake_timeout, tls.accept(stream)).await {
             Ok(Ok((stream, identity))) => {
                 peer.identity = identity;
+                peer.certificates = stream
+                    .get_ref()
+                    .1
+                    .peer_certificates()
+                    .unwrap_or_default()
+                    .to_vec();
                 self.serve(stream, peer, router).await;
             }
             Ok(Err(error)) => {

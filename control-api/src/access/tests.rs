@@ -136,6 +136,7 @@ fn peer(address: &str, local: &str) -> Extensions {
         local_address: local.parse().unwrap(),
         encrypted: false,
         identity: None,
+        certificates: Vec::new(),
     }));
     extensions
 }

@@ -38,6 +38,14 @@ impl RootSet {
         RootSet::assemble(certificates, &Place::Given("the answer"), digest)
     }
 
+    /// Those of the operating system, read once for the whole process.
+    ///
+    /// # Errors
+    /// If there is none that could be used.
+    pub fn of_system() -> Result<Arc<RootSet>, IdentityError> {
+        system_roots()
+    }
+
     /// Authorities out of PEM, or of a SPIFFE bundle (JSON), told apart by the first character.
     ///
     /// # Errors

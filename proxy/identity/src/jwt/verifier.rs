@@ -3,7 +3,7 @@
 use super::fault::JwtFault;
 use super::key_set::KeySet;
 use super::token::{Token, TokenTimes};
-use outrigger_config::model::{JwtAlgorithm, JwtProvider};
+use outrigger_config::model::{JwtAlgorithm, JwtProvider, defaults};
 use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
@@ -44,6 +44,18 @@ impl Verifier {
             algorithms: provider.algorithms().clone(),
             clock_skew_seconds: provider.clock_skew().as_secs(),
             expiration_required: provider.expiration_required(),
+        }
+    }
+
+    /// Rules that pin everything: this issuer, one of these audiences, an expiry, and what providers have by default of
+    /// algorithms and clock skew. With no audience none is looked at, as of a provider.
+    pub fn pinned(issuer: String, audiences: Vec<String>) -> Verifier {
+        Verifier {
+            issuer: Some(issuer),
+            audiences,
+            algorithms: defaults::JWT_ALGORITHMS.to_vec(),
+            clock_skew_seconds: defaults::JWT_CLOCK_SKEW.as_secs(),
+            expiration_required: true,
         }
     }
 
