@@ -10,6 +10,7 @@ use std::time::Duration;
 mod curl;
 mod detection;
 mod dns;
+pub(crate) mod envoy;
 mod health;
 mod load;
 mod mutual_tls;
@@ -55,11 +56,7 @@ pub(crate) fn allow_missing(missing: &[&str]) -> bool {
 /// # Panics
 /// If there is none and this is CI.
 pub(crate) fn python() -> Option<PathBuf> {
-    let folder = match std::env::var_os("OUTRIGGER_PEERS") {
-        Some(folder) => PathBuf::from(folder),
-        None => workspace().join("target/peers"),
-    };
-    let python = folder.join("bin/python");
+    let python = peers().join("bin/python");
     allow_missing(if python.is_file() {
         &[]
     } else {
@@ -68,13 +65,12 @@ pub(crate) fn python() -> Option<PathBuf> {
     .then_some(python)
 }
 
-/// Envoy's program: `$OUTRIGGER_ENVOY`, which `.ci/run` sets.
-pub(crate) fn envoy() -> Option<PathBuf> {
-    let program = std::env::var_os("OUTRIGGER_ENVOY").map(PathBuf::from);
-    let program = program.filter(|program| program.is_file());
-    allow_missing(if program.is_some() { &[] } else { &["envoy"] })
-        .then_some(program)
-        .flatten()
+/// Where `tests/peers/setup` installs.
+fn peers() -> PathBuf {
+    match std::env::var_os("OUTRIGGER_PEERS") {
+        Some(folder) => PathBuf::from(folder),
+        None => workspace().join("target/peers"),
+    }
 }
 
 /// A file under `tests/peers`.

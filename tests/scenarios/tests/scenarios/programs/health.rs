@@ -1,10 +1,11 @@
 //! Health checks of grpcio's own health service, and ejection beside Envoy's.
 
-use super::{Beside, envoy, peer, python};
+use super::envoy::Setup;
+use super::{Beside, peer, python};
 use outrigger_fixtures::Scripted;
 use outrigger_harness::client::fetch;
-use outrigger_harness::{Admin, Document, Proxy, wait_until};
-use std::net::{SocketAddr, TcpListener};
+use outrigger_harness::{Document, Proxy, wait_until};
+use std::net::SocketAddr;
 use std::process::Command;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,46 +36,6 @@ async fn grpcios_health_service_is_believed() {
     whole.admin().wait_for_metric(healthy, 1.0).await;
 }
 
-/// Envoy with one worker, round robin over two endpoints, and outlier detection.
-fn envoys(ports: [u16; 2], listen: SocketAddr, admin: SocketAddr) -> String {
-    let [bad, good] = ports;
-    format!(
-        r#"admin: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {} }} }} }}
-static_resources:
-  listeners:
-  - name: front
-    address: {{ socket_address: {{ address: 127.0.0.1, port_value: {} }} }}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: front
-          route_config:
-            virtual_hosts:
-            - name: all
-              domains: ["*"]
-              routes: [ {{ match: {{ prefix: "/" }}, route: {{ cluster: upstream }} }} ]
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: {{ "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }}
-  clusters:
-  - name: upstream
-    type: STATIC
-    common_lb_config: {{ healthy_panic_threshold: {{ value: 0 }} }}
-    outlier_detection: {{ consecutive_5xx: 5, base_ejection_time: 200s, max_ejection_percent: 50 }}
-    load_assignment:
-      cluster_name: upstream
-      endpoints:
-      - lb_endpoints:
-        - endpoint: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {bad} }} }} }}
-        - endpoint: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {good} }} }} }}
-"#,
-        admin.port(),
-        listen.port(),
-    )
-}
-
 /// Asks until the bad endpoint is ejected, and then twenty times more; gives what it has seen.
 async fn until_ejected(address: SocketAddr, bad: &Scripted, is_ejected: impl AsyncFn() -> bool) -> usize {
     wait_until("five requests at the bad endpoint", async || {
@@ -91,33 +52,17 @@ async fn until_ejected(address: SocketAddr, bad: &Scripted, is_ejected: impl Asy
 
 #[tokio::test(flavor = "multi_thread")]
 async fn as_many_requests_reach_a_bad_endpoint_as_with_envoy() {
-    let Some(program) = envoy() else { return };
     let failing = || Scripted::answering("HTTP/1.1 500 Said\r\ncontent-length: 0\r\n\r\n");
     let (bad, good) = (failing().await, Scripted::ok().await);
-    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (listen, admin) = (free(), free());
-    let folder = tempfile::tempdir().unwrap();
-    let configuration = folder.path().join("envoy.yaml");
-    let ports = [bad.address().port(), good.address().port()];
-    std::fs::write(&configuration, envoys(ports, listen, admin)).unwrap();
-    let mut command = Command::new(program);
-    command
-        .args([
-            "--concurrency",
-            "1",
-            "--disable-hot-restart",
-            "--log-level",
-            "error",
-            "-c",
-        ])
-        .arg(&configuration);
-    let _envoy = Beside::start(command);
-    wait_until("Envoy listens", async || {
-        tokio::net::TcpStream::connect(listen).await.ok().map(drop)
-    })
-    .await;
-    let by_envoy = until_ejected(listen, &bad, async || {
-        let stats = Admin(admin)
+    let setup = Setup::to(
+        &[bad.address(), good.address()],
+        "common_lb_config: { healthy_panic_threshold: { value: 0 } }, outlier_detection: { consecutive_5xx: 5, \
+         base_ejection_time: 200s, max_ejection_percent: 50 }",
+    );
+    let Some(envoy) = setup.start().await else { return };
+    let by_envoy = until_ejected(envoy.address().await, &bad, async || {
+        let stats = envoy
+            .admin
             .fetch("/stats?filter=outlier_detection.ejections_active")
             .await;
         stats.text().contains("ejections_active: 1")
