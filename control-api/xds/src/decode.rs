@@ -4,9 +4,16 @@
 //! It decides nothing that the document's reader decides: limits, choices and defaults are that reader's. A field that is
 //! set and not supported is refused by its path; so is a message that carries fields which the generated types do not know.
 
+mod access_log;
 mod any;
+pub(crate) mod carried;
 mod cluster;
 mod endpoints;
+pub(crate) mod filters;
+mod grpc;
+pub(crate) mod http;
+pub(crate) mod listener;
+mod matching;
 mod metadata;
 mod refusal;
 mod runtime;
@@ -15,7 +22,8 @@ mod source;
 mod tls;
 mod value;
 
-pub(crate) use any::{type_url, unpack};
+pub(crate) use any::{decode as read_as, type_url, unpack};
+pub(crate) use carried::{Carried, CarriedKind};
 pub(crate) use endpoints::SUBSETS_NAMESPACE;
 pub(crate) use metadata::{Extras, NAMESPACE, extras};
 pub(crate) use refusal::Refusals;
@@ -48,6 +56,10 @@ fn decode_into(refusals: &mut Refusals, type_url: &str, name: &str, body: &[u8])
     fn is<T: Name>(type_url: &str) -> bool {
         type_url.strip_prefix("type.googleapis.com/") == Some(T::full_name().as_str())
     }
+    if is::<listener::Listener>(type_url) {
+        let message = any::decode(refusals, &Path::root(), body)?;
+        return listener::resource(refusals, name, &message).map(Decoded::Listener);
+    }
     if is::<cluster::Message>(type_url) {
         let message = any::decode(refusals, &Path::root(), body)?;
         return cluster::decode(refusals, name, &message).map(Decoded::Cluster);
@@ -78,8 +90,11 @@ pub(crate) fn check_name(refusals: &mut Refusals, field: &'static str, name: &st
 
 /// Messages by the modules that read them.
 pub(crate) const MESSAGES: &[&[&Message]] = &[
+    access_log::MESSAGES,
     cluster::MESSAGES,
     endpoints::MESSAGES,
+    grpc::MESSAGES,
+    matching::MESSAGES,
     secret::MESSAGES,
     tls::MESSAGES,
     runtime::MESSAGES,

@@ -98,5 +98,6 @@ pub(crate) use message;
 
 /// Every message that is read, in the order of the documentation.
 pub fn messages() -> Vec<&'static Message> {
-    crate::decode::MESSAGES.concat()
+    use crate::decode::{MESSAGES, filters, http, listener};
+    [MESSAGES, listener::MESSAGES, http::MESSAGES, filters::MESSAGES].concat().concat()
 }

@@ -35,6 +35,31 @@ impl Extras {
             put(refusals, part, name, value);
         }
     }
+
+    /// The fields of a part within this one, by its name; none if nothing is said of it.
+    pub(crate) fn within(&mut self, name: &str) -> Extras {
+        match self.0.take(name).map(Value::into_map) {
+            Some(Ok(fields)) => Extras(fields),
+            Some(Err(value)) => {
+                let mut back = Map::new(value.path());
+                back.put(name, value);
+                Extras(back)
+            }
+            None => Extras(Map::new(&Path::root())),
+        }
+    }
+
+    /// Puts back what was taken out by [`Extras::within`].
+    pub(crate) fn put_back(&mut self, name: &str, fields: Extras) {
+        if !fields.0.is_empty() {
+            self.0.put(name, fields.0.into());
+        }
+    }
+
+    /// Something is said of this field.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.has(name)
+    }
 }
 
 fn put(refusals: &mut Refusals, part: &mut Map, name: String, value: Value) {

@@ -34,6 +34,26 @@ pub(crate) fn duration_value(
     Some(Value::duration(path, duration(refusals, path, given?)?))
 }
 
+/// A duration as a value, `off` where none is meant by zero, if it is given.
+pub(crate) fn duration_or_off(
+    refusals: &mut Refusals,
+    path: &Path,
+    given: Option<&protobuf::Duration>,
+) -> Option<Value> {
+    Some(match duration(refusals, path, given?)? {
+        Duration::ZERO => Value::plain(path, "off"),
+        duration => Value::duration(path, duration),
+    })
+}
+
+/// A number as a value, `off` where no limit is meant by zero.
+pub(crate) fn number_or_off(path: &Path, number: u32) -> Value {
+    match number {
+        0 => Value::plain(path, "off"),
+        number => Value::plain(path, number),
+    }
+}
+
 /// A wrapped number as a value, if it is given.
 pub(crate) fn number(path: &Path, given: Option<&protobuf::UInt32Value>) -> Option<Value> {
     Some(Value::plain(path, given?.value))
