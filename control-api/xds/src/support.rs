@@ -99,5 +99,7 @@ pub(crate) use message;
 /// Every message that is read, in the order of the documentation.
 pub fn messages() -> Vec<&'static Message> {
     use crate::decode::{MESSAGES, filters, http, listener};
-    [MESSAGES, listener::MESSAGES, http::MESSAGES, filters::MESSAGES].concat().concat()
+    [MESSAGES, listener::MESSAGES, http::MESSAGES, filters::MESSAGES]
+        .concat()
+        .concat()
 }

@@ -101,16 +101,20 @@ fn one(refusals: &mut Refusals, path: &Path, any: &Any) -> Option<Map> {
     } else if url == type_url::<StdoutAccessLog>() {
         let log: StdoutAccessLog = read_as(refusals, path, &any.value)?;
         refuse_stdout(refusals, path, &log);
-        let format = log.access_log_format.and_then(|stdout_access_log::AccessLogFormat::LogFormat(found)| {
-            self::format(refusals, &path.field("log_format"), &found)
-        });
+        let format =
+            log.access_log_format
+                .and_then(|stdout_access_log::AccessLogFormat::LogFormat(found)| {
+                    self::format(refusals, &path.field("log_format"), &found)
+                });
         (Value::text(path, "stdout"), format)
     } else if url == type_url::<StderrAccessLog>() {
         let log: StderrAccessLog = read_as(refusals, path, &any.value)?;
         refuse_stderr(refusals, path, &log);
-        let format = log.access_log_format.and_then(|stderr_access_log::AccessLogFormat::LogFormat(found)| {
-            self::format(refusals, &path.field("log_format"), &found)
-        });
+        let format =
+            log.access_log_format
+                .and_then(|stderr_access_log::AccessLogFormat::LogFormat(found)| {
+                    self::format(refusals, &path.field("log_format"), &found)
+                });
         (Value::text(path, "stderr"), format)
     } else {
         let help = "lines go to standard output, standard error or a file";

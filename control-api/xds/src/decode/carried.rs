@@ -30,8 +30,11 @@ impl CarriedKind {
         CarriedKind::RouteConfiguration,
     ];
     /// Those that metadata may hold.
-    const GIVEN: [CarriedKind; 3] =
-        [CarriedKind::AuthorizationPolicy, CarriedKind::JwtProvider, CarriedKind::RateLimit];
+    const GIVEN: [CarriedKind; 3] = [
+        CarriedKind::AuthorizationPolicy,
+        CarriedKind::JwtProvider,
+        CarriedKind::RateLimit,
+    ];
 
     /// The top-level list in which the document has them.
     pub(crate) fn list(self) -> &'static str {
@@ -139,7 +142,10 @@ impl Carried {
         }
         let own = match &self.prefix {
             None if !made.is_empty() => {
-                refusals.fault(path, format!("`{name}` is another here than elsewhere in this resource"));
+                refusals.fault(
+                    path,
+                    format!("`{name}` is another here than elsewhere in this resource"),
+                );
                 name.to_owned()
             }
             None => name.to_owned(),

@@ -14,18 +14,18 @@ mod rbac;
 mod rbac_condition;
 mod router;
 
-pub(super) use rbac::network as network_rbac;
 pub(super) use compressor::is_enabled;
 pub(super) use rate_limit::{bucket, per_second};
+pub(super) use rbac::network as network_rbac;
 
 use super::carried::Carried;
 use super::{Extras, Refusals, read_as, type_url};
 use crate::support::{Message, message};
 use envoy_types::pb::envoy::config::route::v3::FilterConfig;
 use envoy_types::pb::envoy::extensions::filters::http::{
-    compressor::v3 as compressor_pb, cors::v3 as cors_pb, ext_authz::v3 as ext_authz_pb, fault::v3 as fault_pb,
-    jwt_authn::v3 as jwt_pb, local_ratelimit::v3 as local_pb, ratelimit::v3 as global_pb, rbac::v3 as rbac_pb,
-    router::v3 as router_pb,
+    compressor::v3 as compressor_pb, cors::v3 as cors_pb, ext_authz::v3 as ext_authz_pb,
+    fault::v3 as fault_pb, jwt_authn::v3 as jwt_pb, local_ratelimit::v3 as local_pb,
+    ratelimit::v3 as global_pb, rbac::v3 as rbac_pb, router::v3 as router_pb,
 };
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpFilter, http_filter::ConfigType,
@@ -139,7 +139,15 @@ pub(crate) fn chain(
         };
         let last = index + 1 == filters.len();
         let path = path.field("typed_config");
-        if of_chain(refusals, carried, &path, (&filter.name, last), config, &mut gathered).is_none()
+        if of_chain(
+            refusals,
+            carried,
+            &path,
+            (&filter.name, last),
+            config,
+            &mut gathered,
+        )
+        .is_none()
             && !filter.is_optional
         {
             unknown(refusals, &path, config);
@@ -242,7 +250,9 @@ pub(crate) fn of_virtual_host(
     levels: &[PerFilter<'_>],
     given: &Extras,
 ) -> Map {
-    let found = effective(levels).into_iter().filter(|(_, _, config, _)| of_hosts(refusals, config));
+    let found = effective(levels)
+        .into_iter()
+        .filter(|(_, _, config, _)| of_hosts(refusals, config));
     let found: Vec<_> = found.collect();
     per_route(refusals, carried, levels, found, given)
 }
@@ -395,5 +405,10 @@ fn disabled(
             return;
         }
     };
-    gathered.put(refusals, carried, field, Value::plain(&path.field("disabled"), "off"));
+    gathered.put(
+        refusals,
+        carried,
+        field,
+        Value::plain(&path.field("disabled"), "off"),
+    );
 }

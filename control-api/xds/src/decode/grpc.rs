@@ -42,9 +42,15 @@ pub(crate) fn service(refusals: &mut Refusals, path: &Path, service: &GrpcServic
         Some(TargetSpecifier::EnvoyGrpc(target)) => {
             let path = path.field("envoy_grpc");
             refuse_envoy_grpc(refusals, &path, target);
-            fields.put("cluster", Value::text(&path.field("cluster_name"), target.cluster_name.as_str()));
+            fields.put(
+                "cluster",
+                Value::text(&path.field("cluster_name"), target.cluster_name.as_str()),
+            );
             if !target.authority.is_empty() {
-                fields.put("authority", Value::text(&path.field("authority"), target.authority.as_str()));
+                fields.put(
+                    "authority",
+                    Value::text(&path.field("authority"), target.authority.as_str()),
+                );
             }
         }
         Some(TargetSpecifier::GoogleGrpc(_)) => {

@@ -16,8 +16,11 @@ use envoy_types::pb::google::protobuf::BoolValue;
 use outrigger_config::document::{Map, Path, Value};
 
 /// What is read here.
-pub(crate) const MESSAGES: &[&[&Message]] =
-    &[&[&MANAGER, &RDS, &UPGRADE_CONFIG], protocol::MESSAGES, header_values::MESSAGES];
+pub(crate) const MESSAGES: &[&[&Message]] = &[
+    &[&MANAGER, &RDS, &UPGRADE_CONFIG],
+    protocol::MESSAGES,
+    header_values::MESSAGES,
+];
 
 message! {
     pub(super) MANAGER, refuse_manager: HttpConnectionManager
@@ -79,7 +82,11 @@ pub(super) fn manager(
     refuse_manager(refusals, path, manager);
     if manager.codec_type != CodecType::Auto as i32 {
         let help = "say AUTO: HTTP/1 and HTTP/2 are both spoken, as the client likes";
-        refusals.fault_with_help(&path.field("codec_type"), "speaking one version only is not implemented", help);
+        refusals.fault_with_help(
+            &path.field("codec_type"),
+            "speaking one version only is not implemented",
+            help,
+        );
     }
     // Filters come first: routes inside refer to what these hold.
     let place = path.field("http_filters");
@@ -92,8 +99,14 @@ pub(super) fn manager(
     header_values::put(refusals, &mut map, path, manager, &given);
     let upgrades = upgrades(refusals, &path.field("upgrade_configs"), &manager.upgrade_configs);
     map.put("upgrades", upgrades);
-    if manager.generate_request_id.is_some_and(|generate| !generate.value) {
-        refusals.unsupported(&path.field("generate_request_id"), "leaving requests without an id");
+    if manager
+        .generate_request_id
+        .is_some_and(|generate| !generate.value)
+    {
+        refusals.unsupported(
+            &path.field("generate_request_id"),
+            "leaving requests without an id",
+        );
     }
     if !(given.has("access_logs") && carried.is_shared()) {
         let logs = access_log::logs(refusals, &path.field("access_log"), &manager.access_log);
@@ -122,7 +135,10 @@ fn put_routes(
                 None => refusals.fault(&path, "`config_source` is missing"),
             }
             let name = path.field("route_config_name");
-            map.put("route_configuration", Value::text(&name, rds.route_config_name.as_str()));
+            map.put(
+                "route_configuration",
+                Value::text(&name, rds.route_config_name.as_str()),
+            );
         }
         Some(RouteSpecifier::RouteConfig(routes)) => {
             let path = path.field("route_config");
@@ -162,7 +178,10 @@ fn put_paths(refusals: &mut Refusals, map: &mut Map, path: &Path, manager: &Http
         refusals.unsupported(&path.field("normalize_path"), "leaving paths as they come");
     }
     if manager.merge_slashes {
-        map.put("repeated_slashes", Value::plain(&path.field("merge_slashes"), "merge"));
+        map.put(
+            "repeated_slashes",
+            Value::plain(&path.field("merge_slashes"), "merge"),
+        );
     }
     let place = path.field("path_with_escaped_slashes_action");
     match EscapedSlashes::try_from(manager.path_with_escaped_slashes_action) {
@@ -192,7 +211,10 @@ fn upgrades(refusals: &mut Refusals, path: &Path, configs: &[UpgradeConfig]) -> 
         refuse_upgrade(refusals, &path, config);
         let enabled = config.enabled.is_none_or(|enabled| enabled.value);
         if enabled && !config.upgrade_type.eq_ignore_ascii_case("CONNECT") {
-            names.push(Value::text(&path.field("upgrade_type"), config.upgrade_type.to_ascii_lowercase()));
+            names.push(Value::text(
+                &path.field("upgrade_type"),
+                config.upgrade_type.to_ascii_lowercase(),
+            ));
         }
     }
     Value::list(path, names)

@@ -97,7 +97,10 @@ fn listener(
     let mut map = Map::new(&path).with("name", Value::text(&path.field("name"), name));
     match &message.address {
         Some(address) => {
-            map.put_some("address", matching::socket_address(refusals, &path.field("address"), address));
+            map.put_some(
+                "address",
+                matching::socket_address(refusals, &path.field("address"), address),
+            );
         }
         None => refusals.fault(&path.field("address"), "an address is missing"),
     }
@@ -109,9 +112,7 @@ fn listener(
 }
 
 fn refuse_flags(refusals: &mut Refusals, path: &Path, message: &Listener) {
-    let is = |flag: &Option<BoolValue>, value: bool| {
-        flag.is_some_and(|flag| flag.value == value)
-    };
+    let is = |flag: &Option<BoolValue>, value: bool| flag.is_some_and(|flag| flag.value == value);
     if is(&message.bind_to_port, false) {
         refusals.unsupported(&path.field("bind_to_port"), "a listener that listens nowhere");
     }
@@ -125,7 +126,10 @@ fn refuse_flags(refusals: &mut Refusals, path: &Path, message: &Listener) {
 }
 
 fn put_socket(refusals: &mut Refusals, map: &mut Map, path: &Path, message: &Listener) {
-    map.put_some("backlog", value::number(&path.field("tcp_backlog_size"), message.tcp_backlog_size.as_ref()));
+    map.put_some(
+        "backlog",
+        value::number(&path.field("tcp_backlog_size"), message.tcp_backlog_size.as_ref()),
+    );
     if let Some(keepalive) = &message.tcp_keepalive {
         let keepalive = tcp_keepalive(refusals, &path.field("tcp_keepalive"), keepalive);
         map.put("tcp_keepalive", keepalive);
@@ -155,7 +159,12 @@ fn put_chains(
     let path = Path::root();
     let place = path.field("filter_chains");
     let mut messages: Vec<_> = message.filter_chains.iter().enumerate().collect();
-    messages.extend(message.default_filter_chain.iter().map(|chain| (usize::MAX, chain)));
+    messages.extend(
+        message
+            .default_filter_chain
+            .iter()
+            .map(|chain| (usize::MAX, chain)),
+    );
     let mut chains: Vec<Value> = Vec::with_capacity(messages.len());
     let mut limits: Vec<Limits> = Vec::with_capacity(messages.len());
     for (index, chain) in messages {
@@ -169,7 +178,9 @@ fn put_chains(
             found,
         };
         carried.allowing_filter = false;
-        if let Some((chain, limited)) = chain::chain(refusals, (carried, credentials), &path, (&resource, chain)) {
+        if let Some((chain, limited)) =
+            chain::chain(refusals, (carried, credentials), &path, (&resource, chain))
+        {
             chains.push(chain.into());
             limits.push(limited);
         }

@@ -4,12 +4,19 @@ use super::Refusals;
 use crate::support::{Message, message};
 use envoy_types::pb::envoy::config::core::v3::{Address, CidrRange, SocketAddress, address, socket_address};
 use envoy_types::pb::envoy::config::route::v3::{HeaderMatcher, header_matcher::HeaderMatchSpecifier};
-use envoy_types::pb::envoy::r#type::matcher::v3::{RegexMatcher, StringMatcher, string_matcher::MatchPattern};
+use envoy_types::pb::envoy::r#type::matcher::v3::{
+    RegexMatcher, StringMatcher, string_matcher::MatchPattern,
+};
 use outrigger_config::document::{Map, Path, Value};
 
 /// What is read here.
-pub(crate) const MESSAGES: &[&Message] =
-    &[&STRING_MATCHER, &HEADER_MATCHER, &REGEX_MATCHER, &CIDR_RANGE, &SOCKET_ADDRESS];
+pub(crate) const MESSAGES: &[&Message] = &[
+    &STRING_MATCHER,
+    &HEADER_MATCHER,
+    &REGEX_MATCHER,
+    &CIDR_RANGE,
+    &SOCKET_ADDRESS,
+];
 
 message! {
     pub(super) STRING_MATCHER, refuse_string_matcher: StringMatcher as "envoy.type.matcher.v3.StringMatcher" {

@@ -14,8 +14,16 @@ use envoy_types::pb::envoy::extensions::filters::http::compressor::v3::{
 use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern};
 use outrigger_config::document::{Map, Path, Value};
 
-pub(super) const MESSAGES: &[&Message] =
-    &[&COMPRESSOR, &RESPONSE, &COMMON, &PER_ROUTE, &GZIP, &BROTLI, &ZSTD, &FEATURE_FLAG];
+pub(super) const MESSAGES: &[&Message] = &[
+    &COMPRESSOR,
+    &RESPONSE,
+    &COMMON,
+    &PER_ROUTE,
+    &GZIP,
+    &BROTLI,
+    &ZSTD,
+    &FEATURE_FLAG,
+];
 
 message! {
     pub(super) COMPRESSOR, refuse_compressor: Compressor
@@ -113,7 +121,8 @@ impl Compressors {
                 None => settings = Some(own),
                 Some(first) if first.same(&own) => {}
                 Some(_) => {
-                    let message = "other types or lengths than those of the compressor before are not implemented";
+                    let message =
+                        "other types or lengths than those of the compressor before are not implemented";
                     refusals.fault(path, message);
                 }
             }
@@ -126,7 +135,10 @@ impl Compressors {
             map.put("content_types", Value::list(&place, types));
         }
         // Envoy's 30 bytes hardly pay; ours hold where nothing is said.
-        map.put_some("bytes_min", settings.bytes_min.map(|least| Value::plain(&place, least)));
+        map.put_some(
+            "bytes_min",
+            settings.bytes_min.map(|least| Value::plain(&place, least)),
+        );
         Some(map.into())
     }
 }
@@ -197,18 +209,29 @@ fn algorithm(refusals: &mut Refusals, path: &Path, library: Option<&TypedExtensi
     let (coding, level) = if url == type_url::<Gzip>() {
         let gzip: Gzip = unpack(refusals, &path, any, url)?;
         refuse_gzip(refusals, &path, &gzip);
-        let level = u32::try_from(gzip.compression_level).ok().filter(|level| *level > 0);
-        ("gzip", level.map(|level| Value::plain(&path.field("compression_level"), level)))
+        let level = u32::try_from(gzip.compression_level)
+            .ok()
+            .filter(|level| *level > 0);
+        (
+            "gzip",
+            level.map(|level| Value::plain(&path.field("compression_level"), level)),
+        )
     } else if url == type_url::<Brotli>() {
         let brotli: Brotli = unpack(refusals, &path, any, url)?;
         refuse_brotli(refusals, &path, &brotli);
         let level = brotli.quality;
-        ("br", level.map(|level| Value::plain(&path.field("quality"), level.value)))
+        (
+            "br",
+            level.map(|level| Value::plain(&path.field("quality"), level.value)),
+        )
     } else if url == type_url::<Zstd>() {
         let zstd: Zstd = unpack(refusals, &path, any, url)?;
         refuse_zstd(refusals, &path, &zstd);
         let level = zstd.compression_level;
-        ("zstd", level.map(|level| Value::plain(&path.field("compression_level"), level.value)))
+        (
+            "zstd",
+            level.map(|level| Value::plain(&path.field("compression_level"), level.value)),
+        )
     } else {
         refusals.unsupported(&path, format_args!("the compressor {url}"));
         return None;

@@ -63,11 +63,7 @@ pub(super) fn all_or_none(
 }
 
 /// A virtual host's or a route's policy.
-pub(super) fn policy(
-    refusals: &mut Refusals,
-    path: &Path,
-    policy: &CorsPolicy,
-) -> Value {
+pub(super) fn policy(refusals: &mut Refusals, path: &Path, policy: &CorsPolicy) -> Value {
     refuse_cors_policy(refusals, path, policy);
     let enabled = all_or_none(
         refusals,
@@ -80,7 +76,10 @@ pub(super) fn policy(
     }
     let mut map = Map::new(path);
     let origins = path.field("allow_origin_string_match");
-    map.put("allow_origins", allow_origins(refusals, &origins, &policy.allow_origin_string_match));
+    map.put(
+        "allow_origins",
+        allow_origins(refusals, &origins, &policy.allow_origin_string_match),
+    );
     for (field, list) in [
         ("allow_methods", &policy.allow_methods),
         ("allow_headers", &policy.allow_headers),
@@ -95,7 +94,10 @@ pub(super) fn policy(
     }
     if !policy.max_age.is_empty() {
         let place = path.field("max_age");
-        map.put("max_age", Value::plain(&place, format_args!("{}s", policy.max_age)));
+        map.put(
+            "max_age",
+            Value::plain(&place, format_args!("{}s", policy.max_age)),
+        );
     }
     if let Some(allowed) = &policy.allow_credentials {
         let place = path.field("allow_credentials");
@@ -105,9 +107,7 @@ pub(super) fn policy(
 }
 
 fn allow_origins(refusals: &mut Refusals, path: &Path, origins: &[StringMatcher]) -> Value {
-    let every = |origin: &StringMatcher| {
-        matches!(&origin.match_pattern, Some(MatchPattern::Exact(text)) if text == "*")
-    };
+    let every = |origin: &StringMatcher| matches!(&origin.match_pattern, Some(MatchPattern::Exact(text)) if text == "*");
     if let Some(index) = origins.iter().position(every) {
         return Value::plain(&path.index(index), "*");
     }

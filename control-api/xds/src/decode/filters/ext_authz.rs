@@ -14,8 +14,15 @@ use envoy_types::pb::envoy::extensions::filters::http::ext_authz::v3::{
 use envoy_types::pb::envoy::r#type::matcher::v3::ListStringMatcher;
 use outrigger_config::document::{Map, Path, Value};
 
-pub(super) const MESSAGES: &[&Message] =
-    &[&EXT_AUTHZ, &HTTP_SERVICE, &REQUEST, &RESPONSE, &BUFFER, &PER_ROUTE, &CHECK_SETTINGS];
+pub(super) const MESSAGES: &[&Message] = &[
+    &EXT_AUTHZ,
+    &HTTP_SERVICE,
+    &REQUEST,
+    &RESPONSE,
+    &BUFFER,
+    &PER_ROUTE,
+    &CHECK_SETTINGS,
+];
 
 message! {
     pub(super) EXT_AUTHZ, refuse_ext_authz: ExtAuthz as "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz" {
@@ -114,10 +121,16 @@ pub(super) fn chain(
         None => refusals.fault(path, "`grpc_service` or `http_service` is missing"),
     }
     if filter.failure_mode_allow {
-        map.put("failure_allowed", Value::plain(&path.field("failure_mode_allow"), true));
+        map.put(
+            "failure_allowed",
+            Value::plain(&path.field("failure_mode_allow"), true),
+        );
     }
     if let Some(status) = &filter.status_on_error {
-        map.put("error_status", Value::plain(&path.field("status_on_error"), status.code));
+        map.put(
+            "error_status",
+            Value::plain(&path.field("status_on_error"), status.code),
+        );
     }
     if let Some(headers) = &filter.allowed_headers {
         let value = names(refusals, &path.field("allowed_headers"), headers);
@@ -128,7 +141,9 @@ pub(super) fn chain(
         refuse_buffer(refusals, &path, body);
         let most = Value::plain(&path.field("max_request_bytes"), body.max_request_bytes);
         let partial = Value::plain(&path.field("allow_partial_message"), body.allow_partial_message);
-        let told = Map::new(&path).with("bytes_max", most).with("partial_allowed", partial);
+        let told = Map::new(&path)
+            .with("bytes_max", most)
+            .with("partial_allowed", partial);
         map.put("body", told.into());
     }
     if filter.include_peer_certificate {
@@ -173,8 +188,16 @@ fn put_http(refusals: &mut Refusals, map: &mut Map, path: &Path, service: &HttpS
         let path = path.field("authorization_response");
         refuse_response(refusals, &path, response);
         let told = [
-            ("allowed_upstream_headers", "upstream_headers", &response.allowed_upstream_headers),
-            ("allowed_client_headers", "client_headers", &response.allowed_client_headers),
+            (
+                "allowed_upstream_headers",
+                "upstream_headers",
+                &response.allowed_upstream_headers,
+            ),
+            (
+                "allowed_client_headers",
+                "client_headers",
+                &response.allowed_client_headers,
+            ),
         ];
         for (field, name, headers) in told {
             if let Some(headers) = headers {

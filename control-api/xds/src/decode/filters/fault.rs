@@ -79,7 +79,10 @@ pub(super) fn fault(refusals: &mut Refusals, path: &Path, filter: &HttpFault) ->
     if !headers.is_empty() {
         map.put("headers", Value::list(&place, headers));
     }
-    let active = value::number(&path.field("max_active_faults"), filter.max_active_faults.as_ref());
+    let active = value::number(
+        &path.field("max_active_faults"),
+        filter.max_active_faults.as_ref(),
+    );
     map.put_some("active_max", active);
     // A filter has no end; ours have to say so.
     map.put("expires", Value::text(path, "never"));
@@ -118,7 +121,12 @@ fn delay(refusals: &mut Refusals, path: &Path, delay: &FaultDelay) -> Option<Val
         }
     };
     let percent = percent(refusals, path, delay.percentage.as_ref());
-    Some(Map::new(path).with("percent", percent).with("duration", duration).into())
+    Some(
+        Map::new(path)
+            .with("percent", percent)
+            .with("duration", duration)
+            .into(),
+    )
 }
 
 fn abort(refusals: &mut Refusals, path: &Path, abort: &FaultAbort) -> Option<Value> {
@@ -161,5 +169,10 @@ fn response_rate(refusals: &mut Refusals, path: &Path, rate: &FaultRateLimit) ->
         }
     };
     let percent = percent(refusals, path, rate.percentage.as_ref());
-    Some(Map::new(path).with("percent", percent).with("bytes_per_second", bytes).into())
+    Some(
+        Map::new(path)
+            .with("percent", percent)
+            .with("bytes_per_second", bytes)
+            .into(),
+    )
 }

@@ -17,7 +17,14 @@ use prost::Message as _;
 use std::collections::HashMap;
 
 pub(super) const MESSAGES: &[&Message] = &[
-    &AUTHENTICATION, &PROVIDER, &JWT_HEADER, &CLAIM_HEADER, &REMOTE_JWKS, &HTTP_URI, &RULE, &PER_ROUTE,
+    &AUTHENTICATION,
+    &PROVIDER,
+    &JWT_HEADER,
+    &CLAIM_HEADER,
+    &REMOTE_JWKS,
+    &HTTP_URI,
+    &RULE,
+    &PER_ROUTE,
 ];
 
 message! {
@@ -157,7 +164,10 @@ fn rule(
         Some(RequirementType::RequirementName(name)) => {
             let found = carried.requirements.get(name).cloned();
             if found.is_none() {
-                refusals.fault(&path.field("requirement_name"), format!("there is no requirement `{name}`"));
+                refusals.fault(
+                    &path.field("requirement_name"),
+                    format!("there is no requirement `{name}`"),
+                );
             }
             found
         }
@@ -187,14 +197,21 @@ fn requirement(
         Some(RequiresType::ProviderName(name)) => {
             let path = path.field("provider_name");
             let own = providers.get(name).unwrap_or(name);
-            Some(Map::new(&path).with("provider", Value::text(&path, own.as_str())).into())
+            Some(
+                Map::new(&path)
+                    .with("provider", Value::text(&path, own.as_str()))
+                    .into(),
+            )
         }
         Some(RequiresType::RequiresAny(any)) => several("requires_any", "any_of", &any.requirements),
         Some(RequiresType::RequiresAll(all)) => several("requires_all", "all_of", &all.requirements),
         Some(RequiresType::AllowMissing(_)) => flag("allow_missing"),
         Some(RequiresType::AllowMissingOrFailed(_)) => flag("allow_missing_or_failed"),
         Some(RequiresType::ProviderAndAudiences(_)) => {
-            refusals.unsupported(&path.field("provider_and_audiences"), "another audience for a provider");
+            refusals.unsupported(
+                &path.field("provider_and_audiences"),
+                "another audience for a provider",
+            );
             None
         }
         Some(RequiresType::ExtractOnlyWithoutValidation(_)) => {
@@ -245,11 +262,17 @@ fn provider(refusals: &mut Refusals, path: &Path, provider: &JwtProvider) -> Opt
     refuse_provider(refusals, path, provider);
     let mut map = Map::new(path);
     if !provider.issuer.is_empty() {
-        map.put("issuer", Value::text(&path.field("issuer"), provider.issuer.as_str()));
+        map.put(
+            "issuer",
+            Value::text(&path.field("issuer"), provider.issuer.as_str()),
+        );
     }
     if !provider.audiences.is_empty() {
         let place = path.field("audiences");
-        let audiences = provider.audiences.iter().map(|one| Value::text(&place, one.as_str()));
+        let audiences = provider
+            .audiences
+            .iter()
+            .map(|one| Value::text(&place, one.as_str()));
         map.put("audiences", Value::list(&place, audiences));
     }
     map.put("keys", keys(refusals, path, provider)?);
@@ -257,7 +280,10 @@ fn provider(refusals: &mut Refusals, path: &Path, provider: &JwtProvider) -> Opt
     map.put("forward", Value::plain(&path.field("forward"), provider.forward));
     if !provider.forward_payload_header.is_empty() {
         let place = path.field("forward_payload_header");
-        map.put("payload_header", Value::text(&place, provider.forward_payload_header.as_str()));
+        map.put(
+            "payload_header",
+            Value::text(&place, provider.forward_payload_header.as_str()),
+        );
     }
     if !provider.claim_to_headers.is_empty() {
         let place = path.field("claim_to_headers");
@@ -341,9 +367,15 @@ fn keys(refusals: &mut Refusals, path: &Path, provider: &JwtProvider) -> Option<
             // The cluster is Envoy's way: keys are fetched from the URL itself.
             refuse_http_uri(refusals, &place, uri);
             let mut map = Map::new(&path).with("url", Value::text(&place.field("uri"), uri.uri.as_str()));
-            map.put_some("timeout", value::duration_value(refusals, &place.field("timeout"), uri.timeout.as_ref()));
+            map.put_some(
+                "timeout",
+                value::duration_value(refusals, &place.field("timeout"), uri.timeout.as_ref()),
+            );
             let refresh = path.field("cache_duration");
-            map.put_some("refresh", value::duration_value(refusals, &refresh, remote.cache_duration.as_ref()));
+            map.put_some(
+                "refresh",
+                value::duration_value(refusals, &refresh, remote.cache_duration.as_ref()),
+            );
             Some(map.into())
         }
         None => {

@@ -75,7 +75,10 @@ fn part(refusals: &mut Refusals, path: &Path, filter: &LocalRateLimit) -> Option
         map.put("headers", Value::plain(&place, true));
     }
     if filter.vh_rate_limits != VhRateLimitsOptions::Override as i32 {
-        refusals.unsupported(&path.field("vh_rate_limits"), "including virtual hosts' rate limits");
+        refusals.unsupported(
+            &path.field("vh_rate_limits"),
+            "including virtual hosts' rate limits",
+        );
     }
     let mut local = Map::new(path);
     let place = path.field("token_bucket");
@@ -89,7 +92,10 @@ fn part(refusals: &mut Refusals, path: &Path, filter: &LocalRateLimit) -> Option
         map.put("local", local.into());
         return Some(map);
     }
-    map.put("descriptors", descriptors(refusals, &path.field("rate_limits"), &filter.rate_limits));
+    map.put(
+        "descriptors",
+        descriptors(refusals, &path.field("rate_limits"), &filter.rate_limits),
+    );
     by_value(refusals, path, filter, &mut local);
     map.put("local", local.into());
     Some(map)
@@ -97,7 +103,10 @@ fn part(refusals: &mut Refusals, path: &Path, filter: &LocalRateLimit) -> Option
 
 /// Buckets of values: one descriptor without values is everybody's, the others are overrides before it.
 fn by_value(refusals: &mut Refusals, path: &Path, filter: &LocalRateLimit, local: &mut Map) {
-    if filter.always_consume_default_token_bucket.is_none_or(|always| always.value) {
+    if filter
+        .always_consume_default_token_bucket
+        .is_none_or(|always| always.value)
+    {
         let message = "a bucket for all beside those of values is not implemented";
         let help = "say `false`, and use another filter for the bucket of all";
         refusals.fault_with_help(&path.field("always_consume_default_token_bucket"), message, help);
@@ -122,7 +131,9 @@ fn by_value(refusals: &mut Refusals, path: &Path, filter: &LocalRateLimit, local
             (true, false) => local.put("limit", limit.into()),
             (true, true) => refusals.fault(&path, "a second bucket for all values"),
             (false, _) => {
-                let one = Map::new(&path).with("values", values.into()).with("limit", limit.into());
+                let one = Map::new(&path)
+                    .with("values", values.into())
+                    .with("limit", limit.into());
                 overrides.push(one.into());
             }
         }
@@ -135,5 +146,8 @@ fn by_value(refusals: &mut Refusals, path: &Path, filter: &LocalRateLimit, local
         local.put("overrides", Value::list(&place, overrides));
     }
     let most = path.field("max_dynamic_descriptors");
-    local.put_some("keys_max", super::super::value::number(&most, filter.max_dynamic_descriptors.as_ref()));
+    local.put_some(
+        "keys_max",
+        super::super::value::number(&most, filter.max_dynamic_descriptors.as_ref()),
+    );
 }

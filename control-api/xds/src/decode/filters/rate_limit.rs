@@ -19,7 +19,13 @@ use prost::Message as _;
 use std::time::Duration;
 
 pub(super) const MESSAGES: &[&Message] = &[
-    &RATE_LIMIT, &SERVICE, &DESCRIPTOR, &TOKEN_BUCKET, &GENERIC_KEY, &REQUEST_HEADERS, &QUERY_PARAMETERS,
+    &RATE_LIMIT,
+    &SERVICE,
+    &DESCRIPTOR,
+    &TOKEN_BUCKET,
+    &GENERIC_KEY,
+    &REQUEST_HEADERS,
+    &QUERY_PARAMETERS,
     &MASKED_ADDRESS,
 ];
 
@@ -100,7 +106,10 @@ pub(crate) fn bucket(refusals: &mut Refusals, path: &Path, bucket: &TokenBucket)
     let map = Map::new(path)
         .with("requests", Value::plain(&path.field("tokens_per_fill"), fill))
         .with("per", Value::duration(&path.field("fill_interval"), interval))
-        .with("burst", Value::plain(&path.field("max_tokens"), bucket.max_tokens));
+        .with(
+            "burst",
+            Value::plain(&path.field("max_tokens"), bucket.max_tokens),
+        );
     Some(map)
 }
 
@@ -118,7 +127,10 @@ pub(crate) fn per_second(refusals: &mut Refusals, path: &Path, bucket: &TokenBuc
     }
     let map = Map::new(path)
         .with("per_second", Value::plain(path, tokens / nanoseconds))
-        .with("burst", Value::plain(&path.field("max_tokens"), bucket.max_tokens));
+        .with(
+            "burst",
+            Value::plain(&path.field("max_tokens"), bucket.max_tokens),
+        );
     Some(map)
 }
 
@@ -132,7 +144,8 @@ pub(super) fn limit(
     refuse_rate_limit(refusals, path, filter);
     let enabled = path.field("filter_enabled");
     // Without descriptors of its own it asks about those of routes, which are refused where they stand.
-    if !all_or_none(refusals, &enabled, filter.filter_enabled.as_ref(), true) || filter.rate_limits.is_empty() {
+    if !all_or_none(refusals, &enabled, filter.filter_enabled.as_ref(), true) || filter.rate_limits.is_empty()
+    {
         return None;
     }
     let (place, name) = match filter.stat_prefix.is_empty() {
@@ -161,30 +174,51 @@ fn part(refusals: &mut Refusals, path: &Path, filter: &RateLimit) -> Map {
                 refusals.unsupported(&path.field("transport_api_version"), "version 2");
             }
             if let Some(service) = &service.grpc_service {
-                for (name, value) in grpc::service(refusals, &path.field("grpc_service"), service).fields.into_fields() {
+                for (name, value) in grpc::service(refusals, &path.field("grpc_service"), service)
+                    .fields
+                    .into_fields()
+                {
                     global.put(name, value);
                 }
             }
         }
         None => refusals.fault(path, "`rate_limit_service` is missing"),
     }
-    global.put("domain", Value::text(&path.field("domain"), filter.domain.as_str()));
-    global.put_some("timeout", value::duration_value(refusals, &path.field("timeout"), filter.timeout.as_ref()));
+    global.put(
+        "domain",
+        Value::text(&path.field("domain"), filter.domain.as_str()),
+    );
+    global.put_some(
+        "timeout",
+        value::duration_value(refusals, &path.field("timeout"), filter.timeout.as_ref()),
+    );
     if filter.failure_mode_deny {
-        global.put("failure_denied", Value::plain(&path.field("failure_mode_deny"), true));
+        global.put(
+            "failure_denied",
+            Value::plain(&path.field("failure_mode_deny"), true),
+        );
     }
     map.put("global", global.into());
     if let Some(status) = &filter.rate_limited_status {
-        map.put("status", Value::plain(&path.field("rate_limited_status"), status.code));
+        map.put(
+            "status",
+            Value::plain(&path.field("rate_limited_status"), status.code),
+        );
     }
     if filter.rate_limited_as_resource_exhausted {
         let place = path.field("rate_limited_as_resource_exhausted");
         map.put("grpc_status", Value::plain(&place, "resource_exhausted"));
     }
     if filter.enable_x_ratelimit_headers != 0 {
-        map.put("headers", Value::plain(&path.field("enable_x_ratelimit_headers"), true));
+        map.put(
+            "headers",
+            Value::plain(&path.field("enable_x_ratelimit_headers"), true),
+        );
     }
-    map.put("descriptors", descriptors(refusals, &path.field("rate_limits"), &filter.rate_limits));
+    map.put(
+        "descriptors",
+        descriptors(refusals, &path.field("rate_limits"), &filter.rate_limits),
+    );
     map
 }
 
@@ -227,9 +261,15 @@ fn action(refusals: &mut Refusals, path: &Path, action: &Action) -> Option<Value
             let path = path.field("masked_remote_address");
             refuse_masked_address(refusals, &path, found);
             let mut prefixes = Map::new(&path);
-            let v4 = value::number(&path.field("v4_prefix_mask_len"), found.v4_prefix_mask_len.as_ref());
+            let v4 = value::number(
+                &path.field("v4_prefix_mask_len"),
+                found.v4_prefix_mask_len.as_ref(),
+            );
             prefixes.put_some("v4_prefix", v4);
-            let v6 = value::number(&path.field("v6_prefix_mask_len"), found.v6_prefix_mask_len.as_ref());
+            let v6 = value::number(
+                &path.field("v6_prefix_mask_len"),
+                found.v6_prefix_mask_len.as_ref(),
+            );
             prefixes.put_some("v6_prefix", v6);
             keyed(&path, "masked_remote_address", "remote_address", prefixes.into())
         }
@@ -249,7 +289,10 @@ fn action(refusals: &mut Refusals, path: &Path, action: &Action) -> Option<Value
         Some(ActionSpecifier::QueryParameters(found)) => {
             let path = path.field("query_parameters");
             refuse_query_parameters(refusals, &path, found);
-            let name = Value::text(&path.field("query_parameter_name"), found.query_parameter_name.as_str());
+            let name = Value::text(
+                &path.field("query_parameter_name"),
+                found.query_parameter_name.as_str(),
+            );
             keyed(&path, &found.descriptor_key, "query", name)
         }
         Some(_) => {

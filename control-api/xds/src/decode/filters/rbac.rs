@@ -102,7 +102,11 @@ fn one_allowing(refusals: &mut Refusals, carried: &mut Carried, path: &Path, rul
     }
     if carried.allowing_filter {
         let help = "put the policies into one filter";
-        refusals.fault_with_help(path, "a second filter with ALLOW policies is not implemented", help);
+        refusals.fault_with_help(
+            path,
+            "a second filter with ALLOW policies is not implemented",
+            help,
+        );
     }
     carried.allowing_filter = true;
 }
@@ -161,7 +165,10 @@ fn policies(
         Ok(Action::Deny) => "deny",
         Ok(Action::Log) => "audit",
         Err(_) => {
-            refusals.fault(&path.field("action"), format!("there is no action {}", rules.action));
+            refusals.fault(
+                &path.field("action"),
+                format!("there is no action {}", rules.action),
+            );
             return Vec::new();
         }
     };
@@ -216,8 +223,18 @@ fn rule(refusals: &mut Refusals, carried: &Carried, path: &Path, policy: &Policy
     let permissions = path.field("permissions");
     let mut asked: Vec<Value> = Vec::new();
     let principals = path.field("principals");
-    asked.extend(condition::principals(refusals, carried, &principals, &policy.principals));
-    asked.extend(condition::permissions(refusals, carried, &permissions, &policy.permissions));
+    asked.extend(condition::principals(
+        refusals,
+        carried,
+        &principals,
+        &policy.principals,
+    ));
+    asked.extend(condition::permissions(
+        refusals,
+        carried,
+        &permissions,
+        &policy.permissions,
+    ));
     Some(match asked.len() {
         0 => Map::new(path).with("always", Value::plain(path, true)).into(),
         1 => asked.swap_remove(0),

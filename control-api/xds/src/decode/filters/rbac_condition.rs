@@ -1,7 +1,7 @@
 //! Permissions and principals of RBAC policies as conditions.
 
 use super::super::carried::Carried;
-use super::super::{Refusals, matching, unpack, type_url};
+use super::super::{Refusals, matching, type_url, unpack};
 use super::rbac::text_item;
 use crate::support::{Message, message};
 use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
@@ -16,8 +16,13 @@ use envoy_types::pb::envoy::r#type::matcher::v3::{
 };
 use outrigger_config::document::{Map, Path, Value};
 
-pub(super) const MESSAGES: &[&Message] =
-    &[&AUTHENTICATED, &METADATA_MATCHER, &SOURCED_METADATA, &URI_TEMPLATE, &PATH_MATCHER];
+pub(super) const MESSAGES: &[&Message] = &[
+    &AUTHENTICATED,
+    &METADATA_MATCHER,
+    &SOURCED_METADATA,
+    &URI_TEMPLATE,
+    &PATH_MATCHER,
+];
 
 message! {
     pub(super) AUTHENTICATED, refuse_authenticated: Authenticated
@@ -64,9 +69,11 @@ pub(crate) const JWT_FILTER: &str = "envoy.filters.http.jwt_authn";
 
 /// These match nothing: how a rule is written that never holds.
 pub(super) fn is_never(permissions: &[Permission]) -> bool {
-    let [Permission {
-        rule: Some(Rule::NotRule(inner)),
-    }] = permissions
+    let [
+        Permission {
+            rule: Some(Rule::NotRule(inner)),
+        },
+    ] = permissions
     else {
         return false;
     };
@@ -95,12 +102,20 @@ pub(super) fn permissions(
     if permissions.is_empty() {
         refusals.fault(path, "permissions are missing");
     }
-    if permissions.iter().any(|one| matches!(one.rule, Some(Rule::Any(true)))) {
+    if permissions
+        .iter()
+        .any(|one| matches!(one.rule, Some(Rule::Any(true))))
+    {
         return None;
     }
     let mut values = Vec::with_capacity(permissions.len());
     for (index, permission) in permissions.iter().enumerate() {
-        values.extend(self::permission(refusals, carried, &path.index(index), permission));
+        values.extend(self::permission(
+            refusals,
+            carried,
+            &path.index(index),
+            permission,
+        ));
     }
     match values.len() {
         1 => values.pop(),
@@ -118,7 +133,10 @@ pub(super) fn principals(
     if principals.is_empty() {
         refusals.fault(path, "principals are missing");
     }
-    if principals.iter().any(|one| matches!(one.identifier, Some(Identifier::Any(true)))) {
+    if principals
+        .iter()
+        .any(|one| matches!(one.identifier, Some(Identifier::Any(true))))
+    {
         return None;
     }
     let mut values = Vec::with_capacity(principals.len());
@@ -308,7 +326,9 @@ fn authenticated(refusals: &mut Refusals, path: &Path, who: &Authenticated) -> O
         return Some(one(&path, "spiffe_ids", value));
     }
     if field == "prefix"
-        && let Some(domain) = text.strip_prefix("spiffe://").and_then(|rest| rest.strip_suffix('/'))
+        && let Some(domain) = text
+            .strip_prefix("spiffe://")
+            .and_then(|rest| rest.strip_suffix('/'))
         && !domain.contains('/')
     {
         return Some(one(&path, "trust_domains", Value::text(&path, domain)));
@@ -330,12 +350,13 @@ fn header(refusals: &mut Refusals, path: &Path, header: &HeaderMatcher) -> Optio
         (":authority", "suffix") if !text.contains([':', '*']) => {
             one(path, "hosts", Value::text(path, format!("*{text}")))
         }
-        (":path", "exact") if !text.contains('?') => {
-            one(path, "paths", field_of(path, "path", value))
-        }
+        (":path", "exact") if !text.contains('?') => one(path, "paths", field_of(path, "path", value)),
         _ => {
             let name = &header.name;
-            refusals.fault(path, format!("comparing `{name}` by `{field}` like this is not implemented"));
+            refusals.fault(
+                path,
+                format!("comparing `{name}` by `{field}` like this is not implemented"),
+            );
             return None;
         }
     };
@@ -396,7 +417,10 @@ fn sourced(
     let path = path.field("sourced_metadata");
     refuse_sourced_metadata(refusals, &path, sourced);
     if sourced.metadata_source != 0 {
-        refusals.unsupported(&path.field("metadata_source"), "metadata other than that of the request");
+        refusals.unsupported(
+            &path.field("metadata_source"),
+            "metadata other than that of the request",
+        );
         return None;
     }
     let Some(matcher) = &sourced.metadata_matcher else {
@@ -457,9 +481,7 @@ fn claim_value(
 ) -> Option<(&'static str, Value)> {
     use value_matcher::MatchPattern as Pattern;
     match value.and_then(|value| value.match_pattern.as_ref()) {
-        Some(Pattern::StringMatch(matcher)) => {
-            matching::text(refusals, &path.field("string_match"), matcher)
-        }
+        Some(Pattern::StringMatch(matcher)) => matching::text(refusals, &path.field("string_match"), matcher),
         Some(Pattern::BoolMatch(truth)) => {
             let path = path.field("bool_match");
             Some(("exact", Value::text(&path, truth.to_string())))

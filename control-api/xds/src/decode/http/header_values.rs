@@ -51,16 +51,14 @@ pub(super) fn put(
         map.put("via_header", Map::new(&path).with("append", value).into());
     }
     let place = path.field("xff_num_trusted_hops");
-    map.put("xff_num_trusted_hops", Value::plain(&place, manager.xff_num_trusted_hops));
+    map.put(
+        "xff_num_trusted_hops",
+        Value::plain(&place, manager.xff_num_trusted_hops),
+    );
     client_certificate(refusals, map, path, manager);
 }
 
-fn client_certificate(
-    refusals: &mut Refusals,
-    map: &mut Map,
-    path: &Path,
-    manager: &HttpConnectionManager,
-) {
+fn client_certificate(refusals: &mut Refusals, map: &mut Map, path: &Path, manager: &HttpConnectionManager) {
     let place = path.field("forward_client_cert_details");
     let mode = match Mode::try_from(manager.forward_client_cert_details) {
         Ok(Mode::Sanitize) => "sanitize",
@@ -85,7 +83,9 @@ fn client_certificate(
             ("dns", details.dns),
         ];
         let told = told.into_iter().filter(|(_, told)| *told);
-        let told: Vec<Value> = told.map(|(word, _)| Value::plain(&path.field(word), word)).collect();
+        let told: Vec<Value> = told
+            .map(|(word, _)| Value::plain(&path.field(word), word))
+            .collect();
         if !told.is_empty() {
             forward.put("details", Value::list(&path, told));
         }

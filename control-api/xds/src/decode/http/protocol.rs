@@ -41,7 +41,10 @@ pub(super) fn put(refusals: &mut Refusals, map: &mut Map, path: &Path, manager: 
             refusals.unsupported(&path.field("allow_absolute_url"), "refusing absolute targets");
         }
         if http1.accept_http_10 {
-            map.put("accept_http_10", Value::plain(&path.field("accept_http_10"), true));
+            map.put(
+                "accept_http_10",
+                Value::plain(&path.field("accept_http_10"), true),
+            );
         }
     }
     if let Some(http2) = &manager.http2_protocol_options {
@@ -54,16 +57,26 @@ pub(super) fn put(refusals: &mut Refusals, map: &mut Map, path: &Path, manager: 
 
 fn put_common(refusals: &mut Refusals, map: &mut Map, path: &Path, common: &HttpProtocolOptions) {
     refuse_common(refusals, path, common);
-    let idle = value::duration_value(refusals, &path.field("idle_timeout"), common.idle_timeout.as_ref());
+    let idle = value::duration_value(
+        refusals,
+        &path.field("idle_timeout"),
+        common.idle_timeout.as_ref(),
+    );
     map.put_some("idle_timeout", idle);
     let place = path.field("max_connection_duration");
     let age = value::duration_or_off(refusals, &place, common.max_connection_duration.as_ref());
     map.put_some("connection_age_max", age);
     let place = path.field("max_headers_count");
-    map.put_some("request_headers_count_max", value::number(&place, common.max_headers_count.as_ref()));
+    map.put_some(
+        "request_headers_count_max",
+        value::number(&place, common.max_headers_count.as_ref()),
+    );
     if let Some(most) = &common.max_requests_per_connection {
         let place = path.field("max_requests_per_connection");
-        map.put("requests_per_connection_max", value::number_or_off(&place, most.value));
+        map.put(
+            "requests_per_connection_max",
+            value::number_or_off(&place, most.value),
+        );
     }
 }
 
@@ -95,8 +108,16 @@ fn http2_options(refusals: &mut Refusals, path: &Path, http2: &Http2ProtocolOpti
     refuse_http2(refusals, path, http2);
     let mut map = Map::new(path);
     for (field, name, number) in [
-        ("max_concurrent_streams", "concurrent_streams_max", &http2.max_concurrent_streams),
-        ("initial_stream_window_size", "stream_window", &http2.initial_stream_window_size),
+        (
+            "max_concurrent_streams",
+            "concurrent_streams_max",
+            &http2.max_concurrent_streams,
+        ),
+        (
+            "initial_stream_window_size",
+            "stream_window",
+            &http2.initial_stream_window_size,
+        ),
         (
             "initial_connection_window_size",
             "connection_window",

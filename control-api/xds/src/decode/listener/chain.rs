@@ -75,7 +75,10 @@ pub(super) fn chain(
     let mut extras = extras(path, message.metadata.as_ref());
     if extras.take(FOR_OTHERS).is_some() {
         if !carried.is_shared() {
-            refusals.fault(&path.field("metadata"), "only with `shared: true` in the listener's metadata");
+            refusals.fault(
+                &path.field("metadata"),
+                "only with `shared: true` in the listener's metadata",
+            );
         }
         return None;
     }
@@ -145,7 +148,10 @@ pub(super) fn chain(
 fn chain_match(refusals: &mut Refusals, path: &Path, found: &FilterChainMatch) -> Map {
     refuse_match(refusals, path, found);
     if found.source_type != ConnectionSourceType::Any as i32 {
-        refusals.unsupported(&path.field("source_type"), "asking whether the peer is on this machine");
+        refusals.unsupported(
+            &path.field("source_type"),
+            "asking whether the peer is on this machine",
+        );
     }
     let mut map = Map::new(path);
     let port = value::number(&path.field("destination_port"), found.destination_port.as_ref());
@@ -153,7 +159,10 @@ fn chain_match(refusals: &mut Refusals, path: &Path, found: &FilterChainMatch) -
     let ranges = matching::prefixes(refusals, &path.field("prefix_ranges"), &found.prefix_ranges);
     map.put_some("destination_prefixes", ranges);
     let place = path.field("source_prefix_ranges");
-    map.put_some("source_prefixes", matching::prefixes(refusals, &place, &found.source_prefix_ranges));
+    map.put_some(
+        "source_prefixes",
+        matching::prefixes(refusals, &place, &found.source_prefix_ranges),
+    );
     for (field, texts) in [
         ("server_names", &found.server_names),
         ("application_protocols", &found.application_protocols),
@@ -209,14 +218,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn filter(
-        &mut self,
-        refusals: &mut Refusals,
-        carried: &mut Carried,
-        path: &Path,
-        any: &Any,
-        last: bool,
-    ) {
+    fn filter(&mut self, refusals: &mut Refusals, carried: &mut Carried, path: &Path, any: &Any, last: bool) {
         let url = any.type_url.as_str();
         if url == type_url::<HttpConnectionManager>() {
             let Some(manager) = read_as::<HttpConnectionManager>(refusals, path, &any.value) else {
@@ -233,7 +235,10 @@ impl Reading<'_> {
             }
         } else {
             if last {
-                refusals.fault(path, "the last filter is an HTTP connection manager or a TCP proxy");
+                refusals.fault(
+                    path,
+                    "the last filter is an HTTP connection manager or a TCP proxy",
+                );
             }
             network::filter(refusals, carried, path, any, (&mut self.names, &mut *self.limits));
             return;

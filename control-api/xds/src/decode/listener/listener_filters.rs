@@ -18,7 +18,12 @@ use envoy_types::pb::google::protobuf::Any;
 use outrigger_config::document::{Map, Path, Value};
 
 pub(super) const MESSAGES: &[&Message] = &[
-    &LISTENER_FILTER, &TLS_INSPECTOR, &HTTP_INSPECTOR, &ORIGINAL_DST, &PROXY_PROTOCOL, &PASS_THROUGH,
+    &LISTENER_FILTER,
+    &TLS_INSPECTOR,
+    &HTTP_INSPECTOR,
+    &ORIGINAL_DST,
+    &PROXY_PROTOCOL,
+    &PASS_THROUGH,
 ];
 
 message! {
@@ -98,7 +103,10 @@ pub(super) fn read(refusals: &mut Refusals, path: &Path, message: &Listener, map
     let transparent = message.transparent.is_some_and(|transparent| transparent.value);
     match (intercepts, transparent) {
         (true, true) => map.put("interception", Value::plain(&path.field("transparent"), "tproxy")),
-        (true, false) => map.put("interception", Value::plain(&path.field("listener_filters"), "redirect")),
+        (true, false) => map.put(
+            "interception",
+            Value::plain(&path.field("listener_filters"), "redirect"),
+        ),
         (false, true) => {
             let message = "only with the listener filter `original_dst`";
             refusals.fault(&path.field("transparent"), message);
@@ -164,10 +172,16 @@ pub(crate) fn pass_through(refusals: &mut Refusals, path: &Path, pass: &PassThro
         Ok(MatchType::Include) if pass.tlv_type.is_empty() => Value::plain(path, "none"),
         Ok(MatchType::Include) => {
             let place = path.field("tlv_type");
-            Value::list(&place, pass.tlv_type.iter().map(|number| Value::plain(&place, number)))
+            Value::list(
+                &place,
+                pass.tlv_type.iter().map(|number| Value::plain(&place, number)),
+            )
         }
         Err(_) => {
-            refusals.fault(&path.field("match_type"), format!("there is no {}", pass.match_type));
+            refusals.fault(
+                &path.field("match_type"),
+                format!("there is no {}", pass.match_type),
+            );
             Value::plain(path, "none")
         }
     }

@@ -61,7 +61,9 @@ pub(super) fn filter(
     let url = any.type_url.as_str();
     if url == type_url::<Rbac>() {
         if let Some(filter) = read_as::<Rbac>(refusals, path, &any.value) {
-            names.authorization.extend(filters::network_rbac(refusals, carried, path, &filter));
+            names
+                .authorization
+                .extend(filters::network_rbac(refusals, carried, path, &filter));
         }
     } else if url == type_url::<ConnectionLimit>() {
         let Some(filter) = read_as::<ConnectionLimit>(refusals, path, &any.value) else {
@@ -83,7 +85,9 @@ pub(super) fn filter(
         if filter.share_key == OF_LISTENER {
             limits.rate = Some((path.clone(), filter));
         } else {
-            names.rate_limits.extend(connections(refusals, carried, path, &filter));
+            names
+                .rate_limits
+                .extend(connections(refusals, carried, path, &filter));
         }
     } else {
         refusals.fault(path, format!("{url} is not implemented"));

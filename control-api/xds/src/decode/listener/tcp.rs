@@ -55,7 +55,14 @@ pub(super) fn proxy(refusals: &mut Refusals, path: &Path, proxy: &TcpProxy) -> M
     match &proxy.cluster_specifier {
         Some(ClusterSpecifier::Cluster(cluster)) => {
             map.put("cluster", Value::text(&path.field("cluster"), cluster.as_str()));
-            map.put_some("subset", subset(refusals, &path.field("metadata_match"), proxy.metadata_match.as_ref()));
+            map.put_some(
+                "subset",
+                subset(
+                    refusals,
+                    &path.field("metadata_match"),
+                    proxy.metadata_match.as_ref(),
+                ),
+            );
         }
         Some(ClusterSpecifier::WeightedClusters(weighted)) => {
             let path = path.field("weighted_clusters");
@@ -86,22 +93,34 @@ pub(super) fn proxy(refusals: &mut Refusals, path: &Path, proxy: &TcpProxy) -> M
             &proxy.max_downstream_connection_duration,
         ),
     ] {
-        map.put_some(name, value::duration_or_off(refusals, &path.field(field), duration.as_ref()));
+        map.put_some(
+            name,
+            value::duration_or_off(refusals, &path.field(field), duration.as_ref()),
+        );
     }
     // Envoy tries once where nothing is said, ours twice: before a byte was sent nothing is lost by it.
     let attempts = path.field("max_connect_attempts");
-    map.put_some("connect_attempts_max", value::number(&attempts, proxy.max_connect_attempts.as_ref()));
+    map.put_some(
+        "connect_attempts_max",
+        value::number(&attempts, proxy.max_connect_attempts.as_ref()),
+    );
     for (index, policy) in proxy.hash_policy.iter().enumerate() {
         let path = path.field("hash_policy").index(index);
         refuse_hash_policy(refusals, &path, policy);
         match &policy.policy_specifier {
             Some(PolicySpecifier::SourceIp(_)) => {
-                map.put("hash_source_address", Value::plain(&path.field("source_ip"), true));
+                map.put(
+                    "hash_source_address",
+                    Value::plain(&path.field("source_ip"), true),
+                );
             }
             _ => refusals.unsupported(&path, "a hash of anything but the client's address"),
         }
     }
-    map.put_some("access_logs", access_log::logs(refusals, &path.field("access_log"), &proxy.access_log));
+    map.put_some(
+        "access_logs",
+        access_log::logs(refusals, &path.field("access_log"), &proxy.access_log),
+    );
     map
 }
 
