@@ -85,8 +85,13 @@ async fn ready(State(status): Shared) -> (StatusCode, String) {
         Phase::Ready => (StatusCode::OK, "ready\n".to_owned()),
         Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned()),
         Phase::Starting => {
-            let awaited = status.awaited();
-            let what = awaited.map_or(String::new(), |name| format!(": identity `{name}` has not come"));
+            let what = match status.awaited() {
+                Some(name) => format!(": identity `{name}` has not come"),
+                None if status.awaits_control() => {
+                    ": no configuration has come from the control plane".to_owned()
+                }
+                None => String::new(),
+            };
             (StatusCode::SERVICE_UNAVAILABLE, format!("starting{what}\n"))
         }
     }
@@ -126,6 +131,7 @@ fn dump(status: &Status) -> anyhow::Result<Value> {
         "generation": snapshot.generation(),
         "accepted_at_seconds": seconds(*status.accepted_at.lock()),
         "configuration": effective,
+        "control": status.control.as_ref().map(|control| control.report()),
         "rejected": rejection.map(|rejection| json!({
             "at_seconds": seconds(rejection.at),
             "reason": rejection.reason,
@@ -144,6 +150,7 @@ async fn listeners(State(status): Shared) -> Json<Value> {
 }
 
 async fn server_info(State(status): Shared) -> Json<Value> {
+    let descent = *status.descent.lock();
     let uptime = status.started.elapsed().unwrap_or_default();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -151,8 +158,8 @@ async fn server_info(State(status): Shared) -> Json<Value> {
         "uptime_seconds": uptime.as_secs(),
         "generation": status.published.load().generation(),
         "process": std::process::id(),
-        "upgrade_epoch": status.descent.epoch,
-        "sockets_inherited": status.descent.sockets_inherited,
+        "upgrade_epoch": descent.epoch,
+        "sockets_inherited": descent.sockets_inherited,
         "overload": status.overload.report(),
     }))
 }

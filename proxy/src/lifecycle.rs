@@ -109,6 +109,7 @@ pub(crate) async fn until_ended(
                     }
                 }
                 Asked::Apply(read) => reloaded(&proxy.put_in_force(*read).await),
+                Asked::Pushed(push) => proxy.begin_push(push),
             },
             () = alive.tick() => {}
         }

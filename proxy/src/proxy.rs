@@ -8,6 +8,7 @@ pub(crate) use hand_over::HandOver;
 
 use crate::admin::endpoint::Endpoint;
 use crate::configuration::{ConfigurationSource, Rejection};
+use crate::control::{Control, Push};
 use crate::discovery::Discovery;
 use crate::health::Health;
 use crate::identities::Identities;
@@ -49,7 +50,9 @@ pub(crate) enum Asked {
     /// By a process that wants the sockets.
     Upgrade(Step),
     /// By a reload: the configuration is read, and to be put in force, or it cannot be read.
-    Apply(Box<Result<reload::Candidate, Rejection>>),
+    Apply(Box<Result<reload::Outcome, Rejection>>),
+    /// By the control plane: a configuration is to be put in force.
+    Pushed(Push),
 }
 
 /// Why a proxy did not start.
@@ -88,6 +91,8 @@ pub struct Proxy {
     identities: Arc<Identities>,
     connections: ConnectionCount,
     source: ConfigurationSource,
+    /// Where policy comes from besides the source; none: nowhere.
+    control: Option<Control>,
     reloads: reload::Reloads,
     status: Arc<Status>,
     admin: Endpoint,
@@ -156,10 +161,19 @@ impl Proxy {
                 None => std::future::pending().await,
             }
         };
+        let may_push = may_apply && self.reloads.is_idle();
+        let control = &mut self.control;
+        let pushed = async {
+            match control {
+                Some(control) => control.pushed().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             Some(ask) = self.asks.recv() => Asked::Admin(ask),
             step = step => Asked::Upgrade(step),
             read = self.reloads.read(), if may_apply => Asked::Apply(Box::new(read)),
+            push = pushed, if may_push => Asked::Pushed(push),
             else => std::future::pending().await,
         }
     }

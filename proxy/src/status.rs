@@ -1,6 +1,7 @@
 //! What the admin endpoint tells: shared, read often, written by the one that applies configurations.
 
 use crate::configuration::Rejection;
+use crate::control;
 use crate::discovery;
 use crate::health;
 use crate::identities;
@@ -57,6 +58,8 @@ pub(crate) struct Feeds {
     pub(crate) jwks: Arc<jwks::Shared>,
     pub(crate) identities: Arc<identities::Shared>,
     pub(crate) overload: Arc<Overload>,
+    /// None: policy comes from the local document alone.
+    pub(crate) control: Option<Arc<control::Shared>>,
 }
 
 pub(crate) struct Status {
@@ -73,7 +76,9 @@ pub(crate) struct Status {
     pub(crate) jwks: Arc<jwks::Shared>,
     pub(crate) identities: Arc<identities::Shared>,
     pub(crate) overload: Arc<Overload>,
-    pub(crate) descent: Descent,
+    pub(crate) control: Option<Arc<control::Shared>>,
+    /// Once listeners have taken what they want of what another process left.
+    pub(crate) descent: Mutex<Descent>,
     pub(crate) asks: mpsc::Sender<Ask>,
     phase: AtomicU8,
 }
@@ -102,7 +107,8 @@ impl Status {
             jwks: feeds.jwks,
             identities: feeds.identities,
             overload: feeds.overload,
-            descent,
+            control: feeds.control,
+            descent: Mutex::new(descent),
             asks,
             phase: AtomicU8::new(0),
         }
@@ -111,7 +117,7 @@ impl Status {
     pub(crate) fn phase(&self) -> Phase {
         if self.phase.load(Ordering::Acquire) != 0 {
             Phase::Draining
-        } else if self.awaited().is_some() {
+        } else if self.awaited().is_some() || self.awaits_control() {
             Phase::Starting
         } else {
             Phase::Ready
@@ -121,6 +127,13 @@ impl Status {
     /// An identity that has to come before the process is ready.
     pub(crate) fn awaited(&self) -> Option<Name> {
         self.identities.awaited(self.published.load().material())
+    }
+
+    /// A first configuration has to come from the control plane before the process is ready.
+    pub(crate) fn awaits_control(&self) -> bool {
+        self.control
+            .as_ref()
+            .is_some_and(|control| !control.is_complete())
     }
 
     pub(crate) fn begin_drain(&self) {

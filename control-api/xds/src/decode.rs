@@ -31,6 +31,7 @@ pub use refusal::{Fault, Refusal};
 pub(crate) use runtime::NAME as RUNTIME;
 pub(crate) use tls::SPIFFE_SECRET;
 
+use crate::resource::ResourceType;
 use crate::support::Message;
 use outrigger_config::MeshConfig;
 use outrigger_config::document::{EndpointSet, Parts, Path};
@@ -141,4 +142,25 @@ impl Process {
         outrigger_config::document::read_process(&format!("runtime `{}`", self.name), document.into(), base)
             .map_err(|faults| Refusal::of(&self.name, &faults))
     }
+}
+
+/// What diagnostics call a resource, so that a fault of the whole can be led back to it.
+pub(crate) fn label(resource_type: ResourceType, name: &str) -> String {
+    let what = match resource_type {
+        ResourceType::Runtime => "runtime",
+        ResourceType::Secret => "secret",
+        ResourceType::Cluster => "cluster",
+        ResourceType::ClusterLoadAssignment => "endpoints",
+        ResourceType::Listener => "listener",
+        ResourceType::RouteConfiguration => "route configuration",
+    };
+    format!("{what} `{name}`")
+}
+
+/// Takes a resource apart: `name` is what it is asked for by, `body` the message.
+pub fn decode(type_url: &str, name: &str, _body: &[u8]) -> Result<Decoded, Refusal> {
+    Err(Refusal::whole(
+        name,
+        format!("the resource type {type_url} is not implemented"),
+    ))
 }

@@ -2,6 +2,7 @@
 //!
 //! No socket, no clock: bytes, messages and the time are handed in.
 
+pub mod assembly;
 pub mod decode;
 pub mod encode;
 pub mod resource;

@@ -260,20 +260,22 @@ impl DataPlane {
     }
 
     /// Puts a configuration in force on all workers, with what discovery has found for its clusters and what its identities
-    /// are made of: when this returns, every new request is served by it. On an error nothing has changed. Not cancel
-    /// safe: run it to its end.
+    /// are made of: when this returns, every new request is served by it. Listeners take those of
+    /// `sockets`, which another process left, that are theirs. On an error nothing has changed. Not cancel safe: run it to
+    /// its end.
     pub async fn apply(
         &mut self,
         config: Arc<MeshConfig>,
         discovered: &Discovered,
         material: Arc<Material>,
+        sockets: &mut Vec<ListeningSocket>,
     ) -> Result<Applied, ApplyError> {
         let previous = self.snapshot();
         let snapshot = self
             .compiler
             .compile(config, discovered, material, Some(&previous))
             .map_err(ApplyError::Compile)?;
-        self.publish(Arc::new(snapshot), &mut Vec::new()).await
+        self.publish(Arc::new(snapshot), sockets).await
     }
 
     /// Puts discovered endpoints in force on all workers. Of an endpoint that stays by its address, pools, load and

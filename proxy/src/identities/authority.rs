@@ -5,27 +5,18 @@
 
 use super::delivery::Given;
 use super::failure::Failure;
-use hyper_util::rt::TokioIo;
+use crate::grpc::{self, ChannelError};
 use outrigger_config::model::{Authority, TrustDomain};
-use outrigger_identity::{Material, SigningRequest, UpstreamIdentity};
+use outrigger_identity::{Material, SigningRequest};
 use outrigger_telemetry::SourceFailure;
 use prost::Message;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use std::io;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tonic::Request;
 use tonic::client::Grpc;
-use tonic::codegen::http::Uri;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
-use tower::service_fn;
 use zeroize::Zeroizing;
 
 /// An attempt at most, from the look-up of the authority's name to its answer.
@@ -34,8 +25,6 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// Certificates of a chain at most, the root included.
 const CHAIN_CERTIFICATES_MAX: usize = 10;
-/// A token at most; Kubernetes' are a tenth of it.
-const TOKEN_BYTES_MAX: u64 = 16 * 1024;
 
 const CREATE_CERTIFICATE: &str = "/istio.v1.auth.IstioCertificateService/CreateCertificate";
 
@@ -61,7 +50,11 @@ struct CertificateResponse {
 /// Has a new key certified. May be dropped at any time.
 pub(super) async fn ask(authority: &Authority, material: &Material) -> Result<Given, Failure> {
     let asking = async {
-        let token = read_token(authority.token_file().as_deref()).await?;
+        let unreadable = |text| Failure::new(SourceFailure::Token, text);
+        let token = match authority.token_file() {
+            Some(file) => Some(grpc::read_token(file).await.map_err(unreadable)?),
+            None => None,
+        };
         let asked = ask_with(authority, material, token.as_deref().map(String::as_str)).await;
         asked.map_err(|failure| match &token {
             Some(token) => failure.without(token),
@@ -75,7 +68,12 @@ pub(super) async fn ask(authority: &Authority, material: &Material) -> Result<Gi
 
 async fn ask_with(authority: &Authority, material: &Material, token: Option<&str>) -> Result<Given, Failure> {
     let request = signing_request(authority).await?;
-    let channel = connect(authority, material).await?;
+    let (host, port) = (authority.host(), authority.port());
+    let channel = grpc::connect(host, port, Some(&authority.tls()), material).await;
+    let channel = channel.map_err(|error| match error {
+        ChannelError::Configuration { .. } => Failure::new(SourceFailure::Unreachable, error.to_string()),
+        ChannelError::Unreachable(error) => Failure::unreachable(&error),
+    })?;
     let mut client = Grpc::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
     client
         .ready()
@@ -106,59 +104,6 @@ async fn signing_request(authority: &Authority) -> Result<SigningRequest, Failur
     let failed = |text: String| Failure::new(SourceFailure::Key, text);
     made.map_err(|error| failed(error.to_string()))?
         .map_err(|error| failed(error.to_string()))
-}
-
-async fn read_token(file: Option<&Path>) -> Result<Option<Zeroizing<String>>, Failure> {
-    let Some(file) = file else { return Ok(None) };
-    let failed = |problem: &dyn std::fmt::Display| {
-        let text = format!("cannot read the token in {}: {problem}", file.display());
-        Failure::new(SourceFailure::Token, text)
-    };
-    let opened = tokio::fs::File::open(file)
-        .await
-        .map_err(|error| failed(&error))?;
-    let mut token = Zeroizing::new(String::new());
-    let mut bounded = opened.take(TOKEN_BYTES_MAX + 1);
-    let read = bounded.read_to_string(&mut token).await;
-    match read.map_err(|error| failed(&error))? as u64 {
-        0 => Err(failed(&"it is empty")),
-        bytes if bytes > TOKEN_BYTES_MAX => {
-            Err(failed(&format!("it is longer than {TOKEN_BYTES_MAX} bytes")))
-        }
-        _ => Ok(Some(Zeroizing::new(token.trim().to_owned()))),
-    }
-}
-
-async fn connect(authority: &Authority, material: &Material) -> Result<Channel, Failure> {
-    let bad = |problem: &dyn std::fmt::Display| {
-        let text = format!("cannot configure TLS to {}: {problem}", authority.url());
-        Failure::new(SourceFailure::Unreachable, text)
-    };
-    let identity = outrigger_identity::upstream(&authority.tls(), &["h2"], material);
-    let identity = Arc::new(identity.map_err(|error| bad(&error))?);
-    let origin: Uri = authority.url().parse().map_err(|error| bad(&error))?;
-    let (host, port) = (authority.host().to_owned(), authority.port());
-    let connector = service_fn(move |_| {
-        let (host, identity) = (host.clone(), Arc::clone(&identity));
-        async move { connect_tls(&host, port, &identity).await.map(TokioIo::new) }
-    });
-    // TLS is the connector's, which is why the endpoint itself says `http`; what is sent names the true scheme.
-    Endpoint::from_static("http://authority")
-        .origin(origin)
-        .connect_with_connector(connector)
-        .await
-        .map_err(|error| Failure::unreachable(&error))
-}
-
-async fn connect_tls(
-    host: &str,
-    port: u16,
-    identity: &UpstreamIdentity,
-) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-    let stream = TcpStream::connect((host, port)).await?;
-    stream.set_nodelay(true)?;
-    let connector = TlsConnector::from(Arc::clone(&identity.config));
-    connector.connect(identity.server_name.clone(), stream).await
 }
 
 /// What the answer gives: the chain but for its last certificate, which is the root, and that root.

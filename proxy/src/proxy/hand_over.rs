@@ -105,7 +105,7 @@ impl Proxy {
             sockets.push((Role::Listener { name }, OwnedFd::from(socket.into_socket())));
         }
         Ok(Estate {
-            epoch: self.status.descent.epoch,
+            epoch: self.status.descent.lock().epoch,
             watchdog: self.notifier.watchdog(),
             sockets,
         })

@@ -4,6 +4,7 @@
 
 use super::Proxy;
 use crate::configuration::{ConfigurationSource, Rejection};
+use crate::control::{NotApplied, Push};
 use crate::discovery::{Discovery, Prepared};
 use crate::faults;
 use crate::health::{self, Health};
@@ -11,13 +12,17 @@ use crate::identities::{self, FAULT_SETTLE, Identities};
 use crate::jwks::{self, Jwks};
 use crate::status::Status;
 use outrigger_config::{MeshConfig, difference, reuse};
+use outrigger_dataplane::{ApplyError, ListeningSocket};
 use outrigger_identity::Material;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::oneshot;
 
 /// A configuration that was read and is not in force yet, and whose names were resolved as far as they did in time.
 pub(crate) struct Candidate {
+    /// Who pushed it and wants to know; none: it was read from the source.
+    answer: Option<oneshot::Sender<Result<u64, NotApplied>>>,
     config: Arc<MeshConfig>,
     material: Arc<Material>,
     /// The material in force when it was read.
@@ -28,8 +33,16 @@ pub(crate) struct Candidate {
     sources: identities::Prepared,
 }
 
+/// What a reload came to.
+pub(crate) enum Outcome {
+    /// It is to be put in force.
+    Candidate(Box<Candidate>),
+    /// It is the base of what a control plane sends: what comes of it is pushed.
+    Base(Arc<MeshConfig>),
+}
+
 /// Reading a configuration.
-type Reading = Pin<Box<dyn Future<Output = Result<Candidate, Rejection>> + Send>>;
+type Reading = Pin<Box<dyn Future<Output = Result<Outcome, Rejection>> + Send>>;
 
 /// The control loop's reloads.
 #[derive(Default)]
@@ -41,13 +54,18 @@ pub(super) struct Reloads {
 
 impl Reloads {
     /// Waits for the configuration that is being read; forever if there is none. Cancel safe.
-    pub(super) async fn read(&mut self) -> Result<Candidate, Rejection> {
+    pub(super) async fn read(&mut self) -> Result<Outcome, Rejection> {
         let Some(reading) = &mut self.reading else {
             return std::future::pending().await;
         };
         let read = reading.await;
         self.reading = None;
         read
+    }
+
+    /// Nothing is being read, so that something else may begin.
+    pub(super) fn is_idle(&self) -> bool {
+        self.reading.is_none()
     }
 }
 
@@ -86,25 +104,73 @@ impl Proxy {
         self.reloads = Reloads::default();
     }
 
-    fn read(&self) -> impl Future<Output = Result<Candidate, Rejection>> + Send + use<> {
-        let status = Arc::clone(&self.status);
-        read(
-            self.source.clone(),
-            status,
-            Arc::clone(&self.discovery),
-            Arc::clone(&self.health),
-            Arc::clone(&self.jwks),
-            Arc::clone(&self.identities),
-        )
+    fn read(&self) -> impl Future<Output = Result<Outcome, Rejection>> + Send + use<> {
+        let (source, makers) = (self.source.clone(), self.makers());
+        let is_base = self.control.is_some();
+        async move {
+            let config = read_source(source, &makers.status).await?;
+            if is_base {
+                return Ok(Outcome::Base(config));
+            }
+            Ok(Outcome::Candidate(Box::new(makers.prepare(config, true).await?)))
+        }
+    }
+
+    /// Begins to put in force what a control plane pushed: [`Proxy::asked`] gives what was made of it.
+    pub(crate) fn begin_push(&mut self, push: Push) {
+        let makers = self.makers();
+        self.reloads.reading = Some(Box::pin(async move {
+            let Push {
+                config,
+                only_endpoints,
+                answer,
+            } = push;
+            match makers.prepare(config, !only_endpoints).await {
+                Ok(mut candidate) => {
+                    candidate.answer = Some(answer);
+                    Ok(Outcome::Candidate(Box::new(candidate)))
+                }
+                Err(rejection) => {
+                    // Who pushed it may have gone.
+                    let _ = answer.send(Err(NotApplied {
+                        reason: rejection.reason.trim_end().to_owned(),
+                        listener: None,
+                    }));
+                    Err(rejection)
+                }
+            }
+        }));
+    }
+
+    fn makers(&self) -> Makers {
+        Makers {
+            status: Arc::clone(&self.status),
+            discovery: Arc::clone(&self.discovery),
+            health: Arc::clone(&self.health),
+            jwks: Arc::clone(&self.jwks),
+            identities: Arc::clone(&self.identities),
+        }
     }
 
     /// Puts in force what was read, if it can be. A bad one changes nothing.
-    pub(crate) async fn put_in_force(
+    pub(crate) async fn put_in_force(&mut self, read: Result<Outcome, Rejection>) -> Result<u64, Rejection> {
+        self.put_in_force_with(read, &mut Vec::new()).await
+    }
+
+    /// As [`Proxy::put_in_force`], by sockets that another process left, as far as they fit.
+    pub(super) async fn put_in_force_with(
         &mut self,
-        read: Result<Candidate, Rejection>,
+        read: Result<Outcome, Rejection>,
+        sockets: &mut Vec<ListeningSocket>,
     ) -> Result<u64, Rejection> {
         let result = match read {
-            Ok(read) => self.apply(read).await,
+            Ok(Outcome::Candidate(read)) => self.apply(*read, sockets).await,
+            Ok(Outcome::Base(base)) => {
+                if let Some(control) = &self.control {
+                    control.rebase(base).await;
+                }
+                return Ok(self.status.published.load().generation());
+            }
             Err(rejection) => Err(rejection),
         };
         match &result {
@@ -125,8 +191,9 @@ impl Proxy {
         result
     }
 
-    async fn apply(&self, read: Candidate) -> Result<u64, Rejection> {
+    async fn apply(&self, read: Candidate, sockets: &mut Vec<ListeningSocket>) -> Result<u64, Rejection> {
         let Candidate {
+            answer,
             config,
             mut material,
             before,
@@ -144,9 +211,14 @@ impl Proxy {
         // With what came until now, also to the sources that go on.
         let material = Arc::new(sources.complete(Material::clone(&material), &config));
         let applied = plane
-            .apply(config, &prepared.discovered(), Arc::clone(&material))
-            .await
-            .map_err(|error| reject(format!("error: {error}\n")))?;
+            .apply(config, &prepared.discovered(), Arc::clone(&material), sockets)
+            .await;
+        if let Some(answer) = answer {
+            let applied = applied.as_ref();
+            // Who pushed it may have gone.
+            let _ = answer.send(applied.map(|applied| applied.generation).map_err(not_applied));
+        }
+        let applied = applied.map_err(|error| reject(format!("error: {error}\n")))?;
         self.discovery.commit(prepared);
         self.health.commit(checks, &plane.snapshot());
         self.jwks.commit(keys);
@@ -158,15 +230,19 @@ impl Proxy {
     }
 }
 
-/// Reads a configuration and resolves its names.
-async fn read(
-    source: ConfigurationSource,
-    status: Arc<Status>,
-    discovery: Arc<Discovery>,
-    health: Arc<Health>,
-    jwks: Arc<Jwks>,
-    identities: Arc<Identities>,
-) -> Result<Candidate, Rejection> {
+/// Why a push was not put in force, and whose fault it was.
+fn not_applied(error: &ApplyError) -> NotApplied {
+    NotApplied {
+        reason: error.to_string(),
+        listener: match error {
+            ApplyError::Bind { listener, .. } => Some(listener.clone()),
+            _ => None,
+        },
+    }
+}
+
+/// Reads the source's configuration as it is now.
+async fn read_source(source: ConfigurationSource, status: &Status) -> Result<Arc<MeshConfig>, Rejection> {
     // Reading and parsing may take long: the control loop and the admin endpoint go on meanwhile.
     let loaded = tokio::task::spawn_blocking(move || source.load())
         .await
@@ -183,29 +259,51 @@ async fn read(
             "`runtime`, `admin` and `control` are read at start only: their changes need a restart"
         );
     }
-    let config = Arc::new(reuse(&old, loaded.config));
-    let before = Arc::clone(status.published.load().material());
-    let material = read_settled(&config, &before).await.map_err(reject)?;
-    let prepared = discovery.prepare(&config);
-    let keys = jwks.prepare(&config, &material).map_err(reject)?;
-    let sources = identities.prepare(&config, &material);
-    tokio::join!(prepared.warm(), keys.warm(), sources.arrive());
-    if let Some(why) = sources.not_arrived() {
-        return Err(reject(format!("error: {why}\n")));
+    Ok(Arc::new(reuse(&old, loaded.config)))
+}
+
+/// What candidates are made by.
+struct Makers {
+    status: Arc<Status>,
+    discovery: Arc<Discovery>,
+    health: Arc<Health>,
+    jwks: Arc<Jwks>,
+    identities: Arc<Identities>,
+}
+
+impl Makers {
+    /// Makes a candidate of a configuration: names are resolved, keys and identities come, endpoints are checked, as far as
+    /// they do in time. Files are read anew if `files` says so.
+    async fn prepare(&self, config: Arc<MeshConfig>, files: bool) -> Result<Candidate, Rejection> {
+        let before = Arc::clone(self.status.published.load().material());
+        let material = match files {
+            true => read_settled(&config, &before).await.map_err(reject)?,
+            false => Arc::clone(&before),
+        };
+        let prepared = self.discovery.prepare(&config);
+        let keys = self.jwks.prepare(&config, &material).map_err(reject)?;
+        let sources = self.identities.prepare(&config, &material);
+        tokio::join!(prepared.warm(), keys.warm(), sources.arrive());
+        if let Some(why) = sources.not_arrived() {
+            return Err(reject(format!("error: {why}\n")));
+        }
+        let in_force = self.status.published.load_full();
+        let complete = sources.complete(Material::clone(&material), &config);
+        let checks = self
+            .health
+            .prepare(&config, &prepared.discovered(), &complete, Some(&in_force));
+        checks.warm().await;
+        Ok(Candidate {
+            answer: None,
+            config,
+            material,
+            before,
+            prepared,
+            checks,
+            keys,
+            sources,
+        })
     }
-    let in_force = status.published.load_full();
-    let complete = sources.complete(Material::clone(&material), &config);
-    let checks = health.prepare(&config, &prepared.discovered(), &complete, Some(&in_force));
-    checks.warm().await;
-    Ok(Candidate {
-        config,
-        material,
-        before,
-        prepared,
-        checks,
-        keys,
-        sources,
-    })
 }
 
 /// Reads files, which may be caught while they change, one after the other: then a second time.

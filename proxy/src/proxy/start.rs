@@ -5,6 +5,7 @@ use super::{ASKS_MAX, Proxy, ProxyOptions, StartError, Task};
 use crate::admin::endpoint::Endpoint;
 use crate::authorization_codec::EnvoyAuthorization;
 use crate::configuration::ConfigurationSource;
+use crate::control::Control;
 use crate::discovery::{self, Discovery};
 use crate::health::Health;
 use crate::identities::{Identities, Publisher};
@@ -20,12 +21,14 @@ use crate::upgrade::UpgradeError;
 use crate::upgrade::predecessor::UpgradeSocket;
 use outrigger_config::MeshConfig;
 use outrigger_dataplane::snapshot::Discovered;
-use outrigger_dataplane::{ApplyError, DataPlane, Options, refusals};
+use outrigger_dataplane::{ApplyError, DataPlane, ListeningSocket, Options, refusals};
 use outrigger_identity::Material;
 use outrigger_telemetry::{Metrics, UpgradeOutcome};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
+use tokio::time::{Instant, sleep_until};
 
 impl Proxy {
     /// Loads the configuration and puts it in force. Ready when this returns; a process whose sockets were taken over
@@ -76,6 +79,7 @@ impl Proxy {
             keys: jwks.cells(),
             health: health.links(),
         };
+        let base = Arc::clone(&config);
         let plane = start_plane(plane_options, config, &discovered, material, &mut inheritance).await?;
         discovery.commit(prepared);
         health.commit(checks, &plane.snapshot());
@@ -83,8 +87,16 @@ impl Proxy {
         jwks.commit(keys);
         jwks.follow(plane.published());
         identities.commit(sources, plane.snapshot().material());
-        let mut notifier = options.notifier;
-        let (plane, descent, upgrades) = take_over(plane, inheritance, path, &metrics, &mut notifier).await?;
+        let settings = base.control().as_ref();
+        let control = settings.map(|settings| {
+            Control::start(
+                settings,
+                Arc::clone(&base),
+                plane.published(),
+                Arc::clone(&metrics),
+            )
+        });
+        let descent = inheritance.descent();
         let (sender, asks) = mpsc::channel(ASKS_MAX);
         let overload = Overload::new(plane.overload(), plane.published(), Arc::clone(&metrics));
         let overload = Arc::new(overload);
@@ -100,6 +112,7 @@ impl Proxy {
                 jwks: jwks.shared(),
                 identities: identities.shared(),
                 overload: Arc::clone(&overload),
+                control: control.as_ref().map(Control::shared),
             },
             descent,
             sender,
@@ -110,8 +123,8 @@ impl Proxy {
         let plane = Arc::new(Mutex::new(plane));
         let publishing = discovery::publish(discovery.shared(), Arc::clone(&plane));
         let rebalance = Arc::clone(&rebalancing).publish(Arc::clone(&plane));
-        let publisher = Publisher::new(identities.shared(), Arc::clone(&plane), metrics);
-        let proxy = Proxy {
+        let publisher = Publisher::new(identities.shared(), Arc::clone(&plane), Arc::clone(&metrics));
+        let mut proxy = Proxy {
             plane,
             discovery: Arc::new(discovery),
             health: Arc::new(health),
@@ -119,6 +132,7 @@ impl Proxy {
             identities: Arc::new(identities),
             connections,
             source,
+            control,
             reloads: Reloads::default(),
             status,
             admin,
@@ -130,11 +144,52 @@ impl Proxy {
                 Task(tokio::spawn(publisher.run())),
             ],
             asks,
-            upgrades,
-            notifier,
+            upgrades: None,
+            notifier: options.notifier,
         };
+        if let Some(settings) = base.control() {
+            proxy
+                .begin_by_control(settings.first_wait(), &mut inheritance.sockets)
+                .await;
+        }
+        *proxy.status.descent.lock() = inheritance.descent();
+        proxy.upgrades = take_over(&proxy.plane, inheritance, path, &metrics, &mut proxy.notifier).await?;
         proxy.tell_ready();
         Ok(proxy)
+    }
+}
+
+impl Proxy {
+    /// Puts in force what a control plane sends first, by the sockets of a process before: it has to be whole when that one
+    /// stops. With nobody there in time, what is kept on disk; with nothing there, the proxy starts, and is not ready.
+    async fn begin_by_control(&mut self, wait: Duration, sockets: &mut Vec<ListeningSocket>) {
+        let Some(shared) = self.control.as_ref().map(Control::shared) else {
+            return;
+        };
+        let mut deadline = Some(Instant::now() + wait);
+        loop {
+            let overdue = async {
+                match deadline {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let Some(control) = &mut self.control else { return };
+            tokio::select! {
+                biased;
+                push = control.pushed() => {
+                    self.begin_push(push);
+                    let read = self.reloads.read().await;
+                    // A refusal is told where it happens.
+                    let _ = self.put_in_force_with(read, sockets).await;
+                }
+                () = shared.begun() => return,
+                () = overdue => {
+                    control.use_last_good().await;
+                    deadline = None;
+                }
+            }
+        }
     }
 }
 
@@ -157,12 +212,12 @@ async fn start_plane(
 
 /// Tells the process before, if there is one, that this one accepts; and listens on the upgrade socket.
 async fn take_over(
-    mut plane: DataPlane,
+    plane: &Mutex<DataPlane>,
     mut inheritance: Inheritance,
     path: Option<&Path>,
     metrics: &Metrics,
     notifier: &mut Notifier,
-) -> Result<(DataPlane, Descent, Option<UpgradeSocket>), UpgradeError> {
+) -> Result<Option<UpgradeSocket>, UpgradeError> {
     let descent = inheritance.descent();
     let taken_over = inheritance.taken_over();
     let (predecessor, upgrade) = inheritance.into_parts();
@@ -174,6 +229,7 @@ async fn take_over(
         if let Err(refused) = predecessor.ready(taken_over.clone()).await {
             notifier.main_process(process);
             // What was accepted meanwhile is served; what waits is the other's.
+            let mut plane = plane.lock().await;
             let timeout = plane.snapshot().config().drain().timeout();
             plane.release(&taken_over).await;
             plane.drain(timeout).await;
@@ -187,14 +243,13 @@ async fn take_over(
         tracing::info!(process, epoch, sockets = sockets_inherited, "taken over");
     }
     // Not before: had the other gone on, what came into further backlogs would have been lost.
-    plane.complete_sockets().await;
+    plane.lock().await.complete_sockets().await;
     note_descent(metrics, descent);
-    let upgrades = match (path, upgrade) {
+    Ok(match (path, upgrade) {
         (Some(path), Some(socket)) => Some(UpgradeSocket::inherited(socket, path)?),
         (Some(path), None) => Some(UpgradeSocket::bind(path)?),
         (None, _) => None,
-    };
-    Ok((plane, descent, upgrades))
+    })
 }
 
 fn note_descent(metrics: &Metrics, descent: Descent) {

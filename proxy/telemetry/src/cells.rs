@@ -8,13 +8,13 @@ use crate::cell::{Countdown, Counter, Gauge, Histogram, Series, SharedCounter, S
 use crate::flags::ResponseFlags;
 use crate::labels::{
     AuthorizationOutcome, CancelledAttempt, CodeClass, Coding, ConnectionClose, ConnectionFailure,
-    ConnectionProtocol, ConnectionRefusal, CorsOrigin, DeadlineWait, DecisionCacheUse, DestinationRefusal,
-    Detected, EdgeAnswerKind, ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected,
-    FaultSkipped, HedgeDenied, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Overflow,
+    ConnectionProtocol, ConnectionRefusal, ControlUpdate, CorsOrigin, DeadlineWait, DecisionCacheUse,
+    DestinationRefusal, Detected, EdgeAnswerKind, ExternalAuthorizationFault, ExternalAuthorizationOutcome,
+    FaultInjected, FaultSkipped, HedgeDenied, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Overflow,
     OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome,
     RetryDenied, RetryReason, RetryWait, RightLost, SessionCookieUse, SourceFailure, SpliceFallback,
-    TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome,
-    UpgradeProtocol, UpstreamClose, ZoneRouting,
+    StreamEnd, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd,
+    UpgradeOutcome, UpgradeProtocol, UpstreamClose, ZoneRouting,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
@@ -470,8 +470,8 @@ cells! {
         begun: SharedCounter = "outrigger_overload_actions_begun_total",
     }
 
-    /// What is counted for the process as a whole; any thread may write, but for what is counted by a label, which the
-    /// control loop writes.
+    /// What is counted for the process as a whole; any thread may write, but for what is counted by a label, which one
+    /// task writes each.
     pub struct ProcessMetrics [] {
         /// Configurations that were put in force.
         configuration_updates_accepted: SharedCounter = "outrigger_configuration_updates_accepted_total",
@@ -483,6 +483,21 @@ cells! {
         configuration_last_success: SharedGauge = "outrigger_configuration_last_success_timestamp_seconds",
         /// How often certificates, authorities or revocation lists changed while the process runs.
         material_generation: SharedGauge = "outrigger_identity_material_generation",
+        /// 1 while there is a stream from a control plane.
+        control_connected: SharedGauge = "outrigger_control_connected",
+        /// Streams from control planes that ended or never began, by reason.
+        control_streams_ended: CounterBy<StreamEnd, { StreamEnd::COUNT }> =
+            "outrigger_control_streams_ended_total",
+        /// Resources that came from a control plane, by what became of them.
+        control_updates: CounterBy<ControlUpdate, { ControlUpdate::COUNT }> = "outrigger_control_updates_total",
+        /// When a control plane last said something, in seconds since 1970; 0 if it never did.
+        control_last_response: SharedGauge = "outrigger_control_last_response_timestamp_seconds",
+        /// 1 while what is in force comes from the last good configuration on disk.
+        control_from_disk: SharedGauge = "outrigger_control_from_disk",
+        /// Resources whose last version was refused.
+        control_resources_refused: SharedGauge = "outrigger_control_resources_refused",
+        /// Resources that wait for others.
+        control_resources_waiting: SharedGauge = "outrigger_control_resources_waiting",
         /// Upgrades in place, by what became of them.
         upgrades_in_place: CounterBy<UpgradeOutcome, { UpgradeOutcome::COUNT }> =
             "outrigger_upgrades_in_place_total",

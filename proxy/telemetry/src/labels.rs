@@ -37,6 +37,7 @@ mod authorization;
 mod balancing;
 mod breakers;
 mod connections;
+mod control;
 mod deadline;
 mod fault;
 mod health;
@@ -59,6 +60,7 @@ pub use connections::{
     ConnectionClose, ConnectionRefusal, Detected, HttpProtocol, RightLost, SpliceFallback, TunnelEnd,
     UpgradeProtocol,
 };
+pub use control::{ControlUpdate, StreamEnd};
 pub use deadline::DeadlineWait;
 pub use fault::{FaultInjected, FaultSkipped};
 pub use health::{CheckOutcome, EjectionEnd, EjectionPrevented, HealthChange, Outlier};

@@ -29,14 +29,14 @@ pub use cells::{
 pub use flags::ResponseFlags;
 pub use labels::{
     AuthorizationOutcome, CancelledAttempt, CheckOutcome, CodeClass, Coding, ConnectionClose,
-    ConnectionFailure, ConnectionProtocol, ConnectionRefusal, CorsOrigin, DeadlineWait, DecisionCacheUse,
-    DestinationRefusal, Detected, EdgeAnswerKind, EjectionEnd, EjectionPrevented, ExternalAuthorizationFault,
-    ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HealthChange, HedgeDenied, HttpProtocol,
-    KeySetFetch, MirrorDrop, NotCompressed, Outlier, Overflow, OverloadRefusal, RateLimitFault,
-    RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome, RetryDenied, RetryReason,
-    RetryWait, RightLost, SessionCookieUse, SourceFailure, SpliceFallback, TlsFailure, TlsHandshake,
-    TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
-    ZoneRouting,
+    ConnectionFailure, ConnectionProtocol, ConnectionRefusal, ControlUpdate, CorsOrigin, DeadlineWait,
+    DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind, EjectionEnd, EjectionPrevented,
+    ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HealthChange,
+    HedgeDenied, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Outlier, Overflow, OverloadRefusal,
+    RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome, RetryDenied,
+    RetryReason, RetryWait, RightLost, SessionCookieUse, SourceFailure, SpliceFallback, StreamEnd,
+    TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome,
+    UpgradeProtocol, UpstreamClose, ZoneRouting,
 };
 pub use metrics::{
     AdaptiveMetrics, AuthorizationMetrics, BreakerMetrics, CertificateMetrics, ClusterMetrics,

@@ -1,7 +1,7 @@
 //! Why a resource is refused: every fault, by the path of its field.
 
+use outrigger_config::Diagnostic;
 use outrigger_config::document::Path;
-use outrigger_config::{Diagnostic, Diagnostics};
 use std::fmt;
 
 /// Faults of one resource that are kept; the rest is counted. A NACK has to fit into a message.
@@ -39,7 +39,8 @@ impl Refusal {
             }],
         }
     }
-    pub(crate) fn of(resource: &str, diagnostics: &Diagnostics) -> Refusal {
+    /// What the document's reader found; there is a fault among it.
+    pub(crate) fn of<'d>(resource: &str, diagnostics: impl IntoIterator<Item = &'d Diagnostic>) -> Refusal {
         let mut refusals = Refusals::default();
         refusals.extend(diagnostics);
         refusals.into_refusal(resource)
@@ -109,7 +110,7 @@ impl Refusals {
     }
 
     /// Takes over what the document's reader found.
-    pub(crate) fn extend(&mut self, diagnostics: &Diagnostics) {
+    pub(crate) fn extend<'d>(&mut self, diagnostics: impl IntoIterator<Item = &'d Diagnostic>) {
         for diagnostic in diagnostics {
             let path = diagnostic.path().unwrap_or_default().to_owned();
             let help = diagnostic.help().map(str::to_owned);

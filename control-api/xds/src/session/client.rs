@@ -223,6 +223,11 @@ impl Client {
         }
     }
 
+    /// The names of a type that are wanted by name.
+    pub fn named(&self, resource_type: ResourceType) -> impl Iterator<Item = &Arc<str>> {
+        self.conversations[resource_type.index()].interest.names.iter()
+    }
+
     /// Holds resources that were taken in an earlier life, as if they had been accepted: their versions are told to the
     /// server, so that it need not send them again. Those that are not wanted are passed over.
     pub fn restore(&mut self, resources: impl IntoIterator<Item = Resource>, now: Instant) {

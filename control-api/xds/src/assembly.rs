@@ -1,0 +1,383 @@
+//! Resources put together to a configuration: what is held of each, which version is in force, and what waits for what.
+//!
+//! A response is offered (`offer`): what cannot be read is refused by name, the rest is a candidate. `propose` puts
+//! together the best configuration that there is: a listener only with its routes, a route only with its clusters, a
+//! cluster only with its endpoints, each resource in its offered version, or in the one that was in force before as long as
+//! the offered one waits for something. When the owner has put the proposal in force it says `commit`; if that failed,
+//! `withdraw`. What is refused keeps the last good version in force, and its age can be seen.
+//!
+//! No clock and no I/O: the time is passed in.
+
+mod held;
+mod pick;
+mod standing;
+
+pub use standing::{ResourceStanding, Standing};
+
+use crate::decode::{self, Decoded, Refusal};
+use crate::resource::{Resource, ResourceType};
+use held::{Content, Held};
+use outrigger_config::document::{Parts, ReferenceKind, assemble};
+use outrigger_config::{Diagnostic, Diagnostics, MeshConfig, difference, reuse};
+use pick::Picked;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a resource waits for what it refers to before it goes on without: a cluster without endpoints, a route to
+/// a cluster that is not there. Envoy's default of `initial_fetch_timeout`.
+pub const WAIT_MAX: Duration = Duration::from_secs(15);
+
+type Decoder = fn(&Resource) -> Result<Decoded, Refusal>;
+
+/// Everything that is held of a control plane's resources.
+#[derive(Debug)]
+pub struct Assembly {
+    base: Arc<MeshConfig>,
+    decoder: Decoder,
+    held: [BTreeMap<Arc<str>, Held>; ResourceType::ALL.len()],
+    /// What was put in force last.
+    in_force: Arc<MeshConfig>,
+    /// Clusters in force, with the endpoints that they had.
+    picked: Picked,
+    /// Something waits for something else.
+    waiting: bool,
+    /// Anything but endpoints changed since.
+    whole_changed: bool,
+    endpoints_changed: BTreeSet<Arc<str>>,
+}
+
+/// What comes of what is held.
+#[derive(Debug)]
+pub enum Next {
+    /// Nothing is to be done.
+    InForce,
+    /// This is to be put in force; the owner says [`Assembly::commit`] or [`Assembly::withdraw`].
+    Put(Proposal),
+    /// What is held does not go together with the base, and nothing offered is to blame: what is in force stays.
+    Stuck(Diagnostics),
+}
+
+/// What is to be put in force.
+#[derive(Debug, Clone)]
+pub struct Proposal {
+    /// The configuration.
+    pub config: Arc<MeshConfig>,
+    /// It differs from the one in force in endpoints of clusters only.
+    pub only_endpoints: bool,
+    /// What looks odd about it as a whole.
+    pub warnings: Vec<Diagnostic>,
+    picked: Picked,
+}
+
+/// Names that have to be subscribed to, since something held refers to them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Route configurations.
+    pub route_configurations: BTreeSet<String>,
+    /// Endpoints.
+    pub endpoints: BTreeSet<String>,
+    /// Secrets, but for those that the base declares itself.
+    pub secrets: BTreeSet<String>,
+}
+
+impl Assembly {
+    /// Nothing but what `base` declares itself: its process-wide settings, and its identities, trust bundles, clusters…
+    pub fn new(base: Arc<MeshConfig>) -> Assembly {
+        Assembly::with_decoder(base, |resource| {
+            decode::decode(
+                resource.resource_type().type_url(),
+                resource.name(),
+                resource.body(),
+            )
+        })
+    }
+
+    fn with_decoder(base: Arc<MeshConfig>, decoder: Decoder) -> Assembly {
+        Assembly {
+            in_force: Arc::clone(&base),
+            base,
+            decoder,
+            held: Default::default(),
+            picked: Picked::default(),
+            waiting: false,
+            whole_changed: true,
+            endpoints_changed: BTreeSet::new(),
+        }
+    }
+
+    /// Another base, after the local document changed.
+    pub fn rebase(&mut self, base: Arc<MeshConfig>) {
+        self.base = base;
+        self.whole_changed = true;
+    }
+
+    /// Takes in what a response brought and took away. Resources that cannot be read are refused: they are returned, and
+    /// what was held of them before stays.
+    pub fn offer(
+        &mut self,
+        upserts: &[Resource],
+        removed: &[(ResourceType, Arc<str>)],
+        now: Instant,
+    ) -> Vec<(Resource, Refusal)> {
+        let mut refused = Vec::new();
+        for resource in upserts {
+            let held = self.held[resource.resource_type() as usize]
+                .entry(Arc::clone(resource.name()))
+                .or_default();
+            if held.is_version(resource) {
+                continue;
+            }
+            match (self.decoder)(resource) {
+                Ok(decoded) => {
+                    held.offer(resource.clone(), Content::from(decoded), now);
+                    self.changed(resource.resource_type(), resource.name());
+                }
+                Err(refusal) => {
+                    held.refuse(resource.version(), refusal.clone(), now);
+                    refused.push((resource.clone(), refusal));
+                }
+            }
+        }
+        for (resource_type, name) in removed {
+            if let Some(held) = self.held[*resource_type as usize].get_mut(name) {
+                held.remove(now);
+                self.changed(*resource_type, name);
+            }
+        }
+        refused
+    }
+
+    fn changed(&mut self, resource_type: ResourceType, name: &str) {
+        match resource_type {
+            ResourceType::ClusterLoadAssignment => drop(self.endpoints_changed.insert(name.into())),
+            _ => self.whole_changed = true,
+        }
+    }
+
+    /// What to put in force now. Offered versions that do not go together with the rest are refused, and given out in
+    /// `refused`.
+    pub fn propose(&mut self, now: Instant, refused: &mut Vec<(Resource, Refusal)>) -> Next {
+        if let Some(next) = self.propose_endpoints(now) {
+            return next;
+        }
+        // Each turn but the last takes at least one offered version away.
+        loop {
+            let picked = self.pick(now);
+            let base = self.with_process(refused, now);
+            match assemble(&base, picked.parts()) {
+                Ok(assembled) => {
+                    let config = reuse(&self.in_force, assembled.config);
+                    if difference(&self.in_force, &config).is_empty() && self.picked.is_same(&picked) {
+                        self.commit_offered(&picked);
+                        return Next::InForce;
+                    }
+                    return Next::Put(Proposal {
+                        config: Arc::new(config),
+                        only_endpoints: false,
+                        warnings: assembled.warnings,
+                        picked,
+                    });
+                }
+                Err(faults) if self.blame(&faults, refused, now) => {}
+                Err(faults) => {
+                    self.whole_changed = false;
+                    return Next::Stuck(faults);
+                }
+            }
+        }
+    }
+
+    /// The short way: nothing but endpoints of clusters in force changed.
+    fn propose_endpoints(&mut self, now: Instant) -> Option<Next> {
+        // What waits may have waited for these.
+        if self.whole_changed || self.waiting || self.due(now) {
+            return None;
+        }
+        let mut changed = Vec::new();
+        let mut picked = self.picked.clone();
+        for name in &self.endpoints_changed {
+            let version = self.held[ResourceType::ClusterLoadAssignment as usize]
+                .get(name)?
+                .best()?;
+            changed.extend(picked.replace_endpoints(name, version)?);
+        }
+        if changed.is_empty() {
+            self.endpoints_changed.clear();
+            return Some(Next::InForce);
+        }
+        Some(Next::Put(Proposal {
+            config: Arc::new(self.in_force.with_clusters(&changed)),
+            only_endpoints: true,
+            warnings: Vec::new(),
+            picked,
+        }))
+    }
+
+    fn with_process(&mut self, refused: &mut Vec<(Resource, Refusal)>, now: Instant) -> MeshConfig {
+        let mut base = MeshConfig::clone(&self.base);
+        for held in self.held[ResourceType::Runtime as usize].values_mut() {
+            // The offered version, or else the good one.
+            while let Some(version) = held.best() {
+                let Content::Process(process) = &version.content else {
+                    break;
+                };
+                match process.apply(&base) {
+                    Ok(applied) => {
+                        base = applied;
+                        break;
+                    }
+                    Err(refusal) => match held.withdraw(refusal.clone(), now) {
+                        Some(resource) => refused.push((resource, refusal)),
+                        None => break,
+                    },
+                }
+            }
+        }
+        base
+    }
+
+    /// Refuses offered versions in which faults stand; all that are offered if none of the faults does. False if nothing
+    /// is offered.
+    fn blame(&mut self, faults: &Diagnostics, refused: &mut Vec<(Resource, Refusal)>, now: Instant) -> bool {
+        let before = refused.len();
+        let mut others = Vec::new();
+        for (resource_type, held) in ResourceType::ALL.iter().zip(&mut self.held) {
+            for (name, held) in held.iter_mut().filter(|(_, held)| held.is_offered()) {
+                let label = decode::label(*resource_type, name);
+                let own: Vec<Diagnostic> = faults
+                    .iter()
+                    .filter(|fault| fault.file() == label)
+                    .cloned()
+                    .collect();
+                match own.is_empty() {
+                    true => others.push((*resource_type, Arc::clone(name))),
+                    false => refused.extend(held.withdraw_with(name, &own, now)),
+                }
+            }
+        }
+        if refused.len() == before {
+            for (resource_type, name) in others {
+                if let Some(held) = self.held[resource_type as usize].get_mut(&name) {
+                    let all: Vec<Diagnostic> = faults.iter().cloned().collect();
+                    refused.extend(held.withdraw_with(&name, &all, now));
+                }
+            }
+        }
+        refused.len() > before
+    }
+
+    /// What was proposed is in force.
+    pub fn commit(&mut self, proposal: &Proposal) {
+        self.in_force = Arc::clone(&proposal.config);
+        let picked = proposal.picked.clone();
+        self.commit_offered(&picked);
+    }
+
+    fn commit_offered(&mut self, picked: &Picked) {
+        for (held, in_force) in self.held.iter_mut().zip(picked.versions()) {
+            held.retain(|name, held| held.settle(in_force.get(name)));
+        }
+        self.picked = picked.clone();
+        self.whole_changed = false;
+        self.endpoints_changed.clear();
+    }
+
+    /// What was proposed could not be put in force: offered versions are refused for `reason`, only those of `listener` if
+    /// it was one listener's fault. What was in force before is to be proposed again.
+    pub fn withdraw(
+        &mut self,
+        reason: &str,
+        listener: Option<&str>,
+        now: Instant,
+    ) -> Vec<(Resource, Refusal)> {
+        let mut refused = Vec::new();
+        for (resource_type, held) in ResourceType::ALL.iter().zip(&mut self.held) {
+            for (name, held) in held.iter_mut() {
+                let is_it = listener
+                    .is_none_or(|listener| *resource_type == ResourceType::Listener && &**name == listener);
+                let refusal = Refusal::whole(name, reason);
+                if is_it && let Some(resource) = held.withdraw(refusal.clone(), now) {
+                    refused.push((resource, refusal));
+                }
+            }
+        }
+        self.whole_changed = true;
+        refused
+    }
+
+    /// When waiting ends, and another proposal is due; none if nothing waits.
+    pub fn next_look(&self) -> Option<Instant> {
+        let held = self.held.iter().flatten();
+        let waiting = held.filter_map(|(_, held)| held.waiting_since());
+        // A cluster that was taken away stays no longer than that, too.
+        let clusters = self.held[ResourceType::Cluster as usize].values();
+        let leaving = clusters.filter_map(held::Held::removed_since);
+        waiting.chain(leaving).min().map(|since| since + WAIT_MAX)
+    }
+
+    fn due(&self, now: Instant) -> bool {
+        self.next_look().is_some_and(|look| look <= now)
+    }
+
+    /// Names that something held refers to, and that are to be subscribed to.
+    pub fn wanted(&self) -> Wanted {
+        let mut wanted = Wanted::default();
+        for version in self.held.iter().flatten().filter_map(|(_, held)| held.best()) {
+            if let Some(parts) = version.content.parts() {
+                self.want_references(parts, &mut wanted);
+            }
+            if let Content::Cluster(cluster) = &version.content {
+                wanted.endpoints.extend(cluster.endpoints.clone());
+            }
+        }
+        wanted
+    }
+
+    fn want_references(&self, parts: &Parts, wanted: &mut Wanted) {
+        let own = |name: &str| {
+            let identities = self.base.identities().iter().map(|part| part.name().as_str());
+            let bundles = self.base.trust_bundles().iter().map(|part| part.name().as_str());
+            identities.chain(bundles).any(|own| own == name)
+        };
+        for reference in &parts.references {
+            let name = reference.name.clone();
+            match reference.kind {
+                ReferenceKind::RouteConfiguration => {
+                    let inline = parts.route_configurations.iter();
+                    if !inline.clone().any(|routes| routes.name().as_str() == name) {
+                        wanted.route_configurations.insert(name);
+                    }
+                }
+                ReferenceKind::Identity | ReferenceKind::TrustBundle if !own(&name) => {
+                    wanted.secrets.insert(name);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Something waits for something else, and will not go on without it yet.
+    pub fn is_waiting(&self) -> bool {
+        self.held
+            .iter()
+            .flatten()
+            .any(|(_, held)| held.waiting_since().is_some())
+    }
+
+    /// The configuration in force: the base until something was committed.
+    pub fn in_force(&self) -> &Arc<MeshConfig> {
+        &self.in_force
+    }
+
+    /// The good versions of all resources, without secrets that hold private keys: what may be kept on a disk.
+    pub fn keepable(&self) -> Vec<Resource> {
+        let good = self.held.iter().flatten().filter_map(|(_, held)| held.good());
+        good.filter(|version| !version.content.holds_key())
+            .map(|version| version.resource.clone())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! What is held of one resource: the version in force, the one that is offered, the one that was refused last.
+
+use crate::decode::{Decoded, DecodedCluster, Process, Refusal};
+use crate::resource::Resource;
+use outrigger_config::Diagnostic;
+use outrigger_config::document::{EndpointSet, Parts};
+use outrigger_config::model::IdentitySource;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A version that was read.
+#[derive(Debug)]
+pub(super) struct Version {
+    pub(super) resource: Resource,
+    pub(super) content: Content,
+    /// When it was offered.
+    pub(super) since: Instant,
+}
+
+/// What a resource says.
+#[derive(Debug)]
+pub(super) enum Content {
+    Parts(Arc<Parts>),
+    Cluster(DecodedCluster),
+    Endpoints(EndpointSet),
+    Process(Process),
+}
+
+impl From<Decoded> for Content {
+    fn from(decoded: Decoded) -> Content {
+        match decoded {
+            Decoded::Listener(parts) | Decoded::RouteConfiguration(parts) | Decoded::Secret(parts) => {
+                Content::Parts(Arc::new(parts))
+            }
+            Decoded::Cluster(cluster) => Content::Cluster(cluster),
+            Decoded::Endpoints(set) => Content::Endpoints(set),
+            Decoded::Runtime(process) => Content::Process(process),
+        }
+    }
+}
+
+impl Content {
+    pub(super) fn parts(&self) -> Option<&Parts> {
+        match self {
+            Content::Parts(parts) => Some(parts),
+            Content::Cluster(cluster) => Some(&cluster.parts),
+            Content::Endpoints(_) | Content::Process(_) => None,
+        }
+    }
+
+    /// It has a private key in it, which is never written to a disk.
+    pub(super) fn holds_key(&self) -> bool {
+        let identities = self.parts().map(|parts| parts.identities.as_slice());
+        identities
+            .unwrap_or_default()
+            .iter()
+            .any(|identity| matches!(identity.source(), IdentitySource::Inline(_)))
+    }
+}
+
+/// A version that was refused.
+#[derive(Debug, Clone)]
+pub(super) struct Refused {
+    pub(super) version: Arc<str>,
+    pub(super) refusal: Refusal,
+    pub(super) since: Instant,
+}
+
+/// One resource.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    good: Option<Arc<Version>>,
+    offered: Option<Arc<Version>>,
+    refused: Option<Refused>,
+    removed: Option<Instant>,
+    waiting: Option<Wait>,
+}
+
+/// A wait for other resources.
+#[derive(Debug)]
+pub(super) struct Wait {
+    pub(super) since: Instant,
+    pub(super) missing: Vec<String>,
+    /// It has waited long enough, and did not get better by it.
+    over: bool,
+}
+
+impl Held {
+    /// It is this version already, offered or in force, and not on its way out.
+    pub(super) fn is_version(&self, resource: &Resource) -> bool {
+        let same = |version: &Arc<Version>| version.resource.version() == resource.version();
+        self.removed.is_none() && self.offered.as_ref().or(self.good.as_ref()).is_some_and(same)
+    }
+
+    pub(super) fn offer(&mut self, resource: Resource, content: Content, now: Instant) {
+        self.removed = None;
+        self.refused = None;
+        self.waiting = None;
+        self.offered = Some(Arc::new(Version {
+            resource,
+            content,
+            since: now,
+        }));
+    }
+
+    pub(super) fn refuse(&mut self, version: &Arc<str>, refusal: Refusal, now: Instant) {
+        // What was offered before, and is not in force, is not what the control plane wants any more.
+        self.offered = None;
+        self.refused = Some(Refused {
+            version: Arc::clone(version),
+            refusal,
+            since: now,
+        });
+    }
+
+    pub(super) fn remove(&mut self, now: Instant) {
+        self.removed.get_or_insert(now);
+        self.offered = None;
+        self.refused = None;
+    }
+
+    /// Refuses the offered version; gives it out.
+    pub(super) fn withdraw(&mut self, refusal: Refusal, now: Instant) -> Option<Resource> {
+        let offered = self.offered.take()?;
+        self.refused = Some(Refused {
+            version: Arc::clone(offered.resource.version()),
+            refusal,
+            since: now,
+        });
+        Some(offered.resource.clone())
+    }
+
+    pub(super) fn withdraw_with(
+        &mut self,
+        name: &str,
+        faults: &[Diagnostic],
+        now: Instant,
+    ) -> Option<(Resource, Refusal)> {
+        let refusal = Refusal::of(name, faults);
+        Some((self.withdraw(refusal.clone(), now)?, refusal))
+    }
+
+    pub(super) fn is_offered(&self) -> bool {
+        self.offered.is_some()
+    }
+
+    /// The version that is wanted: the offered one, else the one in force, unless it was taken away.
+    pub(super) fn best(&self) -> Option<&Arc<Version>> {
+        let good = self.good.as_ref().filter(|_| self.removed.is_none());
+        self.offered.as_ref().or(good)
+    }
+
+    /// Versions that may be picked, the wanted one first. One that was taken away may be while something refers to it.
+    pub(super) fn candidates(&self) -> impl Iterator<Item = &Arc<Version>> {
+        self.offered.iter().chain(&self.good)
+    }
+
+    pub(super) fn good(&self) -> Option<&Arc<Version>> {
+        self.good.as_ref()
+    }
+
+    pub(super) fn removed_since(&self) -> Option<Instant> {
+        self.removed
+    }
+
+    pub(super) fn refused(&self) -> Option<&Refused> {
+        self.refused.as_ref()
+    }
+
+    pub(super) fn waiting(&self) -> Option<&Wait> {
+        self.waiting.as_ref()
+    }
+
+    /// Since when it waits for something that it would go on without.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        let waits = self.waiting.as_ref().filter(|wait| !wait.over);
+        waits.map(|wait| wait.since)
+    }
+
+    /// It waits for `missing`; an empty list: for nothing.
+    pub(super) fn wait(&mut self, missing: Vec<String>, now: Instant, over: bool) {
+        if missing.is_empty() {
+            self.waiting = None;
+            return;
+        }
+        let since = self.waiting.as_ref().map_or(now, |wait| wait.since);
+        self.waiting = Some(Wait { since, missing, over });
+    }
+
+    /// What was picked is in force. False if nothing is left of it.
+    pub(super) fn settle(&mut self, picked: Option<&Arc<Version>>) -> bool {
+        if let Some(picked) = picked
+            && let Some(offered) = &self.offered
+            && Arc::ptr_eq(picked, offered)
+        {
+            self.good = self.offered.take();
+        }
+        if self.removed.is_some() && picked.is_none() {
+            self.good = None;
+        }
+        self.good.is_some() || self.offered.is_some() || self.refused.is_some()
+    }
+}

@@ -1,0 +1,124 @@
+//! Policy that comes from a control plane, by xDS.
+//!
+//! One task on the `control` thread follows the servers: it has a stream open to the most preferred one that answers
+//! ([`follow`]), takes responses in, and has each configuration that comes of them put in force by the control loop before
+//! it acknowledges ([`Push`]). What resources mean, and which of them are in force, is `outrigger_xds`'s to say; nothing
+//! here reads policy. With no server there, the proxy goes on with what it has; started without one, it begins with the
+//! last good configuration on disk ([`last_good`]).
+
+mod backoff;
+mod follow;
+mod last_good;
+mod stream;
+mod taking;
+mod told;
+
+pub(crate) use told::{Shared, Source};
+
+use follow::Follower;
+use outrigger_config::MeshConfig;
+use outrigger_config::model;
+use outrigger_dataplane::snapshot::Snapshot;
+use outrigger_telemetry::Metrics;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// Bases that wait to be taken in: reloads come one at a time.
+const WORDS_MAX: usize = 4;
+
+/// A configuration that is to be put in force. The task waits for the answer before it goes on.
+pub(crate) struct Push {
+    /// The configuration.
+    pub(crate) config: Arc<MeshConfig>,
+    /// It differs from what was pushed last in endpoints of clusters only.
+    pub(crate) only_endpoints: bool,
+    /// What became of it.
+    pub(crate) answer: oneshot::Sender<Result<u64, NotApplied>>,
+}
+
+/// Why a push was not put in force.
+#[derive(Debug, Clone)]
+pub(crate) struct NotApplied {
+    /// In words.
+    pub(crate) reason: String,
+    /// The listener at fault, if it was one's.
+    pub(crate) listener: Option<String>,
+}
+
+/// What the control loop says to the task.
+enum Word {
+    /// The local document is another.
+    Rebase(Arc<MeshConfig>),
+    /// Nobody answers in time: begin with what is kept on disk.
+    UseLastGood,
+}
+
+/// The control loop's end.
+pub(crate) struct Control {
+    shared: Arc<Shared>,
+    pushes: mpsc::Receiver<Push>,
+    words: mpsc::Sender<Word>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Control {
+    /// Begins to follow the servers. `base` is the local document, which says where they are.
+    pub(crate) fn start(
+        settings: &model::Control,
+        base: Arc<MeshConfig>,
+        published: Arc<arc_swap::ArcSwap<Snapshot>>,
+        metrics: Arc<Metrics>,
+    ) -> Control {
+        let shared = Arc::new(Shared::new(settings, metrics));
+        // One at a time: the next one is made of what came meanwhile.
+        let (push, pushes) = mpsc::channel(1);
+        let (words, heard) = mpsc::channel(WORDS_MAX);
+        let follower = Follower::new(
+            settings.clone(),
+            base,
+            published,
+            Arc::clone(&shared),
+            push,
+            heard,
+        );
+        let task = tokio::spawn(follower.run());
+        Control {
+            shared,
+            pushes,
+            words,
+            task,
+        }
+    }
+
+    /// What is known of it, for the admin endpoint.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// The next configuration to put in force. Cancel safe.
+    pub(crate) async fn pushed(&mut self) -> Push {
+        match self.pushes.recv().await {
+            Some(push) => push,
+            // The task ends only with its owner.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The local document is another: what comes of it is pushed.
+    pub(crate) async fn rebase(&self, base: Arc<MeshConfig>) {
+        // The task ends only with its owner.
+        let _ = self.words.send(Word::Rebase(base)).await;
+    }
+
+    /// Begins with what is kept on disk, if nothing has come yet; what comes of it is pushed.
+    pub(crate) async fn use_last_good(&self) {
+        let _ = self.words.send(Word::UseLastGood).await;
+    }
+}

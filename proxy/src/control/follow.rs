@@ -1,0 +1,384 @@
+//! Following the servers: which one is asked, when another is, and what happens while there is none.
+
+use super::backoff::Backoff;
+use super::last_good;
+use super::stream::{Stream, StreamError};
+use super::taking::Taking;
+use super::told::{Shared, Source};
+use super::{Push, Word};
+use arc_swap::ArcSwap;
+use envoy_types::pb::envoy::config::core::v3::{Locality, Node};
+use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
+use outrigger_config::MeshConfig;
+use outrigger_config::model::{Control, ControlServer, ControlTransport};
+use outrigger_dataplane::snapshot::Snapshot;
+use outrigger_telemetry::StreamEnd;
+use outrigger_xds::session::{Client, Response, Scope, Variant, Versions};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::sleep_until;
+
+/// How often a preferred server is tried while another one is followed.
+const RETURN_INTERVAL: Duration = Duration::from_secs(30);
+/// The last good configuration is written at most so often.
+const KEEP_INTERVAL: Duration = Duration::from_secs(2);
+/// Responses that are taken together at most.
+const TOGETHER_MAX: usize = 64;
+/// A server that has not answered a stream of a proxy that has nothing yet is no better than one that is away.
+const FIRST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) struct Follower {
+    control: Control,
+    published: Arc<ArcSwap<Snapshot>>,
+    shared: Arc<Shared>,
+    words: mpsc::Receiver<Word>,
+    taking: Taking,
+    backoff: Backoff,
+    keep_at: Option<Instant>,
+    keeping: Option<JoinHandle<()>>,
+    /// The server whose versions are held.
+    known: Option<String>,
+}
+
+/// What is to be done besides the stream.
+enum Due {
+    Word(Word),
+    Look,
+    Keep,
+}
+
+/// Why following one stream ended.
+enum End {
+    Failed(StreamError),
+    /// A preferred server answers again.
+    Return(Box<Stream>, usize),
+}
+
+impl Follower {
+    pub(super) fn new(
+        control: Control,
+        base: Arc<MeshConfig>,
+        published: Arc<ArcSwap<Snapshot>>,
+        shared: Arc<Shared>,
+        pushes: mpsc::Sender<Push>,
+        words: mpsc::Receiver<Word>,
+    ) -> Follower {
+        let variant = match control.transport() {
+            ControlTransport::Delta => Variant::Delta,
+            ControlTransport::StateOfTheWorld => Variant::StateOfTheWorld,
+        };
+        let client = Client::new(variant, Scope::Aggregated, node(&control, &base));
+        Follower {
+            taking: Taking::new(client, base, Arc::clone(&shared), pushes),
+            control,
+            published,
+            shared,
+            words,
+            backoff: Backoff::default(),
+            keep_at: None,
+            keeping: None,
+            known: None,
+        }
+    }
+
+    /// Never ends by itself.
+    pub(super) async fn run(mut self) {
+        let mut next = None;
+        loop {
+            let (stream, at) = match next.take() {
+                Some(found) => found,
+                None => self.find().await,
+            };
+            match self.follow(stream, at).await {
+                End::Return(stream, at) => {
+                    self.shared
+                        .ended(StreamEnd::Returned, "a preferred server answers again");
+                    next = Some((*stream, at));
+                }
+                End::Failed(error) => {
+                    let server = self.control.servers()[at].url();
+                    tracing::warn!(server, %error, "the stream from the control plane has ended");
+                    self.shared.ended(ended(&error), &error.to_string());
+                    self.wait().await;
+                }
+            }
+            self.taking.client.disconnected();
+        }
+    }
+
+    /// Asks one server after the other until one takes a stream.
+    async fn find(&mut self) -> (Stream, usize) {
+        loop {
+            for at in 0..self.control.servers().len() {
+                let server = self.control.servers()[at].clone();
+                match self.open(&server).await {
+                    Ok(stream) => return (stream, at),
+                    Err(error) => {
+                        tracing::warn!(server = server.url(), %error, "the control plane cannot be reached");
+                        self.shared.ended(StreamEnd::Connect, &error.to_string());
+                    }
+                }
+            }
+            self.wait().await;
+        }
+    }
+
+    /// Opens a stream, and hears what is said meanwhile.
+    async fn open(&mut self, server: &ControlServer) -> Result<Stream, StreamError> {
+        let (control, published) = (self.control.clone(), Arc::clone(&self.published));
+        let server = server.clone();
+        let mut opening = Box::pin(async move {
+            let material = Arc::clone(published.load().material());
+            Stream::open(&control, &server, &material).await
+        });
+        loop {
+            let due = tokio::select! {
+                opened = &mut opening => return opened,
+                due = self.due() => due,
+            };
+            self.attend(due).await;
+        }
+    }
+
+    /// Waits before servers are asked again.
+    async fn wait(&mut self) {
+        let until = tokio::time::Instant::now() + self.backoff.next(fastrand::u64(..));
+        loop {
+            let due = tokio::select! {
+                () = sleep_until(until) => return,
+                due = self.due() => due,
+            };
+            self.attend(due).await;
+        }
+    }
+
+    /// The next thing that is due besides the stream. Cancel safe.
+    async fn due(&mut self) -> Due {
+        let look = self.taking.next_look().map(tokio::time::Instant::from_std);
+        let keep = self.keep_at.map(tokio::time::Instant::from_std);
+        tokio::select! {
+            word = self.words.recv() => match word {
+                Some(word) => Due::Word(word),
+                // The owner has gone, and this task with it.
+                None => std::future::pending().await,
+            },
+            () = maybe(look) => Due::Look,
+            () = maybe(keep) => Due::Keep,
+        }
+    }
+
+    /// Does it. To be run to its end.
+    async fn attend(&mut self, due: Due) {
+        match due {
+            Due::Word(Word::Rebase(base)) => self.taking.rebase(base).await,
+            Due::Word(Word::UseLastGood) => self.use_last_good().await,
+            Due::Look => self.taking.look().await,
+            Due::Keep => self.keep(),
+        }
+        self.note_change();
+    }
+
+    fn note_change(&mut self) {
+        if self.control.last_good().is_some() && self.keep_at.is_none() && self.taking.is_changed() {
+            self.keep_at = Some(Instant::now() + KEEP_INTERVAL);
+        }
+    }
+
+    /// Takes what a stream brings until it ends.
+    async fn follow(&mut self, mut stream: Stream, at: usize) -> End {
+        let server = self.control.servers()[at].url();
+        let versions = match self.known.as_ref() {
+            Some(known) if *known == server => Versions::Known,
+            None if self.shared.source() == Source::Disk => Versions::Known,
+            Some(_) | None => Versions::Unknown,
+        };
+        self.taking.client.connected(versions, Instant::now());
+        self.shared.connected(&server);
+        tracing::info!(server, node = self.control.node(), "following the control plane");
+        let answer_by = Instant::now() + FIRST_RESPONSE_TIMEOUT;
+        let mut preferred = Preferred::new(at);
+        let (control, published) = (self.control.clone(), Arc::clone(&self.published));
+        loop {
+            while let Some(request) = self.taking.client.poll() {
+                if !stream.send(request) {
+                    return End::Failed(StreamError::Ended);
+                }
+            }
+            let overdue = self
+                .taking
+                .is_new()
+                .then(|| tokio::time::Instant::from_std(answer_by));
+            let responses = tokio::select! {
+                response = stream.next() => match response {
+                    Ok(response) => together(response, &mut stream).await,
+                    Err(error) => return End::Failed(error),
+                },
+                () = maybe(overdue) => return End::Failed(StreamError::Timeout(FIRST_RESPONSE_TIMEOUT)),
+                found = preferred.found(&control, &published) => {
+                    let (stream, at) = found;
+                    return End::Return(Box::new(stream), at);
+                }
+                due = self.due() => {
+                    self.attend(due).await;
+                    continue;
+                }
+            };
+            self.backoff.reset();
+            self.known = Some(server.clone());
+            if let Err(error) = self.taking.take(responses).await {
+                tracing::error!(server, %error, "the control plane does not keep to the protocol");
+                return End::Failed(StreamError::Protocol(error));
+            }
+            self.note_change();
+        }
+    }
+
+    async fn use_last_good(&mut self) {
+        let Some(directory) = self.control.last_good().clone() else {
+            tracing::warn!("no control plane answers, and no last good configuration is kept");
+            return self.shared.has_nothing();
+        };
+        if !self.taking.is_new() {
+            return;
+        }
+        let node = self.control.node().clone();
+        let read = tokio::task::spawn_blocking(move || last_good::read(&directory, &node)).await;
+        match read {
+            Ok(Ok(Some(found))) => {
+                let (count, age) = (
+                    found.resources.len(),
+                    found.written_at.elapsed().unwrap_or_default(),
+                );
+                tracing::warn!(
+                    resources = count,
+                    ?age,
+                    "no control plane answers: beginning with the last good configuration"
+                );
+                self.shared.source_is(Source::Disk, Some(found.written_at));
+                self.taking.restore(found.resources).await;
+            }
+            Ok(Ok(None)) => {
+                tracing::warn!("no control plane answers, and there is no last good configuration")
+            }
+            Ok(Err(error)) => tracing::error!(%error, "the last good configuration cannot be used"),
+            Err(error) => tracing::error!(%error, "the last good configuration cannot be used"),
+        }
+        self.shared.has_nothing();
+    }
+
+    /// Writes the good resources, where nobody waits for it.
+    fn keep(&mut self) {
+        self.keep_at = None;
+        if self
+            .keeping
+            .as_ref()
+            .is_some_and(|keeping| !keeping.is_finished())
+        {
+            self.keep_at = Some(Instant::now() + KEEP_INTERVAL);
+            return;
+        }
+        let (Some(directory), Some(resources)) = (self.control.last_good().clone(), self.taking.keepable())
+        else {
+            return;
+        };
+        let node = self.control.node().clone();
+        self.keeping = Some(tokio::task::spawn_blocking(move || {
+            if let Err(error) = last_good::write(&directory, &node, &resources, SystemTime::now()) {
+                let directory = directory.display();
+                tracing::error!(%error, %directory, "the last good configuration cannot be kept");
+            }
+        }));
+    }
+}
+
+/// Whether a server that is preferred to the one that is followed takes streams again.
+struct Preferred {
+    below: usize,
+    next: tokio::time::Instant,
+}
+
+impl Preferred {
+    fn new(below: usize) -> Preferred {
+        Preferred {
+            below,
+            next: tokio::time::Instant::now() + RETURN_INTERVAL,
+        }
+    }
+
+    /// A stream to one. Cancel safe; never ends where none is preferred.
+    async fn found(&mut self, control: &Control, published: &ArcSwap<Snapshot>) -> (Stream, usize) {
+        if self.below == 0 {
+            return std::future::pending().await;
+        }
+        loop {
+            sleep_until(self.next).await;
+            let material = Arc::clone(published.load().material());
+            for (at, server) in control.servers().iter().enumerate().take(self.below) {
+                if let Ok(stream) = Stream::open(control, server, &material).await {
+                    return (stream, at);
+                }
+            }
+            self.next = tokio::time::Instant::now() + RETURN_INTERVAL;
+        }
+    }
+}
+
+/// A response with those that are here already: what came together is put in force together.
+async fn together(first: Response, stream: &mut Stream) -> Vec<Response> {
+    let mut responses = vec![first];
+    while responses.len() < TOGETHER_MAX {
+        tokio::select! {
+            biased;
+            // An error comes again when the next one is asked for.
+            Ok(next) = stream.next() => responses.push(next),
+            () = std::future::ready(()) => break,
+        }
+    }
+    responses
+}
+
+async fn maybe(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn ended(error: &StreamError) -> StreamEnd {
+    match error {
+        StreamError::Connect(_) | StreamError::Token(_) => StreamEnd::Connect,
+        StreamError::Timeout(_) => StreamEnd::Timeout,
+        StreamError::Status(_) => StreamEnd::Status,
+        StreamError::Ended => StreamEnd::Ended,
+        StreamError::Protocol(_) => StreamEnd::Protocol,
+    }
+}
+
+/// Who asks.
+fn node(control: &Control, base: &MeshConfig) -> Node {
+    let text = |text: &str| Value {
+        kind: Some(Kind::StringValue(text.to_owned())),
+    };
+    let metadata = (!control.metadata().is_empty()).then(|| Struct {
+        fields: control
+            .metadata()
+            .iter()
+            .map(|(key, value)| (key.clone(), text(value)))
+            .collect(),
+    });
+    let locality = base.runtime().locality().as_ref().map(|locality| Locality {
+        region: locality.region().to_string(),
+        zone: locality.zone().to_string(),
+        sub_zone: locality.sub_zone().to_string(),
+    });
+    Node {
+        id: control.node().clone(),
+        cluster: control.service().clone().unwrap_or_default(),
+        metadata,
+        locality,
+        user_agent_name: "outrigger".to_owned(),
+        ..Node::default()
+    }
+}

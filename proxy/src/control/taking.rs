@@ -1,0 +1,265 @@
+//! Taking responses: what is held, what comes of it, and what the server is answered.
+//!
+//! The session knows the conversation, the assembly what resources mean and which are in force. Here they meet: responses
+//! are offered to the assembly, its proposal is pushed, and what was refused, wherever, goes into the answers.
+
+use super::told::{Shared, Source};
+use super::{NotApplied, Push};
+use outrigger_config::MeshConfig;
+use outrigger_xds::assembly::{Assembly, Next, Proposal};
+use outrigger_xds::decode;
+use outrigger_xds::resource::{Resource, ResourceType};
+use outrigger_xds::session::client::ReceiveError;
+use outrigger_xds::session::{Client, Received, Refusal, Response};
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{mpsc, oneshot};
+
+/// Types that the server is asked for as a whole.
+const WHOLE: [ResourceType; 2] = [ResourceType::Cluster, ResourceType::Listener];
+/// The name of the resource that holds process-wide sections.
+const PROCESS: &str = "outrigger";
+
+/// What is held, and what was asked for.
+pub(super) struct Taking {
+    pub(super) client: Client,
+    assembly: Assembly,
+    shared: Arc<Shared>,
+    pushes: mpsc::Sender<Push>,
+    /// Types of [`WHOLE`] of which a response came.
+    answered: HashSet<ResourceType>,
+    /// Good resources changed since they were last kept.
+    changed: bool,
+}
+
+impl Taking {
+    pub(super) fn new(
+        mut client: Client,
+        base: Arc<MeshConfig>,
+        shared: Arc<Shared>,
+        pushes: mpsc::Sender<Push>,
+    ) -> Taking {
+        for resource_type in WHOLE {
+            client.subscribe_all(resource_type);
+        }
+        // One name cannot be too many.
+        let _ = client.subscribe(ResourceType::Runtime, [PROCESS], Instant::now());
+        Taking {
+            client,
+            assembly: Assembly::new(base),
+            shared,
+            pushes,
+            answered: HashSet::new(),
+            changed: false,
+        }
+    }
+
+    /// Takes responses in, which came together, has what comes of them put in force, and answers each. An error: the
+    /// stream is not worth going on with.
+    pub(super) async fn take(&mut self, responses: Vec<Response>) -> Result<(), ReceiveError> {
+        let now = Instant::now();
+        let mut all = Vec::new();
+        let mut fatal = None;
+        for response in responses {
+            match self.client.receive(response, now) {
+                Ok(received) => all.push(received),
+                Err(error @ (ReceiveError::UnknownType(_) | ReceiveError::Unasked(_))) => {
+                    tracing::warn!(%error, "a response of the control plane is passed over");
+                }
+                Err(error @ (ReceiveError::Duplicate(..) | ReceiveError::TooMany(..))) => {
+                    tracing::error!(%error, "a response of the control plane is refused");
+                }
+                Err(error) => fatal = Some(error),
+            }
+        }
+        let mut refused = Vec::new();
+        for received in &all {
+            self.answered.insert(received.resource_type);
+            let removed: Vec<_> = received
+                .removed
+                .iter()
+                .map(|name| (received.resource_type, Arc::clone(name)))
+                .collect();
+            refused.extend(self.assembly.offer(&received.upserts, &removed, now));
+        }
+        if !all.is_empty() {
+            self.shared.source_is(Source::Server, None);
+        }
+        self.settle_down(&mut refused, now).await;
+        self.answer(all, &refused, now);
+        fatal.map_or(Ok(()), Err)
+    }
+
+    fn answer(&mut self, all: Vec<Received>, refused: &[(Resource, decode::Refusal)], now: Instant) {
+        for received in all {
+            let of_type = received.resource_type;
+            let own: HashSet<&Arc<str>> = received.upserts.iter().map(Resource::name).collect();
+            let of_response = refused
+                .iter()
+                .filter(|(resource, _)| resource.resource_type() == of_type && own.contains(resource.name()));
+            let refusals: Vec<Refusal> = of_response
+                .map(|(resource, refusal)| Refusal {
+                    name: resource.name().to_string(),
+                    reason: reason(refusal),
+                })
+                .collect();
+            for refusal in refusals.iter().chain(&received.malformed) {
+                tracing::error!(
+                    resource_type = %of_type, name = refusal.name, reason = refusal.reason,
+                    "a resource of the control plane is refused"
+                );
+            }
+            match self.client.settle(received.token, refusals, now) {
+                Ok(settled) => self.shared.responded(settled.accepted, settled.refused),
+                Err(error) => tracing::error!(%error, "a response cannot be answered"),
+            }
+        }
+    }
+
+    /// Proposes until what is held is in force as far as it can be; what could not be is added to `refused`.
+    async fn settle_down(&mut self, refused: &mut Vec<(Resource, decode::Refusal)>, now: Instant) {
+        loop {
+            match self.assembly.propose(now, refused) {
+                Next::InForce => break self.shared.stuck(None),
+                Next::Stuck(faults) => {
+                    tracing::error!(
+                        "what the control plane sent does not go together with the local document:\n{faults}"
+                    );
+                    break self.shared.stuck(Some(faults.to_string()));
+                }
+                Next::Put(proposal) => match self.push(&proposal).await {
+                    Ok(()) => {
+                        self.assembly.commit(&proposal);
+                        self.changed = true;
+                    }
+                    Err(not_applied) => {
+                        let taken_back =
+                            self.assembly
+                                .withdraw(&not_applied.reason, not_applied.listener.as_deref(), now);
+                        if taken_back.is_empty() {
+                            break self.shared.stuck(Some(not_applied.reason));
+                        }
+                        refused.extend(taken_back);
+                    }
+                },
+            }
+        }
+        self.want(now);
+        self.shared.standing(self.assembly.standings().collect());
+        let answered = WHOLE
+            .iter()
+            .all(|resource_type| self.answered.contains(resource_type));
+        if answered && !self.assembly.is_waiting() {
+            self.shared.complete();
+        }
+    }
+
+    async fn push(&self, proposal: &Proposal) -> Result<(), NotApplied> {
+        let (answer, answered) = oneshot::channel();
+        let push = Push {
+            config: Arc::clone(&proposal.config),
+            only_endpoints: proposal.only_endpoints,
+            answer,
+        };
+        let ended = || NotApplied {
+            reason: "the proxy is ending".to_owned(),
+            listener: None,
+        };
+        self.pushes.send(push).await.map_err(|_| ended())?;
+        answered.await.unwrap_or_else(|_| Err(ended())).map(|_| ())
+    }
+
+    /// Subscribes to what is referred to now, and to nothing else.
+    fn want(&mut self, now: Instant) {
+        let wanted = self.assembly.wanted();
+        for (resource_type, names) in [
+            (ResourceType::RouteConfiguration, wanted.route_configurations),
+            (ResourceType::ClusterLoadAssignment, wanted.endpoints),
+            (ResourceType::Secret, wanted.secrets),
+        ] {
+            let before: BTreeSet<String> = self
+                .client
+                .named(resource_type)
+                .map(ToString::to_string)
+                .collect();
+            let more = names.difference(&before).map(String::as_str);
+            for name in self.client.subscribe(resource_type, more, now) {
+                tracing::error!(%resource_type, name, "a resource cannot be asked for: its name is too long");
+            }
+            let gone: Vec<Arc<str>> = before
+                .difference(&names)
+                .map(|name| Arc::from(name.as_str()))
+                .collect();
+            self.client
+                .unsubscribe(resource_type, gone.iter().map(|name| &**name));
+            let gone: Vec<_> = gone.into_iter().map(|name| (resource_type, name)).collect();
+            self.assembly.offer(&[], &gone, now);
+        }
+    }
+
+    /// The local document is another.
+    pub(super) async fn rebase(&mut self, base: Arc<MeshConfig>) {
+        self.assembly.rebase(base);
+        self.look().await;
+    }
+
+    /// Waiting may have ended, and lifetimes.
+    pub(super) async fn look(&mut self) {
+        let now = Instant::now();
+        let expired = self.client.expire(now);
+        self.assembly.offer(&[], &expired, now);
+        let mut refused = Vec::new();
+        self.settle_down(&mut refused, now).await;
+        for (resource, refusal) in refused {
+            // Acknowledged already: it was fit for itself, and is not for what there is now.
+            tracing::error!(?resource, %refusal, "a resource of the control plane is refused later");
+        }
+    }
+
+    /// When [`Taking::look`] is due.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let looks = [self.assembly.next_look(), self.client.next_expiry()];
+        looks.into_iter().flatten().min()
+    }
+
+    /// Begins with resources of an earlier life.
+    pub(super) async fn restore(&mut self, resources: Vec<Resource>) {
+        let now = Instant::now();
+        let mut refused = self.assembly.offer(&resources, &[], now);
+        self.settle_down(&mut refused, now).await;
+        for (resource, refusal) in &refused {
+            tracing::error!(?resource, %refusal, "a resource on disk is refused");
+        }
+        let bad: HashSet<_> = refused
+            .iter()
+            .map(|(resource, _)| (resource.resource_type(), Arc::clone(resource.name())))
+            .collect();
+        let good = resources
+            .into_iter()
+            .filter(|one| !bad.contains(&(one.resource_type(), Arc::clone(one.name()))));
+        self.client.restore(good, now);
+        self.shared.complete();
+    }
+
+    /// Nothing came of any server yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.answered.is_empty()
+    }
+
+    /// Others are good than when they were last kept.
+    pub(super) fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// The good resources, if others were kept last.
+    pub(super) fn keepable(&mut self) -> Option<Vec<Resource>> {
+        std::mem::take(&mut self.changed).then(|| self.assembly.keepable())
+    }
+}
+
+/// A refusal without the name, which stands beside it.
+fn reason(refusal: &decode::Refusal) -> String {
+    let faults: Vec<String> = refusal.faults.iter().map(ToString::to_string).collect();
+    faults.join("; ")
+}
