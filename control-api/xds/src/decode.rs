@@ -156,11 +156,3 @@ pub(crate) fn label(resource_type: ResourceType, name: &str) -> String {
     };
     format!("{what} `{name}`")
 }
-
-/// Takes a resource apart: `name` is what it is asked for by, `body` the message.
-pub fn decode(type_url: &str, name: &str, _body: &[u8]) -> Result<Decoded, Refusal> {
-    Err(Refusal::whole(
-        name,
-        format!("the resource type {type_url} is not implemented"),
-    ))
-}

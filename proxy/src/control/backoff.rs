@@ -40,7 +40,7 @@ mod tests {
             .map(|_| {
                 let failures = backoff.failures;
                 let longest = (0..2_000)
-                    .map(|random| Backoff { failures }.next(random * 0x9e37_79b9_7f4a_7c15))
+                    .map(|random| Backoff { failures }.next(u64::wrapping_mul(random, 0x9e37_79b9_7f4a_7c15)))
                     .max();
                 backoff.next(0);
                 longest.unwrap()
