@@ -37,7 +37,7 @@ fn hold(page: &str, current: &str) {
 fn pages() -> Vec<(PathBuf, String)> {
     let root = root();
     let mut found = Vec::new();
-    for directory in ["", "docs", "docs/decisions", "benches"] {
+    for directory in ["", "docs", "docs/control", "docs/decisions", "benches"] {
         for entry in std::fs::read_dir(root.join(directory)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "md") {
@@ -80,6 +80,10 @@ fn fields_are_as_documented() {
     hold(
         "docs/configuration.md",
         &configuration::page(&outrigger_config::json_schema()),
+    );
+    hold(
+        "docs/control/mesh-fields.md",
+        &configuration::mesh_page(&outrigger_config::mesh_json_schema()),
     );
 }
 
@@ -136,7 +140,10 @@ fn check(directory: &Path, text: &str, shown_at: &str) {
 fn every_configuration_shown_is_valid() {
     let directory = workplace();
     let mut shown = 0;
-    for (path, text) in pages() {
+    // What the control API reads is not what the proxy reads.
+    let of_control = root().join("docs/control");
+    let of_proxy = |(path, _): &(PathBuf, String)| !path.starts_with(&of_control);
+    for (path, text) in pages().into_iter().filter(of_proxy) {
         for (line, block) in blocks(&text, "yaml") {
             check(
                 directory.path(),
@@ -147,6 +154,25 @@ fn every_configuration_shown_is_valid() {
         }
     }
     assert!(shown >= 5, "{shown} configurations are shown");
+}
+
+#[test]
+fn every_mesh_shown_is_valid() {
+    let mut shown = 0;
+    for (path, text) in pages() {
+        for (line, block) in blocks(&text, "yaml mesh") {
+            let source = outrigger_config::Source {
+                name: format!("{}:{line}", path.display()),
+                text: block.join("\n"),
+            };
+            let environment = outrigger_config::Environment::empty();
+            let mesh = outrigger_config::load_mesh(&[source], &environment);
+            let faults = mesh.and_then(|mesh| mesh.validate()).err();
+            assert!(faults.is_none(), "{}", faults.unwrap());
+            shown += 1;
+        }
+    }
+    assert!(shown >= 2, "{shown} meshes are shown");
 }
 
 #[test]
@@ -184,6 +210,9 @@ fn every_example_is_valid_and_explained() {
             guide.contains(&format!("config/examples/{name}")),
             "no page names config/examples/{name}"
         );
-        check(directory.path(), &std::fs::read_to_string(&path).unwrap(), name);
+        // A directory is a mesh, which the configuration's own tests load.
+        if path.is_file() {
+            check(directory.path(), &std::fs::read_to_string(&path).unwrap(), name);
+        }
     }
 }

@@ -95,7 +95,8 @@ fn object(shape: &'static Shape, definitions: &mut Definitions) -> Value {
     };
     let mut rules = Vec::new();
     let one = alternatives(shape.exactly_one);
-    if !one.is_empty() && !(definitions.mesh && targets::is_completed(shape)) {
+    let may_follow = definitions.mesh && targets::is_completed(shape);
+    if !one.is_empty() && !may_follow {
         rules.push(json!({ "oneOf": one }));
     }
     let some = alternatives(shape.at_least_one);

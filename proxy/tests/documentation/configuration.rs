@@ -1,18 +1,32 @@
-//! `docs/configuration.md`: every field, from the JSON Schema.
+//! `docs/configuration.md` and `docs/control/mesh-fields.md`: every field, from the JSON Schemas.
 
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::fmt::Write;
 
-/// The whole page: the document, then every object in the order in which it is first named.
+/// The page of configuration documents.
 pub(crate) fn page(schema: &Value) -> String {
-    let mut page = String::from(
-        "# Configuration fields\n\nThis page is printed from the JSON Schema, which `outrigger schema` prints and \
+    let head = "# Configuration fields\n\nThis page is printed from the JSON Schema, which `outrigger schema` prints and \
          [`config/schema/outrigger.schema.json`](../config/schema/outrigger.schema.json) holds. Fields in **bold** are \
          required. A field that is not listed is an error. Every scalar may hold variables of the environment, \
          `${VAR}` and `${VAR:-default}`; `$${` stands for `${`.\n\nDurations are written `250ms`, `15s`, `5m`, `1h`; \
-         sizes `4096`, `64KiB`, `1MiB`.\n",
-    );
+         sizes `4096`, `64KiB`, `1MiB`.\n";
+    whole(head, schema)
+}
+
+/// The page of mesh documents.
+pub(crate) fn mesh_page(schema: &Value) -> String {
+    let head = "# Mesh fields\n\nThis page is printed from the JSON Schema that \
+         [`config/schema/outrigger-mesh.schema.json`](../../config/schema/outrigger-mesh.schema.json) holds; \
+         [Meshes](mesh.md) says what the fields are for. Fields in **bold** are required. A field that is not listed is an \
+         error. Objects that a configuration document has are the same here, but for services, which stand in place of \
+         clusters.\n\nDurations are written `250ms`, `15s`, `5m`, `1h`; sizes `4096`, `64KiB`, `1MiB`.\n";
+    whole(head, schema)
+}
+
+/// A whole page: the document, then every object in the order in which it is first named.
+fn whole(head: &str, schema: &Value) -> String {
+    let mut page = String::from(head);
     let mut seen = vec!["variable".to_owned()];
     let mut queue = VecDeque::new();
     object(&mut page, "The document", schema, &mut seen, &mut queue);

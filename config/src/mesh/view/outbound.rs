@@ -165,11 +165,11 @@ impl<'m> Builder<'m> {
             let number = called.port.number;
             if called.port.protocol.is_http() {
                 by_port.entry(number).or_default().push(*called);
-            } else if called.port.addresses.is_none() {
-                if let Some(first) = alone.insert(number, *called) {
-                    self.refuse_alike(*called, first);
-                    continue;
-                }
+            } else if called.port.addresses.is_none()
+                && let Some(first) = alone.insert(number, *called)
+            {
+                self.refuse_alike(*called, first);
+                continue;
             }
             let is_told = called.port.addresses.is_some() || !called.port.protocol.is_http();
             if called.port.protocol.is_bytes() && is_told {

@@ -3,24 +3,61 @@
 use super::super::shape::{Kind, Shape};
 use super::super::shapes;
 use super::valid;
-use crate::json_schema;
 use crate::model::defaults;
 use crate::yaml::tree::{self, Node, Value};
+use crate::{json_schema, mesh_json_schema};
 use std::fmt::Write;
 
-/// Rewrites the file instead with `UPDATE_SCHEMA=1`.
+/// Rewrites the files instead with `UPDATE_SCHEMA=1`.
 #[test]
-fn the_committed_schema_is_current() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/outrigger.schema.json");
-    let current = format!("{:#}\n", json_schema());
-    if std::env::var_os("UPDATE_SCHEMA").is_some() {
-        std::fs::write(file, &current).unwrap();
+fn the_committed_schemas_are_current() {
+    for (name, schema) in [
+        ("outrigger", json_schema()),
+        ("outrigger-mesh", mesh_json_schema()),
+    ] {
+        let directory = env!("CARGO_MANIFEST_DIR");
+        let file = format!("{directory}/schema/{name}.schema.json");
+        let current = format!("{schema:#}\n");
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(&file, &current).unwrap();
+        }
+        let committed = std::fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            committed == current,
+            "run the tests of this crate with UPDATE_SCHEMA=1 and commit {file}"
+        );
     }
-    let committed = std::fs::read_to_string(file).unwrap_or_default();
-    assert!(
-        committed == current,
-        "run the tests of this crate with UPDATE_SCHEMA=1 and commit {file}"
-    );
+}
+
+/// Nothing of a mesh names a cluster where it is read as a service.
+#[test]
+fn the_mesh_s_schema_has_services_where_the_document_s_has_clusters() {
+    let schema = mesh_json_schema();
+    let definitions = schema["$defs"].as_object().unwrap();
+    let mut with_service = Vec::new();
+    for (name, object) in definitions {
+        let Some(fields) = object["properties"].as_object() else {
+            continue;
+        };
+        assert!(!fields.contains_key("weighted_clusters"), "{name}");
+        // Services and the mesh's defaults say how clusters are, not which.
+        let own = ["service", "inbound", "mesh_defaults"].contains(&name.as_str());
+        assert_eq!(fields.contains_key("cluster"), own, "{name}");
+        if fields.contains_key("service") && fields.contains_key("port") {
+            with_service.push(name.as_str());
+        }
+    }
+    let expected = [
+        "forward",
+        "global_rate_limit",
+        "grpc_authorization_service",
+        "http_authorization_service",
+        "mirror",
+        "tcp",
+        "use",
+        "weighted_service",
+    ];
+    assert_eq!(with_service, expected);
 }
 
 #[test]
@@ -39,12 +76,14 @@ fn every_reference_of_the_schema_is_defined() {
             _ => {}
         }
     }
-    let (schema, mut found) = (json_schema(), Vec::new());
-    references(&schema, &mut found);
-    assert!(found.len() > 20);
-    for target in found {
-        let name = target.strip_prefix("#/$defs/").unwrap();
-        assert!(schema["$defs"].get(name).is_some(), "{name}");
+    for schema in [json_schema(), mesh_json_schema()] {
+        let mut found = Vec::new();
+        references(&schema, &mut found);
+        assert!(found.len() > 20);
+        for target in found {
+            let name = target.strip_prefix("#/$defs/").unwrap();
+            assert!(schema["$defs"].get(name).is_some(), "{name}");
+        }
     }
 }
 
