@@ -382,5 +382,8 @@ pub(super) fn locality_weights(
             weight: weight?,
         })
     };
-    nodes.iter().filter_map(read).collect()
+    let mut weights: Vec<LocalityWeight> = nodes.iter().filter_map(read).collect();
+    // A set: where it is written in which order makes no difference.
+    weights.sort_by(|one, other| (one.priority, &one.locality).cmp(&(other.priority, &other.locality)));
+    weights
 }

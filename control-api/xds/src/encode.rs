@@ -5,7 +5,7 @@
 //! [`Encoded::only_ours`] tells what others would not obey.
 
 mod canonical;
-
+mod cluster;
 mod endpoints;
 mod remainder;
 mod runtime;
@@ -13,9 +13,11 @@ mod secret;
 mod tls;
 mod value;
 
+pub use cluster::endpoints_of;
 pub(crate) use remainder::Remainder;
 
 use outrigger_config::document::EndpointSet;
+use outrigger_config::model::Discovery;
 use outrigger_config::{MeshConfig, to_json};
 use serde_json::Value as Json;
 
@@ -77,6 +79,7 @@ pub fn encode(config: &MeshConfig, options: &EncodeOptions) -> Encoded {
     let bare: Vec<_> = config
         .clusters()
         .iter()
+        .filter(|cluster| *cluster.discovery() == Discovery::Static)
         .map(|cluster| cluster.with_endpoint_set(&EndpointSet::empty()).into())
         .collect();
     let mut encoding = Encoding {
@@ -86,6 +89,7 @@ pub fn encode(config: &MeshConfig, options: &EncodeOptions) -> Encoded {
         encoded: Encoded::default(),
     };
 
+    cluster::encode(&mut encoding);
     secret::encode(&mut encoding);
     runtime::encode(&mut encoding);
     encoding.encoded

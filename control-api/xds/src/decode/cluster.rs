@@ -18,6 +18,7 @@ use outrigger_config::document::{Map, Path, Value, read_parts};
 
 pub(super) use cluster::Cluster as Message;
 pub(crate) use messages::MESSAGES;
+pub(crate) use protocol::OPTIONS_KEY;
 
 pub(super) fn decode(
     refusals: &mut Refusals,

@@ -1,0 +1,113 @@
+//! A configuration over the wire: encoded, decoded, put together.
+
+use outrigger_config::document::{EndpointSet, Parts, assemble};
+use outrigger_config::{Environment, MeshConfig, Source, load, to_yaml};
+use outrigger_xds::decode::{Decoded, Refusal, decode};
+use outrigger_xds::encode::{Bodies, EncodeOptions, encode};
+use std::collections::HashMap;
+
+/// Type URLs of the resources, by the words of [`outrigger_xds::encode::Encoded`].
+const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
+const ROUTES: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
+const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+const ENDPOINTS: &str = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
+const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+const RUNTIME: &str = "type.googleapis.com/envoy.service.runtime.v3.Runtime";
+
+/// Reads a document.
+pub(crate) fn read(text: &str, name: &str) -> MeshConfig {
+    let source = Source {
+        name: name.into(),
+        text: text.into(),
+    };
+    match load(&source, &Environment::empty()) {
+        Ok(loaded) => loaded.config,
+        Err(faults) => panic!("{faults}\n{text}"),
+    }
+}
+
+/// What is local and does not travel: the admin endpoint and the runtime.
+fn local(config: &MeshConfig) -> MeshConfig {
+    let mut text = format!("admin: {{address: '{}'}}\n", config.admin().address());
+    let runtime = outrigger_config::to_json(config)["runtime"].clone();
+    text.push_str(&format!("runtime: {runtime}\n"));
+    read(&text, "local.yaml")
+}
+
+fn decoded(type_url: &str, bodies: &Bodies) -> Vec<Decoded> {
+    let one = |(name, body): &(String, Vec<u8>)| match decode(type_url, name, body) {
+        Ok(decoded) => decoded,
+        Err(refusal) => panic!("{refusal}"),
+    };
+    bodies.iter().map(one).collect()
+}
+
+/// The configuration after a journey.
+pub(crate) fn travelled(config: &MeshConfig, options: &EncodeOptions) -> Result<MeshConfig, Refusal> {
+    let encoded = encode(config, options);
+    let again = encode(config, options);
+    assert!(encoded == again, "the bytes follow from the configuration alone");
+    let mut parts: Vec<Parts> = Vec::new();
+    let mut sets: HashMap<String, EndpointSet> = HashMap::new();
+    for ((name, _), one) in encoded.endpoints.iter().zip(decoded(ENDPOINTS, &encoded.endpoints)) {
+        let Decoded::Endpoints(set) = one else { panic!() };
+        sets.insert(name.clone(), set);
+    }
+    let all = [
+        (LISTENER, &encoded.listeners),
+        (ROUTES, &encoded.route_configurations),
+        (CLUSTER, &encoded.clusters),
+        (SECRET, &encoded.secrets),
+    ];
+    for one in all.into_iter().flat_map(|(url, bodies)| decoded(url, bodies)) {
+        match one {
+            Decoded::Listener(one) | Decoded::RouteConfiguration(one) | Decoded::Secret(one) => {
+                parts.push(one);
+            }
+            Decoded::Cluster(one) => {
+                let mut of_cluster = one.parts;
+                if let Some(name) = one.endpoints {
+                    let set = &sets[&name];
+                    for cluster in &mut of_cluster.clusters {
+                        *cluster = cluster.with_endpoint_set(set).into();
+                    }
+                }
+                parts.push(of_cluster);
+            }
+            Decoded::Endpoints(_) | Decoded::Runtime(_) => panic!("of another type"),
+        }
+    }
+    let mut base = local(config);
+    for one in decoded(RUNTIME, &encoded.runtime) {
+        let Decoded::Runtime(process) = one else { panic!() };
+        base = process.apply(&base)?;
+    }
+    Ok(assemble(&base, &parts).unwrap_or_else(|faults| panic!("{faults}")).config)
+}
+
+/// Holds that the configuration comes back the same.
+pub(crate) fn hold(config: &MeshConfig, what: &str) {
+    for endpoints_apart in [false, true] {
+        let options = EncodeOptions { endpoints_apart };
+        let back = travelled(config, &options).unwrap_or_else(|refusal| panic!("{what}: {refusal}"));
+        let shown = |config: &MeshConfig| {
+            let json = outrigger_config::to_json(config);
+            let parts = ["clusters", "identities", "trust_bundles", "drain", "overload", "revocation"];
+            let parts: serde_json::Map<_, _> = parts.iter().map(|part| ((*part).to_owned(), json[*part].clone())).collect();
+            serde_json::to_string_pretty(&parts).unwrap()
+        };
+        let (there, here) = (shown(&back), shown(config));
+        assert!(there == here, "{what}:\n{}", difference(&here, &there));
+        assert!(back.clusters() == config.clusters(), "{what}: it differs where it is not written");
+        assert!(back.identities() == config.identities(), "{what}: it differs where it is not written");
+        let _ = to_yaml;
+    }
+}
+
+/// The first lines that differ.
+fn difference(one: &str, other: &str) -> String {
+    let (one, other): (Vec<_>, Vec<_>) = (one.lines().collect(), other.lines().collect());
+    let at = one.iter().zip(&other).take_while(|(one, other)| one == other).count();
+    let shown = |lines: &[&str]| lines[at.saturating_sub(4)..(at + 6).min(lines.len())].join("\n");
+    format!("--- before\n{}\n--- after\n{}", shown(&one), shown(&other))
+}
