@@ -40,7 +40,10 @@ pub(super) fn encode(encoding: &mut Encoding<'_>) {
             ..message
         };
         let name = model.name().as_str().to_owned();
-        encoding.encoded.clusters.push((name.clone(), canonical::encode(&message)));
+        encoding
+            .encoded
+            .clusters
+            .push((name.clone(), canonical::encode(&message)));
         if discovery::is_apart(model, encoding.options) {
             let body = endpoints_of(model);
             encoding.encoded.endpoints.push((name, body));
@@ -100,7 +103,10 @@ fn proxied(
         transport_socket: Some(inner.unwrap_or_else(raw)),
         ..ProxyProtocolUpstreamTransport::default()
     };
-    Some(tls::socket("envoy.transport_sockets.upstream_proxy_protocol", &message))
+    Some(tls::socket(
+        "envoy.transport_sockets.upstream_proxy_protocol",
+        &message,
+    ))
 }
 
 /// Fields of a PROXY protocol header that are kept or passed on.

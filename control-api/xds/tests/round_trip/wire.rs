@@ -49,7 +49,11 @@ pub(crate) fn travelled(config: &MeshConfig, options: &EncodeOptions) -> Result<
     assert!(encoded == again, "the bytes follow from the configuration alone");
     let mut parts: Vec<Parts> = Vec::new();
     let mut sets: HashMap<String, EndpointSet> = HashMap::new();
-    for ((name, _), one) in encoded.endpoints.iter().zip(decoded(ENDPOINTS, &encoded.endpoints)) {
+    for ((name, _), one) in encoded
+        .endpoints
+        .iter()
+        .zip(decoded(ENDPOINTS, &encoded.endpoints))
+    {
         let Decoded::Endpoints(set) = one else { panic!() };
         sets.insert(name.clone(), set);
     }
@@ -82,7 +86,9 @@ pub(crate) fn travelled(config: &MeshConfig, options: &EncodeOptions) -> Result<
         let Decoded::Runtime(process) = one else { panic!() };
         base = process.apply(&base)?;
     }
-    Ok(assemble(&base, &parts).unwrap_or_else(|faults| panic!("{faults}")).config)
+    Ok(assemble(&base, &parts)
+        .unwrap_or_else(|faults| panic!("{faults}"))
+        .config)
 }
 
 /// Holds that the configuration comes back the same.
@@ -92,14 +98,30 @@ pub(crate) fn hold(config: &MeshConfig, what: &str) {
         let back = travelled(config, &options).unwrap_or_else(|refusal| panic!("{what}: {refusal}"));
         let shown = |config: &MeshConfig| {
             let json = outrigger_config::to_json(config);
-            let parts = ["clusters", "identities", "trust_bundles", "drain", "overload", "revocation"];
-            let parts: serde_json::Map<_, _> = parts.iter().map(|part| ((*part).to_owned(), json[*part].clone())).collect();
+            let parts = [
+                "clusters",
+                "identities",
+                "trust_bundles",
+                "drain",
+                "overload",
+                "revocation",
+            ];
+            let parts: serde_json::Map<_, _> = parts
+                .iter()
+                .map(|part| ((*part).to_owned(), json[*part].clone()))
+                .collect();
             serde_json::to_string_pretty(&parts).unwrap()
         };
         let (there, here) = (shown(&back), shown(config));
         assert!(there == here, "{what}:\n{}", difference(&here, &there));
-        assert!(back.clusters() == config.clusters(), "{what}: it differs where it is not written");
-        assert!(back.identities() == config.identities(), "{what}: it differs where it is not written");
+        assert!(
+            back.clusters() == config.clusters(),
+            "{what}: it differs where it is not written"
+        );
+        assert!(
+            back.identities() == config.identities(),
+            "{what}: it differs where it is not written"
+        );
         let _ = to_yaml;
     }
 }
@@ -107,7 +129,11 @@ pub(crate) fn hold(config: &MeshConfig, what: &str) {
 /// The first lines that differ.
 fn difference(one: &str, other: &str) -> String {
     let (one, other): (Vec<_>, Vec<_>) = (one.lines().collect(), other.lines().collect());
-    let at = one.iter().zip(&other).take_while(|(one, other)| one == other).count();
+    let at = one
+        .iter()
+        .zip(&other)
+        .take_while(|(one, other)| one == other)
+        .count();
     let shown = |lines: &[&str]| lines[at.saturating_sub(4)..(at + 6).min(lines.len())].join("\n");
     format!("--- before\n{}\n--- after\n{}", shown(&one), shown(&other))
 }

@@ -31,7 +31,9 @@ pub(super) fn put(model: &Cluster, remainder: &mut Remainder, message: &mut clus
     common.locality_config_specifier = match options.localities() {
         LocalityBalancing::Weighted => {
             remainder.said("locality_balancing");
-            Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(LocalityWeightedLbConfig {}))
+            Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(
+                LocalityWeightedLbConfig {},
+            ))
         }
         LocalityBalancing::Off => {
             remainder.said("locality_balancing");
@@ -96,7 +98,10 @@ fn put_policy(
             let config = of_cluster::RoundRobinLbConfig {
                 slow_start_config: slow_start.map(slow_start_config),
             };
-            (LbPolicy::RoundRobin, slow_start.map(|_| LbConfig::RoundRobinLbConfig(config)))
+            (
+                LbPolicy::RoundRobin,
+                slow_start.map(|_| LbConfig::RoundRobinLbConfig(config)),
+            )
         }
         LoadBalancing::LeastRequest { choices } => {
             let config = of_cluster::LeastRequestLbConfig {
@@ -104,7 +109,10 @@ fn put_policy(
                 slow_start_config: slow_start.map(slow_start_config),
                 ..of_cluster::LeastRequestLbConfig::default()
             };
-            (LbPolicy::LeastRequest, Some(LbConfig::LeastRequestLbConfig(config)))
+            (
+                LbPolicy::LeastRequest,
+                Some(LbConfig::LeastRequestLbConfig(config)),
+            )
         }
         LoadBalancing::Random => (LbPolicy::Random, None),
         LoadBalancing::RingHash {

@@ -104,7 +104,9 @@ fn put_dns(model: &Cluster, dns: &DnsDiscovery, remainder: &mut Remainder, messa
 fn resolver(address: &SocketAddr) -> core::Address {
     let socket = core::SocketAddress {
         address: address.ip().to_string(),
-        port_specifier: Some(core::socket_address::PortSpecifier::PortValue(address.port().into())),
+        port_specifier: Some(core::socket_address::PortSpecifier::PortValue(
+            address.port().into(),
+        )),
         ..core::SocketAddress::default()
     };
     core::Address {

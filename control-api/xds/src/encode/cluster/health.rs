@@ -7,8 +7,8 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::r#type::v3::{CodecClientType, Int64Range};
 use envoy_types::pb::google::protobuf::UInt64Value;
 use outrigger_config::model::{
-    Cluster, HealthCheck, HealthCheckProtocol, HttpHealthCheck, OutlierDetection, StringMatch, TcpHealthCheck,
-    UpstreamProtocol, defaults,
+    Cluster, HealthCheck, HealthCheckProtocol, HttpHealthCheck, OutlierDetection, StringMatch,
+    TcpHealthCheck, UpstreamProtocol, defaults,
 };
 use std::ops::RangeInclusive;
 
@@ -22,7 +22,11 @@ pub(super) fn put(model: &Cluster, remainder: &mut Remainder, message: &mut clus
     }
 }
 
-fn health_check(model: &HealthCheck, spoken: UpstreamProtocol, remainder: &mut Remainder) -> core::HealthCheck {
+fn health_check(
+    model: &HealthCheck,
+    spoken: UpstreamProtocol,
+    remainder: &mut Remainder,
+) -> core::HealthCheck {
     for said in [
         "timeout",
         "interval",
@@ -71,9 +75,19 @@ fn health_check(model: &HealthCheck, spoken: UpstreamProtocol, remainder: &mut R
     }
 }
 
-fn http(model: &HttpHealthCheck, spoken: UpstreamProtocol, remainder: &mut Remainder) -> check::HttpHealthCheck {
+fn http(
+    model: &HttpHealthCheck,
+    spoken: UpstreamProtocol,
+    remainder: &mut Remainder,
+) -> check::HttpHealthCheck {
     let method = core::RequestMethod::from_str_name(model.method());
-    let mut said = vec!["path", "host", "headers", "expected_statuses", "retriable_statuses"];
+    let mut said = vec![
+        "path",
+        "host",
+        "headers",
+        "expected_statuses",
+        "retriable_statuses",
+    ];
     if method.is_some() {
         said.push("method");
     }
@@ -96,7 +110,11 @@ fn http(model: &HttpHealthCheck, spoken: UpstreamProtocol, remainder: &mut Remai
         path: model.path().clone(),
         response_buffer_size: (!held.is_empty()).then_some(looked_at),
         receive: held,
-        request_headers_to_add: model.headers().iter().map(|(name, value)| header(name.as_str(), value)).collect(),
+        request_headers_to_add: model
+            .headers()
+            .iter()
+            .map(|(name, value)| header(name.as_str(), value))
+            .collect(),
         expected_statuses: model.expected_statuses().iter().map(statuses).collect(),
         retriable_statuses: model.retriable_statuses().iter().map(statuses).collect(),
         codec_client_type: match spoken {
@@ -154,7 +172,9 @@ fn outlier_detection(model: &OutlierDetection) -> cluster::OutlierDetection {
         consecutive_gateway_failure: in_a_row(model.consecutive_gateway_failure()),
         enforcing_consecutive_gateway_failure: number(model.enforcing_consecutive_gateway_failure()),
         consecutive_local_origin_failure: in_a_row(model.consecutive_local_origin_failure()),
-        enforcing_consecutive_local_origin_failure: number(model.enforcing_consecutive_local_origin_failure()),
+        enforcing_consecutive_local_origin_failure: number(
+            model.enforcing_consecutive_local_origin_failure(),
+        ),
         split_external_local_origin_errors: model.split_external_local_origin_errors(),
         interval: Some(value::duration(model.interval())),
         base_ejection_time: Some(value::duration(model.base_ejection_time())),

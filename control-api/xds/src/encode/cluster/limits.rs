@@ -27,10 +27,13 @@ pub(super) fn put(model: &Cluster, remainder: &mut Remainder, message: &mut clus
         retry_budget: Some(budget.clone()),
         ..Thresholds::default()
     };
-    let per_host = breakers.endpoint().connections_max().map(|connections| Thresholds {
-        max_connections: Some(value::number(connections)),
-        ..Thresholds::default()
-    });
+    let per_host = breakers
+        .endpoint()
+        .connections_max()
+        .map(|connections| Thresholds {
+            max_connections: Some(value::number(connections)),
+            ..Thresholds::default()
+        });
     message.circuit_breakers = Some(cluster::CircuitBreakers {
         thresholds: vec![
             thresholds(RoutingPriority::Default, breakers.default_priority()),

@@ -25,7 +25,10 @@ pub(super) fn put(
         })
     };
     let (spoken, alpn): (_, &[&str]) = match model.protocol() {
-        UpstreamProtocol::Http1 => (explicit(ProtocolConfig::HttpProtocolOptions(http1)), &["http/1.1"]),
+        UpstreamProtocol::Http1 => (
+            explicit(ProtocolConfig::HttpProtocolOptions(http1)),
+            &["http/1.1"],
+        ),
         UpstreamProtocol::Http2 => {
             let options = ProtocolConfig::Http2ProtocolOptions(http2(model.http2()));
             (explicit(options), &["h2"])
@@ -56,7 +59,11 @@ pub(super) fn put(
 
 fn common(model: &Cluster, remainder: &mut Remainder) -> core::HttpProtocolOptions {
     let pool = model.pool();
-    for said in ["idle_timeout", "connection_age_max", "requests_per_connection_max"] {
+    for said in [
+        "idle_timeout",
+        "connection_age_max",
+        "requests_per_connection_max",
+    ] {
         remainder.said(&format!("pool.{said}"));
     }
     // What is left of an empty map.
