@@ -11,6 +11,7 @@
 
 mod in_force;
 mod join_token;
+mod keep;
 mod key_store;
 pub mod kubernetes;
 mod rate;
@@ -24,6 +25,7 @@ mod signer;
 
 pub use in_force::{Bundle, RootReport};
 pub use join_token::{JOIN_TOKEN_PREFIX, JoinToken, JoinTokens, JoinTokensFault, MemoryJoinTokens};
+pub use keep::{AuthoritySurroundings, StartError};
 pub use key_store::{Kept, KeyFile, KeyStore, KeyStoreError};
 pub use kubernetes::Kubernetes;
 pub use rate::{BURST, REFILL};

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod audit;
 pub mod authority;
+mod files;
 pub mod listen;
 pub mod settings;
 pub mod store;

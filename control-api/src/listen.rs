@@ -4,9 +4,11 @@
 //! certificate was shown. What a peer may do is not decided here, see [`crate::access`]. Certificates are swapped without
 //! dropping connections ([`ServerTls`]); connections end with their client's certificate, so that nobody outlives it.
 
+mod identity;
 mod metrics;
 mod tls;
 
+pub use identity::{ServerIdentity, ServerIdentityError};
 pub use metrics::{ListenFamilies, ListenMetrics};
 pub use tls::{ClientCertificates, ServerTls, ServerTlsError};
 

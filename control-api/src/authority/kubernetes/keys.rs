@@ -2,6 +2,7 @@
 //! source is away.
 
 use super::Kubernetes;
+use crate::files;
 use crate::settings::KeysSettings;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderValue, USER_AGENT};
@@ -15,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -24,7 +25,7 @@ use zeroize::Zeroizing;
 
 /// One fetch, from the look-up of the name to the last byte.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes of keys, of roots and of a token at most.
+/// Bytes of an answer at most, as of any key set.
 const BYTES_MAX: usize = 1024 * 1024;
 /// Between two attempts at least, whoever asks for newer keys, and after one that failed.
 const ATTEMPT_INTERVAL_MIN: Duration = Duration::from_secs(10);
@@ -98,20 +99,10 @@ fn network(url: &str, problem: &dyn std::fmt::Display) -> KeysError {
 }
 
 async fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, KeysError> {
-    let failed = |source| KeysError::File {
+    files::read(file).await.map_err(|source| KeysError::File {
         file: file.to_owned(),
         source,
-    };
-    let opened = tokio::fs::File::open(file).await.map_err(failed)?;
-    let mut contents = Zeroizing::new(Vec::new());
-    let mut bounded = opened.take(BYTES_MAX as u64 + 1);
-    bounded.read_to_end(&mut contents).await.map_err(failed)?;
-    match contents.len() <= BYTES_MAX {
-        true => Ok(contents),
-        false => Err(failed(io::Error::other(format!(
-            "it is longer than {BYTES_MAX} bytes"
-        )))),
-    }
+    })
 }
 
 async fn fetch(url: &str, roots_file: Option<&Path>, token_file: Option<&Path>) -> Result<KeySet, KeysError> {
