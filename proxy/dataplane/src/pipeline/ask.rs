@@ -6,6 +6,9 @@
 //! the first attempt provably never ran, whatever its method: what a question does to its service nobody here knows.
 
 pub(super) mod grpc;
+mod wanted;
+
+pub(super) use wanted::while_wanted;
 
 use super::active::{ActiveAttempt, ActiveRequest};
 use super::attempts::retry_reason;
@@ -24,7 +27,7 @@ use outrigger_config::model::RoutePriority;
 use outrigger_http1::{Fields, RequestHead, ResponseHead};
 use outrigger_telemetry::CodeClass;
 use outrigger_traffic::health::Outcome;
-use outrigger_traffic::retry::{Decision, default_decision};
+use outrigger_traffic::retry::{AttemptFailure, Decision, default_decision};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -70,6 +73,40 @@ pub(super) enum Unanswered {
     Attempt(AttemptError),
 }
 
+/// Why who was asked has told nothing, as it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoAnswer {
+    /// The cluster has no endpoint.
+    NoEndpoint,
+    /// There was no connection.
+    Connect,
+    /// Its time was up.
+    Timeout,
+    /// It is longer than what is read.
+    TooLong,
+    /// It broke off before its end.
+    Broken,
+    /// Its status, HTTP's or gRPC's, is an error.
+    Status,
+    /// It is not what an answer looks like.
+    Unreadable,
+}
+
+impl From<Unanswered> for NoAnswer {
+    fn from(unanswered: Unanswered) -> NoAnswer {
+        match unanswered {
+            Unanswered::NoEndpoint => NoAnswer::NoEndpoint,
+            Unanswered::Timeout => NoAnswer::Timeout,
+            Unanswered::TooLong => NoAnswer::TooLong,
+            Unanswered::Attempt(error) => match error.failure {
+                AttemptFailure::ConnectFailed | AttemptFailure::ConnectTimeout => NoAnswer::Connect,
+                AttemptFailure::ResponseInvalid => NoAnswer::Unreadable,
+                _ => NoAnswer::Broken,
+            },
+        }
+    }
+}
+
 /// Who is asked, for whoever gives up waiting: until the answer's head is there, or the attempt has failed.
 #[derive(Default)]
 pub(super) struct Asked {
@@ -102,7 +139,7 @@ impl Asked {
 }
 
 impl Unanswered {
-    /// As [`AttemptFailure::tells_time`](outrigger_traffic::retry::AttemptFailure::tells_time).
+    /// As [`AttemptFailure::tells_time`].
     fn tells_time(&self) -> bool {
         match self {
             Unanswered::Timeout => true,
@@ -124,7 +161,7 @@ pub(super) enum Broken {
 }
 
 impl Broken {
-    /// As [`AttemptFailure::tells_time`](outrigger_traffic::retry::AttemptFailure::tells_time).
+    /// As [`AttemptFailure::tells_time`].
     pub(super) fn tells_time(&self) -> bool {
         match self {
             Broken::Connect(error) | Broken::Exchange(error) => error.failure.tells_time(),

@@ -14,10 +14,9 @@ mod refusal;
 pub(super) use body::Ahead;
 pub(in crate::pipeline) use refusal::stop as end_stopped;
 
-use super::ask::grpc::{self, NoAnswer};
-use super::ask::{AskLimits, Unanswered, ask};
+use super::ask::{AskLimits, NoAnswer, ask, grpc, while_wanted};
 use super::exchange::Stop;
-use super::{Request, RequestContext, Taken, deadline, rights};
+use super::{Request, RequestContext, Taken};
 use crate::body::BodyLength;
 use crate::external_authorization::{Allowance, Answer, Denial, Verdict};
 use crate::reply::LocalReply;
@@ -31,11 +30,8 @@ use outrigger_telemetry::{
     DeadlineWait, DecisionCacheUse, ExternalAuthorizationFault as Fault,
     ExternalAuthorizationOutcome as Outcome,
 };
-use outrigger_traffic::retry::AttemptFailure;
 use question::{Asked, Asking};
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
 
 /// Tells the upstream that nobody has decided, as Envoy does.
 const FAILURE_ALLOWED: &str = "x-envoy-auth-failure-mode-allowed";
@@ -283,34 +279,15 @@ async fn put(
     };
     cells.external_authorization_questions.inc();
     let started = worker.tick();
-    let deadline = deadline::first(request);
-    let mut answering = std::pin::pin!(ask(worker, cluster, context.ends(), &message, limits));
-    let answered = poll_fn(|cx| {
-        // Before the answer: nothing that has lost its right goes on by it.
-        if let Some(lost) = rights::judge_due(context, request) {
-            return Poll::Ready(Err(Stop::Reply(lost)));
-        }
-        if let Poll::Ready(answered) = answering.as_mut().poll(cx) {
-            return Poll::Ready(Ok(answered));
-        }
-        if let Poll::Ready(error) = downstream.poll_gone(cx) {
-            return Poll::Ready(Err(error.into()));
-        }
-        let late = downstream.timer().poll_until(cx, deadline);
-        late.map(|()| {
-            Err(deadline::waited(
-                request,
-                worker.tick(),
-                DeadlineWait::Authorization,
-            ))
-        })
-    })
-    .await
-    .map_err(Undecided::Stop)?;
+    let answering = std::pin::pin!(ask(worker, cluster, context.ends(), &message, limits));
+    let wait = DeadlineWait::Authorization;
+    let answered = while_wanted(request, downstream, context, wait, answering)
+        .await
+        .map_err(Undecided::Stop)?;
     cells
         .external_authorization_duration
         .observe(worker.tick().duration_since(started));
-    let reply = answered.map_err(|unanswered| fault_of(&unanswered))?;
+    let reply = answered.map_err(NoAnswer::from)?;
     Ok(match policy.config.service() {
         AuthorizationService::Grpc(_) => {
             let check = grpc::read(&reply)?;
@@ -325,23 +302,21 @@ async fn put(
 
 impl From<NoAnswer> for Undecided {
     fn from(no_answer: NoAnswer) -> Undecided {
-        Undecided::Fault(match no_answer {
-            NoAnswer::Status => Fault::Status,
-            NoAnswer::Unreadable => Fault::Unreadable,
-        })
+        Undecided::Fault(no_answer.into())
     }
 }
 
-fn fault_of(unanswered: &Unanswered) -> Fault {
-    match unanswered {
-        Unanswered::NoEndpoint => Fault::NoEndpoint,
-        Unanswered::Timeout => Fault::Timeout,
-        Unanswered::TooLong => Fault::TooLong,
-        Unanswered::Attempt(error) => match error.failure {
-            AttemptFailure::ConnectFailed | AttemptFailure::ConnectTimeout => Fault::Connect,
-            AttemptFailure::ResponseInvalid => Fault::Unreadable,
-            _ => Fault::Broken,
-        },
+impl From<NoAnswer> for Fault {
+    fn from(no_answer: NoAnswer) -> Fault {
+        match no_answer {
+            NoAnswer::NoEndpoint => Fault::NoEndpoint,
+            NoAnswer::Connect => Fault::Connect,
+            NoAnswer::Timeout => Fault::Timeout,
+            NoAnswer::TooLong => Fault::TooLong,
+            NoAnswer::Broken => Fault::Broken,
+            NoAnswer::Status => Fault::Status,
+            NoAnswer::Unreadable => Fault::Unreadable,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Asking over gRPC: one message there and one back, in the framing of gRPC's `PROTOCOL-HTTP2.md`.
 
-use super::{Message, Reply};
+use super::{Message, NoAnswer, Reply};
 use crate::body::BodyLength;
 use crate::head::{grpc_timeout_text, is_grpc};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -9,15 +9,6 @@ use std::time::Duration;
 
 /// Before each message: whether it is compressed, and its length.
 const PREFIX_BYTES: usize = 5;
-
-/// Why an answer is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::pipeline) enum NoAnswer {
-    /// Its status, HTTP's or gRPC's, is an error.
-    Status,
-    /// It is not one message of gRPC.
-    Unreadable,
-}
 
 /// The call of `method`, a path, with this message.
 pub(in crate::pipeline) fn message(

@@ -1,11 +1,11 @@
 //! Limits that a service counts: the question, what becomes of the request by the answer, and what without one.
 
-use super::super::ask::grpc::{NoAnswer, message, read};
-use super::super::ask::{AskLimits, Unanswered, ask as ask_cluster};
+use super::super::ask::grpc::{message, read};
+use super::super::ask::{AskLimits, NoAnswer, ask as ask_cluster, while_wanted};
 use super::super::authorize::Asked;
 use super::super::exchange::Stop;
 use super::super::external_authorization::{changes, end_stopped};
-use super::super::{Request, RequestContext, Taken, deadline, respond, rights};
+use super::super::{Request, RequestContext, Taken, respond};
 use super::{Limited, facts, sets};
 use crate::connection::Ends;
 use crate::rate_limit::{Descriptor, RateLimitAnswer, RateLimitQuestion, RateLimitVerdict};
@@ -20,10 +20,7 @@ use outrigger_config::model::defaults::{EXTERNAL_AUTHORIZATION_CHANGES_MAX, RATE
 use outrigger_http1::{KnownName, ResponseHead};
 use outrigger_telemetry::{DeadlineWait, RateLimitFault as Fault, RateLimitOutcome};
 use outrigger_traffic::rate_limit::{DescriptorFacts, describe};
-use outrigger_traffic::retry::AttemptFailure;
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
 
 /// The method that is called.
 const SHOULD_RATE_LIMIT: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
@@ -78,11 +75,8 @@ pub(crate) async fn ask_service(
     };
     let reply = ask_cluster(asking.worker, cluster, asking.ends, &message, limits)
         .await
-        .map_err(|unanswered| fault_of(&unanswered))?;
-    let bytes = read(&reply).map_err(|no_answer| match no_answer {
-        NoAnswer::Status => Fault::Status,
-        NoAnswer::Unreadable => Fault::Unreadable,
-    })?;
+        .map_err(NoAnswer::from)?;
+    let bytes = read(&reply)?;
     let answer = codec.decode(&bytes).map_err(|_| Fault::Unreadable)?;
     match answer.verdict {
         RateLimitVerdict::Unknown => Err(Fault::Unknown),
@@ -90,16 +84,17 @@ pub(crate) async fn ask_service(
     }
 }
 
-fn fault_of(unanswered: &Unanswered) -> Fault {
-    match unanswered {
-        Unanswered::NoEndpoint => Fault::NoEndpoint,
-        Unanswered::Timeout => Fault::Timeout,
-        Unanswered::TooLong => Fault::TooLong,
-        Unanswered::Attempt(error) => match error.failure {
-            AttemptFailure::ConnectFailed | AttemptFailure::ConnectTimeout => Fault::Connect,
-            AttemptFailure::ResponseInvalid => Fault::Unreadable,
-            _ => Fault::Broken,
-        },
+impl From<NoAnswer> for Fault {
+    fn from(no_answer: NoAnswer) -> Fault {
+        match no_answer {
+            NoAnswer::NoEndpoint => Fault::NoEndpoint,
+            NoAnswer::Connect => Fault::Connect,
+            NoAnswer::Timeout => Fault::Timeout,
+            NoAnswer::TooLong => Fault::TooLong,
+            NoAnswer::Broken => Fault::Broken,
+            NoAnswer::Status => Fault::Status,
+            NoAnswer::Unreadable => Fault::Unreadable,
+        }
     }
 }
 
@@ -163,29 +158,9 @@ async fn put(
         ends: context.ends(),
     };
     let started = asking.worker.tick();
-    let deadline = deadline::first(request);
-    let mut answering = std::pin::pin!(ask_service(&asking, global, slot, descriptors));
-    let answered = poll_fn(|cx| {
-        // Before the answer: nothing that has lost its right goes on by it.
-        if let Some(lost) = rights::judge_due(context, request) {
-            return Poll::Ready(Err(Stop::Reply(lost)));
-        }
-        if let Poll::Ready(answered) = answering.as_mut().poll(cx) {
-            return Poll::Ready(Ok(answered));
-        }
-        if let Poll::Ready(error) = downstream.poll_gone(cx) {
-            return Poll::Ready(Err(error.into()));
-        }
-        let late = downstream.timer().poll_until(cx, deadline);
-        late.map(|()| {
-            Err(deadline::waited(
-                request,
-                asking.worker.tick(),
-                DeadlineWait::RateLimit,
-            ))
-        })
-    })
-    .await?;
+    let answering = std::pin::pin!(ask_service(&asking, global, slot, descriptors));
+    let wait = DeadlineWait::RateLimit;
+    let answered = while_wanted(request, downstream, context, wait, answering).await?;
     cells
         .service_duration
         .observe(asking.worker.tick().duration_since(started));
