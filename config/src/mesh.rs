@@ -23,7 +23,7 @@ mod tests;
 pub use changes::{MeshChange, MeshChangeKind};
 pub use view::{NodeRole, View};
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, Span};
 use crate::source::{Environment, Source};
 use crate::yaml::reader::Reader;
 use gateway::Gateway;
@@ -34,7 +34,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Faults that [`Mesh::validate`] gathers at most.
+/// Faults, and as many warnings, that [`Mesh::validate`] gathers at most.
 const FAULTS_MAX: usize = crate::yaml::reader::DIAGNOSTICS_MAX;
 
 /// Things by their names.
@@ -53,7 +53,8 @@ pub struct Mesh {
     warnings: Vec<Diagnostic>,
 }
 
-/// Reads the documents of a mesh, in any order. Every fault in them and between them is reported at once.
+/// Reads the documents of a mesh, in any order. Every fault in them and between them is reported at once; what they say
+/// that a configuration document says too is looked at by [`Mesh::validate`].
 ///
 /// Names of files in them are taken as they stand: they are files of the nodes that are told.
 pub fn load_mesh(sources: &[Source], environment: &Environment) -> Result<Mesh, Diagnostics> {
@@ -68,11 +69,6 @@ impl Mesh {
     /// The documents, as they were read.
     pub fn sources(&self) -> &[Source] {
         &self.sources
-    }
-
-    /// What looks odd: policies that nothing refers to, services that nothing calls.
-    pub fn warnings(&self) -> &[Diagnostic] {
-        &self.warnings
     }
 
     /// The names of the services, in order.
@@ -116,9 +112,16 @@ impl Mesh {
         name.split_once('/').map_or("", |(namespace, _)| namespace)
     }
 
-    /// What a node of this role is told.
+    /// What a node of this role is told. None of a mesh that [`Mesh::validate`] accepts is refused but roles of what is
+    /// not there.
     pub fn view(&self, role: &NodeRole) -> Result<View, Diagnostics> {
-        view::make(self, role)
+        match view::make(self, role) {
+            Ok((view, _)) => Ok(view),
+            Err(mut faults) => {
+                crate::yaml::give_lines(&mut faults, &self.sources);
+                Err(Diagnostics(faults))
+            }
+        }
     }
 
     /// Every role that there is: of each service its sidecars, or its clients if it has none; each declared node; each
@@ -147,24 +150,51 @@ impl Mesh {
     }
 
     /// Makes every view once, and one of all that no node may have asked for: what is accepted has no fault for any
-    /// node. A fault that several have is told once. Costs what all views together cost.
-    pub fn validate(&self) -> Result<(), Diagnostics> {
-        let mut faults: Vec<Diagnostic> = Vec::new();
-        let mut seen = HashSet::new();
-        let views = std::iter::once_with(|| view::everything(self));
+    /// node. A fault that several have is told once. What is accepted may look odd: warnings, in the order of documents.
+    /// Costs what all views together cost.
+    pub fn validate(&self) -> Result<Vec<Diagnostic>, Diagnostics> {
+        let mut faults = Gathered::default();
+        let mut warnings = Gathered::default();
+        warnings.take(self.warnings.iter().cloned());
+        let everything = std::iter::once_with(|| view::everything(self));
         let roles = self.roles();
-        for made in views.chain(roles.map(|role| self.view(&role).map(drop))) {
-            for fault in made.err().map(Diagnostics::into_vec).unwrap_or_default() {
-                let is_new = seen.insert((fault.span, fault.message.clone()));
-                if is_new && faults.len() < FAULTS_MAX {
-                    faults.push(fault);
-                }
+        let views = roles.map(|role| view::make(self, &role).map(|(_, warnings)| warnings));
+        for found in everything.chain(views) {
+            match found {
+                Ok(found) => warnings.take(found),
+                Err(found) => faults.take(found),
+            }
+            if faults.found.len() >= FAULTS_MAX {
+                break;
             }
         }
-        if faults.is_empty() {
-            return Ok(());
+        match faults.found.is_empty() {
+            true => Ok(warnings.shown(&self.sources)),
+            false => Err(Diagnostics(faults.shown(&self.sources))),
         }
-        faults.sort_by_key(|fault| fault.span);
-        Err(Diagnostics(faults))
+    }
+}
+
+/// Diagnostics of several readings, each once.
+#[derive(Default)]
+struct Gathered {
+    found: Vec<Diagnostic>,
+    seen: HashSet<(Span, String)>,
+}
+
+impl Gathered {
+    fn take(&mut self, found: impl IntoIterator<Item = Diagnostic>) {
+        for one in found {
+            if self.found.len() < FAULTS_MAX && self.seen.insert((one.span, one.message.clone())) {
+                self.found.push(one);
+            }
+        }
+    }
+
+    /// In the order of documents, with the lines that they point at.
+    fn shown(mut self, sources: &[Source]) -> Vec<Diagnostic> {
+        self.found.sort_by_key(|one| one.span);
+        crate::yaml::give_lines(&mut self.found, sources);
+        self.found
     }
 }

@@ -125,21 +125,33 @@ pub(crate) fn read(
 
 /// What the reading of several documents found: warnings, or the faults there are.
 pub(crate) fn conclude(reader: Reader<'_>, sources: &[Source]) -> Result<Vec<Diagnostic>, Diagnostics> {
+    let mut found = found(reader);
+    let (Ok(diagnostics) | Err(diagnostics)) = &mut found;
+    give_lines(diagnostics, sources);
+    found.map_err(Diagnostics)
+}
+
+/// As [`conclude`], without the lines that are pointed at.
+pub(crate) fn found(reader: Reader<'_>) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
     let (faults, warnings) = (reader.fault_count(), reader.warning_count());
     let mut diagnostics = reader.diagnostics;
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
-    for found in diagnostics.chunk_by_mut(|one, other| one.span.document == other.span.document) {
-        if let Some(source) = sources.get(found[0].span.document as usize) {
-            finish(found, source);
-        }
-    }
     count_the_rest(&mut diagnostics, Severity::Warning, warnings);
     count_the_rest(&mut diagnostics, Severity::Error, faults);
     if faults == 0 {
         return Ok(diagnostics);
     }
     diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
-    Err(Diagnostics(diagnostics))
+    Err(diagnostics)
+}
+
+/// Gives diagnostics, which are in the order of documents, the lines that they point at.
+pub(crate) fn give_lines(diagnostics: &mut [Diagnostic], sources: &[Source]) {
+    for found in diagnostics.chunk_by_mut(|one, other| one.span.document == other.span.document) {
+        if let Some(source) = sources.get(found[0].span.document as usize) {
+            finish(found, source);
+        }
+    }
 }
 
 /// Sorts diagnostics by place and gives each its line.

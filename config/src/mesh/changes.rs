@@ -7,6 +7,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+/// A kind by its number and what it is called, and a name.
+type Key<'m> = (usize, &'static str, &'m str);
+
+const DEFAULTS: &str = "defaults";
+const NODE: &str = "node";
+
 /// Something of a mesh that a new version changes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MeshChange {
@@ -14,6 +20,8 @@ pub struct MeshChange {
     pub what: &'static str,
     /// Its name; empty for the defaults.
     pub name: String,
+    /// The namespaces that it is in, before and after; none for the defaults, which are everybody's.
+    pub namespaces: Vec<String>,
     /// What becomes of it.
     pub kind: MeshChangeKind,
 }
@@ -57,7 +65,6 @@ impl Mesh {
         let mut changes = Vec::new();
         let (before, after) = (self.parts(), next.parts());
         for (key, old) in &before {
-            let (what, name) = (key.1, key.2.to_owned());
             let kind = match after.get(key) {
                 None => MeshChangeKind::Removed,
                 Some(new) => match changed_fields(old, new) {
@@ -65,23 +72,35 @@ impl Mesh {
                     fields => MeshChangeKind::Changed { fields },
                 },
             };
-            changes.push((key.0, MeshChange { what, name, kind }));
+            changes.push((key.0, self.change(next, *key, kind)));
         }
         for key in after.keys().filter(|key| !before.contains_key(*key)) {
-            let added = MeshChange {
-                what: key.1,
-                name: key.2.to_owned(),
-                kind: MeshChangeKind::Added,
-            };
-            changes.push((key.0, added));
+            changes.push((key.0, self.change(next, *key, MeshChangeKind::Added)));
         }
         changes.sort_by(|(one, a), (other, b)| (one, &a.name).cmp(&(other, &b.name)));
         changes.into_iter().map(|(_, change)| change).collect()
     }
 
+    fn change(&self, next: &Mesh, (_, what, name): Key<'_>, kind: MeshChangeKind) -> MeshChange {
+        // A node is where its service is.
+        let of_node = |mesh: &Mesh| Some(Mesh::namespace_of(&mesh.nodes.get(name)?.service).to_owned());
+        let mut namespaces: Vec<String> = match what {
+            DEFAULTS => Vec::new(),
+            NODE => [of_node(self), of_node(next)].into_iter().flatten().collect(),
+            _ => vec![Mesh::namespace_of(name).to_owned()],
+        };
+        namespaces.dedup();
+        MeshChange {
+            what,
+            name: name.to_owned(),
+            namespaces,
+            kind,
+        }
+    }
+
     /// Everything in the mesh, by kind and name.
-    fn parts(&self) -> BTreeMap<(usize, &'static str, &str), &Arc<Node>> {
-        let defaults = self.defaults.node.iter().map(|node| ((0, "defaults", ""), node));
+    fn parts(&self) -> BTreeMap<Key<'_>, &Arc<Node>> {
+        let defaults = self.defaults.node.iter().map(|node| ((0, DEFAULTS, ""), node));
         let services = self.services.iter();
         let services = services.map(|(name, service)| ((1, "service", &**name), &service.node));
         let gateways = self.gateways.iter();
@@ -89,7 +108,7 @@ impl Mesh {
         let nodes = self
             .nodes
             .iter()
-            .map(|(name, node)| ((3, "node", &**name), &node.node));
+            .map(|(name, node)| ((3, NODE, &**name), &node.node));
         let policies = self
             .policies
             .each()

@@ -9,6 +9,7 @@ use super::targets::text_of;
 use crate::diagnostic::Span;
 use crate::yaml::Unique;
 use crate::yaml::reader::{Part, Reader};
+use crate::yaml::tree::Node;
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 
@@ -30,6 +31,8 @@ pub(super) fn check(reader: &mut Reader<'_>, mesh: &Mesh) {
     }
     nodes(reader, mesh);
     addresses(reader, mesh);
+    intercepted(reader, mesh);
+    foreign_identities(reader, mesh);
     unused(reader, mesh);
 }
 
@@ -276,6 +279,78 @@ fn addresses(reader: &mut Reader<'_>, mesh: &Mesh) {
     }
 }
 
+/// With interception an endpoint's port is where the application listens: its sidecar knows no others.
+fn intercepted(reader: &mut Reader<'_>, mesh: &Mesh) {
+    let declared: BTreeSet<&str> = mesh.nodes.values().map(|node| &*node.service).collect();
+    for service in mesh.services.values() {
+        let Some(sidecar) = &service.sidecar else { continue };
+        let sidecar = sidecar.or(&mesh.defaults.sidecar);
+        // Declared nodes may have other ports.
+        if sidecar.interception() == Interception::Off || declared.contains(&*service.name) {
+            continue;
+        }
+        for endpoint in &service.endpoints {
+            for port in &service.ports {
+                let said = sidecar.application_ports.get(&port.name);
+                let listens = said.map_or(port.application_port, |(number, _)| *number);
+                let Some((number, span)) = endpoint_port(service, port, endpoint) else {
+                    continue;
+                };
+                if number != listens {
+                    let message = format!(
+                        "the endpoint's port is {number}, and sidecars take connections to {listens} for the port {}",
+                        port.name
+                    );
+                    let help = format!("say `application_port: {number}`, or have the endpoint at {listens}");
+                    reader.fault_with_help(span, message, help);
+                }
+            }
+        }
+    }
+}
+
+/// The number that an endpoint says it has for a port, with its place.
+fn endpoint_port(service: &Service, port: &Port, endpoint: &Node) -> Option<(u16, Span)> {
+    let ports = field(endpoint, "ports");
+    if let Some(number) = ports.and_then(|ports| field(ports, &port.name)) {
+        return Some((text_of(number)?.parse().ok()?, number.span));
+    }
+    let address = field(endpoint, "address").filter(|_| service.is_first(port))?;
+    let parsed: SocketAddr = text_of(address)?.parse().ok()?;
+    Some((parsed.port(), address.span))
+}
+
+/// Who may write a namespace's services may not make them somebody of another namespace.
+fn foreign_identities(reader: &mut Reader<'_>, mesh: &Mesh) {
+    let services = mesh
+        .services
+        .values()
+        .map(|service| (&service.name, service.written_identities()));
+    let gateways = mesh
+        .gateways
+        .values()
+        .map(|gateway| (&gateway.name, gateway.written_identities()));
+    let mut owners: HashMap<&str, (&str, Span)> = HashMap::new();
+    for (name, identities) in services.chain(gateways) {
+        let namespace = Mesh::namespace_of(name);
+        for (id, span) in identities {
+            let (owner, first) = *owners.entry(id.as_str()).or_insert((namespace, *span));
+            let said = id.split_once("/ns/").and_then(|(_, rest)| rest.split_once('/'));
+            if owner != namespace {
+                let message = format!("`{id}` is an identity in the namespaces `{owner}` and `{namespace}`");
+                let help = format!("the first stands at {}", reader.shown(first, *span));
+                reader.fault_with_help(*span, message, help);
+            } else if let Some((said, _)) = said
+                && said != namespace
+            {
+                let message = format!("an identity of the namespace `{said}` in the namespace `{namespace}`");
+                let help = "who may change one namespace speaks for no other";
+                reader.fault_with_help(*span, message, help);
+            }
+        }
+    }
+}
+
 fn alone(reader: &mut Reader<'_>, seen: &mut HashMap<SocketAddr, Span>, place: Place) {
     if let Some(first) = seen.insert(place.address, place.span) {
         let message = format!("a second sidecar listens on {}", place.address);
@@ -327,7 +402,7 @@ fn unused(reader: &mut Reader<'_>, mesh: &Mesh) {
 }
 
 /// Names of services in a tree.
-fn services_in<'m>(node: &'m crate::yaml::tree::Node, called: &mut BTreeSet<&'m str>) {
+fn services_in<'m>(node: &'m Node, called: &mut BTreeSet<&'m str>) {
     for entry in entries_of(node) {
         if entry.key == "service" {
             called.extend(text_of(&entry.value));

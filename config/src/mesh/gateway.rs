@@ -42,6 +42,11 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
+    /// The ids that are said of it, with their places.
+    pub(super) fn written_identities(&self) -> &[(String, Span)] {
+        &self.identity
+    }
+
     /// Who its proxies are, towards services.
     pub(super) fn identities(&self, defaults: &Defaults) -> Vec<String> {
         match &defaults.trust_domain {

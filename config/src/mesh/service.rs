@@ -141,6 +141,11 @@ impl Service {
             .is_some_and(|first| first.number == port.number)
     }
 
+    /// The ids that are said of it, with their places.
+    pub(super) fn written_identities(&self) -> &[(String, Span)] {
+        &self.identity
+    }
+
     /// Who its proxies are.
     pub(super) fn identities(&self, defaults: &Defaults) -> Vec<String> {
         match (&defaults.trust_domain, &self.sidecar) {

@@ -11,7 +11,7 @@ use super::service::Service;
 use super::sidecar::Sidecar;
 use super::targets::Own;
 use super::{ByName, Mesh};
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Span};
+use crate::diagnostic::{Diagnostic, Severity, Span};
 use crate::document::Reference;
 use crate::model::MeshConfig;
 use crate::yaml::reader::{Declarations, Part, Reader};
@@ -58,20 +58,21 @@ pub struct View {
     pub targets: BTreeMap<String, String>,
     /// The services of which something is in it, its own included.
     pub services: BTreeSet<String>,
-    /// What looks odd.
-    pub warnings: Vec<Diagnostic>,
 }
 
-pub(super) fn make(mesh: &Mesh, role: &NodeRole) -> Result<View, Diagnostics> {
+/// What looks odd, or what is wrong; without the lines that are pointed at.
+type Found = Result<Vec<Diagnostic>, Vec<Diagnostic>>;
+
+pub(super) fn make(mesh: &Mesh, role: &NodeRole) -> Result<(View, Vec<Diagnostic>), Vec<Diagnostic>> {
     // What is not referred to is not read; only to tell what may have been meant, all is.
     match Builder::of(mesh, role)?.finish(false) {
-        Ok(view) => Ok(view),
+        Ok(made) => Ok(made),
         Err(_) => Builder::of(mesh, role)?.finish(true),
     }
 }
 
 /// Reads what no node's view may have: services that nobody uses, policies that nobody names.
-pub(super) fn everything(mesh: &Mesh) -> Result<(), Diagnostics> {
+pub(super) fn everything(mesh: &Mesh) -> Found {
     let mut builder = Builder::new(mesh, None, true);
     for service in mesh.services.values() {
         builder.services.insert(service.name.to_string());
@@ -82,7 +83,7 @@ pub(super) fn everything(mesh: &Mesh) -> Result<(), Diagnostics> {
             }
         }
     }
-    builder.finish(true).map(drop)
+    builder.finish(true).map(|(_, warnings)| warnings)
 }
 
 /// A document that is being made.
@@ -116,7 +117,7 @@ impl<'m> Builder<'m> {
         }
     }
 
-    fn of(mesh: &'m Mesh, role: &NodeRole) -> Result<Builder<'m>, Diagnostics> {
+    fn of(mesh: &'m Mesh, role: &NodeRole) -> Result<Builder<'m>, Vec<Diagnostic>> {
         match role {
             NodeRole::Gateway { name } => {
                 let gateway = known(mesh, &mesh.gateways, name, "gateway")?;
@@ -151,7 +152,7 @@ impl<'m> Builder<'m> {
         }
     }
 
-    fn calling(mesh: &'m Mesh, service: &str) -> Result<Builder<'m>, Diagnostics> {
+    fn calling(mesh: &'m Mesh, service: &str) -> Result<Builder<'m>, Vec<Diagnostic>> {
         let service = known(mesh, &mesh.services, service, "service")?;
         let has_identity = !service.identities(&mesh.defaults).is_empty();
         let mut builder = Builder::new(mesh, Some(service), has_identity);
@@ -200,7 +201,7 @@ impl<'m> Builder<'m> {
     }
 
     /// Reads the document, with all policies of the mesh or those that it names.
-    fn finish(mut self, all: bool) -> Result<View, Diagnostics> {
+    fn finish(mut self, all: bool) -> Result<(View, Vec<Diagnostic>), Vec<Diagnostic>> {
         let named = match all {
             true => self.mesh.policies.all(),
             false => self.policies(),
@@ -231,15 +232,15 @@ impl<'m> Builder<'m> {
         reader.declarations = Declarations::without_secrets(&root);
         let config = crate::yaml::contents(&mut reader, &root);
         let secrets = reader.declarations.take_references();
-        let mut config = config.map(|config| without_unused(&reader, config));
-        let warnings = crate::yaml::conclude(reader, &self.mesh.sources)?;
-        Ok(View {
-            config: config.take().expect("a document without a fault is read"),
+        let config = config.map(|config| without_unused(&reader, config));
+        let warnings = crate::yaml::found(reader)?;
+        let view = View {
+            config: config.expect("a document without a fault is read"),
             secrets,
             targets: self.targets,
             services: self.services,
-            warnings,
-        })
+        };
+        Ok((view, warnings))
     }
 
     /// The policies that listeners and routes may refer to.
@@ -325,7 +326,12 @@ fn without_unused(reader: &Reader<'_>, mut config: MeshConfig) -> MeshConfig {
 }
 
 /// A thing of the mesh by its name.
-fn known<'m, T>(mesh: &Mesh, things: &'m ByName<T>, name: &str, what: &str) -> Result<&'m T, Diagnostics> {
+fn known<'m, T>(
+    mesh: &Mesh,
+    things: &'m ByName<T>,
+    name: &str,
+    what: &str,
+) -> Result<&'m T, Vec<Diagnostic>> {
     things.get(name).ok_or_else(|| {
         let near = crate::suggest::nearest(name, things.keys().map(|name| &**name));
         let help = near.map(|near| format!("did you mean `{near}`?"));
@@ -338,12 +344,9 @@ fn known<'m, T>(mesh: &Mesh, things: &'m ByName<T>, name: &str, what: &str) -> R
     })
 }
 
-fn refused(mesh: &Mesh, span: Span, message: String, help: &str) -> Diagnostics {
+fn refused(mesh: &Mesh, span: Span, message: String, help: &str) -> Vec<Diagnostic> {
     let names = mesh.sources.iter().map(|source| source.name.as_str());
     let mut reader = Reader::of_documents(names, Path::new(""));
     reader.report(Severity::Error, span, message, Some(help.to_owned()));
-    match crate::yaml::conclude(reader, &mesh.sources) {
-        Err(faults) => faults,
-        Ok(_) => unreachable!("a fault was reported"),
-    }
+    reader.diagnostics
 }

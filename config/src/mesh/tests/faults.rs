@@ -1,5 +1,7 @@
 //! Faulty meshes, each with the exact place («marked») and message of all its faults.
 
+mod nodes;
+
 use super::*;
 use crate::Diagnostic;
 use crate::yaml::tests::{expect, unmark};
@@ -38,7 +40,7 @@ fn with_web(fields: &str) -> String {
 services:
 - name: shop/catalog
   ports: [{{port: 80}}, {{port: 9090, name: admin}}, {{port: 5432, protocol: tcp}}]
-  endpoints: [{{address: 127.0.0.1:15206}}]
+  endpoints: [{{address: 10.0.0.1:80}}]
   sidecar: {{}}
 - name: shop/web
   {fields}
@@ -302,149 +304,6 @@ fn policies() {
 }
 
 #[test]
-fn sidecars_and_nodes() {
-    check(
-        with_web,
-        &[
-            (
-                "ports: [{port: «80»}]\n  sidecar: {interception: off}",
-                &[
-                    "no address for the port 80 of `shop/web`, where its sidecars are to listen without interception | give it in \
-                   `inbound` of `sidecar`",
-                ],
-            ),
-            (
-                "ports: [{port: 80}, {port: «81»}]\n  sidecar: {interception: off, inbound: 127.0.0.1:15006}",
-                &[
-                    "no address for the port 81 of `shop/web`, where its sidecars are to listen without interception | give it in \
-                   `inbound_ports` of `sidecar`",
-                ],
-            ),
-            (
-                "ports: [{port: 80}]\n  sidecar: {interception: off, inbound: «127.0.0.1:80»}",
-                &[
-                    "the application is looked for at 127.0.0.1:80, where the sidecar listens | requests would go round; give one of \
-                   them another port",
-                ],
-            ),
-            (
-                "ports: [{port: 80}]\n  sidecar: {inbound_ports: {htp: «127.0.0.1:1»}}",
-                &["no port of `shop/web` is named `htp`"],
-            ),
-            (
-                "ports: [{port: 80}]\n  sidecar: {interception: off, inbound: 127.0.0.1:1, outbound: «127.0.0.1:1»}",
-                &["127.0.0.1:1 is where a sidecar listens for callers | that stands at 9:41"],
-            ),
-            (
-                "ports: [{port: 80}]\n  endpoints: [{address: «127.0.0.1:2»}]\n  sidecar: {interception: off, inbound: \
-                 127.0.0.1:1, outbound: 127.0.0.1:2}",
-                &[
-                    "requests would go round: a sidecar listens there for its own application | that stands at 10:64",
-                ],
-            ),
-            (
-                "ports: [{port: 80}]\n  sidecar: {interception: off, inbound: 127.0.0.1:1}\nnodes:\n- {name: web-2, service: \
-                 shop/web, sidecar: {inbound: «127.0.0.1:1»}}",
-                &["a second sidecar listens on 127.0.0.1:1 | the first stands at 9:41"],
-            ),
-            (
-                "ports: [{port: 80}]\n  uses: [shop/catalog]\nnodes:\n- {name: web-2, service: «shop/web», sidecar: {}}",
-                &["a sidecar of `shop/web`, which has none | give it `sidecar: {}`"],
-            ),
-            (
-                "ports: [{port: 80}]\n  sidecar: {}\nnodes:\n- {name: web-2, service: «shop/wb», sidecar: {}}",
-                &["no service is named `shop/wb` | did you mean `shop/web`?"],
-            ),
-            (
-                "ports: [{port: 80}]\n  sidecar: {interception: off, inbound: 127.0.0.1:1}\n  uses: [«shop/catalog»]",
-                &[
-                    "`shop/catalog` speaks TCP on 5432, and without interception nothing tells what is meant for it | give it an \
-                   `address` in `uses`, with its `port`",
-                ],
-            ),
-            (
-                "ports: [{port: 80}]\n  uses: [{service: «shop/catalog», port: 80}]",
-                &[
-                    "`shop/catalog` asks its callers for an identity, and this one has none | give it an `identity`, or that \
-                   service `mutual_tls: permissive`",
-                ],
-            ),
-        ],
-    );
-}
-
-#[test]
-fn tcp_services_of_one_port_need_addresses() {
-    let other = |protocol: &str| {
-        format!(
-            "ports: [{{port: 1}}]\n  sidecar: {{}}\n  uses: [shop/catalog, «shop/other»]\n- name: shop/other\n  ports: \
-             [{{port: 5432, protocol: {protocol}}}]\n  mutual_tls: off\n"
-        )
-    };
-    let message = "`shop/catalog` and `shop/other` are both called on port 5432, and nothing tells which is meant by a connection \
-                   | give the port of the one that speaks TCP `addresses`, or its use an `address`";
-    check(
-        with_web,
-        &[(&other("tcp"), &[message]), (&other("http"), &[message])],
-    );
-}
-
-#[test]
-fn gateways() {
-    check(
-        |gateway| {
-            format!(
-                "{}gateways:\n- {gateway}\n",
-                with_web("ports: [{port: 5, protocol: tcp}]\n  sidecar: {}")
-            )
-        },
-        &[
-            ("«{»name: edge/a}", &["missing field `listeners` in gateway"]),
-            (
-                "{name: edge/a, listeners: [«{»name: l, address: 127.0.0.1:1}]}",
-                &[
-                    "a listener for HTTP without virtual hosts would answer nothing but 404 | give the gateway or the listener \
-                   `virtual_hosts`",
-                ],
-            ),
-            (
-                "{name: edge/a, listeners: [{name: l, address: 127.0.0.1:1, tcp: {service: shop/web}, «virtual_hosts»: []}]}",
-                &["`virtual_hosts` on a listener that passes bytes on"],
-            ),
-            (
-                "{name: edge/a, listeners: [{name: l, address: 127.0.0.1:1}, {name: m, address: «127.0.0.1:1»}], virtual_hosts: \
-                 [{name: v, domains: [a], service: shop/catalog}]}",
-                &["a second listener with the address `127.0.0.1:1` | the first stands at 11:49"],
-            ),
-            (
-                "{name: edge/a, listeners: [{name: l, address: 127.0.0.1:1}], virtual_hosts: [{name: v, domains: [a], service: \
-                 «shop/catalo»}]}",
-                &["no service is named `shop/catalo` | did you mean `shop/catalog`?"],
-            ),
-            (
-                "{name: edge/a, listeners: [{name: l, address: 127.0.0.1:1}], virtual_hosts: [{name: v, domains: [a], service: \
-                 «shop/web»}]}",
-                &["no port of `shop/web` speaks HTTP"],
-            ),
-            (
-                "{name: edge/a, listeners: [{name: l, address: 127.0.0.1:1}], virtual_hosts: [{name: v, domains: [a], routes: \
-                 [{match: {prefix: /}, forward: «{»}}]}]}",
-                &["one of `service` and `weighted_services` is missing in forward"],
-            ),
-            (
-                "{name: edge/a, listeners: [{name: l, address: 127.0.0.1:1, tcp: «{»}}]}",
-                &["one of `service` and `weighted_services` is missing in tcp"],
-            ),
-            (
-                "{name: edge/a, listeners: [{name: l, address: 127.0.0.1:1}], virtual_hosts: [{name: v, domains: [a], service: \
-                 shop/catalog, «routes»: []}]}",
-                &["`service` and `routes` exclude each other | give at most one of `service` and `routes`"],
-            ),
-        ],
-    );
-}
-
-#[test]
 fn faults_between_documents_name_both() {
     let one =
         "services: [{name: shop/web, ports: [{port: 80}], hosts: [a.example]}]\ndefaults: {domain: mesh}\n";
@@ -521,11 +380,12 @@ fn views_of_nobody_say_who_there_is() {
 
 #[test]
 fn what_nobody_refers_to_is_warned_of() {
-    let mesh = mesh(
+    let mesh = read(
         "services: [{name: shop/db, ports: [{port: 5432, protocol: tcp}]}]\n\
          rate_limits: [{name: shop/slow, local: {limit: {requests: 1, per: 1s}}}]\n",
     );
-    let warned: Vec<&str> = mesh.warnings().iter().map(Diagnostic::message).collect();
+    let warnings = mesh.unwrap().validate().unwrap();
+    let warned: Vec<&str> = warnings.iter().map(Diagnostic::message).collect();
     assert_eq!(
         warned,
         [
@@ -533,4 +393,17 @@ fn what_nobody_refers_to_is_warned_of() {
             "nothing refers to the rate limit `shop/slow`"
         ]
     );
+}
+
+#[test]
+fn what_a_view_warns_of_is_told_once_with_its_line() {
+    let text = with_web_field(
+        "virtual_host: {retry: {retry_on: [5xx]}}\n  routes: [{match: {prefix: /}, forward: {retry: off}}]",
+    );
+    let callers = "- {name: a/b, ports: [{port: 80}], sidecar: {}, uses: [shop/web]}\n\
+                   - {name: a/c, ports: [{port: 80}], sidecar: {}, uses: [shop/web]}\n";
+    let warnings = read(&format!("{text}{callers}")).unwrap().validate().unwrap();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let shown = warnings[0].to_string();
+    assert!(shown.contains("10 |   virtual_host: {retry"), "{shown}");
 }

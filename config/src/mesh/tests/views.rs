@@ -41,8 +41,8 @@ fn holds(mesh: &Mesh, role: &NodeRole, expected: &str) {
 #[test]
 fn the_example_s_sidecar_has_its_inbound_and_what_it_uses() {
     let mesh = example();
-    mesh.validate().unwrap_or_else(|faults| panic!("{faults}"));
-    assert!(mesh.warnings().is_empty(), "{}", mesh.warnings()[0]);
+    let warnings = mesh.validate().unwrap_or_else(|faults| panic!("{faults}"));
+    assert!(warnings.is_empty(), "{}", warnings[0]);
     let logs = "access_logs: [{path: stdout, format: json}]";
     holds(
         &mesh,
@@ -263,7 +263,8 @@ fn what_is_not_known_passes_only_where_that_is_said() {
         "[shop/http, shop/grpc, other/db, {service: other/cache, address: 127.0.0.1:6379}]",
         "[shop/http]",
     ) + "\n- {name: shop/passing, ports: [{port: 80}], uses: [shop/http], outbound: {unknown: pass}, sidecar: {inbound: 10.1.2.3:15006}}";
-    let mesh = mesh(&passes);
+    let mesh = read(&passes).unwrap();
+    mesh.validate().unwrap();
     assert!(!shown(&mesh, &sidecar("shop/all")).contains("original_destination"));
     holds(
         &mesh,
@@ -471,7 +472,6 @@ rate_limits:
   global: {service: shop/limits, port: 8081, domain: shop}
 ",
     );
-    assert!(mesh.warnings().is_empty(), "{}", mesh.warnings()[0]);
     let made = view(&mesh, &sidecar("shop/web"));
     let clusters: Vec<&str> = made
         .config
@@ -481,4 +481,24 @@ rate_limits:
         .collect();
     assert_eq!(clusters, ["guard.shop:9000", "inbound/80", "limits.shop:8081"]);
     assert_eq!(made.services.len(), 3);
+}
+
+#[test]
+fn a_host_that_is_said_comes_before_one_that_follows() {
+    let mesh = mesh(
+        "
+services:
+- {name: shop/web, ports: [{port: 80}], sidecar: {}, uses: [shop/api, other/api]}
+- {name: shop/api, ports: [{port: 80}]}
+- {name: other/api, ports: [{port: 80}], hosts: [api]}
+",
+    );
+    let made = view(&mesh, &sidecar("shop/web")).config;
+    let outbound = made.route_configurations.last().unwrap();
+    let domains: Vec<usize> = outbound
+        .virtual_hosts
+        .iter()
+        .map(|host| host.domains.len())
+        .collect();
+    assert_eq!(domains, [2, 3], "`api` is other/api's");
 }

@@ -9,7 +9,7 @@ use crate::mesh::service::{Port, Service, Use};
 use crate::mesh::sidecar::{Interception, Place, Sidecar};
 use crate::yaml::scalar;
 use crate::yaml::tree::Node;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// A port of a service that is called.
@@ -93,6 +93,18 @@ impl<'m> Builder<'m> {
         hosts
     }
 
+    /// Which of several that are called has which host: those that are said come before those that follow from where the
+    /// caller is.
+    fn said_hosts(&self, called: &[Called<'m>]) -> HashMap<String, String> {
+        let mut taken = HashMap::new();
+        for called in called.iter().filter(|called| called.port.protocol.is_http()) {
+            for (host, _) in called.service.every_host(&self.mesh.defaults) {
+                taken.entry(host).or_insert_with(|| called.name());
+            }
+        }
+        taken
+    }
+
     /// A virtual host of what is called; hosts that another has already are left to it.
     fn called_host(&mut self, called: Called<'m>, taken: &mut HashMap<String, String>) -> Option<Arc<Node>> {
         let name = called.name();
@@ -112,7 +124,7 @@ impl<'m> Builder<'m> {
     /// An HTTP proxy by hosts: the first HTTP port of each service, or the one that is named.
     fn outbound_addressed(&mut self, own: &'m Service, settings: &Sidecar, called: &[Called<'m>]) {
         let mut hosts = Vec::new();
-        let mut taken = HashMap::new();
+        let mut taken = self.said_hosts(called);
         for called in called {
             if !called.port.protocol.is_http() {
                 let message = format!(
@@ -217,11 +229,11 @@ impl<'m> Builder<'m> {
     fn http_chain(&mut self, own: &'m Service, number: u16, called: &[Called<'m>]) -> Arc<Node> {
         let name = format!("outbound/{number}");
         let mut hosts = Vec::new();
-        let mut taken = HashMap::new();
-        let mut seen = HashMap::new();
+        let mut taken = self.said_hosts(called);
+        let mut seen = HashSet::new();
         for called in called {
             // Named twice, it is meant once.
-            if seen.insert(called.name(), ()).is_none() {
+            if seen.insert(called.name()) {
                 hosts.extend(self.called_host(*called, &mut taken));
             }
         }
