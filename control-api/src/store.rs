@@ -6,13 +6,18 @@
 //! is there ("the current revision is 7", "this record has version 12"), and is told if it is not so.
 //!
 //! All stores have one set of rules, written once (`ledger`), over a map of keys to bytes that can change several keys at
-//! once (`backend`), such as a file ([`embedded`]). This module knows nothing of what documents mean, and checks none.
+//! once (`backend`), a file ([`embedded`]), etcd ([`etcd`]), or a file
+//! beside a watched directory ([`directory`]). This module knows nothing of what documents mean, and checks none.
 
 mod backend;
 mod commit;
+#[cfg(test)]
+mod conformance;
 mod digest;
+pub mod directory;
 pub mod embedded;
 mod error;
+pub mod etcd;
 mod ledger;
 mod manifest;
 mod moment;
@@ -22,6 +27,7 @@ mod revision;
 pub use commit::{Commit, Committed, EVENTS_MAX, RECORDS_MAX};
 pub use digest::Digest;
 pub(crate) use digest::Hashing;
+pub use directory::Directory;
 pub use embedded::Embedded;
 pub use error::StoreError;
 pub use ledger::Ledger;

@@ -26,6 +26,12 @@ pub(super) enum Write {
     },
 }
 
+impl Write {
+    pub(super) fn is_put(&self) -> bool {
+        matches!(self, Write::Put { .. })
+    }
+}
+
 /// Which way a scan goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {

@@ -6,16 +6,17 @@
 mod plan;
 mod read;
 
-use super::backend::{Backend, META};
+use super::backend::{Backend, META, Write};
 use super::revision::Revision;
 use super::{Commit, Committed, Position, StoreError};
 use parking_lot::Mutex;
-use plan::Plan;
+use plan::{Plan, Prepared};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex as Turn, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// A commit that is not through by then fails: a busy store is better told of than waited for.
@@ -98,6 +99,16 @@ pub(super) struct Shared {
     turn: Turn<()>,
     /// The newest at the back.
     cache: Mutex<VecDeque<Arc<Revision>>>,
+    /// Learns what other replicas commit.
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.get_mut().take() {
+            task.abort();
+        }
+    }
 }
 
 impl Ledger {
@@ -108,6 +119,7 @@ impl Ledger {
             position: watch::Sender::new(Position::default()),
             turn: Turn::new(()),
             cache: Mutex::new(VecDeque::new()),
+            task: Mutex::new(None),
         });
         let (_, meta) = shared.meta().await?;
         shared.advance(meta.position());
@@ -137,6 +149,28 @@ impl Shared {
         });
     }
 
+    /// What those who watch were told last.
+    pub(super) fn known(&self) -> Position {
+        *self.position.borrow()
+    }
+
+    /// The database was put back to an older copy: what was known of it no longer holds.
+    pub(super) fn reset(&self, position: Position) {
+        tracing::warn!(
+            revision = position.revision,
+            "the store was put back to an older copy of itself"
+        );
+        self.cache.lock().clear();
+        self.position.send_replace(position);
+    }
+
+    /// Ends this task when the last of the ledger is dropped.
+    pub(super) fn own(&self, task: JoinHandle<()>) {
+        if let Some(former) = self.task.lock().replace(task) {
+            former.abort();
+        }
+    }
+
     /// Not cancel safe: runs in a task of its own, so that a caller that goes away leaves no watcher untold.
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
         commit.check()?;
@@ -148,48 +182,96 @@ impl Shared {
             ));
         };
         let prepared = self.prepare(&commit).await?;
+        let mut lost = None;
         loop {
-            let (before, meta) = self.meta().await?;
-            let plan = self.plan(&meta, &commit, &prepared).await?;
-            let applied = self.backend.apply(before, plan.writes.clone()).await;
-            if self.is_done(applied, &plan).await? {
-                self.advance(plan.meta.position());
-                return Ok(plan.committed);
-            }
-            if Instant::now() > deadline {
-                return Err(StoreError::unavailable(
+            let attempted = match self.attempt(&commit, &prepared, &mut lost).await {
+                Ok(None) if Instant::now() > deadline => Err(StoreError::unavailable(
                     "commit",
                     "other replicas commit all the time",
-                ));
+                )),
+                attempted => attempted,
+            };
+            match (attempted, &lost) {
+                (Ok(Some(committed)), _) => return Ok(committed),
+                (Ok(None), _) => tokio::time::sleep(CONTENTION_PAUSE_MAX.mul_f64(fastrand::f64())).await,
+                (Err(StoreError::Unavailable { reason, .. }), Some(Lost { reason: first, .. })) => {
+                    let reason = format!("{first}; and then: {reason}");
+                    return Err(StoreError::Uncertain { reason });
+                }
+                (Err(error), _) => return Err(error),
             }
-            tokio::time::sleep(CONTENTION_PAUSE_MAX.mul_f64(fastrand::f64())).await;
         }
     }
 
-    /// Whether a plan was applied. If the answer was lost, what is stored tells: commits form one row, so the state that
-    /// this one would have left is there, or was built upon by later ones that kept its audit entry or record.
-    async fn is_done(&self, applied: Result<bool, StoreError>, plan: &Plan) -> Result<bool, StoreError> {
-        let reason = match applied {
-            Err(StoreError::Uncertain { reason }) => reason,
-            certain => return certain,
-        };
-        tracing::debug!(reason, "the answer to a commit was lost");
-        let (_, now) = self.meta().await?;
-        if now.sequence < plan.meta.sequence {
-            return Ok(false);
+    /// Plans and applies. None if another replica was faster, or the answer was lost: it may even be that the commit takes
+    /// place a little later. So the next attempt looks first whether it did; and since both would change the same state of
+    /// `meta`, only one of them can.
+    async fn attempt(
+        &self,
+        commit: &Commit,
+        prepared: &Prepared,
+        lost: &mut Option<Lost>,
+    ) -> Result<Option<Committed>, StoreError> {
+        let (before, meta) = self.meta().await?;
+        if let Some(Lost { plan, reason }) = lost {
+            match self.is_found(plan, &meta).await? {
+                Some(true) => {
+                    self.advance(plan.meta.position());
+                    return Ok(Some(plan.committed.clone()));
+                }
+                Some(false) => {}
+                None => {
+                    return Err(StoreError::Uncertain {
+                        reason: reason.clone(),
+                    });
+                }
+            }
         }
-        if now == plan.meta {
-            return Ok(true);
+        let mut plan = match self.plan(&meta, commit, prepared).await {
+            Ok(plan) => plan,
+            // What it wanted to read may have been dropped by another replica's commit.
+            Err(error @ StoreError::Damaged { .. }) => match self.meta().await?.1 == meta {
+                true => return Err(error),
+                false => return Ok(None),
+            },
+            Err(error) => return Err(error),
+        };
+        match self.backend.apply(before, plan.writes.clone()).await {
+            Ok(true) => {
+                self.advance(plan.meta.position());
+                Ok(Some(plan.committed))
+            }
+            Ok(false) => Ok(None),
+            Err(StoreError::Uncertain { reason }) => {
+                tracing::debug!(reason, "the answer to a commit was lost");
+                plan.writes.retain(Write::is_put);
+                *lost = Some(Lost { plan, reason });
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether what a plan would have left is there, or was built upon by later commits, which leave audit entries as they
+    /// are. None if that cannot be told any more.
+    async fn is_found(&self, plan: &Plan, now: &Meta) -> Result<Option<bool>, StoreError> {
+        if now.sequence <= plan.meta.sequence {
+            return Ok(Some(now.commit == plan.meta.commit));
         }
         for (key, value) in plan.witnesses() {
             match self.backend.read(key).await? {
-                Some(found) if found == value => return Ok(true),
-                // No entry of the audit log is ever written over: this one was never written.
-                _ if key.starts_with(plan::AUDIT) => return Ok(false),
+                Some(found) if found == value => return Ok(Some(true)),
+                _ if key.starts_with(plan::AUDIT) => return Ok(Some(false)),
                 // A record may have been changed since.
                 _ => {}
             }
         }
-        Err(StoreError::Uncertain { reason })
+        Ok(None)
     }
+}
+
+/// A plan that may have been applied, or may yet be.
+struct Lost {
+    plan: Plan,
+    reason: String,
 }

@@ -66,7 +66,15 @@ impl Shared {
         is_current(*parent, &meta)?;
         let before = match *parent {
             0 => Manifest::default(),
-            number => self.manifest(number).await?,
+            number => match self.manifest(number).await {
+                Ok(manifest) => manifest,
+                Err(error) => {
+                    // It may have been dropped since: then it is no longer the current one either.
+                    let (_, meta) = self.meta().await?;
+                    is_current(*parent, &meta)?;
+                    return Err(error);
+                }
+            },
         };
         let packed = pack(&before, &draft.documents, &id, self.backend.chunk_bytes());
         let chunks = packed.chunks.into_iter().enumerate();
