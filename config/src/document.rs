@@ -141,6 +141,13 @@ impl Value {
             _ => Err(self),
         }
     }
+    /// The items of the list that this is; itself if it is none.
+    pub fn into_list(self) -> Result<Vec<Value>, Value> {
+        match self.content {
+            Content::List(items) => Ok(items),
+            _ => Err(self),
+        }
+    }
     /// The text, number or word that this is.
     pub fn as_scalar(&self) -> Option<&str> {
         match &self.content {

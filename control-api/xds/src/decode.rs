@@ -16,6 +16,7 @@ pub(crate) mod listener;
 mod matching;
 mod metadata;
 mod refusal;
+pub(crate) mod routes;
 mod runtime;
 mod secret;
 mod source;
@@ -26,7 +27,7 @@ pub(crate) use any::{decode as read_as, type_url, unpack};
 pub(crate) use carried::{Carried, CarriedKind};
 pub(crate) use cluster::OPTIONS_KEY;
 pub(crate) use endpoints::SUBSETS_NAMESPACE;
-pub(crate) use metadata::{Extras, NAMESPACE, extras};
+pub(crate) use metadata::{Extras, NAMESPACE, NEARLY, extras};
 pub(crate) use refusal::Refusals;
 pub use refusal::{Fault, Refusal};
 pub(crate) use runtime::NAME as RUNTIME;
@@ -62,6 +63,10 @@ fn decode_into(refusals: &mut Refusals, type_url: &str, name: &str, body: &[u8])
         let message = any::decode(refusals, &Path::root(), body)?;
         return listener::resource(refusals, name, &message).map(Decoded::Listener);
     }
+    if is::<routes::RouteConfiguration>(type_url) {
+        let message = any::decode(refusals, &Path::root(), body)?;
+        return routes::resource(refusals, name, &message).map(Decoded::RouteConfiguration);
+    }
     if is::<cluster::Message>(type_url) {
         let message = any::decode(refusals, &Path::root(), body)?;
         return cluster::decode(refusals, name, &message).map(Decoded::Cluster);
@@ -93,6 +98,7 @@ pub(crate) fn check_name(refusals: &mut Refusals, field: &'static str, name: &st
 /// Messages by the modules that read them.
 pub(crate) const MESSAGES: &[&[&Message]] = &[
     access_log::MESSAGES,
+    routes::MESSAGES,
     cluster::MESSAGES,
     endpoints::MESSAGES,
     grpc::MESSAGES,

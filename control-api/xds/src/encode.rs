@@ -8,6 +8,7 @@ mod canonical;
 mod cluster;
 mod endpoints;
 mod remainder;
+mod routes;
 mod runtime;
 mod secret;
 mod tls;
@@ -90,6 +91,7 @@ pub fn encode(config: &MeshConfig, options: &EncodeOptions) -> Encoded {
     };
 
     cluster::encode(&mut encoding);
+    routes::encode(&mut encoding);
     secret::encode(&mut encoding);
     runtime::encode(&mut encoding);
     encoding.encoded

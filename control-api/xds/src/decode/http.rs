@@ -3,7 +3,7 @@
 mod header_values;
 mod protocol;
 
-use super::carried::Carried;
+use super::carried::{Carried, CarriedKind};
 use super::{Extras, Refusals, access_log, filters, value};
 use crate::support::{Message, message};
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
@@ -148,7 +148,9 @@ fn put_routes(
             };
             let (name, is_new) = carried.routes(own, routes);
             if is_new {
-                refusals.unsupported(&path, "a route configuration inside");
+                let extras = super::extras(&path, routes.metadata.as_ref());
+                let part = super::routes::route_configuration(refusals, carried, &path, &name, routes, extras);
+                carried.push(CarriedKind::RouteConfiguration, part.into());
             }
             map.put("route_configuration", Value::text(&path.field("name"), name));
         }

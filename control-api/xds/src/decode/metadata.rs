@@ -9,6 +9,9 @@ use outrigger_config::document::{Map, Path, Value};
 /// The namespace.
 pub(crate) const NAMESPACE: &str = "outrigger";
 
+/// The list of what a message says only nearly.
+pub(crate) const NEARLY: &str = "nearly";
+
 /// Fields of the document that came in metadata.
 #[derive(Debug)]
 pub(crate) struct Extras(Map);
@@ -30,7 +33,13 @@ impl Extras {
     }
 
     /// Puts the fields into the part that was decoded; maps are merged. What is said in both places is refused.
-    pub(crate) fn merge(self, refusals: &mut Refusals, part: &mut Map) {
+    ///
+    /// What the message says only nearly, for those who read it alone, stands in the list [`NEARLY`], as `forward.timeout`:
+    /// it is left out before.
+    pub(crate) fn merge(mut self, refusals: &mut Refusals, part: &mut Map) {
+        if let Some(nearly) = self.take(NEARLY) {
+            leave_out(refusals, nearly, part);
+        }
         for (name, value) in self.0.into_fields() {
             put(refusals, part, name, value);
         }
@@ -60,6 +69,35 @@ impl Extras {
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.has(name)
     }
+}
+
+fn leave_out(refusals: &mut Refusals, nearly: Value, part: &mut Map) {
+    let path = nearly.path().clone();
+    let Ok(fields) = nearly.into_list() else {
+        return refusals.fault(&path, "expected a list of fields");
+    };
+    for field in &fields {
+        match field.as_scalar() {
+            Some(field) => drop(take_within(part, field)),
+            None => refusals.fault(field.path(), "expected a field, such as `forward.timeout`"),
+        }
+    }
+}
+
+fn take_within(part: &mut Map, field: &str) -> Option<Value> {
+    let Some((first, rest)) = field.split_once('.') else {
+        return part.take(field);
+    };
+    let mut inner = match part.take(first)?.into_map() {
+        Ok(inner) => inner,
+        Err(value) => {
+            part.put(first, value);
+            return None;
+        }
+    };
+    let taken = take_within(&mut inner, rest);
+    part.put(first, inner.into());
+    taken
 }
 
 fn put(refusals: &mut Refusals, part: &mut Map, name: String, value: Value) {

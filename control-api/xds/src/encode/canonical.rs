@@ -69,11 +69,37 @@ static SUBSETS: Shape = Shape {
     messages: &[(2, &STRUCT)],
 };
 
+static ROUTE_CONFIGURATION: Shape = Shape {
+    maps: &[(16, &ANY)],
+    messages: &[(2, &VIRTUAL_HOST), (17, &METADATA)],
+};
+static VIRTUAL_HOST: Shape = Shape {
+    maps: &[(15, &ANY)],
+    messages: &[(3, &ROUTE), (24, &METADATA)],
+};
+static ROUTE: Shape = Shape {
+    maps: &[(13, &ANY)],
+    messages: &[(2, &ROUTE_ACTION), (4, &METADATA)],
+};
+static ROUTE_ACTION: Shape = Shape {
+    maps: &[],
+    messages: &[(3, &WEIGHTED_CLUSTERS), (4, &METADATA)],
+};
+static WEIGHTED_CLUSTERS: Shape = Shape {
+    maps: &[],
+    messages: &[(1, &CLUSTER_WEIGHT)],
+};
+static CLUSTER_WEIGHT: Shape = Shape {
+    maps: &[(10, &ANY)],
+    messages: &[(3, &METADATA)],
+};
+
 fn shape_of(full_name: &str) -> &'static Shape {
     match full_name {
         "google.protobuf.Struct" => &STRUCT,
         "envoy.config.core.v3.Metadata" => &METADATA,
         "envoy.config.cluster.v3.Cluster" => &CLUSTER,
+        "envoy.config.route.v3.RouteConfiguration" => &ROUTE_CONFIGURATION,
         "envoy.config.endpoint.v3.ClusterLoadAssignment" => &ENDPOINTS,
         "envoy.service.runtime.v3.Runtime" => &RUNTIME,
         _ => &LEAF,

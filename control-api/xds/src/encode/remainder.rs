@@ -70,6 +70,23 @@ impl Remainder {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
+    /// The names of what is left, in the parts `opened` of what is in them: `forward.timeout`.
+    pub(crate) fn names_within(&self, opened: &[&str]) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut waiting: Vec<(String, &Json)> =
+            self.0.iter().map(|(name, value)| (name.clone(), value)).collect();
+        while let Some((name, value)) = waiting.pop() {
+            match value {
+                Json::Object(inner) if opened.contains(&name.as_str()) => {
+                    let within = inner.iter();
+                    waiting.extend(within.map(|(field, value)| (format!("{name}.{field}"), value)));
+                }
+                _ => names.push(name),
+            }
+        }
+        names.sort_unstable();
+        names
+    }
     /// The metadata that carries what is left; none if nothing is. `base` is metadata that is sent anyway.
     pub(crate) fn into_metadata(self, base: Option<Metadata>) -> Option<Metadata> {
         if self.0.is_empty() {
