@@ -149,7 +149,8 @@ fn put_routes(
             let (name, is_new) = carried.routes(own, routes);
             if is_new {
                 let extras = super::extras(&path, routes.metadata.as_ref());
-                let part = super::routes::route_configuration(refusals, carried, &path, &name, routes, extras);
+                let part =
+                    super::routes::route_configuration(refusals, carried, &path, &name, routes, extras);
                 carried.push(CarriedKind::RouteConfiguration, part.into());
             }
             map.put("route_configuration", Value::text(&path.field("name"), name));

@@ -21,7 +21,10 @@ pub(super) fn encode(encoding: &mut Encoding<'_>) {
     for (index, part) in config.route_configurations().iter().enumerate() {
         let EncodedRoutes { message, only_ours } = route_configuration(part, &encoding.document, index);
         let name = part.name().to_string();
-        encoding.note(&format!("route configuration {name}"), only_ours.iter().map(String::as_str));
+        encoding.note(
+            &format!("route configuration {name}"),
+            only_ours.iter().map(String::as_str),
+        );
         let body = canonical::encode(&message);
         encoding.encoded.route_configurations.push((name, body));
     }
@@ -48,13 +51,19 @@ pub(crate) fn route_configuration(part: &RouteConfiguration, document: &Json, in
         .map(|(index, host)| {
             let mut ours = Vec::new();
             let message = virtual_host::virtual_host(host, &json["virtual_hosts"][index], &mut ours);
-            only_ours.extend(ours.into_iter().map(|field| format!("virtual_hosts[{index}].{field}")));
+            only_ours.extend(
+                ours.into_iter()
+                    .map(|field| format!("virtual_hosts[{index}].{field}")),
+            );
             message
         })
         .collect();
     let mut rest = Remainder::of(json!({"shared": true}));
     let referred = References::of(part);
-    for (list, names) in CARRIED.into_iter().zip([&referred.policies, &referred.providers, &referred.limits]) {
+    for (list, names) in CARRIED
+        .into_iter()
+        .zip([&referred.policies, &referred.providers, &referred.limits])
+    {
         let parts = named(&document[list], names);
         if !parts.is_empty() {
             rest.put(list, Json::Object(parts));

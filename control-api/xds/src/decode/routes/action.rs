@@ -93,10 +93,16 @@ fn redirect(refusals: &mut Refusals, path: &Path, message: &RedirectAction, matc
         }
     }
     if !message.host_redirect.is_empty() {
-        map.put("host", Value::text(&path.field("host_redirect"), message.host_redirect.as_str()));
+        map.put(
+            "host",
+            Value::text(&path.field("host_redirect"), message.host_redirect.as_str()),
+        );
     }
     if message.port_redirect != 0 {
-        map.put("port", Value::plain(&path.field("port_redirect"), message.port_redirect));
+        map.put(
+            "port",
+            Value::plain(&path.field("port_redirect"), message.port_redirect),
+        );
     }
     match &message.path_rewrite_specifier {
         None => {}
@@ -144,10 +150,14 @@ fn direct_response(refusals: &mut Refusals, path: &Path, message: &DirectRespons
     if let Some(format) = &message.body_format {
         let path = path.field("body_format");
         match media_type(format) {
-            Some(media_type) => map.put("content_type", Value::text(&path.field("content_type"), media_type)),
+            Some(media_type) => map.put(
+                "content_type",
+                Value::text(&path.field("content_type"), media_type),
+            ),
             None => {
                 let message = "only a media type can be said here, for a body that stays as it is";
-                let help = format!("write `text_format_source: {{inline_string: \"{BODY_AS_IT_IS}\"}}` beside it");
+                let help =
+                    format!("write `text_format_source: {{inline_string: \"{BODY_AS_IT_IS}\"}}` beside it");
                 refusals.fault_with_help(&path, message, help);
             }
         }
@@ -161,10 +171,11 @@ fn media_type(format: &SubstitutionFormatString) -> Option<&str> {
         content_type,
         formatters,
         json_format_options: None,
-        format: Some(Format::TextFormatSource(DataSource {
-            watched_directory: None,
-            specifier: Some(Specifier::InlineString(text)),
-        })),
+        format:
+            Some(Format::TextFormatSource(DataSource {
+                watched_directory: None,
+                specifier: Some(Specifier::InlineString(text)),
+            })),
     } = format
     else {
         return None;

@@ -64,13 +64,25 @@ pub(super) fn forward(
     targets::put(refusals, path, message, &mut map);
     rewrites(refusals, path, message, matched, &mut map);
     timeouts(refusals, path, message, &mut map);
-    let idle = value::duration_value(refusals, &path.field("idle_timeout"), message.idle_timeout.as_ref());
+    let idle = value::duration_value(
+        refusals,
+        &path.field("idle_timeout"),
+        message.idle_timeout.as_ref(),
+    );
     map.put_some("stream_idle_timeout", idle.map(zero_is_off));
-    let retry = retry::policy(refusals, path, message.retry_policy.as_ref(), message.hedge_policy.as_ref());
+    let retry = retry::policy(
+        refusals,
+        path,
+        message.retry_policy.as_ref(),
+        message.hedge_policy.as_ref(),
+    );
     map.put_some("retry", retry);
     let (mirrors_at, mirrors) = match message.request_mirror_policies.is_empty() {
         true => inherited.mirrors.clone(),
-        false => (path.field("request_mirror_policies"), message.request_mirror_policies.as_slice()),
+        false => (
+            path.field("request_mirror_policies"),
+            message.request_mirror_policies.as_slice(),
+        ),
     };
     map.put_some("mirrors", mirrors::mirrors(refusals, &mirrors_at, mirrors));
     let hash_policy = hash_policy::policies(refusals, &path.field("hash_policy"), &message.hash_policy);
@@ -83,7 +95,13 @@ pub(super) fn forward(
             refusals.fault(&path.field("priority"), what);
         }
     }
-    upgrades(refusals, &path.field("upgrade_configs"), &message.upgrade_configs, matched, &mut map);
+    upgrades(
+        refusals,
+        &path.field("upgrade_configs"),
+        &message.upgrade_configs,
+        matched,
+        &mut map,
+    );
     map
 }
 
@@ -117,7 +135,10 @@ fn rewrites(
     match &message.host_rewrite_specifier {
         None => {}
         Some(HostRewriteSpecifier::HostRewriteLiteral(host)) => {
-            map.put("host_rewrite", Value::text(&path.field("host_rewrite_literal"), host.as_str()));
+            map.put(
+                "host_rewrite",
+                Value::text(&path.field("host_rewrite_literal"), host.as_str()),
+            );
         }
         Some(HostRewriteSpecifier::AutoHostRewrite(rewrites)) => {
             refusals.refuse_set(path, "auto_host_rewrite", rewrites.value);
@@ -172,7 +193,10 @@ fn durations(refusals: &mut Refusals, path: &Path, message: &MaxStreamDuration, 
     let grpc_at = path.field("grpc_timeout_header_max");
     let grpc = value::duration_value(refusals, &grpc_at, message.grpc_timeout_header_max.as_ref());
     // None at all is none here, too.
-    map.put_some("client_timeout_max", grpc.filter(|grpc| grpc.as_scalar() != Some("0s")));
+    map.put_some(
+        "client_timeout_max",
+        grpc.filter(|grpc| grpc.as_scalar() != Some("0s")),
+    );
 }
 
 fn upgrades(
@@ -193,11 +217,17 @@ fn upgrades(
         }
         if config.upgrade_type.eq_ignore_ascii_case("CONNECT") {
             if !matched.is_connect() || !is_enabled {
-                refusals.unsupported(&path, "CONNECT without `match: {connect_matcher: {}}`, or turned off,");
+                refusals.unsupported(
+                    &path,
+                    "CONNECT without `match: {connect_matcher: {}}`, or turned off,",
+                );
             }
             terminates = config.connect_config.is_some();
         } else if is_enabled {
-            protocols.push(Value::text(&path.field("upgrade_type"), config.upgrade_type.as_str()));
+            protocols.push(Value::text(
+                &path.field("upgrade_type"),
+                config.upgrade_type.as_str(),
+            ));
         }
     }
     if matched.is_connect() {

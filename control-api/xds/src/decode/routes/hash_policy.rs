@@ -66,7 +66,10 @@ fn policy(refusals: &mut Refusals, path: &Path, policy: &HashPolicy) -> Option<V
         Some(PolicySpecifier::Header(header)) => {
             let path = path.field("header");
             refuse_header(refusals, &path, header);
-            map.put("header", Value::text(&path.field("header_name"), header.header_name.as_str()));
+            map.put(
+                "header",
+                Value::text(&path.field("header_name"), header.header_name.as_str()),
+            );
         }
         Some(PolicySpecifier::Cookie(cookie)) => {
             map.put("cookie", self::cookie(refusals, &path.field("cookie"), cookie));
@@ -74,7 +77,10 @@ fn policy(refusals: &mut Refusals, path: &Path, policy: &HashPolicy) -> Option<V
         Some(PolicySpecifier::ConnectionProperties(properties)) => {
             let path = path.field("connection_properties");
             refuse_connection_properties(refusals, &path, properties);
-            map.put("source_address", Value::plain(&path.field("source_ip"), properties.source_ip));
+            map.put(
+                "source_address",
+                Value::plain(&path.field("source_ip"), properties.source_ip),
+            );
         }
         Some(PolicySpecifier::QueryParameter(parameter)) => {
             let path = path.field("query_parameter");

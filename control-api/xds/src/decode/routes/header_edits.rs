@@ -56,7 +56,10 @@ pub(super) fn put(
     levels: &[Level<'_>],
     extras: &mut Extras,
 ) {
-    let Some(first) = levels.iter().find(|level| !level.add.is_empty() || !level.remove.is_empty()) else {
+    let Some(first) = levels
+        .iter()
+        .find(|level| !level.add.is_empty() || !level.remove.is_empty())
+    else {
         return;
     };
     let mut edits = Edits::new(&first.path.field(first.fields.0));
@@ -129,7 +132,9 @@ impl Edits {
         match self.last.insert(name.to_ascii_lowercase(), Kind::Remove) {
             None => self.remove.push(Value::text(path, name)),
             Some(Kind::Remove) => {}
-            Some(_) => refusals.unsupported(path, format_args!("removing `{name}`, which was written before,")),
+            Some(_) => {
+                refusals.unsupported(path, format_args!("removing `{name}`, which was written before,"))
+            }
         }
     }
 
@@ -143,11 +148,18 @@ impl Edits {
             return refusals.fault(&path, "a header is missing");
         };
         refuse_header_value(refusals, &path, header);
-        let HeaderValue { key, value, raw_value: _ } = header;
+        let HeaderValue {
+            key,
+            value,
+            raw_value: _,
+        } = header;
         let name = key.to_ascii_lowercase();
         let mut given = None;
         if value.is_empty() && !option.keep_empty_value {
-            given = self.values.get_mut(&(kind, name.clone())).and_then(VecDeque::pop_front);
+            given = self
+                .values
+                .get_mut(&(kind, name.clone()))
+                .and_then(VecDeque::pop_front);
             if given.is_none() {
                 // As Envoy has it: nothing is written.
                 return;
@@ -166,7 +178,11 @@ impl Edits {
             Kind::Remove => {}
             Kind::Add => self.add.put(key.as_str(), value),
             Kind::Set => self.set.put(key.as_str(), value),
-            Kind::Append => match self.append.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case(key)) {
+            Kind::Append => match self
+                .append
+                .iter_mut()
+                .find(|(name, _)| name.eq_ignore_ascii_case(key))
+            {
                 Some((_, values)) => values.push(value),
                 None => self.append.push((key.clone(), vec![value])),
             },

@@ -25,7 +25,11 @@ message! {
     }
 }
 
-pub(super) fn mirrors(refusals: &mut Refusals, path: &Path, policies: &[RequestMirrorPolicy]) -> Option<Value> {
+pub(super) fn mirrors(
+    refusals: &mut Refusals,
+    path: &Path,
+    policies: &[RequestMirrorPolicy],
+) -> Option<Value> {
     let mut mirrors = Vec::with_capacity(policies.len());
     for (index, policy) in policies.iter().enumerate() {
         let path = path.index(index);
@@ -55,5 +59,8 @@ pub(crate) fn percent(
     };
     let millionths = value::millionths(refusals, &path, share)?;
     let text = format!("{}.{:04}", millionths / 10_000, millionths % 10_000);
-    Some(Value::plain(&path, text.trim_end_matches('0').trim_end_matches('.')))
+    Some(Value::plain(
+        &path,
+        text.trim_end_matches('0').trim_end_matches('.'),
+    ))
 }

@@ -85,7 +85,8 @@ pub(super) fn specifier(refusals: &mut Refusals, path: &Path, given: Option<&Pat
         }
         Some(PathSpecifier::ConnectMatcher(_)) => Specifier::Connect(()),
         Some(PathSpecifier::PathMatchPolicy(policy)) => {
-            template(refusals, &path.field("path_match_policy"), policy).map_or(Specifier::Unknown, Specifier::Template)
+            template(refusals, &path.field("path_match_policy"), policy)
+                .map_or(Specifier::Unknown, Specifier::Template)
         }
     }
 }
@@ -104,7 +105,10 @@ fn template(refusals: &mut Refusals, path: &Path, policy: &TypedExtensionConfig)
 fn is_template(refusals: &mut Refusals, path: &Path, text: &str) -> bool {
     let wide = text.contains('*') || text.split('{').skip(1).any(|variable| variable.contains('='));
     if wide {
-        refusals.unsupported(path, "a template with `*`, or with variables that are not one segment,");
+        refusals.unsupported(
+            path,
+            "a template with `*`, or with variables that are not one segment,",
+        );
     }
     !wide
 }
@@ -129,7 +133,10 @@ pub(super) fn regex_rewrite(refusals: &mut Refusals, path: &Path, rewrite: &Rege
     refuse_regex_rewrite(refusals, path, rewrite);
     let pattern = rewrite.pattern.clone().unwrap_or_default();
     Map::new(path)
-        .with("pattern", matching::regex_text(refusals, &path.field("pattern"), &pattern))
+        .with(
+            "pattern",
+            matching::regex_text(refusals, &path.field("pattern"), &pattern),
+        )
         .with(
             "substitution",
             Value::text(&path.field("substitution"), rewrite.substitution.as_str()),
@@ -152,7 +159,8 @@ impl Specifier {
     /// Makes it one of gRPC; false: the document has no word for that.
     pub(super) fn make_grpc(&mut self) -> bool {
         let is_name = |text: &str, also: &str| {
-            let legal = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || also.contains(letter);
+            let legal =
+                |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || also.contains(letter);
             !text.is_empty() && text.chars().all(legal)
         };
         let found = match self {

@@ -69,7 +69,10 @@ pub(super) fn policy(
     let hedges = hedging.is_some_and(|policy| hedges(refusals, &hedging_at, policy));
     let Some(policy) = policy else {
         if hedges {
-            refusals.fault(&hedging_at, "without a `retry_policy` no attempt has a timeout, after which one is hedged");
+            refusals.fault(
+                &hedging_at,
+                "without a `retry_policy` no attempt has a timeout, after which one is hedged",
+            );
         }
         return None;
     };
@@ -98,16 +101,26 @@ fn settings(refusals: &mut Refusals, path: &Path, policy: &RetryPolicy) -> Map {
     let mut map = Map::new(path);
     let statuses = &policy.retriable_status_codes;
     map.put("retry_on", conditions(&path.field("retry_on"), policy));
-    map.put_some("retries_max", value::number(&path.field("num_retries"), policy.num_retries.as_ref()));
+    map.put_some(
+        "retries_max",
+        value::number(&path.field("num_retries"), policy.num_retries.as_ref()),
+    );
     for (name, field, given) in [
         ("per_try_timeout", "per_try_timeout", &policy.per_try_timeout),
-        ("per_try_idle_timeout", "per_try_idle_timeout", &policy.per_try_idle_timeout),
+        (
+            "per_try_idle_timeout",
+            "per_try_idle_timeout",
+            &policy.per_try_idle_timeout,
+        ),
     ] {
         let value = value::duration_value(refusals, &path.field(field), given.as_ref());
         map.put_some(name, value.filter(|value| value.as_scalar() != Some("0s")));
     }
     if let Some(backoff) = &policy.retry_back_off {
-        map.put("backoff", self::backoff(refusals, &path.field("retry_back_off"), backoff));
+        map.put(
+            "backoff",
+            self::backoff(refusals, &path.field("retry_back_off"), backoff),
+        );
     }
     if let Some(backoff) = &policy.rate_limited_retry_back_off {
         let path = path.field("rate_limited_retry_back_off");
@@ -116,7 +129,9 @@ fn settings(refusals: &mut Refusals, path: &Path, policy: &RetryPolicy) -> Map {
     if !statuses.is_empty() {
         let path = path.field("retriable_status_codes");
         let items = statuses.iter().enumerate();
-        let items: Vec<Value> = items.map(|(index, status)| Value::plain(&path.index(index), status)).collect();
+        let items: Vec<Value> = items
+            .map(|(index, status)| Value::plain(&path.index(index), status))
+            .collect();
         map.put("retriable_status_codes", Value::list(&path, items));
     }
     if !policy.retriable_headers.is_empty() {
@@ -128,7 +143,12 @@ fn settings(refusals: &mut Refusals, path: &Path, policy: &RetryPolicy) -> Map {
         map.put("retriable_headers", Value::list(&path, headers));
     }
     let requests_at = path.field("retriable_request_headers");
-    idempotence(refusals, &requests_at, &policy.retriable_request_headers, &mut map);
+    idempotence(
+        refusals,
+        &requests_at,
+        &policy.retriable_request_headers,
+        &mut map,
+    );
     let predicates_at = path.field("retry_host_predicate");
     for (index, predicate) in policy.retry_host_predicate.iter().enumerate() {
         host_predicate(refusals, &predicates_at.index(index), predicate);
@@ -138,7 +158,11 @@ fn settings(refusals: &mut Refusals, path: &Path, policy: &RetryPolicy) -> Map {
 
 /// The words of `retry_on`; those that name a list which is empty mean nothing to Envoy.
 fn conditions(path: &Path, policy: &RetryPolicy) -> Value {
-    let words = policy.retry_on.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let words = policy
+        .retry_on
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty());
     let mut seen: Vec<&str> = Vec::new();
     for word in words {
         let says_nothing = match word {
@@ -175,7 +199,11 @@ fn rate_limited(refusals: &mut Refusals, path: &Path, message: &RateLimitedRetry
         let known = ["retry-after", "x-ratelimit-reset"];
         if !known.iter().any(|name| header.name.eq_ignore_ascii_case(name)) {
             let message = format!("`{}` is not looked at", header.name);
-            refusals.fault_with_help(&path.field("name"), message, "`retry-after` and `x-ratelimit-reset` are");
+            refusals.fault_with_help(
+                &path.field("name"),
+                message,
+                "`retry-after` and `x-ratelimit-reset` are",
+            );
         }
     }
     let max_at = path.field("max_interval");

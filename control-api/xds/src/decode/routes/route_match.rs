@@ -49,7 +49,12 @@ impl Matched {
         if message.case_sensitive.is_some_and(|sensitive| !sensitive.value) {
             refusals.unsupported(&path.field("case_sensitive"), "matching paths in any case");
         }
-        fraction(refusals, &path.field("runtime_fraction"), route, message.runtime_fraction.as_ref());
+        fraction(
+            refusals,
+            &path.field("runtime_fraction"),
+            route,
+            message.runtime_fraction.as_ref(),
+        );
         let mut map = Map::new(&path);
         let mut headers = Vec::new();
         let headers_at = path.field("headers");
@@ -67,7 +72,12 @@ impl Matched {
         if !headers.is_empty() {
             map.put("headers", Value::list(&headers_at, headers));
         }
-        query(refusals, &path.field("query_parameters"), &message.query_parameters, &mut map);
+        query(
+            refusals,
+            &path.field("query_parameters"),
+            &message.query_parameters,
+            &mut map,
+        );
         Matched { path, specifier, map }
     }
 
@@ -87,7 +97,11 @@ impl Matched {
     }
 
     pub(super) fn into_map(self) -> Map {
-        let Matched { path, specifier, mut map } = self;
+        let Matched {
+            path,
+            specifier,
+            mut map,
+        } = self;
         specifier.put(&path, &mut map);
         map
     }
@@ -95,12 +109,20 @@ impl Matched {
 
 /// A share of requests is refused, but for one: an encoder of ours takes a route from Envoy that has conditions which
 /// Envoy does not know, by giving it no request.
-fn fraction(refusals: &mut Refusals, path: &Path, route: &Route, fraction: Option<&RuntimeFractionalPercent>) {
+fn fraction(
+    refusals: &mut Refusals,
+    path: &Path,
+    route: &Route,
+    fraction: Option<&RuntimeFractionalPercent>,
+) {
     let Some(fraction) = fraction else {
         return;
     };
     let is_nothing = fraction.runtime_key.is_empty()
-        && fraction.default_value.as_ref().is_some_and(|share| share.numerator == 0);
+        && fraction
+            .default_value
+            .as_ref()
+            .is_some_and(|share| share.numerator == 0);
     let metadata = route.metadata.as_ref();
     let ours = metadata.and_then(|metadata| metadata.filter_metadata.get(crate::decode::NAMESPACE));
     if !is_nothing || !ours.is_some_and(|fields| fields.fields.contains_key("match")) {
@@ -148,8 +170,12 @@ pub(super) fn methods(matcher: &HeaderMatcher) -> Option<Vec<String>> {
         .strip_prefix('(')
         .and_then(|rest| rest.strip_suffix(')'))
         .unwrap_or(listed);
-    let is_method =
-        |method: &&str| !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let is_method = |method: &&str| {
+        !method.is_empty()
+            && method
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
     let methods: Vec<&str> = bare.split('|').collect();
     let are_methods = methods.iter().all(is_method);
     are_methods.then(|| methods.into_iter().map(str::to_owned).collect())
@@ -167,7 +193,9 @@ fn query(refusals: &mut Refusals, path: &Path, matchers: &[QueryParameterMatcher
             None | Some(QueryParameterMatchSpecifier::PresentMatch(true)) => present(&path),
             Some(QueryParameterMatchSpecifier::PresentMatch(false)) => {
                 let (field, value) = present(&path.field("present_match"));
-                let condition = condition.with("invert", Value::plain(&path, true)).with(field, value);
+                let condition = condition
+                    .with("invert", Value::plain(&path, true))
+                    .with(field, value);
                 conditions.push(condition.into());
                 continue;
             }

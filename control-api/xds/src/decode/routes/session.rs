@@ -55,7 +55,11 @@ message! {
 /// Takes the configuration of session cookies out of a route's filters: the document's `session_cookie`.
 pub(super) fn take(refusals: &mut Refusals, path: &Path, filters: &mut HashMap<String, Any>) -> Option<Map> {
     let wanted = type_url::<StatefulSessionPerRoute>();
-    let name = filters.iter().find(|(_, config)| config.type_url == wanted)?.0.clone();
+    let name = filters
+        .iter()
+        .find(|(_, config)| config.type_url == wanted)?
+        .0
+        .clone();
     let config = filters.remove(&name)?;
     let path = path.key(&name);
     let message: StatefulSessionPerRoute = unpack(refusals, &path, &config, &wanted)?;
@@ -117,6 +121,9 @@ pub(super) fn put(refusals: &mut Refusals, map: &mut Map, cookie: Map) {
             forward.put("session_cookie", cookie.into());
             map.put("forward", forward.into());
         }
-        _ => refusals.fault(Value::from(cookie).path(), "a session cookie on a route that does not forward"),
+        _ => refusals.fault(
+            Value::from(cookie).path(),
+            "a session cookie on a route that does not forward",
+        ),
     }
 }

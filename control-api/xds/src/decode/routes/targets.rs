@@ -47,7 +47,10 @@ pub(super) fn put(refusals: &mut Refusals, path: &Path, message: &RouteAction, m
             refusals.unsupported(&path.field("cluster_header"), "choosing the cluster by a header");
         }
         Some(ClusterSpecifier::ClusterSpecifierPlugin(_)) => {
-            refusals.unsupported(&path.field("cluster_specifier_plugin"), "choosing the cluster by a plugin");
+            refusals.unsupported(
+                &path.field("cluster_specifier_plugin"),
+                "choosing the cluster by a plugin",
+            );
         }
         Some(ClusterSpecifier::InlineClusterSpecifierPlugin(_)) => {
             let path = path.field("inline_cluster_specifier_plugin");
@@ -69,13 +72,23 @@ fn weighted(
     for (index, cluster) in message.clusters.iter().enumerate() {
         let path = path_of.index(index);
         refuse_cluster_weight(refusals, &path, cluster);
-        sum += cluster.weight.as_ref().map_or(0, |weight| u64::from(weight.value));
+        sum += cluster
+            .weight
+            .as_ref()
+            .map_or(0, |weight| u64::from(weight.value));
         let name = Value::text(&path.field("name"), cluster.name.as_str());
         let mut target = Map::new(&path).with("cluster", name);
-        target.put_some("weight", value::number(&path.field("weight"), cluster.weight.as_ref()));
+        target.put_some(
+            "weight",
+            value::number(&path.field("weight"), cluster.weight.as_ref()),
+        );
         let subset_at = path.field("metadata_match");
         let mut subset = around.clone();
-        subset.extend(self::subset(refusals, &subset_at, cluster.metadata_match.as_ref()));
+        subset.extend(self::subset(
+            refusals,
+            &subset_at,
+            cluster.metadata_match.as_ref(),
+        ));
         target.put_some("subset", subset_value(&subset_at, subset));
         targets.push(target.into());
     }
@@ -103,7 +116,10 @@ fn subset(refusals: &mut Refusals, path: &Path, metadata: Option<&Metadata>) -> 
     for (namespace, fields) in filter_metadata {
         let path = path.key(namespace);
         if namespace != SUBSETS_NAMESPACE {
-            refusals.unsupported(&path, format_args!("choosing endpoints by other metadata than `{SUBSETS_NAMESPACE}`"));
+            refusals.unsupported(
+                &path,
+                format_args!("choosing endpoints by other metadata than `{SUBSETS_NAMESPACE}`"),
+            );
             continue;
         }
         for (name, value) in &fields.fields {

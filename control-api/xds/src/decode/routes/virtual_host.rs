@@ -49,7 +49,10 @@ pub(super) fn virtual_host(
 ) -> Map {
     refuse_virtual_host(refusals, path, message);
     let mut map = Map::new(path).with("name", Value::text(&path.field("name"), message.name.as_str()));
-    map.put("domains", domains(refusals, &path.field("domains"), &message.domains));
+    map.put(
+        "domains",
+        domains(refusals, &path.field("domains"), &message.domains),
+    );
     require_tls(refusals, path, message, &mut map);
     let mut extras = extras(path, message.metadata.as_ref());
     let levels = [request_level(path, message), defaults.request_headers];
@@ -68,11 +71,17 @@ pub(super) fn virtual_host(
         configs: &message.typed_per_filter_config,
     };
     let levels = [own_filters, defaults.filters.clone()];
-    put_all(&mut map, filters::of_virtual_host(refusals, carried, &levels, &extras));
+    put_all(
+        &mut map,
+        filters::of_virtual_host(refusals, carried, &levels, &extras),
+    );
     let inherited = Inherited {
         mirrors: match message.request_mirror_policies.is_empty() {
             true => (defaults.mirrors.0.clone(), defaults.mirrors.1),
-            false => (path.field("request_mirror_policies"), &message.request_mirror_policies),
+            false => (
+                path.field("request_mirror_policies"),
+                &message.request_mirror_policies,
+            ),
         },
         is_limited: map.has("rate_limits"),
         filters: levels,
@@ -185,7 +194,10 @@ fn route(
     let levels = [own_filters, of_host.clone(), around.clone()];
     put_all(&mut map, filters::of_route(refusals, carried, &levels, &extras));
     if inherited.is_limited && map.has("rate_limits") {
-        refusals.unsupported(&filters_at, "limiting rates otherwise than the virtual host, which does so, too,");
+        refusals.unsupported(
+            &filters_at,
+            "limiting rates otherwise than the virtual host, which does so, too,",
+        );
     }
     action::action(refusals, &mut map, path, message, &mut matched, inherited);
     if let Some(cookie) = cookie {

@@ -5,8 +5,8 @@ use super::virtual_host::Nearly;
 use crate::decode::routes::BODY_AS_IT_IS;
 use crate::encode::Remainder;
 use crate::encode::value;
-use envoy_types::pb::envoy::config::core::v3::substitution_format_string::Format;
 use envoy_types::pb::envoy::config::core::v3::SubstitutionFormatString;
+use envoy_types::pb::envoy::config::core::v3::substitution_format_string::Format;
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use envoy_types::pb::envoy::config::route::v3::redirect_action::{
     PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier,
@@ -48,7 +48,10 @@ pub(super) fn redirect(
         _ => RedirectResponseCode::MovedPermanently,
     };
     pb::RedirectAction {
-        scheme_rewrite_specifier: redirect.scheme().clone().map(SchemeRewriteSpecifier::SchemeRedirect),
+        scheme_rewrite_specifier: redirect
+            .scheme()
+            .clone()
+            .map(SchemeRewriteSpecifier::SchemeRedirect),
         host_redirect: redirect.host().clone().unwrap_or_default(),
         port_redirect: redirect.port().map_or(0, u32::from),
         path_rewrite_specifier: path,

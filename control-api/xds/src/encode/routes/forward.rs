@@ -13,8 +13,8 @@ use envoy_types::pb::envoy::config::route::v3::route_action::hash_policy::{
 };
 use envoy_types::pb::envoy::config::route::v3::route_action::upgrade_config::ConnectConfig;
 use envoy_types::pb::envoy::config::route::v3::route_action::{
-    ClusterSpecifier, HashPolicy as HashPolicyMessage, HostRewriteSpecifier, MaxStreamDuration, RequestMirrorPolicy,
-    UpgradeConfig,
+    ClusterSpecifier, HashPolicy as HashPolicyMessage, HostRewriteSpecifier, MaxStreamDuration,
+    RequestMirrorPolicy, UpgradeConfig,
 };
 use envoy_types::pb::envoy::config::route::v3::weighted_cluster::ClusterWeight;
 use envoy_types::pb::envoy::r#type::v3::{FractionalPercent, fractional_percent::DenominatorType};
@@ -108,7 +108,10 @@ fn subset(subset: &BTreeMap<String, String>) -> Option<Metadata> {
     let text = |text: &String| Value {
         kind: Some(Kind::StringValue(text.clone())),
     };
-    let fields = subset.iter().map(|(key, value)| (key.clone(), text(value))).collect();
+    let fields = subset
+        .iter()
+        .map(|(key, value)| (key.clone(), text(value)))
+        .collect();
     (!subset.is_empty()).then(|| Metadata {
         filter_metadata: [(SUBSETS_NAMESPACE.to_owned(), Struct { fields })].into(),
         ..Metadata::default()
@@ -132,7 +135,9 @@ fn timeouts(forward: &Forward, rest: &mut Remainder, message: &mut pb::RouteActi
         });
         return;
     }
-    let written = forward.timeout_explicit().then(|| forward.timeout().unwrap_or_default());
+    let written = forward
+        .timeout_explicit()
+        .then(|| forward.timeout().unwrap_or_default());
     message.timeout = written.map(duration);
     #[allow(deprecated, reason = "what took its place turns `timeout` off")]
     {
@@ -159,7 +164,9 @@ fn upgrades(forward: &Forward, matches: &RouteMatch, rest: &mut Remainder, messa
         return;
     };
     rest.said("forward.upgrades");
-    message.upgrade_configs.extend(protocols.iter().map(|protocol| upgrade(protocol, true)));
+    message
+        .upgrade_configs
+        .extend(protocols.iter().map(|protocol| upgrade(protocol, true)));
     // Of others Envoy keeps what the chain says.
     if !protocols.iter().any(|protocol| protocol == "websocket") {
         message.upgrade_configs.push(upgrade("websocket", false));
@@ -192,7 +199,9 @@ fn hash_policy(policy: &HashPolicy) -> HashPolicyMessage {
             path: path.clone(),
             attributes: Vec::new(),
         }),
-        HashSource::SourceAddress => PolicySpecifier::ConnectionProperties(ConnectionProperties { source_ip: true }),
+        HashSource::SourceAddress => {
+            PolicySpecifier::ConnectionProperties(ConnectionProperties { source_ip: true })
+        }
         HashSource::Query(name) => PolicySpecifier::QueryParameter(QueryParameter { name: name.clone() }),
     };
     HashPolicyMessage {

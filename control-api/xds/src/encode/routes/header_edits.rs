@@ -25,7 +25,9 @@ pub(super) fn edits(rest: &mut Remainder, field: &str, edits: &HeaderEdits) -> W
         };
         let group = left.entry(group).or_insert_with(|| Json::Object(Map::new()));
         if let Json::Object(names) = group {
-            let values = names.entry(edit.name().as_str()).or_insert_with(|| Json::Array(Vec::new()));
+            let values = names
+                .entry(edit.name().as_str())
+                .or_insert_with(|| Json::Array(Vec::new()));
             if let Json::Array(values) = values {
                 values.push(Json::String(edit.value().to_string()));
             }
@@ -36,7 +38,11 @@ pub(super) fn edits(rest: &mut Remainder, field: &str, edits: &HeaderEdits) -> W
     }
     Written {
         add: edits.write().iter().map(option).collect(),
-        remove: edits.remove().iter().map(|name| name.as_str().to_owned()).collect(),
+        remove: edits
+            .remove()
+            .iter()
+            .map(|name| name.as_str().to_owned())
+            .collect(),
     }
 }
 

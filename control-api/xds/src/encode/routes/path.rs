@@ -13,7 +13,9 @@ use envoy_types::pb::envoy::config::route::v3::route_match::{ConnectMatcher, Pat
 use envoy_types::pb::envoy::extensions::path::r#match::uri_template::v3::UriTemplateMatchConfig;
 use envoy_types::pb::envoy::extensions::path::rewrite::uri_template::v3::UriTemplateRewriteConfig;
 use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatchAndSubstitute;
-use outrigger_config::model::{PathMatch, PathRewrite, PathTemplate, RegexRewrite, RouteMatch, TemplateSegment};
+use outrigger_config::model::{
+    PathMatch, PathRewrite, PathTemplate, RegexRewrite, RouteMatch, TemplateSegment,
+};
 
 /// Variables of a template of Envoy's at most, and characters of their names.
 const VARIABLES_MAX: usize = 5;
@@ -52,7 +54,10 @@ pub(super) fn specifier(matches: &RouteMatch, rest: &mut Remainder, nearly: &mut
             let config = UriTemplateMatchConfig {
                 path_template: template.source().clone(),
             };
-            PathSpecifier::PathMatchPolicy(extension("envoy.path.match.uri_template.uri_template_matcher", &config))
+            PathSpecifier::PathMatchPolicy(extension(
+                "envoy.path.match.uri_template.uri_template_matcher",
+                &config,
+            ))
         }
         PathMatch::Template(template) => PathSpecifier::SafeRegex(regex(expression(template, "[^/]+"))),
         PathMatch::Regex(pattern) => PathSpecifier::SafeRegex(regex(pattern.source())),
@@ -134,7 +139,10 @@ pub(super) fn rewriting(
                 return Rewriting::Unknown;
             }
             nearly.add(&[fields.regex], fields.template);
-            Rewriting::Regex(substitute(&format!("^{}$", expression(from, "([^/]+)")), filled(from, to)))
+            Rewriting::Regex(substitute(
+                &format!("^{}$", expression(from, "([^/]+)")),
+                filled(from, to),
+            ))
         }
     }
 }
@@ -150,7 +158,10 @@ fn prefix(
         // The slash behind what was matched is that of the replacement.
         PathMatch::Prefix(from) if !from.ends_with('/') && to.ends_with('/') => {
             nearly.add(&[fields.regex], fields.prefix);
-            Rewriting::Regex(substitute(&format!("^{}/?", escaped(from)), to.replace('\\', "\\\\")))
+            Rewriting::Regex(substitute(
+                &format!("^{}/?", escaped(from)),
+                to.replace('\\', "\\\\"),
+            ))
         }
         // But for the path that is the prefix itself, which is then `to` without a slash.
         PathMatch::Prefix(from) if from.ends_with('/') && !to.ends_with('/') => {
@@ -176,7 +187,10 @@ fn filled(from: &PathTemplate, to: &PathTemplate) -> String {
     let segments = to.segments().iter().map(|segment| match segment {
         TemplateSegment::Literal(text) => format!("/{}", text.replace('\\', "\\\\")),
         TemplateSegment::Variable(name) => {
-            let group = from.variables().position(|variable| variable == name).map_or(0, |at| at + 1);
+            let group = from
+                .variables()
+                .position(|variable| variable == name)
+                .map_or(0, |at| at + 1);
             format!("/\\{group}")
         }
     });

@@ -47,7 +47,11 @@ pub(super) fn policy(policy: &RetryPolicy, rest: &mut Remainder) -> pb::RetryPol
         per_try_idle_timeout: policy.per_try_idle_timeout().map(duration),
         retry_host_predicate: avoids.then(previous_hosts).into_iter().collect(),
         host_selection_retry_max_attempts: if avoids { PICKS_MAX } else { 0 },
-        retriable_status_codes: policy.retriable_status_codes().iter().map(|status| (*status).into()).collect(),
+        retriable_status_codes: policy
+            .retriable_status_codes()
+            .iter()
+            .map(|status| (*status).into())
+            .collect(),
         retry_back_off: Some(RetryBackOff {
             base_interval: Some(duration(policy.backoff_base())),
             max_interval: Some(duration(policy.backoff_max())),
@@ -56,7 +60,11 @@ pub(super) fn policy(policy: &RetryPolicy, rest: &mut Remainder) -> pb::RetryPol
             reset_headers: ["retry-after", "x-ratelimit-reset"].map(reset_header).into(),
             max_interval: Some(duration(longest)),
         }),
-        retriable_headers: policy.retriable_headers().iter().map(route_match::header).collect(),
+        retriable_headers: policy
+            .retriable_headers()
+            .iter()
+            .map(route_match::header)
+            .collect(),
         retriable_request_headers: requests(policy.idempotence()),
         ..pb::RetryPolicy::default()
     }

@@ -47,7 +47,11 @@ fn methods(methods: &[String]) -> Option<pb::HeaderMatcher> {
         [method] => MatchPattern::Exact(method.clone()),
         several => MatchPattern::SafeRegex(regex(several.join("|"))),
     };
-    Some(header_matcher(":method", HeaderMatchSpecifier::StringMatch(string_matcher(pattern)), false))
+    Some(header_matcher(
+        ":method",
+        HeaderMatchSpecifier::StringMatch(string_matcher(pattern)),
+        false,
+    ))
 }
 
 fn header_matcher(name: &str, specifier: HeaderMatchSpecifier, inverted: bool) -> pb::HeaderMatcher {

@@ -19,9 +19,16 @@ fn loaded(name: &str, text: &str) -> MeshConfig {
 /// Every route configuration comes back as it was.
 fn there_and_back(config: &MeshConfig, what: &str) {
     let encoded = encode(config, &EncodeOptions::default());
-    assert_eq!(encoded.route_configurations.len(), config.route_configurations().len());
+    assert_eq!(
+        encoded.route_configurations.len(),
+        config.route_configurations().len()
+    );
     let type_url = crate::decode::type_url::<pb::RouteConfiguration>();
-    for ((name, body), part) in encoded.route_configurations.iter().zip(config.route_configurations()) {
+    for ((name, body), part) in encoded
+        .route_configurations
+        .iter()
+        .zip(config.route_configurations())
+    {
         let decoded = decode(&type_url, name, body).unwrap_or_else(|refusal| panic!("{what}: {refusal}"));
         let Decoded::RouteConfiguration(parts) = decoded else {
             panic!("{decoded:?}");
@@ -35,7 +42,10 @@ fn there_and_back(config: &MeshConfig, what: &str) {
         }
         assert!(back == part, "{what}: {name}");
         for policy in &parts.authorization_policies {
-            assert!(config.authorization_policies().contains(policy), "{what}: {policy:?}");
+            assert!(
+                config.authorization_policies().contains(policy),
+                "{what}: {policy:?}"
+            );
         }
         for limit in &parts.rate_limits {
             assert!(config.rate_limits().contains(limit), "{what}: {limit:?}");

@@ -34,11 +34,15 @@ pub(super) fn virtual_host(host: &VirtualHost, json: &Json, only_ours: &mut Vec<
     let written = header_edits::edits(&mut rest, "response_headers", host.response_headers());
     message.response_headers_to_add = written.add;
     message.response_headers_to_remove = written.remove;
-    let of_host = rest.names_within(&["request_headers", "response_headers"]).into_iter();
+    let of_host = rest
+        .names_within(&["request_headers", "response_headers"])
+        .into_iter();
     only_ours.extend(of_host.filter(|field| !nearly.contains(&field.as_str())));
     for (index, route) in host.routes().iter().enumerate() {
         let mut ours = Vec::new();
-        message.routes.push(self::route(route, &json["routes"][index], &mut ours));
+        message
+            .routes
+            .push(self::route(route, &json["routes"][index], &mut ours));
         only_ours.extend(ours.into_iter().map(|field| format!("routes[{index}].{field}")));
     }
     put_nearly(&mut rest, &nearly);
@@ -89,7 +93,8 @@ fn route(route: &Route, json: &Json, only_ours: &mut Vec<String>) -> pb::Route {
     let path = route.matches().path();
     message.action = Some(match route.action() {
         RouteAction::Forward(forward) => {
-            let (action, per_filter) = super::forward::forward(forward, route.matches(), &mut rest, &mut nearly);
+            let (action, per_filter) =
+                super::forward::forward(forward, route.matches(), &mut rest, &mut nearly);
             message.typed_per_filter_config.extend(per_filter);
             pb::route::Action::Route(action)
         }
