@@ -22,6 +22,7 @@ mod requester;
 mod rollover;
 mod service;
 mod signer;
+mod stored;
 
 pub use in_force::{Bundle, RootReport};
 pub use join_token::{JOIN_TOKEN_PREFIX, JoinToken, JoinTokens, JoinTokensFault, MemoryJoinTokens};
@@ -35,6 +36,7 @@ pub use request::RequestFault;
 pub use rollover::{Evidence, KeyRing, Phase, RolloverRefusal, RootState, Step, Waits};
 pub use service::AuthorityService;
 pub use signer::{BACKDATE, Certificate, ROOT_VALIDITY, SignerFault, SignerPem};
+pub use stored::StoredAuthority;
 
 use crate::access::Secret;
 use crate::listen::Peer;
@@ -317,12 +319,16 @@ impl Authority {
             expires: Some(now + lifetime),
             reusable,
         };
-        self.tell_join_token(name, true, by, now).await?;
-        let added = self.requesters.join_tokens.add(token).await;
-        match !is_fixed && added.map_err(Refusal::from)? {
-            true => Ok(secret),
-            false => Err(AuthorityError::NameTaken(name.to_owned())),
+        let tokens = &self.requesters.join_tokens;
+        if is_fixed || !tokens.add(token).await.map_err(Refusal::from)? {
+            return Err(AuthorityError::NameTaken(name.to_owned()));
         }
+        if let Err(refusal) = self.tell_join_token(name, true, by, now).await {
+            // Nobody has its text: what is left of it is good for nothing.
+            let _ = tokens.remove(name).await;
+            return Err(refusal.into());
+        }
+        Ok(secret)
     }
 
     /// Takes a join token back; false if there is none of this name. Those of the settings are not taken back so.
@@ -330,6 +336,10 @@ impl Authority {
     /// # Errors
     /// If that cannot be kept.
     pub async fn remove_join_token(&self, name: &str, by: &str, now: SystemTime) -> Result<bool, Refusal> {
+        let tokens = self.requesters.join_tokens.list().await?;
+        if !tokens.iter().any(|token| token.name == name) {
+            return Ok(false);
+        }
         self.tell_join_token(name, false, by, now).await?;
         Ok(self.requesters.join_tokens.remove(name).await?)
     }

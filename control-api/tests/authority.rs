@@ -1,4 +1,5 @@
 //! The authority as nodes meet it: over gRPC and TLS, at a listener whose own certificate is the authority's.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use outrigger_config::model::{KeyKind, SpiffeId, SpiffeMatch};
 use outrigger_control_api::authority::{

@@ -330,6 +330,14 @@ async fn join_tokens_have_names_of_their_own() {
     }
     let foreign = SpiffeMatch::Prefix("spiffe://other/a".parse().unwrap());
     assert!(make("two", foreign).await.is_err());
+    let told = world.log.events.lock().len();
+    assert_eq!(told, 1, "what was not made is not told of");
+    world.log.break_down();
+    assert!(make("three", SpiffeMatch::Exact(id("a"))).await.is_err());
+    let names: Vec<String> = (world.authority.join_tokens().await.unwrap().into_iter())
+        .map(|token| token.name)
+        .collect();
+    assert_eq!(names, ["fixed", "one"]);
 }
 
 #[tokio::test]
