@@ -1,26 +1,19 @@
 //! Watching the files that identities are made of: their directories, because files are replaced, and because Kubernetes
 //! swaps a symbolic link that all of them lead through.
 
+use crate::watch::Changes;
 use notify::{RecursiveMode, Watcher};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::time::Instant;
-
-/// A change is followed by others: they are waited for, this long, and counted as one.
-const SETTLE: Duration = Duration::from_millis(50);
 
 /// Watches a set of files. Dropping it ends that.
 pub(crate) struct FileWatch {
     watcher: Option<notify::RecommendedWatcher>,
-    changes: mpsc::Receiver<()>,
+    changes: Changes,
     directories: BTreeSet<PathBuf>,
     /// How the files were when they were last looked at.
     stamps: BTreeMap<PathBuf, Option<Stamp>>,
-    /// A change was told: when it counts.
-    settled: Option<Instant>,
 }
 
 /// What shows that a file, or the file that a link leads to, is another or was written.
@@ -29,14 +22,8 @@ type Stamp = (u64, u64, u64, i64, i64, i64, i64);
 impl FileWatch {
     /// Watches nothing yet. Where the system cannot tell of changes, nothing is ever told.
     pub(crate) fn new() -> FileWatch {
-        // One place is enough: a change that finds it taken has been told already.
-        let (sender, changes) = mpsc::channel(1);
-        let told = move |event: notify::Result<notify::Event>| {
-            if !event.is_ok_and(|event| event.kind.is_access()) {
-                let _ = sender.try_send(());
-            }
-        };
-        let watcher = notify::recommended_watcher(told)
+        let (watcher, changes) = Changes::new();
+        let watcher = watcher
             .inspect_err(|error| {
                 tracing::warn!(%error, "files cannot be watched: they are read once a minute");
             })
@@ -46,7 +33,6 @@ impl FileWatch {
             changes,
             directories: BTreeSet::new(),
             stamps: BTreeMap::new(),
-            settled: None,
         }
     }
 
@@ -84,16 +70,7 @@ impl FileWatch {
     /// Waits until one of the files is another than it was. Cancel safe.
     pub(crate) async fn changed(&mut self) {
         loop {
-            let settled = match self.settled {
-                Some(settled) => settled,
-                None if self.changes.recv().await.is_none() => return std::future::pending().await,
-                None => Instant::now() + SETTLE,
-            };
-            // Kept, so that a caller that looks elsewhere meanwhile neither loses the change nor waits anew.
-            self.settled = Some(settled);
-            tokio::time::sleep_until(settled).await;
-            self.settled = None;
-            while self.changes.try_recv().is_ok() {}
+            self.changes.settled().await;
             // Other files of the same directories change too.
             if self.note_stamps() {
                 return;
@@ -138,8 +115,10 @@ fn stamp(file: &Path) -> Option<Stamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::watch::SETTLE;
     use std::fs;
     use std::os::unix::fs::symlink;
+    use std::time::Duration;
 
     /// Far more than a notification takes.
     const DEADLINE: Duration = Duration::from_secs(20);
