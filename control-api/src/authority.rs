@@ -144,6 +144,16 @@ pub struct WholeIdentity {
 }
 
 impl WholeIdentity {
+    /// The chain as PEM, leaf first.
+    pub fn chain_pem(&self) -> String {
+        self.certificate.chain.iter().map(in_force::to_pem).collect()
+    }
+
+    /// The key as PEM.
+    pub fn private_key_pem(&self) -> Zeroizing<String> {
+        Zeroizing::new(in_force::pem_block("PRIVATE KEY", self.private_key.secret_der()))
+    }
+
     /// The same, ready to be shown in handshakes.
     ///
     /// # Errors

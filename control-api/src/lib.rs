@@ -1,9 +1,11 @@
 //! The control API: one place from which a fleet of proxies is driven.
 
 pub mod access;
+pub mod ads;
 pub mod audit;
 pub mod authority;
 mod files;
+pub mod fleet;
 pub mod listen;
 pub mod settings;
 pub mod store;

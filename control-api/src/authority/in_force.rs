@@ -45,18 +45,23 @@ impl Bundle {
 
 /// A certificate as PEM.
 pub(super) fn to_pem(certificate: &CertificateDer<'_>) -> String {
+    pem_block("CERTIFICATE", certificate)
+}
+
+/// DER as PEM.
+pub(super) fn pem_block(label: &str, der: &[u8]) -> String {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
     /// RFC 7468 section 2.
     const LINE: usize = 64;
-    let encoded = STANDARD.encode(certificate);
+    let encoded = STANDARD.encode(der);
     let mut pem = String::with_capacity(encoded.len() + encoded.len() / LINE + 64);
-    pem.push_str("-----BEGIN CERTIFICATE-----\n");
+    pem.push_str(&format!("-----BEGIN {label}-----\n"));
     for line in encoded.as_bytes().chunks(LINE) {
         pem.extend(line.iter().map(|byte| char::from(*byte)));
         pem.push('\n');
     }
-    pem.push_str("-----END CERTIFICATE-----\n");
+    pem.push_str(&format!("-----END {label}-----\n"));
     pem
 }
 

@@ -4,6 +4,7 @@
 //! document's own words (see [`remainder`]): so nothing that the model can express is lost between two of ours, and
 //! [`Encoded::only_ours`] tells what others would not obey.
 
+mod api_listener;
 mod canonical;
 mod cluster;
 mod endpoints;
@@ -14,6 +15,7 @@ mod secret;
 mod tls;
 mod value;
 
+pub use api_listener::api_listener;
 pub use cluster::endpoints_of;
 pub(crate) use remainder::Remainder;
 

@@ -1,0 +1,283 @@
+//! One stream of one node.
+
+use super::Ads;
+use super::secrets::Secrets;
+use crate::access::{Action, Caller, Denied, DeniedKind, NodeClaim};
+use crate::fleet::{Agent, Plan, Registration};
+use envoy_types::pb::envoy::config::core::v3::{Node, node::UserAgentVersionType};
+use outrigger_xds::session::{Heard, Request, Response, Scope, Server, Variant, View};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep_until, timeout};
+use tonic::{Status, Streaming};
+
+/// From the beginning of a stream to its first request, which says whose it is.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// A node that does not read for so long is cut.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The messages of a variant.
+pub(super) struct Kind<Q, R> {
+    pub(super) take: fn(Q) -> Request,
+    pub(super) give: fn(Response) -> Option<R>,
+}
+
+/// A stream, and who is at its other end.
+pub(super) struct Stream<Q, R> {
+    ads: Ads,
+    caller: Caller,
+    variant: Variant,
+    kind: Kind<Q, R>,
+    responses: mpsc::Sender<Result<R, Status>>,
+}
+
+/// A node that is known.
+struct Known {
+    claim: NodeClaim,
+    agent: Agent,
+    session: Server,
+    registration: Registration,
+    secrets: Option<Secrets>,
+    fault: Option<String>,
+}
+
+/// Why a stream ends; none: the node ended it.
+type End = Option<Status>;
+
+impl<Q: Send + 'static, R: Send + 'static> Stream<Q, R> {
+    pub(super) fn new(
+        ads: Ads,
+        caller: Caller,
+        variant: Variant,
+        kind: Kind<Q, R>,
+        responses: mpsc::Sender<Result<R, Status>>,
+    ) -> Stream<Q, R> {
+        Stream {
+            ads,
+            caller,
+            variant,
+            kind,
+            responses,
+        }
+    }
+
+    pub(super) async fn run(self, incoming: Streaming<Q>) {
+        if let Some(status) = self.serve(incoming).await {
+            tracing::info!(who = %self.caller.principal(), code = ?status.code(), reason = status.message(), "a node's stream ends");
+            // Nobody may be there any more.
+            let _ = timeout(SEND_TIMEOUT, self.responses.send(Err(status))).await;
+        }
+    }
+
+    async fn serve(&self, mut incoming: Streaming<Q>) -> End {
+        let first = match timeout(FIRST_REQUEST_TIMEOUT, incoming.message()).await {
+            Ok(Ok(Some(request))) => (self.kind.take)(request),
+            Ok(Ok(None)) => return None,
+            Ok(Err(status)) => return Some(status),
+            Err(_) => return Some(Status::deadline_exceeded("no request came")),
+        };
+        let mut plans = self.ads.fleet.plans();
+        let mut drain = self.ads.drain.clone();
+        let plan = Arc::clone(&plans.borrow_and_update());
+        let mut known = match self.meet(&first, &plan).await {
+            Ok(known) => known,
+            Err(status) => return Some(status),
+        };
+        if let Err(status) = self.hear(&mut known, first).await {
+            return Some(status);
+        }
+        loop {
+            let wake = known.session.next_wake(Instant::now());
+            let renewal = known.secrets.as_ref().map(Secrets::renewal);
+            tokio::select! {
+                request = incoming.message() => match request {
+                    Ok(Some(request)) => {
+                        if let Err(status) = self.hear(&mut known, (self.kind.take)(request)).await {
+                            return Some(status);
+                        }
+                    }
+                    Ok(None) => return None,
+                    Err(status) => return Some(status),
+                },
+                changed = plans.changed() => {
+                    if changed.is_err() {
+                        return Some(Status::unavailable("this server is ending"));
+                    }
+                    let plan = Arc::clone(&plans.borrow_and_update());
+                    if let Err(status) = self.still_may(&known.claim) {
+                        return Some(status);
+                    }
+                    self.look_again(&mut known, &plan).await;
+                }
+                () = maybe(wake) => {}
+                () = maybe(renewal) => {
+                    let plan = Arc::clone(&plans.borrow_and_update());
+                    self.look_again(&mut known, &plan).await;
+                }
+                () = drained(&mut drain) => {
+                    return Some(Status::unavailable("this server is ending"));
+                }
+            }
+            if let Err(status) = self.send(&mut known).await {
+                return Some(status);
+            }
+        }
+    }
+
+    /// Learns from the first request whose stream it is, and whether it may be.
+    async fn meet(&self, first: &Request, plan: &Plan) -> Result<Known, Status> {
+        let node = match first {
+            Request::StateOfTheWorld(request) => request.node.as_ref(),
+            Request::Delta(request) => request.node.as_ref(),
+        };
+        let node = node.ok_or_else(|| Status::invalid_argument("the first request says no node"))?;
+        if node.id.is_empty() || node.cluster.is_empty() {
+            let message = "a node has an id, and a cluster: the service or gateway whose node it is";
+            return Err(Status::invalid_argument(message));
+        }
+        let claim = NodeClaim {
+            node: node.id.clone(),
+            service: node.cluster.clone(),
+        };
+        self.still_may(&claim)?;
+        let agent = Agent::of(&node.user_agent_name);
+        let address = self.caller.peer().map(|peer| peer.address);
+        let fleet = &self.ads.fleet;
+        let registration = fleet
+            .register()
+            .enter(Arc::clone(fleet), &claim, agent, &version(node), address);
+        tracing::info!(
+            node = claim.node, service = claim.service, agent = agent.word(), who = %self.caller.principal(),
+            "a node's stream begins"
+        );
+        let mut known = Known {
+            claim,
+            agent,
+            session: Server::new(self.variant, Scope::Aggregated, Arc::default()),
+            registration,
+            secrets: None,
+            fault: None,
+        };
+        self.look_again(&mut known, plan).await;
+        Ok(known)
+    }
+
+    fn still_may(&self, claim: &NodeClaim) -> Result<(), Status> {
+        let may = self.ads.access.may(&self.caller, &Action::Subscribe(claim));
+        may.map_err(|reason| denied(&reason))
+    }
+
+    /// Brings the node to what the plan has for it.
+    async fn look_again(&self, known: &mut Known, plan: &Plan) {
+        match self.view(known, plan).await {
+            Ok(view) => {
+                known.fault = None;
+                known.session.update(view, Instant::now());
+            }
+            Err(fault) => {
+                tracing::error!(
+                    node = known.claim.node,
+                    fault,
+                    "a node's view cannot be made: it keeps what it has"
+                );
+                known.fault = Some(fault);
+            }
+        }
+    }
+
+    async fn view(&self, known: &mut Known, plan: &Plan) -> Result<Arc<View>, String> {
+        let NodeClaim { node, service } = &known.claim;
+        let revision = Arc::clone(plan.of(node, service));
+        let Some(role) = revision.role(service, node, known.agent) else {
+            // The service may still be declared: until then there is nothing to tell.
+            known.fault = Some(format!("the mesh has no service or gateway `{service}`"));
+            return Ok(Arc::new(View::new(revision.number(), [])));
+        };
+        let viewed = Arc::clone(&revision);
+        let made =
+            tokio::task::spawn_blocking(move || viewed.view(&role).map_err(|faults| faults.to_string()));
+        let made = made.await.unwrap_or_else(|error| Err(error.to_string()))?;
+        let (Some(authority), Agent::Envoy | Agent::Other) = (&self.ads.authority, known.agent) else {
+            return Ok(Arc::clone(&made.view));
+        };
+        let identities = revision.mesh().identities_of(service);
+        Secrets::add(&mut known.secrets, authority, &identities, &made, node).await
+    }
+
+    async fn hear(&self, known: &mut Known, request: Request) -> Result<(), Status> {
+        let now = Instant::now();
+        let heard = known.session.receive(request, now);
+        let Heard {
+            refused,
+            resource_type,
+            ..
+        } = heard.map_err(|violation| Status::invalid_argument(violation.to_string()))?;
+        for refusal in refused {
+            tracing::warn!(
+                node = known.claim.node,
+                resource_type = resource_type.map(|one| one.name()),
+                name = refusal.name,
+                reason = refusal.reason,
+                "a node refuses a resource"
+            );
+        }
+        self.send(known).await
+    }
+
+    /// Sends what there is to send.
+    async fn send(&self, known: &mut Known) -> Result<(), Status> {
+        while let Some(response) = known.session.poll(Instant::now()) {
+            let Some(response) = (self.kind.give)(response) else {
+                return Err(Status::internal("a response of the other variant was made"));
+            };
+            match timeout(SEND_TIMEOUT, self.responses.send(Ok(response))).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(Status::cancelled("the node has gone")),
+                Err(_) => return Err(Status::deadline_exceeded("the node does not read")),
+            }
+        }
+        let Known {
+            registration,
+            session,
+            fault,
+            ..
+        } = known;
+        registration.note(session, fault.as_deref(), Instant::now());
+        Ok(())
+    }
+}
+
+/// A refusal as gRPC has it.
+pub(super) fn denied(denied: &Denied) -> Status {
+    match denied.kind() {
+        DeniedKind::Unauthenticated => Status::unauthenticated(denied.reason()),
+        _ => Status::permission_denied(denied.reason()),
+    }
+}
+
+fn version(node: &Node) -> String {
+    match &node.user_agent_version_type {
+        Some(UserAgentVersionType::UserAgentVersion(version)) => version.clone(),
+        Some(UserAgentVersionType::UserAgentBuildVersion(build)) => {
+            let version = build.version.as_ref();
+            version.map_or(String::new(), |one| {
+                format!("{}.{}.{}", one.major_number, one.minor_number, one.patch)
+            })
+        }
+        None => String::new(),
+    }
+}
+
+/// The server is ending.
+async fn drained(drain: &mut watch::Receiver<bool>) {
+    // A sender that has gone has ended, too.
+    let _ = drain.wait_for(|draining| *draining).await;
+}
+
+async fn maybe(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

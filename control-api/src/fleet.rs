@@ -1,0 +1,83 @@
+//! The fleet: which revision of the mesh each node is to have, and how each stands.
+//!
+//! A [`Plan`] says which revision is whose; it is published whole, and streams that see another plan bring their node to
+//! its view. What nodes say is kept in a [`Register`], from which status is read. Nothing here speaks to nodes:
+//! [`crate::ads`] does, nor to a store: [`follow`] does.
+
+pub mod follow;
+mod plan;
+mod register;
+mod revision;
+
+pub use plan::{Plan, Release, Selection};
+pub use register::{NodeRefusal, NodeStatus, Register, Registration, TypeReport};
+pub use revision::{Agent, MeshRevision, NodeView};
+
+use outrigger_config::model::SpiffeId;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+use crate::access::NodeClaim;
+
+/// The fleet of one mesh.
+#[derive(Debug)]
+pub struct Fleet {
+    plan: watch::Sender<Arc<Plan>>,
+    register: Register,
+}
+
+impl Fleet {
+    /// A fleet without nodes, for a mesh without anything.
+    pub fn new() -> Fleet {
+        Fleet {
+            plan: watch::Sender::new(Arc::new(Plan::default())),
+            register: Register::default(),
+        }
+    }
+
+    /// Which revision is whose now.
+    pub fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.plan.borrow())
+    }
+
+    /// Tells of each other plan.
+    pub fn plans(&self) -> watch::Receiver<Arc<Plan>> {
+        self.plan.subscribe()
+    }
+
+    /// Changes who is to have what; `change` makes the next plan of the present one.
+    pub fn replan(&self, change: impl FnOnce(&Plan) -> Plan) {
+        self.plan.send_modify(|plan| *plan = Arc::new(change(plan)));
+    }
+
+    /// How nodes stand.
+    pub fn register(&self) -> &Register {
+        &self.register
+    }
+
+    /// Whether an identity may be a node of what it claims: the mesh's documents say whose identity it is.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn allows(&self, id: &SpiffeId, claim: &NodeClaim) -> Result<(), String> {
+        let plan = self.plan();
+        let identities = plan
+            .of(&claim.node, &claim.service)
+            .mesh()
+            .identities_of(&claim.service);
+        match identities.iter().any(|own| *own == id.to_string()) {
+            true => Ok(()),
+            false if identities.is_empty() => Err(format!(
+                "the mesh has no service or gateway `{}` with an identity",
+                claim.service
+            )),
+            false => Err(format!("{id} is not the identity of `{}`", claim.service)),
+        }
+    }
+}
+
+impl Default for Fleet {
+    fn default() -> Fleet {
+        Fleet::new()
+    }
+}

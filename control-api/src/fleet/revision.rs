@@ -1,0 +1,208 @@
+//! A revision of the mesh, and what it tells each node.
+
+use outrigger_config::document::Reference;
+use outrigger_config::{Diagnostics, Environment, Mesh, MeshConfig, NodeRole, Source, load_mesh};
+use outrigger_xds::encode::{EncodeOptions, api_listener, encode};
+use outrigger_xds::resource::{Resource, ResourceType};
+use outrigger_xds::session::View;
+use outrigger_xds::session::view::Change;
+use parking_lot::Mutex;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+/// What a node runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Agent {
+    /// This project's proxy.
+    Outrigger,
+    /// Envoy.
+    Envoy,
+    /// A client of gRPC's own, without a proxy.
+    Grpc,
+    /// Something else that speaks xDS: it is told what Envoy is.
+    Other,
+}
+
+impl Agent {
+    /// By what a node says of itself (`user_agent_name`).
+    pub fn of(user_agent: &str) -> Agent {
+        match user_agent {
+            "outrigger" => Agent::Outrigger,
+            "envoy" => Agent::Envoy,
+            name if name.starts_with("gRPC") => Agent::Grpc,
+            _ => Agent::Other,
+        }
+    }
+
+    /// As it is shown.
+    pub fn word(self) -> &'static str {
+        match self {
+            Agent::Outrigger => "outrigger",
+            Agent::Envoy => "envoy",
+            Agent::Grpc => "grpc",
+            Agent::Other => "other",
+        }
+    }
+}
+
+/// A revision of the mesh, with the views that were asked for.
+#[derive(Debug)]
+pub struct MeshRevision {
+    number: u64,
+    mesh: Mesh,
+    views: Mutex<HashMap<NodeRole, Arc<NodeView>>>,
+    /// The views of the revision before: what did not change is shared with them.
+    before: Mutex<HashMap<NodeRole, Arc<NodeView>>>,
+}
+
+impl Default for MeshRevision {
+    fn default() -> MeshRevision {
+        let mesh = load_mesh(&[], &Environment::empty()).expect("a mesh without documents is one");
+        MeshRevision {
+            number: 0,
+            mesh,
+            views: Mutex::default(),
+            before: Mutex::default(),
+        }
+    }
+}
+
+/// What nodes of one role are told.
+#[derive(Debug)]
+pub struct NodeView {
+    /// The resources.
+    pub view: Arc<View>,
+    /// The configuration that they were made of.
+    pub config: MeshConfig,
+    /// Secrets that it refers to.
+    pub secrets: Vec<Reference>,
+    /// The services of which something is in it.
+    pub services: BTreeSet<String>,
+    /// What only this project's proxies obey: the resource and the document's field.
+    pub only_ours: Vec<(String, String)>,
+}
+
+impl MeshRevision {
+    /// Reads documents as revision `number`, which follows `before`. Every fault of every view is found.
+    ///
+    /// # Errors
+    /// All faults, with file, line and column.
+    pub fn load(
+        number: u64,
+        documents: &[Source],
+        before: Option<&MeshRevision>,
+    ) -> Result<MeshRevision, Diagnostics> {
+        let mesh = load_mesh(documents, &Environment::empty())?;
+        mesh.validate()?;
+        let before = before
+            .map(|before| before.views.lock().clone())
+            .unwrap_or_default();
+        Ok(MeshRevision {
+            number,
+            mesh,
+            views: Mutex::default(),
+            before: Mutex::new(before),
+        })
+    }
+
+    /// Its number in the store; 0 is the empty mesh.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The mesh.
+    pub fn mesh(&self) -> &Mesh {
+        &self.mesh
+    }
+
+    /// What a node of `service` is; none if the mesh has no service and no gateway of that name.
+    pub fn role(&self, service: &str, node: &str, agent: Agent) -> Option<NodeRole> {
+        if self.mesh.gateways().any(|gateway| gateway == service) {
+            return Some(NodeRole::Gateway {
+                name: service.to_owned(),
+            });
+        }
+        if !self.mesh.services().any(|known| known == service) {
+            return None;
+        }
+        Some(match agent {
+            Agent::Grpc => NodeRole::Client {
+                service: service.to_owned(),
+            },
+            _ => self.mesh.sidecar(service, node),
+        })
+    }
+
+    /// What a role is told. It is made once.
+    ///
+    /// # Errors
+    /// Faults; none of a revision that was loaded.
+    pub fn view(&self, role: &NodeRole) -> Result<Arc<NodeView>, Diagnostics> {
+        if let Some(view) = self.views.lock().get(role) {
+            return Ok(Arc::clone(view));
+        }
+        // Two may make it at once; the first one stays.
+        let before = self.before.lock().remove(role);
+        let made = Arc::new(self.make(role, before.as_deref())?);
+        Ok(Arc::clone(self.views.lock().entry(role.clone()).or_insert(made)))
+    }
+
+    fn make(&self, role: &NodeRole, before: Option<&NodeView>) -> Result<NodeView, Diagnostics> {
+        let made = self.mesh.view(role)?;
+        let options = EncodeOptions {
+            endpoints_apart: true,
+        };
+        let encoded = encode(&made.config, &options);
+        let mut resources = Vec::new();
+        let mut add = |resource_type, bodies: Vec<(String, Vec<u8>)>| {
+            let of = |(name, body): (String, Vec<u8>)| Resource::hashed(resource_type, name, body);
+            resources.extend(bodies.into_iter().map(of));
+        };
+        add(ResourceType::Cluster, encoded.clusters);
+        add(ResourceType::ClusterLoadAssignment, encoded.endpoints);
+        add(ResourceType::RouteConfiguration, encoded.route_configurations);
+        match role {
+            NodeRole::Client { .. } => {
+                let listeners = made.targets.iter();
+                let listener =
+                    |(target, routes): (&String, &String)| (target.clone(), api_listener(target, routes));
+                add(ResourceType::Listener, listeners.map(listener).collect());
+            }
+            _ => add(ResourceType::Listener, encoded.listeners),
+        }
+        Ok(NodeView {
+            view: Arc::new(view(self.number, resources, before)),
+            config: made.config,
+            secrets: made.secrets,
+            services: made.services,
+            only_ours: encoded.only_ours,
+        })
+    }
+}
+
+/// A view that shares what did not change with the one before.
+fn view(number: u64, resources: Vec<Resource>, before: Option<&NodeView>) -> View {
+    let Some(before) = before else {
+        return View::new(number, resources);
+    };
+    let before = &before.view;
+    let mut there: HashSet<(ResourceType, Arc<str>)> = HashSet::with_capacity(resources.len());
+    let mut changes = Vec::new();
+    for resource in resources {
+        let (resource_type, name) = (resource.resource_type(), Arc::clone(resource.name()));
+        let same = before.of(resource_type).find(&name);
+        if same.is_none_or(|same| same.version() != resource.version()) {
+            changes.push(Change::Put(resource));
+        }
+        there.insert((resource_type, name));
+    }
+    for resource_type in ResourceType::ALL {
+        for resource in before.of(resource_type).iter() {
+            let name = Arc::clone(resource.name());
+            if !there.contains(&(resource_type, Arc::clone(&name))) {
+                changes.push(Change::Remove(resource_type, name));
+            }
+        }
+    }
+    before.next(number, changes)
+}
