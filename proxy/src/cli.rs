@@ -38,6 +38,8 @@ enum Command {
     Demo(DemoArguments),
     /// Print the JSON Schema of the configuration.
     Schema,
+    /// Print which of Envoy's messages and fields are supported over xDS (Markdown).
+    XdsSupport,
 }
 
 #[derive(Debug, Args)]
@@ -123,6 +125,10 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments, logging),
         Command::Schema => {
             println!("{:#}", outrigger_config::json_schema());
+            ExitCode::SUCCESS
+        }
+        Command::XdsSupport => {
+            print!("{}", outrigger_xds::support::markdown());
             ExitCode::SUCCESS
         }
     }

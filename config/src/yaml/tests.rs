@@ -1,6 +1,7 @@
 //! Tests of the YAML front: what is refused and where, what is warned of, what round trips.
 
 mod bounds;
+mod documents;
 mod examples;
 mod faults;
 mod model;

@@ -103,3 +103,64 @@ pub fn messages() -> Vec<&'static Message> {
         .concat()
         .concat()
 }
+
+/// The support table as a page of Markdown.
+pub fn markdown() -> String {
+    let mut page = String::from(INTRODUCTION);
+    let mut messages = messages();
+    messages.sort_by_key(|message| message.name);
+    let mut before: Option<&Message> = None;
+    for message in messages {
+        // One that several decoders read alike stands once.
+        if before.is_some_and(|before| before.is_same(message)) {
+            continue;
+        }
+        before = Some(message);
+        message.write(&mut page);
+    }
+    page
+}
+
+const INTRODUCTION: &str = "\
+# Which of Envoy's fields are supported
+
+<!-- Printed from the code by `outrigger xds-support`. -->
+
+A control plane that speaks xDS sends Envoy's messages. This page lists every message that is read, with all of its fields.
+
+- **Used**: the field is read. Some values may be refused where they stand, with the reason.
+- **Refused**: a resource that sets the field is refused, by the field's path; the last good version stays in force.
+- **Ignored**: the field may be set, and changes nothing here, for the reason that is given.
+
+What is in no message of this page is refused, and so is a field that is newer than the types which this version was built
+with. Fields of the document that Envoy has no words for stand in the metadata of a listener, filter chain, route
+configuration, virtual host, route, cluster or endpoint, in the namespace `outrigger`, in the words of
+[the configuration](../configuration.md).
+";
+
+impl Message {
+    fn is_same(&self, other: &Message) -> bool {
+        (self.name, self.used, self.refused, self.ignored)
+            == (other.name, other.used, other.refused, other.ignored)
+    }
+
+    fn write(&self, page: &mut String) {
+        let listed = |fields: &[&str]| {
+            let names = fields.iter().map(|field| format!("`{}`", field.trim_start_matches("r#")));
+            names.collect::<Vec<_>>().join(", ")
+        };
+        page.push_str(&format!("\n## `{}`\n\n", self.name));
+        if !self.used.is_empty() {
+            page.push_str(&format!("- Used: {}\n", listed(self.used)));
+        }
+        if !self.refused.is_empty() {
+            page.push_str(&format!("- Refused: {}\n", listed(self.refused)));
+        }
+        for (field, reason) in self.ignored {
+            page.push_str(&format!("- Ignored: `{}`: {reason}\n", field.trim_start_matches("r#")));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

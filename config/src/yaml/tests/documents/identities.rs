@@ -2,17 +2,12 @@
 
 use super::tls::{file, spiffe};
 use super::{duration, maybe, quoted};
-use crate::yaml::write::REDACTED;
 use proptest::prelude::*;
 
-const KEY: &str = "-----BEGIN PRIVATE KEY-----\nc2Vj\n-----END PRIVATE KEY-----\n";
+/// The one private key in documents.
+pub(crate) const KEY: &str = "-----BEGIN PRIVATE KEY-----\nc2Vj\n-----END PRIVATE KEY-----\n";
 const CHAIN: &str = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
 const LIST: &str = "-----BEGIN X509 CRL-----\nMA==\n-----END X509 CRL-----\n";
-
-/// A written document with the keys put back that are not written.
-pub(super) fn with_keys(written: &str) -> String {
-    written.replace(&format!("\"{REDACTED}\""), &quoted(KEY))
-}
 
 fn identity() -> BoxedStrategy<String> {
     let inline = maybe("ocsp_staple", "([A-Za-z0-9+/]{4}){1,3}([A-Z]g==|[A-Z]9E=)?").prop_map(|staple| {
