@@ -146,7 +146,9 @@ impl Message {
 
     fn write(&self, page: &mut String) {
         let listed = |fields: &[&str]| {
-            let names = fields.iter().map(|field| format!("`{}`", field.trim_start_matches("r#")));
+            let names = fields
+                .iter()
+                .map(|field| format!("`{}`", field.trim_start_matches("r#")));
             names.collect::<Vec<_>>().join(", ")
         };
         page.push_str(&format!("\n## `{}`\n\n", self.name));
@@ -157,7 +159,10 @@ impl Message {
             page.push_str(&format!("- Refused: {}\n", listed(self.refused)));
         }
         for (field, reason) in self.ignored {
-            page.push_str(&format!("- Ignored: `{}`: {reason}\n", field.trim_start_matches("r#")));
+            page.push_str(&format!(
+                "- Ignored: `{}`: {reason}\n",
+                field.trim_start_matches("r#")
+            ));
         }
     }
 }

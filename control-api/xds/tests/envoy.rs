@@ -3,11 +3,12 @@
 //! Needs Envoy: its path in `OUTRIGGER_ENVOY`. Without it the test says so, and fails where CI runs.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use envoy_types::pb::envoy::config::bootstrap::v3::bootstrap::{DynamicResources, StaticResources};
 use envoy_types::pb::envoy::config::bootstrap::v3::Bootstrap;
+use envoy_types::pb::envoy::config::bootstrap::v3::bootstrap::{DynamicResources, StaticResources};
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::core::v3::{
-    ApiConfigSource, ApiVersion, GrpcService, Node, api_config_source::ApiType,
+    ApiConfigSource, ApiVersion, GrpcService, Node,
+    api_config_source::ApiType,
     grpc_service::{EnvoyGrpc, TargetSpecifier},
 };
 use envoy_types::pb::envoy::config::core::v3::{TransportSocket, transport_socket::ConfigType};
@@ -22,10 +23,14 @@ use std::path::Path;
 use std::process::Command;
 
 /// The control plane, which nobody asks while a configuration is only looked at.
-const CONTROL: &str = "clusters: [{name: outrigger-control, protocol: http2, endpoints: [{address: '127.0.0.1:1'}]}]\n";
+const CONTROL: &str =
+    "clusters: [{name: outrigger-control, protocol: http2, endpoints: [{address: '127.0.0.1:1'}]}]\n";
 
 fn all<T: Message + Default>(bodies: &Bodies) -> Vec<T> {
-    bodies.iter().map(|(_, body)| T::decode(body.as_slice()).unwrap()).collect()
+    bodies
+        .iter()
+        .map(|(_, body)| T::decode(body.as_slice()).unwrap())
+        .collect()
 }
 
 fn read(directory: &Path, text: &str) -> MeshConfig {
@@ -58,8 +63,14 @@ fn common(context: &mut CommonTlsContext) {
     for secret in &mut context.tls_certificate_sds_secret_configs {
         secret.sds_config = None;
     }
-    if let Some(ValidationContextType::CombinedValidationContext(combined)) = &mut context.validation_context_type {
-        combined.validation_context_sds_secret_config.as_mut().unwrap().sds_config = None;
+    if let Some(ValidationContextType::CombinedValidationContext(combined)) =
+        &mut context.validation_context_type
+    {
+        combined
+            .validation_context_sds_secret_config
+            .as_mut()
+            .unwrap()
+            .sds_config = None;
     }
 }
 
@@ -69,14 +80,21 @@ fn bootstrap(config: &MeshConfig, directory: &Path) -> Option<Bootstrap> {
     let control = encode(&read(directory, CONTROL), &EncodeOptions::default());
     let mut clusters: Vec<Cluster> = all(&encoded.clusters);
     clusters.extend(all::<Cluster>(&control.clusters));
-    if encoded.only_ours.iter().any(|(resource, _)| resource.starts_with("secret ")) {
+    if encoded
+        .only_ours
+        .iter()
+        .any(|(resource, _)| resource.starts_with("secret "))
+    {
         return None;
     }
     let mut listeners: Vec<Listener> = all(&encoded.listeners);
     for cluster in &mut clusters {
         locally(&mut cluster.transport_socket);
     }
-    for chain in listeners.iter_mut().flat_map(|listener| &mut listener.filter_chains) {
+    for chain in listeners
+        .iter_mut()
+        .flat_map(|listener| &mut listener.filter_chains)
+    {
         locally(&mut chain.transport_socket);
     }
     let target = TargetSpecifier::EnvoyGrpc(EnvoyGrpc {
@@ -119,7 +137,11 @@ fn workplace() -> tempfile::TempDir {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     for name in ["server", "client", "ca", "api", "web", "root"] {
         std::fs::write(certificates.join(format!("{name}.pem")), made.cert.pem()).unwrap();
-        std::fs::write(certificates.join(format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(
+            certificates.join(format!("{name}.key")),
+            made.signing_key.serialize_pem(),
+        )
+        .unwrap();
     }
     directory
 }
@@ -127,7 +149,10 @@ fn workplace() -> tempfile::TempDir {
 #[test]
 fn envoy_takes_every_example() {
     let Some(envoy) = std::env::var_os("OUTRIGGER_ENVOY") else {
-        assert!(std::env::var_os("CI").is_none(), "OUTRIGGER_ENVOY does not say where Envoy is");
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "OUTRIGGER_ENVOY does not say where Envoy is"
+        );
         eprintln!("skipped: OUTRIGGER_ENVOY does not say where Envoy is");
         return;
     };

@@ -11,7 +11,10 @@ fn declared(directory: &Path, names: &mut BTreeSet<String>) {
         } else {
             let text = std::fs::read_to_string(&path).unwrap();
             for declaration in text.split("message! {").skip(1) {
-                let name = declaration.split(" as \"").nth(1).or(declaration.split("as \"").nth(1));
+                let name = declaration
+                    .split(" as \"")
+                    .nth(1)
+                    .or(declaration.split("as \"").nth(1));
                 names.insert(name.unwrap().split('"').next().unwrap().to_owned());
             }
         }
@@ -21,7 +24,10 @@ fn declared(directory: &Path, names: &mut BTreeSet<String>) {
 #[test]
 fn every_message_that_is_read_is_in_the_table() {
     let mut names = BTreeSet::new();
-    declared(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/decode"), &mut names);
+    declared(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src/decode"),
+        &mut names,
+    );
     assert!(names.len() > 50);
     let listed: BTreeSet<String> = messages().iter().map(|message| message.name.to_owned()).collect();
     let missing: Vec<_> = names.difference(&listed).collect();
@@ -45,5 +51,8 @@ fn the_page_is_what_the_code_says() {
         std::fs::write(&path, &current).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == current, "docs/control/xds-support.md is not what the code says: run with UPDATE_DOCS=1");
+    assert!(
+        committed == current,
+        "docs/control/xds-support.md is not what the code says: run with UPDATE_DOCS=1"
+    );
 }

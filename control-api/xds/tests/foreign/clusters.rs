@@ -1,7 +1,8 @@
 //! Clusters.
 
 use super::samples::{
-    address, any, apart, assignment, cluster, cluster_as_written, endpoint, fault, group, number, of_type, take,
+    address, any, apart, assignment, cluster, cluster_as_written, endpoint, fault, group, number, of_type,
+    take,
 };
 use cluster_v3::cluster::{CommonLbConfig, DiscoveryType, DnsLookupFamily, LbConfig, LbPolicy};
 use envoy_types::pb::envoy::config::cluster::v3::{self as cluster_v3, Cluster};
@@ -18,11 +19,15 @@ use serde_json::json;
 
 #[test]
 fn a_cluster_of_endpoints_that_come_apart() {
-    let Ok(Decoded::Cluster(decoded)) = take("c", &apart()) else { panic!() };
+    let Ok(Decoded::Cluster(decoded)) = take("c", &apart()) else {
+        panic!()
+    };
     assert_eq!(decoded.endpoints.as_deref(), Some("service"));
     let mut unnamed = apart();
     unnamed.eds_cluster_config.as_mut().unwrap().service_name.clear();
-    let Ok(Decoded::Cluster(decoded)) = take("c", &unnamed) else { panic!() };
+    let Ok(Decoded::Cluster(decoded)) = take("c", &unnamed) else {
+        panic!()
+    };
     assert_eq!(decoded.endpoints.as_deref(), Some("c"));
     // Without options, HTTP/1 is spoken.
     assert_eq!(cluster_as_written(&apart())["protocol"], "http1");
@@ -38,11 +43,17 @@ fn names_that_dns_resolves() {
         ..cluster()
     };
     let discovery = cluster_as_written(&message)["discovery"].clone();
-    assert_eq!(discovery["names"], json!([{"host": "a.example", "port": 81, "weight": 1}]));
+    assert_eq!(
+        discovery["names"],
+        json!([{"host": "a.example", "port": 81, "weight": 1}])
+    );
     assert_eq!(discovery["family"], "v4");
     assert_eq!(discovery["resolvers"], json!(["10.0.0.1:53"]));
     // TTLs are looked at only if that is asked for.
-    assert_eq!((&discovery["ttl_min"], &discovery["ttl_max"]), (&json!("5s"), &json!("5s")));
+    assert_eq!(
+        (&discovery["ttl_min"], &discovery["ttl_max"]),
+        (&json!("5s"), &json!("5s"))
+    );
     let message = Cluster {
         respect_dns_ttl: true,
         ..message
@@ -59,7 +70,10 @@ fn original_destinations() {
         ..cluster()
     };
     let discovery = cluster_as_written(&message)["discovery"].clone();
-    assert_eq!((&discovery["type"], &discovery["idle_timeout"]), (&json!("original_destination"), &json!("7s")));
+    assert_eq!(
+        (&discovery["type"], &discovery["idle_timeout"]),
+        (&json!("original_destination"), &json!("7s"))
+    );
     let elsewhere = Cluster {
         lb_policy: LbPolicy::ClusterProvided as i32,
         ..apart()
@@ -105,7 +119,10 @@ fn http2_by_options_of_either_spelling() {
         ..apart()
     });
     assert_eq!(newer, older);
-    assert_eq!((&newer["protocol"], &newer["http2"]["concurrent_streams_max"]), (&json!("http2"), &json!(7)));
+    assert_eq!(
+        (&newer["protocol"], &newer["http2"]["concurrent_streams_max"]),
+        (&json!("http2"), &json!(7))
+    );
     assert_eq!(newer["pool"]["idle_timeout"], "9s");
     assert_eq!(newer["response_headers_bytes_max"], "96KiB");
 }
@@ -145,7 +162,10 @@ fn the_first_policy_that_is_known_counts() {
         ..apart()
     };
     let written = cluster_as_written(&message);
-    assert_eq!(written["load_balancing"], json!({"least_request": {"choices": 3}}));
+    assert_eq!(
+        written["load_balancing"],
+        json!({"least_request": {"choices": 3}})
+    );
     assert_eq!(written["locality_balancing"], "weighted");
     let message = Cluster {
         load_balancing_policy: Some(cluster_v3::LoadBalancingPolicy {
@@ -174,7 +194,10 @@ fn a_ring_with_the_hash_function_of_another() {
         lb_policy: LbPolicy::Maglev as i32,
         ..message
     };
-    assert_eq!(fault("c", &other).1, "the policy, and the configuration of another");
+    assert_eq!(
+        fault("c", &other).1,
+        "the policy, and the configuration of another"
+    );
 }
 
 #[test]
@@ -191,7 +214,10 @@ fn a_number_of_retries_is_always_allowed() {
         ..apart()
     };
     let written = cluster_as_written(&with(u32::MAX));
-    assert_eq!(written["retry_budget"], json!({"percent": 20, "concurrency_min": u32::MAX}));
+    assert_eq!(
+        written["retry_budget"],
+        json!({"percent": 20, "concurrency_min": u32::MAX})
+    );
     assert_eq!(written["circuit_breakers"]["default"]["requests_max"], 8);
     assert_eq!(written["circuit_breakers"]["high"]["requests_max"], 1024);
     let none = cluster_as_written(&with(0));
@@ -208,7 +234,10 @@ fn a_health_check() {
         health_checker: Some(core::health_check::HealthChecker::HttpHealthCheck(
             core::health_check::HttpHealthCheck {
                 path: "/ready".to_owned(),
-                expected_statuses: vec![envoy_types::pb::envoy::r#type::v3::Int64Range { start: 200, end: 205 }],
+                expected_statuses: vec![envoy_types::pb::envoy::r#type::v3::Int64Range {
+                    start: 200,
+                    end: 205,
+                }],
                 receive: vec![core::health_check::Payload {
                     payload: Some(core::health_check::payload::Payload::Text("6f6b".to_owned())),
                 }],
@@ -225,7 +254,10 @@ fn a_health_check() {
     assert_eq!(written["http"]["expected_statuses"], json!(["200-204"]));
     assert_eq!(written["http"]["expected_body"], json!({"contains": "ok"}));
     // Envoy's, where nothing is said.
-    assert_eq!((&written["jitter"], &written["no_traffic_interval"]), (&json!(0), &json!("1m")));
+    assert_eq!(
+        (&written["jitter"], &written["no_traffic_interval"]),
+        (&json!(0), &json!("1m"))
+    );
     let two = Cluster {
         health_checks: vec![check.clone(), check],
         ..apart()

@@ -31,7 +31,11 @@ fn zone(name: &str, weight: Option<u32>) -> LocalityLbEndpoints {
 #[test]
 fn localities_have_shares() {
     // One that says none has none, where others say one; 1 is as if nothing were said.
-    let shares = set(&assignment(vec![zone("a", Some(1)), zone("bb", Some(7)), zone("ccc", None)]));
+    let shares = set(&assignment(vec![
+        zone("a", Some(1)),
+        zone("bb", Some(7)),
+        zone("ccc", None),
+    ]));
     let weights: Vec<_> = shares
         .locality_weights()
         .iter()
@@ -60,7 +64,10 @@ fn what_is_said_of_health() {
         .iter()
         .map(|endpoint| format!("{:?}", endpoint.status()))
         .collect();
-    assert_eq!(statuses, ["Healthy", "Healthy", "Unhealthy", "Draining", "Degraded"]);
+    assert_eq!(
+        statuses,
+        ["Healthy", "Healthy", "Unhealthy", "Draining", "Degraded"]
+    );
 }
 
 #[test]
@@ -75,19 +82,34 @@ fn policy_of_endpoints() {
     assert_eq!(taken.endpoints()[0].address().to_string(), "[::1]:80");
     message.policy.as_mut().unwrap().drop_overloads = vec![DropOverload::default()];
     let (path, said) = fault("service", &message);
-    assert_eq!((path.as_str(), said.as_str()), ("policy.drop_overloads", "this field is not implemented"));
+    assert_eq!(
+        (path.as_str(), said.as_str()),
+        ("policy.drop_overloads", "this field is not implemented")
+    );
 }
 
 #[test]
 fn faults_stand_where_the_endpoint_does() {
     let at = "endpoints[0].lb_endpoints[1].endpoint.address.socket_address";
-    let names = assignment(vec![group(vec![endpoint("192.0.2.1", 80), endpoint("a.example", 80)])]);
+    let names = assignment(vec![group(vec![
+        endpoint("192.0.2.1", 80),
+        endpoint("a.example", 80),
+    ])]);
     assert_eq!(fault("service", &names).0, at);
-    let twice = assignment(vec![group(vec![endpoint("192.0.2.1", 80), endpoint("192.0.2.1", 80)])]);
+    let twice = assignment(vec![group(vec![
+        endpoint("192.0.2.1", 80),
+        endpoint("192.0.2.1", 80),
+    ])]);
     assert_eq!(fault("service", &twice).0, at);
     let mut nothing = assignment(vec![group(vec![LbEndpoint::default()])]);
-    assert_eq!(fault("service", &nothing).0, "endpoints[0].lb_endpoints[0].endpoint");
+    assert_eq!(
+        fault("service", &nothing).0,
+        "endpoints[0].lb_endpoints[0].endpoint"
+    );
     nothing.cluster_name = "other".to_owned();
-    let paths: Vec<_> = faults("service", &nothing).into_iter().map(|(path, _)| path).collect();
+    let paths: Vec<_> = faults("service", &nothing)
+        .into_iter()
+        .map(|(path, _)| path)
+        .collect();
     assert_eq!(paths, ["cluster_name", "endpoints[0].lb_endpoints[0].endpoint"]);
 }

@@ -39,7 +39,11 @@ pub(crate) fn take<T: Message + Name>(name: &str, message: &T) -> Result<Decoded
 pub(crate) fn faults<T: Message + Name>(name: &str, message: &T) -> Vec<(String, String)> {
     let refusal = take(name, message).expect_err("this is refused");
     assert_eq!(refusal.resource, name);
-    refusal.faults.into_iter().map(|fault| (fault.path, fault.message)).collect()
+    refusal
+        .faults
+        .into_iter()
+        .map(|fault| (fault.path, fault.message))
+        .collect()
 }
 
 /// The one fault's path, and what it says.
@@ -58,7 +62,11 @@ pub(crate) fn written(parts: &Parts) -> Json {
             .to_owned(),
     };
     let base = load(&source, &Environment::empty()).unwrap().config;
-    to_json(&assemble(&base, [parts]).unwrap_or_else(|faults| panic!("{faults}")).config)
+    to_json(
+        &assemble(&base, [parts])
+            .unwrap_or_else(|faults| panic!("{faults}"))
+            .config,
+    )
 }
 
 /// What a cluster becomes, as it is written.

@@ -70,8 +70,13 @@ fn no_fault_shows_a_key() {
         private_key: text("no key, and secret"),
         ..tls::TlsCertificate::default()
     };
-    let refusal = take("s", &secret(Type::TlsCertificate(wrong))).unwrap_err().to_string();
-    assert!(!refusal.contains("c2Vj") && !refusal.contains("and secret"), "{refusal}");
+    let refusal = take("s", &secret(Type::TlsCertificate(wrong)))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        !refusal.contains("c2Vj") && !refusal.contains("and secret"),
+        "{refusal}"
+    );
 }
 
 fn by_spiffe(domains: &[&str]) -> tls::CertificateValidationContext {
@@ -101,16 +106,26 @@ fn authorities() {
     };
     let bundles = written(&parts(Type::ValidationContext(plain.clone())))["trust_bundles"].clone();
     assert_eq!(bundles[1], json!({"name": "s", "inline": CHAIN}));
-    let bundles = written(&parts(Type::ValidationContext(by_spiffe(&["example.org"]))))["trust_bundles"].clone();
-    assert_eq!(bundles[1], json!({"name": "s", "trust_domain": "example.org", "inline": CHAIN}));
-    let (path, said) = fault("s", &secret(Type::ValidationContext(by_spiffe(&["a.example", "b.example"]))));
+    let bundles =
+        written(&parts(Type::ValidationContext(by_spiffe(&["example.org"]))))["trust_bundles"].clone();
+    assert_eq!(
+        bundles[1],
+        json!({"name": "s", "trust_domain": "example.org", "inline": CHAIN})
+    );
+    let (path, said) = fault(
+        "s",
+        &secret(Type::ValidationContext(by_spiffe(&["a.example", "b.example"]))),
+    );
     assert_eq!(path, "validation_context.custom_validator_config.typed_config");
     assert!(said.starts_with("several trust domains"), "{said}");
     let deep = tls::CertificateValidationContext {
         max_verify_depth: number(1),
         ..plain
     };
-    assert_eq!(fault("s", &secret(Type::ValidationContext(deep))).0, "validation_context.max_verify_depth");
+    assert_eq!(
+        fault("s", &secret(Type::ValidationContext(deep))).0,
+        "validation_context.max_verify_depth"
+    );
 }
 
 #[test]

@@ -60,14 +60,20 @@ fn with(sni: &str, common: tls::CommonTlsContext) -> Cluster {
 }
 
 fn validated(sni: &str, names: Vec<tls::SubjectAltNameMatcher>) -> Cluster {
-    with(sni, common(ValidationContextType::ValidationContext(context(names))))
+    with(
+        sni,
+        common(ValidationContextType::ValidationContext(context(names))),
+    )
 }
 
 #[test]
 fn names_of_the_server() {
     let dns = |text: &str| name(SanType::Dns, MatchPattern::Exact(text.to_owned()));
     let named = cluster_as_written(&validated("a.example", vec![dns("a.example")]))["tls"].clone();
-    assert_eq!((&named["server_name"], &named["peers"]), (&json!("a.example"), &json!(null)));
+    assert_eq!(
+        (&named["server_name"], &named["peers"]),
+        (&json!("a.example"), &json!(null))
+    );
     assert_eq!(named["ca_file"], "ca.pem");
     let other = cluster_as_written(&validated("a.example", vec![dns("b.example")]))["tls"].clone();
     assert_eq!(other["peers"], json!([{"dns": "b.example"}]));
@@ -81,8 +87,14 @@ fn ids_of_the_server() {
     let id = "spiffe://example.org/ns/a";
     let peers = |names| cluster_as_written(&validated("", names))["tls"]["peers"].clone();
     assert_eq!(peers(vec![uri(id)]), json!([{"spiffe_id": id}]));
-    assert_eq!(peers(vec![uri(id), below(&format!("{id}/"))]), json!([{"spiffe_prefix": id}]));
-    assert_eq!(peers(vec![below("spiffe://example.org/")]), json!([{"trust_domain": "example.org"}]));
+    assert_eq!(
+        peers(vec![uri(id), below(&format!("{id}/"))]),
+        json!([{"spiffe_prefix": id}])
+    );
+    assert_eq!(
+        peers(vec![below("spiffe://example.org/")]),
+        json!([{"trust_domain": "example.org"}])
+    );
     // What Envoy would take for less than ours would is not taken at all.
     for names in [vec![below(&format!("{id}/"))], vec![below(id)]] {
         let (path, _) = fault("c", &validated("", names));
@@ -101,9 +113,15 @@ fn who_is_not_validated_is_refused() {
         ..context(vec![uri("spiffe://example.org/a")])
     };
     let message = with("", common(ValidationContextType::ValidationContext(untrusted)));
-    assert_eq!(fault("c", &message).0, format!("{AT}.validation_context.trust_chain_verification"));
+    assert_eq!(
+        fault("c", &message).0,
+        format!("{AT}.validation_context.trust_chain_verification")
+    );
     // Somebody's certificate of the authority would do.
-    let paths: Vec<_> = faults("c", &validated("", vec![])).into_iter().map(|(path, _)| path).collect();
+    let paths: Vec<_> = faults("c", &validated("", vec![]))
+        .into_iter()
+        .map(|(path, _)| path)
+        .collect();
     assert_eq!(paths, ["transport_socket.typed_config"]);
 }
 
@@ -124,9 +142,15 @@ fn secrets_by_name() {
     let mut common = common(ValidationContextType::CombinedValidationContext(combined));
     common.tls_certificate_sds_secret_configs = vec![sds("own")];
     let tls = cluster_as_written(&with("", common.clone()))["tls"].clone();
-    assert_eq!((&tls["trust_bundle"], &tls["certificate"]), (&json!("mesh"), &json!({"identity": "own"})));
+    assert_eq!(
+        (&tls["trust_bundle"], &tls["certificate"]),
+        (&json!("mesh"), &json!({"identity": "own"}))
+    );
     common.tls_certificate_sds_secret_configs.push(sds("own"));
-    assert_eq!(fault("c", &with("", common)).1, "more than one certificate of a client is not implemented");
+    assert_eq!(
+        fault("c", &with("", common)).1,
+        "more than one certificate of a client is not implemented"
+    );
 }
 
 #[test]
@@ -134,10 +158,15 @@ fn what_is_carried_becomes_parts_of_the_cluster() {
     let mut context = context(vec![uri("spiffe://example.org/a")]);
     context.trusted_ca = text(CHAIN);
     let message = with("", common(ValidationContextType::ValidationContext(context)));
-    let Ok(Decoded::Cluster(decoded)) = take("c", &message) else { panic!() };
+    let Ok(Decoded::Cluster(decoded)) = take("c", &message) else {
+        panic!()
+    };
     let whole = written(&decoded.parts);
     assert_eq!(whole["clusters"][0]["tls"]["trust_bundle"], "c/authorities");
-    assert_eq!(whole["trust_bundles"][1], json!({"name": "c/authorities", "inline": CHAIN}));
+    assert_eq!(
+        whole["trust_bundles"][1],
+        json!({"name": "c/authorities", "inline": CHAIN})
+    );
 }
 
 fn by_spiffe(names: Vec<tls::SubjectAltNameMatcher>) -> Cluster {
@@ -162,10 +191,15 @@ fn by_spiffe(names: Vec<tls::SubjectAltNameMatcher>) -> Cluster {
 
 #[test]
 fn a_validator_by_spiffe_keeps_to_its_domains() {
-    let Ok(Decoded::Cluster(decoded)) = take("c", &by_spiffe(vec![])) else { panic!() };
+    let Ok(Decoded::Cluster(decoded)) = take("c", &by_spiffe(vec![])) else {
+        panic!()
+    };
     let whole = written(&decoded.parts);
     let tls = &whole["clusters"][0]["tls"];
-    assert_eq!((&tls["roots"], &tls["peers"]), (&json!("spiffe"), &json!([{"trust_domain": "example.org"}])));
+    assert_eq!(
+        (&tls["roots"], &tls["peers"]),
+        (&json!("spiffe"), &json!([{"trust_domain": "example.org"}]))
+    );
     assert_eq!(whole["trust_bundles"][1]["name"], "spiffe/example.org");
     let (_, said) = fault("c", &by_spiffe(vec![uri("spiffe://other.example/a")]));
     assert_eq!(said, "nobody is believed for the trust domain `other.example`");
@@ -188,5 +222,8 @@ fn suites_have_to_hold_all_that_is_spoken() {
     let tls = cluster_as_written(&with("a.example", message.clone()))["tls"].clone();
     assert_eq!(tls["minimum_version"], "TLSv1.3");
     message.tls_params = Some(parameters(&[], 1));
-    assert_eq!(fault("c", &with("a.example", message)).0, format!("{AT}.tls_params.tls_minimum_protocol_version"));
+    assert_eq!(
+        fault("c", &with("a.example", message)).0,
+        format!("{AT}.tls_params.tls_minimum_protocol_version")
+    );
 }
