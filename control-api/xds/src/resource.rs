@@ -132,7 +132,7 @@ impl Resource {
         body: impl Into<Arc<[u8]>>,
     ) -> Self {
         let (name, version) = (name.into(), version.into());
-        let digest = xxh64(version.as_bytes(), xxh64(name.as_bytes(), 0));
+        let digest = digest_of(&name, &version, None);
         Self(Arc::new(Inner {
             resource_type,
             name,
@@ -165,7 +165,7 @@ impl Resource {
             version: Arc::clone(&inner.version),
             body: Arc::clone(&inner.body),
             ttl,
-            digest: inner.digest,
+            digest: digest_of(&inner.name, &inner.version, ttl),
         }))
     }
 
@@ -214,7 +214,7 @@ impl Resource {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// A hash of name and version; the digest of a set is the sum of its resources' digests.
+    /// A hash of name, version and lifetime; the digest of a set is the sum of its resources' digests.
     pub(crate) fn digest(&self) -> u64 {
         self.0.digest
     }
@@ -223,6 +223,11 @@ impl Resource {
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.is_shared_with(other) || (self.0.version == other.0.version && self.0.ttl == other.0.ttl)
     }
+}
+
+fn digest_of(name: &str, version: &str, ttl: Option<Duration>) -> u64 {
+    let ttl = ttl.map_or(0, |ttl| xxh64(&ttl.as_nanos().to_le_bytes(), 0));
+    xxh64(version.as_bytes(), xxh64(name.as_bytes(), ttl))
 }
 
 impl PartialEq for Resource {

@@ -7,6 +7,7 @@
 //! what a message means is its owner's business.
 
 mod conversation;
+mod lapsed;
 mod offer;
 mod requests;
 mod settlement;
@@ -157,7 +158,7 @@ impl Client {
                 node.client_features.push(feature.to_owned());
             }
         }
-        let conversations = ResourceType::ALL.map(Conversation::new);
+        let conversations = ResourceType::ALL.map(|resource_type| Conversation::new(resource_type, variant));
         Self {
             variant,
             scope,
@@ -199,7 +200,7 @@ impl Client {
         self.of(resource_type).unsubscribe_all();
     }
 
-    /// Wants resources by name. Names beyond [`RESOURCES_MAX`], or longer than a name may be, are returned: they can
+    /// Wants resources by name; see [`Client::replay`] too. Names beyond [`RESOURCES_MAX`], or longer than a name may be, are returned: they can
     /// never be had.
     #[must_use = "names that are returned are not subscribed to"]
     pub fn subscribe<'a>(
@@ -257,6 +258,17 @@ impl Client {
         self.sequence += 1;
         let sequence = self.sequence;
         self.of(offer.resource_type).receive(offer, sequence, now)
+    }
+
+    /// What was subscribed to again in the state of the world and is handed out once more, because the server may not
+    /// have noticed that it was given up: to be asked for after [`Client::subscribe`], until there is none, and to be
+    /// treated like a response. In delta there is never any.
+    pub fn replay(&mut self) -> Option<Received> {
+        self.sequence += 1;
+        let sequence = self.sequence;
+        self.conversations
+            .iter_mut()
+            .find_map(|conversation| conversation.replay(sequence))
     }
 
     /// Says what became of a response: everything of it is taken but what is refused. The answer is then polled.

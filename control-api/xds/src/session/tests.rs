@@ -1,5 +1,10 @@
 //! Both ends against each other, and what their tests share.
 
+mod arbitrary;
+mod convergence;
+mod order;
+mod world;
+
 use std::sync::Arc;
 
 use prost::Message;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::interest::Interest;
-use super::super::{Refusal, WILDCARD};
+use super::super::{Refusal, Variant, WILDCARD};
+use super::lapsed::Lapsed;
 use super::offer::{Item, Offer};
 use super::requests::Told;
 use super::{ReceiveError, Received, Token, UNSETTLED_MAX, Versions};
@@ -14,16 +15,22 @@ use crate::resource::{RESOURCE_NAME_BYTES_MAX, RESOURCES_MAX, Resource, Resource
 #[derive(Debug)]
 pub(super) struct Conversation {
     pub(super) resource_type: ResourceType,
+    variant: Variant,
     pub(super) interest: Interest,
     pub(super) entries: BTreeMap<Arc<str>, Entry>,
     /// Received and not settled, in the order of their coming; at most [`UNSETTLED_MAX`].
     pub(super) unsettled: VecDeque<Unsettled>,
     /// Of the last response that was taken as a whole.
     pub(super) version: Arc<str>,
+    /// Something was taken, removed or expired since, so that the version does not stand for what is held.
+    pub(super) is_beyond_version: bool,
     /// The lifetimes of what is taken.
     pub(super) expiries: BTreeSet<(Instant, Arc<str>)>,
     /// What this stream was told.
     pub(super) told: Told,
+    pub(super) lapsed: Lapsed,
+    /// The latest time that was handed in.
+    pub(super) latest: Option<Instant>,
 }
 
 /// One resource.
@@ -36,6 +43,8 @@ pub(super) struct Entry {
     /// The latest that came and is not settled.
     pub(super) offered: Option<Resource>,
     pub(super) refused: Option<super::Refused>,
+    /// What was refused last, if it could be read.
+    pub(super) rejected: Option<Resource>,
     pub(super) expires: Option<Instant>,
     /// The server said that it does not have it.
     pub(super) is_absent: bool,
@@ -65,11 +74,18 @@ impl Entry {
             accepted: None,
             offered: None,
             refused: None,
+            rejected: None,
             expires: None,
             is_absent: false,
             is_leaving: false,
             is_foreign: false,
         }
+    }
+
+    /// Whether what is taken of it is all that can be in force, for as long as nothing else comes.
+    pub(super) fn is_certain(&self) -> bool {
+        let is_lasting = self.expires.is_none();
+        self.refused.is_none() && self.offered.is_none() && !self.is_leaving && !self.is_foreign && is_lasting
     }
 
     /// Whether anything of it came that was not removed again.
@@ -79,15 +95,19 @@ impl Entry {
 }
 
 impl Conversation {
-    pub(super) fn new(resource_type: ResourceType) -> Self {
+    pub(super) fn new(resource_type: ResourceType, variant: Variant) -> Self {
         Self {
             resource_type,
+            variant,
             interest: Interest::default(),
             entries: BTreeMap::new(),
             unsettled: VecDeque::new(),
             version: "".into(),
+            is_beyond_version: false,
             expiries: BTreeSet::new(),
             told: Told::default(),
+            lapsed: Lapsed::default(),
+            latest: None,
         }
     }
 
@@ -97,6 +117,8 @@ impl Conversation {
 
     pub(super) fn stream_began(&mut self, number: u64, versions: Versions, now: Instant) {
         self.told = Told::of(number);
+        self.lapsed = Lapsed::default();
+        self.latest = Some(now);
         if versions == Versions::Unknown {
             self.version = "".into();
         }
@@ -141,8 +163,10 @@ impl Conversation {
             self.entries
                 .entry(Arc::clone(&name))
                 .or_insert_with(|| Entry::wanted(now));
+            self.lapsed.want(&name, now);
             self.told.subscribe(name);
         }
+        self.latest = Some(now);
         true
     }
 
@@ -150,6 +174,7 @@ impl Conversation {
         if let Some(name) = self.interest.names.take(name) {
             // A wildcard may hold it too: then the server says so (xDS protocol, "Unsubscribing from Resources").
             if !self.interest.wildcard || !self.entries.get(&name).is_some_and(Entry::is_known) {
+                self.keep_a_while(&name);
                 self.forget(&name);
             }
             self.told.unsubscribe(name);
@@ -166,6 +191,22 @@ impl Conversation {
                     ..Entry::wanted(now)
                 },
             );
+        }
+    }
+
+    /// See [`Lapsed`].
+    fn keep_a_while(&mut self, name: &Arc<str>) {
+        if let (Variant::StateOfTheWorld, Some(entry), Some(now)) =
+            (self.variant, self.entries.get(name), self.latest)
+        {
+            let latest = entry
+                .offered
+                .as_ref()
+                .or(entry.rejected.as_ref())
+                .or(entry.accepted.as_ref());
+            let expires = entry.expires.or_else(|| now.checked_add(latest?.ttl()?));
+            self.lapsed
+                .keep(name, latest.map(|latest| (latest.clone(), expires)), now);
         }
     }
 
@@ -186,6 +227,7 @@ impl Conversation {
             if let Some(entry) = self.entries.get_mut(&name) {
                 entry.expires = None;
                 entry.accepted = None;
+                self.is_beyond_version = true;
                 entry.since = now;
             }
             self.tidy(&name);
@@ -217,6 +259,7 @@ impl Conversation {
         sequence: u64,
         now: Instant,
     ) -> Result<Received, ReceiveError> {
+        self.latest = Some(now);
         self.check(&offer)?;
         let mut unsettled = Unsettled {
             sequence,
@@ -314,10 +357,15 @@ impl Conversation {
     }
 
     fn sort_in(&mut self, item: Item, now: Instant) -> Sorted {
+        let expires = item.ttl.and_then(|ttl| now.checked_add(ttl));
         if !self.interest.wants(&item.name) {
+            if let Some(body) = item.body.filter(|_| self.lapsed.keeps(&item.name)) {
+                let resource =
+                    Resource::new(self.resource_type, item.name, item.version, body).with_ttl(item.ttl);
+                self.lapsed.replace(resource, expires);
+            }
             return Sorted::Unasked;
         }
-        let expires = item.ttl.and_then(|ttl| now.checked_add(ttl));
         let Some(body) = item.body else {
             return self
                 .prolong(&item.name, &item.version, expires)
@@ -340,6 +388,7 @@ impl Conversation {
             let resource = Resource::new(self.resource_type, Arc::clone(&item.name), item.version, body);
             entry.accepted = Some(resource.with_ttl(item.ttl));
             entry.refused = None;
+            entry.rejected = None;
             entry.is_foreign = false;
             self.expire_at(&item.name, expires);
             return Sorted::Unchanged;

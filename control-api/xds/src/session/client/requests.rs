@@ -121,7 +121,7 @@ impl Conversation {
     fn is_undecided(&self) -> bool {
         self.unsettled
             .iter()
-            .any(|unsettled| unsettled.stream == self.told.stream)
+            .any(|unsettled| unsettled.stream == self.told.stream && !unsettled.nonce.is_empty())
     }
 
     fn first(&mut self, variant: Variant) -> Request {
@@ -143,18 +143,18 @@ impl Conversation {
     }
 
     /// The versions that need not be sent again. What was refused is left out, and so is what another server gave out,
-    /// so that the server sends it again; but what only a wildcard holds is told with an empty version, since of
-    /// what it is not told the server would not say that it was removed meanwhile.
+    /// what is undecided and what has a lifetime, so that the server sends it again; but what only a wildcard holds is
+    /// told with an empty version, since of what it is not told the server would not say that it was removed meanwhile.
     fn initial_versions(&self) -> HashMap<String, String> {
         let versions = self.entries.iter().filter_map(|(name, entry)| {
-            let accepted = entry.accepted.as_ref()?;
-            if entry.refused.is_none() && !entry.is_foreign {
-                Some((name.to_string(), accepted.version().to_string()))
-            } else if self.interest.names.contains(name) {
-                None
-            } else {
-                Some((name.to_string(), String::new()))
-            }
+            let certain = entry.accepted.as_ref().filter(|_| entry.is_certain());
+            let version = match certain {
+                Some(accepted) => accepted.version().to_string(),
+                None if entry.accepted.is_none() && entry.offered.is_none() => return None,
+                None if self.interest.names.contains(name) => return None,
+                None => String::new(),
+            };
+            Some((name.to_string(), version))
         });
         versions.collect()
     }
@@ -175,8 +175,16 @@ impl Conversation {
             self.told.unsubscribe.clear();
         }
         self.told.is_explicit |= !resource_names.is_empty();
+        // A version stands for all that is held: not if more was taken since, is undecided, or has a lifetime.
+        let is_uncertain = response_nonce.is_empty()
+            && (self.is_beyond_version || !self.unsettled.is_empty() || !self.expiries.is_empty());
+        let version_info = if is_uncertain {
+            String::new()
+        } else {
+            self.version.to_string()
+        };
         Request::StateOfTheWorld(DiscoveryRequest {
-            version_info: self.version.to_string(),
+            version_info,
             resource_names,
             type_url: self.resource_type.type_url().to_owned(),
             response_nonce,

@@ -17,6 +17,7 @@ impl Conversation {
         refused: Vec<Refusal>,
         now: Instant,
     ) -> Result<Settled, SettleError> {
+        self.latest = Some(now);
         let is_waiting = |unsettled: &Unsettled| unsettled.sequence == sequence;
         if !self.unsettled.iter().any(is_waiting) {
             return Err(SettleError::Unknown(self.resource_type));
@@ -50,6 +51,7 @@ impl Conversation {
                 .filter(|offered| !offered.is_shared_with(&resource));
             if let Some(reason) = reason {
                 entry.refuse(Arc::clone(resource.version()), reason, now);
+                entry.rejected = Some(resource);
                 continue;
             }
             entry.accept(resource, now);
@@ -72,9 +74,12 @@ impl Conversation {
         for name in &unsettled.removed {
             self.settle_removal(name, now);
         }
-        if unsettled.stream == self.told.stream {
+        self.is_beyond_version |= settled.accepted > 0 || !unsettled.removed.is_empty();
+        // What was handed out once more is no response.
+        if unsettled.stream == self.told.stream && !unsettled.nonce.is_empty() {
             if refusals.is_empty() {
                 self.version = unsettled.version;
+                self.is_beyond_version = false;
                 self.told.acknowledge(unsettled.nonce);
             } else {
                 self.told.refuse(unsettled.nonce, &refusals);
@@ -102,6 +107,7 @@ impl Entry {
     fn accept(&mut self, resource: Resource, now: Instant) {
         self.accepted = Some(resource);
         self.refused = None;
+        self.rejected = None;
         self.since = now;
         self.is_absent = false;
         self.is_foreign = false;

@@ -25,6 +25,8 @@ pub(super) struct Conversation {
     pub(super) leaving: BTreeMap<Arc<str>, Instant>,
     /// What the client took the earlier version of, and not this one.
     pub(super) refusals: BTreeMap<Arc<str>, Refused>,
+    /// When anything last came to be sent, to be removed or to be answered.
+    pub(super) touched: Option<Instant>,
     /// An answer is waited for even if it is empty, since when.
     pub(super) answer_due: Option<Instant>,
     pub(super) outstanding: Option<Outstanding>,
@@ -88,6 +90,7 @@ impl Conversation {
             puts: BTreeMap::new(),
             leaving: BTreeMap::new(),
             refusals: BTreeMap::new(),
+            touched: None,
             answer_due: None,
             outstanding: None,
             nonce: String::new(),
@@ -160,6 +163,10 @@ impl Conversation {
             // A request that answers an older response is overtaken: the answer to the latest tells all of it again
             // (xDS protocol, "Resource updates").
             heard.is_stale = true;
+            if let Some(outstanding) = &mut self.outstanding {
+                // What it asks for is known when that is answered.
+                outstanding.is_forced = true;
+            }
             return Ok(heard);
         }
         if !ask.nonce.is_empty() && is_latest {
@@ -212,6 +219,7 @@ impl Conversation {
         self.mark_asked(&turn, false, view, now);
         if self.resource_type.is_full_state() && (turn.wildcard_asked || !turn.asked.is_empty()) {
             self.answer_due.get_or_insert(now);
+            self.touched = Some(now);
         }
         turn
     }
@@ -233,6 +241,7 @@ impl Conversation {
         self.drop_unwanted(&turn);
         if turn.wildcard_asked {
             self.answer_due.get_or_insert(now);
+            self.touched = Some(now);
         }
         if !is_first {
             self.mark_asked(&turn, true, view, now);
@@ -325,6 +334,7 @@ impl Conversation {
     /// Puts a name where it belongs: to be sent, to be removed, or neither.
     fn mark(&mut self, view: &View, name: Arc<str>, wanted: Wanted) {
         let track = self.tracks.get(&name).and_then(|track| track.sent.as_ref());
+        self.touched = self.touched.max(Some(wanted.since));
         let before = self.puts.remove(&name);
         let since = before.map_or(wanted.since, |before| before.since.min(wanted.since));
         let is_forced = wanted.is_forced || before.is_some_and(|before| before.is_forced);

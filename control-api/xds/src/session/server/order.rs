@@ -138,15 +138,15 @@ fn is_awaited(conversations: &[Conversation], newest: Instant) -> bool {
 }
 
 fn oldest(conversation: &Conversation) -> Option<Instant> {
-    sinces(conversation).min()
-}
-
-fn newest(conversation: &Conversation) -> Option<Instant> {
-    sinces(conversation).max()
-}
-
-fn sinces(conversation: &Conversation) -> impl Iterator<Item = Instant> + '_ {
     let puts = conversation.puts.values().map(|wanted| wanted.since);
-    puts.chain(conversation.leaving.values().copied())
-        .chain(conversation.answer_due)
+    let leaving = conversation.leaving.values().copied();
+    puts.chain(leaving).chain(conversation.answer_due).min()
+}
+
+/// When anything of what is still to be told last changed: what came before it is made first.
+fn newest(conversation: &Conversation) -> Option<Instant> {
+    let is_due = !conversation.puts.is_empty()
+        || !conversation.leaving.is_empty()
+        || conversation.answer_due.is_some();
+    conversation.touched.filter(|_| is_due)
 }

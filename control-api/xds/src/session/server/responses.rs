@@ -227,18 +227,20 @@ impl Conversation {
                 }
             }
         }
-        for name in beats {
-            let sent = self
-                .tracks
-                .get(&name)
-                .and_then(|track| track.sent.as_ref()?.resource.clone());
-            if let Some(resource) =
-                sent.filter(|sent| push.resources.iter().all(|put| put.name() != sent.name()))
-            {
-                push.beats.insert(name);
-                push.resources.push(resource);
-            }
-        }
+        let said: BTreeSet<&Arc<str>> = push
+            .resources
+            .iter()
+            .map(Resource::name)
+            .chain(&push.removed)
+            .collect();
+        let prolonged = beats.iter().filter(|name| !said.contains(name));
+        let prolonged = prolonged.filter_map(|name| self.tracks.get(name)?.sent.as_ref()?.resource.clone());
+        let prolonged: Vec<Resource> = prolonged.collect();
+        push.beats = prolonged
+            .iter()
+            .map(|resource| Arc::clone(resource.name()))
+            .collect();
+        push.resources.extend(prolonged);
     }
 
     /// Notes the endpoints of a cluster that the client has in another version.

@@ -169,3 +169,54 @@ fn a_type_is_answered_once_something_came_on_this_stream() {
     hands.reconnect(Versions::Known);
     assert!(!hands.client.type_state(Cluster, hands.now).is_answered);
 }
+
+/// What is undecided when a stream begins may come into force after it: then the server must say what it is to be.
+#[test]
+fn what_is_undecided_is_not_told_as_held() {
+    let mut hands = Hands::wildcard(Variant::Delta, Cluster);
+    hands.take(delta(
+        Cluster,
+        "1",
+        &[("changing", "1"), ("leaving", "1"), ("same", "1")],
+        &[],
+    ));
+    let undecided = hands.receive(delta(
+        Cluster,
+        "2",
+        &[("changing", "2"), ("new", "1")],
+        &["leaving"],
+    ));
+    hands.reconnect(Versions::Known);
+    assert_eq!(
+        sorted(&hands.delta()),
+        [("changing", ""), ("leaving", ""), ("new", ""), ("same", "v1")]
+    );
+    hands.settle(undecided);
+    assert_eq!(hands.version(Cluster, "changing").as_deref(), Some("v2"));
+
+    let mut hands = Hands::wildcard(Variant::StateOfTheWorld, Cluster);
+    hands.take(state(Cluster, "X", "1", &[("a", "1")]));
+    let _undecided = hands.receive(state(Cluster, "Y", "2", &[("a", "2")]));
+    hands.reconnect(Versions::Known);
+    assert_eq!(hands.state().version_info, "");
+}
+
+/// A version that was taken in part, or decided after its stream, is beyond the one before it: a server that has gone
+/// back to that one would take the client for having it.
+#[test]
+fn a_version_is_told_only_if_it_stands_for_what_is_held() {
+    let mut hands = Hands::wildcard(Variant::StateOfTheWorld, Cluster);
+    hands.take(state(Cluster, "X", "1", &[("a", "1"), ("b", "1")]));
+    let received = hands.receive(state(Cluster, "Y", "2", &[("a", "2"), ("b", "2")]));
+    hands.settle_refusing(received, &["a"]);
+    assert_eq!(hands.state().version_info, "X");
+    hands.reconnect(Versions::Known);
+    assert_eq!(hands.state().version_info, "");
+
+    let mut hands = Hands::wildcard(Variant::StateOfTheWorld, Cluster);
+    hands.take(state(Cluster, "X", "1", &[("a", "1")]));
+    let late = hands.receive(state(Cluster, "Y", "2", &[]));
+    hands.reconnect(Versions::Known);
+    hands.settle(late);
+    assert_eq!(hands.state().version_info, "");
+}

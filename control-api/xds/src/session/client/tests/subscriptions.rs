@@ -262,3 +262,67 @@ fn a_stream_of_one_type_speaks_of_no_other() {
         1
     );
 }
+
+/// A list that is overtaken by a response is never looked at, so the server may not know that a name was given up.
+#[test]
+fn a_name_taken_up_again_in_the_state_of_the_world_is_handed_out_again() {
+    let mut hands = Hands::named(Variant::StateOfTheWorld, ClusterLoadAssignment, &["a", "b"]);
+    hands.take(state(ClusterLoadAssignment, "X", "1", &[("a", "1"), ("b", "1")]));
+    hands.unsubscribe(ClusterLoadAssignment, &["a", "b"]);
+    assert_eq!(hands.client.accepted(ClusterLoadAssignment).count(), 0);
+    // The server goes on to send it.
+    let received = hands.receive(state(ClusterLoadAssignment, "Y", "2", &[("a", "2")]));
+    assert_eq!((received.upserts.len(), received.unasked), (0, 1));
+    hands.settle(received);
+    hands.sent();
+    hands.subscribe(ClusterLoadAssignment, &["a"]);
+    let again = hands.client.replay().expect("it was held a moment ago");
+    assert_eq!(
+        again.upserts,
+        [Resource::new(
+            ClusterLoadAssignment,
+            "a",
+            "Y",
+            resource(ClusterLoadAssignment, "a", "2").body().to_vec()
+        )]
+    );
+    assert_eq!(hands.state().resource_names, ["a"], "nothing is answered");
+    hands.settle(again);
+    assert_eq!(hands.version(ClusterLoadAssignment, "a").as_deref(), Some("Y"));
+    assert_eq!(hands.sent(), []);
+    assert!(hands.client.replay().is_none());
+    // What is old is not handed out.
+    hands.pass(15);
+    hands.subscribe(ClusterLoadAssignment, &["b"]);
+    assert!(hands.client.replay().is_none());
+}
+
+#[test]
+fn nothing_is_handed_out_again_in_delta_or_on_a_new_stream() {
+    let mut hands = Hands::named(Variant::Delta, Secret, &["a"]);
+    hands.take(delta(Secret, "1", &[("a", "1")], &[]));
+    hands.unsubscribe(Secret, &["a"]);
+    hands.subscribe(Secret, &["a"]);
+    assert!(hands.client.replay().is_none());
+
+    let mut hands = Hands::named(Variant::StateOfTheWorld, Secret, &["a"]);
+    hands.take(state(Secret, "X", "1", &[("a", "1")]));
+    hands.unsubscribe(Secret, &["a"]);
+    hands.reconnect(Versions::Known);
+    hands.subscribe(Secret, &["a"]);
+    assert!(hands.client.replay().is_none());
+}
+
+/// So too with what was under way when its name was given up, and with what was refused.
+#[test]
+fn what_was_under_way_or_refused_is_handed_out_again() {
+    let mut hands = Hands::named(Variant::StateOfTheWorld, Secret, &["a", "b"]);
+    let received = hands.receive(state(Secret, "X", "1", &[("b", "1")]));
+    hands.settle_refusing(received, &["b"]);
+    hands.unsubscribe(Secret, &["a", "b"]);
+    hands.sent();
+    assert_eq!(hands.receive(state(Secret, "Y", "2", &[("a", "1")])).unasked, 1);
+    hands.subscribe(Secret, &["a", "b"]);
+    let again = hands.client.replay().expect("both");
+    assert_eq!(again.upserts.len(), 2);
+}

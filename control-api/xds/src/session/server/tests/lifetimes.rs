@@ -128,3 +128,19 @@ fn what_is_gone_is_not_prolonged() {
     hands.receive(delta(Secret, &[], &["b"]));
     assert_eq!(hands.server.next_wake(hands.now), None);
 }
+
+/// A name stands in a response once: removed, put or prolonged.
+#[test]
+fn what_is_removed_or_put_is_not_prolonged_beside() {
+    let mut hands = Hands::new(Variant::Delta, ["a", "b", "c"].map(|name| lasting(Secret, name)));
+    ask(&mut hands, Secret, &["a", "b", "c"], &[FEATURE_TTL]);
+    hands.settle();
+    hands.pass(15);
+    hands.remove(Secret, &["a"]);
+    hands.put([resource(Secret, "b", "2").with_ttl(Some(Duration::from_secs(TTL)))]);
+    let told = hands.next();
+    assert_eq!(
+        (told.resources, told.removed),
+        (pairs(&[("b", "2"), ("c", "beat")]), vec!["a".to_owned()])
+    );
+}

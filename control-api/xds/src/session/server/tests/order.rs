@@ -346,3 +346,24 @@ fn a_stream_of_one_type_waits_for_nobody() {
     server.update(Arc::new(view.next(2, [Change::Remove(Cluster, "x".into())])), now);
     assert_eq!(read(server.poll(now).expect("a response")).removed, ["x"]);
 }
+
+/// A route that waits and changes once more waits for the clusters of that change too.
+#[test]
+fn a_later_change_waits_for_its_own_clusters() {
+    let mut hands = settled(Variant::Delta);
+    hands.put([
+        resource(Cluster, "x", "2"),
+        resource(RouteConfiguration, "r", "2"),
+    ]);
+    let first = hands.next();
+    hands.pass(1);
+    hands.put([
+        resource(Cluster, "y", "1"),
+        resource(RouteConfiguration, "r", "3"),
+    ]);
+    hands.accept(&first);
+    let second = hands.next();
+    assert_eq!((second.resource_type, hands.told()), (Cluster, None));
+    hands.accept(&second);
+    assert_eq!(hands.next().resources, pairs(&[("r", "3")]));
+}
