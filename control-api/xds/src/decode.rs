@@ -26,6 +26,7 @@ mod value;
 pub(crate) use any::{decode as read_as, type_url, unpack};
 pub(crate) use carried::{Carried, CarriedKind};
 pub(crate) use cluster::OPTIONS_KEY;
+pub(crate) use matching::escape;
 pub(crate) use endpoints::SUBSETS_NAMESPACE;
 pub(crate) use metadata::{Extras, NAMESPACE, NEARLY, extras};
 pub(crate) use refusal::Refusals;

@@ -80,6 +80,20 @@ impl Carried {
         }
         let mut carried = Carried {
             prefix: shared.is_none().then(|| spelled(resource)),
+            ..Carried::shared()
+        };
+        for kind in CarriedKind::GIVEN {
+            if let Some(value) = extras.take(kind.list()) {
+                carried.give(refusals, kind, value);
+            }
+        }
+        carried
+    }
+
+    /// Nothing yet, with names that are the mesh's own.
+    pub(crate) fn shared() -> Carried {
+        Carried {
+            prefix: None,
             parts: Vec::new(),
             given: HashSet::new(),
             made: HashMap::new(),
@@ -88,13 +102,7 @@ impl Carried {
             payloads: HashMap::new(),
             allowing_filter: false,
             empty_filters: HashSet::new(),
-        };
-        for kind in CarriedKind::GIVEN {
-            if let Some(value) = extras.take(kind.list()) {
-                carried.give(refusals, kind, value);
-            }
         }
-        carried
     }
 
     /// Names are the mesh's own.

@@ -15,11 +15,15 @@ mod rbac_condition;
 mod router;
 
 pub(super) use compressor::is_enabled;
+pub(crate) use ext_authz::NO_AUTHORITY;
+pub(crate) use rate_limit::GLOBAL_LIMIT;
 pub(super) use rate_limit::{bucket, per_second};
+pub(crate) use rbac::{OF_ROUTES, RULE_MARK};
+pub(crate) use rbac_condition::JWT_FILTER;
 pub(super) use rbac::network as network_rbac;
 
 use super::carried::Carried;
-use super::{Extras, Refusals, read_as, type_url};
+use super::{Extras, Refusals, extras, read_as, type_url};
 use crate::support::{Message, message};
 use envoy_types::pb::envoy::config::route::v3::FilterConfig;
 use envoy_types::pb::envoy::extensions::filters::http::{
@@ -31,7 +35,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
     HttpFilter, http_filter::ConfigType,
 };
 use envoy_types::pb::google::protobuf::Any;
-use outrigger_config::document::{Map, Path, Value};
+use outrigger_config::document::{Map, Parts, Path, Value, read_parts};
 use std::collections::{BTreeMap, HashMap};
 
 /// What is read of filters.
@@ -227,9 +231,26 @@ fn of_chain(
             let fault = fault::fault(refusals, path, &filter);
             fault.into_iter().for_each(|fault| gathered.put(refusals, carried, "fault", fault));
         },
+        session_pb::StatefulSession => |filter| router::sessions(refusals, path, &filter),
         cors_pb::Cors => |filter| cors::filter(refusals, path, &filter),
         compressor_pb::Compressor => |filter| gathered.compressors.add(refusals, path, filter),
     }
+}
+
+/// What a filter by itself carries, if it is understood: by this encoders see what they have said. `name` is the filter's.
+pub(crate) fn carried_by(name: &str, filter: &Any) -> Option<Parts> {
+    let mut refusals = Refusals::default();
+    let path = Path::root();
+    let mut carried = Carried::shared();
+    let given = extras(&path, None);
+    let mut gathered = Gathered::new(&path, &given);
+    of_chain(&mut refusals, &mut carried, &path, (name, false), filter, &mut gathered)?;
+    let mut document = Map::new(&path);
+    carried.put(&mut document, &path);
+    if !refusals.is_empty() {
+        return None;
+    }
+    read_parts(name, document.into()).ok()
 }
 
 /// The `typed_per_filter_config` of one level: a route, its virtual host, its route configuration.
@@ -289,7 +310,7 @@ fn of_hosts(refusals: &mut Refusals, config: &Any) -> bool {
     let types = [
         type_url::<cors_pb::CorsPolicy>(),
         type_url::<local_pb::LocalRateLimit>(),
-        type_url::<global_pb::RateLimit>(),
+        type_url::<global_pb::RateLimitPerRoute>(),
     ];
     if config.type_url != type_url::<FilterConfig>() {
         return types.contains(&config.type_url);
@@ -366,9 +387,9 @@ fn settings(
             let named = local_rate_limit::limit(refusals, carried, path, &config);
             gathered.rate_limits.extend(named);
         },
-        global_pb::RateLimit => |config| {
-            let named = rate_limit::limit(refusals, carried, path, &config);
-            gathered.rate_limits.extend(named);
+        global_pb::RateLimitPerRoute => |config| {
+            let is_given = gathered.given.has("rate_limits") && carried.is_shared();
+            rate_limit::of_route(refusals, path, name, &config, is_given);
         },
         fault_pb::HttpFault => |config| {
             let fault = fault::fault(refusals, path, &config);

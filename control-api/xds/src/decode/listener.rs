@@ -5,6 +5,10 @@ mod listener_filters;
 mod network;
 mod tcp;
 
+pub(crate) use chain::FOR_OTHERS;
+pub(crate) use network::OF_LISTENER;
+
+
 use super::carried::Carried;
 use super::cluster::tcp_keepalive;
 use super::tls::Credentials;
@@ -106,8 +110,8 @@ fn listener(
     }
     refuse_flags(refusals, &path, message);
     put_socket(refusals, &mut map, &path, message);
-    let found = listener_filters::read(refusals, &path, message, &mut map);
-    put_chains(refusals, carried, &mut map, name, (message, &found));
+    listener_filters::read(refusals, &path, message, &mut map);
+    put_chains(refusals, carried, &mut map, name, message);
     map
 }
 
@@ -154,7 +158,7 @@ fn put_chains(
     (carried, credentials): (&mut Carried, &mut Credentials),
     map: &mut Map,
     name: &str,
-    (message, found): (&Listener, &listener_filters::Found),
+    message: &Listener,
 ) {
     let path = Path::root();
     let place = path.field("filter_chains");
@@ -175,7 +179,6 @@ fn put_chains(
         let resource = chain::Resource {
             name,
             number: chains.len(),
-            found,
         };
         carried.allowing_filter = false;
         if let Some((chain, limited)) =

@@ -103,7 +103,8 @@ pub(crate) fn regex_text(refusals: &mut Refusals, path: &Path, regex: &RegexMatc
     Value::text(&path.field("regex"), regex.regex.as_str())
 }
 
-fn escape(text: &str) -> String {
+/// A text as a regular expression that matches it alone.
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_ascii_punctuation() && character != '_' && character != '/' {

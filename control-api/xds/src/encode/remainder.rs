@@ -66,6 +66,17 @@ impl Remainder {
         self.0
             .retain(|name, value| kept.contains(&name.as_str()) || default.get(name) != Some(value));
     }
+    /// The names of what is left, those within maps as `a.b`.
+    pub(crate) fn leaves(&self) -> Vec<String> {
+        let mut leaves = Vec::new();
+        for (name, value) in &self.0 {
+            match value {
+                Json::Object(fields) => leaves.extend(fields.keys().map(|inner| format!("{name}.{inner}"))),
+                _ => leaves.push(name.clone()),
+            }
+        }
+        leaves
+    }
     /// The names of what is left.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

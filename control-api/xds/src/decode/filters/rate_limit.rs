@@ -12,7 +12,7 @@ use envoy_types::pb::envoy::config::route::v3::{
         action::QueryParameters, action::RequestHeaders,
     },
 };
-use envoy_types::pb::envoy::extensions::filters::http::ratelimit::v3::RateLimit;
+use envoy_types::pb::envoy::extensions::filters::http::ratelimit::v3::{RateLimit, RateLimitPerRoute};
 use envoy_types::pb::envoy::r#type::v3::TokenBucket;
 use outrigger_config::document::{Map, Path, Value};
 use prost::Message as _;
@@ -26,8 +26,11 @@ pub(super) const MESSAGES: &[&Message] = &[
     &GENERIC_KEY,
     &REQUEST_HEADERS,
     &QUERY_PARAMETERS,
-    &MASKED_ADDRESS,
+    &MASKED_ADDRESS, &PER_ROUTE,
 ];
+
+/// How filters are called that our own control API makes of rate limits that a service counts: this, and the limit's name.
+pub(crate) const GLOBAL_LIMIT: &str = "outrigger.ratelimit.";
 
 message! {
     pub(super) RATE_LIMIT, refuse_rate_limit: RateLimit
@@ -91,6 +94,31 @@ message! {
         used: v4_prefix_mask_len, v6_prefix_mask_len;
         refused: ;
         ignored: ;
+    }
+}
+
+message! {
+    pub(super) PER_ROUTE, refuse_per_route: RateLimitPerRoute
+        as "envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute" {
+        used: rate_limits;
+        refused: vh_rate_limits, override_option, domain;
+        ignored: ;
+    }
+}
+
+/// What a route asks a service about stands in the words of the document beside it.
+pub(super) fn of_route(
+    refusals: &mut Refusals,
+    path: &Path,
+    name: &str,
+    config: &RateLimitPerRoute,
+    is_given: bool,
+) {
+    refuse_per_route(refusals, path, config);
+    if !(is_given && name.starts_with(GLOBAL_LIMIT)) {
+        let message = "descriptors of one route are not implemented";
+        let help = "put them into the filter, or say the route's `rate_limits` in its metadata";
+        refusals.fault_with_help(path, message, help);
     }
 }
 

@@ -1,6 +1,5 @@
 //! Filter chains: what they match, and their filters.
 
-use super::listener_filters::Found;
 use super::network::{self, Limits};
 use super::tcp;
 use crate::decode::carried::Carried;
@@ -58,7 +57,6 @@ pub(super) struct Resource<'a> {
     pub(super) name: &'a str,
     /// Chains before it.
     pub(super) number: usize,
-    pub(super) found: &'a Found,
 }
 
 /// The field of a chain's metadata by which our own control API says that it is there for other programs: what it says is
@@ -136,10 +134,6 @@ pub(super) fn chain(
     reading.finish(&place);
     if map.has("http") && map.has("tcp") {
         refusals.fault(&place, "two filters that end a chain");
-    }
-    if let (Some(timeout), true) = (&resource.found.timeout, extras.has("tcp") && map.has("http")) {
-        map.put("detection_timeout", timeout.clone());
-        drop(extras.take("detection_timeout"));
     }
     extras.merge(refusals, &mut map);
     Some((map, limits))

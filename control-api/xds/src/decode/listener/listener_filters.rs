@@ -75,15 +75,9 @@ message! {
     }
 }
 
-/// What the chains have to know of them.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    /// How long they may take.
-    pub(super) timeout: Option<Value>,
-}
-
-/// Reads the filters into the listener's part.
-pub(super) fn read(refusals: &mut Refusals, path: &Path, message: &Listener, map: &mut Map) -> Found {
+/// Reads the filters into the listener's part. Their time is that of the PROXY protocol: what chains ask about the first
+/// bytes has a time of its own in each.
+pub(super) fn read(refusals: &mut Refusals, path: &Path, message: &Listener, map: &mut Map) {
     let place = path.field("listener_filters_timeout");
     let timeout = value::duration_value(refusals, &place, message.listener_filters_timeout.as_ref());
     let mut intercepts = false;
@@ -113,7 +107,6 @@ pub(super) fn read(refusals: &mut Refusals, path: &Path, message: &Listener, map
         }
         (false, false) => {}
     }
-    Found { timeout }
 }
 
 /// Reads one; true if the original destination is asked for.

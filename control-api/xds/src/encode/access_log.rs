@@ -1,0 +1,87 @@
+//! Access logs.
+
+use super::{Remainder, canonical, value};
+use envoy_types::pb::envoy::config::accesslog::v3::{AccessLog as Message, access_log::ConfigType};
+use envoy_types::pb::envoy::config::core::v3::{SubstitutionFormatString, substitution_format_string::Format};
+use envoy_types::pb::envoy::extensions::access_loggers::file::v3::{
+    FileAccessLog, file_access_log::AccessLogFormat as FileFormat,
+};
+use envoy_types::pb::envoy::extensions::access_loggers::stream::v3::{
+    StderrAccessLog, StdoutAccessLog, stderr_access_log, stdout_access_log,
+};
+use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
+use outrigger_config::model::{AccessLog, AccessLogFormat, AccessLogSink};
+
+/// The logs, which are taken out of `remainder` at `field` if that says all.
+pub(crate) fn logs(logs: &[AccessLog], field: &str, remainder: &mut Remainder) -> Vec<Message> {
+    if logs.iter().all(is_exact) {
+        remainder.said(field);
+    }
+    logs.iter().map(log).collect()
+}
+
+/// Our usual fields in JSON have no name there, and the order of others is lost.
+fn is_exact(log: &AccessLog) -> bool {
+    let in_place = match log.sink() {
+        AccessLogSink::Stdout | AccessLogSink::Stderr => true,
+        AccessLogSink::File(file) => file.to_str().is_some(),
+    };
+    in_place
+        && match log.format() {
+            AccessLogFormat::DefaultText => true,
+            AccessLogFormat::Text(line) => !line.ends_with('\n'),
+            AccessLogFormat::DefaultJson => false,
+            AccessLogFormat::Json(members) => members.is_sorted_by_key(|(name, _)| name),
+        }
+}
+
+fn log(log: &AccessLog) -> Message {
+    let format = format(log.format());
+    let (name, config) = match log.sink() {
+        AccessLogSink::Stdout => {
+            let message = StdoutAccessLog {
+                access_log_format: format.map(stdout_access_log::AccessLogFormat::LogFormat),
+            };
+            ("envoy.access_loggers.stdout", canonical::any(&message))
+        }
+        AccessLogSink::Stderr => {
+            let message = StderrAccessLog {
+                access_log_format: format.map(stderr_access_log::AccessLogFormat::LogFormat),
+            };
+            ("envoy.access_loggers.stderr", canonical::any(&message))
+        }
+        AccessLogSink::File(file) => {
+            let message = FileAccessLog {
+                path: file.display().to_string(),
+                access_log_format: format.map(FileFormat::LogFormat),
+            };
+            ("envoy.access_loggers.file", canonical::any(&message))
+        }
+    };
+    Message {
+        name: name.to_owned(),
+        config_type: Some(ConfigType::TypedConfig(config)),
+        ..Message::default()
+    }
+}
+
+/// None: Envoy's own line.
+fn format(format: &AccessLogFormat) -> Option<SubstitutionFormatString> {
+    let format = match format {
+        AccessLogFormat::DefaultText | AccessLogFormat::DefaultJson => return None,
+        AccessLogFormat::Text(line) => Format::TextFormatSource(value::text(&format!("{line}\n"))),
+        AccessLogFormat::Json(members) => {
+            let text = |text: &String| Value {
+                kind: Some(Kind::StringValue(text.clone())),
+            };
+            let fields = members.iter().map(|(name, value)| (name.clone(), text(value)));
+            Format::JsonFormat(Struct {
+                fields: fields.collect(),
+            })
+        }
+    };
+    Some(SubstitutionFormatString {
+        format: Some(format),
+        ..SubstitutionFormatString::default()
+    })
+}
