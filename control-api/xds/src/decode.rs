@@ -33,6 +33,7 @@ pub(crate) use refusal::Refusals;
 pub use refusal::{Fault, Refusal};
 pub(crate) use runtime::NAME as RUNTIME;
 pub(crate) use tls::SPIFFE_SECRET;
+pub(crate) use value::ORDERED;
 
 use crate::resource::ResourceType;
 use crate::support::Message;

@@ -5,9 +5,13 @@
 //! [`Encoded::only_ours`] tells what others would not obey.
 
 mod api_listener;
+mod access_log;
 mod canonical;
 mod cluster;
 mod endpoints;
+pub(crate) mod filters;
+mod listener;
+mod matching;
 mod remainder;
 mod routes;
 mod runtime;
@@ -92,6 +96,7 @@ pub fn encode(config: &MeshConfig, options: &EncodeOptions) -> Encoded {
         encoded: Encoded::default(),
     };
 
+    listener::encode(&mut encoding);
     cluster::encode(&mut encoding);
     routes::encode(&mut encoding);
     secret::encode(&mut encoding);

@@ -29,7 +29,7 @@ use envoy_types::pb::envoy::config::route::v3::FilterConfig;
 use envoy_types::pb::envoy::extensions::filters::http::{
     compressor::v3 as compressor_pb, cors::v3 as cors_pb, ext_authz::v3 as ext_authz_pb,
     fault::v3 as fault_pb, jwt_authn::v3 as jwt_pb, local_ratelimit::v3 as local_pb,
-    ratelimit::v3 as global_pb, rbac::v3 as rbac_pb, router::v3 as router_pb,
+    ratelimit::v3 as global_pb, rbac::v3 as rbac_pb, router::v3 as router_pb, stateful_session::v3 as session_pb,
 };
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpFilter, http_filter::ConfigType,

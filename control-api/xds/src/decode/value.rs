@@ -107,8 +107,35 @@ fn struct_value(path: &Path, value: &protobuf::Value) -> Value {
                 .enumerate()
                 .map(|(index, value)| struct_value(&path.index(index), value)),
         ),
-        Some(Kind::StructValue(fields)) => struct_map(path, fields).into(),
+        Some(Kind::StructValue(fields)) => match ordered(path, fields) {
+            Some(map) => map.into(),
+            None => struct_map(path, fields).into(),
+        },
     }
+}
+
+/// The one field of a `Struct` that stands for a map whose order matters: pairs of names and values.
+pub(crate) const ORDERED: &str = "$ordered";
+
+fn ordered(path: &Path, fields: &Struct) -> Option<Map> {
+    let pairs = match fields.fields.get(ORDERED).map(|value| &value.kind) {
+        Some(Some(Kind::ListValue(pairs))) if fields.fields.len() == 1 => &pairs.values,
+        _ => return None,
+    };
+    let mut map = Map::new(path);
+    for (index, pair) in pairs.iter().enumerate() {
+        let Some(Kind::ListValue(pair)) = &pair.kind else {
+            return None;
+        };
+        let [name, value] = pair.values.as_slice() else {
+            return None;
+        };
+        let Some(Kind::StringValue(name)) = &name.kind else {
+            return None;
+        };
+        map.put(name.as_str(), struct_value(&path.index(index), value));
+    }
+    Some(map)
 }
 
 /// JSON as a map.

@@ -1,5 +1,6 @@
 //! Access logs.
 
+use super::remainder::ordered;
 use super::{Remainder, canonical, value};
 use envoy_types::pb::envoy::config::accesslog::v3::{AccessLog as Message, access_log::ConfigType};
 use envoy_types::pb::envoy::config::core::v3::{SubstitutionFormatString, substitution_format_string::Format};
@@ -14,8 +15,15 @@ use outrigger_config::model::{AccessLog, AccessLogFormat, AccessLogSink};
 
 /// The logs, which are taken out of `remainder` at `field` if that says all.
 pub(crate) fn logs(logs: &[AccessLog], field: &str, remainder: &mut Remainder) -> Vec<Message> {
-    if logs.iter().all(is_exact) {
-        remainder.said(field);
+    if let Some(mut written) = remainder.said(field)
+        && !logs.iter().all(is_exact)
+    {
+        for (index, log) in logs.iter().enumerate() {
+            if let AccessLogFormat::Json(members) = log.format() {
+                written[index]["format"]["json"] = ordered(members);
+            }
+        }
+        remainder.restore(field, written);
     }
     logs.iter().map(log).collect()
 }

@@ -93,6 +93,64 @@ static CLUSTER_WEIGHT: Shape = Shape {
     maps: &[(10, &ANY)],
     messages: &[(3, &METADATA)],
 };
+static LISTENER: Shape = Shape {
+    maps: &[],
+    messages: &[(3, &FILTER_CHAIN), (6, &METADATA), (25, &FILTER_CHAIN)],
+};
+static FILTER_CHAIN: Shape = Shape {
+    maps: &[],
+    messages: &[(5, &METADATA)],
+};
+/// `envoy.config.rbac.v3.RBAC`.
+static RULES: Shape = Shape {
+    maps: &[(2, &LEAF)],
+    messages: &[],
+};
+/// The filters of requests and of connections.
+static RBAC: Shape = Shape {
+    maps: &[],
+    messages: &[(1, &RULES), (2, &RULES)],
+};
+static RBAC_PER_ROUTE: Shape = Shape {
+    maps: &[],
+    messages: &[(2, &RBAC)],
+};
+static JWT_AUTHENTICATION: Shape = Shape {
+    maps: &[(1, &LEAF), (5, &LEAF)],
+    messages: &[],
+};
+static EXT_AUTHZ_PER_ROUTE: Shape = Shape {
+    maps: &[],
+    messages: &[(2, &CHECK_SETTINGS)],
+};
+static CHECK_SETTINGS: Shape = Shape {
+    maps: &[(1, &LEAF)],
+    messages: &[],
+};
+static TCP_PROXY: Shape = Shape {
+    maps: &[],
+    messages: &[(9, &METADATA), (10, &WEIGHTED)],
+};
+static WEIGHTED: Shape = Shape {
+    maps: &[],
+    messages: &[(1, &WEIGHT)],
+};
+static WEIGHT: Shape = Shape {
+    maps: &[],
+    messages: &[(3, &METADATA)],
+};
+static FILE_ACCESS_LOG: Shape = Shape {
+    maps: &[],
+    messages: &[(5, &LOG_FORMAT)],
+};
+static STREAM_ACCESS_LOG: Shape = Shape {
+    maps: &[],
+    messages: &[(1, &LOG_FORMAT)],
+};
+static LOG_FORMAT: Shape = Shape {
+    maps: &[],
+    messages: &[(2, &STRUCT)],
+};
 
 fn shape_of(full_name: &str) -> &'static Shape {
     match full_name {
@@ -102,6 +160,15 @@ fn shape_of(full_name: &str) -> &'static Shape {
         "envoy.config.route.v3.RouteConfiguration" => &ROUTE_CONFIGURATION,
         "envoy.config.endpoint.v3.ClusterLoadAssignment" => &ENDPOINTS,
         "envoy.service.runtime.v3.Runtime" => &RUNTIME,
+        "envoy.config.listener.v3.Listener" => &LISTENER,
+        "envoy.extensions.filters.http.rbac.v3.RBAC" | "envoy.extensions.filters.network.rbac.v3.RBAC" => &RBAC,
+        "envoy.extensions.filters.http.rbac.v3.RBACPerRoute" => &RBAC_PER_ROUTE,
+        "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication" => &JWT_AUTHENTICATION,
+        "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute" => &EXT_AUTHZ_PER_ROUTE,
+        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy" => &TCP_PROXY,
+        "envoy.extensions.access_loggers.file.v3.FileAccessLog" => &FILE_ACCESS_LOG,
+        "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
+        | "envoy.extensions.access_loggers.stream.v3.StderrAccessLog" => &STREAM_ACCESS_LOG,
         _ => &LEAF,
     }
 }

@@ -14,6 +14,7 @@ mod rbac_condition;
 pub(crate) use rate_limit::network as network_limits;
 pub(crate) use rbac::network as network_rbac;
 
+use super::remainder::ordered;
 use super::{Remainder, canonical, value};
 use crate::decode::CarriedKind;
 use envoy_types::pb::envoy::config::core::v3::RuntimeFractionalPercent;
@@ -37,7 +38,7 @@ use envoy_types::pb::envoy::r#type::v3::{
 use envoy_types::pb::google::protobuf::Any;
 use outrigger_config::MeshConfig;
 use outrigger_config::model::{
-    Compression, CompressionAlgorithm, FilterChain, HttpOptions, Name, Route, RouteAction, RouteConfiguration,
+    Compression, CompressionAlgorithm, FilterChain, HttpOptions, Name, RateLimitCounting, Route, RouteAction, RouteConfiguration,
     VirtualHost,
 };
 use serde_json::{Map, Value as Json};
@@ -71,8 +72,20 @@ impl<'c> Carrying<'c> {
         let Some(Json::Object(part)) = part else { return };
         let mut part = part.clone();
         part.remove("name");
+        if kind == CarriedKind::RateLimit {
+            self.order_overrides(name, &mut part);
+        }
         let of_kind = self.given.entry(kind).or_default();
         of_kind.insert(name.as_str().to_owned(), Json::Object(part));
+    }
+
+    fn order_overrides(&self, name: &Name, part: &mut Map<String, Json>) {
+        let limit = self.config.rate_limits().iter().find(|limit| limit.name() == name);
+        if let Some(RateLimitCounting::Local(counting)) = limit.map(|limit| limit.counting()) {
+            for (index, one) in counting.overrides().iter().enumerate() {
+                part["local"]["overrides"][index]["values"] = ordered(one.values());
+            }
+        }
     }
 
     /// A part is there for others only in part.
@@ -338,10 +351,7 @@ pub(crate) fn takes_connect(carrying: &Carrying<'_>, http: &HttpOptions) -> bool
     let index = config.route_configuration_index(http.route_configuration());
     let routes = index.map(|index| &*config.route_configurations()[index]);
     let hosts = routes.into_iter().flat_map(|routes| routes.virtual_hosts());
-    hosts.flat_map(|host| host.routes()).any(|route| match route.action() {
-        RouteAction::Forward(forward) => forward.connect().is_some(),
-        _ => false,
-    })
+    hosts.flat_map(|host| host.routes()).any(|route| route.matches().connect())
 }
 
 /// Codings that there are: gzip, br, zstd.

@@ -11,15 +11,11 @@ use envoy_types::pb::envoy::config::core::v3::{
     address, proxy_protocol_pass_through_tl_vs::PassTlVsMatchType as MatchType, socket_address, socket_option,
 };
 use envoy_types::pb::envoy::config::listener::v3::{
-    ApiListener, Listener as Message, ListenerFilter, listener_filter::ConfigType,
+    Listener as Message, ListenerFilter, listener_filter::ConfigType,
 };
-use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::listener::{
     http_inspector::v3::HttpInspector, original_dst::v3::OriginalDst, proxy_protocol::v3::ProxyProtocol,
     tls_inspector::v3::TlsInspector,
-};
-use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
-    HttpConnectionManager, HttpFilter, Rds, http_connection_manager::RouteSpecifier, http_filter,
 };
 use envoy_types::pb::google::protobuf::Any;
 use outrigger_config::model::{
@@ -193,30 +189,6 @@ fn looks_for_tls(chain: &FilterChain) -> bool {
         || !matches.application_protocols().is_empty()
         || matches.transport().is_some()
         || chain::is_permissive(chain)
-}
-
-/// The body of a listener for gRPC's own clients, which ask for one by the name that they dial.
-pub fn api_listener(name: &str, route_configuration: &str) -> Vec<u8> {
-    let manager = HttpConnectionManager {
-        stat_prefix: name.to_owned(),
-        http_filters: vec![HttpFilter {
-            name: "envoy.filters.http.router".to_owned(),
-            config_type: Some(http_filter::ConfigType::TypedConfig(canonical::any(&Router::default()))),
-            ..HttpFilter::default()
-        }],
-        route_specifier: Some(RouteSpecifier::Rds(Rds {
-            config_source: Some(value::config_source()),
-            route_config_name: route_configuration.to_owned(),
-        })),
-        ..HttpConnectionManager::default()
-    };
-    canonical::encode(&Message {
-        name: name.to_owned(),
-        api_listener: Some(ApiListener {
-            api_listener: Some(canonical::any(&manager)),
-        }),
-        ..Message::default()
-    })
 }
 
 /// Metadata of a chain that is there for others than ours: it says what another chain says to ours.

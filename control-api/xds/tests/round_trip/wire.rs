@@ -81,6 +81,16 @@ pub(crate) fn travelled(config: &MeshConfig, options: &EncodeOptions) -> Result<
             Decoded::Endpoints(_) | Decoded::Runtime(_) => panic!("of another type"),
         }
     }
+    if encoded.route_configurations.is_empty() {
+        // What listeners carry has to be what is here, or the two would not go together.
+        parts.push(Parts {
+            route_configurations: config.route_configurations().clone(),
+            authorization_policies: config.authorization_policies().clone(),
+            jwt_providers: config.jwt_providers().clone(),
+            rate_limits: config.rate_limits().clone(),
+            ..Parts::default()
+        });
+    }
     let mut base = local(config);
     for one in decoded(RUNTIME, &encoded.runtime) {
         let Decoded::Runtime(process) = one else { panic!() };
@@ -99,6 +109,7 @@ pub(crate) fn hold(config: &MeshConfig, what: &str) {
         let shown = |config: &MeshConfig| {
             let json = outrigger_config::to_json(config);
             let parts = [
+                "listeners",
                 "clusters",
                 "identities",
                 "trust_bundles",
@@ -114,6 +125,14 @@ pub(crate) fn hold(config: &MeshConfig, what: &str) {
         };
         let (there, here) = (shown(&back), shown(config));
         assert!(there == here, "{what}:\n{}", difference(&here, &there));
+        assert!(
+            back.listeners() == config.listeners(),
+            "{what}: it differs where it is not written:\n{}",
+            difference(
+                &format!("{:#?}", config.listeners()),
+                &format!("{:#?}", back.listeners())
+            )
+        );
         assert!(
             back.clusters() == config.clusters(),
             "{what}: it differs where it is not written"

@@ -225,7 +225,16 @@ impl Reading<'_> {
             self.names.ends_in_http = true;
         } else if url == type_url::<TcpProxy>() {
             if let Some(proxy) = read_as::<TcpProxy>(refusals, path, &any.value) {
-                self.map.put("tcp", tcp::proxy(refusals, path, &proxy).into());
+                let mut tcp = tcp::proxy(refusals, path, &proxy);
+                let given = self.extras.within("tcp");
+                // What others cannot be told exactly stands in the metadata, in place of what they are told.
+                for name in ["access_logs", "weighted_clusters"] {
+                    if given.has(name) && carried.is_shared() {
+                        drop(tcp.take(name));
+                    }
+                }
+                self.extras.put_back("tcp", given);
+                self.map.put("tcp", tcp.into());
             }
         } else {
             if last {

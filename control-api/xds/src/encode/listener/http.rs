@@ -260,7 +260,7 @@ pub(super) fn tcp(
         remainder.said("tcp.rate_limits");
     }
     let (specifier, metadata_match) = match proxy.clusters().as_slice() {
-        [only] if filters::is_whole(only) => (
+        [only] if only.weight() == 1 => (
             ClusterSpecifier::Cluster(only.cluster().as_str().to_owned()),
             subset(only.subset()),
         ),
