@@ -4,8 +4,8 @@
 //! document's own words (see [`remainder`]): so nothing that the model can express is lost between two of ours, and
 //! [`Encoded::only_ours`] tells what others would not obey.
 
-mod api_listener;
 mod access_log;
+mod api_listener;
 mod canonical;
 mod cluster;
 mod endpoints;

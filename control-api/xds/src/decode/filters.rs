@@ -18,9 +18,9 @@ pub(super) use compressor::is_enabled;
 pub(crate) use ext_authz::NO_AUTHORITY;
 pub(crate) use rate_limit::GLOBAL_LIMIT;
 pub(super) use rate_limit::{bucket, per_second};
+pub(super) use rbac::network as network_rbac;
 pub(crate) use rbac::{OF_ROUTES, RULE_MARK};
 pub(crate) use rbac_condition::JWT_FILTER;
-pub(super) use rbac::network as network_rbac;
 
 use super::carried::Carried;
 use super::{Extras, Refusals, extras, read_as, type_url};
@@ -29,7 +29,8 @@ use envoy_types::pb::envoy::config::route::v3::FilterConfig;
 use envoy_types::pb::envoy::extensions::filters::http::{
     compressor::v3 as compressor_pb, cors::v3 as cors_pb, ext_authz::v3 as ext_authz_pb,
     fault::v3 as fault_pb, jwt_authn::v3 as jwt_pb, local_ratelimit::v3 as local_pb,
-    ratelimit::v3 as global_pb, rbac::v3 as rbac_pb, router::v3 as router_pb, stateful_session::v3 as session_pb,
+    ratelimit::v3 as global_pb, rbac::v3 as rbac_pb, router::v3 as router_pb,
+    stateful_session::v3 as session_pb,
 };
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpFilter, http_filter::ConfigType,
@@ -244,7 +245,14 @@ pub(crate) fn carried_by(name: &str, filter: &Any) -> Option<Parts> {
     let mut carried = Carried::shared();
     let given = extras(&path, None);
     let mut gathered = Gathered::new(&path, &given);
-    of_chain(&mut refusals, &mut carried, &path, (name, false), filter, &mut gathered)?;
+    of_chain(
+        &mut refusals,
+        &mut carried,
+        &path,
+        (name, false),
+        filter,
+        &mut gathered,
+    )?;
     let mut document = Map::new(&path);
     carried.put(&mut document, &path);
     if !refusals.is_empty() {

@@ -8,7 +8,6 @@ mod tcp;
 pub(crate) use chain::FOR_OTHERS;
 pub(crate) use network::OF_LISTENER;
 
-
 use super::carried::Carried;
 use super::cluster::tcp_keepalive;
 use super::tls::Credentials;

@@ -3,7 +3,9 @@
 use super::remainder::ordered;
 use super::{Remainder, canonical, value};
 use envoy_types::pb::envoy::config::accesslog::v3::{AccessLog as Message, access_log::ConfigType};
-use envoy_types::pb::envoy::config::core::v3::{SubstitutionFormatString, substitution_format_string::Format};
+use envoy_types::pb::envoy::config::core::v3::{
+    SubstitutionFormatString, substitution_format_string::Format,
+};
 use envoy_types::pb::envoy::extensions::access_loggers::file::v3::{
     FileAccessLog, file_access_log::AccessLogFormat as FileFormat,
 };

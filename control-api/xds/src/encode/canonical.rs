@@ -161,7 +161,9 @@ fn shape_of(full_name: &str) -> &'static Shape {
         "envoy.config.endpoint.v3.ClusterLoadAssignment" => &ENDPOINTS,
         "envoy.service.runtime.v3.Runtime" => &RUNTIME,
         "envoy.config.listener.v3.Listener" => &LISTENER,
-        "envoy.extensions.filters.http.rbac.v3.RBAC" | "envoy.extensions.filters.network.rbac.v3.RBAC" => &RBAC,
+        "envoy.extensions.filters.http.rbac.v3.RBAC" | "envoy.extensions.filters.network.rbac.v3.RBAC" => {
+            &RBAC
+        }
         "envoy.extensions.filters.http.rbac.v3.RBACPerRoute" => &RBAC_PER_ROUTE,
         "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication" => &JWT_AUTHENTICATION,
         "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute" => &EXT_AUTHZ_PER_ROUTE,

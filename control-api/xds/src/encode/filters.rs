@@ -38,8 +38,8 @@ use envoy_types::pb::envoy::r#type::v3::{
 use envoy_types::pb::google::protobuf::Any;
 use outrigger_config::MeshConfig;
 use outrigger_config::model::{
-    Compression, CompressionAlgorithm, FilterChain, HttpOptions, Name, RateLimitCounting, Route, RouteAction, RouteConfiguration,
-    VirtualHost,
+    Compression, CompressionAlgorithm, FilterChain, HttpOptions, Name, RateLimitCounting, Route, RouteAction,
+    RouteConfiguration, VirtualHost,
 };
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
@@ -80,7 +80,11 @@ impl<'c> Carrying<'c> {
     }
 
     fn order_overrides(&self, name: &Name, part: &mut Map<String, Json>) {
-        let limit = self.config.rate_limits().iter().find(|limit| limit.name() == name);
+        let limit = self
+            .config
+            .rate_limits()
+            .iter()
+            .find(|limit| limit.name() == name);
         if let Some(RateLimitCounting::Local(counting)) = limit.map(|limit| limit.counting()) {
             for (index, one) in counting.overrides().iter().enumerate() {
                 part["local"]["overrides"][index]["values"] = ordered(one.values());
@@ -146,7 +150,12 @@ pub(crate) fn chain(
     if policies.in_order {
         remainder.said("authorization");
     }
-    filters.extend(policies.filters.into_iter().map(|(name, config)| filter(name, config)));
+    filters.extend(
+        policies
+            .filters
+            .into_iter()
+            .map(|(name, config)| filter(name, config)),
+    );
     if used.routes.iter().any(|route| !route.authorization().is_empty()) {
         filters.extend(rbac::of_routes().map(|(name, config)| filter(name, config)));
     }
@@ -163,7 +172,12 @@ pub(crate) fn chain(
     if limits.exact {
         remainder.said("http.rate_limits");
     }
-    filters.extend(limits.filters.into_iter().map(|(name, config)| filter(name, config)));
+    filters.extend(
+        limits
+            .filters
+            .into_iter()
+            .map(|(name, config)| filter(name, config)),
+    );
     let said = fault::filter(http.fault().as_deref());
     if said.exact {
         remainder.said("http.fault");
@@ -172,7 +186,10 @@ pub(crate) fn chain(
         filters.push(filter(FAULT, said.config));
     }
     if used.session {
-        filters.push(filter(STATEFUL_SESSION, canonical::any(&StatefulSession::default())));
+        filters.push(filter(
+            STATEFUL_SESSION,
+            canonical::any(&StatefulSession::default()),
+        ));
     }
     filters.push(filter(ROUTER, canonical::any(&Router::default())));
     filters
@@ -259,10 +276,13 @@ fn compressor(compression: &Compression, algorithm: CompressionAlgorithm) -> Com
             value::extension("envoy.compression.zstd.compressor", &zstd)
         }
     };
-    let types = compression.content_types().iter().map(|kind| match kind.strip_suffix('*') {
-        Some(prefix) => super::matching::string(MatchPattern::Prefix(prefix.to_owned())),
-        None => super::matching::exact(kind.as_str()),
-    });
+    let types = compression
+        .content_types()
+        .iter()
+        .map(|kind| match kind.strip_suffix('*') {
+            Some(prefix) => super::matching::string(MatchPattern::Prefix(prefix.to_owned())),
+            None => super::matching::exact(kind.as_str()),
+        });
     let bytes_min = u32::try_from(compression.bytes_min()).unwrap_or(u32::MAX);
     Compressor {
         compressor_library: Some(library),
@@ -351,7 +371,9 @@ pub(crate) fn takes_connect(carrying: &Carrying<'_>, http: &HttpOptions) -> bool
     let index = config.route_configuration_index(http.route_configuration());
     let routes = index.map(|index| &*config.route_configurations()[index]);
     let hosts = routes.into_iter().flat_map(|routes| routes.virtual_hosts());
-    hosts.flat_map(|host| host.routes()).any(|route| route.matches().connect())
+    hosts
+        .flat_map(|host| host.routes())
+        .any(|route| route.matches().connect())
 }
 
 /// Codings that there are: gzip, br, zstd.

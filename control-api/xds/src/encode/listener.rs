@@ -7,8 +7,9 @@ use super::filters::Carrying;
 use super::{Encoding, Remainder, canonical, value};
 use crate::decode::listener::TCP_USER_TIMEOUT;
 use envoy_types::pb::envoy::config::core::v3::{
-    Address, Metadata, ProxyProtocolPassThroughTlVs as PassThrough, SocketAddress, SocketOption, TcpKeepalive,
-    address, proxy_protocol_pass_through_tl_vs::PassTlVsMatchType as MatchType, socket_address, socket_option,
+    Address, Metadata, ProxyProtocolPassThroughTlVs as PassThrough, SocketAddress, SocketOption,
+    TcpKeepalive, address, proxy_protocol_pass_through_tl_vs::PassTlVsMatchType as MatchType, socket_address,
+    socket_option,
 };
 use envoy_types::pb::envoy::config::listener::v3::{
     Listener as Message, ListenerFilter, listener_filter::ConfigType,
@@ -18,9 +19,7 @@ use envoy_types::pb::envoy::extensions::filters::listener::{
     tls_inspector::v3::TlsInspector,
 };
 use envoy_types::pb::google::protobuf::Any;
-use outrigger_config::model::{
-    ChainMode, FilterChain, Interception, Listener, PassTlvs, ProxyProtocolMode,
-};
+use outrigger_config::model::{ChainMode, FilterChain, Interception, Listener, PassTlvs, ProxyProtocolMode};
 use serde_json::{Value as Json, json};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -37,7 +36,10 @@ pub(super) fn encode(encoding: &mut Encoding<'_>) {
         let resource = format!("listener {}", model.name());
         encoding.note(&resource, only_ours.iter().map(String::as_str));
         let name = model.name().as_str().to_owned();
-        encoding.encoded.listeners.push((name, canonical::encode(&message)));
+        encoding
+            .encoded
+            .listeners
+            .push((name, canonical::encode(&message)));
     }
 }
 
@@ -148,9 +150,10 @@ fn put_filters(model: &Listener, remainder: &mut Remainder, message: &mut Messag
             let pass_through_tlvs = match proxy.pass_tlvs() {
                 PassTlvs::None => None,
                 PassTlvs::All => Some(pass(MatchType::IncludeAll, Vec::new())),
-                PassTlvs::Listed(types) => {
-                    Some(pass(MatchType::Include, types.iter().copied().map(u32::from).collect()))
-                }
+                PassTlvs::Listed(types) => Some(pass(
+                    MatchType::Include,
+                    types.iter().copied().map(u32::from).collect(),
+                )),
             };
             let filter = ProxyProtocol {
                 allow_requests_without_proxy_protocol: mode == ProxyProtocolMode::Optional,
@@ -165,7 +168,10 @@ fn put_filters(model: &Listener, remainder: &mut Remainder, message: &mut Messag
     match model.interception() {
         Interception::Off => {}
         intercepted => {
-            filters.push(listener_filter("original_dst", canonical::any(&OriginalDst::default())));
+            filters.push(listener_filter(
+                "original_dst",
+                canonical::any(&OriginalDst::default()),
+            ));
             if intercepted == Interception::Tproxy {
                 message.transparent = Some(value::boolean(true));
             }
@@ -174,10 +180,19 @@ fn put_filters(model: &Listener, remainder: &mut Remainder, message: &mut Messag
     remainder.said("interception");
     let chains = model.filter_chains();
     if chains.iter().any(looks_for_tls) {
-        filters.push(listener_filter("tls_inspector", canonical::any(&TlsInspector::default())));
+        filters.push(listener_filter(
+            "tls_inspector",
+            canonical::any(&TlsInspector::default()),
+        ));
     }
-    if chains.iter().any(|chain| matches!(chain.mode(), ChainMode::Auto(_))) {
-        filters.push(listener_filter("http_inspector", canonical::any(&HttpInspector::default())));
+    if chains
+        .iter()
+        .any(|chain| matches!(chain.mode(), ChainMode::Auto(_)))
+    {
+        filters.push(listener_filter(
+            "http_inspector",
+            canonical::any(&HttpInspector::default()),
+        ));
         // Who has said too little to tell is served as TCP.
         message.continue_on_listener_filters_timeout = true;
     }

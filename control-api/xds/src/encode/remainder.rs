@@ -113,7 +113,9 @@ impl Remainder {
 
 /// A map whose order matters: that of a `Struct` is lost.
 pub(crate) fn ordered(pairs: &[(String, String)]) -> Json {
-    let pairs = pairs.iter().map(|(name, text)| Json::from(vec![name.as_str(), text.as_str()]));
+    let pairs = pairs
+        .iter()
+        .map(|(name, text)| Json::from(vec![name.as_str(), text.as_str()]));
     let mut map = Map::new();
     map.insert(crate::decode::ORDERED.to_owned(), Json::Array(pairs.collect()));
     Json::Object(map)

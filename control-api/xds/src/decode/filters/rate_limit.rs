@@ -26,7 +26,8 @@ pub(super) const MESSAGES: &[&Message] = &[
     &GENERIC_KEY,
     &REQUEST_HEADERS,
     &QUERY_PARAMETERS,
-    &MASKED_ADDRESS, &PER_ROUTE,
+    &MASKED_ADDRESS,
+    &PER_ROUTE,
 ];
 
 /// How filters are called that our own control API makes of rate limits that a service counts: this, and the limit's name.

@@ -60,7 +60,9 @@ pub(super) fn filters(carrying: &mut Carrying<'_>, own: &[Name], used: &[&Name])
         }
     }
     for name in used.iter().filter(|name| !own.contains(name)) {
-        let Some(limit) = find(carrying, name) else { continue };
+        let Some(limit) = find(carrying, name) else {
+            continue;
+        };
         match limit.counting() {
             RateLimitCounting::Local(_) => {
                 let off = Local {
@@ -77,7 +79,8 @@ pub(super) fn filters(carrying: &mut Carrying<'_>, own: &[Name], used: &[&Name])
         }
     }
     // Local limits are asked before services, here and there.
-    said.filters.sort_by_key(|(name, _)| name.starts_with(crate::decode::filters::GLOBAL_LIMIT));
+    said.filters
+        .sort_by_key(|(name, _)| name.starts_with(crate::decode::filters::GLOBAL_LIMIT));
     said.exact &= in_order(own, carrying);
     said
 }
@@ -87,7 +90,9 @@ fn in_order(names: &[Name], carrying: &Carrying<'_>) -> bool {
     let is_global = |name: &Name| {
         find(carrying, name).is_some_and(|limit| matches!(limit.counting(), RateLimitCounting::Global(_)))
     };
-    names.windows(2).all(|pair| !is_global(&pair[0]) || is_global(&pair[1]))
+    names
+        .windows(2)
+        .all(|pair| !is_global(&pair[0]) || is_global(&pair[1]))
 }
 
 /// What a virtual host or a route puts in the place of the chain's filters.
@@ -124,7 +129,9 @@ pub(crate) fn network(carrying: &mut Carrying<'_>, names: &[Name]) -> SaidLimits
         exact: true,
     };
     for name in names {
-        let Some(limit) = find(carrying, name) else { continue };
+        let Some(limit) = find(carrying, name) else {
+            continue;
+        };
         let token_bucket = match limit.counting() {
             RateLimitCounting::Local(counting) if limit.descriptors().is_empty() && !limit.shadow() => {
                 bucket(counting.bucket())
@@ -144,7 +151,10 @@ pub(crate) fn network(carrying: &mut Carrying<'_>, names: &[Name]) -> SaidLimits
             share_key: name.as_str().to_owned(),
             ..NetworkLimit::default()
         };
-        said.filters.push(("envoy.filters.network.local_ratelimit".to_owned(), canonical::any(&filter)));
+        said.filters.push((
+            "envoy.filters.network.local_ratelimit".to_owned(),
+            canonical::any(&filter),
+        ));
     }
     said
 }
@@ -156,14 +166,19 @@ enum Limit {
 
 fn find<'c>(carrying: &Carrying<'c>, name: &Name) -> Option<&'c RateLimit> {
     let limits = carrying.config.rate_limits();
-    limits.iter().find(|limit| limit.name() == name).map(|limit| &**limit)
+    limits
+        .iter()
+        .find(|limit| limit.name() == name)
+        .map(|limit| &**limit)
 }
 
 /// A limit as a filter; none if it cannot be one, and then it is carried in the words of the document.
 fn message(carrying: &mut Carrying<'_>, name: &Name) -> Option<Limit> {
     let limit = find(carrying, name)?;
     let message = match limit.counting() {
-        RateLimitCounting::Local(counting) => local(limit, counting).map(|local| Limit::Local(Box::new(local))),
+        RateLimitCounting::Local(counting) => {
+            local(limit, counting).map(|local| Limit::Local(Box::new(local)))
+        }
         RateLimitCounting::Global(counting) => {
             let global = global(limit, counting);
             let told_apart = !global.rate_limits.is_empty();
@@ -213,7 +228,9 @@ fn local(limit: &RateLimit, counting: &LocalRateLimit) -> Option<Local> {
     };
     message.rate_limits = vec![descriptor(parts)?];
     message.always_consume_default_token_bucket = Some(value::boolean(false));
-    message.max_dynamic_descriptors = Some(value::number(u32::try_from(counting.keys_max()).unwrap_or(u32::MAX)));
+    message.max_dynamic_descriptors = Some(value::number(
+        u32::try_from(counting.keys_max()).unwrap_or(u32::MAX),
+    ));
     // What is not told apart is not counted here: Envoy counts it in this bucket, which never runs dry.
     message.token_bucket = Some(TokenBucket {
         max_tokens: u32::MAX,
@@ -254,7 +271,11 @@ fn global(limit: &RateLimit, counting: &GlobalRateLimit) -> Global {
         counting.authority().as_deref(),
         counting.timeout(),
     );
-    let descriptors: Option<Vec<_>> = limit.descriptors().iter().map(|parts| descriptor(parts)).collect();
+    let descriptors: Option<Vec<_>> = limit
+        .descriptors()
+        .iter()
+        .map(|parts| descriptor(parts))
+        .collect();
     Global {
         stat_prefix: limit.name().as_str().to_owned(),
         domain: counting.domain().clone(),

@@ -67,7 +67,9 @@ pub(crate) fn network(carrying: &mut Carrying<'_>, names: &[Name]) -> Policies {
     let said = say(carrying, names);
     let filters = said.filters.into_iter().map(|(word, rbac)| {
         let name = format!("outrigger.rbac.{word}");
-        let Rbac { rules, shadow_rules, .. } = rbac;
+        let Rbac {
+            rules, shadow_rules, ..
+        } = rbac;
         let filter = NetworkRbac {
             rules,
             shadow_rules,
@@ -93,12 +95,18 @@ fn say(carrying: &mut Carrying<'_>, names: &[Name]) -> Filters {
     let all = carrying.config.authorization_policies();
     let found: Vec<&AuthorizationPolicy> = names
         .iter()
-        .filter_map(|name| all.iter().find(|policy| policy.name() == name).map(|policy| &**policy))
+        .filter_map(|name| {
+            all.iter()
+                .find(|policy| policy.name() == name)
+                .map(|policy| &**policy)
+        })
         .collect();
     for (action, native, word) in ACTIONS {
         let mut rbac = Rbac::default();
         for shadow in [false, true] {
-            let of_kind = found.iter().filter(|policy| policy.action() == action && policy.shadow() == shadow);
+            let of_kind = found
+                .iter()
+                .filter(|policy| policy.action() == action && policy.shadow() == shadow);
             let mut of_kind: Vec<&AuthorizationPolicy> = of_kind.copied().collect();
             if of_kind.is_empty() {
                 continue;

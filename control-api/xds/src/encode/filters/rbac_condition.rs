@@ -7,8 +7,8 @@
 use super::super::matching;
 use crate::decode::filters::JWT_FILTER;
 use envoy_types::pb::envoy::config::rbac::v3::{
-    Permission, Principal, SourcedMetadata, permission, permission::Rule, principal, principal::Authenticated,
-    principal::Identifier,
+    Permission, Principal, SourcedMetadata, permission, permission::Rule, principal,
+    principal::Authenticated, principal::Identifier,
 };
 use envoy_types::pb::envoy::config::route::v3::{HeaderMatcher, header_matcher::HeaderMatchSpecifier};
 use envoy_types::pb::envoy::r#type::matcher::v3::{
@@ -217,9 +217,7 @@ impl Saying {
 
 fn authenticated(name: Option<StringMatcher>) -> Principal {
     Principal {
-        identifier: Some(Identifier::Authenticated(Authenticated {
-            principal_name: name,
-        })),
+        identifier: Some(Identifier::Authenticated(Authenticated { principal_name: name })),
     }
 }
 

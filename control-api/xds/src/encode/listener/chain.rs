@@ -53,7 +53,10 @@ pub(super) struct Chain {
 
 /// Clients without TLS are served by this chain, too.
 pub(super) fn is_permissive(chain: &FilterChain) -> bool {
-    chain.tls().as_ref().is_some_and(|tls| tls.mode() == TlsMode::Permissive)
+    chain
+        .tls()
+        .as_ref()
+        .is_some_and(|tls| tls.mode() == TlsMode::Permissive)
 }
 
 /// Why a chain is two for others.
@@ -96,21 +99,32 @@ pub(super) fn chain(
     let (mut filters, mut tcp_filters) = (before.clone(), before);
     if let Some(options) = model.mode().http() {
         let manager = http::manager(carrying, model, options, &mut remainder);
-        filters.push(filter("envoy.filters.network.http_connection_manager", canonical::any(&manager)));
+        filters.push(filter(
+            "envoy.filters.network.http_connection_manager",
+            canonical::any(&manager),
+        ));
     }
     if let Some(proxy) = model.mode().tcp() {
         let policies = filters::network_rbac(carrying, model.authorization());
         if policies.in_order && model.mode().http().is_none() {
             remainder.said("authorization");
         }
-        tcp_filters.extend(policies.filters.into_iter().map(|(name, config)| filter(name, config)));
+        tcp_filters.extend(
+            policies
+                .filters
+                .into_iter()
+                .map(|(name, config)| filter(name, config)),
+        );
         tcp_filters.extend(http::tcp(carrying, (name, proxy), &mut remainder));
     }
     let socket = model.tls().as_ref().map(|tls| {
         let context = tls::downstream(tls, encoding.config, &mut remainder);
         tls::socket("envoy.transport_sockets.tls", &context)
     });
-    let connect_timeout = model.tls().as_ref().map(|tls| value::duration(tls.handshake_timeout()));
+    let connect_timeout = model
+        .tls()
+        .as_ref()
+        .map(|tls| value::duration(tls.handshake_timeout()));
     if model.tls().is_some() {
         remainder.said("tls.handshake_timeout");
     }
@@ -158,9 +172,15 @@ pub(super) fn chain(
 
 /// What of a chain's remainder others are not told in another way.
 fn ours_alone(remainder: &Remainder, name: &str, is_split: bool) -> Vec<String> {
-    let told: &[&str] = if is_split { &["tcp", "mode", "match", "detection_timeout"] } else { &[] };
+    let told: &[&str] = if is_split {
+        &["tcp", "mode", "match", "detection_timeout"]
+    } else {
+        &[]
+    };
     let names = remainder.leaves();
-    let names = names.into_iter().filter(|field| !told.iter().any(|told| field.split('.').next() == Some(told)));
+    let names = names
+        .into_iter()
+        .filter(|field| !told.iter().any(|told| field.split('.').next() == Some(told)));
     names
         .filter(|field| !(is_split && field == "tls.mode") && !field.starts_with("trust_bundles"))
         .map(|field| format!("filter_chains {name} {field}"))
@@ -174,8 +194,7 @@ fn divide(first: &mut Message, split: Split, tcp_filters: Vec<Filter>) -> Messag
     let narrowed = first.filter_chain_match.get_or_insert_default();
     match split {
         Split::Protocol => {
-            narrowed.application_protocols =
-                ["http/1.0", "http/1.1", "h2c"].map(str::to_owned).to_vec();
+            narrowed.application_protocols = ["http/1.0", "http/1.1", "h2c"].map(str::to_owned).to_vec();
             second.name = format!("{}~tcp", second.name);
             second.filters = tcp_filters;
         }
@@ -201,7 +220,10 @@ fn limiting(limits: &Limits) -> Vec<Filter> {
             max_connections: Some(UInt64Value { value: most }),
             ..ConnectionLimit::default()
         };
-        filters.push(filter("envoy.filters.network.connection_limit", canonical::any(&limit)));
+        filters.push(filter(
+            "envoy.filters.network.connection_limit",
+            canonical::any(&limit),
+        ));
     }
     if let Some(bucket) = &limits.rate {
         let limit = LocalRateLimit {
@@ -210,7 +232,10 @@ fn limiting(limits: &Limits) -> Vec<Filter> {
             share_key: OF_LISTENER.to_owned(),
             ..LocalRateLimit::default()
         };
-        filters.push(filter("envoy.filters.network.local_ratelimit", canonical::any(&limit)));
+        filters.push(filter(
+            "envoy.filters.network.local_ratelimit",
+            canonical::any(&limit),
+        ));
     }
     filters
 }
@@ -222,7 +247,11 @@ fn chain_match(matches: &FilterChainMatch) -> Option<MatchMessage> {
     });
     let message = MatchMessage {
         destination_port: matches.destination_port().map(|port| value::number(port.into())),
-        prefix_ranges: matches.destination_prefixes().iter().map(matching::prefix).collect(),
+        prefix_ranges: matches
+            .destination_prefixes()
+            .iter()
+            .map(matching::prefix)
+            .collect(),
         source_prefix_ranges: matches.source_prefixes().iter().map(matching::prefix).collect(),
         server_names: server_names.collect(),
         application_protocols: matches.application_protocols().clone(),

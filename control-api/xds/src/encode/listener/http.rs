@@ -20,8 +20,8 @@ use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{
 use envoy_types::pb::envoy::r#type::v3::{HashPolicy, hash_policy};
 use envoy_types::pb::google::protobuf::{Duration as Span, Struct, Value, value::Kind};
 use outrigger_config::model::{
-    ClientCertificateDetail, EscapedSlashes, FilterChain, ForwardClientCertificateMode, Http2Options, HttpOptions,
-    ProxyHeader, RepeatedSlashes, TcpProxy, WeightedCluster,
+    ClientCertificateDetail, EscapedSlashes, FilterChain, ForwardClientCertificateMode, Http2Options,
+    HttpOptions, ProxyHeader, RepeatedSlashes, TcpProxy, WeightedCluster,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -122,7 +122,9 @@ fn put_protocol(http: &HttpOptions, remainder: &mut Remainder, message: &mut Htt
     message.common_http_protocol_options = Some(HttpProtocolOptions {
         idle_timeout: Some(value::duration(http.idle_timeout())),
         max_connection_duration: http.connection_age_max().map(value::duration),
-        max_headers_count: u32::try_from(http.request_headers_count_max()).ok().map(value::number),
+        max_headers_count: u32::try_from(http.request_headers_count_max())
+            .ok()
+            .map(value::number),
         max_requests_per_connection: http.requests_per_connection_max().map(value::number),
         ..HttpProtocolOptions::default()
     });
@@ -153,7 +155,12 @@ fn put_protocol(http: &HttpOptions, remainder: &mut Remainder, message: &mut Htt
 }
 
 fn http2(options: &Http2Options, remainder: &mut Remainder) -> Http2ProtocolOptions {
-    for field in ["concurrent_streams_max", "stream_window", "connection_window", "keepalive_interval"] {
+    for field in [
+        "concurrent_streams_max",
+        "stream_window",
+        "connection_window",
+        "keepalive_interval",
+    ] {
         remainder.said(&format!("http.http2.{field}"));
     }
     match options.keepalive_interval() {
@@ -197,7 +204,11 @@ fn put_paths(http: &HttpOptions, remainder: &mut Remainder, message: &mut HttpCo
     }
 }
 
-fn put_client_certificate(http: &HttpOptions, remainder: &mut Remainder, message: &mut HttpConnectionManager) {
+fn put_client_certificate(
+    http: &HttpOptions,
+    remainder: &mut Remainder,
+    message: &mut HttpConnectionManager,
+) {
     let forward = http.forward_client_certificate();
     let mode = match forward.mode() {
         ForwardClientCertificateMode::Sanitize => ForwardClientCertDetails::Sanitize,
@@ -266,7 +277,11 @@ pub(super) fn tcp(
         ),
         shares => {
             // A share of nothing is none at all to Envoy.
-            let clusters: Vec<_> = shares.iter().map(share).filter(|share| share.weight > 0).collect();
+            let clusters: Vec<_> = shares
+                .iter()
+                .map(share)
+                .filter(|share| share.weight > 0)
+                .collect();
             if clusters.len() == shares.len() {
                 remainder.said("tcp.weighted_clusters");
             }
@@ -292,11 +307,19 @@ pub(super) fn tcp(
         cluster_specifier: Some(specifier),
         ..TcpMessage::default()
     };
-    for field in ["idle_timeout", "connection_duration_max", "connect_attempts_max", "hash_source_address"] {
+    for field in [
+        "idle_timeout",
+        "connection_duration_max",
+        "connect_attempts_max",
+        "hash_source_address",
+    ] {
         remainder.said(&format!("tcp.{field}"));
     }
     let limits = limits.filters.into_iter();
-    let proxy = ("envoy.filters.network.tcp_proxy".to_owned(), canonical::any(&message));
+    let proxy = (
+        "envoy.filters.network.tcp_proxy".to_owned(),
+        canonical::any(&message),
+    );
     let filters = limits.chain(std::iter::once(proxy));
     filters
         .map(|(name, config)| Filter {
