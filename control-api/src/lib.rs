@@ -7,5 +7,7 @@ pub mod authority;
 mod files;
 pub mod fleet;
 pub mod listen;
+pub mod rest;
+pub mod server;
 pub mod settings;
 pub mod store;

@@ -1,7 +1,7 @@
 //! From the store to the plan: each revision that becomes current is loaded and, unless it is held back, everybody's.
 
 use super::{Fleet, MeshRevision, Plan};
-use crate::store::{Revision, Store};
+use crate::store::{Documents, Revision, Store};
 use outrigger_config::Source;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The texts of a revision, as its diagnostics name them.
 pub fn sources(revision: &Revision) -> Vec<Source> {
-    let documents = revision.documents.iter();
+    sources_of(&revision.documents)
+}
+
+/// The texts of documents, as their diagnostics name them.
+pub fn sources_of(documents: &Documents) -> Vec<Source> {
+    let documents = documents.iter();
     let source = |(name, text): (&str, &Arc<str>)| Source {
         name: name.to_owned(),
         text: text.to_string(),

@@ -1,0 +1,256 @@
+//! The whole server: settings become a store, an authority, a fleet, and two listeners.
+
+use crate::access::{Access, NodeClaim};
+use crate::ads::Ads;
+use crate::authority::{
+    Authority, AuthorityMetrics, AuthorityService, AuthoritySurroundings, StartError, StoredAuthority,
+};
+use crate::fleet::follow::{follow, sources_of};
+use crate::fleet::{Fleet, MeshRevision};
+use crate::listen::{Listen, ListenFamilies, ListenLimits, ServerIdentity, ServerIdentityError};
+use crate::settings::{ListenSettings, Settings, StoreSettings};
+use crate::store::directory::DirectoryOptions;
+use crate::store::{REVISIONS_KEPT, Store, StoreError, directory, embedded, etcd};
+use outrigger_config::model::SpiffeId;
+use prometheus::Registry;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tonic::service::Routes;
+
+/// The file of a directory store's history, in the data directory.
+const DIRECTORY_STATE_FILE: &str = "directory.redb";
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The store cannot be opened.
+    #[error("the store cannot be opened: {0}")]
+    Store(#[from] StoreError),
+    /// The authority cannot be started.
+    #[error("the authority cannot be started: {0}")]
+    Authority(#[from] StartError),
+    /// There is no certificate to show.
+    #[error("{0}")]
+    Identity(#[from] ServerIdentityError),
+    /// An address cannot be had.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The data directory cannot be made.
+    #[error("cannot make {}: {source}", directory.display())]
+    Data {
+        /// The directory.
+        directory: std::path::PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Metrics were registered twice: a fault of this program.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// What REST and the command line work with.
+#[derive(Clone)]
+pub struct Parts {
+    /// The nodes.
+    pub fleet: Arc<Fleet>,
+    /// The mesh.
+    pub store: Arc<dyn Store>,
+    /// Who may do what.
+    pub access: Arc<Access>,
+    /// The authority; none: there is none.
+    pub authority: Option<Arc<Authority>>,
+    /// Metrics.
+    pub registry: Registry,
+    /// Turns true when the server begins to end.
+    pub drain: watch::Receiver<bool>,
+}
+
+/// A running server. Dropping it cuts everything.
+pub struct Server {
+    parts: Parts,
+    grpc_address: SocketAddr,
+    rest_address: SocketAddr,
+    drain: watch::Sender<bool>,
+    /// Serve connections; they end with a drain.
+    serving: JoinSet<()>,
+    /// Keep things going; they do not end.
+    _keeping: JoinSet<()>,
+}
+
+impl Server {
+    /// Starts everything. When this returns the addresses are bound, and the mesh of the store is in force.
+    ///
+    /// # Errors
+    /// What cannot be had.
+    pub async fn start(settings: Settings) -> Result<Server, ServerError> {
+        let directory = &settings.data_directory;
+        std::fs::create_dir_all(directory).map_err(|source| ServerError::Data {
+            directory: directory.clone(),
+            source,
+        })?;
+        let registry = Registry::new();
+        let store = open_store(&settings).await?;
+        let mut keeping = JoinSet::new();
+        let authority = start_authority(&settings, &store, &registry, &mut keeping).await?;
+        let fleet = Arc::new(Fleet::new());
+        let access = Arc::new(Access::new(settings.access.clone()));
+        let of_nodes = Arc::clone(&fleet);
+        access.set_node_rule(Arc::new(move |id: &SpiffeId, claim: &NodeClaim| {
+            of_nodes.allows(id, claim)
+        }));
+        let (drain, draining) = watch::channel(false);
+        let parts = Parts {
+            fleet: Arc::clone(&fleet),
+            store: Arc::clone(&store),
+            access: Arc::clone(&access),
+            authority: authority.clone(),
+            registry: registry.clone(),
+            drain: draining.clone(),
+        };
+        let ads = Ads::new(Arc::clone(&fleet), access, authority.clone(), draining.clone());
+        let mut services = Routes::new(ads.service());
+        if let Some(authority) = &authority {
+            services = services.add_service(AuthorityService::new(Arc::clone(authority)));
+        }
+        let listeners = bind(&settings, authority, &registry, &mut keeping).await?;
+        let [grpc, rest] = listeners;
+        let (grpc_address, rest_address) = (grpc.local_address(), rest.local_address());
+        let mut plans = fleet.plans();
+        keeping.spawn(follow(fleet, Arc::clone(&store)));
+        // A node that comes at once is told the mesh of now, not that there is none.
+        let first = store.watch().borrow().revision;
+        if first > 0 {
+            let _ = tokio::time::timeout(FIRST_REVISION_TIMEOUT, plans.changed()).await;
+        }
+        let mut serving = JoinSet::new();
+        serving.spawn(grpc.serve(services.into_axum_router(), draining.clone()));
+        serving.spawn(rest.serve(crate::rest::router(parts.clone()), draining));
+        Ok(Server {
+            parts,
+            grpc_address,
+            rest_address,
+            drain,
+            serving,
+            _keeping: keeping,
+        })
+    }
+
+    /// Where nodes are served.
+    pub fn grpc_address(&self) -> SocketAddr {
+        self.grpc_address
+    }
+
+    /// Where people and tools are served.
+    pub fn rest_address(&self) -> SocketAddr {
+        self.rest_address
+    }
+
+    /// What it works with.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Ends in order: streams are told, connections may finish.
+    pub async fn end(mut self) {
+        self.drain.send_replace(true);
+        while self.serving.join_next().await.is_some() {}
+    }
+}
+
+/// How long a start waits for the first revision to be loaded.
+const FIRST_REVISION_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+
+async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, ServerError> {
+    Ok(match &settings.store {
+        StoreSettings::Embedded(file) => Arc::new(embedded::open(file, REVISIONS_KEPT).await?),
+        StoreSettings::Etcd(etcd_settings) => Arc::new(etcd::open(etcd_settings, REVISIONS_KEPT).await?),
+        StoreSettings::Directory(path) => {
+            let options = DirectoryOptions {
+                state_file: Some(settings.data_directory.join(DIRECTORY_STATE_FILE)),
+                revisions_kept: REVISIONS_KEPT,
+                check: Some(Arc::new(|documents| {
+                    let loaded = MeshRevision::load(0, &sources_of(documents), None);
+                    loaded.map(drop).map_err(|faults| faults.to_string())
+                })),
+            };
+            Arc::new(directory::open(path, options).await?)
+        }
+    })
+}
+
+async fn start_authority(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    registry: &Registry,
+    keeping: &mut JoinSet<()>,
+) -> Result<Option<Arc<Authority>>, ServerError> {
+    let Some(own) = &settings.authority else {
+        return Ok(None);
+    };
+    let stored = Arc::new(StoredAuthority::new(Arc::clone(store)));
+    // Servers that share a store are one authority; one alone keeps its key in a file.
+    let shared = matches!(settings.store, StoreSettings::Etcd(_));
+    let surroundings = AuthoritySurroundings {
+        key_store: shared.then(|| Arc::clone(&stored) as _),
+        join_tokens: Arc::clone(&stored) as _,
+        audit: stored,
+        metrics: AuthorityMetrics::register(registry)?,
+    };
+    let domain = settings.trust_domain.clone();
+    let authority = Authority::start(own, domain, surroundings, SystemTime::now()).await?;
+    let authority = Arc::new(authority);
+    keeping.spawn(Arc::clone(&authority).keep(own.clone()));
+    Ok(Some(authority))
+}
+
+/// Binds both addresses, nodes' first.
+async fn bind(
+    settings: &Settings,
+    authority: Option<Arc<Authority>>,
+    registry: &Registry,
+    keeping: &mut JoinSet<()>,
+) -> Result<[Listen; 2], ServerError> {
+    let families = ListenFamilies::register(registry)?;
+    let identity = settings
+        .tls
+        .clone()
+        .map(|tls| ServerIdentity::new(tls, authority, &settings.trust_domain));
+    let mut secured = Vec::new();
+    let mut listeners = Vec::new();
+    for (name, listen) in [("grpc", &settings.grpc), ("rest", &settings.rest)] {
+        let ListenSettings {
+            address,
+            client_certificates,
+            connections_max,
+        } = listen;
+        let tls = match &identity {
+            Some(identity) => Some(identity.tls(*client_certificates).await?),
+            None => None,
+        };
+        secured.extend(tls.clone());
+        let limits = ListenLimits {
+            connections_max: *connections_max,
+            ..ListenLimits::default()
+        };
+        let bound = Listen::bind(*address, tls, limits, families.listener(name)).await;
+        let failed = |source| ServerError::Listen {
+            address: *address,
+            source,
+        };
+        listeners.push(bound.map_err(failed)?);
+    }
+    if let Some(identity) = identity {
+        keeping.spawn(async move { identity.keep(secured).await });
+    }
+    let both: Result<[Listen; 2], _> = listeners.try_into();
+    Ok(both.unwrap_or_else(|_| unreachable!("two were bound")))
+}
