@@ -47,8 +47,8 @@ pub enum NodeRole {
     },
 }
 
-/// What a node is told.
-#[derive(Debug, Clone)]
+/// What a node is told. Two are equal if they tell the same, wherever that is written.
+#[derive(Debug, Clone, PartialEq)]
 pub struct View {
     /// Listeners, route configurations, clusters and policies. What it says of the process itself is not meant.
     pub config: MeshConfig,

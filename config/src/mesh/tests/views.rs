@@ -1,5 +1,7 @@
 //! What nodes are told.
 
+mod parts;
+
 use super::*;
 
 /// What a view refers to and does not have.
