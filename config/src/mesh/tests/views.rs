@@ -504,3 +504,31 @@ services:
         .collect();
     assert_eq!(domains, [2, 3], "`api` is other/api's");
 }
+
+#[test]
+fn what_is_named_twice_is_meant_once() {
+    for (protocol, interception) in [("http", "redirect"), ("http", "\"off\""), ("tcp", "redirect")] {
+        let mesh = mesh(&format!(
+            "
+services:
+- name: shop/web
+  ports: [{{port: 80}}]
+  sidecar: {{interception: {interception}, inbound: 127.0.0.1:15006}}
+  uses: [shop/api, {{service: shop/api, port: 90}}]
+- {{name: shop/api, ports: [{{port: 90, protocol: {protocol}}}]}}
+"
+        ));
+        let once = "shop/api, {service: shop/api, port: 90}";
+        let text = mesh.sources()[0].text.replace(once, "shop/api");
+        let (twice, once) = (
+            view(&mesh, &sidecar("shop/web")),
+            view(&read(&text).unwrap(), &sidecar("shop/web")),
+        );
+        assert_eq!(twice, once);
+        let client = NodeRole::Client {
+            service: "shop/web".into(),
+        };
+        let names = view(&mesh, &client).config.route_configurations.len();
+        assert_eq!(names, usize::from(protocol == "http"));
+    }
+}

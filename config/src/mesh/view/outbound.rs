@@ -44,12 +44,28 @@ impl<'m> Builder<'m> {
     /// Route configurations of everything that a client calls, for it to ask for by host and port.
     pub(super) fn client(&mut self) {
         let own = self.caller.expect("a client's view is made for one");
-        for called in self.called(own) {
-            if !called.port.protocol.is_http() {
-                continue;
+        let mut called = self.called(own);
+        called.retain(|called| called.port.protocol.is_http());
+        let said: HashMap<String, &Arc<str>> = called
+            .iter()
+            .flat_map(|called| {
+                let hosts = called.service.every_host(&self.mesh.defaults).into_iter();
+                hosts.map(|(host, _)| (host, &called.service.name))
+            })
+            .collect();
+        let mut made = HashSet::new();
+        for called in &called {
+            if made.insert(called.name()) {
+                self.routes_alone(called.service, called.port, called.used.span);
             }
-            self.routes_alone(called.service, called.port, called.used.span);
-            for (host, _) in self.hosts(called) {
+            for (host, _) in self.hosts(*called) {
+                // A host that is said comes before one that follows from where the caller is.
+                if said
+                    .get(&host)
+                    .is_some_and(|owner| **owner != called.service.name)
+                {
+                    continue;
+                }
                 if called.service.is_first(called.port) {
                     self.targets.insert(host.clone(), called.name());
                 }
@@ -62,6 +78,7 @@ impl<'m> Builder<'m> {
     /// Every port that a service calls, each once; faults where one is not there.
     fn called(&mut self, own: &'m Service) -> Vec<Called<'m>> {
         let mut called: Vec<Called<'m>> = Vec::new();
+        let mut known = HashSet::new();
         for used in &own.uses {
             let Some(service) = self.service(&used.service, used.span) else {
                 continue;
@@ -78,7 +95,13 @@ impl<'m> Builder<'m> {
                 self.reader.fault_with_help(used.span, message, help);
                 continue;
             }
-            called.extend(ports.into_iter().map(|port| Called { used, service, port }));
+            for port in ports {
+                let next = Called { used, service, port };
+                // Named as a whole and with its port, it is meant once; an address is beside that.
+                if used.address.is_some() || known.insert(next.name()) {
+                    called.push(next);
+                }
+            }
         }
         called
     }
@@ -213,10 +236,6 @@ impl<'m> Builder<'m> {
     }
 
     fn refuse_alike(&mut self, called: Called<'m>, first: Called<'m>) {
-        if called.name() == first.name() {
-            // Named with its port and as a whole: it is meant once.
-            return;
-        }
         let message = format!(
             "`{}` and `{}` are both called on port {}, and nothing tells which is meant by a connection",
             first.service.name, called.service.name, called.port.number
@@ -230,12 +249,8 @@ impl<'m> Builder<'m> {
         let name = format!("outbound/{number}");
         let mut hosts = Vec::new();
         let mut taken = self.said_hosts(called);
-        let mut seen = HashSet::new();
         for called in called {
-            // Named twice, it is meant once.
-            if seen.insert(called.name()) {
-                hosts.extend(self.called_host(*called, &mut taken));
-            }
+            hosts.extend(self.called_host(*called, &mut taken));
         }
         if let Some(span) = own.outbound.pass {
             hosts.push(self.passed_host(span));
