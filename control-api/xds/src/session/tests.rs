@@ -3,6 +3,7 @@
 mod arbitrary;
 mod convergence;
 mod order;
+mod proportion;
 mod world;
 
 use std::sync::Arc;
