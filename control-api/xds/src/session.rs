@@ -37,6 +37,10 @@
 //! assert!(server.progress().is_settled());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! The owner of a client also asks it for [`Client::replay`] after subscribing, for [`Client::expire`] when
+//! [`Client::next_expiry`] has come, and for [`Client::poll`] after each of these; the owner of a server polls it after
+//! each request, each [`Server::update`], and when [`Server::next_wake`] has come.
 
 pub mod client;
 mod interest;
