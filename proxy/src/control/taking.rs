@@ -73,6 +73,19 @@ impl Taking {
                 Err(error) => fatal = Some(error),
             }
         }
+        if !all.is_empty() {
+            self.shared.source_is(Source::Server, None);
+        }
+        self.bring_in(all, now).await;
+        // What was given up and is wanted again comes from the client itself.
+        let again: Vec<Received> = std::iter::from_fn(|| self.client.replay()).collect();
+        if !again.is_empty() {
+            self.bring_in(again, now).await;
+        }
+        fatal.map_or(Ok(()), Err)
+    }
+
+    async fn bring_in(&mut self, all: Vec<Received>, now: Instant) {
         let mut refused = Vec::new();
         for received in &all {
             self.answered.insert(received.resource_type);
@@ -83,12 +96,8 @@ impl Taking {
                 .collect();
             refused.extend(self.assembly.offer(&received.upserts, &removed, now));
         }
-        if !all.is_empty() {
-            self.shared.source_is(Source::Server, None);
-        }
         self.settle_down(&mut refused, now).await;
         self.answer(all, &refused, now);
-        fatal.map_or(Ok(()), Err)
     }
 
     fn answer(&mut self, all: Vec<Received>, refused: &[(Resource, decode::Refusal)], now: Instant) {
