@@ -11,7 +11,7 @@ mod revision;
 
 pub use plan::{Plan, Release, Selection};
 pub use register::{NodeRefusal, NodeStatus, Register, Registration, TypeReport};
-pub use revision::{Agent, MeshRevision, NodeView};
+pub use revision::{Agent, MeshRevision, NodeView, TRUST_BUNDLE};
 
 use outrigger_config::model::SpiffeId;
 use std::sync::Arc;

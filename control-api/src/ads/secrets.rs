@@ -1,7 +1,7 @@
 //! Secrets of nodes that make no keys of their own: Envoy is given its identity, and whom to believe, by SDS.
 
 use crate::authority::{Authority, Bundle, WholeIdentity};
-use crate::fleet::NodeView;
+use crate::fleet::{NodeView, TRUST_BUNDLE};
 use outrigger_config::document::{Map, Path, Value, assemble, read_parts};
 use outrigger_config::model::SpiffeId;
 use outrigger_xds::encode::{EncodeOptions, encode};
@@ -13,8 +13,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// The name of the identity in views.
 const IDENTITY: &str = "default";
-/// The name of the trust bundle of the mesh.
-const BUNDLE: &str = "mesh";
 /// Nobody's identity is renewed more often than this.
 const RENEWAL_MIN: Duration = Duration::from_secs(10);
 
@@ -82,7 +80,7 @@ impl Secrets {
             .with("name", text(IDENTITY))
             .with("inline", inline.into());
         let trusted = Map::new(&path)
-            .with("name", text(BUNDLE))
+            .with("name", text(TRUST_BUNDLE))
             .with("trust_domain", text(self.id.trust_domain()))
             .with("inline", text(bundle.pem()));
         let document = Map::new(&path)
@@ -92,6 +90,7 @@ impl Secrets {
         let whole = assemble(&made.config, [&parts]).map_err(|faults| faults.to_string())?;
         let options = EncodeOptions {
             endpoints_apart: true,
+            ..EncodeOptions::default()
         };
         let encoded = encode(&whole.config, &options);
         let resource = |(name, body): (String, Vec<u8>)| Resource::hashed(ResourceType::Secret, name, body);

@@ -10,6 +10,9 @@ use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+/// The name of the trust bundle of the mesh, which the server has.
+pub const TRUST_BUNDLE: &str = "mesh";
+
 /// What a node runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Agent {
@@ -151,6 +154,7 @@ impl MeshRevision {
         let made = self.mesh.view(role)?;
         let options = EncodeOptions {
             endpoints_apart: true,
+            trust_bundles: vec![TRUST_BUNDLE.to_owned()],
         };
         let encoded = encode(&made.config, &options);
         let mut resources = Vec::new();

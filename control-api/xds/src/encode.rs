@@ -23,23 +23,28 @@ pub use api_listener::api_listener;
 pub use cluster::endpoints_of;
 pub(crate) use remainder::Remainder;
 
+use crate::resource::{Resource, ResourceType};
 use outrigger_config::document::EndpointSet;
 use outrigger_config::model::Discovery;
 use outrigger_config::{MeshConfig, to_json};
 use serde_json::Value as Json;
+use std::fmt;
 
 /// How a configuration is put on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EncodeOptions {
     /// Listed endpoints are resources of their own (EDS), so that a change of one is not a change of the cluster.
     pub endpoints_apart: bool,
+    /// Trust bundles beside those of the configuration that speak for a trust domain, and are sent by somebody else: who
+    /// believes by SPIFFE asks for them, too.
+    pub trust_bundles: Vec<String>,
 }
 
 /// Bodies of resources by their names. The bytes of a body follow from the configuration alone.
 pub type Bodies = Vec<(String, Vec<u8>)>;
 
 /// A configuration on the wire, in the order of its parts.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Encoded {
     /// Listeners.
     pub listeners: Bodies,
@@ -57,11 +62,50 @@ pub struct Encoded {
     pub only_ours: Vec<(String, String)>,
 }
 
+impl Encoded {
+    /// Every body with its type.
+    fn bodies(&self) -> [(ResourceType, &Bodies); 6] {
+        [
+            (ResourceType::Listener, &self.listeners),
+            (ResourceType::RouteConfiguration, &self.route_configurations),
+            (ResourceType::Cluster, &self.clusters),
+            (ResourceType::ClusterLoadAssignment, &self.endpoints),
+            (ResourceType::Secret, &self.secrets),
+            (ResourceType::Runtime, &self.runtime),
+        ]
+    }
+
+    /// All of it as resources, whose versions are hashes of their bodies.
+    pub fn resources(&self) -> Vec<Resource> {
+        let hashed = |(kind, bodies): (ResourceType, &Bodies)| {
+            let one = |(name, body): &(String, Vec<u8>)| {
+                Resource::hashed(kind, name.as_str(), body.as_slice())
+            };
+            bodies.iter().map(one).collect::<Vec<_>>()
+        };
+        self.bodies().into_iter().flat_map(hashed).collect()
+    }
+}
+
+impl fmt::Debug for Encoded {
+    /// Names only: bodies may hold private keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Encoded");
+        for (kind, bodies) in self.bodies() {
+            let names: Vec<&String> = bodies.iter().map(|(name, _)| name).collect();
+            shown.field(kind.name(), &names);
+        }
+        shown.finish_non_exhaustive()
+    }
+}
+
 /// What encoders share: the configuration, also as it is written, and what they have made.
 #[derive(Debug)]
 pub(crate) struct Encoding<'c> {
     pub(crate) config: &'c MeshConfig,
-    pub(crate) options: EncodeOptions,
+    pub(crate) endpoints_apart: bool,
+    /// The names of all trust bundles that speak for a trust domain.
+    pub(crate) believed: Vec<String>,
     /// The document of the configuration, without endpoints.
     pub(crate) document: Json,
     pub(crate) encoded: Encoded,
@@ -91,15 +135,25 @@ pub fn encode(config: &MeshConfig, options: &EncodeOptions) -> Encoded {
         .collect();
     let mut encoding = Encoding {
         config,
-        options: *options,
+        endpoints_apart: options.endpoints_apart,
+        believed: believed(config, options),
         document: to_json(&config.with_clusters(&bare)),
         encoded: Encoded::default(),
     };
-
     listener::encode(&mut encoding);
     cluster::encode(&mut encoding);
     routes::encode(&mut encoding);
     secret::encode(&mut encoding);
     runtime::encode(&mut encoding);
     encoding.encoded
+}
+
+fn believed(config: &MeshConfig, options: &EncodeOptions) -> Vec<String> {
+    let bundles = config.trust_bundles().iter();
+    let speaking = bundles.filter(|bundle| bundle.trust_domain().is_some());
+    let mut names: Vec<String> = speaking.map(|bundle| bundle.name().as_str().to_owned()).collect();
+    names.extend(options.trust_bundles.iter().cloned());
+    names.sort();
+    names.dedup();
+    names
 }

@@ -136,6 +136,18 @@ What is in no message of this page is refused, and so is a field that is newer t
 with. Fields of the document that Envoy has no words for stand in the metadata of a listener, filter chain, route
 configuration, virtual host, route, cluster or endpoint, in the namespace `outrigger`, in the words of
 [the configuration](../configuration.md).
+
+Where a message says nothing, the value is the configuration's own default, which is Envoy's, except:
+
+- HTTP/2 windows are 1 MiB for a stream and 4 MiB for a connection, and an idle HTTP/1 connection to an endpoint is closed
+  after 3 s, unless the message says otherwise.
+- Retries are bounded by a budget always: 20 % of requests, at least 3 at once. `max_retries` says how many are always
+  allowed; 0 turns them off.
+- The first endpoint of a cluster may be ejected whatever `max_ejection_percent` is, unless `always_eject_one_host` is false.
+- A server's certificate is validated always: a context without authorities is refused, and one with `sni` alone asks for
+  that name in the certificate.
+- TLS 1.0 and 1.1 are not spoken. A list of suites or curves has to allow all that is spoken here, since none can be left out.
+- Metadata of endpoints in `envoy.lb` is what subsets are made of; other namespaces are other programs'.
 ";
 
 impl Message {

@@ -44,7 +44,7 @@ pub(super) fn encode(encoding: &mut Encoding<'_>) {
             .encoded
             .clusters
             .push((name.clone(), canonical::encode(&message)));
-        if discovery::is_apart(model, encoding.options) {
+        if discovery::is_apart(model, encoding.endpoints_apart) {
             let body = endpoints_of(model);
             encoding.encoded.endpoints.push((name, body));
         }
@@ -64,13 +64,13 @@ fn message(encoding: &Encoding<'_>, model: &Cluster, remainder: &mut Remainder) 
     };
     remainder.said("name");
     remainder.said("connect_timeout");
-    discovery::put(model, encoding.options, remainder, &mut message);
+    discovery::put(model, encoding.endpoints_apart, remainder, &mut message);
     balancing::put(model, remainder, &mut message);
     health::put(model, remainder, &mut message);
     limits::put(model, remainder, &mut message);
     let alpn = protocol::put(model, remainder, &mut message);
     let secured = model.tls().as_ref().map(|model| {
-        let context = tls::upstream(model, alpn, encoding.config, remainder);
+        let context = tls::upstream(model, alpn, &encoding.believed, remainder);
         tls::socket("envoy.transport_sockets.tls", &context)
     });
     message.transport_socket = proxied(model, secured, remainder);

@@ -5,7 +5,6 @@ use crate::decode::SPIFFE_SECRET;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern};
-use outrigger_config::MeshConfig;
 use outrigger_config::model::{
     CertificateFiles, CertificateSource, DownstreamTls, PeerMatch, PeerValidation, Roots, ServerNameMatch,
     SpiffeMatch, TlsVersions, UpstreamTls,
@@ -25,11 +24,12 @@ pub(crate) fn socket<T: prost::Message + prost::Name>(name: &str, message: &T) -
     }
 }
 
-/// The context of a filter chain, in whose remainder `tls` is the part. Permissive TLS, the time for a handshake and
+/// The context of a filter chain, in whose remainder `tls` is the part. `believed` are the trust bundles that speak for a
+/// trust domain. Permissive TLS, the time for a handshake and
 /// post-quantum key exchange are left in it.
 pub(crate) fn downstream(
     tls: &DownstreamTls,
-    config: &MeshConfig,
+    believed: &[String],
     remainder: &mut Remainder,
 ) -> tls::DownstreamTlsContext {
     let (parameters, certificates, secrets) = ours(tls.versions(), tls.certificates());
@@ -39,14 +39,14 @@ pub(crate) fn downstream(
     if !tls.application_protocols().is_empty() {
         remainder.said("tls.application_protocols");
     }
-    let validation = tls.client().as_ref().map(|client| {
+    let client = tls.client().as_ref().map(|client| {
         remainder.said("tls.client.certificate");
         said_validation(remainder, "tls.client", client.validation());
         let names = names(client.validation().peers());
         if !names.is_empty() {
             remainder.said("tls.client.peers");
         }
-        believed(client.validation().roots(), names, config, remainder)
+        validation(client.validation().roots(), names, believed, remainder)
     });
     said_spoken(remainder);
     remainder.unless("tls.mode", "strict");
@@ -58,7 +58,7 @@ pub(crate) fn downstream(
             tls_certificates: certificates,
             tls_certificate_sds_secret_configs: secrets,
             alpn_protocols: tls.application_protocols().clone(),
-            validation_context_type: validation,
+            validation_context_type: client,
             ..tls::CommonTlsContext::default()
         }),
         require_client_certificate: tls
@@ -76,7 +76,7 @@ pub(crate) fn downstream(
 pub(crate) fn upstream(
     tls: &UpstreamTls,
     alpn: &[&str],
-    config: &MeshConfig,
+    believed: &[String],
     remainder: &mut Remainder,
 ) -> tls::UpstreamTlsContext {
     let source = tls.certificate().clone();
@@ -118,7 +118,7 @@ pub(crate) fn upstream(
             tls_certificates: certificates,
             tls_certificate_sds_secret_configs: secrets,
             alpn_protocols: alpn.iter().map(|name| (*name).to_owned()).collect(),
-            validation_context_type: Some(believed(tls.validation().roots(), names, config, remainder)),
+            validation_context_type: Some(validation(tls.validation().roots(), names, believed, remainder)),
             ..tls::CommonTlsContext::default()
         }),
         sni: sni.unwrap_or_default().to_owned(),
@@ -196,10 +196,10 @@ fn sds(name: &str) -> tls::SdsSecretConfig {
 }
 
 /// Who is believed, and whom the certificate must name.
-fn believed(
+fn validation(
     roots: &Roots,
     names: Vec<tls::SubjectAltNameMatcher>,
-    config: &MeshConfig,
+    believed: &[String],
     remainder: &mut Remainder,
 ) -> ValidationContextType {
     let mut context = tls::CertificateValidationContext {
@@ -217,12 +217,7 @@ fn believed(
         }
         Roots::Bundle(name) => name.as_str(),
         Roots::Spiffe => {
-            let speaking = config
-                .trust_bundles()
-                .iter()
-                .filter(|bundle| bundle.trust_domain().is_some());
-            let names: Vec<&str> = speaking.map(|bundle| bundle.name().as_str()).collect();
-            remainder.put("trust_bundles", names.join(",").into());
+            remainder.put("trust_bundles", believed.join(",").into());
             SPIFFE_SECRET
         }
     };

@@ -49,11 +49,7 @@ pub(crate) fn travelled(config: &MeshConfig, options: &EncodeOptions) -> Result<
     assert!(encoded == again, "the bytes follow from the configuration alone");
     let mut parts: Vec<Parts> = Vec::new();
     let mut sets: HashMap<String, EndpointSet> = HashMap::new();
-    for ((name, _), one) in encoded
-        .endpoints
-        .iter()
-        .zip(decoded(ENDPOINTS, &encoded.endpoints))
-    {
+    for ((name, _), one) in encoded.endpoints.iter().zip(decoded(ENDPOINTS, &encoded.endpoints)) {
         let Decoded::Endpoints(set) = one else { panic!() };
         sets.insert(name.clone(), set);
     }
@@ -96,63 +92,32 @@ pub(crate) fn travelled(config: &MeshConfig, options: &EncodeOptions) -> Result<
         let Decoded::Runtime(process) = one else { panic!() };
         base = process.apply(&base)?;
     }
-    Ok(assemble(&base, &parts)
-        .unwrap_or_else(|faults| panic!("{faults}"))
-        .config)
+    Ok(assemble(&base, &parts).unwrap_or_else(|faults| panic!("{faults}")).config)
 }
 
 /// Holds that the configuration comes back the same.
 pub(crate) fn hold(config: &MeshConfig, what: &str) {
     for endpoints_apart in [false, true] {
-        let options = EncodeOptions { endpoints_apart };
-        let back = travelled(config, &options).unwrap_or_else(|refusal| panic!("{what}: {refusal}"));
-        let shown = |config: &MeshConfig| {
-            let json = outrigger_config::to_json(config);
-            let parts = [
-                "listeners",
-                "clusters",
-                "identities",
-                "trust_bundles",
-                "drain",
-                "overload",
-                "revocation",
-            ];
-            let parts: serde_json::Map<_, _> = parts
-                .iter()
-                .map(|part| ((*part).to_owned(), json[*part].clone()))
-                .collect();
-            serde_json::to_string_pretty(&parts).unwrap()
+        let options = EncodeOptions {
+            endpoints_apart,
+            ..EncodeOptions::default()
         };
-        let (there, here) = (shown(&back), shown(config));
+        let back = travelled(config, &options).unwrap_or_else(|refusal| panic!("{what}: {refusal}"));
+        let (there, here) = (to_yaml(&back), to_yaml(config));
         assert!(there == here, "{what}:\n{}", difference(&here, &there));
+        let shown = |config: &MeshConfig| format!("{config:#?}");
         assert!(
-            back.listeners() == config.listeners(),
+            back == *config,
             "{what}: it differs where it is not written:\n{}",
-            difference(
-                &format!("{:#?}", config.listeners()),
-                &format!("{:#?}", back.listeners())
-            )
+            difference(&shown(config), &shown(&back))
         );
-        assert!(
-            back.clusters() == config.clusters(),
-            "{what}: it differs where it is not written"
-        );
-        assert!(
-            back.identities() == config.identities(),
-            "{what}: it differs where it is not written"
-        );
-        let _ = to_yaml;
     }
 }
 
 /// The first lines that differ.
 fn difference(one: &str, other: &str) -> String {
     let (one, other): (Vec<_>, Vec<_>) = (one.lines().collect(), other.lines().collect());
-    let at = one
-        .iter()
-        .zip(&other)
-        .take_while(|(one, other)| one == other)
-        .count();
+    let at = one.iter().zip(&other).take_while(|(one, other)| one == other).count();
     let shown = |lines: &[&str]| lines[at.saturating_sub(4)..(at + 6).min(lines.len())].join("\n");
     format!("--- before\n{}\n--- after\n{}", shown(&one), shown(&other))
 }

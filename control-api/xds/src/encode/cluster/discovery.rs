@@ -1,7 +1,6 @@
 //! Where endpoints come from.
 
 use super::{Remainder, endpoints, value};
-use crate::encode::EncodeOptions;
 use cluster::cluster::{ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, LbConfig};
 use envoy_types::pb::envoy::config::cluster::v3 as cluster;
 use envoy_types::pb::envoy::config::core::v3 as core;
@@ -10,18 +9,18 @@ use outrigger_config::model::{Cluster, Discovery, DnsDiscovery, DnsFamily, defau
 use std::net::SocketAddr;
 
 /// The cluster's endpoints are a resource of their own.
-pub(super) fn is_apart(model: &Cluster, options: EncodeOptions) -> bool {
-    options.endpoints_apart && *model.discovery() == Discovery::Static
+pub(super) fn is_apart(model: &Cluster, endpoints_apart: bool) -> bool {
+    endpoints_apart && *model.discovery() == Discovery::Static
 }
 
 pub(super) fn put(
     model: &Cluster,
-    options: EncodeOptions,
+    endpoints_apart: bool,
     remainder: &mut Remainder,
     message: &mut cluster::Cluster,
 ) {
     let kind = match model.discovery() {
-        Discovery::Static if is_apart(model, options) => {
+        Discovery::Static if is_apart(model, endpoints_apart) => {
             message.eds_cluster_config = Some(cluster::cluster::EdsClusterConfig {
                 eds_config: Some(value::config_source()),
                 service_name: String::new(),
