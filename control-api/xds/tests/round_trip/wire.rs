@@ -1,10 +1,12 @@
 //! A configuration over the wire: encoded, decoded, put together.
 
 use outrigger_config::document::{EndpointSet, Parts, assemble};
-use outrigger_config::{Environment, MeshConfig, Source, load, to_yaml};
+use outrigger_config::model::Name;
+use outrigger_config::{Environment, MeshConfig, Source, load, to_json};
 use outrigger_xds::decode::{Decoded, Refusal, decode};
 use outrigger_xds::encode::{Bodies, EncodeOptions, encode};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Type URLs of the resources, by the words of [`outrigger_xds::encode::Encoded`].
 const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
@@ -77,16 +79,6 @@ pub(crate) fn travelled(config: &MeshConfig, options: &EncodeOptions) -> Result<
             Decoded::Endpoints(_) | Decoded::Runtime(_) => panic!("of another type"),
         }
     }
-    if encoded.route_configurations.is_empty() {
-        // What listeners carry has to be what is here, or the two would not go together.
-        parts.push(Parts {
-            route_configurations: config.route_configurations().clone(),
-            authorization_policies: config.authorization_policies().clone(),
-            jwt_providers: config.jwt_providers().clone(),
-            rate_limits: config.rate_limits().clone(),
-            ..Parts::default()
-        });
-    }
     let mut base = local(config);
     for one in decoded(RUNTIME, &encoded.runtime) {
         let Decoded::Runtime(process) = one else { panic!() };
@@ -103,15 +95,59 @@ pub(crate) fn hold(config: &MeshConfig, what: &str) {
             ..EncodeOptions::default()
         };
         let back = travelled(config, &options).unwrap_or_else(|refusal| panic!("{what}: {refusal}"));
-        let (there, here) = (to_yaml(&back), to_yaml(config));
-        assert!(there == here, "{what}:\n{}", difference(&here, &there));
-        let shown = |config: &MeshConfig| format!("{config:#?}");
-        assert!(
-            back == *config,
-            "{what}: it differs where it is not written:\n{}",
-            difference(&shown(config), &shown(&back))
-        );
+        same(config, &back, what);
+        let parts = (config.authorization_policies(), back.authorization_policies());
+        carried(parts, |part| part.name(), what);
+        carried((config.jwt_providers(), back.jwt_providers()), |part| part.name(), what);
+        carried((config.rate_limits(), back.rate_limits()), |part| part.name(), what);
     }
+}
+
+/// What travels by itself is the same, in the same order.
+fn same(config: &MeshConfig, back: &MeshConfig, what: &str) {
+    macro_rules! parts {
+        ($($part:ident),* $(,)?) => {$(
+            let (here, there) = (config.$part(), back.$part());
+            assert!(
+                here == there,
+                "{what}:\n{}:\n{}\n{}",
+                stringify!($part),
+                written(stringify!($part), config, back),
+                difference(&format!("{here:#?}"), &format!("{there:#?}"))
+            );
+        )*};
+    }
+    parts!(
+        admin,
+        runtime,
+        drain,
+        listeners,
+        route_configurations,
+        clusters,
+        identities,
+        trust_bundles,
+        revocation,
+        overload,
+    );
+}
+
+/// Of policies that filters carry, those that something refers to arrive, each as it was.
+fn carried<T: PartialEq>(
+    (config, back): (&Vec<Arc<T>>, &Vec<Arc<T>>),
+    name: impl Fn(&T) -> &Name,
+    what: &str,
+) {
+    for part in back {
+        let same = config.iter().any(|other| other == part);
+        assert!(same, "{what}:\n`{}` came back as another", name(part));
+    }
+}
+
+fn written(part: &str, config: &MeshConfig, back: &MeshConfig) -> String {
+    let text = |config: &MeshConfig| {
+        serde_json::to_string_pretty(&to_json(config)[part]).unwrap()
+    };
+    difference(&text(config), &text(back))
 }
 
 /// The first lines that differ.

@@ -118,7 +118,7 @@ pub(super) fn chain(
         tcp_filters.extend(http::tcp(carrying, (name, proxy), &mut remainder));
     }
     let socket = model.tls().as_ref().map(|tls| {
-        let context = tls::downstream(tls, encoding.config, &mut remainder);
+        let context = tls::downstream(tls, &encoding.believed, &mut remainder);
         tls::socket("envoy.transport_sockets.tls", &context)
     });
     let connect_timeout = model
