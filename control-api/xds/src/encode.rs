@@ -78,9 +78,8 @@ impl Encoded {
     /// All of it as resources, whose versions are hashes of their bodies.
     pub fn resources(&self) -> Vec<Resource> {
         let hashed = |(kind, bodies): (ResourceType, &Bodies)| {
-            let one = |(name, body): &(String, Vec<u8>)| {
-                Resource::hashed(kind, name.as_str(), body.as_slice())
-            };
+            let one =
+                |(name, body): &(String, Vec<u8>)| Resource::hashed(kind, name.as_str(), body.as_slice());
             bodies.iter().map(one).collect::<Vec<_>>()
         };
         self.bodies().into_iter().flat_map(hashed).collect()

@@ -51,7 +51,11 @@ pub(crate) fn travelled(config: &MeshConfig, options: &EncodeOptions) -> Result<
     assert!(encoded == again, "the bytes follow from the configuration alone");
     let mut parts: Vec<Parts> = Vec::new();
     let mut sets: HashMap<String, EndpointSet> = HashMap::new();
-    for ((name, _), one) in encoded.endpoints.iter().zip(decoded(ENDPOINTS, &encoded.endpoints)) {
+    for ((name, _), one) in encoded
+        .endpoints
+        .iter()
+        .zip(decoded(ENDPOINTS, &encoded.endpoints))
+    {
         let Decoded::Endpoints(set) = one else { panic!() };
         sets.insert(name.clone(), set);
     }
@@ -84,7 +88,9 @@ pub(crate) fn travelled(config: &MeshConfig, options: &EncodeOptions) -> Result<
         let Decoded::Runtime(process) = one else { panic!() };
         base = process.apply(&base)?;
     }
-    Ok(assemble(&base, &parts).unwrap_or_else(|faults| panic!("{faults}")).config)
+    Ok(assemble(&base, &parts)
+        .unwrap_or_else(|faults| panic!("{faults}"))
+        .config)
 }
 
 /// Holds that the configuration comes back the same.
@@ -98,8 +104,16 @@ pub(crate) fn hold(config: &MeshConfig, what: &str) {
         same(config, &back, what);
         let parts = (config.authorization_policies(), back.authorization_policies());
         carried(parts, |part| part.name(), what);
-        carried((config.jwt_providers(), back.jwt_providers()), |part| part.name(), what);
-        carried((config.rate_limits(), back.rate_limits()), |part| part.name(), what);
+        carried(
+            (config.jwt_providers(), back.jwt_providers()),
+            |part| part.name(),
+            what,
+        );
+        carried(
+            (config.rate_limits(), back.rate_limits()),
+            |part| part.name(),
+            what,
+        );
     }
 }
 
@@ -144,16 +158,18 @@ fn carried<T: PartialEq>(
 }
 
 fn written(part: &str, config: &MeshConfig, back: &MeshConfig) -> String {
-    let text = |config: &MeshConfig| {
-        serde_json::to_string_pretty(&to_json(config)[part]).unwrap()
-    };
+    let text = |config: &MeshConfig| serde_json::to_string_pretty(&to_json(config)[part]).unwrap();
     difference(&text(config), &text(back))
 }
 
 /// The first lines that differ.
 fn difference(one: &str, other: &str) -> String {
     let (one, other): (Vec<_>, Vec<_>) = (one.lines().collect(), other.lines().collect());
-    let at = one.iter().zip(&other).take_while(|(one, other)| one == other).count();
+    let at = one
+        .iter()
+        .zip(&other)
+        .take_while(|(one, other)| one == other)
+        .count();
     let shown = |lines: &[&str]| lines[at.saturating_sub(4)..(at + 6).min(lines.len())].join("\n");
     format!("--- before\n{}\n--- after\n{}", shown(&one), shown(&other))
 }
