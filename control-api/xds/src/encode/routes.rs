@@ -9,7 +9,9 @@ mod route_match;
 mod session;
 mod virtual_host;
 
+use super::filters::Carrying;
 use super::{Encoding, Remainder, canonical};
+use outrigger_config::MeshConfig;
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use outrigger_config::model::{JwtRequirement, Name, RouteConfiguration};
 use serde_json::{Value as Json, json};
@@ -19,7 +21,7 @@ use std::collections::BTreeSet;
 pub(super) fn encode(encoding: &mut Encoding<'_>) {
     let config = encoding.config;
     for (index, part) in config.route_configurations().iter().enumerate() {
-        let EncodedRoutes { message, only_ours } = route_configuration(part, &encoding.document, index);
+        let EncodedRoutes { message, only_ours } = route_configuration(config, part, &encoding.document, index);
         let name = part.name().to_string();
         encoding.note(
             &format!("route configuration {name}"),
@@ -38,19 +40,23 @@ pub(crate) struct EncodedRoutes {
     pub(crate) only_ours: Vec<String>,
 }
 
-/// Kinds of parts that routes refer to, by the document's words: those travel with them.
-const CARRIED: [&str; 3] = ["authorization_policies", "jwt_providers", "rate_limits"];
-
 /// The message of a route configuration. `document` is the whole configuration as JSON ([`outrigger_config::to_json`]),
 /// which has this one at `index`.
-pub(crate) fn route_configuration(part: &RouteConfiguration, document: &Json, index: usize) -> EncodedRoutes {
+pub(crate) fn route_configuration(
+    config: &MeshConfig,
+    part: &RouteConfiguration,
+    document: &Json,
+    index: usize,
+) -> EncodedRoutes {
     let json = &document["route_configurations"][index];
+    let mut carrying = Carrying::new(config, document);
     let mut only_ours = Vec::new();
     let hosts = part.virtual_hosts().iter().enumerate();
     let virtual_hosts = hosts
         .map(|(index, host)| {
             let mut ours = Vec::new();
-            let message = virtual_host::virtual_host(host, &json["virtual_hosts"][index], &mut ours);
+            let json = &json["virtual_hosts"][index];
+            let message = virtual_host::virtual_host(&mut carrying, host, json, &mut ours);
             only_ours.extend(
                 ours.into_iter()
                     .map(|field| format!("virtual_hosts[{index}].{field}")),
@@ -58,16 +64,13 @@ pub(crate) fn route_configuration(part: &RouteConfiguration, document: &Json, in
             message
         })
         .collect();
-    let mut rest = Remainder::of(json!({"shared": true}));
-    let referred = References::of(part);
-    for (list, names) in CARRIED
-        .into_iter()
-        .zip([&referred.policies, &referred.providers, &referred.limits])
-    {
-        let parts = named(&document[list], names);
-        if !parts.is_empty() {
-            rest.put(list, Json::Object(parts));
-        }
+    only_ours.append(&mut carrying.only_ours);
+    let mut rest = Remainder::of(json!({}));
+    carrying.put(&mut rest);
+    // Envoy has them in the listener alone.
+    let providers = named(&document["jwt_providers"], &References::of(part).providers);
+    if !providers.is_empty() {
+        rest.put("jwt_providers", Json::Object(providers));
     }
     EncodedRoutes {
         message: pb::RouteConfiguration {
@@ -102,22 +105,15 @@ fn named(list: &Json, names: &BTreeSet<&Name>) -> serde_json::Map<String, Json> 
 /// What routes refer to.
 #[derive(Default)]
 struct References<'m> {
-    policies: BTreeSet<&'m Name>,
     providers: BTreeSet<&'m Name>,
-    limits: BTreeSet<&'m Name>,
 }
 
 impl<'m> References<'m> {
     fn of(part: &'m RouteConfiguration) -> References<'m> {
         let mut found = References::default();
-        for host in part.virtual_hosts() {
-            found.limits.extend(host.rate_limits());
-            for route in host.routes() {
-                found.limits.extend(route.rate_limits());
-                found.policies.extend(route.authorization());
-                if let Some(Some(requirement)) = route.jwt() {
-                    found.require(requirement);
-                }
+        for route in part.virtual_hosts().iter().flat_map(|host| host.routes()) {
+            if let Some(Some(requirement)) = route.jwt() {
+                found.require(requirement);
             }
         }
         found

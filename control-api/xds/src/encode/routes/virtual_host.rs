@@ -2,12 +2,18 @@
 
 use super::{action, header_edits, route_match};
 use crate::encode::Remainder;
+use crate::encode::filters::{self, Carrying};
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use envoy_types::pb::envoy::config::route::v3::virtual_host::TlsRequirementType;
 use outrigger_config::model::{Domain, Route, RouteAction, VirtualHost};
 use serde_json::{Value as Json, json};
 
-pub(super) fn virtual_host(host: &VirtualHost, json: &Json, only_ours: &mut Vec<String>) -> pb::VirtualHost {
+pub(super) fn virtual_host(
+    carrying: &mut Carrying<'_>,
+    host: &VirtualHost,
+    json: &Json,
+    only_ours: &mut Vec<String>,
+) -> pb::VirtualHost {
     let mut rest = Remainder::of(json.clone());
     let mut message = pb::VirtualHost {
         name: host.name().to_string(),
@@ -34,6 +40,7 @@ pub(super) fn virtual_host(host: &VirtualHost, json: &Json, only_ours: &mut Vec<
     let written = header_edits::edits(&mut rest, "response_headers", host.response_headers());
     message.response_headers_to_add = written.add;
     message.response_headers_to_remove = written.remove;
+    message.typed_per_filter_config = filters::of_virtual_host(carrying, host, &mut rest);
     let of_host = rest
         .names_within(&["request_headers", "response_headers"])
         .into_iter();
@@ -42,7 +49,7 @@ pub(super) fn virtual_host(host: &VirtualHost, json: &Json, only_ours: &mut Vec<
         let mut ours = Vec::new();
         message
             .routes
-            .push(self::route(route, &json["routes"][index], &mut ours));
+            .push(self::route(carrying, route, &json["routes"][index], &mut ours));
         only_ours.extend(ours.into_iter().map(|field| format!("routes[{index}].{field}")));
     }
     put_nearly(&mut rest, &nearly);
@@ -81,7 +88,12 @@ impl Nearly {
     }
 }
 
-fn route(route: &Route, json: &Json, only_ours: &mut Vec<String>) -> pb::Route {
+fn route(
+    carrying: &mut Carrying<'_>,
+    route: &Route,
+    json: &Json,
+    only_ours: &mut Vec<String>,
+) -> pb::Route {
     let mut rest = Remainder::of(json.clone());
     let mut nearly = Nearly::default();
     let mut message = pb::Route {
@@ -111,7 +123,8 @@ fn route(route: &Route, json: &Json, only_ours: &mut Vec<String>) -> pb::Route {
     let written = header_edits::edits(&mut rest, "response_headers", route.response_headers());
     message.response_headers_to_add = written.add;
     message.response_headers_to_remove = written.remove;
-    rest.unless("compression", "on");
+    let per_filter = filters::of_route(carrying, route, &mut rest);
+    message.typed_per_filter_config.extend(per_filter);
     let opened = [
         "match",
         "forward",
