@@ -5,6 +5,7 @@
 #[allow(unreachable_pub, dead_code, reason = "another crate uses all of it")]
 mod documents;
 mod round_trip {
+    pub(crate) mod envoy;
     pub(crate) mod examples;
     pub(crate) mod random;
     pub(crate) mod wire;

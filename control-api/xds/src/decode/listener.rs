@@ -190,3 +190,6 @@ fn put_chains(
     network::put_limits(refusals, map, limits);
     map.put("filter_chains", Value::list(&place, chains));
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,18 @@ pub(crate) fn logs(logs: &[AccessLog], field: &str, remainder: &mut Remainder) -
     logs.iter().map(log).collect()
 }
 
+/// Operators that Envoy has not, which takes no format with them: others see that nothing is known.
+const ONLY_OURS: [&str; 2] = ["%AUTHORIZATION_SHADOW_RESULT%", "%AUTHORIZATION_AUDITED%"];
+
+fn names_ours(text: &str) -> bool {
+    ONLY_OURS.iter().any(|operator| text.contains(operator))
+}
+
+fn without_ours(text: &str) -> String {
+    let texts = ONLY_OURS.iter();
+    texts.fold(text.to_owned(), |text, operator| text.replace(operator, "-"))
+}
+
 /// Our usual fields in JSON have no name there, and the order of others is lost.
 fn is_exact(log: &AccessLog) -> bool {
     let in_place = match log.sink() {
@@ -39,9 +51,11 @@ fn is_exact(log: &AccessLog) -> bool {
     in_place
         && match log.format() {
             AccessLogFormat::DefaultText => true,
-            AccessLogFormat::Text(line) => !line.ends_with('\n'),
+            AccessLogFormat::Text(line) => !line.ends_with('\n') && !names_ours(line),
             AccessLogFormat::DefaultJson => false,
-            AccessLogFormat::Json(members) => members.is_sorted_by_key(|(name, _)| name),
+            AccessLogFormat::Json(members) => {
+                members.is_sorted_by_key(|(name, _)| name) && !members.iter().any(|(_, text)| names_ours(text))
+            }
         }
 }
 
@@ -79,10 +93,10 @@ fn log(log: &AccessLog) -> Message {
 fn format(format: &AccessLogFormat) -> Option<SubstitutionFormatString> {
     let format = match format {
         AccessLogFormat::DefaultText | AccessLogFormat::DefaultJson => return None,
-        AccessLogFormat::Text(line) => Format::TextFormatSource(value::text(&format!("{line}\n"))),
+        AccessLogFormat::Text(line) => Format::TextFormatSource(value::text(&format!("{}\n", without_ours(line)))),
         AccessLogFormat::Json(members) => {
-            let text = |text: &String| Value {
-                kind: Some(Kind::StringValue(text.clone())),
+            let text = |text: &str| Value {
+                kind: Some(Kind::StringValue(without_ours(text))),
             };
             let fields = members.iter().map(|(name, value)| (name.clone(), text(value)));
             Format::JsonFormat(Struct {

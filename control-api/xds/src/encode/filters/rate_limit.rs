@@ -223,7 +223,7 @@ fn local(limit: &RateLimit, counting: &LocalRateLimit) -> Option<Local> {
         enable_retry_after_header: true,
         ..Local::default()
     };
-    let Some(parts) = limit.descriptors().first() else {
+    let Some(parts) = limit.descriptors().first().filter(|parts| !parts.is_empty()) else {
         return Some(message);
     };
     message.rate_limits = vec![descriptor(parts)?];
@@ -294,8 +294,11 @@ fn global(limit: &RateLimit, counting: &GlobalRateLimit) -> Global {
     }
 }
 
-/// None if one of its parts is nothing that Envoy tells requests apart by.
+/// None if one of its parts is nothing that Envoy tells requests apart by, or there is none.
 fn descriptor(parts: &[DescriptorPart]) -> Option<Descriptor> {
+    if parts.is_empty() {
+        return None;
+    }
     let actions: Option<Vec<Action>> = parts.iter().map(action).collect();
     Some(Descriptor {
         actions: actions?,
