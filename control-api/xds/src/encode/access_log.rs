@@ -54,7 +54,8 @@ fn is_exact(log: &AccessLog) -> bool {
             AccessLogFormat::Text(line) => !line.ends_with('\n') && !names_ours(line),
             AccessLogFormat::DefaultJson => false,
             AccessLogFormat::Json(members) => {
-                members.is_sorted_by_key(|(name, _)| name) && !members.iter().any(|(_, text)| names_ours(text))
+                members.is_sorted_by_key(|(name, _)| name)
+                    && !members.iter().any(|(_, text)| names_ours(text))
             }
         }
 }
@@ -93,7 +94,9 @@ fn log(log: &AccessLog) -> Message {
 fn format(format: &AccessLogFormat) -> Option<SubstitutionFormatString> {
     let format = match format {
         AccessLogFormat::DefaultText | AccessLogFormat::DefaultJson => return None,
-        AccessLogFormat::Text(line) => Format::TextFormatSource(value::text(&format!("{}\n", without_ours(line)))),
+        AccessLogFormat::Text(line) => {
+            Format::TextFormatSource(value::text(&format!("{}\n", without_ours(line))))
+        }
         AccessLogFormat::Json(members) => {
             let text = |text: &str| Value {
                 kind: Some(Kind::StringValue(without_ours(text))),

@@ -11,8 +11,8 @@ mod virtual_host;
 
 use super::filters::Carrying;
 use super::{Encoding, Remainder, canonical};
-use outrigger_config::MeshConfig;
 use envoy_types::pb::envoy::config::route::v3 as pb;
+use outrigger_config::MeshConfig;
 use outrigger_config::model::{JwtRequirement, Name, RouteConfiguration};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
@@ -21,7 +21,8 @@ use std::collections::BTreeSet;
 pub(super) fn encode(encoding: &mut Encoding<'_>) {
     let config = encoding.config;
     for (index, part) in config.route_configurations().iter().enumerate() {
-        let EncodedRoutes { message, only_ours } = route_configuration(config, part, &encoding.document, index);
+        let EncodedRoutes { message, only_ours } =
+            route_configuration(config, part, &encoding.document, index);
         let name = part.name().to_string();
         encoding.note(
             &format!("route configuration {name}"),

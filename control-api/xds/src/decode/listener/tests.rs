@@ -22,7 +22,9 @@ use envoy_types::pb::envoy::extensions::filters::listener::{
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpConnectionManager, HttpFilter, Rds, http_connection_manager::RouteSpecifier, http_filter,
 };
-use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{TcpProxy, tcp_proxy::ClusterSpecifier};
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{
+    TcpProxy, tcp_proxy::ClusterSpecifier,
+};
 use envoy_types::pb::google::protobuf::{Any, Duration, UInt32Value};
 use outrigger_config::model::{Interception, ProxyProtocolMode};
 use prost::{Message as _, Name};
@@ -157,7 +159,9 @@ fn a_tcp_chain_and_listener_filters_are_understood() {
 
 fn rbac(action: Action, permission: Rule) -> Rbac {
     let policy = Policy {
-        permissions: vec![Permission { rule: Some(permission) }],
+        permissions: vec![Permission {
+            rule: Some(permission),
+        }],
         principals: vec![Principal {
             identifier: Some(Identifier::Any(true)),
         }],
@@ -179,7 +183,10 @@ fn policies_of_others_are_called_by_the_resource() {
     let parts = understood(&listener(vec![chain(&manager(vec![filter]))]));
     let policy = &parts.authorization_policies[0];
     assert_eq!(policy.name().as_str(), "web/ns-a--policy-x-");
-    assert_eq!(parts.listeners[0].filter_chains()[0].authorization(), [policy.name().clone()].as_slice());
+    assert_eq!(
+        parts.listeners[0].filter_chains()[0].authorization(),
+        [policy.name().clone()].as_slice()
+    );
 }
 
 #[test]
@@ -227,7 +234,9 @@ fn what_is_not_implemented_is_refused_where_it_stands() {
     let cases: [(&str, fn(&mut HttpConnectionManager)); 5] = [
         ("codec_type", |manager| manager.codec_type = 2),
         ("proxy_100_continue", |manager| manager.proxy_100_continue = true),
-        ("delayed_close_timeout", |manager| manager.delayed_close_timeout = Some(Duration::default())),
+        ("delayed_close_timeout", |manager| {
+            manager.delayed_close_timeout = Some(Duration::default())
+        }),
         ("http_protocol_options.default_host_for_http_10", |manager| {
             manager.http_protocol_options = Some(Http1ProtocolOptions {
                 default_host_for_http_10: "a.example".to_owned(),
@@ -253,7 +262,12 @@ fn what_is_not_implemented_is_refused_where_it_stands() {
     refused(&message, "filter_chains[0].filter_chain_match.source_ports");
     message.filter_chains.clear();
     message.api_listener = Some(Default::default());
-    assert!(read(&message).unwrap_err().iter().any(|fault| fault.path == "api_listener"));
+    assert!(
+        read(&message)
+            .unwrap_err()
+            .iter()
+            .any(|fault| fault.path == "api_listener")
+    );
 }
 
 #[test]

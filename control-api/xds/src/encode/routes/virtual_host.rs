@@ -88,12 +88,7 @@ impl Nearly {
     }
 }
 
-fn route(
-    carrying: &mut Carrying<'_>,
-    route: &Route,
-    json: &Json,
-    only_ours: &mut Vec<String>,
-) -> pb::Route {
+fn route(carrying: &mut Carrying<'_>, route: &Route, json: &Json, only_ours: &mut Vec<String>) -> pb::Route {
     let mut rest = Remainder::of(json.clone());
     let mut nearly = Nearly::default();
     let mut message = pb::Route {
