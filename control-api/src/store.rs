@@ -21,6 +21,7 @@ pub mod etcd;
 mod ledger;
 mod manifest;
 mod moment;
+mod open;
 mod record;
 mod revision;
 
@@ -32,6 +33,7 @@ pub use embedded::Embedded;
 pub use error::StoreError;
 pub use ledger::Ledger;
 pub use moment::Moment;
+pub use open::open;
 pub use record::{Body, RECORD_BYTES_MAX, Record, RecordKey, RecordWrite, Space};
 pub use revision::{DOCUMENT_BYTES_MAX, DOCUMENTS_MAX, MESH_BYTES_MAX, NAME_BYTES_MAX};
 pub use revision::{DocumentChange, Documents, Draft, Revision, RevisionHead, Source};

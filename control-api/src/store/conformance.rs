@@ -4,7 +4,7 @@ mod contract;
 mod directory;
 mod embedded;
 mod etcd;
-mod etcd_process;
+pub(in crate::store) mod etcd_process;
 mod place;
 mod writers;
 

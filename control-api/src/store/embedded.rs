@@ -15,7 +15,7 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 /// The embedded store. The default; see `docs/control/stores.md` for when another serves better.
 pub type Embedded = Ledger;
 
-/// Opens the store of this file, or begins one. `revisions_kept`: how many revisions stay, at least 1.
+/// Opens the store of this file, or begins one, with the directories that it lies in. `revisions_kept`: how many revisions stay, at least 1.
 ///
 /// The file is readable by its owner only: it holds signing keys.
 pub async fn open(path: &Path, revisions_kept: u64) -> Result<Embedded, StoreError> {
@@ -32,13 +32,20 @@ pub async fn in_memory(revisions_kept: u64) -> Result<Embedded, StoreError> {
     Ledger::start(Arc::new(File::new(database)?), revisions_kept).await
 }
 
-pub(super) fn open_file(path: &Path) -> Result<File, StoreError> {
-    use std::os::unix::fs::OpenOptionsExt;
+fn open_file(path: &Path) -> Result<File, StoreError> {
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
     let shown = path.display().to_string();
     let failed = |error: &dyn std::fmt::Display| StoreError::Unavailable {
         operation: "open the database",
         reason: format!("{shown}: {error}"),
     };
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(parent);
+        made.map_err(|error| failed(&error))?;
+    }
     let options = std::fs::OpenOptions::new()
         .read(true)
         .write(true)

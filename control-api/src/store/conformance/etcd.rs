@@ -4,6 +4,7 @@ use super::etcd_process::EtcdProcess;
 use super::place::{KEPT, Place};
 use super::{documents, draft, event, soon, told};
 use crate::audit::verify;
+use crate::settings::EtcdSettings;
 use crate::store::{Documents, RecordKey, RecordWrite, Space, Store, StoreError, etcd};
 use std::sync::Arc;
 
@@ -226,4 +227,53 @@ async fn user_and_password_are_used() {
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mutual_tls_is_spoken() {
+    let Some(process) = EtcdProcess::start_tls() else {
+        return;
+    };
+    let settings = process.settings();
+    let mut place = Place::Etcd(process);
+    let store = place.open().await;
+    store
+        .append(0, draft("anna", documents(&[("a.yaml", "a: 1")])))
+        .await
+        .unwrap();
+    let other = place.open().await;
+    other.append(1, draft("anna", Documents::new())).await.unwrap();
+    told(&*store, "the second", |position| position.revision == 2).await;
+    let anonymous = EtcdSettings {
+        client: None,
+        ..settings.clone()
+    };
+    assert!(etcd::open(&anonymous, KEPT).await.is_err());
+    // Etcd's authority is none of the system's.
+    let unbelieving = EtcdSettings {
+        roots_file: None,
+        ..settings
+    };
+    assert!(etcd::open(&unbelieving, KEPT).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropped_revisions_leave_no_documents() {
+    let Some(mut place) = Place::etcd() else { return };
+    let store = place.open().await;
+    for number in 0..40 {
+        let name = format!("{}.yaml", number % 3);
+        let mut all = store.revision(number).await.unwrap().documents.clone();
+        all.insert(name, number.to_string()).unwrap();
+        store.append(number, draft("anna", all)).await.unwrap();
+    }
+    let keys = process(&mut place).control(&["get", "--prefix", "--keys-only", "/outrigger/"]);
+    let count = |part: &str| {
+        keys.lines()
+            .filter(|key| key.starts_with(&format!("/outrigger/{part}/")))
+            .count()
+    };
+    assert_eq!((count("head"), count("manifest")), (KEPT as usize, KEPT as usize));
+    // Each of those that are kept has one of its own, and the oldest of them two more from before.
+    assert_eq!(count("pack"), KEPT as usize + 2);
 }

@@ -106,3 +106,44 @@ async fn read(etcd: &Etcd, ledger: &Weak<Shared>) -> Result<i64, StoreError> {
     }
     Ok(found.header.map_or(0, |header| header.revision) + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::conformance::etcd_process::EtcdProcess;
+    use crate::store::etcd;
+    use crate::store::{Commit, Moment, Store};
+
+    /// Between a read and the watch from there, etcd may be compacted.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn compacted_watch_leads_to_a_read() {
+        let Some(process) = EtcdProcess::start() else {
+            return;
+        };
+        let settings = process.settings();
+        let ledger = loop {
+            if let Ok(ledger) = etcd::open(&settings, 10).await {
+                break ledger;
+            }
+        };
+        for _ in 0..3 {
+            let event = crate::audit::Event::new(Moment(0), "test", "test.done", "x");
+            ledger.commit(Commit::event(event)).await.unwrap();
+        }
+        process.control(&["compact", "4"]);
+        let client = etcd::Client::new(&settings).unwrap();
+        let weak = Arc::downgrade(ledger.shared());
+        let meta = b"/outrigger/meta".to_vec();
+        let mut watch = client.watch(meta.clone(), 2).await.unwrap();
+        loop {
+            match heard(&mut watch, &weak).await.unwrap() {
+                // Etcd tells first that the watch was made.
+                Heard::Told => {}
+                Heard::ReadAnew => break,
+            }
+        }
+        // From a revision that is still there, it tells of what is behind it.
+        let mut watch = client.watch(meta, 4).await.unwrap();
+        assert!(matches!(heard(&mut watch, &weak).await, Ok(Heard::Told)));
+    }
+}
