@@ -15,6 +15,7 @@ use crate::audit::{Entry, Event, Head, action};
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::async_trait;
@@ -22,6 +23,9 @@ use watching::Watching;
 
 /// The author of revisions that come from the directory.
 pub const AUTHOR: &str = "directory";
+
+/// Looked at without being told: the kernel tells nothing of network file systems, nor of links far up in the path.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Whether documents can be put in force; the text says what is wrong with them.
 pub type Check = Arc<dyn Fn(&Documents) -> Result<(), String> + Send + Sync>;
@@ -59,6 +63,14 @@ impl Drop for Directory {
 /// Reads a directory, makes a revision of it if it is other than the last one, and watches it from then on. A directory
 /// that cannot be read or is refused is a fault, not an error: what is stored stays in force.
 pub async fn open(path: &Path, options: DirectoryOptions) -> Result<Directory, StoreError> {
+    open_and_look(path, options, LOOK_INTERVAL).await
+}
+
+pub(super) async fn open_and_look(
+    path: &Path,
+    options: DirectoryOptions,
+    look_interval: Duration,
+) -> Result<Directory, StoreError> {
     let path = std::path::absolute(path)
         .map_err(|error| StoreError::refused(path.display().to_string(), error.to_string()))?;
     let ledger = match &options.state_file {
@@ -71,7 +83,7 @@ pub async fn open(path: &Path, options: DirectoryOptions) -> Result<Directory, S
         fault: Mutex::new(None),
     });
     // Watched before it is read, so that no change falls between.
-    let watching = Watching::start(&state.path);
+    let watching = Watching::start(&state.path, look_interval);
     let mut taking = Taking {
         ledger: ledger.clone(),
         state: state.clone(),

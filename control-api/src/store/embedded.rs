@@ -195,3 +195,31 @@ fn apply(database: &Database, meta: Option<&[u8]>, writes: &[Write]) -> Result<b
     }
     Ok(is_expected)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn writes_apply_only_to_the_expected_state() {
+        let place = tempfile::tempdir().unwrap();
+        let file = open_file(&place.path().join("mesh.redb")).unwrap();
+        let put = |key: &str, value: &str| Write::Put {
+            key: key.to_owned(),
+            value: value.into(),
+        };
+        let first = vec![put(META, "1"), put("a/1", "x"), put("a/2", "x"), put("a0", "x")];
+        assert!(file.apply(None, first).await.unwrap());
+        for wrong in [None, Some(b"2".to_vec())] {
+            assert!(!file.apply(wrong, vec![put("a/1", "y")]).await.unwrap());
+        }
+        assert_eq!(file.read("a/1").await.unwrap(), Some(b"x".to_vec()));
+        let away = Write::DeleteAll {
+            prefix: "a/".to_owned(),
+        };
+        assert!(file.apply(Some(b"1".to_vec()), vec![away]).await.unwrap());
+        let left = file.scan("", "z", Order::Ascending, 10).await.unwrap();
+        let left: Vec<String> = left.into_iter().map(|(key, _)| key).collect();
+        assert_eq!(left, ["a0", META]);
+    }
+}

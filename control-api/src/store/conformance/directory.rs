@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn options() -> DirectoryOptions {
     DirectoryOptions {
@@ -17,6 +18,11 @@ fn options() -> DirectoryOptions {
     }
 }
 
+/// Looks only when it is told.
+async fn open(path: &Path, options: DirectoryOptions) -> Result<Directory, StoreError> {
+    directory::open_and_look(path, options, Duration::from_secs(3_600)).await
+}
+
 async fn faulty(store: &Directory, expected: &str) {
     soon("the fault", async {
         while !store
@@ -24,7 +30,7 @@ async fn faulty(store: &Directory, expected: &str) {
             .fault
             .is_some_and(|fault| fault.contains(expected))
         {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
     .await;
@@ -33,7 +39,7 @@ async fn faulty(store: &Directory, expected: &str) {
 #[tokio::test]
 async fn appending_is_refused_with_the_way_to_go() {
     let place = tempfile::tempdir().unwrap();
-    let store = directory::open(place.path(), options()).await.unwrap();
+    let store = open(place.path(), options()).await.unwrap();
     let error = store
         .append(0, draft("anna", documents(&[("a.yaml", "")])))
         .await
@@ -49,7 +55,7 @@ async fn appending_is_refused_with_the_way_to_go() {
 async fn first_contents_are_there_at_once() {
     let place = tempfile::tempdir().unwrap();
     fs::write(place.path().join("a.yaml"), "a: 1").unwrap();
-    let store = directory::open(place.path(), options()).await.unwrap();
+    let store = open(place.path(), options()).await.unwrap();
     let revision = store.revision(1).await.unwrap();
     assert_eq!(revision.documents, documents(&[("a.yaml", "a: 1")]));
     assert_eq!(
@@ -72,7 +78,7 @@ async fn swapped_link_of_kubernetes_is_seen() {
     };
     publish("1", "a: 1");
     symlink("..data/a.yaml", mesh.join("a.yaml")).unwrap();
-    let store = directory::open(mesh, options()).await.unwrap();
+    let store = open(mesh, options()).await.unwrap();
     publish("2", "a: 2");
     fs::remove_dir_all(mesh.join("..1")).unwrap();
     told(&store, "the second", |position| position.revision == 2).await;
@@ -94,9 +100,7 @@ async fn swapped_link_of_the_path_is_seen() {
         fs::rename(place.path().join("fresh"), place.path().join("mesh")).unwrap();
     };
     publish("1");
-    let store = directory::open(&place.path().join("mesh"), options())
-        .await
-        .unwrap();
+    let store = open(&place.path().join("mesh"), options()).await.unwrap();
     for (number, version) in [(2, "2"), (3, "3")] {
         publish(version);
         told(&store, version, |position| position.revision == number).await;
@@ -112,7 +116,7 @@ async fn directory_that_is_emptied_or_gone_stays_in_force() {
     let mesh = place.path().join("mesh");
     fs::create_dir(&mesh).unwrap();
     fs::write(mesh.join("a.yaml"), "a: 1").unwrap();
-    let store = directory::open(&mesh, options()).await.unwrap();
+    let store = open(&mesh, options()).await.unwrap();
     fs::remove_file(mesh.join("a.yaml")).unwrap();
     faulty(&store, "revision 1 stays in force").await;
     fs::remove_dir(&mesh).unwrap();
@@ -142,7 +146,7 @@ async fn refused_contents_make_no_revision_and_are_audited_once() {
         check: Some(Arc::new(check)),
         ..options()
     };
-    let store = directory::open(place.path(), options).await.unwrap();
+    let store = open(place.path(), options).await.unwrap();
     write("bad");
     faulty(&store, "it is bad").await;
     // Something else happens there: the same contents are looked at again.
@@ -163,9 +167,20 @@ async fn refused_contents_make_no_revision_and_are_audited_once() {
 
 #[tokio::test]
 async fn directory_that_is_not_there_yet_is_a_fault() {
-    let store = directory::open(Path::new("/nowhere/at/all"), options())
-        .await
-        .unwrap();
+    let store = open(Path::new("/nowhere/at/all"), options()).await.unwrap();
     assert!(store.condition().fault.unwrap().contains("/nowhere/at/all"));
     assert_eq!(store.position().await.unwrap().revision, 0);
+}
+
+/// Nothing tells of directories far up in the path; they are looked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn directory_that_comes_untold_is_found() {
+    let place = tempfile::tempdir().unwrap();
+    let mesh = place.path().join("far/up/mesh");
+    let store = directory::open_and_look(&mesh, options(), Duration::from_millis(10))
+        .await
+        .unwrap();
+    fs::create_dir_all(&mesh).unwrap();
+    fs::write(mesh.join("a.yaml"), "").unwrap();
+    told(&store, "the first", |position| position.revision == 1).await;
 }

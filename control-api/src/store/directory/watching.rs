@@ -11,11 +11,9 @@ use tokio::time::Instant;
 const SETTLE: Duration = Duration::from_millis(200);
 /// A directory that never settles is looked at nevertheless.
 const SETTLE_MAX: Duration = Duration::from_secs(5);
-/// Looked at without being told: the kernel tells nothing of network file systems, nor of links far up in the path.
-const LOOK: Duration = Duration::from_secs(10);
-
 pub(super) struct Watching {
     path: PathBuf,
+    look_interval: Duration,
     changes: mpsc::Receiver<()>,
     sender: mpsc::Sender<()>,
     /// Where the path led to when the watch began.
@@ -24,12 +22,13 @@ pub(super) struct Watching {
 }
 
 impl Watching {
-    /// Begins to watch. What cannot be watched is looked at now and then.
-    pub(super) fn start(path: &Path) -> Watching {
+    /// Begins to watch. What cannot be watched is looked at in this interval.
+    pub(super) fn start(path: &Path, look_interval: Duration) -> Watching {
         // One place is enough: a change that finds it taken has been told already.
         let (sender, changes) = mpsc::channel(1);
         let mut watching = Watching {
             path: path.to_owned(),
+            look_interval,
             changes,
             sender,
             watched: None,
@@ -76,7 +75,7 @@ impl Watching {
 
     /// Waits until there was a change and no more of them, or it is time to look.
     pub(super) async fn settled(&mut self) {
-        let told = tokio::time::timeout(LOOK, self.changes.recv()).await;
+        let told = tokio::time::timeout(self.look_interval, self.changes.recv()).await;
         if told.is_ok() {
             let end = Instant::now() + SETTLE_MAX;
             while Instant::now() < end {
