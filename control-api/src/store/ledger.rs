@@ -275,3 +275,6 @@ struct Lost {
     plan: Plan,
     reason: String,
 }
+
+#[cfg(test)]
+mod tests;
