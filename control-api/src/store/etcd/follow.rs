@@ -135,13 +135,8 @@ mod tests {
         let weak = Arc::downgrade(ledger.shared());
         let meta = b"/outrigger/meta".to_vec();
         let mut watch = client.watch(meta.clone(), 2).await.unwrap();
-        loop {
-            match heard(&mut watch, &weak).await.unwrap() {
-                // Etcd tells first that the watch was made.
-                Heard::Told => {}
-                Heard::ReadAnew => break,
-            }
-        }
+        // Etcd tells first that the watch was made.
+        while let Heard::Told = heard(&mut watch, &weak).await.unwrap() {}
         // From a revision that is still there, it tells of what is behind it.
         let mut watch = client.watch(meta, 4).await.unwrap();
         assert!(matches!(heard(&mut watch, &weak).await, Ok(Heard::Told)));

@@ -19,11 +19,14 @@ enum Loss {
     ArrivesTooLate,
 }
 
+/// The state that it is for, and what it writes.
+type Transaction = (Option<Vec<u8>>, Vec<Write>);
+
 /// Loses the answer to the first transaction.
 struct Lossy {
     inner: Arc<dyn Backend>,
     loss: Mutex<Option<Loss>>,
-    late: Mutex<Option<(Option<Vec<u8>>, Vec<Write>)>>,
+    late: Mutex<Option<Transaction>>,
     /// What somebody else commits.
     others: Commit,
 }
