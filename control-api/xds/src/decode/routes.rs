@@ -144,3 +144,6 @@ pub(super) fn route_configuration(
     extras.merge(refusals, &mut part);
     part
 }
+
+#[cfg(test)]
+mod tests;

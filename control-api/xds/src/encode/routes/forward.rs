@@ -70,7 +70,7 @@ pub(super) fn forward(
     };
     message.priority = priority.into();
     if let Some(policy) = forward.retry() {
-        message.retry_policy = Some(retry::policy(policy, rest));
+        message.retry_policy = Some(retry::policy(policy, rest, nearly));
         message.hedge_policy = retry::hedging(policy, rest);
     }
     let cookie = forward.session_cookie().as_ref();

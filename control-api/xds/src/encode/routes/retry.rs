@@ -4,6 +4,7 @@
 //! also keeps it from repeating what never ran; where a route declares all its requests idempotent there is no condition.
 
 use super::route_match;
+use super::virtual_host::Nearly;
 use crate::decode::routes::IDEMPOTENT_METHODS;
 use crate::encode::Remainder;
 use crate::encode::value::{any, duration, number};
@@ -21,7 +22,7 @@ use outrigger_config::model::{HedgeAfter, Idempotence, RetryPolicy};
 /// How often Envoy picks anew where it picked an endpoint that was tried.
 const PICKS_MAX: i64 = 5;
 
-pub(super) fn policy(policy: &RetryPolicy, rest: &mut Remainder) -> pb::RetryPolicy {
+pub(super) fn policy(policy: &RetryPolicy, rest: &mut Remainder, nearly: &mut Nearly) -> pb::RetryPolicy {
     for field in [
         "retry_on",
         "retries_max",
@@ -30,9 +31,14 @@ pub(super) fn policy(policy: &RetryPolicy, rest: &mut Remainder) -> pb::RetryPol
         "backoff",
         "retry_after_max",
         "retriable_status_codes",
-        "retriable_headers",
     ] {
         rest.said(&format!("forward.retry.{field}"));
+    }
+    let known = policy.retriable_headers().iter().filter_map(route_match::header);
+    let retriable_headers: Vec<_> = known.collect();
+    match retriable_headers.len() == policy.retriable_headers().len() {
+        true => drop(rest.said("forward.retry.retriable_headers")),
+        false => nearly.made.push("forward.retry.retriable_headers"),
     }
     rest.unless("forward.retry.avoid_tried_endpoints", true);
     if *policy.idempotence() != Idempotence::Declared {
@@ -60,11 +66,7 @@ pub(super) fn policy(policy: &RetryPolicy, rest: &mut Remainder) -> pb::RetryPol
             reset_headers: ["retry-after", "x-ratelimit-reset"].map(reset_header).into(),
             max_interval: Some(duration(longest)),
         }),
-        retriable_headers: policy
-            .retriable_headers()
-            .iter()
-            .map(route_match::header)
-            .collect(),
+        retriable_headers,
         retriable_request_headers: requests(policy.idempotence()),
         ..pb::RetryPolicy::default()
     }

@@ -22,17 +22,18 @@ pub(super) fn route_match(matches: &RouteMatch, rest: &mut Remainder, nearly: &m
     };
     message.headers.extend(methods(matches.methods()));
     rest.said("match.methods");
-    message.headers.extend(matches.headers().iter().map(header));
-    rest.said("match.headers");
-    let is_inverted = |condition: &&QueryMatch| condition.invert();
-    let known = matches.query().iter().filter(|condition| !is_inverted(condition));
-    message.query_parameters = known.map(query).collect();
-    let has_unknown = matches.query().iter().any(|condition| condition.invert());
-    match has_unknown {
-        true => nearly.made.push("match.query"),
-        false => drop(rest.said("match.query")),
+    let headers: Vec<_> = matches.headers().iter().filter_map(header).collect();
+    let knows_headers = headers.len() == matches.headers().len();
+    message.headers.extend(headers);
+    message.query_parameters = matches.query().iter().filter_map(query).collect();
+    let knows_query = message.query_parameters.len() == matches.query().len();
+    for (field, is_known) in [("match.headers", knows_headers), ("match.query", knows_query)] {
+        match is_known {
+            true => drop(rest.said(field)),
+            false => nearly.made.push(field),
+        }
     }
-    if has_unknown || !matches.source_identities().is_empty() {
+    if !knows_headers || !knows_query || !matches.source_identities().is_empty() {
         message.runtime_fraction = Some(RuntimeFractionalPercent {
             default_value: Some(FractionalPercent::default()),
             runtime_key: String::new(),
@@ -47,40 +48,51 @@ fn methods(methods: &[String]) -> Option<pb::HeaderMatcher> {
         [method] => MatchPattern::Exact(method.clone()),
         several => MatchPattern::SafeRegex(regex(several.join("|"))),
     };
-    Some(header_matcher(
-        ":method",
-        HeaderMatchSpecifier::StringMatch(string_matcher(pattern)),
-        false,
-    ))
+    Some(pb::HeaderMatcher {
+        name: ":method".to_owned(),
+        header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(string_matcher(pattern))),
+        ..pb::HeaderMatcher::default()
+    })
 }
 
-fn header_matcher(name: &str, specifier: HeaderMatchSpecifier, inverted: bool) -> pb::HeaderMatcher {
-    pb::HeaderMatcher {
-        name: name.to_owned(),
-        invert_match: inverted,
-        treat_missing_header_as_empty: false,
-        header_match_specifier: Some(specifier),
+/// A condition on a header; none: Envoy cannot be told. To it a header that is missing does not meet the opposite of a
+/// condition, unless it is taken for an empty one: which is as good, if what is empty does not meet the condition.
+pub(super) fn header(condition: &HeaderMatch) -> Option<pb::HeaderMatcher> {
+    let is_as_empty = match condition.value() {
+        StringMatch::Exact(text)
+        | StringMatch::Prefix(text)
+        | StringMatch::Suffix(text)
+        | StringMatch::Contains(text) => !text.is_empty(),
+        StringMatch::Regex(_) => false,
+        StringMatch::Present => true,
+    };
+    let inverted = condition.invert();
+    if inverted && !is_as_empty {
+        return None;
     }
+    let (specifier, has_value) = match pattern(condition.value()) {
+        Some(pattern) => (HeaderMatchSpecifier::StringMatch(string_matcher(pattern)), true),
+        None => (HeaderMatchSpecifier::PresentMatch(true), false),
+    };
+    Some(pb::HeaderMatcher {
+        name: condition.name().as_str().to_owned(),
+        invert_match: inverted,
+        treat_missing_header_as_empty: inverted && has_value,
+        header_match_specifier: Some(specifier),
+    })
 }
 
-/// A condition on a header.
-pub(crate) fn header(condition: &HeaderMatch) -> pb::HeaderMatcher {
-    let specifier = match pattern(condition.value()) {
-        Some(pattern) => HeaderMatchSpecifier::StringMatch(string_matcher(pattern)),
-        None => HeaderMatchSpecifier::PresentMatch(true),
+/// A condition on a query parameter; none: Envoy cannot be told.
+fn query(condition: &QueryMatch) -> Option<pb::QueryParameterMatcher> {
+    let specifier = match (pattern(condition.value()), condition.invert()) {
+        (Some(pattern), false) => QueryParameterMatchSpecifier::StringMatch(string_matcher(pattern)),
+        (None, inverted) => QueryParameterMatchSpecifier::PresentMatch(!inverted),
+        (Some(_), true) => return None,
     };
-    header_matcher(condition.name().as_str(), specifier, condition.invert())
-}
-
-fn query(condition: &QueryMatch) -> pb::QueryParameterMatcher {
-    let specifier = match pattern(condition.value()) {
-        Some(pattern) => QueryParameterMatchSpecifier::StringMatch(string_matcher(pattern)),
-        None => QueryParameterMatchSpecifier::PresentMatch(true),
-    };
-    pb::QueryParameterMatcher {
+    Some(pb::QueryParameterMatcher {
         name: condition.name().clone(),
         query_parameter_match_specifier: Some(specifier),
-    }
+    })
 }
 
 /// None: it is only asked whether there is a value.
