@@ -2,14 +2,17 @@
 
 use super::header_edits::{self, Level};
 use super::{Carried, Refusals, action, filters, retry, route_match, session};
-use crate::decode::extras;
+use crate::decode::{extras, type_url};
 use crate::decode::filters::PerFilter;
 use crate::support::message;
 use envoy_types::pb::envoy::config::route::v3::route_action::RequestMirrorPolicy;
 use envoy_types::pb::envoy::config::route::v3::virtual_host::TlsRequirementType;
 use envoy_types::pb::envoy::config::route::v3::{Route, VirtualHost};
+use envoy_types::pb::envoy::extensions::filters::http::local_ratelimit::v3::LocalRateLimit;
+use envoy_types::pb::envoy::extensions::filters::http::ratelimit::v3::RateLimit;
+use envoy_types::pb::google::protobuf::Any;
 use outrigger_config::document::{Map, Path, Value};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 message! {
     pub(super) VIRTUAL_HOST, refuse_virtual_host: VirtualHost as "envoy.config.route.v3.VirtualHost" {
@@ -83,7 +86,6 @@ pub(super) fn virtual_host(
                 &message.request_mirror_policies,
             ),
         },
-        is_limited: map.has("rate_limits"),
         filters: levels,
     };
     let routes_at = path.field("routes");
@@ -161,8 +163,6 @@ fn require_tls(refusals: &mut Refusals, path: &Path, message: &VirtualHost, map:
 /// What a virtual host and its route configuration say for its routes.
 pub(super) struct Inherited<'m> {
     pub(super) mirrors: (Path, &'m [RequestMirrorPolicy]),
-    /// Its filters limit rates. Envoy forgets that on a route that has limits of its own; ours are added.
-    pub(super) is_limited: bool,
     /// What is said of filters around routes, the innermost first.
     pub(super) filters: [PerFilter<'m>; 2],
 }
@@ -193,12 +193,8 @@ fn route(
     let [of_host, around] = &inherited.filters;
     let levels = [own_filters, of_host.clone(), around.clone()];
     put_all(&mut map, filters::of_route(refusals, carried, &levels, &extras));
-    if inherited.is_limited && map.has("rate_limits") {
-        refusals.unsupported(
-            &filters_at,
-            "limiting rates otherwise than the virtual host, which does so, too,",
-        );
-    }
+    let around = [of_host, around];
+    limits_are_added(refusals, &filters_at, &per_filter, &around);
     action::action(refusals, &mut map, path, message, &mut matched, inherited);
     if let Some(cookie) = cookie {
         session::put(refusals, &mut map, cookie);
@@ -226,4 +222,23 @@ fn route(
 fn is_name(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/-|*~".contains(&byte);
     (1..=253).contains(&text.len()) && text.bytes().all(legal)
+}
+
+/// Of a filter of rates that is named here and around, Envoy takes what is said here; ours are added.
+fn limits_are_added(
+    refusals: &mut Refusals,
+    path: &Path,
+    configs: &HashMap<String, Any>,
+    around: &[&PerFilter<'_>],
+) {
+    let limits_rates = |config: &Any| {
+        config.type_url == type_url::<LocalRateLimit>() || config.type_url == type_url::<RateLimit>()
+    };
+    for (name, config) in configs.iter().filter(|(_, config)| limits_rates(config)) {
+        let mut others = around.iter().filter_map(|level| level.configs.get(name));
+        if others.any(|other| other != config) {
+            let what = "limiting rates otherwise than around the route, by a filter of this name,";
+            refusals.unsupported(&path.key(name), what);
+        }
+    }
 }
