@@ -2,8 +2,8 @@
 
 use super::header_edits::{self, Level};
 use super::{Carried, Refusals, action, filters, retry, route_match, session};
-use crate::decode::{extras, type_url};
 use crate::decode::filters::PerFilter;
+use crate::decode::{extras, type_url};
 use crate::support::message;
 use envoy_types::pb::envoy::config::route::v3::route_action::RequestMirrorPolicy;
 use envoy_types::pb::envoy::config::route::v3::virtual_host::TlsRequirementType;
