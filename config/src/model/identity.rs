@@ -1,8 +1,8 @@
 //! Identities, trust bundles and revocation: who this proxy is, whom it believes, and whom no more.
 
 use super::{
-    CertificateFiles, Name, Origin, PeerValidation, PostQuantum, Roots, SpiffeId, SpiffeMatch, TlsVersions,
-    TrustDomain, UpstreamTls, model,
+    CertificateFiles, CertificateSource, Name, Origin, PeerValidation, PostQuantum, Roots, SpiffeId,
+    SpiffeMatch, TlsVersions, TrustDomain, UpstreamTls, model,
 };
 use std::fmt;
 use std::path::PathBuf;
@@ -106,6 +106,14 @@ impl Authority {
             versions: TlsVersions::From12,
             post_quantum: PostQuantum::Preferred,
             session_resumption: false,
+        }
+    }
+
+    /// The same, showing the certificate of this identity where the authority asks for one.
+    pub fn tls_showing(&self, identity: &Name) -> UpstreamTls {
+        UpstreamTls {
+            certificate: Some(CertificateSource::Identity(identity.clone())),
+            ..self.tls()
         }
     }
 

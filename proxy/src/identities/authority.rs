@@ -6,8 +6,8 @@
 use super::delivery::Given;
 use super::failure::Failure;
 use crate::grpc::{self, ChannelError};
-use outrigger_config::model::{Authority, TrustDomain};
-use outrigger_identity::{Material, SigningRequest};
+use outrigger_config::model::{Authority, TrustDomain, UpstreamTls};
+use outrigger_identity::{CertificateFacts, Material, SigningRequest};
 use outrigger_telemetry::SourceFailure;
 use prost::Message;
 use rustls::pki_types::CertificateDer;
@@ -47,15 +47,20 @@ struct CertificateResponse {
     cert_chain: Vec<String>,
 }
 
-/// Has a new key certified. May be dropped at any time.
-pub(super) async fn ask(authority: &Authority, material: &Material) -> Result<Given, Failure> {
+/// Has a new key certified, over a connection of `tls`, which may show the certificate that is to be renewed. May be dropped
+/// at any time.
+pub(super) async fn ask(
+    authority: &Authority,
+    tls: &UpstreamTls,
+    material: &Material,
+) -> Result<Given, Failure> {
     let asking = async {
         let unreadable = |text| Failure::new(SourceFailure::Token, text);
         let token = match authority.token_file() {
             Some(file) => Some(grpc::read_token(file).await.map_err(unreadable)?),
             None => None,
         };
-        let asked = ask_with(authority, material, token.as_deref().map(String::as_str)).await;
+        let asked = ask_with(authority, tls, material, token.as_deref().map(String::as_str)).await;
         asked.map_err(|failure| match &token {
             Some(token) => failure.without(token),
             None => failure,
@@ -66,10 +71,15 @@ pub(super) async fn ask(authority: &Authority, material: &Material) -> Result<Gi
         .unwrap_or_else(|_| Err(Failure::timeout(ATTEMPT_TIMEOUT)))
 }
 
-async fn ask_with(authority: &Authority, material: &Material, token: Option<&str>) -> Result<Given, Failure> {
+async fn ask_with(
+    authority: &Authority,
+    tls: &UpstreamTls,
+    material: &Material,
+    token: Option<&str>,
+) -> Result<Given, Failure> {
     let request = signing_request(authority).await?;
     let (host, port) = (authority.host(), authority.port());
-    let channel = grpc::connect(host, port, Some(&authority.tls()), material).await;
+    let channel = grpc::connect(host, port, Some(tls), material).await;
     let channel = channel.map_err(|error| match error {
         ChannelError::Configuration { .. } => Failure::new(SourceFailure::Unreachable, error.to_string()),
         ChannelError::Unreachable(error) => Failure::unreachable(&error),
@@ -106,7 +116,8 @@ async fn signing_request(authority: &Authority) -> Result<SigningRequest, Failur
         .map_err(|error| failed(error.to_string()))
 }
 
-/// What the answer gives: the chain but for its last certificate, which is the root, and that root.
+/// What the answer gives: the roots, which are its last certificate and those before it that vouch for themselves, as there
+/// are two while an authority goes from one root to the next; and the chain before them.
 fn given(
     authority: &Authority,
     answer: &CertificateResponse,
@@ -125,7 +136,11 @@ fn given(
     if chain.len() < 2 {
         return Err(Failure::answer("it holds no certificate with a root behind it"));
     }
-    let root = chain.pop().into_iter().collect();
+    let mut roots: Vec<_> = chain.pop().into_iter().collect();
+    while chain.len() > 1 && chain.last().is_some_and(is_root) {
+        roots.extend(chain.pop());
+    }
+    roots.reverse();
     let id = authority.spiffe_id().clone();
     let domain: TrustDomain = id
         .trust_domain()
@@ -135,7 +150,12 @@ fn given(
         id,
         chain,
         key: request.into_key().into(),
-        bundles: vec![(domain, root)],
+        bundles: vec![(domain, roots)],
         lists: Vec::new(),
     })
+}
+
+/// True if it names itself as its issuer.
+fn is_root(certificate: &CertificateDer<'static>) -> bool {
+    CertificateFacts::of(certificate).is_some_and(|facts| facts.subject == facts.issuer)
 }

@@ -182,7 +182,16 @@ impl Source {
         loop {
             self.due().await;
             let material = Arc::clone(&self.material.lock());
-            self.take(authority::ask(authority, &material).await);
+            let renews_by = self.standing.lock().renews_by(SystemTime::now());
+            let asked = match renews_by {
+                Some(credential) => {
+                    let name = self.identity.name();
+                    let material = Material::clone(&material).with_identity(name, credential);
+                    authority::ask(authority, &authority.tls_showing(name), &material).await
+                }
+                None => authority::ask(authority, &authority.tls(), &material).await,
+            };
+            self.take(asked);
         }
     }
 

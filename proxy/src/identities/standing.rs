@@ -3,6 +3,7 @@
 
 use super::delivery::Delivery;
 use super::failure::Failure;
+use outrigger_identity::Credential;
 use outrigger_identity::renewal::{Moment, Renewal};
 use outrigger_telemetry::SourceFailure;
 use std::sync::Arc;
@@ -114,6 +115,14 @@ impl Standing {
     }
 
     /// Takes away what was denied for long enough.
+    /// The certificate that may renew itself: what is held, while it holds. Every other attempt after a failure goes without,
+    /// since an authority that believes it no more ends the handshake, and may sign for a token.
+    pub(crate) fn renews_by(&self, now: SystemTime) -> Option<Arc<Credential>> {
+        let credential = &self.delivery.as_ref()?.credential;
+        let holds = !credential.facts().validity.left(now).is_zero();
+        (holds && self.renewal.failures().is_multiple_of(2)).then(|| Arc::clone(credential))
+    }
+
     fn withdraw(&mut self, now: Moment) -> Change {
         let denied_for = |since| now.monotonic.saturating_duration_since(since);
         let is_over = self
@@ -249,5 +258,20 @@ mod tests {
         let (mut standing, mut clock) = (Standing::of_workload_api(), Clock::new());
         standing.failed(failure(SourceFailure::Status).finally(), clock.pass(0), 0);
         assert!(standing.has_given_up);
+    }
+
+    #[test]
+    fn a_certificate_renews_itself_while_it_holds_and_is_believed() {
+        let (mut standing, mut clock) = (Standing::of_authority(), Clock::new());
+        assert!(standing.renews_by(clock.0.wall).is_none());
+        standing.accepted(delivery(), clock.pass(0), 0);
+        for _ in 0..3 {
+            assert!(standing.renews_by(clock.0.wall).is_some());
+            standing.failed(failure(SourceFailure::Unreachable), clock.pass(1), 0);
+            assert!(standing.renews_by(clock.0.wall).is_none());
+            standing.failed(failure(SourceFailure::Denied), clock.pass(1), 0);
+        }
+        let end = standing.renewal.held().unwrap().not_after;
+        assert!(standing.renews_by(end).is_none());
     }
 }

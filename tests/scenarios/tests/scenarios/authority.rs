@@ -226,3 +226,30 @@ async fn an_authority_that_is_silent_or_not_who_it_should_be_is_asked_again() {
         .unwrap_err();
     assert!(refused.contains("cannot read the token"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_holds_still_is_shown_to_be_renewed() {
+    let setting = Setting::new().await;
+    setting.signing.set(Signing::For(Duration::from_secs(8)));
+    let proxy = Proxy::start(setting.document("")).await;
+    let asked = wait_until("a renewal", async || {
+        let asked = setting.signing.asked();
+        (asked.len() >= 2).then_some(asked)
+    })
+    .await;
+    assert_eq!(asked[0].shown, None, "there was none");
+    assert!(asked[1].shown.is_some());
+    assert!(asked[1].authorization.is_some(), "the token is sent still");
+    assert!(setting.serves(&proxy).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_roots_are_believed_while_the_authority_goes_from_one_to_the_next() {
+    let setting = Setting::new().await;
+    setting.signing.set(Signing::TwoRoots);
+    let proxy = Proxy::start(setting.document("")).await;
+    assert_eq!(ready(&proxy).await, 200);
+    let bundle = proxy.admin().json("/certs").await["trust_bundles"][0].clone();
+    assert_eq!(bundle["authorities"].as_array().unwrap().len(), 2, "{bundle:#}");
+    assert!(setting.serves(&proxy).await);
+}
