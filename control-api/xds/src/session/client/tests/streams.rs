@@ -220,3 +220,18 @@ fn a_version_is_told_only_if_it_stands_for_what_is_held() {
     hands.settle(late);
     assert_eq!(hands.state().version_info, "");
 }
+
+/// The server counts a lifetime from when it sent; how much of it is left here it does not know.
+#[test]
+fn what_has_a_lifetime_is_not_told_as_held() {
+    let mut hands = Hands::named(Variant::Delta, Secret, &["a", "b"]);
+    let lasting = discovery::Resource {
+        ttl: seconds(60),
+        ..wrapped(Secret, "a", "1")
+    };
+    let mut response = delta(Secret, "1", &[("b", "1")], &[]);
+    response.resources.push(lasting);
+    hands.take(response);
+    hands.reconnect(Versions::Known);
+    assert_eq!(sorted(&hands.delta()), [("b", "v1")]);
+}

@@ -367,3 +367,46 @@ fn a_later_change_waits_for_its_own_clusters() {
     hands.accept(&second);
     assert_eq!(hands.next().resources, pairs(&[("r", "3")]));
 }
+
+/// So too if they cannot be sent yet because later endpoints are unanswered.
+#[test]
+fn listeners_wait_for_endpoints_that_are_asked_for_behind_others() {
+    let mut hands = settled(Variant::Delta);
+    hands.put([
+        resource(RouteConfiguration, "r", "2"),
+        resource(Cluster, "x", "2"),
+    ]);
+    let clusters = hands.next();
+    hands.pass(1);
+    hands.put([resource(ClusterLoadAssignment, "x", "3")]);
+    let endpoints = hands.next();
+    hands.receive(delta(ClusterLoadAssignment, &["y"], &[]));
+    hands.accept(&clusters);
+    assert_eq!(hands.told(), None);
+    hands.accept(&endpoints);
+    assert_eq!(hands.next().removed, ["y"]);
+}
+
+/// A list that is overtaken may ask for endpoints: what it asks for is known when the answer to the response that
+/// overtook it comes.
+#[test]
+fn listeners_wait_for_lists_that_are_overtaken() {
+    let mut hands = settled(Variant::StateOfTheWorld);
+    hands.put([
+        resource(RouteConfiguration, "r", "2"),
+        resource(Cluster, "y", "1"),
+    ]);
+    let clusters = hands.next();
+    hands.pass(1);
+    hands.put([
+        resource(ClusterLoadAssignment, "x", "3"),
+        resource(ClusterLoadAssignment, "y", "1"),
+    ]);
+    let endpoints = hands.next();
+    let heard = hands.receive(state(ClusterLoadAssignment, "", "overtaken", &["x", "y"]));
+    assert!(heard.is_stale);
+    hands.accept(&clusters);
+    assert_eq!(hands.told(), None);
+    hands.take(&endpoints, &["x", "y"]);
+    assert_eq!(hands.next().resources, pairs(&[("y", "1")]));
+}

@@ -385,3 +385,15 @@ fn a_stream_is_one_nodes() {
     let error = hands.server.receive(as_node("other"), hands.now);
     assert_eq!(error, Err(Violation::OtherNode("one".into(), "other".into())));
 }
+
+/// What was still to be sent when the wildcard was given up is not sent.
+#[test]
+fn a_wildcard_given_up_takes_along_what_is_unsent() {
+    let mut hands = Hands::new(Variant::Delta, clusters());
+    hands.ask(Cluster, &[]);
+    hands.settle();
+    hands.put([resource(Cluster, "c", "1")]);
+    hands.receive(delta(Cluster, &["a"], &["*"]));
+    assert_eq!(hands.settle()[0].resources, pairs(&[("a", "1")]));
+    assert!(hands.server.progress().is_settled());
+}
