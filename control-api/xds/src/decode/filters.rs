@@ -11,6 +11,7 @@ mod jwt;
 mod local_rate_limit;
 mod rate_limit;
 mod rbac;
+mod rbac_claim;
 mod rbac_condition;
 mod router;
 
@@ -20,7 +21,7 @@ pub(crate) use rate_limit::GLOBAL_LIMIT;
 pub(super) use rate_limit::{bucket, per_second};
 pub(super) use rbac::network as network_rbac;
 pub(crate) use rbac::{OF_ROUTES, RULE_MARK};
-pub(crate) use rbac_condition::JWT_FILTER;
+pub(crate) use rbac_claim::JWT_FILTER;
 
 use super::carried::Carried;
 use super::{Extras, Refusals, extras, read_as, type_url};
@@ -44,6 +45,7 @@ pub(crate) const MESSAGES: &[&[&Message]] = &[
     &[&HTTP_FILTER, &FILTER_CONFIG],
     router::MESSAGES,
     rbac::MESSAGES,
+    rbac_claim::MESSAGES,
     rbac_condition::MESSAGES,
     jwt::MESSAGES,
     ext_authz::MESSAGES,

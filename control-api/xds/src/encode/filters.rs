@@ -414,7 +414,7 @@ pub(super) struct Said {
 }
 
 /// Filters by name, and whether they say all.
-pub(super) struct SaidLimits {
-    pub(super) filters: Vec<(String, Any)>,
-    pub(super) exact: bool,
+pub(crate) struct SaidLimits {
+    pub(crate) filters: Vec<(String, Any)>,
+    pub(crate) exact: bool,
 }

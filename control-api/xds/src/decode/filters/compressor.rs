@@ -161,10 +161,10 @@ impl Settings {
             if let Some(common) = &response.common_config {
                 place = path.field("common_config");
                 refuse_common(refusals, &place, common);
-                if let Some(flag) = &common.enabled {
-                    if !is_enabled(refusals, &place.field("enabled"), flag) {
-                        return None;
-                    }
+                if let Some(flag) = &common.enabled
+                    && !is_enabled(refusals, &place.field("enabled"), flag)
+                {
+                    return None;
                 }
                 length = common.min_content_length.or(length);
                 #[allow(deprecated, reason = "it is what nearly everybody says")]

@@ -217,7 +217,8 @@ fn filters_that_are_off_do_nothing() {
 
 #[test]
 fn what_is_not_implemented_is_refused_where_it_stands() {
-    let set = |change: fn(&mut HttpConnectionManager)| {
+    type Change = fn(&mut HttpConnectionManager);
+    let set = |change: Change| {
         let mut manager = manager(Vec::new());
         change(&mut manager);
         listener(vec![chain(&manager)])
@@ -231,7 +232,7 @@ fn what_is_not_implemented_is_refused_where_it_stands() {
     };
     understood(&listener(vec![chain(&manager(vec![optional]))]));
 
-    let cases: [(&str, fn(&mut HttpConnectionManager)); 5] = [
+    let cases: [(&str, Change); 5] = [
         ("codec_type", |manager| manager.codec_type = 2),
         ("proxy_100_continue", |manager| manager.proxy_100_continue = true),
         ("delayed_close_timeout", |manager| {

@@ -215,7 +215,7 @@ fn local(limit: &RateLimit, counting: &LocalRateLimit) -> Option<Local> {
     let mut message = Local {
         stat_prefix: limit.name().as_str().to_owned(),
         status: Some(status(limit.status())?),
-        token_bucket: Some(own.clone()),
+        token_bucket: Some(own),
         filter_enabled: Some(share(true)),
         filter_enforced: Some(share(!limit.shadow())),
         enable_x_ratelimit_headers: i32::from(limit.tells_headers()),
@@ -235,7 +235,7 @@ fn local(limit: &RateLimit, counting: &LocalRateLimit) -> Option<Local> {
     message.token_bucket = Some(TokenBucket {
         max_tokens: u32::MAX,
         tokens_per_fill: Some(value::number(u32::MAX)),
-        ..own.clone()
+        ..own
     });
     for one in counting.overrides() {
         let entries = parts.iter().map(|part| Entry {

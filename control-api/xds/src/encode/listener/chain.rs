@@ -228,7 +228,7 @@ fn limiting(limits: &Limits) -> Vec<Filter> {
     if let Some(bucket) = &limits.rate {
         let limit = LocalRateLimit {
             stat_prefix: OF_LISTENER.to_owned(),
-            token_bucket: Some(bucket.clone()),
+            token_bucket: Some(*bucket),
             share_key: OF_LISTENER.to_owned(),
             ..LocalRateLimit::default()
         };

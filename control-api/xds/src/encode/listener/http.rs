@@ -299,7 +299,7 @@ pub(super) fn tcp(
         max_connect_attempts: Some(value::number(proxy.connect_attempts_max())),
         hash_policy: proxy
             .hash_source_address()
-            .then(|| HashPolicy {
+            .then_some(HashPolicy {
                 policy_specifier: Some(hash_policy::PolicySpecifier::SourceIp(hash_policy::SourceIp {})),
             })
             .into_iter()
