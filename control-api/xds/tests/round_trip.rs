@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "../../../config/src/yaml/tests/documents.rs"]
-#[allow(unreachable_pub, dead_code, reason = "another crate uses all of it")]
+#[allow(dead_code, unused_imports, reason = "another crate uses all of it")]
 mod documents;
 mod round_trip {
     pub(crate) mod envoy;

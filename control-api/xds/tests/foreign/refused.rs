@@ -1,6 +1,6 @@
 //! Nothing is passed over in silence: fields that are not supported, and fields that are newer than the types.
 
-use super::samples::{apart, assignment, endpoint, fault, group, text, url};
+use super::samples::{apart, assignment, endpoint, fault, group, socket, text, url};
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::core::v3::BindConfig;
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
@@ -105,6 +105,23 @@ fn a_newer_field_is_refused_by_its_number() {
             layer: Some(Struct::default()),
         },
     );
+}
+
+#[test]
+fn a_newer_field_in_an_extension_is_refused_by_its_number() {
+    use envoy_types::pb::envoy::config::core::v3::transport_socket::ConfigType;
+    let context = tls::UpstreamTlsContext::default();
+    let mut message = Cluster {
+        transport_socket: socket(&context),
+        ..apart()
+    };
+    let socket = message.transport_socket.as_mut().unwrap();
+    let Some(ConfigType::TypedConfig(any)) = &mut socket.config_type else { panic!() };
+    prost::encoding::encode_key(9_000, prost::encoding::WireType::Varint, &mut any.value);
+    prost::encoding::encode_varint(1, &mut any.value);
+    let (path, said) = fault("c", &message);
+    assert_eq!(path, "transport_socket.typed_config");
+    assert!(said.contains("number 9000"), "{said}");
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! TLS to endpoints.
 
-use super::samples::{ads, any, apart, cluster_as_written, fault, faults, file, socket, take, text, written};
+use super::samples::{address, ads, any, apart, cluster_as_written, fault, faults, file, socket, take, text, written};
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
+use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, Listener, filter::ConfigType};
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{
+    TcpProxy, tcp_proxy::ClusterSpecifier,
+};
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
+use envoy_types::pb::google::protobuf::BoolValue;
 use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern};
 use outrigger_xds::decode::Decoded;
 use serde_json::json;
@@ -226,4 +231,82 @@ fn suites_have_to_hold_all_that_is_spoken() {
         fault("c", &with("a.example", message)).0,
         format!("{AT}.tls_params.tls_minimum_protocol_version")
     );
+}
+
+fn listener(context: &tls::DownstreamTlsContext) -> Listener {
+    let proxy = TcpProxy {
+        stat_prefix: "t".to_owned(),
+        cluster_specifier: Some(ClusterSpecifier::Cluster("c".to_owned())),
+        ..TcpProxy::default()
+    };
+    Listener {
+        name: "l".to_owned(),
+        address: Some(address("127.0.0.1", 0)),
+        filter_chains: vec![FilterChain {
+            filters: vec![Filter {
+                name: "any name".to_owned(),
+                config_type: Some(ConfigType::TypedConfig(any(&proxy))),
+            }],
+            transport_socket: socket(context),
+            ..FilterChain::default()
+        }],
+        ..Listener::default()
+    }
+}
+
+fn terminating() -> tls::DownstreamTlsContext {
+    let certificate = tls::TlsCertificate {
+        certificate_chain: file("c.pem"),
+        private_key: file("k.pem"),
+        ..tls::TlsCertificate::default()
+    };
+    let mut common = common(ValidationContextType::ValidationContext(context(vec![below("spiffe://example.org/")])));
+    common.tls_certificates = vec![certificate];
+    common.alpn_protocols = vec!["a".to_owned()];
+    tls::DownstreamTlsContext {
+        common_tls_context: Some(common),
+        ..tls::DownstreamTlsContext::default()
+    }
+}
+
+#[test]
+fn clients() {
+    let chain = |context: &tls::DownstreamTlsContext| match take("l", &listener(context)) {
+        Ok(Decoded::Listener(parts)) => format!("{:?}", parts.listeners[0].filter_chains()[0].tls()),
+        Ok(_) => panic!("of another type"),
+        Err(refusal) => panic!("{refusal}"),
+    };
+    let optional = chain(&terminating());
+    assert!(optional.contains("required: false") && optional.contains("session_resumption: true"), "{optional}");
+    assert!(optional.contains("application_protocols: [\"a\"]") && optional.contains("example.org"), "{optional}");
+    use tls::downstream_tls_context::SessionTicketKeysType::DisableStatelessSessionResumption;
+    let required = chain(&tls::DownstreamTlsContext {
+        require_client_certificate: Some(BoolValue { value: true }),
+        session_ticket_keys_type: Some(DisableStatelessSessionResumption(true)),
+        ..terminating()
+    });
+    assert!(required.contains("required: true") && required.contains("session_resumption: false"), "{required}");
+}
+
+#[test]
+fn what_is_not_supported_of_clients() {
+    let at = "filter_chains[0].transport_socket.typed_config";
+    type Edit = (&'static str, fn(&mut tls::DownstreamTlsContext));
+    let edits: &[Edit] = &[
+        ("require_sni", |c| c.require_sni = Some(BoolValue { value: true })),
+        ("session_timeout", |c| c.session_timeout = Some(Default::default())),
+        ("prefer_client_ciphers", |c| c.prefer_client_ciphers = true),
+        ("ocsp_staple_policy", |c| c.ocsp_staple_policy = 2),
+        ("common_tls_context.key_log", |c| {
+            c.common_tls_context.as_mut().unwrap().key_log = Some(Default::default());
+        }),
+        ("common_tls_context.custom_handshaker", |c| {
+            c.common_tls_context.as_mut().unwrap().custom_handshaker = Some(Default::default());
+        }),
+    ];
+    for (field, edit) in edits {
+        let mut context = terminating();
+        edit(&mut context);
+        assert_eq!(fault("l", &listener(&context)).0, format!("{at}.{field}"));
+    }
 }

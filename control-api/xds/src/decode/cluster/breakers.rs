@@ -134,7 +134,7 @@ impl Budget {
             }
             return;
         }
-        self.of_default = Some(budget.clone());
+        self.of_default = Some(*budget);
         let mut map = Map::new(path);
         if let Some(budget) = budget {
             let at = path.field("retry_budget");

@@ -86,22 +86,36 @@ fn put_policy(
         message.lb_policy = LbPolicy::ClusterProvided as i32;
         return;
     }
-    let hashed = |common: &mut of_cluster::CommonLbConfig, factor: Option<u32>| {
-        common.consistent_hashing_lb_config = factor.map(|factor| ConsistentHashingLbConfig {
+    let Some((policy, config)) = policy(model.load_balancing(), slow_start) else {
+        return;
+    };
+    if let LoadBalancing::RingHash { balance_factor, .. } | LoadBalancing::Maglev { balance_factor, .. } =
+        model.load_balancing()
+    {
+        common.consistent_hashing_lb_config = balance_factor.map(|factor| ConsistentHashingLbConfig {
             hash_balance_factor: Some(value::number(factor)),
             ..ConsistentHashingLbConfig::default()
         });
-    };
+    }
+    remainder.said("load_balancing");
+    if slow_start.is_none() || matches!(policy, LbPolicy::RoundRobin | LbPolicy::LeastRequest) {
+        remainder.said("slow_start");
+    }
+    message.lb_policy = policy as i32;
+    message.lb_config = config;
+}
+
+/// The policy with its settings; none: Envoy has no such policy. It then takes endpoints in turn, of which nothing has to be
+/// said.
+fn policy(policy: LoadBalancing, slow_start: Option<SlowStart>) -> Option<(LbPolicy, Option<LbConfig>)> {
     let wide = |value: u32| Some(UInt64Value { value: value.into() });
-    let (policy, config) = match model.load_balancing() {
+    Some(match policy {
         LoadBalancing::RoundRobin => {
             let config = of_cluster::RoundRobinLbConfig {
                 slow_start_config: slow_start.map(slow_start_config),
             };
-            (
-                LbPolicy::RoundRobin,
-                slow_start.map(|_| LbConfig::RoundRobinLbConfig(config)),
-            )
+            let config = slow_start.map(|_| LbConfig::RoundRobinLbConfig(config));
+            (LbPolicy::RoundRobin, config)
         }
         LoadBalancing::LeastRequest { choices } => {
             let config = of_cluster::LeastRequestLbConfig {
@@ -109,18 +123,10 @@ fn put_policy(
                 slow_start_config: slow_start.map(slow_start_config),
                 ..of_cluster::LeastRequestLbConfig::default()
             };
-            (
-                LbPolicy::LeastRequest,
-                Some(LbConfig::LeastRequestLbConfig(config)),
-            )
+            (LbPolicy::LeastRequest, Some(LbConfig::LeastRequestLbConfig(config)))
         }
         LoadBalancing::Random => (LbPolicy::Random, None),
-        LoadBalancing::RingHash {
-            size_min,
-            size_max,
-            balance_factor,
-        } => {
-            hashed(common, balance_factor);
+        LoadBalancing::RingHash { size_min, size_max, .. } => {
             let config = of_cluster::RingHashLbConfig {
                 minimum_ring_size: wide(size_min),
                 maximum_ring_size: wide(size_max),
@@ -128,25 +134,14 @@ fn put_policy(
             };
             (LbPolicy::RingHash, Some(LbConfig::RingHashLbConfig(config)))
         }
-        LoadBalancing::Maglev {
-            table_size,
-            balance_factor,
-        } => {
-            hashed(common, balance_factor);
+        LoadBalancing::Maglev { table_size, .. } => {
             let config = of_cluster::MaglevLbConfig {
                 table_size: wide(table_size),
             };
             (LbPolicy::Maglev, Some(LbConfig::MaglevLbConfig(config)))
         }
-        // Envoy has no such policy: it takes endpoints in turn, of which nothing has to be said.
-        LoadBalancing::PeakEwma { .. } => return,
-    };
-    remainder.said("load_balancing");
-    if slow_start.is_none() || matches!(policy, LbPolicy::RoundRobin | LbPolicy::LeastRequest) {
-        remainder.said("slow_start");
-    }
-    message.lb_policy = policy as i32;
-    message.lb_config = config;
+        LoadBalancing::PeakEwma { .. } => return None,
+    })
 }
 
 fn percent(value: u32) -> Percent {

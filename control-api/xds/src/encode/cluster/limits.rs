@@ -24,7 +24,7 @@ pub(super) fn put(model: &Cluster, remainder: &mut Remainder, message: &mut clus
         max_connections: Some(value::number(limits.connections_max())),
         max_pending_requests: Some(value::number(limits.pending_max())),
         max_requests: Some(value::number(limits.requests_max())),
-        retry_budget: Some(budget.clone()),
+        retry_budget: Some(budget),
         ..Thresholds::default()
     };
     let per_host = breakers
