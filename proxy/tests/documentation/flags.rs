@@ -4,7 +4,15 @@ use std::fmt::Write;
 use std::process::Command;
 
 /// Subcommands, in the order of the page.
-const COMMANDS: [&str; 6] = ["run", "check", "explain", "intercept", "demo", "schema"];
+const COMMANDS: [&str; 7] = [
+    "run",
+    "check",
+    "explain",
+    "intercept",
+    "demo",
+    "schema",
+    "xds-support",
+];
 
 /// Subcommands of `outrigger intercept`.
 const INTERCEPT_COMMANDS: [&str; 3] = ["apply", "remove", "show"];
