@@ -116,7 +116,9 @@ fn a_newer_field_in_an_extension_is_refused_by_its_number() {
         ..apart()
     };
     let socket = message.transport_socket.as_mut().unwrap();
-    let Some(ConfigType::TypedConfig(any)) = &mut socket.config_type else { panic!() };
+    let Some(ConfigType::TypedConfig(any)) = &mut socket.config_type else {
+        panic!()
+    };
     prost::encoding::encode_key(9_000, prost::encoding::WireType::Varint, &mut any.value);
     prost::encoding::encode_varint(1, &mut any.value);
     let (path, said) = fault("c", &message);

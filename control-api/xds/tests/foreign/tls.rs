@@ -1,6 +1,8 @@
 //! TLS to endpoints.
 
-use super::samples::{address, ads, any, apart, cluster_as_written, fault, faults, file, socket, take, text, written};
+use super::samples::{
+    address, ads, any, apart, cluster_as_written, fault, faults, file, socket, take, text, written,
+};
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, Listener, filter::ConfigType};
@@ -8,8 +10,8 @@ use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{
     TcpProxy, tcp_proxy::ClusterSpecifier,
 };
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
-use envoy_types::pb::google::protobuf::BoolValue;
 use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern};
+use envoy_types::pb::google::protobuf::BoolValue;
 use outrigger_xds::decode::Decoded;
 use serde_json::json;
 use tls::common_tls_context::{CombinedCertificateValidationContext, ValidationContextType};
@@ -260,7 +262,9 @@ fn terminating() -> tls::DownstreamTlsContext {
         private_key: file("k.pem"),
         ..tls::TlsCertificate::default()
     };
-    let mut common = common(ValidationContextType::ValidationContext(context(vec![below("spiffe://example.org/")])));
+    let mut common = common(ValidationContextType::ValidationContext(context(vec![below(
+        "spiffe://example.org/",
+    )])));
     common.tls_certificates = vec![certificate];
     common.alpn_protocols = vec!["a".to_owned()];
     tls::DownstreamTlsContext {
@@ -277,15 +281,24 @@ fn clients() {
         Err(refusal) => panic!("{refusal}"),
     };
     let optional = chain(&terminating());
-    assert!(optional.contains("required: false") && optional.contains("session_resumption: true"), "{optional}");
-    assert!(optional.contains("application_protocols: [\"a\"]") && optional.contains("example.org"), "{optional}");
+    assert!(
+        optional.contains("required: false") && optional.contains("session_resumption: true"),
+        "{optional}"
+    );
+    assert!(
+        optional.contains("application_protocols: [\"a\"]") && optional.contains("example.org"),
+        "{optional}"
+    );
     use tls::downstream_tls_context::SessionTicketKeysType::DisableStatelessSessionResumption;
     let required = chain(&tls::DownstreamTlsContext {
         require_client_certificate: Some(BoolValue { value: true }),
         session_ticket_keys_type: Some(DisableStatelessSessionResumption(true)),
         ..terminating()
     });
-    assert!(required.contains("required: true") && required.contains("session_resumption: false"), "{required}");
+    assert!(
+        required.contains("required: true") && required.contains("session_resumption: false"),
+        "{required}"
+    );
 }
 
 #[test]
@@ -294,7 +307,9 @@ fn what_is_not_supported_of_clients() {
     type Edit = (&'static str, fn(&mut tls::DownstreamTlsContext));
     let edits: &[Edit] = &[
         ("require_sni", |c| c.require_sni = Some(BoolValue { value: true })),
-        ("session_timeout", |c| c.session_timeout = Some(Default::default())),
+        ("session_timeout", |c| {
+            c.session_timeout = Some(Default::default())
+        }),
         ("prefer_client_ciphers", |c| c.prefer_client_ciphers = true),
         ("ocsp_staple_policy", |c| c.ocsp_staple_policy = 2),
         ("common_tls_context.key_log", |c| {

@@ -123,10 +123,15 @@ fn policy(policy: LoadBalancing, slow_start: Option<SlowStart>) -> Option<(LbPol
                 slow_start_config: slow_start.map(slow_start_config),
                 ..of_cluster::LeastRequestLbConfig::default()
             };
-            (LbPolicy::LeastRequest, Some(LbConfig::LeastRequestLbConfig(config)))
+            (
+                LbPolicy::LeastRequest,
+                Some(LbConfig::LeastRequestLbConfig(config)),
+            )
         }
         LoadBalancing::Random => (LbPolicy::Random, None),
-        LoadBalancing::RingHash { size_min, size_max, .. } => {
+        LoadBalancing::RingHash {
+            size_min, size_max, ..
+        } => {
             let config = of_cluster::RingHashLbConfig {
                 minimum_ring_size: wide(size_min),
                 maximum_ring_size: wide(size_max),
