@@ -135,6 +135,27 @@ pub(crate) fn header(refusals: &mut Refusals, path: &Path, matcher: &HeaderMatch
     Some(map.into())
 }
 
+/// To Envoy a header that is missing meets no condition on its value, the opposite of one neither; here it meets the
+/// opposite.
+pub(crate) fn needs_presence(matcher: &HeaderMatcher) -> bool {
+    let is_presence = matches!(
+        matcher.header_match_specifier,
+        None | Some(HeaderMatchSpecifier::PresentMatch(_))
+    );
+    matcher.invert_match && !matcher.treat_missing_header_as_empty && !is_presence
+}
+
+/// Conditions on a header, all of which hold where Envoy's does.
+pub(crate) fn header_conditions(refusals: &mut Refusals, path: &Path, matcher: &HeaderMatcher) -> Vec<Value> {
+    let mut conditions: Vec<Value> = header(refusals, path, matcher).into_iter().collect();
+    if needs_presence(matcher) {
+        let name = Value::text(&path.field("name"), matcher.name.as_str());
+        let present = Value::plain(&path.field("invert_match"), true);
+        conditions.push(Map::new(path).with("name", name).with("present", present).into());
+    }
+    conditions
+}
+
 /// How a header's value is compared, and whether the opposite is meant.
 pub(crate) fn header_value(
     refusals: &mut Refusals,

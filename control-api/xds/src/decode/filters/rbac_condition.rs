@@ -312,8 +312,9 @@ fn authenticated(refusals: &mut Refusals, path: &Path, who: &Authenticated) -> O
 /// A header; the pseudo-headers are other conditions here.
 fn header(refusals: &mut Refusals, path: &Path, header: &HeaderMatcher) -> Option<Value> {
     if !header.name.starts_with(':') {
-        let value = matching::header(refusals, path, header)?;
-        return Some(one(path, "headers", value));
+        let conditions = matching::header_conditions(refusals, path, header);
+        let conditions = Value::list(path, conditions);
+        return Some(field_of(path, "headers", conditions));
     }
     let (field, value, inverted) = matching::header_value(refusals, path, header)?;
     let text = value.as_scalar().unwrap_or_default();
@@ -379,4 +380,32 @@ fn uri_template(refusals: &mut Refusals, path: &Path, config: &TypedExtensionCon
     }
     let value = field_of(&path, "template", Value::text(&path, template.path_template));
     Some(one(&path, "paths", value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use envoy_types::pb::envoy::config::route::v3::header_matcher::HeaderMatchSpecifier;
+
+    /// To Envoy a request without the header does not meet it: a policy that allows by it must not be wider here.
+    #[test]
+    fn the_opposite_of_a_condition_on_a_header_needs_the_header() {
+        let mut refusals = Refusals::default();
+        let mut matcher = HeaderMatcher {
+            name: "x".into(),
+            invert_match: true,
+            header_match_specifier: Some(HeaderMatchSpecifier::PrefixMatch("v".into())),
+            ..HeaderMatcher::default()
+        };
+        let mut conditions = |matcher: &HeaderMatcher| {
+            let condition = header(&mut refusals, &Path::root(), matcher).unwrap();
+            let headers = condition.into_map().unwrap().take("headers").unwrap();
+            headers.into_list().unwrap()
+        };
+        let both = conditions(&matcher);
+        assert_eq!(both.len(), 2);
+        assert!(both[1].clone().into_map().unwrap().has("present"));
+        matcher.treat_missing_header_as_empty = true;
+        assert_eq!(conditions(&matcher).len(), 1);
+    }
 }

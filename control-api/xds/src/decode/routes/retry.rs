@@ -138,7 +138,7 @@ fn settings(refusals: &mut Refusals, path: &Path, policy: &RetryPolicy) -> Map {
         let path = path.field("retriable_headers");
         let mut headers = Vec::with_capacity(policy.retriable_headers.len());
         for (index, header) in policy.retriable_headers.iter().enumerate() {
-            if super::route_match::needs_presence(header) {
+            if matching::needs_presence(header) {
                 let what = "the opposite of a condition, but not where the header is missing,";
                 refusals.unsupported(&path.index(index).field("invert_match"), what);
             }

@@ -138,12 +138,7 @@ fn condition(
     headers: &mut Vec<Value>,
 ) {
     if matcher.name != ":method" {
-        headers.extend(matching::header(refusals, path, matcher));
-        if needs_presence(matcher) {
-            let name = Value::text(&path.field("name"), matcher.name.as_str());
-            let present = Value::plain(&path.field("invert_match"), true);
-            headers.push(Map::new(path).with("name", name).with("present", present).into());
-        }
+        headers.extend(matching::header_conditions(refusals, path, matcher));
         return;
     }
     match methods(matcher) {
@@ -154,16 +149,6 @@ fn condition(
         Some(_) => refusals.unsupported(path, "a second condition on the method"),
         None => refusals.unsupported(path, "matching methods otherwise than by `GET` or `GET|HEAD`"),
     }
-}
-
-/// To Envoy a header that is missing meets no condition on its value, the opposite of one neither; here it meets the
-/// opposite.
-pub(super) fn needs_presence(matcher: &HeaderMatcher) -> bool {
-    let is_presence = matches!(
-        matcher.header_match_specifier,
-        None | Some(HeaderMatchSpecifier::PresentMatch(_))
-    );
-    matcher.invert_match && !matcher.treat_missing_header_as_empty && !is_presence
 }
 
 /// The methods of a condition that lists them.
