@@ -74,7 +74,11 @@ pub(super) fn fault(refusals: &mut Refusals, path: &Path, filter: &HttpFault) ->
     let place = path.field("headers");
     let mut headers = Vec::new();
     for (index, matcher) in filter.headers.iter().enumerate() {
-        headers.extend(matching::header_conditions(refusals, &place.index(index), matcher));
+        headers.extend(matching::header_conditions(
+            refusals,
+            &place.index(index),
+            matcher,
+        ));
     }
     if !headers.is_empty() {
         map.put("headers", Value::list(&place, headers));
