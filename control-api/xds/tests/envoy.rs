@@ -12,7 +12,11 @@ use envoy_types::pb::envoy::config::core::v3::{
     grpc_service::{EnvoyGrpc, TargetSpecifier},
 };
 use envoy_types::pb::envoy::config::core::v3::{TransportSocket, transport_socket::ConfigType};
-use envoy_types::pb::envoy::config::listener::v3::Listener;
+use envoy_types::pb::envoy::config::listener::v3::{Filter, Listener, filter};
+use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
+    HttpConnectionManager, http_connection_manager::RouteSpecifier,
+};
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
     CommonTlsContext, DownstreamTlsContext, UpstreamTlsContext, common_tls_context::ValidationContextType,
 };
@@ -71,6 +75,22 @@ fn common(context: &mut CommonTlsContext) {
             .as_mut()
             .unwrap()
             .sds_config = None;
+    }
+}
+
+/// Routes that are asked for by name are put where they are asked for, so that Envoy looks at them.
+fn with_routes(filter: &mut Filter, routes: &[RouteConfiguration]) {
+    let Some(filter::ConfigType::TypedConfig(any)) = &mut filter.config_type else {
+        return;
+    };
+    if any.type_url.ends_with("HttpConnectionManager") {
+        let mut manager = HttpConnectionManager::decode(any.value.as_slice()).unwrap();
+        let Some(RouteSpecifier::Rds(rds)) = &manager.route_specifier else {
+            panic!("routes are asked for by name");
+        };
+        let named = routes.iter().find(|one| one.name == rds.route_config_name);
+        manager.route_specifier = named.cloned().map(RouteSpecifier::RouteConfig);
+        any.value = manager.encode_to_vec();
     }
 }
 

@@ -5,7 +5,6 @@
 #[allow(dead_code, unused_imports, reason = "another crate uses all of it")]
 mod documents;
 mod round_trip {
-    pub(crate) mod envoy;
     pub(crate) mod examples;
     pub(crate) mod random;
     pub(crate) mod wire;
