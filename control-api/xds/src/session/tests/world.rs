@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use fastrand::Rng;
 
+use super::super::client::UNSETTLED_MAX;
 use super::super::view::Change;
 use super::super::{
     Client, Received, Refusal, Request, Response, Scope, Server, Token, Variant, Versions, View,
@@ -161,6 +162,16 @@ impl World {
 
     /// Moves one message a step further, in either direction. Returns whether there was one.
     pub(super) fn carry(&mut self, end: usize, step: u8) -> bool {
+        // An owner that has enough to decide reads on later.
+        let has_enough = |undecided: &VecDeque<Undecided>| undecided.len() >= UNSETTLED_MAX;
+        let full = self.ends[end]
+            .undecided
+            .iter()
+            .find(|(_, undecided)| has_enough(undecided));
+        if let Some((resource_type, _)) = full {
+            let resource_type = *resource_type;
+            self.decide(resource_type);
+        }
         let now = self.now;
         let end = &mut self.ends[end];
         let Some(link) = &mut end.link else { return false };
