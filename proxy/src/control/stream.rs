@@ -30,7 +30,7 @@ const REQUESTS_MAX: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StreamError {
     /// The connection could not be made.
-    #[error("{0}")]
+    #[error("{}", whole(.0))]
     Connect(#[from] ChannelError),
     /// It took too long.
     #[error("no connection within {0:?}")]
@@ -187,6 +187,20 @@ impl Requests {
             _ => false,
         }
     }
+}
+
+/// An error with its causes: the outermost one says too little.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let said = next.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = next.source();
+    }
+    text
 }
 
 fn authorization(token: Option<Zeroizing<String>>) -> Result<Option<MetadataValue<Ascii>>, StreamError> {

@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod client;
+pub mod control;
 pub mod document;
 pub mod process;
 pub mod proxy;
@@ -14,6 +15,7 @@ pub mod wait;
 
 pub use admin::Admin;
 pub use client::{Client, Response};
+pub use control::Control;
 pub use document::Document;
 pub use outrigger_config::Timestamp;
 pub use process::Process;

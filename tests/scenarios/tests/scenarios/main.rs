@@ -9,6 +9,7 @@ mod backpressure;
 mod balancing;
 mod circuit_breakers;
 mod compression;
+mod control_plane;
 mod cors;
 mod deadlines;
 mod detection;
