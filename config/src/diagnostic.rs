@@ -89,6 +89,10 @@ impl Diagnostic {
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref()
     }
+    /// The line that it points at, whole, without private keys; empty where the document is a resource.
+    pub fn snippet(&self) -> &str {
+        &self.snippet
+    }
     /// The diagnostic as text, with the line of `source_text` that it points at. Private keys in it are hidden.
     pub fn render(&self, source_text: &str) -> String {
         let mut text = String::new();

@@ -4,6 +4,7 @@ pub mod access;
 pub mod ads;
 pub mod audit;
 pub mod authority;
+pub mod cli;
 mod files;
 pub mod fleet;
 pub mod listen;

@@ -1,6 +1,7 @@
 //! The program `outrigger-control`.
 
 use clap::{Parser, Subcommand};
+use outrigger_control_api::cli::{self, ClientCommand};
 use outrigger_control_api::server::Server;
 use outrigger_control_api::settings::{ServeArguments, Settings};
 use std::process::ExitCode;
@@ -30,6 +31,9 @@ struct Cli {
 enum Command {
     /// Serve nodes and people until SIGTERM or SIGINT.
     Serve(Box<ServeArguments>),
+    /// Commands to a running server.
+    #[command(flatten)]
+    Client(Box<ClientCommand>),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +51,21 @@ fn main() -> ExitCode {
     }
     match cli.command {
         Command::Serve(arguments) => serve(&arguments),
+        Command::Client(command) => talk(*command),
+    }
+}
+
+fn talk(command: ClientCommand) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => {
+            let (mut out, mut problems) = (std::io::stdout(), std::io::stderr());
+            ExitCode::from(runtime.block_on(cli::run(command, &mut out, &mut problems)))
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(BAD_SETTINGS)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A revision of the mesh, and what it tells each node.
 
 use outrigger_config::document::Reference;
-use outrigger_config::{Diagnostics, Environment, Mesh, MeshConfig, NodeRole, Source, load_mesh};
+use outrigger_config::{Diagnostic, Diagnostics, Environment, Mesh, MeshConfig, NodeRole, Source, load_mesh};
 use outrigger_xds::encode::{EncodeOptions, api_listener, encode};
 use outrigger_xds::resource::{Resource, ResourceType};
 use outrigger_xds::session::View;
@@ -53,6 +53,7 @@ impl Agent {
 pub struct MeshRevision {
     number: u64,
     mesh: Mesh,
+    warnings: Vec<Diagnostic>,
     views: Mutex<HashMap<NodeRole, Arc<NodeView>>>,
     /// The views of the revision before: what did not change is shared with them.
     before: Mutex<HashMap<NodeRole, Arc<NodeView>>>,
@@ -64,6 +65,7 @@ impl Default for MeshRevision {
         MeshRevision {
             number: 0,
             mesh,
+            warnings: Vec::new(),
             views: Mutex::default(),
             before: Mutex::default(),
         }
@@ -96,13 +98,14 @@ impl MeshRevision {
         before: Option<&MeshRevision>,
     ) -> Result<MeshRevision, Diagnostics> {
         let mesh = load_mesh(documents, &Environment::empty())?;
-        mesh.validate()?;
+        let warnings = mesh.validate()?;
         let before = before
             .map(|before| before.views.lock().clone())
             .unwrap_or_default();
         Ok(MeshRevision {
             number,
             mesh,
+            warnings,
             views: Mutex::default(),
             before: Mutex::new(before),
         })
@@ -116,6 +119,11 @@ impl MeshRevision {
     /// The mesh.
     pub fn mesh(&self) -> &Mesh {
         &self.mesh
+    }
+
+    /// What looks odd in its documents.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
     }
 
     /// What a node of `service` is; none if the mesh has no service and no gateway of that name.

@@ -1,0 +1,568 @@
+//! What each command asks, and how it shows what it is told.
+
+use super::client::{Answer, Asked, Client, encode};
+use super::{
+    Apply, Audit, AuthorityCommand, ClientCommand, CommandError, Config, DONE, Diff, Get, History, REFUSED,
+    Roll, Rollback, Status, TokenCommand, TokenCreate, show, sources,
+};
+use crate::store::Moment;
+use http::Method;
+use serde_json::{Value, json};
+use std::io::Write;
+
+type Done = Result<u8, CommandError>;
+type Out<'a> = &'a mut (dyn Write + Send);
+
+/// Runs a command.
+pub(super) async fn run(client: &Client, command: ClientCommand, out: Out<'_>, problems: Out<'_>) -> Done {
+    match command {
+        ClientCommand::Apply(to) => apply(client, to.own, out, problems).await,
+        ClientCommand::Get(to) => get(client, to.own, out).await,
+        ClientCommand::Diff(to) => diff(client, to.own, out, problems).await,
+        ClientCommand::Rollback(to) => rollback(client, to.own, out, problems).await,
+        ClientCommand::History(to) => history(client, to.own, out).await,
+        ClientCommand::Status(to) => status(client, to.own, out).await,
+        ClientCommand::Config(to) => config(client, to.own, out).await,
+        ClientCommand::Audit(to) => audit(client, to.own, out).await,
+        ClientCommand::Token(TokenCommand::Create(to)) => token_create(client, to.own, out).await,
+        ClientCommand::Token(TokenCommand::List(_)) => token_list(client, out).await,
+        ClientCommand::Token(TokenCommand::Remove(to)) => {
+            let path = format!("/v1/join-tokens/{}", encode(&to.own.name, false));
+            client.call(Method::DELETE, &path, Asked::default()).await?;
+            Ok(DONE)
+        }
+        ClientCommand::Authority(AuthorityCommand::Show(_)) => {
+            let answer = client
+                .call(Method::GET, "/v1/authority", Asked::default())
+                .await?;
+            show_authority(client, &answer, out)
+        }
+        ClientCommand::Authority(AuthorityCommand::Roll(to)) => roll(client, &to.own, out).await,
+    }
+}
+
+/// Prints an answer as it came, if that is what was asked for.
+fn is_raw(client: &Client, answer: &Answer, out: Out<'_>) -> Result<bool, CommandError> {
+    if client.json {
+        writeln!(out, "{}", answer.text.trim_end())?;
+    }
+    Ok(client.json)
+}
+
+fn items<'v>(value: &'v Value, name: &str) -> &'v [Value] {
+    value[name].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Rows of these fields.
+fn rows(items: &[Value], fields: &[&str]) -> Vec<Vec<String>> {
+    let row = |item: &Value| fields.iter().map(|field| show::value(&item[*field])).collect();
+    items.iter().map(row).collect()
+}
+
+async fn current(client: &Client) -> Result<u64, CommandError> {
+    let status = client.call(Method::GET, "/v1/status", Asked::default()).await?;
+    let revision = status.json["revision"].as_u64();
+    revision.ok_or_else(|| {
+        CommandError::Usage("the server's answer has no revision: is it an outrigger-control?".into())
+    })
+}
+
+/// The revision that a change is for; none: of a trial that says none.
+async fn base(client: &Client, given: Option<u64>, is_trial: bool) -> Result<Option<u64>, CommandError> {
+    match given {
+        Some(revision) => Ok(Some(revision)),
+        None if is_trial => Ok(None),
+        None => Ok(Some(current(client).await?)),
+    }
+}
+
+async fn apply(client: &Client, apply: Apply, out: Out<'_>, problems: Out<'_>) -> Done {
+    let body = json!({ "documents": sources::gather(&apply.files.files)? });
+    let asked = Asked {
+        query: &[
+            ("keep", Some((!apply.files.prune).to_string())),
+            ("dry_run", Some(apply.dry_run.to_string())),
+            ("reason", apply.reason),
+        ],
+        if_match: base(client, apply.revision, apply.dry_run).await?,
+        body: Some(&body),
+    };
+    let answer = client.call(Method::PUT, "/v1/mesh", asked).await?;
+    changed(client, &answer, apply.dry_run, out, problems)
+}
+
+async fn rollback(client: &Client, rollback: Rollback, out: Out<'_>, problems: Out<'_>) -> Done {
+    let asked = Asked {
+        query: &[
+            ("dry_run", Some(rollback.dry_run.to_string())),
+            ("reason", rollback.reason),
+        ],
+        if_match: base(client, None, rollback.dry_run).await?,
+        body: None,
+    };
+    let path = format!("/v1/revisions/{}/rollback", rollback.number);
+    let answer = client.call(Method::POST, &path, asked).await?;
+    changed(client, &answer, rollback.dry_run, out, problems)
+}
+
+fn changed(client: &Client, answer: &Answer, is_trial: bool, out: Out<'_>, problems: Out<'_>) -> Done {
+    warn(answer, problems)?;
+    if is_raw(client, answer, &mut *out)? {
+        return Ok(DONE);
+    }
+    if is_trial {
+        trial(&answer.json, out)?;
+        return Ok(DONE);
+    }
+    let number = show::value(&answer.json["revision"]["number"]);
+    match answer.json["changed"].as_bool() {
+        Some(true) => {
+            writeln!(out, "revision {number}")?;
+            meanings(&answer.json, out)?;
+        }
+        _ => writeln!(out, "nothing to change: revision {number} is so already")?,
+    }
+    Ok(DONE)
+}
+
+fn warn(answer: &Answer, problems: Out<'_>) -> Result<(), CommandError> {
+    let rendered = answer.json["rendered"].as_str().unwrap_or_default();
+    write!(problems, "{}", show::lines(rendered))?;
+    Ok(())
+}
+
+/// What a change would do.
+fn trial(answer: &Value, out: Out<'_>) -> Result<(), CommandError> {
+    differences(answer, &mut *out)?;
+    meanings(answer, &mut *out)?;
+    for view in items(answer, "views") {
+        let count = |name: &str| view[name].as_u64().unwrap_or_default();
+        let nodes = items(view, "connected").len();
+        let role = show::value(&view["role"]);
+        let (added, changed, removed) = (count("added"), count("changed"), count("removed"));
+        writeln!(
+            out,
+            "{role} ({nodes} connected): {added} added, {changed} changed, {removed} removed"
+        )?;
+        for resource in items(view, "resources") {
+            let sign = sign(&resource["change"]);
+            writeln!(
+                out,
+                "  {sign} {} {}",
+                show::value(&resource["type"]),
+                show::value(&resource["name"])
+            )?;
+        }
+    }
+    if answer["allowed"] == json!(false) {
+        writeln!(
+            out,
+            "you may not make this change: {}",
+            show::value(&answer["denied"])
+        )?;
+    }
+    Ok(())
+}
+
+fn sign(change: &Value) -> char {
+    match change.as_str() {
+        Some("added") => '+',
+        Some("removed") => '-',
+        _ => '~',
+    }
+}
+
+fn meanings(answer: &Value, out: Out<'_>) -> Result<(), CommandError> {
+    for change in items(answer, "changes") {
+        let name = change["name"].as_str().filter(|name| !name.is_empty());
+        let name = name
+            .map(|name| format!(" {}", show::line(name)))
+            .unwrap_or_default();
+        let fields = items(change, "fields");
+        let fields = if fields.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", show::value(&change["fields"]))
+        };
+        writeln!(
+            out,
+            "{} {}{name}{fields}",
+            sign(&change["change"]),
+            show::value(&change["what"])
+        )?;
+    }
+    Ok(())
+}
+
+fn differences(answer: &Value, out: Out<'_>) -> Result<(), CommandError> {
+    for document in items(answer, "documents") {
+        write!(
+            out,
+            "{}",
+            show::lines(document["diff"].as_str().unwrap_or_default())
+        )?;
+    }
+    Ok(())
+}
+
+async fn diff(client: &Client, diff: Diff, out: Out<'_>, problems: Out<'_>) -> Done {
+    let answer = match diff.from {
+        None => {
+            let body = json!({ "documents": sources::gather(&diff.files)? });
+            let query = [
+                ("keep", Some((!diff.prune).to_string())),
+                ("dry_run", Some("true".to_owned())),
+            ];
+            let asked = Asked {
+                query: &query,
+                if_match: None,
+                body: Some(&body),
+            };
+            let answer = client.call(Method::PUT, "/v1/mesh", asked).await?;
+            warn(&answer, problems)?;
+            answer
+        }
+        Some(from) => {
+            let to = match diff.to {
+                Some(to) => to,
+                None => current(client).await?,
+            };
+            let path = format!("/v1/revisions/{from}/diff/{to}");
+            client.call(Method::GET, &path, Asked::default()).await?
+        }
+    };
+    if !is_raw(client, &answer, &mut *out)? {
+        trial(&answer.json, out)?;
+    }
+    Ok(if items(&answer.json, "documents").is_empty() {
+        DONE
+    } else {
+        REFUSED
+    })
+}
+
+async fn get(client: &Client, get: Get, out: Out<'_>) -> Done {
+    let query = [("revision", get.revision.map(|revision| revision.to_string()))];
+    let asked = Asked {
+        query: &query,
+        ..Asked::default()
+    };
+    let Some(name) = get.name else {
+        let answer = client.call(Method::GET, "/v1/documents", asked).await?;
+        if !is_raw(client, &answer, &mut *out)? {
+            let documents = rows(items(&answer.json, "documents"), &["name", "bytes"]);
+            show::table(out, &["NAME", "BYTES"], &documents)?;
+        }
+        return Ok(DONE);
+    };
+    let path = format!("/v1/documents/{}", encode(&name, true));
+    let answer = client.call(Method::GET, &path, asked).await?;
+    // As it is, since it may go into a file.
+    write!(out, "{}", answer.text)?;
+    Ok(DONE)
+}
+
+async fn history(client: &Client, history: History, out: Out<'_>) -> Done {
+    let query = [
+        ("limit", Some(history.limit.to_string())),
+        ("before", history.before.map(|before| before.to_string())),
+    ];
+    let asked = Asked {
+        query: &query,
+        ..Asked::default()
+    };
+    let answer = client.call(Method::GET, "/v1/revisions", asked).await?;
+    if !is_raw(client, &answer, &mut *out)? {
+        let fields = ["number", "time", "author", "source", "documents", "reason"];
+        let heads = ["REVISION", "TIME", "AUTHOR", "SOURCE", "DOCUMENTS", "REASON"];
+        show::table(out, &heads, &rows(items(&answer.json, "revisions"), &fields))?;
+    }
+    Ok(DONE)
+}
+
+async fn status(client: &Client, status: Status, out: Out<'_>) -> Done {
+    if let Some(node) = &status.node {
+        return one_node(client, node, out).await;
+    }
+    let answer = client.call(Method::GET, "/v1/status", Asked::default()).await?;
+    let json = &answer.json;
+    let nodes = all_nodes(client, status.service.as_deref()).await?;
+    let is_well = json["store"]["fault"].is_null() && nodes.iter().all(|node| !is_refusing(node));
+    let code = if is_well { DONE } else { REFUSED };
+    if client.json {
+        let mut told = json.clone();
+        told["listed"] = Value::Array(nodes);
+        writeln!(out, "{told}")?;
+        return Ok(code);
+    }
+    write!(out, "revision {}", show::value(&json["revision"]))?;
+    match &json["releasing"] {
+        Value::Null => writeln!(out)?,
+        releasing => {
+            let (releasing, stable) = (show::value(releasing), show::value(&json["stable"]));
+            writeln!(out, ", {releasing} being released, {stable} everybody else's")?;
+        }
+    }
+    let store = &json["store"];
+    write!(out, "store: {}", show::value(&store["kind"]))?;
+    for field in ["fault", "read_only"] {
+        if !store[field].is_null() {
+            write!(out, "; {}", show::value(&store[field]))?;
+        }
+    }
+    let count = |name: &str| show::value(&json["nodes"][name]);
+    writeln!(
+        out,
+        "\nnodes: {} connected, {} of them settled, {} underway, {} refusing; {} gone",
+        count("connected"),
+        count("settled"),
+        count("underway"),
+        count("refused"),
+        count("gone")
+    )?;
+    if !nodes.is_empty() {
+        let fields = [
+            "node",
+            "service",
+            "agent",
+            "connected",
+            "progress",
+            "revision",
+            "in_force",
+            "refused",
+            "lag_seconds",
+        ];
+        let heads = [
+            "NODE",
+            "SERVICE",
+            "AGENT",
+            "CONNECTED",
+            "STATE",
+            "REVISION",
+            "IN FORCE",
+            "REFUSED",
+            "LAG (S)",
+        ];
+        show::table(out, &heads, &rows(&nodes, &fields))?;
+    }
+    Ok(code)
+}
+
+fn is_refusing(node: &Value) -> bool {
+    node["connected"] == json!(true) && (node["progress"] == json!("refused") || !node["fault"].is_null())
+}
+
+/// Every node, page by page.
+async fn all_nodes(client: &Client, service: Option<&str>) -> Result<Vec<Value>, CommandError> {
+    let (mut nodes, mut after) = (Vec::new(), None);
+    loop {
+        let query = [("after", after), ("service", service.map(str::to_owned))];
+        let asked = Asked {
+            query: &query,
+            ..Asked::default()
+        };
+        let page = client.call(Method::GET, "/v1/nodes", asked).await?;
+        nodes.extend_from_slice(items(&page.json, "nodes"));
+        after = page.json["next"].as_str().map(str::to_owned);
+        if after.is_none() {
+            return Ok(nodes);
+        }
+    }
+}
+
+async fn one_node(client: &Client, node: &str, out: Out<'_>) -> Done {
+    let path = format!("/v1/nodes/{}", encode(node, false));
+    let answer = client.call(Method::GET, &path, Asked::default()).await?;
+    let node = &answer.json;
+    let code = if is_refusing(node) { REFUSED } else { DONE };
+    if is_raw(client, &answer, &mut *out)? {
+        return Ok(code);
+    }
+    for (name, field) in [
+        ("node", "node"),
+        ("service", "service"),
+        ("runs", "agent"),
+        ("version", "agent_version"),
+        ("address", "address"),
+        ("connected", "connected"),
+        ("state", "progress"),
+        ("revision", "revision"),
+        ("in force", "in_force"),
+        ("fault", "fault"),
+    ] {
+        writeln!(out, "{name}: {}", show::value(&node[field]))?;
+    }
+    let fields = [
+        "type",
+        "wildcard",
+        "named",
+        "sent",
+        "acknowledged",
+        "refused",
+        "outstanding",
+        "lag_seconds",
+    ];
+    let heads = [
+        "TYPE", "ALL", "NAMED", "SENT", "TAKEN", "REFUSED", "TO COME", "LAG (S)",
+    ];
+    show::table(&mut *out, &heads, &rows(items(node, "types"), &fields))?;
+    for refusal in items(node, "refusals") {
+        let text = |name: &str| show::value(&refusal[name]);
+        let (resource_type, name, version) = (text("type"), text("name"), text("version"));
+        writeln!(
+            out,
+            "refused: {resource_type} {name}, version {version}; in force: {}",
+            text("effective")
+        )?;
+        writeln!(out, "  {}", text("reason"))?;
+    }
+    Ok(code)
+}
+
+async fn config(client: &Client, config: Config, out: Out<'_>) -> Done {
+    let path = format!("/v1/nodes/{}/config", encode(&config.node, false));
+    let query = [("service", config.service)];
+    let asked = Asked {
+        query: &query,
+        ..Asked::default()
+    };
+    let answer = client.call(Method::GET, &path, asked).await?;
+    write!(out, "{}", answer.text)?;
+    Ok(DONE)
+}
+
+async fn audit(client: &Client, audit: Audit, out: Out<'_>) -> Done {
+    if audit.verify {
+        return verify(client, audit.kept.as_deref(), out).await;
+    }
+    let query = [
+        ("limit", Some(audit.limit.to_string())),
+        ("last", Some("true".to_owned())),
+    ];
+    let asked = Asked {
+        query: &query,
+        ..Asked::default()
+    };
+    let answer = client.call(Method::GET, "/v1/audit", asked).await?;
+    if is_raw(client, &answer, &mut *out)? {
+        return Ok(DONE);
+    }
+    let row = |entry: &Value| {
+        let time = entry["time"]
+            .as_u64()
+            .map_or("-".to_owned(), |time| Moment(time).to_string());
+        let revisions = match (entry["before"].as_u64(), entry["after"].as_u64()) {
+            (Some(before), Some(after)) => format!("{before} to {after}"),
+            _ => "-".to_owned(),
+        };
+        let text = |name: &str| show::value(&entry[name]);
+        vec![
+            text("sequence"),
+            time,
+            text("who"),
+            text("what"),
+            text("subject"),
+            revisions,
+            text("why"),
+        ]
+    };
+    let entries: Vec<Vec<String>> = items(&answer.json, "entries").iter().map(row).collect();
+    show::table(
+        out,
+        &["ENTRY", "TIME", "WHO", "WHAT", "SUBJECT", "REVISION", "WHY"],
+        &entries,
+    )?;
+    Ok(DONE)
+}
+
+async fn verify(client: &Client, kept: Option<&str>, out: Out<'_>) -> Done {
+    let (count, hash) = match kept.map(|kept| kept.split_once(':')) {
+        None => (None, None),
+        Some(Some((count, hash))) => (Some(count.to_owned()), Some(hash.to_owned())),
+        Some(None) => {
+            return Err(CommandError::Usage(
+                "--kept: expected COUNT:HASH, as an earlier `audit --verify` printed it".into(),
+            ));
+        }
+    };
+    let query = [("count", count), ("hash", hash)];
+    let asked = Asked {
+        query: &query,
+        ..Asked::default()
+    };
+    let answer = client.call(Method::GET, "/v1/audit/verify", asked).await?;
+    let is_intact = answer.json["intact"] == json!(true);
+    if !is_raw(client, &answer, &mut *out)? {
+        match is_intact {
+            true => {
+                let (head, revisions) = (&answer.json["head"], show::value(&answer.json["revisions"]));
+                let (count, hash) = (show::value(&head["count"]), show::value(&head["hash"]));
+                writeln!(
+                    out,
+                    "the log is as it was written: {count} entries, {revisions} revisions compared"
+                )?;
+                writeln!(out, "keep this, and verify against it: {count}:{hash}")?;
+            }
+            false => writeln!(
+                out,
+                "the log is NOT as it was written: {}",
+                show::value(&answer.json["reason"])
+            )?,
+        }
+    }
+    Ok(if is_intact { DONE } else { REFUSED })
+}
+
+async fn token_create(client: &Client, create: TokenCreate, out: Out<'_>) -> Done {
+    let body = json!({
+        "name": create.name,
+        "spiffe_id": create.spiffe_id,
+        "spiffe_prefix": create.spiffe_prefix,
+        "lifetime_seconds": create.lifetime,
+        "reusable": create.reusable,
+    });
+    let asked = Asked {
+        body: Some(&body),
+        ..Asked::default()
+    };
+    let answer = client.call(Method::POST, "/v1/join-tokens", asked).await?;
+    if !is_raw(client, &answer, &mut *out)? {
+        // Alone on its line: it may go into a file.
+        writeln!(out, "{}", show::value(&answer.json["token"]))?;
+    }
+    Ok(DONE)
+}
+
+async fn token_list(client: &Client, out: Out<'_>) -> Done {
+    let answer = client
+        .call(Method::GET, "/v1/join-tokens", Asked::default())
+        .await?;
+    if !is_raw(client, &answer, &mut *out)? {
+        let tokens = rows(
+            items(&answer.json, "tokens"),
+            &["name", "allows", "expires", "expired", "reusable"],
+        );
+        show::table(out, &["NAME", "FOR", "EXPIRES", "EXPIRED", "REUSABLE"], &tokens)?;
+    }
+    Ok(DONE)
+}
+
+async fn roll(client: &Client, roll: &Roll, out: Out<'_>) -> Done {
+    let body = json!({ "step": roll.step, "acknowledged": roll.acknowledged });
+    let asked = Asked {
+        body: Some(&body),
+        ..Asked::default()
+    };
+    let answer = client.call(Method::POST, "/v1/authority/roll", asked).await?;
+    show_authority(client, &answer, out)
+}
+
+fn show_authority(client: &Client, answer: &Answer, out: Out<'_>) -> Done {
+    if !is_raw(client, answer, &mut *out)? {
+        writeln!(out, "trust domain: {}", show::value(&answer.json["trust_domain"]))?;
+        let fields = ["phase", "since", "not_after", "serial", "fingerprint"];
+        let heads = ["PHASE", "SINCE", "HOLDS UNTIL", "SERIAL", "SHA-256"];
+        show::table(out, &heads, &rows(items(&answer.json, "roots"), &fields))?;
+    }
+    Ok(DONE)
+}

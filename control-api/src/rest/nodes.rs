@@ -1,0 +1,105 @@
+//! Nodes: how each stands, and what each is to do.
+
+use super::call::Call;
+use super::effects::agent;
+use super::fault::Fault;
+use super::routes::YAML;
+use super::{Answered, Shared};
+use crate::access::printable;
+use crate::fleet::{Agent, NodeStatus};
+use axum::Json;
+use axum::response::IntoResponse;
+use http::header;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Nodes of a page unless told otherwise.
+const PAGE: usize = 1_000;
+
+/// `GET /v1/nodes`
+pub(super) async fn list(shared: Arc<Shared>, call: Call) -> Answered {
+    let limit = call.limit(PAGE)?;
+    let (after, service) = (call.text("after"), call.text("service"));
+    let mut nodes = shared.parts.fleet.register().all();
+    nodes.retain(|status| {
+        after.is_none_or(|after| status.node.as_str() > after)
+            && service.is_none_or(|service| status.service == service)
+    });
+    let is_last = nodes.len() <= limit;
+    nodes.truncate(limit);
+    let next = nodes
+        .last()
+        .filter(|_| !is_last)
+        .map(|status| status.node.clone());
+    let nodes: Vec<Value> = nodes.iter().map(|status| summary(status)).collect();
+    Ok(Json(json!({ "nodes": nodes, "next": next })).into_response())
+}
+
+fn summary(status: &NodeStatus) -> Value {
+    let refused: usize = status.types.iter().map(|report| report.refused).sum();
+    let lag = status.types.iter().filter_map(|report| report.lag_seconds);
+    json!({
+        "node": status.node,
+        "service": status.service,
+        "agent": status.agent,
+        "agent_version": status.agent_version,
+        "address": status.address,
+        "connected": status.connected,
+        "since_seconds": status.since_seconds,
+        "revision": status.revision,
+        "in_force": status.in_force,
+        "progress": status.progress,
+        "refused": refused,
+        "lag_seconds": lag.fold(None, |most: Option<f64>, lag| Some(most.map_or(lag, |most| most.max(lag)))),
+        "fault": status.fault,
+    })
+}
+
+/// `GET /v1/nodes/{node}`
+pub(super) async fn one(shared: Arc<Shared>, call: Call) -> Answered {
+    let node = call.parameter("node");
+    match shared.parts.fleet.register().find(node) {
+        Some(status) => Ok(Json(&*status).into_response()),
+        None => Err(no_node(node)),
+    }
+}
+
+/// `GET /v1/nodes/{node}/config`
+pub(super) async fn config(shared: Arc<Shared>, call: Call) -> Answered {
+    let node = call.parameter("node");
+    let plan = shared.parts.fleet.plan();
+    let known = shared.parts.fleet.register().find(node);
+    let declared = || {
+        let mut nodes = plan.stable.mesh().nodes();
+        nodes
+            .find(|(name, _)| *name == node)
+            .map(|(_, service)| service.to_owned())
+    };
+    let (service, agent) = match (call.text("service"), known) {
+        (Some(service), _) => (service.to_owned(), Agent::Outrigger),
+        (None, Some(status)) => (status.service.clone(), agent(status.agent)),
+        (None, None) => (declared().ok_or_else(|| no_node(node))?, Agent::Outrigger),
+    };
+    let revision = plan.of(node, &service);
+    let Some(role) = revision.role(&service, node, agent) else {
+        let service = printable(&service);
+        let error = format!(
+            "revision {} has no service or gateway `{service}`",
+            revision.number()
+        );
+        return Err(Fault::not_found(error, "`GET /v1/documents` lists what there is"));
+    };
+    let view = revision
+        .view(&role)
+        .map_err(|faults| Fault::internal(faults.to_string()))?;
+    let text = outrigger_config::to_yaml(&view.config);
+    Ok(([(header::CONTENT_TYPE, YAML)], text).into_response())
+}
+
+fn no_node(node: &str) -> Fault {
+    let error = format!(
+        "no node `{}` is connected, was so lately, or is declared",
+        printable(node)
+    );
+    Fault::not_found(error, "`GET /v1/nodes` lists those that are known")
+}
