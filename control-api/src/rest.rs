@@ -107,23 +107,15 @@ pub fn routes_page() -> String {
 async fn serve(shared: Arc<Shared>, route: &'static Route, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let now = SystemTime::now();
-    let caller = match route.needs {
-        Needs::Nothing => Ok(None),
-        _ => shared.admit(route, &parts, now).map(Some),
-    };
+    let (principal, caller) = shared.admit(route, &parts, now);
     let from = parts
         .extensions
         .get::<Arc<crate::listen::Peer>>()
         .map(|peer| peer.address);
-    let principal = match &caller {
-        Ok(Some(caller)) | Err((Some(caller), _)) => caller.principal().clone(),
-        _ => Principal::Anonymous,
-    };
     let (who, is_known) = (principal.to_string(), principal != Principal::Anonymous);
     let asked = parts.uri.path().to_owned();
     let answering = async {
-        let caller = caller.map_err(|(_, fault)| fault)?;
-        let call = Call::read(&shared, route, parts, body, caller, now).await?;
+        let call = Call::read(&shared, route, parts, body, caller?, now).await?;
         (route.handler)(Arc::clone(&shared), call).await
     };
     let answered = timeout(CALL_TIMEOUT, answering).await;
@@ -148,25 +140,30 @@ async fn serve(shared: Arc<Shared>, route: &'static Route, request: Request) -> 
 }
 
 impl Shared {
-    /// Who calls, if they may make this call at all. What a change touches is known later.
+    /// Who calls, and, as a caller, if they may make this call at all; none where nobody is needed. What a change touches
+    /// is known later.
     fn admit(
         &self,
         route: &Route,
         parts: &http::request::Parts,
         now: SystemTime,
-    ) -> Result<Caller, (Option<Caller>, Fault)> {
-        let access = &self.parts.access;
-        let caller = access
-            .identify(&parts.extensions, &parts.headers, now)
-            .map_err(|denied| (None, Fault::denied(&denied)))?;
+    ) -> (Principal, Result<Option<Caller>, Fault>) {
         let action = match route.needs {
+            Needs::Nothing => return (Principal::Anonymous, Ok(None)),
             Needs::Administering => Action::Administer,
-            Needs::Nothing | Needs::Reading | Needs::Changing => Action::Read,
+            Needs::Reading | Needs::Changing => Action::Read,
         };
-        match access.may(&caller, &action) {
-            Ok(()) => Ok(caller),
-            Err(denied) => Err((Some(caller), Fault::denied(&denied))),
-        }
+        let access = &self.parts.access;
+        let caller = match access.identify(&parts.extensions, &parts.headers, now) {
+            Ok(caller) => caller,
+            Err(denied) => return (Principal::Anonymous, Err(Fault::denied(&denied))),
+        };
+        let may = access.may(&caller, &action);
+        (
+            caller.principal().clone(),
+            may.map(|()| Some(caller))
+                .map_err(|denied| Fault::denied(&denied)),
+        )
     }
 
     /// One of the places for what is heavy. Waiting for it is bounded by the call's own time.

@@ -1,11 +1,13 @@
 //! What each command asks, and how it shows what it is told.
 
+mod audit;
+mod status;
+
 use super::client::{Answer, Asked, Client, encode};
 use super::{
-    Apply, Audit, AuthorityCommand, ClientCommand, CommandError, Config, DONE, Diff, Get, History, REFUSED,
-    Roll, Rollback, Status, TokenCommand, TokenCreate, show, sources,
+    Apply, AuthorityCommand, ClientCommand, CommandError, Config, DONE, Diff, Get, History, REFUSED, Roll,
+    Rollback, TokenCommand, TokenCreate, show, sources,
 };
-use crate::store::Moment;
 use http::Method;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -21,9 +23,9 @@ pub(super) async fn run(client: &Client, command: ClientCommand, out: Out<'_>, p
         ClientCommand::Diff(to) => diff(client, to.own, out, problems).await,
         ClientCommand::Rollback(to) => rollback(client, to.own, out, problems).await,
         ClientCommand::History(to) => history(client, to.own, out).await,
-        ClientCommand::Status(to) => status(client, to.own, out).await,
+        ClientCommand::Status(to) => status::show(client, to.own, out).await,
         ClientCommand::Config(to) => config(client, to.own, out).await,
-        ClientCommand::Audit(to) => audit(client, to.own, out).await,
+        ClientCommand::Audit(to) => audit::show(client, to.own, out).await,
         ClientCommand::Token(TokenCommand::Create(to)) => token_create(client, to.own, out).await,
         ClientCommand::Token(TokenCommand::List(_)) => token_list(client, out).await,
         ClientCommand::Token(TokenCommand::Remove(to)) => {
@@ -280,145 +282,6 @@ async fn history(client: &Client, history: History, out: Out<'_>) -> Done {
     Ok(DONE)
 }
 
-async fn status(client: &Client, status: Status, out: Out<'_>) -> Done {
-    if let Some(node) = &status.node {
-        return one_node(client, node, out).await;
-    }
-    let answer = client.call(Method::GET, "/v1/status", Asked::default()).await?;
-    let json = &answer.json;
-    let nodes = all_nodes(client, status.service.as_deref()).await?;
-    let is_well = json["store"]["fault"].is_null() && nodes.iter().all(|node| !is_refusing(node));
-    let code = if is_well { DONE } else { REFUSED };
-    if client.json {
-        let mut told = json.clone();
-        told["listed"] = Value::Array(nodes);
-        writeln!(out, "{told}")?;
-        return Ok(code);
-    }
-    write!(out, "revision {}", show::value(&json["revision"]))?;
-    match &json["releasing"] {
-        Value::Null => writeln!(out)?,
-        releasing => {
-            let (releasing, stable) = (show::value(releasing), show::value(&json["stable"]));
-            writeln!(out, ", {releasing} being released, {stable} everybody else's")?;
-        }
-    }
-    let store = &json["store"];
-    write!(out, "store: {}", show::value(&store["kind"]))?;
-    for field in ["fault", "read_only"] {
-        if !store[field].is_null() {
-            write!(out, "; {}", show::value(&store[field]))?;
-        }
-    }
-    let count = |name: &str| show::value(&json["nodes"][name]);
-    writeln!(
-        out,
-        "\nnodes: {} connected, {} of them settled, {} underway, {} refusing; {} gone",
-        count("connected"),
-        count("settled"),
-        count("underway"),
-        count("refused"),
-        count("gone")
-    )?;
-    if !nodes.is_empty() {
-        let fields = [
-            "node",
-            "service",
-            "agent",
-            "connected",
-            "progress",
-            "revision",
-            "in_force",
-            "refused",
-            "lag_seconds",
-        ];
-        let heads = [
-            "NODE",
-            "SERVICE",
-            "AGENT",
-            "CONNECTED",
-            "STATE",
-            "REVISION",
-            "IN FORCE",
-            "REFUSED",
-            "LAG (S)",
-        ];
-        show::table(out, &heads, &rows(&nodes, &fields))?;
-    }
-    Ok(code)
-}
-
-fn is_refusing(node: &Value) -> bool {
-    node["connected"] == json!(true) && (node["progress"] == json!("refused") || !node["fault"].is_null())
-}
-
-/// Every node, page by page.
-async fn all_nodes(client: &Client, service: Option<&str>) -> Result<Vec<Value>, CommandError> {
-    let (mut nodes, mut after) = (Vec::new(), None);
-    loop {
-        let query = [("after", after), ("service", service.map(str::to_owned))];
-        let asked = Asked {
-            query: &query,
-            ..Asked::default()
-        };
-        let page = client.call(Method::GET, "/v1/nodes", asked).await?;
-        nodes.extend_from_slice(items(&page.json, "nodes"));
-        after = page.json["next"].as_str().map(str::to_owned);
-        if after.is_none() {
-            return Ok(nodes);
-        }
-    }
-}
-
-async fn one_node(client: &Client, node: &str, out: Out<'_>) -> Done {
-    let path = format!("/v1/nodes/{}", encode(node, false));
-    let answer = client.call(Method::GET, &path, Asked::default()).await?;
-    let node = &answer.json;
-    let code = if is_refusing(node) { REFUSED } else { DONE };
-    if is_raw(client, &answer, &mut *out)? {
-        return Ok(code);
-    }
-    for (name, field) in [
-        ("node", "node"),
-        ("service", "service"),
-        ("runs", "agent"),
-        ("version", "agent_version"),
-        ("address", "address"),
-        ("connected", "connected"),
-        ("state", "progress"),
-        ("revision", "revision"),
-        ("in force", "in_force"),
-        ("fault", "fault"),
-    ] {
-        writeln!(out, "{name}: {}", show::value(&node[field]))?;
-    }
-    let fields = [
-        "type",
-        "wildcard",
-        "named",
-        "sent",
-        "acknowledged",
-        "refused",
-        "outstanding",
-        "lag_seconds",
-    ];
-    let heads = [
-        "TYPE", "ALL", "NAMED", "SENT", "TAKEN", "REFUSED", "TO COME", "LAG (S)",
-    ];
-    show::table(&mut *out, &heads, &rows(items(node, "types"), &fields))?;
-    for refusal in items(node, "refusals") {
-        let text = |name: &str| show::value(&refusal[name]);
-        let (resource_type, name, version) = (text("type"), text("name"), text("version"));
-        writeln!(
-            out,
-            "refused: {resource_type} {name}, version {version}; in force: {}",
-            text("effective")
-        )?;
-        writeln!(out, "  {}", text("reason"))?;
-    }
-    Ok(code)
-}
-
 async fn config(client: &Client, config: Config, out: Out<'_>) -> Done {
     let path = format!("/v1/nodes/{}/config", encode(&config.node, false));
     let query = [("service", config.service)];
@@ -429,88 +292,6 @@ async fn config(client: &Client, config: Config, out: Out<'_>) -> Done {
     let answer = client.call(Method::GET, &path, asked).await?;
     write!(out, "{}", answer.text)?;
     Ok(DONE)
-}
-
-async fn audit(client: &Client, audit: Audit, out: Out<'_>) -> Done {
-    if audit.verify {
-        return verify(client, audit.kept.as_deref(), out).await;
-    }
-    let query = [
-        ("limit", Some(audit.limit.to_string())),
-        ("last", Some("true".to_owned())),
-    ];
-    let asked = Asked {
-        query: &query,
-        ..Asked::default()
-    };
-    let answer = client.call(Method::GET, "/v1/audit", asked).await?;
-    if is_raw(client, &answer, &mut *out)? {
-        return Ok(DONE);
-    }
-    let row = |entry: &Value| {
-        let time = entry["time"]
-            .as_u64()
-            .map_or("-".to_owned(), |time| Moment(time).to_string());
-        let revisions = match (entry["before"].as_u64(), entry["after"].as_u64()) {
-            (Some(before), Some(after)) => format!("{before} to {after}"),
-            _ => "-".to_owned(),
-        };
-        let text = |name: &str| show::value(&entry[name]);
-        vec![
-            text("sequence"),
-            time,
-            text("who"),
-            text("what"),
-            text("subject"),
-            revisions,
-            text("why"),
-        ]
-    };
-    let entries: Vec<Vec<String>> = items(&answer.json, "entries").iter().map(row).collect();
-    show::table(
-        out,
-        &["ENTRY", "TIME", "WHO", "WHAT", "SUBJECT", "REVISION", "WHY"],
-        &entries,
-    )?;
-    Ok(DONE)
-}
-
-async fn verify(client: &Client, kept: Option<&str>, out: Out<'_>) -> Done {
-    let (count, hash) = match kept.map(|kept| kept.split_once(':')) {
-        None => (None, None),
-        Some(Some((count, hash))) => (Some(count.to_owned()), Some(hash.to_owned())),
-        Some(None) => {
-            return Err(CommandError::Usage(
-                "--kept: expected COUNT:HASH, as an earlier `audit --verify` printed it".into(),
-            ));
-        }
-    };
-    let query = [("count", count), ("hash", hash)];
-    let asked = Asked {
-        query: &query,
-        ..Asked::default()
-    };
-    let answer = client.call(Method::GET, "/v1/audit/verify", asked).await?;
-    let is_intact = answer.json["intact"] == json!(true);
-    if !is_raw(client, &answer, &mut *out)? {
-        match is_intact {
-            true => {
-                let (head, revisions) = (&answer.json["head"], show::value(&answer.json["revisions"]));
-                let (count, hash) = (show::value(&head["count"]), show::value(&head["hash"]));
-                writeln!(
-                    out,
-                    "the log is as it was written: {count} entries, {revisions} revisions compared"
-                )?;
-                writeln!(out, "keep this, and verify against it: {count}:{hash}")?;
-            }
-            false => writeln!(
-                out,
-                "the log is NOT as it was written: {}",
-                show::value(&answer.json["reason"])
-            )?,
-        }
-    }
-    Ok(if is_intact { DONE } else { REFUSED })
 }
 
 async fn token_create(client: &Client, create: TokenCreate, out: Out<'_>) -> Done {

@@ -1,10 +1,14 @@
 //! The commands against a server in this process.
 
 use super::*;
-use crate::listen::{Listen, ListenFamilies, ListenLimits};
+use crate::listen::{ClientCertificates, Listen, ListenFamilies, ListenLimits, ServerTls};
 use crate::rest::tests::World;
 use clap::Parser;
+use outrigger_identity::RootSet;
 use std::fs;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
 use tokio::sync::watch;
 
 #[derive(Parser)]
@@ -13,27 +17,36 @@ struct Cli {
     command: ClientCommand,
 }
 
+/// A listener that serves for as long as this is held.
+type Serving = (watch::Sender<bool>, tokio::task::JoinSet<()>);
+
+async fn serve(world: &World, tls: Option<Arc<ServerTls>>) -> (SocketAddr, Serving) {
+    let registry = prometheus::Registry::new();
+    let metrics = ListenFamilies::register(&registry).unwrap().listener("rest");
+    let any = "127.0.0.1:0".parse().unwrap();
+    let listen = Listen::bind(any, tls, ListenLimits::default(), metrics)
+        .await
+        .unwrap();
+    let address = listen.local_address();
+    let (drain, draining) = watch::channel(false);
+    let mut serving = tokio::task::JoinSet::new();
+    serving.spawn(listen.serve(world.router.clone(), draining));
+    (address, (drain, serving))
+}
+
 /// A server, and files to talk to it about.
 struct Place {
     url: String,
     directory: tempfile::TempDir,
     _world: World,
-    _serving: (watch::Sender<bool>, tokio::task::JoinSet<()>),
+    _serving: Serving,
 }
 
 impl Place {
     async fn start() -> Place {
         let world = World::with_example().await;
-        let registry = prometheus::Registry::new();
-        let metrics = ListenFamilies::register(&registry).unwrap().listener("rest");
-        let any = "127.0.0.1:0".parse().unwrap();
-        let listen = Listen::bind(any, None, ListenLimits::default(), metrics)
-            .await
-            .unwrap();
-        let url = format!("http://{}", listen.local_address());
-        let (drain, draining) = watch::channel(false);
-        let mut serving = tokio::task::JoinSet::new();
-        serving.spawn(listen.serve(world.router.clone(), draining));
+        let (address, serving) = serve(&world, None).await;
+        let url = format!("http://{address}");
         let directory = tempfile::tempdir().unwrap();
         for who in ["admin", "reader", "shop"] {
             fs::write(directory.path().join(who), format!("{who}\n")).unwrap();
@@ -42,7 +55,7 @@ impl Place {
             url,
             directory,
             _world: world,
-            _serving: (drain, serving),
+            _serving: serving,
         }
     }
 
@@ -306,4 +319,52 @@ async fn tokens_and_roots_are_handled() {
     assert_eq!(place.run("admin", &["authority", "roll", "sign"]).await.0, 1);
     let (code, out, _) = place.run("admin", &["authority", "roll", "prepare"]).await;
     assert!(code == 0 && out.contains("prepared"), "{out}");
+}
+
+#[tokio::test]
+async fn certificates_are_shown_and_verified() {
+    let world = World::with_example().await;
+    let authority = world.parts.authority.clone().unwrap();
+    let now = SystemTime::now();
+    let make = async |id: &str, names: &[String]| {
+        let id = id.parse().unwrap();
+        authority
+            .make_identity(&id, (names, &[]), None, "test", now)
+            .await
+            .unwrap()
+    };
+    let server = make("spiffe://example.org/control", &["localhost".to_owned()]).await;
+    let ann = make("spiffe://example.org/people/ann", &[]).await;
+    let roots = RootSet::new(authority.bundle().roots().to_vec()).unwrap();
+    let shown = server.credential().unwrap();
+    let tls = ServerTls::new(&shown, Some(&roots), ClientCertificates::Optional, None).unwrap();
+    let (address, _serving) = serve(&world, Some(Arc::new(tls))).await;
+    let url = format!("https://localhost:{}", address.port());
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let bundle = write("roots.pem", authority.bundle().pem());
+    let (chain, key) = (
+        write("ann.pem", &ann.chain_pem()),
+        write("ann.key", &ann.private_key_pem()),
+    );
+    let believing = ["--server", &url, "--ca-file", &bundle];
+    let own = ["--certificate-file", &chain, "--private-key-file", &key];
+    let as_ann = [&believing[..], &own[..]].concat();
+    assert_eq!(run_words(&["get"], &as_ann).await.0, 0);
+    let (code, _, problems) = run_words(&["token", "list"], &as_ann).await;
+    assert!(
+        code == 1 && problems.contains("spiffe://example.org/people/ann may not"),
+        "{problems}"
+    );
+    let (code, _, problems) = run_words(&["get"], &believing).await;
+    assert!(code == 1 && problems.contains("nobody is known"), "{problems}");
+    // Whose certificate chains to nobody who is believed is told nothing.
+    let other = World::start().await.parts.authority.unwrap();
+    let foreign = write("foreign.pem", other.bundle().pem());
+    let (code, _, problems) = run_words(&["get"], &["--server", &url, "--ca-file", &foreign]).await;
+    assert!(code == 2 && problems.contains("cannot reach"), "{problems}");
 }

@@ -1,7 +1,7 @@
 //! The OpenAPI document and the documentation's table, made from the table of routes.
 
 use super::routes::{Body, Content, Needs, Parameter, Place, ROUTES, Route};
-use super::shapes::{Field, Kind, Presence, SHAPES, Shape};
+use super::shapes::{self, Field, Kind, Presence, Shape};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
@@ -17,8 +17,7 @@ pub(super) fn document() -> Value {
             .or_insert_with(|| json!({}));
         methods[route.method.as_str().to_lowercase()] = operation(route);
     }
-    let schemas: Map<String, Value> = SHAPES
-        .iter()
+    let schemas: Map<String, Value> = shapes::all()
         .map(|shape| (shape.name.to_owned(), schema(shape)))
         .collect();
     json!({

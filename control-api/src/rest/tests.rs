@@ -8,7 +8,7 @@ use super::openapi::refusals;
 use super::routes::{Content, ROUTES, Route};
 use super::shapes::{self, Kind, Presence};
 use super::*;
-use crate::access::{Access, Grants, Role, TokenDigest, TokenGrant};
+use crate::access::{Access, Grants, IdentityGrant, Role, TokenDigest, TokenGrant};
 use crate::audit::Entry;
 use crate::authority::{Authority, AuthorityMetrics, AuthorityParts, KeySource, StoredAuthority};
 use crate::fleet::Fleet;
@@ -17,6 +17,7 @@ use crate::store::{Store, embedded};
 use axum::body::Body as HttpBody;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
+use outrigger_config::model::SpiffeMatch;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
@@ -75,8 +76,13 @@ fn grants() -> Grants {
         expires: None,
         roles: vec![role],
     });
+    let ann = IdentityGrant {
+        identity: SpiffeMatch::Exact("spiffe://example.org/people/ann".parse().unwrap()),
+        roles: vec![Role::Reader],
+    };
     Grants {
         tokens: tokens.into(),
+        identities: vec![ann],
         ..Grants::default()
     }
 }

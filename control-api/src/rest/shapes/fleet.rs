@@ -1,0 +1,232 @@
+//! Nodes, the authority and the server itself.
+
+use super::Kind::{Many, Number, One, Text, Truth, Whole};
+use super::{Shape, given, nullable, optional, shape};
+
+pub(super) static SHAPES: &[Shape] = &[
+    shape(
+        "NodeSummary",
+        "A node, in short.",
+        &[
+            given("node", Text, "Its id."),
+            given("service", Text, "The service or gateway."),
+            given("agent", Text, "`outrigger`, `envoy`, `grpc` or `other`."),
+            given("agent_version", Text, "As it says."),
+            nullable("address", Text, "Where it comes from."),
+            given("connected", Truth, "A stream of it is open."),
+            given("since_seconds", Number, "Since when: seconds since 1970."),
+            given("revision", Whole, "The revision that it is to have."),
+            nullable("in_force", Whole, "The last that it took as a whole."),
+            given("progress", Text, "`settled`, `underway` or `refused`."),
+            given("refused", Whole, "How many resources it refuses."),
+            nullable(
+                "lag_seconds",
+                Number,
+                "The longest that any resource there is not the current one.",
+            ),
+            nullable("fault", Text, "Why it has no view."),
+        ],
+    ),
+    shape(
+        "NodePage",
+        "Some nodes.",
+        &[
+            given("nodes", Many("NodeSummary"), "By id."),
+            nullable(
+                "next",
+                Text,
+                "`after` of the next page; null if this is the last.",
+            ),
+        ],
+    ),
+    shape(
+        "Node",
+        "A node.",
+        &[
+            given("node", Text, "Its id."),
+            given("service", Text, "The service or gateway."),
+            given("agent", Text, "`outrigger`, `envoy`, `grpc` or `other`."),
+            given("agent_version", Text, "As it says."),
+            nullable("address", Text, "Where it comes from."),
+            given("connected", Truth, "A stream of it is open."),
+            given("since_seconds", Number, "Since when: seconds since 1970."),
+            given("revision", Whole, "The revision that it is to have."),
+            nullable("in_force", Whole, "The last that it took as a whole."),
+            given("progress", Text, "`settled`, `underway` or `refused`."),
+            given("types", Many("TypeReport"), "By type, those that it asks for."),
+            given("refusals", Many("Refusal"), "What it refused."),
+            nullable("fault", Text, "Why it has no view."),
+        ],
+    ),
+    shape(
+        "TypeReport",
+        "A type of resources at a node.",
+        &[
+            given("type", Text, "The type."),
+            given("wildcard", Truth, "Everything is wanted."),
+            given("named", Whole, "How many are wanted by name."),
+            given("sent", Whole, "How many were sent."),
+            given("acknowledged", Whole, "How many were taken."),
+            given("refused", Whole, "How many were refused."),
+            given("outstanding", Whole, "How many are still to be sent or removed."),
+            nullable(
+                "lag_seconds",
+                Number,
+                "The longest that any is not the current one.",
+            ),
+        ],
+    ),
+    shape(
+        "Refusal",
+        "A resource that a node refused.",
+        &[
+            given("type", Text, "Its type."),
+            given("name", Text, "Its name."),
+            given("version", Text, "What was refused."),
+            nullable("effective", Text, "The version that is in force there still."),
+            given("reason", Text, "Why, as the node says."),
+            given("age_seconds", Number, "For how long nothing newer was taken."),
+        ],
+    ),
+    shape(
+        "JoinTokenRequest",
+        "A join token that is wanted: for one identity, or for those below a prefix.",
+        &[
+            given("name", Text, "By which the audit log knows it."),
+            optional("spiffe_id", Text, "The identity that it is good for."),
+            optional("spiffe_prefix", Text, "Or all below this."),
+            given(
+                "lifetime_seconds",
+                Whole,
+                "From now; 31,536,000 (a year) at most.",
+            ),
+            optional(
+                "reusable",
+                Truth,
+                "It may be used again; else it gives one certificate.",
+            ),
+        ],
+    ),
+    shape(
+        "JoinTokenMade",
+        "A join token.",
+        &[
+            given("name", Text, "Its name."),
+            given("token", Text, "Its text, which is shown this once."),
+            given("expires", Text, "From when on it is refused."),
+        ],
+    ),
+    shape(
+        "JoinToken",
+        "A join token, without its text.",
+        &[
+            given("name", Text, "Its name."),
+            given(
+                "allows",
+                Text,
+                "Which identities it is good for; `…/*` for all below.",
+            ),
+            nullable("expires", Text, "From when on it is refused."),
+            given("expired", Truth, "It is refused now."),
+            given("reusable", Truth, "It may be used again."),
+        ],
+    ),
+    shape(
+        "JoinTokenList",
+        "Join tokens.",
+        &[given("tokens", Many("JoinToken"), "Those of the settings first.")],
+    ),
+    shape(
+        "Authority",
+        "The certificate authority.",
+        &[
+            given("trust_domain", Text, "Whose ids it gives out."),
+            given("roots", Many("Root"), "Its keys, and how far each has come."),
+            given("bundle", Text, "The roots that nodes believe, as PEM."),
+            given(
+                "distribution_seconds",
+                Whole,
+                "How long `sign` waits after `distribute`.",
+            ),
+            given(
+                "retirement_seconds",
+                Whole,
+                "How long `retire` waits after `sign`.",
+            ),
+        ],
+    ),
+    shape(
+        "Root",
+        "A root.",
+        &[
+            given(
+                "phase",
+                Text,
+                "`prepared`, `distributed`, `signing` or `superseded`.",
+            ),
+            given("since", Text, "Since when."),
+            given("subject", Text, "Of its certificate."),
+            given("serial", Text, "Hexadecimal."),
+            given("fingerprint", Text, "SHA-256, hexadecimal."),
+            given("not_after", Text, "How long it holds."),
+        ],
+    ),
+    shape(
+        "RollRequest",
+        "A step of a rollover.",
+        &[
+            given(
+                "step",
+                Text,
+                "`prepare`, `distribute`, `sign`, `retire` or `cancel`.",
+            ),
+            optional(
+                "acknowledged",
+                Truth,
+                "Every node has the step before; else time must have passed.",
+            ),
+        ],
+    ),
+    shape(
+        "Status",
+        "How the mesh stands.",
+        &[
+            given("version", Text, "The server's."),
+            given("revision", Whole, "The current revision of the store."),
+            given("stable", Whole, "The revision that everybody is to have."),
+            nullable(
+                "releasing",
+                Whole,
+                "A newer one that is being released in stages.",
+            ),
+            given("nodes", One("NodeCounts"), "How nodes stand."),
+            given("store", One("Store"), "How the store is doing."),
+            given("audit", One("AuditHead"), "How far the audit log goes."),
+            nullable(
+                "trust_domain",
+                Text,
+                "The authority's; null if this server has none.",
+            ),
+        ],
+    ),
+    shape(
+        "NodeCounts",
+        "Nodes by how they stand.",
+        &[
+            given("connected", Whole, "With an open stream."),
+            given("gone", Whole, "That have gone lately."),
+            given("settled", Whole, "Connected, and have taken all."),
+            given("underway", Whole, "Connected, and have not answered yet."),
+            given("refused", Whole, "Connected, and refuse something."),
+        ],
+    ),
+    shape(
+        "Store",
+        "How the store is doing.",
+        &[
+            given("kind", Text, "`embedded`, `directory` or `etcd`."),
+            nullable("read_only", Text, "Why changes are not made here, and where."),
+            nullable("fault", Text, "What is wrong at present."),
+        ],
+    ),
+];
