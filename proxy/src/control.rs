@@ -13,7 +13,7 @@ mod stream;
 mod taking;
 mod told;
 
-pub(crate) use told::{Shared, Source};
+pub(crate) use told::Shared;
 
 use follow::Follower;
 use outrigger_config::MeshConfig;

@@ -53,7 +53,7 @@ pub enum Next {
     /// Nothing is to be done.
     InForce,
     /// This is to be put in force; the owner says [`Assembly::commit`] or [`Assembly::withdraw`].
-    Put(Proposal),
+    Put(Box<Proposal>),
     /// What is held does not go together with the base, and nothing offered is to blame: what is in force stays.
     Stuck(Diagnostics),
 }
@@ -172,12 +172,12 @@ impl Assembly {
                         self.commit_offered(&picked);
                         return Next::InForce;
                     }
-                    return Next::Put(Proposal {
+                    return Next::Put(Box::new(Proposal {
                         config: Arc::new(config),
                         only_endpoints: false,
                         warnings: assembled.warnings,
                         picked,
-                    });
+                    }));
                 }
                 Err(faults) if self.blame(&faults, refused, now) => {}
                 Err(faults) => {
@@ -206,12 +206,12 @@ impl Assembly {
             self.endpoints_changed.clear();
             return Some(Next::InForce);
         }
-        Some(Next::Put(Proposal {
+        Some(Next::Put(Box::new(Proposal {
             config: Arc::new(self.in_force.with_clusters(&changed)),
             only_endpoints: true,
             warnings: Vec::new(),
             picked,
-        }))
+        })))
     }
 
     fn with_process(&mut self, refused: &mut Vec<(Resource, Refusal)>, now: Instant) -> MeshConfig {

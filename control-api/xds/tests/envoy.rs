@@ -108,6 +108,7 @@ fn bootstrap(config: &MeshConfig, directory: &Path) -> Option<Bootstrap> {
         return None;
     }
     let mut listeners: Vec<Listener> = all(&encoded.listeners);
+    let routes: Vec<RouteConfiguration> = all(&encoded.route_configurations);
     for cluster in &mut clusters {
         locally(&mut cluster.transport_socket);
     }
@@ -116,6 +117,9 @@ fn bootstrap(config: &MeshConfig, directory: &Path) -> Option<Bootstrap> {
         .flat_map(|listener| &mut listener.filter_chains)
     {
         locally(&mut chain.transport_socket);
+        for filter in &mut chain.filters {
+            with_routes(filter, &routes);
+        }
     }
     let target = TargetSpecifier::EnvoyGrpc(EnvoyGrpc {
         cluster_name: "outrigger-control".to_owned(),

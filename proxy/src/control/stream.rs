@@ -70,7 +70,7 @@ type Answer<T> = Pin<Box<dyn Future<Output = Result<tonic::Response<Streaming<T>
 /// What comes. Some servers send not even headers before they have something to say: that is no reason to give up.
 enum Incoming<T> {
     Asked(Answer<T>),
-    Answered(Streaming<T>),
+    Answered(Box<Streaming<T>>),
 }
 
 impl<T> Incoming<T> {
@@ -80,7 +80,7 @@ impl<T> Incoming<T> {
             match self {
                 Incoming::Asked(answer) => {
                     let streaming = answer.as_mut().await?.into_inner();
-                    *self = Incoming::Answered(streaming);
+                    *self = Incoming::Answered(Box::new(streaming));
                 }
                 Incoming::Answered(stream) => return stream.message().await,
             }

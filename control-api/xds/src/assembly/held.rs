@@ -21,7 +21,7 @@ pub(super) struct Version {
 #[derive(Debug)]
 pub(super) enum Content {
     Parts(Arc<Parts>),
-    Cluster(DecodedCluster),
+    Cluster(Box<DecodedCluster>),
     Endpoints(EndpointSet),
     Process(Process),
 }
@@ -32,7 +32,7 @@ impl From<Decoded> for Content {
             Decoded::Listener(parts) | Decoded::RouteConfiguration(parts) | Decoded::Secret(parts) => {
                 Content::Parts(Arc::new(parts))
             }
-            Decoded::Cluster(cluster) => Content::Cluster(cluster),
+            Decoded::Cluster(cluster) => Content::Cluster(Box::new(cluster)),
             Decoded::Endpoints(set) => Content::Endpoints(set),
             Decoded::Runtime(process) => Content::Process(process),
         }

@@ -219,7 +219,8 @@ impl Assembly {
                             missing = shown(&lacks);
                             over = waited;
                         }
-                        if !lacks.is_empty() && !(clusters && waited) {
+                        let goes_on = lacks.is_empty() || (clusters && waited);
+                        if !goes_on {
                             continue;
                         }
                         for (_, name) in lacks {

@@ -47,6 +47,9 @@ impl CarriedKind {
     }
 }
 
+/// Of each name, the parts that were made so far with the names that they were given.
+type Made = HashMap<(CarriedKind, String), Vec<(Vec<u8>, String)>>;
+
 /// What one resource carries.
 #[derive(Debug)]
 pub(crate) struct Carried {
@@ -56,7 +59,7 @@ pub(crate) struct Carried {
     /// Names that were given in metadata, in place of what filters say.
     given: HashSet<(CarriedKind, String)>,
     /// What was made of each name in filters: the message, and the name in the document.
-    made: HashMap<(CarriedKind, String), Vec<(Vec<u8>, String)>>,
+    made: Made,
     /// Route configurations that stand in connection managers.
     routes: Vec<(RouteConfiguration, String)>,
     /// JWT requirements that the connection manager names, for its own routes.

@@ -88,7 +88,8 @@ pub(super) fn chain(
     }
     if let Some(found) = &message.filter_chain_match {
         let matches = chain_match(refusals, &path.field("filter_chain_match"), found);
-        if !matches.is_empty() && !(extras.has("match") && carried.is_shared()) {
+        let is_ours = extras.has("match") && carried.is_shared();
+        if !matches.is_empty() && !is_ours {
             map.put("match", matches.into());
         }
     }

@@ -182,7 +182,10 @@ fn ours_alone(remainder: &Remainder, name: &str, is_split: bool) -> Vec<String> 
         .into_iter()
         .filter(|field| !told.iter().any(|told| field.split('.').next() == Some(told)));
     names
-        .filter(|field| !(is_split && field == "tls.mode") && !field.starts_with("trust_bundles"))
+        .filter(|field| {
+            let is_said = is_split && field == "tls.mode";
+            !is_said && !field.starts_with("trust_bundles")
+        })
         .map(|field| format!("filter_chains {name} {field}"))
         .collect()
 }
