@@ -34,7 +34,8 @@ enum Command {
     /// Lead the connections of this network namespace to the proxy, by rules of the kernel.
     #[command(subcommand)]
     Intercept(InterceptCommand),
-    /// Start an edge gateway with two built-in upstreams on loopback, and show what goes through it.
+    /// Start a whole mesh on loopback: the control API, an edge gateway and two services with sidecars; and show what
+    /// goes through it.
     Demo(DemoArguments),
     /// Print the JSON Schema of the configuration.
     Schema,
@@ -44,13 +45,51 @@ enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
-    /// The configuration file (YAML).
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    /// The configuration file (YAML); it or --control is needed.
+    #[arg(short, long, value_name = "FILE", required_unless_present = "control")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) control: ControlArguments,
     /// A Unix socket for upgrades in place: if a process listens on it, this one takes over its listening sockets, and
     /// that one drains; then this one listens on it.
     #[arg(long, value_name = "PATH", env = "OUTRIGGER_UPGRADE_SOCKET")]
     pub(crate) upgrade_socket: Option<PathBuf>,
+}
+
+/// What stands in place of a configuration file where all policy comes from a control plane.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ControlArguments {
+    /// Where policy comes from by xDS, in order of preference, in place of a configuration file; `http://` or `grpc://`
+    /// is plain text.
+    #[arg(
+        long = "control",
+        value_name = "https://HOST:PORT[,…]",
+        value_delimiter = ',',
+        conflicts_with = "config",
+        requires_all = ["node_id", "service"]
+    )]
+    pub(crate) control: Vec<String>,
+    /// Who this process is; unique in the mesh.
+    #[arg(long, value_name = "ID", requires = "control")]
+    pub(crate) node_id: Option<String>,
+    /// The service beside which it runs, or the gateway that it is.
+    #[arg(long, value_name = "NAMESPACE/NAME", requires = "control")]
+    pub(crate) service: Option<String>,
+    /// Its identity, for which the first server's authority gives a certificate; without it, it has none.
+    #[arg(long, value_name = "SPIFFE ID", requires = "control")]
+    pub(crate) spiffe_id: Option<String>,
+    /// Whom the servers' certificates must chain to (PEM); the system's authorities if not given.
+    #[arg(long, value_name = "FILE", requires = "control")]
+    pub(crate) control_ca_file: Option<PathBuf>,
+    /// Holds the token that says who this process is: to the authority with --spiffe-id, else to the servers.
+    #[arg(long, value_name = "FILE", requires = "control")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// A directory in which the last good configuration is kept, for starts without a server.
+    #[arg(long, value_name = "DIRECTORY", requires = "control")]
+    pub(crate) last_good: Option<PathBuf>,
+    /// Where the admin endpoint listens; 127.0.0.1:9901 if not given.
+    #[arg(long, value_name = "ADDRESS", requires = "control")]
+    pub(crate) admin: Option<std::net::SocketAddr>,
 }
 
 #[derive(Debug, Args)]
@@ -94,10 +133,10 @@ pub(crate) struct ExplainArguments {
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
     /// Where the gateway listens.
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: std::net::SocketAddr,
-    /// Where the admin endpoint listens.
-    #[arg(long, default_value = "127.0.0.1:9901")]
+    /// Where the gateway's admin endpoint listens.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
     pub(crate) admin: std::net::SocketAddr,
 }
 

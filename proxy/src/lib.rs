@@ -7,6 +7,7 @@
 mod activation;
 mod admin;
 mod authorization_codec;
+mod bootstrap;
 mod check;
 pub mod cli;
 mod configuration;

@@ -1,6 +1,7 @@
 //! `outrigger run`: from start to exit code.
 
 use crate::activation;
+use crate::bootstrap;
 use crate::cli::{BAD_CONFIGURATION, RUNTIME_FAILURE, RunArguments};
 use crate::configuration::{ConfigurationSource, Rejection};
 use crate::logging::Logging;
@@ -44,12 +45,17 @@ pub(crate) fn control_runtime() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 async fn serve(arguments: &RunArguments, options: ProxyOptions) -> ExitCode {
-    let source = ConfigurationSource::File(arguments.config.clone());
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return failed(&format!("cannot receive signals: {error}"), RUNTIME_FAILURE),
     };
-    let watch = watch(&arguments.config);
+    let (source, watch) = match &arguments.config {
+        Some(file) => (ConfigurationSource::File(file.clone()), watch(file)),
+        None => (
+            ConfigurationSource::Text(bootstrap::document(&arguments.control)),
+            None,
+        ),
+    };
     let proxy = match Proxy::start(source, options).await {
         Ok(proxy) => proxy,
         Err(StartError::Configuration(faults)) => {
@@ -204,7 +210,7 @@ impl Signals {
     }
 
     /// Waits for SIGTERM or SIGINT.
-    async fn end(&mut self) {
+    pub(crate) async fn end(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -1,9 +1,8 @@
-//! `outrigger demo` as a newcomer meets it: the real binary, its terminal, its file, and Ctrl-C.
+//! How `outrigger demo` fails. That it works is shown where both programs are built, in `tests/scenarios`.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -64,11 +63,6 @@ impl Demo {
         panic!("no line with `{what}` in:\n{}", self.said);
     }
 
-    fn interrupt(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    }
-
     fn ended(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -88,83 +82,6 @@ impl Drop for Demo {
     }
 }
 
-/// One request on a connection of its own; status line, headers and body as they came.
-fn ask(address: SocketAddr, request: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let length = body.len();
-    write!(
-        stream,
-        "{request} HTTP/1.1\r\nhost: demo\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-/// The address after `http://` in a line that the demo printed.
-fn address_in(line: &str) -> SocketAddr {
-    let rest = line.split_once("http://").unwrap().1;
-    let end = rest
-        .find(|c: char| !c.is_ascii_digit() && !".:".contains(c))
-        .unwrap_or(rest.len());
-    rest[..end].parse().unwrap()
-}
-
-#[test]
-fn it_serves_reloads_what_is_edited_and_ends_on_interrupt() {
-    let mut demo = Demo::start(&["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-    let gateway = address_in(&demo.line("An edge gateway listens"));
-    let file = PathBuf::from(demo.line("gateway.yaml").trim());
-    let admin = address_in(&demo.line("/metrics"));
-    demo.line("status\t");
-
-    assert!(ask(gateway, "GET /hello", "").ends_with("hello from the first upstream\n"));
-    let echoed = ask(gateway, "POST /echo/x?y", "ahoy");
-    assert!(
-        echoed.contains(r#""target": "/x?y""#) && echoed.contains(r#""body": "ahoy""#),
-        "{echoed}"
-    );
-    assert!(ask(gateway, "GET /nowhere", "").starts_with("HTTP/1.1 503 "));
-    assert!(ask(admin, "GET /metrics", "").contains("outrigger_route_requests_total"));
-    let dump = ask(admin, "GET /config_dump", "");
-    assert!(dump.contains(r#""tcp_user_timeout":"off""#), "{dump}");
-    let traffic = demo.line("GET /hello");
-    assert!(
-        traffic.starts_with("200\t") && traffic.contains("\thello\t"),
-        "{traffic}"
-    );
-    assert!(demo.line("GET /nowhere").starts_with("503\t"), "{}", demo.said);
-
-    let written = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(
-        &file,
-        written.replacen("forward: { cluster: hello }", "forward: { cluster: echo }", 1),
-    )
-    .unwrap();
-    demo.line("configuration 2 is in force");
-    assert!(ask(gateway, "GET /hello", "").contains(r#""upstream": "echo""#));
-
-    std::fs::write(
-        &file,
-        written.replacen("forward: { cluster: hello }", "forward: { cluster: helo }", 1),
-    )
-    .unwrap();
-    demo.line("not reloaded");
-    if !demo.said.contains("helo") {
-        demo.line("helo");
-    }
-    assert!(
-        ask(gateway, "GET /hello", "").contains(r#""upstream": "echo""#),
-        "the configuration before stays"
-    );
-
-    demo.interrupt();
-    assert_eq!(demo.ended().code(), Some(0), "{}", demo.said);
-    assert!(!file.exists(), "its directory is removed");
-}
-
 #[test]
 fn a_taken_port_is_told_with_the_flag_that_helps() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -178,4 +95,24 @@ fn a_taken_port_is_told_with_the_flag_that_helps() {
         assert!(error.contains(&taken) && error.contains(flag), "{error}");
         assert_eq!(demo.ended().code(), Some(1));
     }
+}
+
+#[test]
+fn a_missing_control_api_is_told_with_how_to_build_it() {
+    // Beside the program that was built there may be one: a directory of its own has none.
+    let directory = tempfile::tempdir().unwrap();
+    let alone = directory.path().join("outrigger");
+    let built = env!("CARGO_BIN_EXE_outrigger");
+    if std::fs::hard_link(built, &alone).is_err() {
+        std::fs::copy(built, &alone).unwrap();
+    }
+    let mut command = Command::new(&alone);
+    command.args(["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    let output = command.env("PATH", "").output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(
+        error.contains("outrigger-control") && error.contains("cargo build --release"),
+        "{error}"
+    );
 }

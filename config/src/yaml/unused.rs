@@ -16,7 +16,9 @@ pub(super) fn warn(reader: &mut Reader<'_>, config: &MeshConfig) {
         Part::Cluster,
         clusters.map(|part| (&part.name, &part.origin)),
     );
-    let identities = config.identities.iter();
+    // What is pushed may refer to the identities and trust bundles that are declared here.
+    let is_local = config.control.is_none();
+    let identities = config.identities.iter().filter(|_| is_local);
     warn_of(
         reader,
         Part::Identity,
@@ -41,7 +43,7 @@ pub(super) fn warn(reader: &mut Reader<'_>, config: &MeshConfig) {
         limits.map(|part| (&part.name, &part.origin)),
     );
     let by_trust_domain = reader.declarations.is_by_trust_domain();
-    let bundles = config.trust_bundles.iter();
+    let bundles = config.trust_bundles.iter().filter(|_| is_local);
     warn_of(
         reader,
         Part::TrustBundle,

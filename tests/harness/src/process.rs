@@ -193,11 +193,20 @@ pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match std::env::var_os("OUTRIGGER_BIN") {
         Some(path) => PathBuf::from(path),
-        None => build(),
+        None => build("outrigger-proxy", "outrigger"),
     })
 }
 
-fn build() -> PathBuf {
+/// The control API's program, beside [`binary`], where `outrigger demo` looks for it.
+pub fn control_binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| match std::env::var_os("OUTRIGGER_BIN") {
+        Some(path) => Path::new(&path).with_file_name("outrigger-control"),
+        None => build("outrigger-control-api", "outrigger-control"),
+    })
+}
+
+fn build(package: &str, name: &str) -> PathBuf {
     // TARGET/PROFILE/deps/TEST
     let test = std::env::current_exe().expect("a process knows its program");
     let profile = test
@@ -210,9 +219,9 @@ fn build() -> PathBuf {
         "build",
         "--quiet",
         "--package",
-        "outrigger-proxy",
+        package,
         "--bin",
-        "outrigger",
+        name,
         "--target-dir",
     ]);
     command.arg(target).current_dir(env!("CARGO_MANIFEST_DIR"));
@@ -221,5 +230,5 @@ fn build() -> PathBuf {
     }
     let status = command.status().expect("cargo can be started");
     assert!(status.success(), "the binary does not build");
-    profile.join("outrigger")
+    profile.join(name)
 }

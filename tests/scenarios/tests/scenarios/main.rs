@@ -12,6 +12,7 @@ mod compression;
 mod control_plane;
 mod cors;
 mod deadlines;
+mod demo;
 mod detection;
 mod dns;
 mod edge_https;

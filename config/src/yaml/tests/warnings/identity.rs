@@ -69,6 +69,11 @@ fn identities_and_trust_that_nothing_uses() {
                 &[bundle],
             ),
             (
+                "identities: [{name: i, workload_api: {socket: s}}]\ntrust_bundles: [{name: t, identity: i}]\n\
+                 control: {servers: ['http://127.0.0.1:1'], node: n}",
+                &[],
+            ),
+            (
                 "trust_bundles: [{name: t, file: f, trust_domain: a}]\n\
                  clusters: [«{»name: c, tls: {roots: spiffe, peers: [{trust_domain: a}]}}]",
                 &[cluster],
