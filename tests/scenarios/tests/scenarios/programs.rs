@@ -17,6 +17,7 @@ mod load;
 mod mutual_tls;
 mod proxy_protocol;
 mod reload;
+mod twins;
 mod upstreams;
 mod websockets;
 

@@ -1,6 +1,6 @@
 //! The control API drives programs that are not ours, and a control plane that is not ours drives the proxy.
 
-mod envoy;
+pub(crate) mod envoy;
 mod foreign;
 mod grpc;
 

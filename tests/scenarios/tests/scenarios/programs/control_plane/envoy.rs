@@ -32,7 +32,7 @@ gateways:
 }
 
 /// Envoy as the node `envoy` of the gateway, which has everything but its admin endpoint from the control API.
-async fn run(control: &Control, transport: &str) -> Option<Envoy> {
+pub(crate) async fn run(control: &Control, transport: &str) -> Option<Envoy> {
     let (port, bundle) = (control.grpc().port(), control.bundle());
     let bundle = bundle.display();
     let bootstrap = format!(
