@@ -106,10 +106,21 @@ impl Assembly {
         }
     }
 
-    /// Another base, after the local document changed.
-    pub fn rebase(&mut self, base: Arc<MeshConfig>) {
-        self.base = base;
+    /// Another base, after the local document changed; gives the one before, to go back to if the other does not go
+    /// together with what is held.
+    pub fn rebase(&mut self, base: Arc<MeshConfig>) -> Arc<MeshConfig> {
         self.whole_changed = true;
+        std::mem::replace(&mut self.base, base)
+    }
+
+    /// What was refused of a type is not, after all, where `is_good` says so: the control plane went back to the version in
+    /// force.
+    pub fn forgive(&mut self, resource_type: ResourceType, is_good: impl Fn(&str) -> bool) {
+        for (name, held) in &mut self.held[resource_type as usize] {
+            if held.refused().is_some() && is_good(name) {
+                held.forgive();
+            }
+        }
     }
 
     /// Takes in what a response brought and took away. Resources that cannot be read are refused: they are returned, and
@@ -179,7 +190,7 @@ impl Assembly {
                         picked,
                     }));
                 }
-                Err(faults) if self.blame(&faults, refused, now) => {}
+                Err(faults) if self.blame(&faults, &picked, refused, now) => {}
                 Err(faults) => {
                     self.whole_changed = false;
                     return Next::Stuck(faults);
@@ -239,28 +250,39 @@ impl Assembly {
 
     /// Refuses offered versions in which faults stand; all that are offered if none of the faults does. False if nothing
     /// is offered.
-    fn blame(&mut self, faults: &Diagnostics, refused: &mut Vec<(Resource, Refusal)>, now: Instant) -> bool {
+    fn blame(
+        &mut self,
+        faults: &Diagnostics,
+        picked: &Picked,
+        refused: &mut Vec<(Resource, Refusal)>,
+        now: Instant,
+    ) -> bool {
         let before = refused.len();
         let mut others = Vec::new();
         for (resource_type, held) in ResourceType::ALL.iter().zip(&mut self.held) {
-            for (name, held) in held.iter_mut().filter(|(_, held)| held.is_offered()) {
+            let picked = &picked.versions()[*resource_type as usize];
+            for (name, held) in held.iter_mut() {
+                if !held.is_offer(picked.get(name)) {
+                    continue;
+                }
                 let label = decode::label(*resource_type, name);
-                let own: Vec<Diagnostic> = faults
-                    .iter()
-                    .filter(|fault| fault.file() == label)
-                    .cloned()
-                    .collect();
+                let own: Vec<&Diagnostic> = faults.iter().filter(|fault| fault.file() == label).collect();
                 match own.is_empty() {
                     true => others.push((*resource_type, Arc::clone(name))),
-                    false => refused.extend(held.withdraw_with(name, &own, now)),
+                    false => refused.extend(held.withdraw_with(name, own, now)),
                 }
             }
         }
         if refused.len() == before {
-            for (resource_type, name) in others {
+            // A fault between two stands at one of them: the other may be the one that is new.
+            let is_named = |(_, name): &&(ResourceType, Arc<str>)| {
+                let quoted = format!("`{name}`");
+                faults.iter().any(|fault| fault.message().contains(&quoted))
+            };
+            let named: Vec<_> = others.iter().filter(is_named).cloned().collect();
+            for (resource_type, name) in if named.is_empty() { others } else { named } {
                 if let Some(held) = self.held[resource_type as usize].get_mut(&name) {
-                    let all: Vec<Diagnostic> = faults.iter().cloned().collect();
-                    refused.extend(held.withdraw_with(&name, &all, now));
+                    refused.extend(held.withdraw_with(&name, faults.iter(), now));
                 }
             }
         }
@@ -287,17 +309,23 @@ impl Assembly {
     /// it was one listener's fault. What was in force before is to be proposed again.
     pub fn withdraw(
         &mut self,
+        proposal: &Proposal,
         reason: &str,
         listener: Option<&str>,
         now: Instant,
     ) -> Vec<(Resource, Refusal)> {
         let mut refused = Vec::new();
         for (resource_type, held) in ResourceType::ALL.iter().zip(&mut self.held) {
+            let picked = &proposal.picked.versions()[*resource_type as usize];
             for (name, held) in held.iter_mut() {
-                let is_it = listener
-                    .is_none_or(|listener| *resource_type == ResourceType::Listener && &**name == listener);
+                let is_it = listener.is_none_or(|listener| {
+                    *resource_type == ResourceType::Listener && &**name == listener
+                });
                 let refusal = Refusal::whole(name, reason);
-                if is_it && let Some(resource) = held.withdraw(refusal.clone(), now) {
+                if is_it
+                    && held.is_offer(picked.get(name))
+                    && let Some(resource) = held.withdraw(refusal.clone(), now)
+                {
                     refused.push((resource, refusal));
                 }
             }
@@ -323,7 +351,10 @@ impl Assembly {
     /// Names that something held refers to, and that are to be subscribed to.
     pub fn wanted(&self) -> Wanted {
         let mut wanted = Wanted::default();
-        for version in self.held.iter().flatten().filter_map(|(_, held)| held.best()) {
+        // Also of the version in force, while another one waits.
+        let held = self.held.iter().flatten().map(|(_, held)| held);
+        let staying = held.filter(|held| held.removed_since().is_none());
+        for version in staying.flat_map(Held::candidates) {
             if let Some(parts) = version.content.parts() {
                 self.want_references(parts, &mut wanted);
             }

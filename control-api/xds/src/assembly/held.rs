@@ -88,7 +88,10 @@ pub(super) struct Wait {
 impl Held {
     /// It is this version already, offered or in force, and not on its way out.
     pub(super) fn is_version(&self, resource: &Resource) -> bool {
-        let same = |version: &Arc<Version>| version.resource.version() == resource.version();
+        // Some control planes have one version for everything, or begin to count anew.
+        let same = |version: &Arc<Version>| {
+            version.resource.version() == resource.version() && version.resource.body() == resource.body()
+        };
         self.removed.is_none() && self.offered.as_ref().or(self.good.as_ref()).is_some_and(same)
     }
 
@@ -130,18 +133,25 @@ impl Held {
         Some(offered.resource.clone())
     }
 
-    pub(super) fn withdraw_with(
+    pub(super) fn withdraw_with<'d>(
         &mut self,
         name: &str,
-        faults: &[Diagnostic],
+        faults: impl IntoIterator<Item = &'d Diagnostic>,
         now: Instant,
     ) -> Option<(Resource, Refusal)> {
         let refusal = Refusal::of(name, faults);
         Some((self.withdraw(refusal.clone(), now)?, refusal))
     }
 
-    pub(super) fn is_offered(&self) -> bool {
-        self.offered.is_some()
+    /// What was picked is the offered version.
+    pub(super) fn is_offer(&self, picked: Option<&Arc<Version>>) -> bool {
+        let offered = self.offered.as_ref();
+        offered.zip(picked).is_some_and(|(offered, picked)| Arc::ptr_eq(offered, picked))
+    }
+
+    /// The version in force is wanted again.
+    pub(super) fn forgive(&mut self) {
+        self.refused = None;
     }
 
     /// The version that is wanted: the offered one, else the one in force, unless it was taken away.

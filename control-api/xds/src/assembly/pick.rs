@@ -191,7 +191,9 @@ impl Assembly {
                 ResourceType::ClusterLoadAssignment,
             ] {
                 for (name, held) in of(resource_type) {
-                    if let Some(version) = held.candidates().next() {
+                    // Nothing refers to process-wide sections: what is taken away is away.
+                    let gone = resource_type == ResourceType::Runtime && held.removed_since().is_some();
+                    if let Some(version) = held.candidates().next().filter(|_| !gone) {
                         version
                             .content
                             .parts()
@@ -235,7 +237,7 @@ impl Assembly {
             }
         }
         self.drop_unreferred(&mut picked);
-        self.waiting = waits.iter().any(|(_, _, missing, _)| !missing.is_empty());
+        self.waiting = waits.iter().any(|(_, _, missing, over)| !missing.is_empty() && !over);
         for (resource_type, name, missing, over) in waits {
             if let Some(held) = self.held[resource_type as usize].get_mut(&name) {
                 held.wait(missing, now, over);

@@ -328,12 +328,12 @@ fn what_could_not_be_put_in_force_is_refused_and_tried_no_more() {
         Resource::hashed(C, "a", b"own".to_vec()),
     ];
     world.assembly.offer(&resources, &[], world.now);
-    let Next::Put(_) = world.assembly.propose(world.now, &mut Vec::new()) else {
+    let Next::Put(proposal) = world.assembly.propose(world.now, &mut Vec::new()) else {
         panic!()
     };
     let refused = world
         .assembly
-        .withdraw("the address is in use", Some("l"), world.now);
+        .withdraw(&proposal, "the address is in use", Some("l"), world.now);
     assert_eq!(refused.len(), 1);
     world.settle(&mut Vec::new());
     assert_eq!(world.shown(), "r local(0) a(0)", "the cluster is in force");
@@ -354,4 +354,59 @@ fn the_same_again_changes_nothing() {
     world.offer(&all);
     assert!(Arc::ptr_eq(&before, world.assembly.in_force()));
     assert_eq!(world.assembly.keepable().len(), 4);
+}
+
+#[test]
+fn the_new_party_of_a_conflict_is_refused_whichever_name_comes_first() {
+    let mut world = World::new();
+    world.offer(&[(L, "m", "8080 r"), (R, "r", "local")]);
+    let refused = world.offer(&[(L, "a", "8080 r"), (C, "fine", "own")]);
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0].starts_with("`a`:"), "{refused:?}");
+    assert_eq!(world.shown(), "m r local(0) fine(0)");
+}
+
+#[test]
+fn what_waits_is_not_refused_for_others() {
+    let mut world = World::new();
+    world.offer(&[(R, "waits", "nowhere")]);
+    let resources = [Resource::hashed(L, "l", b"8080 r".to_vec()), Resource::hashed(R, "r", b"local".to_vec())];
+    world.assembly.offer(&resources, &[], world.now);
+    let Next::Put(proposal) = world.assembly.propose(world.now, &mut Vec::new()) else {
+        panic!()
+    };
+    let refused = world.assembly.withdraw(&proposal, "no", None, world.now);
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert!(matches!(world.standing(R, "waits"), Standing::Waiting(_)));
+}
+
+#[test]
+fn the_same_version_with_another_body_is_another() {
+    let mut world = World::new();
+    let version = |body: &[u8]| Resource::new(E, "a", "1", body.to_vec());
+    world.offer(&[(L, "l", "8080 r"), (R, "r", "a"), (C, "a", "apart")]);
+    world.assembly.offer(&[version(b"1")], &[], world.now);
+    world.settle(&mut Vec::new());
+    world.assembly.offer(&[version(b"1 2")], &[], world.now);
+    world.settle(&mut Vec::new());
+    assert_eq!(world.shown(), "l r local(0) a(2)");
+}
+
+#[test]
+fn what_the_version_in_force_needs_stays_wanted_while_another_waits() {
+    let mut world = World::new();
+    world.offer(&[(L, "l", "8080 r"), (R, "r", "local")]);
+    world.offer(&[(L, "l", "8080 s")]);
+    let wanted = world.assembly.wanted().route_configurations;
+    assert_eq!(wanted, ["r".to_owned(), "s".to_owned()].into());
+}
+
+#[test]
+fn going_back_to_the_good_version_is_forgiven() {
+    let mut world = World::new();
+    world.offer(&[(C, "a", "own")]);
+    world.offer(&[(C, "a", "bad")]);
+    assert!(matches!(world.standing(C, "a"), Standing::Refused { .. }));
+    world.assembly.forgive(C, |name| name == "a");
+    assert_eq!(world.standing(C, "a"), Standing::InForce);
 }
