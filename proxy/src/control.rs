@@ -21,11 +21,8 @@ use outrigger_config::model;
 use outrigger_dataplane::snapshot::Snapshot;
 use outrigger_telemetry::Metrics;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-
-/// Bases that wait to be taken in: reloads come one at a time.
-const WORDS_MAX: usize = 4;
 
 /// A configuration that is to be put in force. The task waits for the answer before it goes on.
 pub(crate) struct Push {
@@ -44,21 +41,24 @@ pub(crate) struct NotApplied {
     pub(crate) reason: String,
     /// The listener at fault, if it was one's.
     pub(crate) listener: Option<String>,
+    /// Nothing that was pushed is at fault: files or identities of this place are. It is tried again.
+    pub(crate) transient: bool,
 }
 
-/// What the control loop says to the task.
-enum Word {
-    /// The local document is another.
-    Rebase(Arc<MeshConfig>),
+/// What the control loop says to the task; it is never waited for.
+struct Words {
+    /// The local document: the last one counts.
+    base: watch::Receiver<Arc<MeshConfig>>,
     /// Nobody answers in time: begin with what is kept on disk.
-    UseLastGood,
+    use_last_good: Arc<Notify>,
 }
 
 /// The control loop's end.
 pub(crate) struct Control {
     shared: Arc<Shared>,
     pushes: mpsc::Receiver<Push>,
-    words: mpsc::Sender<Word>,
+    base: watch::Sender<Arc<MeshConfig>>,
+    use_last_good: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -79,7 +79,12 @@ impl Control {
         let shared = Arc::new(Shared::new(settings, metrics));
         // One at a time: the next one is made of what came meanwhile.
         let (push, pushes) = mpsc::channel(1);
-        let (words, heard) = mpsc::channel(WORDS_MAX);
+        let (bases, heard) = watch::channel(Arc::clone(&base));
+        let use_last_good = Arc::new(Notify::new());
+        let words = Words {
+            base: heard,
+            use_last_good: Arc::clone(&use_last_good),
+        };
         let follower = Follower::new(
             settings.clone(),
             base,
@@ -92,7 +97,8 @@ impl Control {
         Control {
             shared,
             pushes,
-            words,
+            base: bases,
+            use_last_good,
             task,
         }
     }
@@ -112,13 +118,12 @@ impl Control {
     }
 
     /// The local document is another: what comes of it is pushed.
-    pub(crate) async fn rebase(&self, base: Arc<MeshConfig>) {
-        // The task ends only with its owner.
-        let _ = self.words.send(Word::Rebase(base)).await;
+    pub(crate) fn rebase(&self, base: Arc<MeshConfig>) {
+        self.base.send_replace(base);
     }
 
     /// Begins with what is kept on disk, if nothing has come yet; what comes of it is pushed.
-    pub(crate) async fn use_last_good(&self) {
-        let _ = self.words.send(Word::UseLastGood).await;
+    pub(crate) fn use_last_good(&self) {
+        self.use_last_good.notify_one();
     }
 }

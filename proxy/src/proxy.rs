@@ -72,7 +72,8 @@ pub enum StartError {
     /// A listening socket cannot be had, or sockets cannot be marked.
     #[error("{0}")]
     Bind(ApplyError),
-    /// Identities did not come in time, and there is a running process that goes on with those that it has.
+    /// Identities, or what a control plane sends, did not come in time, and there is a running process that goes on with
+    /// what it has.
     #[error("{0}")]
     Identity(String),
     /// The sockets of a running process cannot be had, or the upgrade socket cannot.

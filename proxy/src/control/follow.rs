@@ -5,7 +5,7 @@ use super::last_good;
 use super::stream::{Stream, StreamError};
 use super::taking::Taking;
 use super::told::{Shared, Source};
-use super::{Push, Word};
+use super::{Push, Words};
 use arc_swap::ArcSwap;
 use envoy_types::pb::envoy::config::core::v3::{Locality, Node};
 use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
@@ -13,7 +13,9 @@ use outrigger_config::MeshConfig;
 use outrigger_config::model::{Control, ControlServer, ControlTransport};
 use outrigger_dataplane::snapshot::Snapshot;
 use outrigger_telemetry::StreamEnd;
+use outrigger_xds::session::client::UNSETTLED_MAX;
 use outrigger_xds::session::{Client, Response, Scope, Variant, Versions};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
@@ -22,10 +24,12 @@ use tokio::time::sleep_until;
 
 /// How often a preferred server is tried while another one is followed.
 const RETURN_INTERVAL: Duration = Duration::from_secs(30);
+/// That interval is doubled at most so often: to 16 minutes.
+const RETURN_DOUBLINGS_MAX: u32 = 5;
 /// The last good configuration is written at most so often.
 const KEEP_INTERVAL: Duration = Duration::from_secs(2);
-/// Responses that are taken together at most.
-const TOGETHER_MAX: usize = 64;
+/// Responses that are taken together at most: as many as a session bears unanswered.
+const TOGETHER_MAX: usize = UNSETTLED_MAX;
 /// A server that has not answered a stream of a proxy that has nothing yet is no better than one that is away.
 const FIRST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -33,18 +37,25 @@ pub(super) struct Follower {
     control: Control,
     published: Arc<ArcSwap<Snapshot>>,
     shared: Arc<Shared>,
-    words: mpsc::Receiver<Word>,
+    words: Words,
     taking: Taking,
     backoff: Backoff,
     keep_at: Option<Instant>,
     keeping: Option<JoinHandle<()>>,
     /// The server whose versions are held.
     known: Option<String>,
+    /// Something of the stream at hand was taken.
+    responded: bool,
+    /// The stream does not know what is held: another one is to be opened.
+    restored: bool,
+    /// How often a preferred server took a stream and said nothing.
+    disappointments: u32,
 }
 
 /// What is to be done besides the stream.
 enum Due {
-    Word(Word),
+    Base,
+    LastGood,
     Look,
     Keep,
 }
@@ -52,6 +63,8 @@ enum Due {
 /// Why following one stream ended.
 enum End {
     Failed(StreamError),
+    /// What is held came from disk meanwhile.
+    Again,
     /// A preferred server answers again.
     Return(Box<Stream>, usize),
 }
@@ -63,7 +76,7 @@ impl Follower {
         published: Arc<ArcSwap<Snapshot>>,
         shared: Arc<Shared>,
         pushes: mpsc::Sender<Push>,
-        words: mpsc::Receiver<Word>,
+        words: Words,
     ) -> Follower {
         let variant = match control.transport() {
             ControlTransport::Delta => Variant::Delta,
@@ -80,27 +93,39 @@ impl Follower {
             keep_at: None,
             keeping: None,
             known: None,
+            responded: false,
+            restored: false,
+            disappointments: 0,
         }
     }
 
     /// Never ends by itself.
     pub(super) async fn run(mut self) {
         let mut next = None;
+        // Where to begin to look: behind a server that took a stream and said nothing.
+        let mut first = 0;
         loop {
             let (stream, at) = match next.take() {
                 Some(found) => found,
-                None => self.find().await,
+                None => self.find(first).await,
             };
+            self.responded = false;
             match self.follow(stream, at).await {
                 End::Return(stream, at) => {
                     self.shared
                         .ended(StreamEnd::Returned, "a preferred server answers again");
                     next = Some((*stream, at));
                 }
+                End::Again => first = 0,
                 End::Failed(error) => {
                     let server = self.control.servers()[at].url();
                     tracing::warn!(server, %error, "the stream from the control plane has ended");
                     self.shared.ended(ended(&error), &error.to_string());
+                    first = if self.responded { 0 } else { at + 1 };
+                    if !self.responded && self.known.is_some() {
+                        self.disappointments = self.disappointments.saturating_add(1);
+                    }
+                    self.taking.client.disconnected();
                     self.wait().await;
                 }
             }
@@ -109,9 +134,10 @@ impl Follower {
     }
 
     /// Asks one server after the other until one takes a stream.
-    async fn find(&mut self) -> (Stream, usize) {
+    async fn find(&mut self, first: usize) -> (Stream, usize) {
+        let count = self.control.servers().len();
         loop {
-            for at in 0..self.control.servers().len() {
+            for at in (0..count).map(|index| (first + index) % count) {
                 let server = self.control.servers()[at].clone();
                 match self.open(&server).await {
                     Ok(stream) => return (stream, at),
@@ -159,11 +185,8 @@ impl Follower {
         let look = self.taking.next_look().map(tokio::time::Instant::from_std);
         let keep = self.keep_at.map(tokio::time::Instant::from_std);
         tokio::select! {
-            word = self.words.recv() => match word {
-                Some(word) => Due::Word(word),
-                // The owner has gone, and this task with it.
-                None => std::future::pending().await,
-            },
+            Ok(()) = self.words.base.changed() => Due::Base,
+            () = self.words.use_last_good.notified() => Due::LastGood,
             () = maybe(look) => Due::Look,
             () = maybe(keep) => Due::Keep,
         }
@@ -172,8 +195,11 @@ impl Follower {
     /// Does it. To be run to its end.
     async fn attend(&mut self, due: Due) {
         match due {
-            Due::Word(Word::Rebase(base)) => self.taking.rebase(base).await,
-            Due::Word(Word::UseLastGood) => self.use_last_good().await,
+            Due::Base => {
+                let base = Arc::clone(&self.words.base.borrow_and_update());
+                self.taking.rebase(base).await;
+            }
+            Due::LastGood => self.use_last_good().await,
             Due::Look => self.taking.look().await,
             Due::Keep => self.keep(),
         }
@@ -181,7 +207,9 @@ impl Follower {
     }
 
     fn note_change(&mut self) {
-        if self.control.last_good().is_some() && self.keep_at.is_none() && self.taking.is_changed() {
+        // Not before all is there: a part of it would take the place of a whole.
+        let is_due = self.shared.is_complete() && self.taking.is_changed();
+        if self.control.last_good().is_some() && self.keep_at.is_none() && is_due {
             self.keep_at = Some(Instant::now() + KEEP_INTERVAL);
         }
     }
@@ -191,14 +219,15 @@ impl Follower {
         let server = self.control.servers()[at].url();
         let versions = match self.known.as_ref() {
             Some(known) if *known == server => Versions::Known,
-            None if self.shared.source() == Source::Disk => Versions::Known,
+            // Whose versions are on disk is not known.
             Some(_) | None => Versions::Unknown,
         };
+        self.restored = false;
         self.taking.client.connected(versions, Instant::now());
         self.shared.connected(&server);
         tracing::info!(server, node = self.control.node(), "following the control plane");
         let answer_by = Instant::now() + FIRST_RESPONSE_TIMEOUT;
-        let mut preferred = Preferred::new(at);
+        let mut preferred = Preferred::new(at, self.disappointments);
         let (control, published) = (self.control.clone(), Arc::clone(&self.published));
         loop {
             while let Some(request) = self.taking.client.poll() {
@@ -206,11 +235,10 @@ impl Follower {
                     return End::Failed(StreamError::Ended);
                 }
             }
-            let overdue = self
-                .taking
-                .is_new()
-                .then(|| tokio::time::Instant::from_std(answer_by));
-            let responses = tokio::select! {
+            // A server that gave out what is held may have nothing to say.
+            let must_answer = !self.responded && (self.taking.is_new() || versions == Versions::Unknown);
+            let overdue = must_answer.then(|| tokio::time::Instant::from_std(answer_by));
+            let (responses, failed) = tokio::select! {
                 response = stream.next() => match response {
                     Ok(response) => together(response, &mut stream).await,
                     Err(error) => return End::Failed(error),
@@ -222,16 +250,24 @@ impl Follower {
                 }
                 due = self.due() => {
                     self.attend(due).await;
+                    if self.restored {
+                        return End::Again;
+                    }
                     continue;
                 }
             };
             self.backoff.reset();
+            self.responded = true;
+            self.disappointments = 0;
             self.known = Some(server.clone());
             if let Err(error) = self.taking.take(responses).await {
                 tracing::error!(server, %error, "the control plane does not keep to the protocol");
                 return End::Failed(StreamError::Protocol(error));
             }
             self.note_change();
+            if let Some(error) = failed {
+                return End::Failed(error);
+            }
         }
     }
 
@@ -240,7 +276,7 @@ impl Follower {
             tracing::warn!("no control plane answers, and no last good configuration is kept");
             return self.shared.has_nothing();
         };
-        if !self.taking.is_new() {
+        if self.shared.is_complete() {
             return;
         }
         let node = self.control.node().clone();
@@ -258,6 +294,7 @@ impl Follower {
                 );
                 self.shared.source_is(Source::Disk, Some(found.written_at));
                 self.taking.restore(found.resources).await;
+                self.restored = true;
             }
             Ok(Ok(None)) => {
                 tracing::warn!("no control plane answers, and there is no last good configuration")
@@ -296,14 +333,23 @@ impl Follower {
 /// Whether a server that is preferred to the one that is followed takes streams again.
 struct Preferred {
     below: usize,
+    interval: Duration,
     next: tokio::time::Instant,
+    /// The one that is being tried: it goes on being tried while other things happen.
+    opening: Option<(usize, Opening)>,
 }
 
+type Opening = Pin<Box<dyn Future<Output = Result<Stream, StreamError>> + Send>>;
+
 impl Preferred {
-    fn new(below: usize) -> Preferred {
+    /// The more often such a server took a stream and said nothing, the longer it is left alone.
+    fn new(below: usize, disappointments: u32) -> Preferred {
+        let interval = RETURN_INTERVAL * 2_u32.pow(disappointments.min(RETURN_DOUBLINGS_MAX));
         Preferred {
             below,
-            next: tokio::time::Instant::now() + RETURN_INTERVAL,
+            interval,
+            next: tokio::time::Instant::now() + interval,
+            opening: None,
         }
     }
 
@@ -313,30 +359,45 @@ impl Preferred {
             return std::future::pending().await;
         }
         loop {
-            sleep_until(self.next).await;
-            let material = Arc::clone(published.load().material());
-            for (at, server) in control.servers().iter().enumerate().take(self.below) {
-                if let Ok(stream) = Stream::open(control, server, &material).await {
-                    return (stream, at);
+            let (at, opening) = match &mut self.opening {
+                Some(opening) => opening,
+                None => {
+                    sleep_until(self.next).await;
+                    self.opening.insert(open_at(0, control, published))
                 }
+            };
+            let (at, opened) = (*at, opening.as_mut().await);
+            self.opening = None;
+            match opened {
+                Ok(stream) => return (stream, at),
+                Err(_) if at + 1 < self.below => self.opening = Some(open_at(at + 1, control, published)),
+                Err(_) => self.next = tokio::time::Instant::now() + self.interval,
             }
-            self.next = tokio::time::Instant::now() + RETURN_INTERVAL;
         }
     }
 }
 
+fn open_at(at: usize, control: &Control, published: &ArcSwap<Snapshot>) -> (usize, Opening) {
+    let material = Arc::clone(published.load().material());
+    let control = control.clone();
+    let opening = async move { Stream::open(&control, &control.servers()[at], &material).await };
+    (at, Box::pin(opening))
+}
+
 /// A response with those that are here already: what came together is put in force together.
-async fn together(first: Response, stream: &mut Stream) -> Vec<Response> {
+async fn together(first: Response, stream: &mut Stream) -> (Vec<Response>, Option<StreamError>) {
     let mut responses = vec![first];
     while responses.len() < TOGETHER_MAX {
         tokio::select! {
             biased;
-            // An error comes again when the next one is asked for.
-            Ok(next) = stream.next() => responses.push(next),
+            next = stream.next() => match next {
+                Ok(next) => responses.push(next),
+                Err(error) => return (responses, Some(error)),
+            },
             () = std::future::ready(()) => break,
         }
     }
-    responses
+    (responses, None)
 }
 
 async fn maybe(at: Option<tokio::time::Instant>) {

@@ -13,11 +13,13 @@ use outrigger_xds::session::client::ReceiveError;
 use outrigger_xds::session::{Client, Received, Refusal, Response};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// Types that the server is asked for as a whole.
 const WHOLE: [ResourceType; 2] = [ResourceType::Cluster, ResourceType::Listener];
+/// Before what could not be put in force for a reason of this place is tried again.
+const BLOCKED_PAUSE: Duration = Duration::from_secs(5);
 /// The name of the resource that holds process-wide sections.
 const PROCESS: &str = "outrigger";
 
@@ -29,6 +31,8 @@ pub(super) struct Taking {
     pushes: mpsc::Sender<Push>,
     /// Types of [`WHOLE`] of which a response came.
     answered: HashSet<ResourceType>,
+    /// After something could not be put in force that is not the control plane's fault: not before then again.
+    blocked: Option<Instant>,
     /// Good resources changed since they were last kept.
     changed: bool,
 }
@@ -51,6 +55,7 @@ impl Taking {
             shared,
             pushes,
             answered: HashSet::new(),
+            blocked: None,
             changed: false,
         }
     }
@@ -120,40 +125,56 @@ impl Taking {
                 );
             }
             match self.client.settle(received.token, refusals, now) {
-                Ok(settled) => self.shared.responded(settled.accepted, settled.refused),
+                Ok(settled) => {
+                    self.shared.responded(settled.accepted, settled.refused);
+                    let client = &self.client;
+                    self.assembly.forgive(of_type, |name| {
+                        let state = client.state(of_type, name, now);
+                        state.is_some_and(|state| state.refused.is_none())
+                    });
+                }
                 Err(error) => tracing::error!(%error, "a response cannot be answered"),
             }
         }
     }
 
-    /// Proposes until what is held is in force as far as it can be; what could not be is added to `refused`.
-    async fn settle_down(&mut self, refused: &mut Vec<(Resource, decode::Refusal)>, now: Instant) {
+    /// Proposes until what is held is in force as far as it can be; what could not be is added to `refused`. False if that
+    /// has to wait for something of this place.
+    async fn settle_down(&mut self, refused: &mut Vec<(Resource, decode::Refusal)>, now: Instant) -> bool {
         loop {
             match self.assembly.propose(now, refused) {
-                Next::InForce => break self.shared.stuck(None),
+                Next::InForce => break,
                 Next::Stuck(faults) => {
                     tracing::error!(
                         "what the control plane sent does not go together with the local document:\n{faults}"
                     );
-                    break self.shared.stuck(Some(faults.to_string()));
+                    self.block(now, faults.to_string());
+                    return false;
                 }
                 Next::Put(proposal) => match self.push(&proposal).await {
                     Ok(()) => {
                         self.assembly.commit(&proposal);
                         self.changed = true;
                     }
+                    Err(not_applied) if not_applied.transient => {
+                        self.block(now, not_applied.reason);
+                        return false;
+                    }
                     Err(not_applied) => {
                         let taken_back =
                             self.assembly
-                                .withdraw(&not_applied.reason, not_applied.listener.as_deref(), now);
+                                .withdraw(&proposal, &not_applied.reason, not_applied.listener.as_deref(), now);
                         if taken_back.is_empty() {
-                            break self.shared.stuck(Some(not_applied.reason));
+                            self.block(now, not_applied.reason);
+                            return false;
                         }
                         refused.extend(taken_back);
                     }
                 },
             }
         }
+        self.blocked = None;
+        self.shared.stuck(None);
         self.want(now);
         self.shared.standing(self.assembly.standings().collect());
         let answered = WHOLE
@@ -162,6 +183,15 @@ impl Taking {
         if answered && !self.assembly.is_waiting() {
             self.shared.complete();
         }
+        true
+    }
+
+    /// Nothing can be put in force now; it is tried again later.
+    fn block(&mut self, now: Instant, why: String) {
+        tracing::error!("what the control plane sent cannot be put in force:\n{why}");
+        self.shared.stuck(Some(why));
+        self.blocked = Some(now + BLOCKED_PAUSE);
+        self.want(now);
     }
 
     async fn push(&self, proposal: &Proposal) -> Result<(), NotApplied> {
@@ -171,12 +201,12 @@ impl Taking {
             only_endpoints: proposal.only_endpoints,
             answer,
         };
-        let ended = || NotApplied {
-            reason: "the proxy is ending".to_owned(),
-            listener: None,
-        };
-        self.pushes.send(push).await.map_err(|_| ended())?;
-        answered.await.unwrap_or_else(|_| Err(ended())).map(|_| ())
+        let sent = self.pushes.send(push).await;
+        match (sent, answered.await) {
+            (Ok(()), Ok(answer)) => answer.map(|_| ()),
+            // The proxy is ending: nothing is wrong with what was pushed, and nobody is told so.
+            _ => std::future::pending().await,
+        }
     }
 
     /// Subscribes to what is referred to now, and to nothing else.
@@ -209,25 +239,36 @@ impl Taking {
 
     /// The local document is another.
     pub(super) async fn rebase(&mut self, base: Arc<MeshConfig>) {
-        self.assembly.rebase(base);
-        self.look().await;
+        let before = self.assembly.rebase(base);
+        if !self.look().await {
+            // As any document that cannot be put in force, it changes nothing.
+            let why = self.shared.why_stuck();
+            self.assembly.rebase(before);
+            if self.look().await {
+                self.shared.stuck(why.map(|why| format!("the local document is refused: {why}")));
+            }
+        }
     }
 
-    /// Waiting may have ended, and lifetimes.
-    pub(super) async fn look(&mut self) {
+    /// Waiting may have ended, and lifetimes. False if what is held cannot be put in force now.
+    pub(super) async fn look(&mut self) -> bool {
         let now = Instant::now();
         let expired = self.client.expire(now);
         self.assembly.offer(&[], &expired, now);
         let mut refused = Vec::new();
-        self.settle_down(&mut refused, now).await;
+        let settled = self.settle_down(&mut refused, now).await;
         for (resource, refusal) in refused {
             // Acknowledged already: it was fit for itself, and is not for what there is now.
             tracing::error!(?resource, %refusal, "a resource of the control plane is refused later");
         }
+        settled
     }
 
     /// When [`Taking::look`] is due.
     pub(super) fn next_look(&self) -> Option<Instant> {
+        if self.blocked.is_some() {
+            return self.blocked;
+        }
         let looks = [self.assembly.next_look(), self.client.next_expiry()];
         looks.into_iter().flatten().min()
     }
@@ -236,7 +277,7 @@ impl Taking {
     pub(super) async fn restore(&mut self, resources: Vec<Resource>) {
         let now = Instant::now();
         let mut refused = self.assembly.offer(&resources, &[], now);
-        self.settle_down(&mut refused, now).await;
+        let settled = self.settle_down(&mut refused, now).await;
         for (resource, refusal) in &refused {
             tracing::error!(?resource, %refusal, "a resource on disk is refused");
         }
@@ -248,7 +289,9 @@ impl Taking {
             .into_iter()
             .filter(|one| !bad.contains(&(one.resource_type(), Arc::clone(one.name()))));
         self.client.restore(good, now);
-        self.shared.complete();
+        if settled && refused.is_empty() && !self.assembly.is_waiting() {
+            self.shared.complete();
+        }
     }
 
     /// Nothing came of any server yet.

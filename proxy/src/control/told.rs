@@ -128,6 +128,10 @@ impl Shared {
         self.state.lock().last_response = Some(now);
     }
 
+    pub(super) fn why_stuck(&self) -> Option<String> {
+        self.state.lock().stuck.clone()
+    }
+
     pub(super) fn stuck(&self, why: Option<String>) {
         self.state.lock().stuck = why;
     }

@@ -135,6 +135,7 @@ impl Proxy {
                     let _ = answer.send(Err(NotApplied {
                         reason: rejection.reason.trim_end().to_owned(),
                         listener: None,
+                        transient: true,
                     }));
                     Err(rejection)
                 }
@@ -167,8 +168,10 @@ impl Proxy {
             Ok(Outcome::Candidate(read)) => self.apply(*read, sockets).await,
             Ok(Outcome::Base(base)) => {
                 if let Some(control) = &self.control {
-                    control.rebase(base).await;
+                    control.rebase(base);
                 }
+                *self.status.rejection.lock() = None;
+                self.tell_ready();
                 return Ok(self.status.published.load().generation());
             }
             Err(rejection) => Err(rejection),
@@ -206,7 +209,20 @@ impl Proxy {
         let now = Arc::clone(plane.snapshot().material());
         if !Arc::ptr_eq(&now, &before) {
             // Files changed while identities and addresses were waited for: what was read is older than what is in force.
-            material = read_settled(&config, &now).await.map_err(reject)?;
+            material = match read_settled(&config, &now).await {
+                Ok(material) => material,
+                Err(reason) => {
+                    if let Some(answer) = answer {
+                        // Who pushed it may have gone.
+                        let _ = answer.send(Err(NotApplied {
+                            reason: reason.trim_end().to_owned(),
+                            listener: None,
+                            transient: true,
+                        }));
+                    }
+                    return Err(reject(reason));
+                }
+            };
         }
         // With what came until now, also to the sources that go on.
         let material = Arc::new(sources.complete(Material::clone(&material), &config));
@@ -238,6 +254,7 @@ fn not_applied(error: &ApplyError) -> NotApplied {
             ApplyError::Bind { listener, .. } => Some(listener.clone()),
             _ => None,
         },
+        transient: false,
     }
 }
 

@@ -152,6 +152,11 @@ impl Proxy {
                 .begin_by_control(settings.first_wait(), &mut inheritance.sockets)
                 .await;
         }
+        if inheritance.has_predecessor() && proxy.status.awaits_control() {
+            // What the other one serves would be refused from here on.
+            let why = "no configuration has come from the control plane in time";
+            return Err(StartError::Identity(why.to_owned()));
+        }
         *proxy.status.descent.lock() = inheritance.descent();
         proxy.upgrades = take_over(&proxy.plane, inheritance, path, &metrics, &mut proxy.notifier).await?;
         proxy.tell_ready();
@@ -185,7 +190,7 @@ impl Proxy {
                 }
                 () = shared.begun() => return,
                 () = overdue => {
-                    control.use_last_good().await;
+                    control.use_last_good();
                     deadline = None;
                 }
             }
