@@ -318,9 +318,8 @@ impl Assembly {
         for (resource_type, held) in ResourceType::ALL.iter().zip(&mut self.held) {
             let picked = &proposal.picked.versions()[*resource_type as usize];
             for (name, held) in held.iter_mut() {
-                let is_it = listener.is_none_or(|listener| {
-                    *resource_type == ResourceType::Listener && &**name == listener
-                });
+                let is_it = listener
+                    .is_none_or(|listener| *resource_type == ResourceType::Listener && &**name == listener);
                 let refusal = Refusal::whole(name, reason);
                 if is_it
                     && held.is_offer(picked.get(name))

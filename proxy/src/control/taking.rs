@@ -161,9 +161,12 @@ impl Taking {
                         return false;
                     }
                     Err(not_applied) => {
-                        let taken_back =
-                            self.assembly
-                                .withdraw(&proposal, &not_applied.reason, not_applied.listener.as_deref(), now);
+                        let taken_back = self.assembly.withdraw(
+                            &proposal,
+                            &not_applied.reason,
+                            not_applied.listener.as_deref(),
+                            now,
+                        );
                         if taken_back.is_empty() {
                             self.block(now, not_applied.reason);
                             return false;
@@ -245,7 +248,8 @@ impl Taking {
             let why = self.shared.why_stuck();
             self.assembly.rebase(before);
             if self.look().await {
-                self.shared.stuck(why.map(|why| format!("the local document is refused: {why}")));
+                self.shared
+                    .stuck(why.map(|why| format!("the local document is refused: {why}")));
             }
         }
     }

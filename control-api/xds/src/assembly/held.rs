@@ -146,7 +146,9 @@ impl Held {
     /// What was picked is the offered version.
     pub(super) fn is_offer(&self, picked: Option<&Arc<Version>>) -> bool {
         let offered = self.offered.as_ref();
-        offered.zip(picked).is_some_and(|(offered, picked)| Arc::ptr_eq(offered, picked))
+        offered
+            .zip(picked)
+            .is_some_and(|(offered, picked)| Arc::ptr_eq(offered, picked))
     }
 
     /// The version in force is wanted again.

@@ -237,7 +237,9 @@ impl Assembly {
             }
         }
         self.drop_unreferred(&mut picked);
-        self.waiting = waits.iter().any(|(_, _, missing, over)| !missing.is_empty() && !over);
+        self.waiting = waits
+            .iter()
+            .any(|(_, _, missing, over)| !missing.is_empty() && !over);
         for (resource_type, name, missing, over) in waits {
             if let Some(held) = self.held[resource_type as usize].get_mut(&name) {
                 held.wait(missing, now, over);

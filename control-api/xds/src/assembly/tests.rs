@@ -370,7 +370,10 @@ fn the_new_party_of_a_conflict_is_refused_whichever_name_comes_first() {
 fn what_waits_is_not_refused_for_others() {
     let mut world = World::new();
     world.offer(&[(R, "waits", "nowhere")]);
-    let resources = [Resource::hashed(L, "l", b"8080 r".to_vec()), Resource::hashed(R, "r", b"local".to_vec())];
+    let resources = [
+        Resource::hashed(L, "l", b"8080 r".to_vec()),
+        Resource::hashed(R, "r", b"local".to_vec()),
+    ];
     world.assembly.offer(&resources, &[], world.now);
     let Next::Put(proposal) = world.assembly.propose(world.now, &mut Vec::new()) else {
         panic!()
