@@ -91,7 +91,7 @@ impl Control {
             published,
             Arc::clone(&shared),
             push,
-            heard,
+            words,
         );
         let task = tokio::spawn(follower.run());
         Control {

@@ -200,7 +200,7 @@ impl Follower {
                 self.taking.rebase(base).await;
             }
             Due::LastGood => self.use_last_good().await,
-            Due::Look => self.taking.look().await,
+            Due::Look => drop(self.taking.look().await),
             Due::Keep => self.keep(),
         }
         self.note_change();
