@@ -28,6 +28,10 @@ pub mod action {
     pub const ROLLOUT_ADVANCED: &str = "rollout.advanced";
     /// A rollout stays where it is until told otherwise.
     pub const ROLLOUT_HELD: &str = "rollout.held";
+    /// A rollout that was held goes on by itself again.
+    pub const ROLLOUT_RESUMED: &str = "rollout.resumed";
+    /// A newer revision took a rollout's place.
+    pub const ROLLOUT_SUPERSEDED: &str = "rollout.superseded";
     /// All nodes have the revision.
     pub const ROLLOUT_FINISHED: &str = "rollout.finished";
     /// Nodes go back to the revision before.

@@ -9,6 +9,7 @@ mod files;
 pub mod fleet;
 pub mod listen;
 pub mod rest;
+pub mod rollout;
 pub mod server;
 pub mod settings;
 pub mod store;

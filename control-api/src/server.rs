@@ -5,9 +5,10 @@ use crate::ads::Ads;
 use crate::authority::{
     Authority, AuthorityMetrics, AuthorityService, AuthoritySurroundings, StartError, StoredAuthority,
 };
-use crate::fleet::follow::{follow, sources_of};
+use crate::fleet::follow::sources_of;
 use crate::fleet::{Fleet, MeshRevision};
 use crate::listen::{Listen, ListenFamilies, ListenLimits, ServerIdentity, ServerIdentityError};
+use crate::rollout::{Driver, DriverOptions};
 use crate::settings::{ListenSettings, Settings, StoreSettings};
 use crate::store::directory::DirectoryOptions;
 use crate::store::{REVISIONS_KEPT, Store, StoreError, directory, embedded, etcd};
@@ -70,6 +71,8 @@ pub struct Parts {
     pub authority: Option<Arc<Authority>>,
     /// Metrics.
     pub registry: Registry,
+    /// What this server calls itself among those that share its store; none: it is the only one.
+    pub replica: Option<String>,
     /// Turns true when the server begins to end.
     pub drain: watch::Receiver<bool>,
 }
@@ -114,6 +117,8 @@ impl Server {
             access: Arc::clone(&access),
             authority: authority.clone(),
             registry: registry.clone(),
+            replica: matches!(settings.store, StoreSettings::Etcd(_))
+                .then(|| uuid::Uuid::new_v4().to_string()),
             drain: draining.clone(),
         };
         let ads = Ads::new(Arc::clone(&fleet), access, authority.clone(), draining.clone());
@@ -125,7 +130,12 @@ impl Server {
         let [grpc, rest] = listeners;
         let (grpc_address, rest_address) = (grpc.local_address(), rest.local_address());
         let mut plans = fleet.plans();
-        keeping.spawn(follow(fleet, Arc::clone(&store)));
+        let driving = DriverOptions {
+            terms: settings.release.clone(),
+            replica: parts.replica.clone(),
+            ..DriverOptions::default()
+        };
+        keeping.spawn(Driver::new(fleet, Arc::clone(&store), driving).run());
         // A node that comes at once is told the mesh of now, not that there is none.
         let first = store.watch().borrow().revision;
         if first > 0 {

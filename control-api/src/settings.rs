@@ -15,6 +15,7 @@ pub use arguments::ServeArguments;
 use crate::access::Grants;
 use crate::authority::JoinToken;
 use crate::listen::ClientCertificates;
+use crate::rollout::Terms;
 use outrigger_config::model::TrustDomain;
 use std::fmt;
 use std::fs;
@@ -38,6 +39,8 @@ pub const DATA_DIRECTORY: &str = "outrigger-control";
 pub const CERTIFICATE_VALIDITY_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How often a key set is fetched or read again, by default.
 pub const JWKS_REFRESH: Duration = Duration::from_secs(300);
+/// Between a stage whose nodes all have a revision and the next one, by default.
+pub const RELEASE_PAUSE: Duration = Duration::from_secs(30);
 
 /// Everything that the server is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +61,8 @@ pub struct Settings {
     pub authority: Option<AuthoritySettings>,
     /// Who may do what.
     pub access: Grants,
+    /// How revisions are released that do not say it; none: to everybody at once.
+    pub release: Option<Terms>,
 }
 
 /// One listener.

@@ -1,14 +1,10 @@
-//! From the store to the plan: each revision that becomes current is loaded and, unless it is held back, everybody's.
+//! From the store to the plan: revisions are loaded, and told as their rollouts have it.
 
-use super::{Fleet, MeshRevision, Plan};
+use super::{Fleet, MeshRevision};
+use crate::rollout::{Driver, DriverOptions};
 use crate::store::{Documents, Revision, Store};
 use outrigger_config::Source;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::sleep;
-
-/// After a store that could not be read.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// The texts of a revision, as its diagnostics name them.
 pub fn sources(revision: &Revision) -> Vec<Source> {
@@ -25,42 +21,10 @@ pub fn sources_of(documents: &Documents) -> Vec<Source> {
     documents.map(source).collect()
 }
 
-/// Brings the fleet to each revision that becomes current; ends with the store. A revision that cannot be loaded, which
-/// only other programs can have written, changes nothing and is told. May be dropped at any time.
+/// Brings the fleet to each revision that becomes current, at once unless a release in stages is wished for it; ends with
+/// the store. May be dropped at any time.
 pub async fn follow(fleet: Arc<Fleet>, store: Arc<dyn Store>) {
-    let mut positions = store.watch();
-    loop {
-        let wanted = positions.borrow_and_update().revision;
-        if wanted != fleet.plan().stable.number() {
-            match load(&*store, wanted, &fleet.plan().stable).await {
-                Ok(revision) => {
-                    tracing::info!(
-                        revision = wanted,
-                        "a revision of the mesh is released to all nodes"
-                    );
-                    let stable = Arc::new(revision);
-                    fleet.replan(|_| Plan {
-                        stable,
-                        release: None,
-                    });
-                }
-                Err(Unloadable::Store(error)) => {
-                    tracing::error!(%error, "the store cannot be read");
-                    sleep(PAUSE).await;
-                    continue;
-                }
-                Err(Unloadable::Faults(faults)) => {
-                    tracing::error!(
-                        revision = wanted,
-                        "a revision of the mesh cannot be used, the one before stays:\n{faults}"
-                    );
-                }
-            }
-        }
-        if positions.changed().await.is_err() {
-            return;
-        }
-    }
+    Driver::new(fleet, store, DriverOptions::default()).run().await;
 }
 
 /// Why a revision is not there.

@@ -18,8 +18,8 @@ pub struct Plan {
 pub struct Release {
     /// The revision.
     pub revision: Arc<MeshRevision>,
-    /// Who has it now.
-    pub selection: Selection,
+    /// Who has it now: whoever one of these chooses.
+    pub selections: Vec<Selection>,
 }
 
 /// Nodes that are chosen.
@@ -49,9 +49,18 @@ impl Plan {
     /// The revision that a node is to have.
     pub fn of(&self, node: &str, service: &str) -> &Arc<MeshRevision> {
         let release = self.release.as_ref();
-        let chosen =
-            release.filter(|release| release.selection.has(release.revision.number(), node, service));
+        let chosen = release.filter(|release| release.has(node, service));
         chosen.map_or(&self.stable, |release| &release.revision)
+    }
+}
+
+impl Release {
+    /// This node is chosen. The same nodes are, on every replica.
+    pub fn has(&self, node: &str, service: &str) -> bool {
+        let seed = self.revision.number();
+        self.selections
+            .iter()
+            .any(|selection| selection.has(seed, node, service))
     }
 }
 

@@ -37,6 +37,13 @@ impl Agent {
         }
     }
 
+    /// By how it is shown.
+    pub fn of_word(word: &str) -> Agent {
+        let agents = [Agent::Outrigger, Agent::Envoy, Agent::Grpc];
+        let found = agents.into_iter().find(|agent| agent.word() == word);
+        found.unwrap_or(Agent::Other)
+    }
+
     /// As it is shown.
     pub fn word(self) -> &'static str {
         match self {

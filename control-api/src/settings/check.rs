@@ -5,6 +5,7 @@ use super::value::{self, Domain, Member, RawRole};
 use super::*;
 use crate::access::{IdentityGrant, Role, TokenGrant};
 use crate::listen::ListenLimits;
+use crate::rollout::{Pause, SETTLE_TIMEOUT, Terms};
 use outrigger_config::model::SpiffeMatch;
 use serde_saphyr::{Location, Spanned};
 
@@ -49,6 +50,7 @@ impl Raw {
         Ok(Settings {
             access: check.access(self.access, is_loopback)?,
             store: check.store(self.store, &data_directory)?,
+            release: self.release.map(|release| check.release(release)).transpose()?,
             data_directory,
             trust_domain,
             grpc,
@@ -79,6 +81,24 @@ impl Check<'_> {
             place: Place::Flag(flag),
             problem: problem.into(),
         }
+    }
+
+    fn release(&self, raw: RawRelease) -> Checked<Terms> {
+        let RawRelease {
+            stages,
+            pause,
+            settle_timeout,
+        } = raw;
+        let settle_timeout = settle_timeout.map_or(SETTLE_TIMEOUT, |timeout| timeout.value.0);
+        let pause = match pause {
+            Some(pause) => {
+                let read = pause.value.parse();
+                read.map_err(|fault: String| self.wrong(Some(pause.referenced), fault))?
+            }
+            None => Pause::For(RELEASE_PAUSE),
+        };
+        let texts = stages.value.iter().map(String::as_str);
+        Terms::read(texts, pause, settle_timeout).map_err(|fault| self.wrong(Some(stages.referenced), fault))
     }
 
     fn trust_domain(&self, raw: Option<Domain>) -> Checked<TrustDomain> {

@@ -19,6 +19,15 @@ pub(super) struct Raw {
     pub(super) store: Option<RawStore>,
     pub(super) authority: Option<RawAuthority>,
     pub(super) access: RawAccess,
+    pub(super) release: Option<RawRelease>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRelease {
+    pub(super) stages: Spanned<Vec<String>>,
+    pub(super) pause: Option<Spanned<String>>,
+    pub(super) settle_timeout: Option<Spanned<Interval>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
