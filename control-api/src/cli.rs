@@ -38,6 +38,8 @@ pub enum ClientCommand {
     Diff(To<Diff>),
     /// Go back to the documents of an older revision, by a new one.
     Rollback(To<Rollback>),
+    /// Show how far a rollout is, or tell it to advance, hold, resume or roll back.
+    Rollout(To<Rollout>),
     /// Show who changed the mesh, when and why.
     History(To<History>),
     /// Show how the mesh and its nodes stand, or one node.
@@ -101,6 +103,8 @@ pub struct Apply {
     /// The revision that the files were made for; the current one if not given.
     #[arg(long, value_name = "NUMBER")]
     revision: Option<u64>,
+    #[command(flatten)]
+    staged: Staged,
 }
 
 /// Which documents.
@@ -150,6 +154,33 @@ pub struct Rollback {
     /// Change nothing, and show what would change, for which nodes.
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    staged: Staged,
+}
+
+/// How a change is released.
+#[derive(Debug, Args)]
+pub struct Staged {
+    /// Release it in these stages: `5%`, `10% of shop/web`, `50% for 10m`, `100%`. Else as the server's settings say.
+    #[arg(long, value_name = "STAGE,…")]
+    stages: Option<String>,
+    /// Between them: `30s`, or `by hand`.
+    #[arg(long, value_name = "PAUSE", requires = "stages")]
+    pause: Option<String>,
+}
+
+/// Arguments of `rollout`.
+#[derive(Debug, Args)]
+pub struct Rollout {
+    /// What it is to do; it is shown if not given.
+    #[arg(value_parser = ["advance", "hold", "resume", "rollback"], requires = "reason")]
+    command: Option<String>,
+    /// Why: it goes into the audit log.
+    #[arg(short = 'm', long, requires = "command")]
+    reason: Option<String>,
+    /// The revision that is being released; the present rollout's if not given.
+    #[arg(long, value_name = "NUMBER", requires = "command")]
+    revision: Option<u64>,
 }
 
 /// Arguments of `history`.

@@ -18,6 +18,7 @@ mod nodes;
 mod openapi;
 mod refusals;
 mod revisions;
+mod rollouts;
 mod routes;
 mod scope;
 mod shapes;

@@ -6,7 +6,7 @@ mod status;
 use super::client::{Answer, Asked, Client, encode};
 use super::{
     Apply, AuthorityCommand, ClientCommand, CommandError, Config, DONE, Diff, Get, History, REFUSED, Roll,
-    Rollback, TokenCommand, TokenCreate, show, sources,
+    Rollback, Rollout, TokenCommand, TokenCreate, show, sources,
 };
 use http::Method;
 use serde_json::{Value, json};
@@ -22,6 +22,7 @@ pub(super) async fn run(client: &Client, command: ClientCommand, out: Out<'_>, p
         ClientCommand::Get(to) => get(client, to.own, out).await,
         ClientCommand::Diff(to) => diff(client, to.own, out, problems).await,
         ClientCommand::Rollback(to) => rollback(client, to.own, out, problems).await,
+        ClientCommand::Rollout(to) => rollout(client, to.own, out).await,
         ClientCommand::History(to) => history(client, to.own, out).await,
         ClientCommand::Status(to) => status::show(client, to.own, out).await,
         ClientCommand::Config(to) => config(client, to.own, out).await,
@@ -85,6 +86,8 @@ async fn apply(client: &Client, apply: Apply, out: Out<'_>, problems: Out<'_>) -
             ("keep", Some((!apply.files.prune).to_string())),
             ("dry_run", Some(apply.dry_run.to_string())),
             ("reason", apply.reason),
+            ("stages", apply.staged.stages),
+            ("pause", apply.staged.pause),
         ],
         if_match: base(client, apply.revision, apply.dry_run).await?,
         body: Some(&body),
@@ -98,6 +101,8 @@ async fn rollback(client: &Client, rollback: Rollback, out: Out<'_>, problems: O
         query: &[
             ("dry_run", Some(rollback.dry_run.to_string())),
             ("reason", rollback.reason),
+            ("stages", rollback.staged.stages),
+            ("pause", rollback.staged.pause),
         ],
         if_match: base(client, None, rollback.dry_run).await?,
         body: None,
@@ -105,6 +110,40 @@ async fn rollback(client: &Client, rollback: Rollback, out: Out<'_>, problems: O
     let path = format!("/v1/revisions/{}/rollback", rollback.number);
     let answer = client.call(Method::POST, &path, asked).await?;
     changed(client, &answer, rollback.dry_run, out, problems)
+}
+
+async fn rollout(client: &Client, rollout: Rollout, out: Out<'_>) -> Done {
+    let mut answer = client.call(Method::GET, "/v1/rollout", Asked::default()).await?;
+    if let Some(command) = &rollout.command {
+        let present = answer.json["revision"].as_u64().unwrap_or_default();
+        let revision = rollout.revision.unwrap_or(present);
+        let asked = Asked {
+            query: &[("reason", rollout.reason)],
+            ..Asked::default()
+        };
+        let path = format!("/v1/rollouts/{revision}/{command}");
+        answer = client.call(Method::POST, &path, asked).await?;
+    }
+    let json = &answer.json;
+    let is_well = rollout.command.is_some() || !matches!(json["state"].as_str(), Some("held" | "rolled_back"));
+    let code = if is_well { DONE } else { REFUSED };
+    if is_raw(client, &answer, &mut *out)? {
+        return Ok(code);
+    }
+    let field = |name: &str| show::value(&json[name]);
+    let (revision, stable) = (field("revision"), field("in_force"));
+    writeln!(out, "revision {revision}: {}; {stable} is in force", field("state"))?;
+    writeln!(out, "since {} by {}: {}", field("since"), field("by"), field("why"))?;
+    for (at, stage) in items(json, "stages").iter().enumerate() {
+        let is_present = json["stage"].as_u64() == Some(at as u64 + 1);
+        writeln!(out, "{} {}", if is_present { '>' } else { ' ' }, show::value(stage))?;
+    }
+    writeln!(out, "nodes: {} have it, {} do not yet", field("settled"), field("waiting"))?;
+    for refusal in items(json, "refusals") {
+        let of = |name: &str| show::value(&refusal[name]);
+        writeln!(out, "{} refused {} {}: {}", of("node"), of("type"), of("name"), of("reason"))?;
+    }
+    Ok(code)
 }
 
 fn changed(client: &Client, answer: &Answer, is_trial: bool, out: Out<'_>, problems: Out<'_>) -> Done {

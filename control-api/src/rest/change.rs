@@ -5,10 +5,11 @@ use super::call::Call;
 use super::effects::effects;
 use super::fault::{Fault, diagnostic, etag, rendered};
 use super::{Answered, Shared};
-use super::{documents, revisions, scope, text_diff};
+use super::{documents, revisions, rollouts, scope, text_diff};
 use crate::access::{Action, Scope};
 use crate::fleet::{MeshRevision, NodeStatus};
-use crate::store::{DocumentChange, Documents, Draft, Revision, RevisionHead, Source};
+use crate::rollout::{self, Terms};
+use crate::store::{Commit, DocumentChange, Documents, Draft, Revision, RevisionHead, Source};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header;
@@ -66,6 +67,7 @@ pub(super) async fn propose(
 ) -> Answered {
     let current = shared.current().await?;
     let terms = Terms::of(call, current.number())?;
+    let released_by = rollouts::terms(call)?;
     let (documents, source) = edit(&current)?;
     let differing = current.documents.changes(&documents);
     if differing.is_empty() && !terms.is_trial {
@@ -83,6 +85,7 @@ pub(super) async fn propose(
         documents: documents.clone(),
         nodes,
         is_trial: terms.is_trial,
+        released_by: released_by.clone(),
     };
     let examined = shared.aside(move || examining.run()).await?;
     let examined = examined.map_err(|fault| if terms.is_trial { fault.of_trial() } else { fault })?;
@@ -106,7 +109,14 @@ pub(super) async fn propose(
         source,
         documents,
     };
-    let head = shared.parts.store.append(current.number(), draft).await?;
+    let mut commit = Commit::revision(current.number(), draft);
+    if let Some(terms) = &released_by {
+        commit = commit.record(rollout::wish(current.number() + 1, terms)?);
+    }
+    let committed = shared.parts.store.commit(commit).await?;
+    let head = committed
+        .revision
+        .expect("a commit with a draft makes a revision");
     Ok(changed(&head, true, &examined.changes, &examined.warnings))
 }
 
@@ -117,6 +127,7 @@ struct Examining {
     documents: Documents,
     nodes: Vec<Arc<NodeStatus>>,
     is_trial: bool,
+    released_by: Option<Terms>,
 }
 
 impl Examining {
@@ -125,6 +136,7 @@ impl Examining {
         let before = self.before.as_deref();
         let after = MeshRevision::load(self.current.number() + 1, &sources, before)
             .map_err(|faults| Fault::invalid(&faults.into_vec()))?;
+        check_services(self.released_by.as_ref(), &after)?;
         let changes = before.map(|before| before.mesh().changes(after.mesh()));
         let differing = self.current.documents.changes(&self.documents);
         let scope = scope::scope(changes.as_deref(), &differing);
@@ -140,6 +152,22 @@ impl Examining {
             views,
         })
     }
+}
+
+/// A stage of a service that is not there would choose nobody.
+fn check_services(terms: Option<&Terms>, after: &MeshRevision) -> Result<(), Fault> {
+    let mesh = after.mesh();
+    for stage in terms.map(Terms::stages).unwrap_or_default() {
+        let Some(service) = stage.selection.service.as_deref() else {
+            continue;
+        };
+        if !mesh.services().chain(mesh.gateways()).any(|known| known == service) {
+            let service = crate::access::printable(service);
+            let error = format!("a stage is of `{service}`, which the mesh does not have");
+            return Err(Fault::bad_request(error, "a service or gateway of the mesh"));
+        }
+    }
+    Ok(())
 }
 
 fn changed(

@@ -110,6 +110,7 @@ impl World {
             access: Arc::new(Access::new(grants())),
             authority: Some(Arc::new(authority)),
             registry,
+            replica: None,
             drain: draining,
         };
         let mut following = tokio::task::JoinSet::new();

@@ -3,7 +3,7 @@
 use super::{Answering, Body, Content, METRICS, Needs, PLAIN, Parameter, Place, Route, Verb, YAML};
 use crate::rest::Shared;
 use crate::rest::call::{Call, REASON_HEADER};
-use crate::rest::{audit_log, authority, documents, nodes, revisions, status};
+use crate::rest::{audit_log, authority, documents, nodes, revisions, rollouts, status};
 use crate::store::{DOCUMENT_BYTES_MAX, MESH_BYTES_MAX};
 use std::sync::Arc;
 
@@ -53,6 +53,16 @@ const DRY_RUN: Parameter = in_query(
     "dry_run",
     "boolean",
     "Changes nothing, and answers with a `DryRun`: what would change, for which nodes, and whether the caller may.",
+);
+const STAGES: Parameter = in_query(
+    "stages",
+    "string",
+    "How the revision is released, instead of as the settings say: `5%,10% of shop/web,100%`.",
+);
+const STAGES_PAUSE: Parameter = in_query(
+    "pause",
+    "string",
+    "Between its stages: `30s` (the default), or `by hand`.",
 );
 const NAME: Parameter = in_path(
     "name",
@@ -125,7 +135,7 @@ pub(in crate::rest) static ROUTES: &[Route] = &[
         operation: "putDocument",
         summary: "Puts one document in, or in the place of the one of this name.",
         needs: Needs::Changing,
-        parameters: &[NAME, IF_MATCH, REASON, REASON_AS_HEADER, DRY_RUN],
+        parameters: &[NAME, IF_MATCH, REASON, REASON_AS_HEADER, DRY_RUN, STAGES, STAGES_PAUSE],
         body: Body::Yaml {
             bytes_max: DOCUMENT_BYTES_MAX,
         },
@@ -139,7 +149,7 @@ pub(in crate::rest) static ROUTES: &[Route] = &[
         operation: "removeDocument",
         summary: "Takes one document out.",
         needs: Needs::Changing,
-        parameters: &[NAME, IF_MATCH, REASON, REASON_AS_HEADER, DRY_RUN],
+        parameters: &[NAME, IF_MATCH, REASON, REASON_AS_HEADER, DRY_RUN, STAGES, STAGES_PAUSE],
         body: Body::None,
         answer: (200, Content::Json("Changed")),
         refusals: CHANGE_REFUSALS,
@@ -157,6 +167,8 @@ pub(in crate::rest) static ROUTES: &[Route] = &[
             REASON,
             REASON_AS_HEADER,
             DRY_RUN,
+            STAGES,
+            STAGES_PAUSE,
         ],
         body: Body::Json {
             shape: "Mesh",
@@ -203,11 +215,38 @@ pub(in crate::rest) static ROUTES: &[Route] = &[
         operation: "rollBack",
         summary: "Makes a new revision with the documents of this older one.",
         needs: Needs::Changing,
-        parameters: &[NUMBER, IF_MATCH, REASON, REASON_AS_HEADER, DRY_RUN],
+        parameters: &[NUMBER, IF_MATCH, REASON, REASON_AS_HEADER, DRY_RUN, STAGES, STAGES_PAUSE],
         body: Body::None,
         answer: (200, Content::Json("Changed")),
         refusals: &[404, 409, 410, 412, 422, 428],
         handler: handler!(revisions::roll_back),
+    },
+    read(
+        "/v1/rollout",
+        (
+            "readRollout",
+            "How far the rollout of the newest revision is, or how the last one ended.",
+        ),
+        &[],
+        ("Rollout", &[404]),
+        handler!(rollouts::show),
+    ),
+    Route {
+        method: Verb::Post,
+        path: "/v1/rollouts/{number}/{command}",
+        operation: "tellRollout",
+        summary: "Tells the rollout of a revision to `advance`, `hold`, `resume` or `rollback`.",
+        needs: Needs::Changing,
+        parameters: &[
+            NUMBER,
+            in_path("command", "string", "`advance`, `hold`, `resume` or `rollback`."),
+            REASON,
+            REASON_AS_HEADER,
+        ],
+        body: Body::None,
+        answer: (200, Content::Json("Rollout")),
+        refusals: &[404, 409, 410],
+        handler: handler!(rollouts::tell),
     },
     read(
         "/v1/audit",

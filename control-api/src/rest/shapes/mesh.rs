@@ -200,6 +200,45 @@ pub(super) static SHAPES: &[Shape] = &[
         ],
     ),
     shape(
+        "Rollout",
+        "A release of a revision in stages.",
+        &[
+            given("revision", Whole, "What is released."),
+            given("stable", Whole, "What everybody else has, and all go back to."),
+            given("in_force", Whole, "What nodes have that are not chosen."),
+            given(
+                "state",
+                Text,
+                "`advancing`, `staged`, `held`, `done` or `rolled_back`.",
+            ),
+            given("stage", Whole, "The present stage, from 1."),
+            given("stages", Texts, "All of them, with their pauses."),
+            given(
+                "settle_timeout_seconds",
+                Number,
+                "How long nodes of a stage may take.",
+            ),
+            given("since", Text, "Since when it is so."),
+            given("by", Text, "Who brought it there."),
+            given("why", Text, "Why."),
+            given("settled", Whole, "How many nodes of the stages so far have it."),
+            given("settled_nodes", Texts, "Some of them."),
+            given("waiting", Whole, "How many of them do not have it yet."),
+            given("waiting_nodes", Texts, "Some of them."),
+            given("refusals", Many("RolloutRefusal"), "Who refused it."),
+        ],
+    ),
+    shape(
+        "RolloutRefusal",
+        "A node that refused a revision.",
+        &[
+            given("node", Text, "The node."),
+            given("type", Text, "The type of what it refused."),
+            given("name", Text, "Its name."),
+            given("reason", Text, "Why, as the node says."),
+        ],
+    ),
+    shape(
         "AuditEntry",
         "An entry of the audit log, as it is chained.",
         &[
