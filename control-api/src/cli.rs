@@ -277,6 +277,7 @@ impl ClientCommand {
             ClientCommand::Get(to) => &to.connection,
             ClientCommand::Diff(to) => &to.connection,
             ClientCommand::Rollback(to) => &to.connection,
+            ClientCommand::Rollout(to) => &to.connection,
             ClientCommand::History(to) => &to.connection,
             ClientCommand::Status(to) => &to.connection,
             ClientCommand::Config(to) => &to.connection,

@@ -8,7 +8,7 @@ use super::{Answered, Shared};
 use super::{documents, revisions, rollouts, scope, text_diff};
 use crate::access::{Action, Scope};
 use crate::fleet::{MeshRevision, NodeStatus};
-use crate::rollout::{self, Terms};
+use crate::rollout;
 use crate::store::{Commit, DocumentChange, Documents, Draft, Revision, RevisionHead, Source};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -127,7 +127,7 @@ struct Examining {
     documents: Documents,
     nodes: Vec<Arc<NodeStatus>>,
     is_trial: bool,
-    released_by: Option<Terms>,
+    released_by: Option<rollout::Terms>,
 }
 
 impl Examining {
@@ -155,9 +155,9 @@ impl Examining {
 }
 
 /// A stage of a service that is not there would choose nobody.
-fn check_services(terms: Option<&Terms>, after: &MeshRevision) -> Result<(), Fault> {
+fn check_services(terms: Option<&rollout::Terms>, after: &MeshRevision) -> Result<(), Fault> {
     let mesh = after.mesh();
-    for stage in terms.map(Terms::stages).unwrap_or_default() {
+    for stage in terms.map(rollout::Terms::stages).unwrap_or_default() {
         let Some(service) = stage.selection.service.as_deref() else {
             continue;
         };

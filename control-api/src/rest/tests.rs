@@ -2,6 +2,7 @@
 
 mod changes;
 mod reads;
+mod rollouts;
 mod table;
 
 use super::openapi::refusals;

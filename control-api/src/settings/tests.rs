@@ -220,3 +220,23 @@ fn a_token_in_the_place_of_its_digest_is_not_shown() {
     assert!(error.starts_with("c.yaml:4:13: expected `sha256:`"), "{error}");
     assert!(!error.contains("verysecret"), "{error}");
 }
+
+#[test]
+fn a_release_in_stages_is_read_and_what_is_none_is_refused_with_its_place() {
+    assert_eq!(parse("", &[]).unwrap().release, None);
+    let page = include_str!("../../../docs/control/rollouts.md");
+    let example = page.split("```yaml\n").nth(1).unwrap();
+    let settings = parse(example.split("```").next().unwrap(), &[]).unwrap();
+    let release = settings.release.unwrap();
+    assert_eq!(release.to_string(), "5% for 30s, 50% for 30s, 100% for 30s");
+    assert_eq!(release.settle_timeout(), Duration::from_secs(60));
+    for (text, expected) in [
+        ("release: { stages: [5%] }", "c.yaml:1:20: the last stage is"),
+        ("release: { stages: [x, 100%] }", "`x` is no stage"),
+        ("release: { stages: [100%], pause: soon }", "or `by hand`"),
+        ("release: { pause: 5s }", "stages"),
+    ] {
+        let fault = parse(text, &[]).expect_err(text);
+        assert!(fault.contains(expected), "{text}: {fault}");
+    }
+}

@@ -8,7 +8,7 @@ use crate::rollout::*;
 use crate::store::{Commit, Documents, Draft, Source, Store, embedded};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use outrigger_xds::resource::ResourceType;
-use outrigger_xds::session::client::Refusal;
+use outrigger_xds::session::Refusal;
 use outrigger_xds::session::{Client, Scope, Server, Variant, Versions, View};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -340,7 +340,7 @@ async fn replicas_take_steps_together_and_one_that_starts_goes_on() {
     assert_eq!(all.settled.count, first + second, "each knows of the other's nodes");
 
     // One is started anew, and its nodes come back.
-    let mut one = Replica::new(&store, Some("one"), None);
+    let mut one = Replica::new(&store, Some("one"), Some(halves()));
     one.connect(names("n"), None);
     for second in 10..=60 {
         one.at(&clock, second).await;

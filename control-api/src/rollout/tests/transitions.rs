@@ -144,13 +144,16 @@ fn a_verdict_is_asked_before_each_step_and_cannot_forgive_a_refusal() {
     }
     for stage in [0, 1] {
         let staged = at(Staged, stage, Pause::For(Duration::ZERO));
-        let of = |judgement, seen| staged.observe(seen, &Fixed(judgement), BEGIN).map(|step| step.next.state);
+        let of = |judgement, seen: Observation| {
+            let step = staged.observe(&seen, &Fixed(judgement), BEGIN);
+            step.map(|step| step.next.state)
+        };
         let onward = if stage == 0 { Advancing } else { Done };
-        assert_eq!(of(Judgement::Proceed, &seen(1, 0)), Some(onward));
-        assert_eq!(of(Judgement::Wait, &seen(1, 0)), None);
-        assert_eq!(of(Judgement::Hold("5xx".into()), &seen(1, 0)), Some(Held));
-        assert_eq!(of(Judgement::RollBack("5xx".into()), &seen(1, 0)), Some(RolledBack));
-        assert_eq!(of(Judgement::Proceed, &refused()), Some(RolledBack));
+        assert_eq!(of(Judgement::Proceed, seen(1, 0)), Some(onward));
+        assert_eq!(of(Judgement::Wait, seen(1, 0)), None);
+        assert_eq!(of(Judgement::Hold("5xx".into()), seen(1, 0)), Some(Held));
+        assert_eq!(of(Judgement::RollBack("5xx".into()), seen(1, 0)), Some(RolledBack));
+        assert_eq!(of(Judgement::Proceed, refused()), Some(RolledBack));
     }
 }
 
