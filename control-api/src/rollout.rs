@@ -129,9 +129,7 @@ impl Rollout {
     /// The present stage.
     pub fn at(&self) -> &Stage {
         let stages = self.terms.stages();
-        stages
-            .get(self.stage)
-            .unwrap_or_else(|| self.terms.last())
+        stages.get(self.stage).unwrap_or_else(|| self.terms.last())
     }
 
     /// Nothing follows the present stage.

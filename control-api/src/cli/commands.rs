@@ -125,23 +125,51 @@ async fn rollout(client: &Client, rollout: Rollout, out: Out<'_>) -> Done {
         answer = client.call(Method::POST, &path, asked).await?;
     }
     let json = &answer.json;
-    let is_well = rollout.command.is_some() || !matches!(json["state"].as_str(), Some("held" | "rolled_back"));
+    let is_well =
+        rollout.command.is_some() || !matches!(json["state"].as_str(), Some("held" | "rolled_back"));
     let code = if is_well { DONE } else { REFUSED };
     if is_raw(client, &answer, &mut *out)? {
         return Ok(code);
     }
     let field = |name: &str| show::value(&json[name]);
     let (revision, stable) = (field("revision"), field("in_force"));
-    writeln!(out, "revision {revision}: {}; {stable} is in force", field("state"))?;
-    writeln!(out, "since {} by {}: {}", field("since"), field("by"), field("why"))?;
+    writeln!(
+        out,
+        "revision {revision}: {}; {stable} is in force",
+        field("state")
+    )?;
+    writeln!(
+        out,
+        "since {} by {}: {}",
+        field("since"),
+        field("by"),
+        field("why")
+    )?;
     for (at, stage) in items(json, "stages").iter().enumerate() {
         let is_present = json["stage"].as_u64() == Some(at as u64 + 1);
-        writeln!(out, "{} {}", if is_present { '>' } else { ' ' }, show::value(stage))?;
+        writeln!(
+            out,
+            "{} {}",
+            if is_present { '>' } else { ' ' },
+            show::value(stage)
+        )?;
     }
-    writeln!(out, "nodes: {} have it, {} do not yet", field("settled"), field("waiting"))?;
+    writeln!(
+        out,
+        "nodes: {} have it, {} do not yet",
+        field("settled"),
+        field("waiting")
+    )?;
     for refusal in items(json, "refusals") {
         let of = |name: &str| show::value(&refusal[name]);
-        writeln!(out, "{} refused {} {}: {}", of("node"), of("type"), of("name"), of("reason"))?;
+        writeln!(
+            out,
+            "{} refused {} {}: {}",
+            of("node"),
+            of("type"),
+            of("name"),
+            of("reason")
+        )?;
     }
     Ok(code)
 }

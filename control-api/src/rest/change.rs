@@ -161,7 +161,11 @@ fn check_services(terms: Option<&rollout::Terms>, after: &MeshRevision) -> Resul
         let Some(service) = stage.selection.service.as_deref() else {
             continue;
         };
-        if !mesh.services().chain(mesh.gateways()).any(|known| known == service) {
+        if !mesh
+            .services()
+            .chain(mesh.gateways())
+            .any(|known| known == service)
+        {
             let service = crate::access::printable(service);
             let error = format!("a stage is of `{service}`, which the mesh does not have");
             return Err(Fault::bad_request(error, "a service or gateway of the mesh"));

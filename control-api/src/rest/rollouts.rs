@@ -33,7 +33,10 @@ pub(super) async fn tell(shared: Arc<Shared>, call: Call) -> Answered {
         .ok_or_else(|| Fault::bad_request(format!("to {command} a rollout needs a reason"), expected))?
         .to_owned();
     let parts = shared.parts.clone();
-    if let Some(kept) = Kept::read(&*parts.store).await?.filter(|kept| kept.rollout.revision == revision) {
+    if let Some(kept) = Kept::read(&*parts.store)
+        .await?
+        .filter(|kept| kept.rollout.revision == revision)
+    {
         let tried = kept.rollout.obey(command, "", "", call.now.into());
         tried.map_err(|disobeyed| Fault::from(CommandError::from(disobeyed)))?;
         may_release(&shared, &call, &kept.rollout).await?;
@@ -88,7 +91,11 @@ fn described(rollout: &Rollout, seen: &Observation) -> Value {
         why,
         refusals,
     } = rollout;
-    let refusals = if state.is_final() { refusals } else { &seen.refusals };
+    let refusals = if state.is_final() {
+        refusals
+    } else {
+        &seen.refusals
+    };
     json!({
         "revision": revision,
         "stable": stable,
@@ -122,7 +129,10 @@ fn refusal(refusal: &NodeRefused) -> Value {
 pub(super) fn terms(call: &Call) -> Result<Option<Terms>, Fault> {
     let Some(stages) = call.text("stages") else {
         return match call.text("pause") {
-            Some(_) => Err(Fault::bad_request("`pause` without `stages`", "both, or `stages` alone")),
+            Some(_) => Err(Fault::bad_request(
+                "`pause` without `stages`",
+                "both, or `stages` alone",
+            )),
             None => Ok(None),
         };
     };

@@ -232,9 +232,9 @@ impl Driver {
                 self.fleet.replan(|_| plan);
                 Ok(true)
             }
-            Err(Unloadable::Store(error @ (StoreError::Unavailable { .. } | StoreError::Uncertain { .. }))) => {
-                Err(error)
-            }
+            Err(Unloadable::Store(
+                error @ (StoreError::Unavailable { .. } | StoreError::Uncertain { .. }),
+            )) => Err(error),
             Err(unloadable) => {
                 tracing::error!(%unloadable, "a revision of a rollout cannot be used: nodes keep what they have");
                 Ok(false)
@@ -276,11 +276,17 @@ impl Driver {
                 continue;
             }
             let id = record.key.id().to_owned();
-            let before = self.heard.get(&id).filter(|(version, _)| *version == record.version);
+            let before = self
+                .heard
+                .get(&id)
+                .filter(|(version, _)| *version == record.version);
             let since = before.map_or(at, |(_, since)| *since);
             if at.saturating_duration_since(since) >= REPORT_LIFETIME {
                 // Somebody else may be faster, or it may be there after all: both are well.
-                let _ = self.store.write(RecordWrite::remove(record.key, record.version)).await;
+                let _ = self
+                    .store
+                    .write(RecordWrite::remove(record.key, record.version))
+                    .await;
                 continue;
             }
             heard.insert(id, (record.version, since));

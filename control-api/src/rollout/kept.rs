@@ -222,7 +222,10 @@ fn entry(rollout: &Rollout, what: &str) -> Event {
     let stages = rollout.terms.stages().len();
     Event::new(rollout.since, &rollout.by, what, &subject)
         .why(&rollout.why)
-        .detail("stage", format!("{} of {stages}: {}", rollout.stage + 1, rollout.at()))
+        .detail(
+            "stage",
+            format!("{} of {stages}: {}", rollout.stage + 1, rollout.at()),
+        )
         .detail("stable", rollout.stable)
 }
 

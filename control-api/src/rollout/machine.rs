@@ -29,7 +29,12 @@ pub enum Command {
 
 impl Command {
     /// All of them.
-    pub const ALL: [Command; 4] = [Command::Advance, Command::Hold, Command::Resume, Command::RollBack];
+    pub const ALL: [Command; 4] = [
+        Command::Advance,
+        Command::Hold,
+        Command::Resume,
+        Command::RollBack,
+    ];
 
     /// As it is written.
     pub fn word(self) -> &'static str {
@@ -187,7 +192,14 @@ impl Rollout {
         self.turn(State::RolledBack, Some(action::ROLLOUT_REVERTED), by, why, now)
     }
 
-    fn turn(&self, state: State, action: Option<&'static str>, by: &str, why: &str, now: Moment) -> Transition {
+    fn turn(
+        &self,
+        state: State,
+        action: Option<&'static str>,
+        by: &str,
+        why: &str,
+        now: Moment,
+    ) -> Transition {
         let next = Rollout {
             state,
             since: now,

@@ -93,7 +93,9 @@ impl Terms {
         }
         if settle_timeout.is_zero() || settle_timeout > DURATION_MAX {
             let found = length(settle_timeout);
-            return Err(format!("nodes may take {found}; expected more than nothing and at most 7d"));
+            return Err(format!(
+                "nodes may take {found}; expected more than nothing and at most 7d"
+            ));
         }
         Ok(Terms {
             stages,
@@ -200,7 +202,9 @@ impl TryFrom<String> for Stage {
 /// `SHARE%[ of SERVICE][ for PAUSE| by hand]`.
 fn stage(text: &str) -> Result<(Selection, Option<Pause>), String> {
     let wrong = || {
-        format!("`{text}` is no stage; expected one as `5%`, `10% of shop/web`, `50% for 10m` or `50% by hand`")
+        format!(
+            "`{text}` is no stage; expected one as `5%`, `10% of shop/web`, `50% for 10m` or `50% by hand`"
+        )
     };
     let text = text.trim();
     let (rest, pause) = match (text.strip_suffix(" by hand"), text.split_once(" for ")) {
@@ -224,7 +228,9 @@ fn stage(text: &str) -> Result<(Selection, Option<Pause>), String> {
     let digits = format!("{whole}{fraction:0<4}");
     let share_millionths = digits.parse::<u32>().map_err(|_| wrong())?;
     if !(1..=1_000_000).contains(&share_millionths) {
-        return Err(format!("`{text}` is no share; expected more than 0% and at most 100%"));
+        return Err(format!(
+            "`{text}` is no share; expected more than 0% and at most 100%"
+        ));
     }
     let selection = Selection {
         service: service.map(str::to_owned),
@@ -270,7 +276,11 @@ mod tests {
     use super::*;
 
     fn read(texts: &[&str]) -> Result<Terms, String> {
-        Terms::read(texts.iter().copied(), Pause::For(Duration::from_secs(30)), SETTLE_TIMEOUT)
+        Terms::read(
+            texts.iter().copied(),
+            Pause::For(Duration::from_secs(30)),
+            SETTLE_TIMEOUT,
+        )
     }
 
     #[test]
@@ -291,7 +301,10 @@ mod tests {
 
     #[test]
     fn what_is_no_release_is_refused() {
-        let many = vec!["1%"; STAGES_MAX].into_iter().chain(["100%"]).collect::<Vec<_>>();
+        let many = vec!["1%"; STAGES_MAX]
+            .into_iter()
+            .chain(["100%"])
+            .collect::<Vec<_>>();
         let wrong: [(&[&str], &str); 11] = [
             (&[], "there are no stages"),
             (&["50%"], "expected `100%`"),

@@ -77,15 +77,21 @@ impl Fake {
         let plan = fleet.plan();
         let revision = plan.of(node, service);
         if let Some(role) = revision.role(service, node, Agent::Outrigger) {
-            self.server.update(Arc::clone(&revision.view(&role).unwrap().view), now);
+            self.server
+                .update(Arc::clone(&revision.view(&role).unwrap().view), now);
         }
         loop {
             while let Some(request) = self.client.poll() {
                 self.server.receive(request, now).unwrap();
             }
-            let Some(response) = self.server.poll(now) else { break };
+            let Some(response) = self.server.poll(now) else {
+                break;
+            };
             let received = self.client.receive(response, now).unwrap();
-            let names = received.upserts.iter().map(|resource| resource.name().to_string());
+            let names = received
+                .upserts
+                .iter()
+                .map(|resource| resource.name().to_string());
             let refused = names.filter(|name| self.refuses.is_some_and(|refused| name.contains(refused)));
             let refusal = |name| Refusal {
                 name,
@@ -144,7 +150,10 @@ impl Replica {
     }
 
     fn with(&self, revision: u64) -> usize {
-        self.nodes.iter().filter(|node| node.revision() == revision).count()
+        self.nodes
+            .iter()
+            .filter(|node| node.revision() == revision)
+            .count()
     }
 }
 
@@ -171,7 +180,9 @@ async fn append(store: &dyn Store, uses_catalog: bool, comment: &str, terms: Opt
         true => WEB.to_owned(),
         false => WEB.replace("uses: [shop/catalog]", "uses: []"),
     };
-    documents.insert("web.yaml", format!("# {comment}\n{web}")).unwrap();
+    documents
+        .insert("web.yaml", format!("# {comment}\n{web}"))
+        .unwrap();
     let parent = store.position().await.unwrap().revision;
     let draft = Draft {
         author: "a".into(),
@@ -188,7 +199,12 @@ async fn append(store: &dyn Store, uses_catalog: bool, comment: &str, terms: Opt
 }
 
 fn halves() -> Terms {
-    Terms::read(["50%", "100%"], Pause::For(Duration::from_secs(30)), SETTLE_TIMEOUT).unwrap()
+    Terms::read(
+        ["50%", "100%"],
+        Pause::For(Duration::from_secs(30)),
+        SETTLE_TIMEOUT,
+    )
+    .unwrap()
 }
 
 fn names(prefix: &str) -> impl Iterator<Item = String> {
@@ -225,7 +241,11 @@ async fn a_good_revision_reaches_everybody_stage_by_stage() {
     assert_eq!(one.fleet.plan().stable.number(), 1);
     assert_eq!(one.at(&clock, 61).await, Turned::Idle);
     assert_eq!(one.fleet.plan().stable.number(), 2);
-    let told = [action::ROLLOUT_STARTED, action::ROLLOUT_ADVANCED, action::ROLLOUT_FINISHED];
+    let told = [
+        action::ROLLOUT_STARTED,
+        action::ROLLOUT_ADVANCED,
+        action::ROLLOUT_FINISHED,
+    ];
     assert_eq!(actions(&*store).await, told);
 }
 
@@ -240,12 +260,32 @@ async fn a_revision_that_a_node_refuses_goes_back_by_itself() {
     assert_eq!(one.at(&clock, 1).await, Turned::Idle);
     let back = rollout(&*store).await;
     assert_eq!((back.state, back.stage, back.stable), (State::RolledBack, 0, 1));
-    assert!(back.why.contains("refused Cluster") && back.by == BY_ITSELF, "{}", back.why);
-    let refused: Vec<&str> = back.refusals.iter().map(|refusal| refusal.node.as_str()).collect();
-    assert!((1..20).contains(&refused.len()), "only those of the first stage: {refused:?}");
+    assert!(
+        back.why.contains("refused Cluster") && back.by == BY_ITSELF,
+        "{}",
+        back.why
+    );
+    let refused: Vec<&str> = back
+        .refusals
+        .iter()
+        .map(|refusal| refusal.node.as_str())
+        .collect();
+    assert!(
+        (1..20).contains(&refused.len()),
+        "only those of the first stage: {refused:?}"
+    );
     assert_eq!(one.with(1), 20, "all have the stable revision again");
-    assert!(one.fleet.register().all().iter().all(|status| status.in_force == Some(1)));
-    assert_eq!(actions(&*store).await, [action::ROLLOUT_STARTED, action::ROLLOUT_REVERTED]);
+    assert!(
+        one.fleet
+            .register()
+            .all()
+            .iter()
+            .all(|status| status.in_force == Some(1))
+    );
+    assert_eq!(
+        actions(&*store).await,
+        [action::ROLLOUT_STARTED, action::ROLLOUT_REVERTED]
+    );
 
     // A server that starts finds it so, though the current revision is the refused one.
     let mut again = Replica::new(&store, None, None);
@@ -256,7 +296,10 @@ async fn a_revision_that_a_node_refuses_goes_back_by_itself() {
     // The next one goes its own way.
     append(&*store, false, "mended", Some(&halves())).await;
     assert_eq!(again.at(&clock, 3).await, Turned::Underway);
-    assert_eq!((rollout(&*store).await.stable, rollout(&*store).await.revision), (1, 3));
+    assert_eq!(
+        (rollout(&*store).await.stable, rollout(&*store).await.revision),
+        (1, 3)
+    );
 }
 
 #[tokio::test]
@@ -285,7 +328,11 @@ async fn a_newer_revision_takes_the_place_of_one_that_is_out() {
     let now = rollout(&*store).await;
     assert_eq!((now.revision, now.stable, now.stage), (3, 1, 0));
     assert_eq!((one.with(2), one.with(1) + one.with(3)), (0, 20));
-    assert!(actions(&*store).await.contains(&action::ROLLOUT_SUPERSEDED.to_owned()));
+    assert!(
+        actions(&*store)
+            .await
+            .contains(&action::ROLLOUT_SUPERSEDED.to_owned())
+    );
 }
 
 #[tokio::test]
@@ -299,10 +346,16 @@ async fn people_hold_advance_and_roll_back_but_not_past_a_refusal() {
     one.at(&clock, 1).await;
     let (fleet, now) = (Arc::clone(&one.fleet), clock.at(1).0);
     let tell = |told, revision| command(&*store, (&fleet, None), revision, told, ("token `a`", "why"), now);
-    assert!(matches!(tell(Command::Hold, 1).await, Err(CommandError::None { current: Some(2), .. })));
+    assert!(matches!(
+        tell(Command::Hold, 1).await,
+        Err(CommandError::None { current: Some(2), .. })
+    ));
     tell(Command::Hold, 2).await.unwrap();
     one.at(&clock, 1_000).await;
-    assert_eq!((rollout(&*store).await.state, rollout(&*store).await.stage), (State::Held, 0));
+    assert_eq!(
+        (rollout(&*store).await.state, rollout(&*store).await.stage),
+        (State::Held, 0)
+    );
     // A node of the first stage comes that refuses; nobody has looked since.
     let chosen = one.fleet.plan();
     let release = chosen.release.as_ref().unwrap();
@@ -311,10 +364,16 @@ async fn people_hold_advance_and_roll_back_but_not_past_a_refusal() {
     one.connect(late, Some("catalog"));
     one.nodes.iter_mut().for_each(|node| node.live(&fleet));
     let told = tell(Command::Advance, 2).await;
-    assert!(matches!(told, Err(CommandError::Disobeyed(Disobeyed::Refused(_)))), "{told:?}");
+    assert!(
+        matches!(told, Err(CommandError::Disobeyed(Disobeyed::Refused(_)))),
+        "{told:?}"
+    );
     one.at(&clock, 1_001).await;
     assert_eq!(rollout(&*store).await.state, State::RolledBack);
-    assert!(matches!(tell(Command::Advance, 2).await, Err(CommandError::Disobeyed(Disobeyed::Over { .. }))));
+    assert!(matches!(
+        tell(Command::Advance, 2).await,
+        Err(CommandError::Disobeyed(Disobeyed::Over { .. }))
+    ));
 }
 
 #[tokio::test]
@@ -336,8 +395,14 @@ async fn replicas_take_steps_together_and_one_that_starts_goes_on() {
     assert_eq!(rollout(&*store).await.state, State::Staged);
     let (first, second) = (one.with(2), two.with(2));
     assert!((1..20).contains(&first) && (1..20).contains(&second));
-    let all = survey(&*store, &one.fleet, Some("one"), &rollout(&*store).await).await.unwrap();
-    assert_eq!(all.settled.count, first + second, "each knows of the other's nodes");
+    let all = survey(&*store, &one.fleet, Some("one"), &rollout(&*store).await)
+        .await
+        .unwrap();
+    assert_eq!(
+        all.settled.count,
+        first + second,
+        "each knows of the other's nodes"
+    );
 
     // One is started anew, and its nodes come back.
     let mut one = Replica::new(&store, Some("one"), Some(halves()));
@@ -348,7 +413,10 @@ async fn replicas_take_steps_together_and_one_that_starts_goes_on() {
     }
     assert_eq!((one.with(2), two.with(2)), (20, 20));
     let advanced = actions(&*store).await;
-    let count = advanced.iter().filter(|what| *what == action::ROLLOUT_ADVANCED).count();
+    let count = advanced
+        .iter()
+        .filter(|what| *what == action::ROLLOUT_ADVANCED)
+        .count();
     assert_eq!(count, 1, "no step is taken twice: {advanced:?}");
 
     // A node of the one refuses: it is the other that stops, too.
@@ -358,7 +426,9 @@ async fn replicas_take_steps_together_and_one_that_starts_goes_on() {
         two.at(&clock, second).await;
     }
     append(&*store, true, "fourth", None).await;
-    one.nodes.iter_mut().for_each(|node| node.refuses = Some("catalog"));
+    one.nodes
+        .iter_mut()
+        .for_each(|node| node.refuses = Some("catalog"));
     one.at(&clock, 200).await;
     two.at(&clock, 200).await;
     let stable = rollout(&*store).await;

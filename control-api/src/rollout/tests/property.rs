@@ -45,7 +45,9 @@ fn stages() -> impl Strategy<Value = Vec<String>> {
 
 fn is_chosen(rollout: &Rollout, name: &str, node: &Node) -> bool {
     let chosen = rollout.chosen().unwrap_or_default();
-    chosen.iter().any(|selection| selection.has(rollout.revision, name, node.service))
+    chosen
+        .iter()
+        .any(|selection| selection.has(rollout.revision, name, node.service))
 }
 
 fn look(rollout: &Rollout, nodes: &BTreeMap<String, (Node, Has)>) -> Observation {
@@ -74,7 +76,11 @@ fn look(rollout: &Rollout, nodes: &BTreeMap<String, (Node, Has)>) -> Observation
 /// A turn of every node: it is told what the plan has for it, or answers.
 fn live(rollout: &Rollout, nodes: &mut BTreeMap<String, (Node, Has)>) {
     for (name, (node, has)) in nodes {
-        let of_plan = if rollout.state == State::Done { true } else { is_chosen(rollout, name, node) };
+        let of_plan = if rollout.state == State::Done {
+            true
+        } else {
+            is_chosen(rollout, name, node)
+        };
         *has = match (of_plan, *has) {
             (false, _) => Has::Stable,
             (true, Has::Stable) => Has::Asked(node.delay),

@@ -19,7 +19,10 @@ fn at(state: State, stage: usize, pause: Pause) -> Rollout {
 }
 
 fn seen(settled: usize, waiting: usize) -> Observation {
-    let tally = |count| Tally { count, names: Vec::new() };
+    let tally = |count| Tally {
+        count,
+        names: Vec::new(),
+    };
     Observation {
         settled: tally(settled),
         waiting: tally(waiting),
@@ -64,7 +67,13 @@ fn what_is_seen_leads_where_the_table_says() {
         (Advancing, 0, seen(0, 0), 0, Some((Staged, 0))),
         (Advancing, 0, seen(2, 1), 59, None),
         (Advancing, 0, seen(2, 1), 60, Some((Held, 0))),
-        (Advancing, 0, incomplete.clone(), 1_000, Some((Held, 0)).filter(|_| false)),
+        (
+            Advancing,
+            0,
+            incomplete.clone(),
+            1_000,
+            Some((Held, 0)).filter(|_| false),
+        ),
         (Advancing, 0, late_and_incomplete, 1_000, None),
         (Advancing, 1, seen(3, 0), 0, Some((Staged, 1))),
         (Advancing, 1, refused(), 0, Some((RolledBack, 1))),
@@ -93,7 +102,10 @@ fn what_is_seen_leads_where_the_table_says() {
 fn a_pause_by_hand_does_not_end_by_itself() {
     assert_eq!(after(&at(Staged, 0, Pause::ByHand), &seen(3, 0), 1_000_000), None);
     // The last stage has none.
-    assert_eq!(after(&at(Staged, 1, Pause::ByHand), &seen(3, 0), 0), Some((Done, 1)));
+    assert_eq!(
+        after(&at(Staged, 1, Pause::ByHand), &seen(3, 0), 0),
+        Some((Done, 1))
+    );
 }
 
 #[test]
@@ -126,7 +138,10 @@ fn what_is_told_leads_where_the_table_says() {
         let found = step.as_ref().ok().map(|step| (step.next.state, step.next.stage));
         assert_eq!(found, expected, "{state:?} {command}");
         if let Ok(step) = step {
-            assert_eq!((step.next.by.as_str(), step.next.why.as_str()), ("token `a`", "I say so"));
+            assert_eq!(
+                (step.next.by.as_str(), step.next.why.as_str()),
+                ("token `a`", "I say so")
+            );
             assert!(step.action.is_some(), "what a person does is entered");
         }
     }
@@ -152,7 +167,10 @@ fn a_verdict_is_asked_before_each_step_and_cannot_forgive_a_refusal() {
         assert_eq!(of(Judgement::Proceed, seen(1, 0)), Some(onward));
         assert_eq!(of(Judgement::Wait, seen(1, 0)), None);
         assert_eq!(of(Judgement::Hold("5xx".into()), seen(1, 0)), Some(Held));
-        assert_eq!(of(Judgement::RollBack("5xx".into()), seen(1, 0)), Some(RolledBack));
+        assert_eq!(
+            of(Judgement::RollBack("5xx".into()), seen(1, 0)),
+            Some(RolledBack)
+        );
         assert_eq!(of(Judgement::Proceed, refused()), Some(RolledBack));
     }
 }
@@ -162,11 +180,17 @@ fn what_is_chosen_grows_by_stages_and_ends_with_the_rollout() {
     let terms = Terms::read(["100% of shop/web", "10%", "100%"], Pause::ByHand, SETTLE_TIMEOUT).unwrap();
     let mut rollout = Rollout::begin(8, 7, terms, BEGIN);
     for expected in 1..=3 {
-        assert_eq!(rollout.chosen().unwrap().len(), expected, "no stage takes back those before");
+        assert_eq!(
+            rollout.chosen().unwrap().len(),
+            expected,
+            "no stage takes back those before"
+        );
         assert_eq!(rollout.in_force(), 7);
         rollout = rollout.obey(Command::Advance, "a", "b", BEGIN).unwrap().next;
     }
     assert_eq!((rollout.chosen(), rollout.in_force()), (None, 8));
-    let back = at(Held, 1, Pause::ByHand).obey(Command::RollBack, "a", "b", BEGIN).unwrap();
+    let back = at(Held, 1, Pause::ByHand)
+        .obey(Command::RollBack, "a", "b", BEGIN)
+        .unwrap();
     assert_eq!((back.next.chosen(), back.next.in_force()), (None, 7));
 }
