@@ -1,6 +1,6 @@
 //! Documents, revisions, the audit log, and errors.
 
-use super::Kind::{Many, One, Text, TextByName, Texts, Truth, Whole};
+use super::Kind::{Many, Number, One, Text, TextByName, Texts, Truth, Whole};
 use super::{Shape, given, nullable, shape};
 
 pub(super) static SHAPES: &[Shape] = &[
