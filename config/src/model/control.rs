@@ -31,6 +31,9 @@ model! {
         /// How long a start waits for a first configuration before it begins with the last good one:
         /// [`super::defaults::CONTROL_FIRST_WAIT`].
         copy first_wait: Duration,
+        /// How often a server that is preferred is tried while another one is followed:
+        /// [`super::defaults::CONTROL_RETURN_INTERVAL`].
+        copy return_interval: Duration,
     }
 }
 

@@ -289,5 +289,8 @@ pub const OVERLOAD_REFUSE_CONNECTIONS_PERCENT: u32 = 98;
 pub const CONTROL_TRANSPORT: super::ControlTransport = super::ControlTransport::Delta;
 /// How long a start waits for a first configuration: well within what orchestrators give a process before they doubt it.
 pub const CONTROL_FIRST_WAIT: Duration = Duration::from_secs(10);
+
+/// Between two trials of preferred servers: as long as the longest wait between two trials of a server that is away.
+pub const CONTROL_RETURN_INTERVAL: Duration = Duration::from_secs(30);
 /// The share of requests that faults touch at most.
 pub const FAULT_AFFECTED_MAX: super::Fraction = super::Fraction::ALL;

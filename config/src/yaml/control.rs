@@ -25,6 +25,7 @@ pub(super) fn control(reader: &mut Reader<'_>, document: &Fields<'_>) -> Option<
     let transport = fields.choice(reader, "transport", &transports);
     let last_good = fields.file(reader, "last_good");
     let first_wait = fields.duration(reader, "first_wait");
+    let return_interval = fields.duration(reader, "return_interval");
     check(reader, &fields, &servers, roots.as_ref());
     Some(Control {
         servers,
@@ -38,6 +39,7 @@ pub(super) fn control(reader: &mut Reader<'_>, document: &Fields<'_>) -> Option<
         transport: transport.unwrap_or(defaults::CONTROL_TRANSPORT),
         last_good,
         first_wait: first_wait.unwrap_or(defaults::CONTROL_FIRST_WAIT),
+        return_interval: return_interval.unwrap_or(defaults::CONTROL_RETURN_INTERVAL),
     })
 }
 

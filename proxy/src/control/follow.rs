@@ -22,9 +22,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
-/// How often a preferred server is tried while another one is followed.
-const RETURN_INTERVAL: Duration = Duration::from_secs(30);
-/// That interval is doubled at most so often: to 16 minutes.
+/// The interval at which preferred servers are tried is doubled at most so often: 30 seconds to 16 minutes.
 const RETURN_DOUBLINGS_MAX: u32 = 5;
 /// The last good configuration is written at most so often.
 const KEEP_INTERVAL: Duration = Duration::from_secs(2);
@@ -227,7 +225,7 @@ impl Follower {
         self.shared.connected(&server);
         tracing::info!(server, node = self.control.node(), "following the control plane");
         let answer_by = Instant::now() + FIRST_RESPONSE_TIMEOUT;
-        let mut preferred = Preferred::new(at, self.disappointments);
+        let mut preferred = Preferred::new(at, self.control.return_interval(), self.disappointments);
         let (control, published) = (self.control.clone(), Arc::clone(&self.published));
         loop {
             while let Some(request) = self.taking.client.poll() {
@@ -343,8 +341,8 @@ type Opening = Pin<Box<dyn Future<Output = Result<Stream, StreamError>> + Send>>
 
 impl Preferred {
     /// The more often such a server took a stream and said nothing, the longer it is left alone.
-    fn new(below: usize, disappointments: u32) -> Preferred {
-        let interval = RETURN_INTERVAL * 2_u32.pow(disappointments.min(RETURN_DOUBLINGS_MAX));
+    fn new(below: usize, interval: Duration, disappointments: u32) -> Preferred {
+        let interval = interval.saturating_mul(2_u32.pow(disappointments.min(RETURN_DOUBLINGS_MAX)));
         Preferred {
             below,
             interval,

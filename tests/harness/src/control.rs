@@ -1,7 +1,7 @@
 //! A whole control API in the test's process: its mesh is a directory of documents that the test writes.
 
 use crate::Process;
-use crate::wait::{wait_until, within};
+use crate::wait::{DEADLINE, wait_until, within};
 use outrigger_control_api::server::{Parts, Server};
 use outrigger_control_api::settings::{ServeArguments, Settings};
 use std::fmt::Write;
@@ -227,6 +227,6 @@ fn run(settings: Settings, started: oneshot::Sender<Started>, ending: oneshot::R
             server.end().await;
         }
     });
-    // What still runs is cut.
-    runtime.shutdown_background();
+    // What still runs is cut, and has let go of the store before another opens it.
+    runtime.shutdown_timeout(DEADLINE);
 }

@@ -9,6 +9,7 @@ pub mod admin;
 pub mod client;
 pub mod control;
 pub mod document;
+pub mod policy;
 pub mod process;
 pub mod proxy;
 pub mod wait;

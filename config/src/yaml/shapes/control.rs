@@ -66,6 +66,12 @@ pub(crate) static CONTROL: Shape = Shape::new(
             "10s",
             "How long a start waits for a first configuration before it begins with the last good one.",
         ),
+        defaulted(
+            "return_interval",
+            Kind::Duration { zero: false },
+            "30s",
+            "How often preferred servers are tried while another one is followed.",
+        ),
     ],
 )
 .with_at_most_one(&["ca_file", "roots", "trust_bundle"]);

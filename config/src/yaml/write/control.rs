@@ -39,4 +39,5 @@ pub(super) fn control(control: &Control) -> Map {
         None => map.comment("last_good: it is not kept"),
     }
     map.with("first_wait", duration(control.first_wait))
+        .with("return_interval", duration(control.return_interval))
 }

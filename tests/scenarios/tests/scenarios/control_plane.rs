@@ -1,7 +1,10 @@
 //! A fleet driven from one place: policy is pushed, acknowledged, survives who pushed it, and loses no request.
 
+mod ads;
 mod chaos;
+mod misbehaving;
 mod pushes;
+mod refused;
 
 use outrigger_fixtures::Echo;
 use outrigger_harness::{Control, Process};

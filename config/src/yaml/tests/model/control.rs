@@ -12,6 +12,7 @@ fn a_control_plane_has_servers_a_node_and_defaults() {
     assert_eq!(control.tls(&control.servers()[0]), None);
     assert_eq!(control.transport(), defaults::CONTROL_TRANSPORT);
     assert_eq!(control.first_wait(), defaults::CONTROL_FIRST_WAIT);
+    assert_eq!(control.return_interval(), defaults::CONTROL_RETURN_INTERVAL);
     assert_eq!((control.service(), control.last_good()), (&None, &None));
 }
 
@@ -31,6 +32,7 @@ control:
   transport: state_of_the_world
   last_good: state
   first_wait: 3s
+  return_interval: 5s
 ";
     let config = read(text).unwrap().config;
     let control = config.control().as_ref().unwrap();

@@ -1,7 +1,7 @@
 //! The control API is killed, restarted, and away while proxies start.
 
 use super::{GATEWAY, gateway, mesh};
-use outrigger_fixtures::Echo;
+use outrigger_fixtures::{Echo, Relay};
 use outrigger_harness::client::fetch;
 use outrigger_harness::{Control, Process, wait_until};
 
@@ -71,6 +71,38 @@ async fn a_proxy_that_starts_without_the_control_api_begins_with_the_last_good_c
     wait_until("readiness", || {
         let ready = admin.fetch("/ready");
         async move { (ready.await.status() == 200).then_some(()) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_partition_stops_changes_and_no_request_and_ends_without_a_trace() {
+    let (one, two) = (Echo::start_named("one").await, Echo::start_named("two").await);
+    let control = Control::start(&[("mesh.yaml", &mesh(&[&one], ""))]).await;
+    let relay = Relay::start(control.grpc()).await;
+    let document = control.node_document("gateway", "edge/public", GATEWAY, "");
+    let (direct, through) = (control.grpc().port(), relay.address().port());
+    let document = document.replace(&format!("localhost:{direct}"), &format!("localhost:{through}"));
+    let file = control.path("gateway.yaml");
+    std::fs::write(&file, document).unwrap();
+    let gateway = Process::run(&file).await;
+    control.settled("gateway").await;
+    relay.hold();
+    control.write("mesh.yaml", &mesh(&[&two], ""));
+    wait_until("the control plane's new revision", || async {
+        assert_eq!(fetch(gateway.address(), "/", "").await.status(), 200);
+        (control.parts().store.watch().borrow().revision > 1).then_some(())
+    })
+    .await;
+    for _ in 0..50 {
+        assert_eq!(fetch(gateway.address(), "/", "").await.status(), 200);
+    }
+    assert_eq!(two.requests(), 0, "nothing comes through");
+    assert_eq!(gateway.admin().fetch("/ready").await.status(), 200);
+    relay.release();
+    wait_until("the change", || async {
+        assert_eq!(fetch(gateway.address(), "/", "").await.status(), 200);
+        (two.requests() > 0).then_some(())
     })
     .await;
 }
