@@ -71,8 +71,7 @@ impl Fake {
     }
 
     /// Is told what the plan has for it, and answers.
-    fn live(&mut self, fleet: &Fleet) {
-        let now = Instant::now();
+    fn live(&mut self, fleet: &Fleet, now: Instant) {
         let NodeClaim { node, service } = &self.claim;
         let plan = fleet.plan();
         let revision = plan.of(node, service);
@@ -136,12 +135,12 @@ impl Replica {
         loop {
             let turned = self.driver.turn(now, at).await.unwrap();
             for node in &mut self.nodes {
-                node.live(&self.fleet);
+                node.live(&self.fleet, at);
             }
             if turned != Turned::Moved {
                 // What nodes answered just now.
                 let turned = self.driver.turn(now, at).await.unwrap();
-                self.nodes.iter_mut().for_each(|node| node.live(&self.fleet));
+                self.nodes.iter_mut().for_each(|node| node.live(&self.fleet, at));
                 if turned != Turned::Moved {
                     return turned;
                 }
@@ -362,7 +361,7 @@ async fn people_hold_advance_and_roll_back_but_not_past_a_refusal() {
     let late = (0..100).map(|number| format!("late-{number}"));
     let late = late.filter(|name| release.has(name, "shop/web")).take(1);
     one.connect(late, Some("catalog"));
-    one.nodes.iter_mut().for_each(|node| node.live(&fleet));
+    one.nodes.iter_mut().for_each(|node| node.live(&fleet, clock.at(1_000).1));
     let told = tell(Command::Advance, 2).await;
     assert!(
         matches!(told, Err(CommandError::Disobeyed(Disobeyed::Refused(_)))),
