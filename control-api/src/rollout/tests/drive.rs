@@ -361,7 +361,9 @@ async fn people_hold_advance_and_roll_back_but_not_past_a_refusal() {
     let late = (0..100).map(|number| format!("late-{number}"));
     let late = late.filter(|name| release.has(name, "shop/web")).take(1);
     one.connect(late, Some("catalog"));
-    one.nodes.iter_mut().for_each(|node| node.live(&fleet, clock.at(1_000).1));
+    one.nodes
+        .iter_mut()
+        .for_each(|node| node.live(&fleet, clock.at(1_000).1));
     let told = tell(Command::Advance, 2).await;
     assert!(
         matches!(told, Err(CommandError::Disobeyed(Disobeyed::Refused(_)))),
