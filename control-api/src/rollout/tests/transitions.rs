@@ -72,7 +72,7 @@ fn what_is_seen_leads_where_the_table_says() {
             0,
             incomplete.clone(),
             1_000,
-            Some((Held, 0)).filter(|_| false),
+            None,
         ),
         (Advancing, 0, late_and_incomplete, 1_000, None),
         (Advancing, 1, seen(3, 0), 0, Some((Staged, 1))),
