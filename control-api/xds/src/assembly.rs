@@ -208,9 +208,12 @@ impl Assembly {
         let mut changed = Vec::new();
         let mut picked = self.picked.clone();
         for name in &self.endpoints_changed {
-            let version = self.held[ResourceType::ClusterLoadAssignment as usize]
-                .get(name)?
-                .best()?;
+            let held = self.held[ResourceType::ClusterLoadAssignment as usize].get(name)?;
+            if held.removed_since().is_some() {
+                // Only the long way forgets what nothing refers to any more.
+                return None;
+            }
+            let version = held.best()?;
             changed.extend(picked.replace_endpoints(name, version)?);
         }
         if changed.is_empty() {

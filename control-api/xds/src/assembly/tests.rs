@@ -305,6 +305,16 @@ fn what_is_taken_away_stays_while_it_is_referred_to() {
 }
 
 #[test]
+fn endpoints_that_go_after_their_cluster_are_forgotten() {
+    let mut world = World::new();
+    world.offer(&[(C, "a", "apart"), (E, "a", "1")]);
+    world.remove(C, "a");
+    world.remove(E, "a");
+    assert_eq!(world.shown(), "local(0)");
+    assert_eq!(world.assembly.standings().count(), 0);
+}
+
+#[test]
 fn a_cluster_that_was_taken_away_is_stood_in_for_in_the_end() {
     let mut world = World::new();
     world.offer(&[
