@@ -98,11 +98,6 @@ impl Shared {
             .await;
     }
 
-    /// Where what is in force came from.
-    pub(crate) fn source(&self) -> Source {
-        self.state.lock().source
-    }
-
     pub(super) fn connected(&self, server: &str) {
         self.metrics.process().control_connected.set(1);
         let mut state = self.state.lock();
