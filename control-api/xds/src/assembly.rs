@@ -45,6 +45,16 @@ pub struct Assembly {
     /// Anything but endpoints changed since.
     whole_changed: bool,
     endpoints_changed: BTreeSet<Arc<str>>,
+    touched: Touched,
+}
+
+/// Whose standing may be another than it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// That of any resource; and what is wanted may be, too.
+    pub whole: bool,
+    /// That of these endpoints.
+    pub endpoints: BTreeSet<Arc<str>>,
 }
 
 /// What comes of what is held.
@@ -67,7 +77,15 @@ pub struct Proposal {
     pub only_endpoints: bool,
     /// What looks odd about it as a whole.
     pub warnings: Vec<Diagnostic>,
-    picked: Picked,
+    change: Change,
+}
+
+/// What is picked once a proposal is in force.
+#[derive(Debug, Clone)]
+enum Change {
+    Whole(Picked),
+    /// Only these are others. There may be very many clusters: what did not change is not looked at.
+    Endpoints(Vec<pick::OtherEndpoints>),
 }
 
 /// Names that have to be subscribed to, since something held refers to them.
@@ -103,6 +121,7 @@ impl Assembly {
             waiting: false,
             whole_changed: true,
             endpoints_changed: BTreeSet::new(),
+            touched: Touched::default(),
         }
     }
 
@@ -146,6 +165,7 @@ impl Assembly {
                 }
                 Err(refusal) => {
                     held.refuse(resource.version(), refusal.clone(), now);
+                    self.touched.add(resource.resource_type(), resource.name());
                     refused.push((resource.clone(), refusal));
                 }
             }
@@ -159,9 +179,15 @@ impl Assembly {
         refused
     }
 
-    fn changed(&mut self, resource_type: ResourceType, name: &str) {
+    /// Whose standing may have changed since this was asked last.
+    pub fn take_touched(&mut self) -> Touched {
+        std::mem::take(&mut self.touched)
+    }
+
+    fn changed(&mut self, resource_type: ResourceType, name: &Arc<str>) {
+        self.touched.add(resource_type, name);
         match resource_type {
-            ResourceType::ClusterLoadAssignment => drop(self.endpoints_changed.insert(name.into())),
+            ResourceType::ClusterLoadAssignment => drop(self.endpoints_changed.insert(Arc::clone(name))),
             _ => self.whole_changed = true,
         }
     }
@@ -172,6 +198,7 @@ impl Assembly {
         if let Some(next) = self.propose_endpoints(now) {
             return next;
         }
+        self.touched.whole = true;
         // Each turn but the last takes at least one offered version away.
         loop {
             let picked = self.pick(now);
@@ -187,7 +214,7 @@ impl Assembly {
                         config: Arc::new(config),
                         only_endpoints: false,
                         warnings: assembled.warnings,
-                        picked,
+                        change: Change::Whole(picked),
                     }));
                 }
                 Err(faults) if self.blame(&faults, &picked, refused, now) => {}
@@ -205,8 +232,7 @@ impl Assembly {
         if self.whole_changed || self.waiting || self.due(now) {
             return None;
         }
-        let mut changed = Vec::new();
-        let mut picked = self.picked.clone();
+        let mut others = Vec::new();
         for name in &self.endpoints_changed {
             let held = self.held[ResourceType::ClusterLoadAssignment as usize].get(name)?;
             if held.removed_since().is_some() {
@@ -214,8 +240,9 @@ impl Assembly {
                 return None;
             }
             let version = held.best()?;
-            changed.extend(picked.replace_endpoints(name, version)?);
+            others.push(self.picked.other_endpoints(name, version)?);
         }
+        let changed: Vec<_> = others.iter().flat_map(pick::OtherEndpoints::clusters).collect();
         if changed.is_empty() {
             self.endpoints_changed.clear();
             return Some(Next::InForce);
@@ -224,7 +251,7 @@ impl Assembly {
             config: Arc::new(self.in_force.with_clusters(&changed)),
             only_endpoints: true,
             warnings: Vec::new(),
-            picked,
+            change: Change::Endpoints(others),
         })))
     }
 
@@ -295,8 +322,21 @@ impl Assembly {
     /// What was proposed is in force.
     pub fn commit(&mut self, proposal: &Proposal) {
         self.in_force = Arc::clone(&proposal.config);
-        let picked = proposal.picked.clone();
-        self.commit_offered(&picked);
+        match &proposal.change {
+            Change::Whole(picked) => self.commit_offered(picked),
+            Change::Endpoints(others) => {
+                for other in others {
+                    let name = other.name();
+                    if let Some(held) = self.held[ResourceType::ClusterLoadAssignment as usize].get_mut(name)
+                    {
+                        held.settle(Some(other.version()));
+                    }
+                    self.touched.add(ResourceType::ClusterLoadAssignment, name);
+                    self.endpoints_changed.remove(name);
+                    self.picked.put(other);
+                }
+            }
+        }
     }
 
     fn commit_offered(&mut self, picked: &Picked) {
@@ -333,6 +373,7 @@ impl Assembly {
             }
         }
         self.whole_changed = true;
+        self.touched.whole = true;
         refused
     }
 
@@ -409,6 +450,15 @@ impl Assembly {
         good.filter(|version| !version.content.holds_key())
             .map(|version| version.resource.clone())
             .collect()
+    }
+}
+
+impl Touched {
+    fn add(&mut self, resource_type: ResourceType, name: &Arc<str>) {
+        match resource_type {
+            ResourceType::ClusterLoadAssignment => drop(self.endpoints.insert(Arc::clone(name))),
+            _ => self.whole = true,
+        }
     }
 }
 

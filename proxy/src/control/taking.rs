@@ -178,8 +178,18 @@ impl Taking {
         }
         self.blocked = None;
         self.shared.stuck(None);
-        self.want(now);
-        self.shared.standing(self.assembly.standings().collect());
+        let touched = self.assembly.take_touched();
+        if touched.whole {
+            self.want(now);
+            self.shared.standing(self.assembly.standings());
+        } else {
+            // There may be very many resources, and endpoints change often: only theirs are looked at.
+            for name in &touched.endpoints {
+                let standing = self.assembly.standing(ResourceType::ClusterLoadAssignment, name);
+                self.shared
+                    .standing_of(ResourceType::ClusterLoadAssignment, name, standing);
+            }
+        }
         let answered = WHOLE
             .iter()
             .all(|resource_type| self.answered.contains(resource_type));

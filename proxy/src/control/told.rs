@@ -3,8 +3,10 @@
 use outrigger_config::model::Control;
 use outrigger_telemetry::{ControlUpdate, Metrics, StreamEnd};
 use outrigger_xds::assembly::{ResourceStanding, Standing};
+use outrigger_xds::resource::ResourceType;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
@@ -60,7 +62,9 @@ struct State {
     /// When what is in force was written, where it came from disk.
     written_at: Option<SystemTime>,
     last_response: Option<SystemTime>,
-    resources: Vec<ResourceStanding>,
+    resources: BTreeMap<(ResourceType, Arc<str>), ResourceStanding>,
+    refused: i64,
+    waiting: i64,
     /// What does not go together with the local document.
     stuck: Option<String>,
 }
@@ -78,7 +82,9 @@ impl Shared {
                 source: Source::Nothing,
                 written_at: None,
                 last_response: None,
-                resources: Vec::new(),
+                resources: BTreeMap::new(),
+                refused: 0,
+                waiting: 0,
                 stuck: None,
             }),
         }
@@ -154,27 +160,43 @@ impl Shared {
         });
     }
 
-    /// How resources stand now.
-    pub(super) fn standing(&self, resources: Vec<ResourceStanding>) {
-        let of = |is: fn(&Standing) -> bool| {
-            let found = resources.iter().filter(|one| is(&one.standing)).count();
-            i64::try_from(found).unwrap_or(i64::MAX)
-        };
+    /// How all resources stand now.
+    pub(super) fn standing(&self, resources: impl Iterator<Item = ResourceStanding>) {
+        let mut state = self.state.lock();
+        state.resources.clear();
+        (state.refused, state.waiting) = (0, 0);
+        for one in resources {
+            state.put(one);
+        }
+        self.count(&state);
+    }
+
+    /// How one resource stands now; none: nothing is held of it any more.
+    pub(super) fn standing_of(
+        &self,
+        resource_type: ResourceType,
+        name: &Arc<str>,
+        standing: Option<ResourceStanding>,
+    ) {
+        let mut state = self.state.lock();
+        state.take(&(resource_type, Arc::clone(name)));
+        if let Some(one) = standing {
+            state.put(one);
+        }
+        self.count(&state);
+    }
+
+    fn count(&self, state: &State) {
         let process = self.metrics.process();
-        process
-            .control_resources_refused
-            .set(of(|standing| matches!(standing, Standing::Refused { .. })));
-        process
-            .control_resources_waiting
-            .set(of(|standing| matches!(standing, Standing::Waiting(_))));
-        self.state.lock().resources = resources;
+        process.control_resources_refused.set(state.refused);
+        process.control_resources_waiting.set(state.waiting);
     }
 
     /// For `/config_dump`.
     pub(crate) fn report(&self) -> Value {
         let state = self.state.lock();
         let now = Instant::now();
-        let mut shown: Vec<&ResourceStanding> = state.resources.iter().collect();
+        let mut shown: Vec<&ResourceStanding> = state.resources.values().collect();
         shown.sort_by_key(|one| one.standing == Standing::InForce);
         let since = |time: SystemTime| seconds(time);
         json!({
@@ -191,6 +213,28 @@ impl Shared {
             "resource_count": state.resources.len(),
             "resources": shown.into_iter().take(SHOWN_MAX).map(|one| resource(one, now)).collect::<Vec<_>>(),
         })
+    }
+}
+
+impl State {
+    fn put(&mut self, one: ResourceStanding) {
+        self.tally(&one.standing, 1);
+        self.resources
+            .insert((one.resource_type, Arc::clone(&one.name)), one);
+    }
+
+    fn take(&mut self, key: &(ResourceType, Arc<str>)) {
+        if let Some(before) = self.resources.remove(key) {
+            self.tally(&before.standing, -1);
+        }
+    }
+
+    fn tally(&mut self, standing: &Standing, by: i64) {
+        match standing {
+            Standing::Refused { .. } => self.refused += by,
+            Standing::Waiting(_) => self.waiting += by,
+            Standing::InForce | Standing::Leaving => {}
+        }
     }
 }
 

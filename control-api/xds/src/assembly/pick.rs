@@ -67,25 +67,57 @@ impl Picked {
             && self.stand_ins.keys().eq(other.stand_ins.keys())
     }
 
-    /// Gives the clusters that ask for these endpoints others; none if that needs a look at the whole.
-    pub(super) fn replace_endpoints(
-        &mut self,
-        name: &Arc<str>,
-        version: &Arc<Version>,
-    ) -> Option<Vec<Arc<Cluster>>> {
+    /// What these endpoints make of the clusters that ask for them; none if that needs a look at the whole.
+    pub(super) fn other_endpoints(&self, name: &Arc<str>, version: &Arc<Version>) -> Option<OtherEndpoints> {
         let Content::Endpoints(set) = &version.content else {
             return None;
         };
-        self.versions[ResourceType::ClusterLoadAssignment as usize]
-            .insert(Arc::clone(name), Arc::clone(version));
-        let mut changed = Vec::new();
+        let mut clusters = Vec::new();
         for cluster in self.by_endpoints.get(name).into_iter().flatten() {
-            let picked = self.clusters.get_mut(cluster)?;
-            picked.parts = with_endpoints(&picked.version, set)?;
-            picked.endpoints = Some(Arc::clone(version));
-            changed.extend(picked.parts.clusters.iter().cloned());
+            let picked = self.clusters.get(cluster)?;
+            clusters.push((Arc::clone(cluster), with_endpoints(&picked.version, set)?));
         }
-        Some(changed)
+        Some(OtherEndpoints {
+            name: Arc::clone(name),
+            version: Arc::clone(version),
+            clusters,
+        })
+    }
+
+    /// Puts them in the place of what was picked before.
+    pub(super) fn put(&mut self, other: &OtherEndpoints) {
+        self.versions[ResourceType::ClusterLoadAssignment as usize]
+            .insert(Arc::clone(&other.name), Arc::clone(&other.version));
+        for (cluster, parts) in &other.clusters {
+            if let Some(picked) = self.clusters.get_mut(cluster) {
+                picked.parts = Arc::clone(parts);
+                picked.endpoints = Some(Arc::clone(&other.version));
+            }
+        }
+    }
+}
+
+/// Endpoints, and the clusters that have them now.
+#[derive(Debug, Clone)]
+pub(super) struct OtherEndpoints {
+    name: Arc<str>,
+    version: Arc<Version>,
+    clusters: Vec<(Arc<str>, Arc<Parts>)>,
+}
+
+impl OtherEndpoints {
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(super) fn version(&self) -> &Arc<Version> {
+        &self.version
+    }
+
+    pub(super) fn clusters(&self) -> impl Iterator<Item = Arc<Cluster>> {
+        self.clusters
+            .iter()
+            .flat_map(|(_, parts)| parts.clusters.iter().cloned())
     }
 }
 

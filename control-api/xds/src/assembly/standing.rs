@@ -1,6 +1,7 @@
 //! How each resource stands: for `/config_dump`, metrics and the control API.
 
 use super::Assembly;
+use super::held::Held;
 use crate::decode::Refusal;
 use crate::resource::ResourceType;
 use std::sync::Arc;
@@ -46,27 +47,34 @@ impl Assembly {
             .into_iter()
             .zip(&self.held)
             .flat_map(|(resource_type, held)| {
-                held.iter().map(move |(name, held)| {
-                    let standing = match (held.refused(), held.waiting()) {
-                        _ if held.removed_since().is_some() => Standing::Leaving,
-                        (Some(refused), _) => Standing::Refused {
-                            version: Arc::clone(&refused.version),
-                            refusal: refused.refusal.clone(),
-                            since: refused.since,
-                        },
-                        (None, Some(wait)) if !wait.missing.is_empty() => {
-                            Standing::Waiting(wait.missing.clone())
-                        }
-                        (None, _) => Standing::InForce,
-                    };
-                    let good = held.good();
-                    ResourceStanding {
-                        resource_type,
-                        name: Arc::clone(name),
-                        in_force: good.map(|good| (Arc::clone(good.resource.version()), good.since)),
-                        standing,
-                    }
-                })
+                held.iter()
+                    .map(move |(name, held)| standing(resource_type, name, held))
             })
+    }
+
+    /// One resource; none: nothing is held of it.
+    pub fn standing(&self, resource_type: ResourceType, name: &str) -> Option<ResourceStanding> {
+        let (name, held) = self.held[resource_type as usize].get_key_value(name)?;
+        Some(standing(resource_type, name, held))
+    }
+}
+
+fn standing(resource_type: ResourceType, name: &Arc<str>, held: &Held) -> ResourceStanding {
+    let standing = match (held.refused(), held.waiting()) {
+        _ if held.removed_since().is_some() => Standing::Leaving,
+        (Some(refused), _) => Standing::Refused {
+            version: Arc::clone(&refused.version),
+            refusal: refused.refusal.clone(),
+            since: refused.since,
+        },
+        (None, Some(wait)) if !wait.missing.is_empty() => Standing::Waiting(wait.missing.clone()),
+        (None, _) => Standing::InForce,
+    };
+    let good = held.good();
+    ResourceStanding {
+        resource_type,
+        name: Arc::clone(name),
+        in_force: good.map(|good| (Arc::clone(good.resource.version()), good.since)),
+        standing,
     }
 }

@@ -220,6 +220,64 @@ fn only_changed_endpoints_are_put_in_force_by_themselves() {
 }
 
 #[test]
+fn endpoints_touch_themselves_alone() {
+    let mut world = World::new();
+    world.offer(&[(L, "l", "8080 r"), (R, "r", "a b"), (E, "a", "1"), (E, "b", "1")]);
+    world.offer(&[(C, "a", "apart"), (C, "b", "apart")]);
+    assert!(world.assembly.take_touched().whole);
+    assert_eq!(world.assembly.take_touched(), Touched::default());
+    let version = |world: &World| {
+        let standing = world.assembly.standing(E, "a").unwrap();
+        standing.in_force.unwrap().0
+    };
+    let before = version(&world);
+    world.offer(&[(E, "a", "1 2"), (E, "b", "1")]);
+    let touched = world.assembly.take_touched();
+    assert_eq!(
+        touched,
+        Touched {
+            whole: false,
+            endpoints: [Arc::from("a")].into()
+        },
+        "b is the same again"
+    );
+    assert_ne!(version(&world), before);
+    world.offer(&[(E, "b", "bad")]);
+    let touched = world.assembly.take_touched();
+    assert!(!touched.whole && touched.endpoints.contains("b"), "{touched:?}");
+    // What came by the short way is known to the long one, and what came first by the long way to the short one.
+    world.offer(&[(R, "r", "b a")]);
+    assert!(world.assembly.take_touched().whole);
+    assert_eq!(world.shown(), "l r local(0) a(2) b(1)");
+    world.offer(&[(E, "a", "1 2 3")]);
+    assert_eq!(world.shown(), "l r local(0) a(3) b(1)");
+}
+
+#[test]
+fn endpoints_that_could_not_be_put_in_force_leave_those_before() {
+    let mut world = World::new();
+    world.offer(&[
+        (L, "l", "8080 r"),
+        (R, "r", "a"),
+        (C, "a", "apart"),
+        (E, "a", "1"),
+    ]);
+    let resource = Resource::hashed(E, "a", b"1 2".to_vec());
+    world.assembly.offer(&[resource], &[], world.now);
+    let Next::Put(proposal) = world.assembly.propose(world.now, &mut Vec::new()) else {
+        panic!("there is something to put in force");
+    };
+    assert!(proposal.only_endpoints);
+    let refused = world.assembly.withdraw("no memory", None, world.now);
+    assert_eq!(refused.len(), 1);
+    assert!(world.assembly.take_touched().whole);
+    world.settle(&mut Vec::new());
+    assert_eq!(world.shown(), "l r local(0) a(1)");
+    world.offer(&[(E, "a", "1 2 3")]);
+    assert_eq!(world.shown(), "l r local(0) a(3)");
+}
+
+#[test]
 fn a_bad_version_leaves_the_good_one_and_the_others_apply() {
     let mut world = World::new();
     world.offer(&[
