@@ -16,7 +16,7 @@ use crate::micro::{self, Case};
 use crate::peer::Peer;
 use crate::resilience::{self, Situation};
 use crate::scenario::Scenario;
-use crate::{budget, compare, upstream};
+use crate::{budget, compare, control, upstream};
 
 /// Measures Outrigger, alone and beside its peers.
 #[derive(Debug, Parser)]
@@ -102,6 +102,30 @@ enum Subcommands {
         /// Seconds of each load, in place of its own.
         #[arg(long, value_parser = seconds)]
         seconds: Option<f64>,
+    },
+    /// Measure what it takes to drive a proxy with many clusters, ours and Envoy, and many nodes; prints Markdown tables.
+    Control {
+        /// Clusters of the one proxy; 0: no proxy is measured.
+        #[arg(long, default_value_t = 10_000)]
+        clusters: u32,
+        /// Their endpoints, all together.
+        #[arg(long, default_value_t = 100_000)]
+        endpoints: u32,
+        /// Nodes of the one server; 0: none are measured.
+        #[arg(long, default_value_t = 1_000)]
+        nodes: u32,
+        /// Services whose nodes they are.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=65_000))]
+        services: u32,
+        /// Changes of one endpoint.
+        #[arg(long, default_value_t = 20)]
+        changes: u32,
+        /// What takes longer than so many seconds has failed.
+        #[arg(long, default_value_t = 300.0, value_parser = seconds)]
+        patience_seconds: f64,
+        /// Also write the figures here.
+        #[arg(long)]
+        json: Option<PathBuf>,
     },
     /// Serve the load's target until killed; prints where it listens.
     Upstream {
@@ -254,6 +278,26 @@ fn dispatch(command: Subcommands) -> Result<ExitCode> {
             resilience::run(&resilience::Options {
                 situations: situation,
                 seconds,
+            })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Subcommands::Control {
+            clusters,
+            endpoints,
+            nodes,
+            services,
+            changes,
+            patience_seconds,
+            json,
+        } => {
+            control::run(&control::Options {
+                clusters,
+                endpoints,
+                nodes,
+                services,
+                changes,
+                patience: Duration::from_secs_f64(patience_seconds),
+                json,
             })?;
             Ok(ExitCode::SUCCESS)
         }

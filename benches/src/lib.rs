@@ -7,6 +7,7 @@
 //! `compare` never links the proxy: every product, ours too, is a program that is started and watched from outside.
 //! `micro` calls single functions of the proxy's crates, and `delay` runs it in this process, to know when it was told.
 //! `resilience` has backends of this process misbehave, and shows what policies make of it, ours and Envoy's.
+//! `control` starts the control API, and shows what it takes to drive one large proxy, ours and Envoy, and many nodes.
 //! The crate never turns a time into a pass or a failure; only counts, which are stable on any machine, can fail.
 
 pub mod command_line;
@@ -15,6 +16,7 @@ mod budget;
 mod callgrind;
 mod certificate;
 mod compare;
+mod control;
 mod delay;
 mod load;
 mod micro;
