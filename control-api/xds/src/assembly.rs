@@ -80,6 +80,19 @@ pub struct Proposal {
     change: Change,
 }
 
+impl Proposal {
+    /// The version of a resource that was proposed, if it is part of what changes.
+    fn version(&self, resource_type: ResourceType, name: &Arc<str>) -> Option<&Arc<held::Version>> {
+        match &self.change {
+            Change::Whole(picked) => picked.versions()[resource_type as usize].get(name),
+            Change::Endpoints(others) => others
+                .iter()
+                .find(|other| resource_type == ResourceType::ClusterLoadAssignment && other.name() == name)
+                .map(pick::OtherEndpoints::version),
+        }
+    }
+}
+
 /// What is picked once a proposal is in force.
 #[derive(Debug, Clone)]
 enum Change {
@@ -138,6 +151,7 @@ impl Assembly {
         for (name, held) in &mut self.held[resource_type as usize] {
             if held.refused().is_some() && is_good(name) {
                 held.forgive();
+                self.touched.whole = true;
             }
         }
     }
@@ -359,13 +373,12 @@ impl Assembly {
     ) -> Vec<(Resource, Refusal)> {
         let mut refused = Vec::new();
         for (resource_type, held) in ResourceType::ALL.iter().zip(&mut self.held) {
-            let picked = &proposal.picked.versions()[*resource_type as usize];
             for (name, held) in held.iter_mut() {
                 let is_it = listener
                     .is_none_or(|listener| *resource_type == ResourceType::Listener && &**name == listener);
                 let refusal = Refusal::whole(name, reason);
                 if is_it
-                    && held.is_offer(picked.get(name))
+                    && held.is_offer(proposal.version(*resource_type, name))
                     && let Some(resource) = held.withdraw(refusal.clone(), now)
                 {
                     refused.push((resource, refusal));

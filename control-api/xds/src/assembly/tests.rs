@@ -268,7 +268,7 @@ fn endpoints_that_could_not_be_put_in_force_leave_those_before() {
         panic!("there is something to put in force");
     };
     assert!(proposal.only_endpoints);
-    let refused = world.assembly.withdraw("no memory", None, world.now);
+    let refused = world.assembly.withdraw(&proposal, "no memory", None, world.now);
     assert_eq!(refused.len(), 1);
     assert!(world.assembly.take_touched().whole);
     world.settle(&mut Vec::new());
