@@ -197,14 +197,23 @@ impl Access {
         self.node_rule.store(Arc::new(rule));
     }
 
+    /// Whether it is known who calls, before what they want has been read.
+    ///
+    /// # Errors
+    /// If it is not, and what would be right.
+    pub fn known(&self, caller: &Caller) -> Result<(), Denied> {
+        match caller.principal() {
+            Principal::Anonymous => Err(nobody()),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether this caller may do this.
     ///
     /// # Errors
     /// Why not, and what would be right.
     pub fn may(&self, caller: &Caller, action: &Action<'_>) -> Result<(), Denied> {
-        if caller.principal() == &Principal::Anonymous {
-            return Err(nobody());
-        }
+        self.known(caller)?;
         if let Action::Subscribe(claim) = action {
             return self.may_subscribe(caller, claim);
         }

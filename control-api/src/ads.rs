@@ -3,8 +3,12 @@
 //! Each stream is one task: it reads requests, hands them to the session of its node, and sends what the session wants
 //! sent. What the node is to have is the [`Fleet`]'s to say; who may be which node, [`Access`]'s.
 
+mod retry;
 mod secrets;
 mod stream;
+
+#[cfg(test)]
+mod tests;
 
 use crate::access::Access;
 use crate::authority::Authority;
@@ -79,6 +83,9 @@ impl Ads {
             .access
             .identify(&to_http(&extensions), &headers, SystemTime::now())
             .map_err(|denied| stream::denied(&denied))?;
+        // Nothing is read of whom nobody knows.
+        let known = self.access.known(&caller);
+        known.map_err(|denied| stream::denied(&denied))?;
         let (sender, responses) = mpsc::channel(RESPONSES_MAX);
         let stream = stream::Stream::new(self.clone(), caller, variant, kind, sender);
         tokio::spawn(stream.run(incoming));

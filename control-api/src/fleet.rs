@@ -9,8 +9,8 @@ mod plan;
 mod register;
 mod revision;
 
-pub use plan::{Plan, Release, Selection};
-pub use register::{NodeRefusal, NodeStatus, Register, Registration, TypeReport};
+pub use plan::{Freshness, Plan, Release, Selection};
+pub use register::{NodeRefusal, NodeStatus, NodeTaken, Register, Registration, TypeReport};
 pub use revision::{Agent, MeshRevision, NodeView, TRUST_BUNDLE};
 
 use outrigger_config::model::SpiffeId;
@@ -27,7 +27,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// A fleet without nodes, for a mesh without anything.
+    /// A fleet without nodes, for a mesh of which nothing was read yet ([`Freshness::Unread`]).
     pub fn new() -> Fleet {
         Fleet {
             plan: watch::Sender::new(Arc::new(Plan::default())),

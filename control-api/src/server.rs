@@ -6,7 +6,7 @@ use crate::authority::{
     Authority, AuthorityMetrics, AuthorityService, AuthoritySurroundings, StartError, StoredAuthority,
 };
 use crate::fleet::follow::sources_of;
-use crate::fleet::{Fleet, MeshRevision};
+use crate::fleet::{Fleet, Freshness, MeshRevision};
 use crate::listen::{Listen, ListenFamilies, ListenLimits, ServerIdentity, ServerIdentityError};
 use crate::rollout::{Driver, DriverOptions};
 use crate::settings::{ListenSettings, Settings, StoreSettings};
@@ -136,11 +136,10 @@ impl Server {
             ..DriverOptions::default()
         };
         keeping.spawn(Driver::new(fleet, Arc::clone(&store), driving).run());
-        // A node that comes at once is told the mesh of now, not that there is none.
-        let first = store.watch().borrow().revision;
-        if first > 0 {
-            let _ = tokio::time::timeout(FIRST_REVISION_TIMEOUT, plans.changed()).await;
-        }
+        // A node that comes at once is told the mesh of now. One that comes before a revision could be loaded is turned
+        // away: it is not told that there is nothing.
+        let loaded = plans.wait_for(|plan| plan.freshness != Freshness::Unread);
+        let _ = tokio::time::timeout(FIRST_REVISION_TIMEOUT, loaded).await;
         let mut serving = JoinSet::new();
         serving.spawn(grpc.serve(services.into_axum_router(), draining.clone()));
         serving.spawn(rest.serve(crate::rest::router(parts.clone()), draining));

@@ -39,6 +39,7 @@ pub struct Caller {
     principal: Principal,
     roles: Vec<Role>,
     peer: Option<Arc<Peer>>,
+    expires: Option<SystemTime>,
 }
 
 impl Caller {
@@ -57,12 +58,18 @@ impl Caller {
         self.peer.as_deref()
     }
 
+    /// From when on what was shown does not hold any more: whoever serves a caller for long ends then. None: never.
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.expires
+    }
+
     /// Somebody with these roles, as [`Access::identify`] would find.
     pub(crate) fn new(principal: Principal, roles: Vec<Role>, peer: Option<Arc<Peer>>) -> Caller {
         Caller {
             principal,
             roles,
             peer,
+            expires: None,
         }
     }
 }
@@ -112,7 +119,11 @@ impl Access {
             return Err(Denied::unauthenticated(reason));
         }
         let principal = Principal::Token(grant.name.clone());
-        Ok(Caller::new(principal, grant.roles.clone(), peer.cloned()))
+        let caller = Caller::new(principal, grant.roles.clone(), peer.cloned());
+        Ok(Caller {
+            expires: grant.expires,
+            ..caller
+        })
     }
 
     fn roles_of(&self, id: &SpiffeId) -> Vec<Role> {

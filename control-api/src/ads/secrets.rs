@@ -1,5 +1,6 @@
 //! Secrets of nodes that make no keys of their own: Envoy is given its identity, and whom to believe, by SDS.
 
+use super::retry::Retry;
 use crate::authority::{Authority, Bundle, WholeIdentity};
 use crate::fleet::{NodeView, TRUST_BUNDLE};
 use outrigger_config::document::{Map, Path, Value, assemble, read_parts};
@@ -21,15 +22,18 @@ pub(super) struct Secrets {
     id: SpiffeId,
     identity: WholeIdentity,
     renewal: Instant,
+    /// Renewals that failed.
+    retry: Retry,
 }
 
 impl Secrets {
-    /// When the identity is due to be renewed: at half of its life.
+    /// When the identity is due to be renewed: at half of its life, or some time after that failed.
     pub(super) fn renewal(&self) -> Instant {
-        self.renewal
+        self.retry.due().unwrap_or(self.renewal)
     }
 
-    /// The view with the node's secrets: an identity that it has already, unless that is due, and the bundle of now.
+    /// The view with the node's secrets: an identity that it has already, unless that is due, and the bundle of now. One
+    /// that cannot be renewed stays as long as it holds, and another try is due later.
     pub(super) async fn add(
         secrets: &mut Option<Secrets>,
         authority: &Authority,
@@ -41,9 +45,16 @@ impl Secrets {
             return Ok(Arc::clone(&made.view));
         };
         let id: SpiffeId = id.parse().map_err(|_| format!("{id} is no SPIFFE id"))?;
-        let is_good = |held: &Secrets| held.id == id && held.renewal > Instant::now();
+        let is_good = |held: &Secrets| held.id == id && held.renewal() > Instant::now();
         if !secrets.as_ref().is_some_and(is_good) {
-            *secrets = Some(Secrets::make(authority, id, node).await?);
+            match (Secrets::make(authority, &id, node).await, secrets.as_mut()) {
+                (Ok(made), _) => *secrets = Some(made),
+                (Err(reason), Some(held)) if held.id == id && held.holds(SystemTime::now()) => {
+                    tracing::warn!(node, reason, "a node's identity cannot be renewed yet");
+                    held.retry.failed(Instant::now(), fastrand::f64());
+                }
+                (Err(reason), _) => return Err(reason),
+            }
         }
         let held = secrets.as_ref().ok_or("there is no identity")?;
         let resources = held.resources(&authority.bundle(), made)?;
@@ -51,20 +62,25 @@ impl Secrets {
         Ok(Arc::new(made.view.next(made.view.revision(), changes)))
     }
 
-    async fn make(authority: &Authority, id: SpiffeId, node: &str) -> Result<Secrets, String> {
+    fn holds(&self, now: SystemTime) -> bool {
+        now < self.identity.certificate.validity.not_after
+    }
+
+    async fn make(authority: &Authority, id: &SpiffeId, node: &str) -> Result<Secrets, String> {
         let now = SystemTime::now();
         let purpose = format!("the node {node}, by SDS");
         let identity = authority
-            .make_identity(&id, (&[], &[]), None, &purpose, now)
+            .make_identity(id, (&[], &[]), None, &purpose, now)
             .await
             .map_err(|refusal| refusal.to_string())?;
         let end = identity.certificate.validity.not_after;
         let life = end.duration_since(now).unwrap_or_default();
         let renewal = Instant::now() + (life / 2).max(RENEWAL_MIN);
         Ok(Secrets {
-            id,
+            id: id.clone(),
             identity,
             renewal,
+            retry: Retry::default(),
         })
     }
 
@@ -95,5 +111,56 @@ impl Secrets {
         let encoded = encode(&whole.config, &options);
         let resource = |(name, body): (String, Vec<u8>)| Resource::hashed(ResourceType::Secret, name, body);
         Ok(encoded.secrets.into_iter().map(resource).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ads::tests::{BreakableAudit, authority};
+    use crate::fleet::{Agent, MeshRevision};
+
+    #[tokio::test]
+    async fn an_identity_that_cannot_be_renewed_stays_and_is_tried_later() {
+        let audit = BreakableAudit::default();
+        let authority = authority(&audit).await;
+        let source = outrigger_config::Source {
+            name: "m.yaml".to_owned(),
+            text: crate::ads::tests::MESH.to_owned(),
+        };
+        let revision = MeshRevision::load(1, &[source], None).unwrap();
+        let role = revision.role("shop/web", "web-1", Agent::Envoy).unwrap();
+        let made = revision.view(&role).unwrap();
+        let identities = revision.mesh().identities_of("shop/web");
+        let mut secrets = None;
+        let first = Secrets::add(&mut secrets, &authority, &identities, &made, "web-1")
+            .await
+            .unwrap();
+        let held = secrets.as_mut().unwrap();
+        let now = Instant::now();
+        held.renewal = now;
+        audit.set_broken(true);
+        let second = Secrets::add(&mut secrets, &authority, &identities, &made, "web-1")
+            .await
+            .unwrap();
+        assert!(first.differing(&second, ResourceType::Secret).is_empty());
+        assert!(
+            secrets.as_ref().unwrap().renewal() > now,
+            "nobody is woken at once, again and again"
+        );
+        // Once it can be renewed, it is.
+        audit.set_broken(false);
+        secrets.as_mut().unwrap().retry.succeeded();
+        let third = Secrets::add(&mut secrets, &authority, &identities, &made, "web-1")
+            .await
+            .unwrap();
+        assert_eq!(second.differing(&third, ResourceType::Secret).len(), 1);
+        // What holds no longer is not given out.
+        audit.set_broken(true);
+        let held = secrets.as_mut().unwrap();
+        held.renewal = now;
+        held.identity.certificate.validity.not_after = SystemTime::UNIX_EPOCH;
+        let ended = Secrets::add(&mut secrets, &authority, &identities, &made, "web-1").await;
+        assert!(ended.unwrap_err().contains("audit"));
     }
 }

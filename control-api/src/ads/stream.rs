@@ -1,21 +1,25 @@
 //! One stream of one node.
 
 use super::Ads;
+use super::retry::Retry;
 use super::secrets::Secrets;
 use crate::access::{Action, Caller, Denied, DeniedKind, NodeClaim};
-use crate::fleet::{Agent, Plan, Registration};
+use crate::authority::Bundle;
+use crate::fleet::{Agent, Freshness, Plan, Registration};
 use envoy_types::pb::envoy::config::core::v3::{Node, node::UserAgentVersionType};
 use outrigger_xds::session::{Heard, Request, Response, Scope, Server, Variant, View};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 use tonic::{Status, Streaming};
 
 /// From the beginning of a stream to its first request, which says whose it is.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// A node that does not read for so long is cut.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the clock is looked at until a token ends: it may be set meanwhile.
+const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The messages of a variant.
 pub(super) struct Kind<Q, R> {
@@ -39,6 +43,23 @@ struct Known {
     session: Server,
     registration: Registration,
     secrets: Option<Secrets>,
+    fault: Option<String>,
+    /// Views that could not be made.
+    retry: Retry,
+}
+
+impl Known {
+    /// When its view is to be made again: after a failure, or because its identity is due to be renewed.
+    fn due(&self) -> Option<Instant> {
+        let renewal = || self.secrets.as_ref().map(Secrets::renewal);
+        self.retry.due().or_else(renewal)
+    }
+}
+
+/// What the plan has for a node.
+struct Looked {
+    view: Arc<View>,
+    /// Why there is nothing in it.
     fault: Option<String>,
 }
 
@@ -78,6 +99,7 @@ impl<Q: Send + 'static, R: Send + 'static> Stream<Q, R> {
             Err(_) => return Some(Status::deadline_exceeded("no request came")),
         };
         let mut plans = self.ads.fleet.plans();
+        let mut bundles = self.ads.authority.as_ref().map(|one| one.watch_bundle());
         let mut drain = self.ads.drain.clone();
         let plan = Arc::clone(&plans.borrow_and_update());
         let mut known = match self.meet(&first, &plan).await {
@@ -89,7 +111,6 @@ impl<Q: Send + 'static, R: Send + 'static> Stream<Q, R> {
         }
         loop {
             let wake = known.session.next_wake(Instant::now());
-            let renewal = known.secrets.as_ref().map(Secrets::renewal);
             tokio::select! {
                 request = incoming.message() => match request {
                     Ok(Some(request)) => {
@@ -111,9 +132,13 @@ impl<Q: Send + 'static, R: Send + 'static> Stream<Q, R> {
                     self.look_again(&mut known, &plan).await;
                 }
                 () = maybe(wake) => {}
-                () = maybe(renewal) => {
-                    let plan = Arc::clone(&plans.borrow_and_update());
-                    self.look_again(&mut known, &plan).await;
+                () = maybe(known.due()) => self.look_again(&mut known, &self.ads.fleet.plan()).await,
+                () = other_bundle(&mut bundles), if known.secrets.is_some() => {
+                    self.look_again(&mut known, &self.ads.fleet.plan()).await;
+                }
+                () = expired(self.caller.expires()) => {
+                    let message = format!("{} has expired", self.caller.principal());
+                    return Some(Status::unauthenticated(message));
                 }
                 () = drained(&mut drain) => {
                     return Some(Status::unavailable("this server is ending"));
@@ -140,27 +165,43 @@ impl<Q: Send + 'static, R: Send + 'static> Stream<Q, R> {
             node: node.id.clone(),
             service: node.cluster.clone(),
         };
+        if plan.freshness == Freshness::Unread {
+            // That there is nothing would be believed.
+            return Err(Status::unavailable("no revision of the mesh could be loaded yet"));
+        }
         self.still_may(&claim)?;
         let agent = Agent::of(&node.user_agent_name);
         let address = self.caller.peer().map(|peer| peer.address);
         let fleet = &self.ads.fleet;
-        let registration = fleet
-            .register()
-            .enter(Arc::clone(fleet), &claim, agent, &version(node), address);
+        let register = fleet.register();
+        let owner = self.caller.principal();
+        let entered = register.enter(Arc::clone(fleet), &claim, owner, agent, &version(node), address);
+        let mut registration = entered.map_err(|taken| Status::already_exists(taken.to_string()))?;
         tracing::info!(
-            node = claim.node, service = claim.service, agent = agent.word(), who = %self.caller.principal(),
+            node = claim.node, service = claim.service, agent = agent.word(), who = %owner,
             "a node's stream begins"
         );
-        let mut known = Known {
+        let mut secrets = None;
+        let looked = self.look(&claim, agent, &mut secrets, plan).await;
+        let Looked { view, fault } = looked.map_err(|fault| {
+            // Without a view there is nothing to keep: an answer would take away what the node has from before.
+            tracing::error!(
+                node = claim.node,
+                fault,
+                "a node's view cannot be made: it is turned away"
+            );
+            registration.fail(&fault);
+            Status::unavailable("the node's view cannot be made now; the server's log says why")
+        })?;
+        Ok(Known {
             claim,
             agent,
-            session: Server::new(self.variant, Scope::Aggregated, Arc::default()),
+            session: Server::new(self.variant, Scope::Aggregated, view),
             registration,
-            secrets: None,
-            fault: None,
-        };
-        self.look_again(&mut known, plan).await;
-        Ok(known)
+            secrets,
+            fault,
+            retry: Retry::default(),
+        })
     }
 
     fn still_may(&self, claim: &NodeClaim) -> Result<(), Status> {
@@ -168,11 +209,13 @@ impl<Q: Send + 'static, R: Send + 'static> Stream<Q, R> {
         may.map_err(|reason| denied(&reason))
     }
 
-    /// Brings the node to what the plan has for it.
+    /// Brings the node to what the plan has for it. What cannot be made now is made later.
     async fn look_again(&self, known: &mut Known, plan: &Plan) {
-        match self.view(known, plan).await {
-            Ok(view) => {
-                known.fault = None;
+        let looked = self.look(&known.claim, known.agent, &mut known.secrets, plan);
+        match looked.await {
+            Ok(Looked { view, fault }) => {
+                known.fault = fault;
+                known.retry.succeeded();
                 known.session.update(view, Instant::now());
             }
             Err(fault) => {
@@ -182,27 +225,45 @@ impl<Q: Send + 'static, R: Send + 'static> Stream<Q, R> {
                     "a node's view cannot be made: it keeps what it has"
                 );
                 known.fault = Some(fault);
+                known.retry.failed(Instant::now(), fastrand::f64());
             }
         }
     }
 
-    async fn view(&self, known: &mut Known, plan: &Plan) -> Result<Arc<View>, String> {
-        let NodeClaim { node, service } = &known.claim;
+    async fn look(
+        &self,
+        NodeClaim { node, service }: &NodeClaim,
+        agent: Agent,
+        secrets: &mut Option<Secrets>,
+        plan: &Plan,
+    ) -> Result<Looked, String> {
         let revision = Arc::clone(plan.of(node, service));
-        let Some(role) = revision.role(service, node, known.agent) else {
+        let Some(role) = revision.role(service, node, agent) else {
+            let fault = format!("the mesh has no service or gateway `{service}`");
+            if plan.freshness != Freshness::Current {
+                return Err(format!(
+                    "{fault} in revision {}, and a newer one cannot be loaded",
+                    revision.number()
+                ));
+            }
             // The service may still be declared: until then there is nothing to tell.
-            known.fault = Some(format!("the mesh has no service or gateway `{service}`"));
-            return Ok(Arc::new(View::new(revision.number(), [])));
+            return Ok(Looked {
+                view: Arc::new(View::new(revision.number(), [])),
+                fault: Some(fault),
+            });
         };
         let viewed = Arc::clone(&revision);
         let made =
             tokio::task::spawn_blocking(move || viewed.view(&role).map_err(|faults| faults.to_string()));
         let made = made.await.unwrap_or_else(|error| Err(error.to_string()))?;
-        let (Some(authority), Agent::Envoy | Agent::Other) = (&self.ads.authority, known.agent) else {
-            return Ok(Arc::clone(&made.view));
+        let view = match (&self.ads.authority, agent) {
+            (Some(authority), Agent::Envoy | Agent::Other) => {
+                let identities = revision.mesh().identities_of(service);
+                Secrets::add(secrets, authority, &identities, &made, node).await?
+            }
+            _ => Arc::clone(&made.view),
         };
-        let identities = revision.mesh().identities_of(service);
-        Secrets::add(&mut known.secrets, authority, &identities, &made, node).await
+        Ok(Looked { view, fault: None })
     }
 
     async fn hear(&self, known: &mut Known, request: Request) -> Result<(), Status> {
@@ -273,6 +334,29 @@ fn version(node: &Node) -> String {
 async fn drained(drain: &mut watch::Receiver<bool>) {
     // A sender that has gone has ended, too.
     let _ = drain.wait_for(|draining| *draining).await;
+}
+
+/// The authority believes in other roots.
+async fn other_bundle(bundles: &mut Option<watch::Receiver<Arc<Bundle>>>) {
+    let has_changed = match bundles {
+        Some(bundles) => bundles.changed().await.is_ok(),
+        None => false,
+    };
+    if !has_changed {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// What the caller showed does not hold any more.
+async fn expired(expires: Option<SystemTime>) {
+    let Some(expires) = expires else {
+        return std::future::pending().await;
+    };
+    while let Ok(left) = expires.duration_since(SystemTime::now())
+        && !left.is_zero()
+    {
+        sleep(left.min(EXPIRY_CHECK_INTERVAL)).await;
+    }
 }
 
 async fn maybe(at: Option<Instant>) {

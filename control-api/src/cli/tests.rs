@@ -228,13 +228,17 @@ async fn mesh_nodes_and_log_are_shown() {
         service: "shop/web".into(),
     };
     let fleet = &place._world.parts.fleet;
-    let _here = fleet.register().enter(
-        std::sync::Arc::clone(fleet),
-        &claim,
-        crate::fleet::Agent::Outrigger,
-        "1\u{1b}[0m",
-        None,
-    );
+    let _here = fleet
+        .register()
+        .enter(
+            std::sync::Arc::clone(fleet),
+            &claim,
+            &crate::access::Principal::Loopback,
+            crate::fleet::Agent::Outrigger,
+            "1\u{1b}[0m",
+            None,
+        )
+        .unwrap();
     let (code, out, problems) = place.run("reader", &["status"]).await;
     assert_eq!((code, problems.as_str()), (0, ""));
     assert!(

@@ -1,10 +1,13 @@
 //! From the store to the plan: revisions are loaded, and told as their rollouts have it.
 
-use super::{Fleet, MeshRevision};
+use super::{Fleet, Freshness, MeshRevision, Plan};
 use crate::rollout::{Driver, DriverOptions};
-use crate::store::{Documents, Revision, Store};
+use crate::store::{Documents, Revision, Store, StoreError};
 use outrigger_config::Source;
 use std::sync::Arc;
+
+/// Revisions that are tried, newest first, where a server starts with one that cannot be loaded. Each may take seconds.
+const EARLIER_MAX: usize = 20;
 
 /// The texts of a revision, as its diagnostics name them.
 pub fn sources(revision: &Revision) -> Vec<Source> {
@@ -27,12 +30,52 @@ pub async fn follow(fleet: Arc<Fleet>, store: Arc<dyn Store>) {
     Driver::new(fleet, store, DriverOptions::default()).run().await;
 }
 
+/// The current revision cannot be loaded: what everybody has stays. Where that is nothing yet, it is the newest one before
+/// that can be loaded, if there is one.
+pub(crate) async fn stay(fleet: &Fleet, store: &dyn Store, current: u64) -> Result<(), StoreError> {
+    let before = fleet.plan();
+    if before.freshness != Freshness::Unread {
+        if before.freshness == Freshness::Current {
+            fleet.replan(|plan| Plan {
+                freshness: Freshness::Earlier,
+                ..plan.clone()
+            });
+        }
+        return Ok(());
+    }
+    for head in store.history(Some(current), EARLIER_MAX).await? {
+        match load(store, head.number, &before.stable).await {
+            Ok(revision) => {
+                tracing::warn!(
+                    revision = head.number,
+                    current,
+                    "an earlier revision of the mesh is in force, for the current one cannot be"
+                );
+                let stable = Arc::new(revision);
+                fleet.replan(|plan| Plan {
+                    stable,
+                    freshness: Freshness::Earlier,
+                    ..plan.clone()
+                });
+                return Ok(());
+            }
+            Err(Unloadable::Store(error)) => return Err(error),
+            Err(Unloadable::Faults(_)) => {}
+        }
+    }
+    tracing::error!(
+        current,
+        "no revision of the mesh can be used: nodes are told nothing until there is one"
+    );
+    Ok(())
+}
+
 /// Why a revision is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum Unloadable {
     /// The store does not give it.
     #[error("{0}")]
-    Store(#[from] crate::store::StoreError),
+    Store(#[from] StoreError),
     /// Its documents are at fault.
     #[error("{0}")]
     Faults(String),
@@ -55,3 +98,6 @@ pub async fn load(
     let loaded = loading.await.unwrap_or_else(|error| Err(error.to_string()));
     loaded.map_err(Unloadable::Faults)
 }
+
+#[cfg(test)]
+mod tests;

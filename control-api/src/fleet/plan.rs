@@ -11,6 +11,20 @@ pub struct Plan {
     pub stable: Arc<MeshRevision>,
     /// A newer revision that is being released in stages; none: none is.
     pub release: Option<Release>,
+    /// How `stable` stands to what the store has.
+    pub freshness: Freshness,
+}
+
+/// How what everybody has stands to the store's current revision.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Freshness {
+    /// Nothing of the store was loaded yet: nobody is told anything, least of all that there is nothing.
+    #[default]
+    Unread,
+    /// The store's current revision cannot be loaded, and this is one before it: what it has not may be there.
+    Earlier,
+    /// It is the store's, or was when it was last looked at.
+    Current,
 }
 
 /// A revision on its way to everybody.

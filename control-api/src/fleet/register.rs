@@ -1,7 +1,7 @@
 //! How nodes stand: what each is connected as, was sent, took and refused.
 
 use super::Agent;
-use crate::access::NodeClaim;
+use crate::access::{NodeClaim, Principal};
 use outrigger_xds::resource::ResourceType;
 use outrigger_xds::session::Server;
 use outrigger_xds::session::server::Progress;
@@ -101,10 +101,17 @@ pub struct Register {
 #[derive(Debug)]
 struct Entry {
     status: Arc<NodeStatus>,
+    /// Who is connected by this id.
+    owner: Principal,
     /// Streams of this id that are open: a node that reconnects may have two for a moment.
     streams: usize,
     gone_at: Option<Instant>,
 }
+
+/// Somebody else is connected as this node.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("another node is connected by this id; expected an id that no other node has")]
+pub struct NodeTaken;
 
 impl Default for Register {
     fn default() -> Register {
@@ -117,16 +124,26 @@ impl Default for Register {
 
 impl Register {
     /// A stream of a node begins. It is there until the registration is dropped.
+    ///
+    /// # Errors
+    /// If somebody else, or a node of another service, is connected by this id: how that one stands is not overwritten.
     pub fn enter(
         self: &Register,
         fleet: Arc<super::Fleet>,
         claim: &NodeClaim,
+        owner: &Principal,
         agent: Agent,
         agent_version: &str,
         address: Option<SocketAddr>,
-    ) -> Registration {
+    ) -> Result<Registration, NodeTaken> {
         let mut nodes = self.nodes.lock();
         let before = nodes.get(&claim.node);
+        let is_same = |entry: &&Entry| entry.owner == *owner && entry.status.service == claim.service;
+        if before.is_some_and(|entry| entry.streams > 0 && !is_same(&entry)) {
+            return Err(NodeTaken);
+        }
+        // What another had by this id, before it went, says nothing of this one.
+        let before = before.filter(is_same);
         let (streams, in_force) = before.map_or((0, None), |entry| (entry.streams, entry.status.in_force));
         let status = Arc::new(NodeStatus {
             node: claim.node.clone(),
@@ -145,12 +162,13 @@ impl Register {
         });
         let entry = Entry {
             status: Arc::clone(&status),
+            owner: owner.clone(),
             streams: streams + 1,
             gone_at: None,
         };
         nodes.insert(claim.node.clone(), entry);
         drop(nodes);
-        Registration { fleet, status }
+        Ok(Registration { fleet, status })
     }
 
     /// Every node, by id; those that have gone lately included.
@@ -210,6 +228,14 @@ pub struct Registration {
 }
 
 impl Registration {
+    /// Notes that there is nothing for the node, and why.
+    pub fn fail(&mut self, fault: &str) {
+        let mut status = NodeStatus::clone(&self.status);
+        status.fault = Some(fault.to_owned());
+        self.status = Arc::new(status);
+        self.fleet.register.put(&self.status);
+    }
+
     /// Notes how the node stands, if that changed.
     pub fn note(&mut self, session: &Server, fault: Option<&str>, now: Instant) {
         let revision = session.view().revision();
@@ -283,4 +309,53 @@ fn refusals(session: &Server, now: Instant) -> Vec<NodeRefusal> {
 fn now_seconds() -> f64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0.0, |since| since.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::Fleet;
+
+    fn enter(fleet: &Arc<Fleet>, service: &str, owner: &str) -> Result<Registration, NodeTaken> {
+        let claim = NodeClaim {
+            node: "node-1".to_owned(),
+            service: service.to_owned(),
+        };
+        let owner = Principal::Token(owner.to_owned());
+        let register = fleet.register();
+        register.enter(Arc::clone(fleet), &claim, &owner, Agent::Envoy, "1", None)
+    }
+
+    #[test]
+    fn an_id_is_of_one_node_as_long_as_that_is_there() {
+        let fleet = Arc::new(Fleet::new());
+        let first = enter(&fleet, "shop/web", "web").unwrap();
+        for (service, owner) in [
+            ("shop/catalog", "catalog"),
+            ("shop/catalog", "web"),
+            ("shop/web", "other"),
+        ] {
+            assert_eq!(
+                enter(&fleet, service, owner).unwrap_err(),
+                NodeTaken,
+                "{service} {owner}"
+            );
+        }
+        let status = || fleet.register().find("node-1").unwrap();
+        assert_eq!(
+            (status().service.as_str(), status().connected),
+            ("shop/web", true)
+        );
+        let again =
+            enter(&fleet, "shop/web", "web").expect("a node that reconnects has two streams for a moment");
+        drop(first);
+        assert!(enter(&fleet, "shop/catalog", "catalog").is_err());
+        drop(again);
+        assert!(!status().connected);
+        let _other = enter(&fleet, "shop/catalog", "catalog").expect("the first has gone");
+        assert_eq!(
+            (status().service.as_str(), status().in_force),
+            ("shop/catalog", None)
+        );
+    }
 }

@@ -3,8 +3,8 @@
 use super::kept::{self, Kept, Report};
 use super::observe::observe;
 use super::{Observation, Rollout, Settling, Terms, Verdict};
-use crate::fleet::follow::{Unloadable, load};
-use crate::fleet::{Fleet, MeshRevision, Plan, Release};
+use crate::fleet::follow::{Unloadable, load, stay};
+use crate::fleet::{Fleet, Freshness, MeshRevision, Plan, Release};
 use crate::store::{Moment, RecordWrite, Store, StoreError};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -71,6 +71,8 @@ pub struct Driver {
     heard: HashMap<String, (u64, Instant)>,
     /// A revision that cannot be loaded, which was told.
     unloadable: Option<u64>,
+    /// The revision before which nothing could be loaded either.
+    nothing_before: Option<u64>,
 }
 
 impl Driver {
@@ -84,6 +86,7 @@ impl Driver {
             reported: None,
             heard: HashMap::new(),
             unloadable: None,
+            nothing_before: None,
         }
     }
 
@@ -121,16 +124,25 @@ impl Driver {
         let store = Arc::clone(&self.store);
         let started = *self.started.get_or_insert(at);
         let current = store.position().await?.revision;
-        let kept = match Kept::read(&*store).await? {
-            Some(kept) if kept.rollout.revision >= current => kept,
-            None if current == 0 => return Ok(Turned::Idle),
+        let (kept, freshness) = match Kept::read(&*store).await? {
+            Some(kept) if kept.rollout.revision >= current => (kept, Freshness::Current),
+            None if current == 0 => {
+                self.show_nothing();
+                return Ok(Turned::Idle);
+            }
             before => match self.begin(before, current, now).await? {
                 Begun::Moved => return Ok(Turned::Moved),
-                Begun::Unloadable(None) => return Ok(Turned::Idle),
-                Begun::Unloadable(Some(kept)) => kept,
+                Begun::Unloadable(None) => {
+                    self.stay(current).await?;
+                    return Ok(Turned::Idle);
+                }
+                Begun::Unloadable(Some(kept)) => (kept, Freshness::Earlier),
             },
         };
-        let is_shown = self.show(&kept.rollout).await?;
+        let is_shown = self.show(&kept.rollout, freshness).await?;
+        if !is_shown {
+            self.stay(current).await?;
+        }
         if kept.rollout.state.is_final() {
             return Ok(Turned::Idle);
         }
@@ -187,7 +199,7 @@ impl Driver {
         };
         if next.state.is_final() {
             // Nothing has to be decided first.
-            self.show(&next).await?;
+            self.show(&next, Freshness::Current).await?;
         }
         match kept::begin(&*self.store, before.as_ref(), &next, wish.as_ref()).await {
             Ok(()) if !next.state.is_final() => {
@@ -199,12 +211,35 @@ impl Driver {
         Ok(Begun::Moved)
     }
 
+    /// The store has no revision: the mesh is empty.
+    fn show_nothing(&self) {
+        if self.fleet.plan().freshness == Freshness::Unread {
+            self.fleet.replan(|plan| Plan {
+                freshness: Freshness::Current,
+                ..plan.clone()
+            });
+        }
+    }
+
+    /// Nodes keep what they have, or, if that is nothing yet, get the newest revision that can be loaded.
+    async fn stay(&mut self, current: u64) -> Result<(), StoreError> {
+        if self.nothing_before == Some(current) {
+            return Ok(());
+        }
+        stay(&self.fleet, &*self.store, current).await?;
+        if self.fleet.plan().freshness == Freshness::Unread {
+            self.nothing_before = Some(current);
+        }
+        Ok(())
+    }
+
     /// Brings the plan to what a rollout says; false if a revision of it cannot be loaded.
-    async fn show(&mut self, rollout: &Rollout) -> Result<bool, StoreError> {
+    async fn show(&mut self, rollout: &Rollout, freshness: Freshness) -> Result<bool, StoreError> {
         let plan = self.fleet.plan();
         let (stable, chosen) = (rollout.in_force(), rollout.chosen());
         let released = plan.release.as_ref();
-        let is_shown = plan.stable.number() == stable
+        let is_shown = plan.freshness == freshness
+            && plan.stable.number() == stable
             && released.map(|release| &release.selections) == chosen.as_ref()
             && released.is_none_or(|release| release.revision.number() == rollout.revision);
         if is_shown {
@@ -219,7 +254,11 @@ impl Driver {
                     selections,
                 }),
             };
-            Ok(Plan { stable, release })
+            Ok(Plan {
+                stable,
+                release,
+                freshness,
+            })
         };
         match loaded.await {
             Ok(plan) => {

@@ -132,6 +132,16 @@ impl Check<'_> {
                 None => self.wrong(position, problem),
             });
         }
+        let client_certificates = match &raw.client_certificates {
+            Some(given) if matches!(given.value, RawClients::Required) => {
+                if tls.is_none() {
+                    let problem = "without TLS nobody shows a certificate; expected `tls`, or `optional`";
+                    return Err(self.wrong(Some(given.referenced), problem));
+                }
+                ClientCertificates::Required
+            }
+            _ => ClientCertificates::Optional,
+        };
         let connections_max = match raw.connections_max {
             Some(given) if given.value == 0 => {
                 return Err(self.wrong(
@@ -144,10 +154,7 @@ impl Check<'_> {
         };
         Ok(ListenSettings {
             address,
-            client_certificates: match raw.client_certificates {
-                Some(RawClients::Required) => ClientCertificates::Required,
-                Some(RawClients::Optional) | None => ClientCertificates::Optional,
-            },
+            client_certificates,
             connections_max,
         })
     }
@@ -174,7 +181,14 @@ impl Check<'_> {
                 (Some(files), None) => ServerCertificate::Files(files.into()),
                 (None, Some(names)) => value::server_names(&names.names.value)
                     .map_err(|problem| self.wrong(Some(names.names.referenced), problem))?,
-                (None, None) if !is_written => return Ok(None),
+                (None, None) if !is_written => {
+                    if arguments.tls_client_roots_file.is_some() {
+                        let problem =
+                            "without TLS nobody shows a certificate; expected `tls`, or `--tls-name`";
+                        return Err(self.wrong_flag("--tls-client-roots-file", problem));
+                    }
+                    return Ok(None);
+                }
                 _ => return Err(self.wrong(position, "expected one of `files` and `authority`")),
             }
         };

@@ -34,7 +34,7 @@ pub(super) struct RawRelease {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawListen {
     pub(super) address: Option<Spanned<SocketAddr>>,
-    pub(super) client_certificates: Option<RawClients>,
+    pub(super) client_certificates: Option<Spanned<RawClients>>,
     pub(super) connections_max: Option<Spanned<usize>>,
 }
 

@@ -133,6 +133,10 @@ fn flags_count_more_than_the_file() {
         ("--trust-domain=A", "--trust-domain: its trust domain holds"),
         ("--tls-name=a b", "--tls-name: `a b` is neither"),
         (
+            "--tls-client-roots-file=a",
+            "--tls-client-roots-file: without TLS nobody shows a certificate",
+        ),
+        (
             "--rest-address=0.0.0.0:1",
             "--rest-address: 0.0.0.0:1 is reached from other machines",
         ),
@@ -165,6 +169,10 @@ fn what_is_wrong_is_said_with_its_place() {
         (
             "grpc:\n  address: 0.0.0.0:1\n".to_owned(),
             "c.yaml:2:12: 0.0.0.0:1 is reached from other machines, and has no TLS",
+        ),
+        (
+            "grpc:\n  client_certificates: required\n".to_owned(),
+            "c.yaml:2:24: without TLS nobody shows a certificate",
         ),
         ("rest:\n  connections_max: 0\n".to_owned(), "c.yaml:2:20: 0 connections serve nobody"),
         ("trust_domain: Example\n".to_owned(), "c.yaml:1:15: `Example`: its trust domain holds"),

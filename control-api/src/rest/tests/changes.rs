@@ -215,13 +215,17 @@ async fn a_trial_tells_whom_a_change_concerns_and_changes_nothing() {
         service: "shop/web".into(),
     };
     let fleet = &world.parts.fleet;
-    let _here = fleet.register().enter(
-        Arc::clone(fleet),
-        &claim,
-        crate::fleet::Agent::Outrigger,
-        "1",
-        None,
-    );
+    let _here = fleet
+        .register()
+        .enter(
+            Arc::clone(fleet),
+            &claim,
+            &crate::access::Principal::Loopback,
+            crate::fleet::Agent::Outrigger,
+            "1",
+            None,
+        )
+        .unwrap();
     let trial = world
         .call(
             Some(READER),

@@ -13,7 +13,15 @@ fn connect(world: &World, node: &str, service: &str) -> Registration {
     let fleet = &world.parts.fleet;
     fleet
         .register()
-        .enter(Arc::clone(fleet), &claim, Agent::Outrigger, "1.0", None)
+        .enter(
+            Arc::clone(fleet),
+            &claim,
+            &Principal::Loopback,
+            Agent::Outrigger,
+            "1.0",
+            None,
+        )
+        .unwrap()
 }
 
 async fn with_three_revisions() -> World {

@@ -53,7 +53,9 @@ impl Fake {
             service: "shop/web".to_owned(),
         };
         let register = fleet.register();
-        let registration = register.enter(Arc::clone(fleet), &claim, Agent::Outrigger, "1", None);
+        let owner = crate::access::Principal::Loopback;
+        let entered = register.enter(Arc::clone(fleet), &claim, &owner, Agent::Outrigger, "1", None);
+        let registration = entered.unwrap();
         let node = Node {
             id: name.to_owned(),
             ..Node::default()
