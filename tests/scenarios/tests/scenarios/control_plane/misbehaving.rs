@@ -11,8 +11,11 @@ const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 const PERMISSION_DENIED: u16 = 7;
 const UNAVAILABLE: u16 = 14;
 
+/// What the server does wrong, and how it is brought to do it.
+type Break = (&'static str, fn(&Ads));
+
 /// Ends a stream that was not worth going on with.
-const BREAKS: &[(&str, fn(&Ads))] = &[
+const BREAKS: &[Break] = &[
     ("a message that is none", |ads| ads.send_message(&[0xff; 40])),
     ("half a message and the end", |ads| {
         ads.send_bytes(&[0, 0, 0, 1, 0, 10, 20]);
