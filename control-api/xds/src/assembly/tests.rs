@@ -399,9 +399,12 @@ fn what_could_not_be_put_in_force_is_refused_and_tried_no_more() {
     let Next::Put(proposal) = world.assembly.propose(world.now, &mut Vec::new()) else {
         panic!()
     };
-    let refused = world
-        .assembly
-        .withdraw(&proposal, "the address is in use", Some("l"), world.now);
+    let refused = world.assembly.withdraw(
+        &proposal,
+        "the address is in use",
+        Some((L, Some("l"))),
+        world.now,
+    );
     assert_eq!(refused.len(), 1);
     world.settle(&mut Vec::new());
     assert_eq!(world.shown(), "r local(0) a(0)", "the cluster is in force");

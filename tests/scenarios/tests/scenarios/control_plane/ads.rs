@@ -29,10 +29,16 @@ identities: [{{name: own, inline: {identity}}}]
 
 /// An identity in a document.
 pub(super) fn identity() -> String {
-    let authority = Authority::new("ca");
-    authority.issue("own", &["shop.example"]);
-    let read = |file: &str| std::fs::read_to_string(authority.path(file)).expect("it was issued");
-    let (chain, key) = (read("own.pem"), read("own.key"));
+    inline(&Authority::new("ca"), "own", "own")
+}
+
+/// A chain and a key, which may not fit.
+pub(super) fn inline(authority: &Authority, chain: &str, key: &str) -> String {
+    for name in [chain, key] {
+        authority.issue(name, &["shop.example"]);
+    }
+    let read = |file: String| std::fs::read_to_string(authority.path(&file)).expect("it was issued");
+    let (chain, key) = (read(format!("{chain}.pem")), read(format!("{key}.key")));
     format!(
         "{{certificate_chain: {}, private_key: {}}}",
         serde_json::json!(chain),

@@ -1,11 +1,11 @@
 //! Resources that are wrong, through the real proxy: those that only the proxy itself can find wrong among them.
 
-use super::ads::{Follower, find, good, identity};
+use super::ads::{Follower, find, good, identity, inline};
 use envoy_types::pb::envoy::config::core::v3::address::Address as Kind;
 use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
 use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::service::discovery::v3::Resource;
-use outrigger_fixtures::{Ads, Echo};
+use outrigger_fixtures::{Ads, Authority, Echo};
 use prost::Message;
 use serde_json::Value;
 
@@ -39,8 +39,10 @@ fn body(resource: &Resource, value: &[u8]) -> Resource {
     resource
 }
 
-fn wrongs(resources: &[Resource], taken: u16) -> Vec<Wrong> {
+fn wrongs(resources: &[Resource], upstream: &Echo, taken: u16) -> Vec<Wrong> {
     let of = |kind, name| find(resources, kind, name);
+    let unfit = inline(&Authority::new("ca"), "own", "other");
+    let unfit = find(&good(upstream, &unfit, "1"), "Secret", "own");
     let wrong = |resource: Resource, kind, says| Wrong { resource, kind, says };
     vec![
         wrong(
@@ -57,6 +59,7 @@ fn wrongs(resources: &[Resource], taken: u16) -> Vec<Wrong> {
             "RouteConfiguration",
             "virtual_hosts[0].domains",
         ),
+        wrong(unfit, "Secret", "key"),
     ]
 }
 
@@ -76,7 +79,7 @@ async fn each_is_named_in_the_answer_and_in_the_dump_and_the_last_good_version_s
     let proxy = Follower::start(&[ads.url()], "").await;
     let admin = proxy.process.admin();
     let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let wrongs = wrongs(&resources, occupied.local_addr().unwrap().port());
+    let wrongs = wrongs(&resources, &one, occupied.local_addr().unwrap().port());
     for (number, wrong) in wrongs.iter().enumerate() {
         let name = wrong.resource.name.as_str();
         let version = format!("wrong-{number}");
@@ -112,7 +115,7 @@ async fn each_is_named_in_the_answer_and_in_the_dump_and_the_last_good_version_s
             .await;
         assert_eq!(refused, (number + 1) as f64);
     }
-    assert!(admin.metric("outrigger_control_resources_refused").await >= 2.0);
+    assert!(admin.metric("outrigger_control_resources_refused").await >= 3.0);
     assert_eq!(ads.streams(), 1, "no refusal costs the stream");
     // What was good before is good again, and nothing is refused any more.
     for resource in &resources {
