@@ -1,9 +1,9 @@
 //! REST for people and tools: documents, revisions, the audit log, nodes, join tokens, the authority.
 //!
-//! One table ([`routes`]) says of every call its path, parameters, bodies, answers and who may make it; the router, the
+//! One table (`rest/routes.rs`) says of every call its path, parameters, bodies, answers and who may make it; the router, the
 //! OpenAPI document and the page of the documentation are made from it, so that they cannot differ. A call goes one way
-//! ([`serve`]): who calls, whether they may, the body within its bound, the handler. What is refused is counted, and told
-//! to the audit log within a bound ([`refusals`]). Changes all go through [`change`]: nothing is accepted that was not
+//! (`rest/serve.rs`): who calls, whether they may, the body within its bound, the handler. What is refused is counted, and told
+//! to the audit log within a bound (`rest/refusals.rs`). Changes all go through `rest/change.rs`: nothing is accepted that was not
 //! loaded as a mesh, and nothing without `If-Match`, a reason and the right to all that it touches.
 
 mod audit_log;

@@ -124,7 +124,7 @@ pub enum Decoded {
     Endpoints(EndpointSet),
     /// An identity or a trust bundle, named as the secret.
     Secret(Parts),
-    /// Process-wide sections; see [`Decoded::process`].
+    /// Process-wide sections; see [`Process::apply`].
     Runtime(Process),
 }
 

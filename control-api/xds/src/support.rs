@@ -1,6 +1,6 @@
 //! What of Envoy's messages is supported: data from which decoders refuse the rest and documentation is printed.
 //!
-//! Each message that a decoder reads is declared once by [`message!`], with every field that it has: a field that newer
+//! Each message that a decoder reads is declared once by `message!`, with every field that it has: a field that newer
 //! types add does not compile until somebody says what becomes of it.
 
 /// A message of Envoy's, and what becomes of its fields.

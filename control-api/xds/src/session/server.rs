@@ -1,7 +1,7 @@
 //! The server's end: what a node is to have, what it was sent, and what it took.
 //!
 //! One session lives as long as its stream. The owner hands in requests and, whenever it changes, the node's whole
-//! [`View`]; the session works out what to send, in an order that makes before it breaks (see [`order`]), with at most
+//! [`View`]; the session works out what to send, in an order that makes before it breaks (see `server/order.rs`), with at most
 //! one unacknowledged response of a type. It keeps nothing beyond the stream: a client that comes back says what it has.
 
 mod ask;
