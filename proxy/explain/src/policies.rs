@@ -1,8 +1,7 @@
 //! What a route's policies make of a request, beside where it goes: the path that is sent, mirrors, the session cookie,
 //! cross-origin answers.
 
-use super::{View, affinity, authorization, line, retries};
-use crate::faults;
+use super::{View, affinity, authorization, describe_fault, line, retries};
 use outrigger_config::model::{
     FilterChain, Forward, Fraction, PathMatch, Route, RouteAction, SessionCookie, VirtualHost,
 };
@@ -30,7 +29,7 @@ pub(super) fn describe(
     if !authorization::describe(text, config, chain, route, view) {
         return false;
     }
-    describe_fault(text, chain, route);
+    describe_faults(text, chain, route);
     if let RouteAction::Forward(forward) = route.action() {
         describe_path(text, forward, route, view);
         retries::describe(text, forward, view);
@@ -81,14 +80,14 @@ fn describe_cors(text: &mut String, virtual_host: &VirtualHost, route: &Route, v
     true
 }
 
-fn describe_fault(text: &mut String, chain: &FilterChain, route: &Route) {
+fn describe_faults(text: &mut String, chain: &FilterChain, route: &Route) {
     let of_chain = || chain.mode().http().and_then(|options| options.fault().as_ref());
     let (fault, whose) = match route.fault() {
         Some(own) => (own.as_ref(), "the route"),
         None => (of_chain(), "the filter chain"),
     };
     if let Some(fault) = fault {
-        let what = faults::describe(fault);
+        let what = describe_fault(fault);
         let until = match fault.expires() {
             Some(moment) => format!("until {}", Timestamp(moment)),
             None => "with no end".to_owned(),

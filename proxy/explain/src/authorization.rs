@@ -1,8 +1,7 @@
 //! What authorization policies decide of a request or a connection, as `outrigger explain` tells it: which policy, where
 //! it is written, and, where no ALLOW policy matches, which comes nearest and what it wants.
 
-use super::{Request, View, line, split_port};
-use crate::cli::ExplainArguments;
+use super::{ExplainError, Request, View, line, split_port};
 use outrigger_config::MeshConfig;
 use outrigger_config::model::{AuthorizationAction, AuthorizationPolicy, FilterChain, Name, Route, SpiffeId};
 use outrigger_traffic::authorization::{
@@ -14,9 +13,22 @@ use serde_json::{Map, Value};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-/// Who asks, as it is described on the command line.
+/// Who asks, as it is described.
+#[derive(Debug, Clone, Default)]
+pub struct PeerDescription {
+    /// The SPIFFE id of the client's verified certificate.
+    pub id: Option<String>,
+    /// Further names in it.
+    pub names: Vec<String>,
+    /// Where the connection comes from; 127.0.0.1 if not given.
+    pub address: Option<IpAddr>,
+    /// Claims of a verified token, whosever, as in `realm.roles=admin`.
+    pub claims: Vec<String>,
+}
+
+/// Who asks.
 #[derive(Debug, Default)]
-pub(super) struct Peer {
+pub struct Peer {
     pub(super) id: Option<SpiffeId>,
     names: Vec<String>,
     address: Option<IpAddr>,
@@ -24,13 +36,21 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn parse(arguments: &ExplainArguments) -> Result<Peer, String> {
-        let id = arguments.peer_id.as_deref().map(|text| {
+    /// Reads a description.
+    ///
+    /// # Errors
+    /// What of it is not understood, and what is expected.
+    pub fn parse(description: &PeerDescription) -> Result<Peer, ExplainError> {
+        Self::read(description).map_err(ExplainError)
+    }
+
+    fn read(description: &PeerDescription) -> Result<Peer, String> {
+        let id = description.id.as_deref().map(|text| {
             let parsed = text.parse::<SpiffeId>();
             parsed.map_err(|fault| format!("`{text}` is no SPIFFE id: {fault}"))
         });
         let mut claims = Map::new();
-        for claim in &arguments.claims {
+        for claim in &description.claims {
             let (path, value) = claim
                 .split_once('=')
                 .ok_or_else(|| format!("claim `{claim}`: expected 'path=value'"))?;
@@ -39,9 +59,9 @@ impl Peer {
         let id = id.transpose()?;
         let names = id.iter().map(ToString::to_string);
         Ok(Peer {
-            names: names.chain(arguments.peer_name.iter().cloned()).collect(),
+            names: names.chain(description.names.iter().cloned()).collect(),
             id,
-            address: arguments.remote_address,
+            address: description.address,
             claims: (!claims.is_empty()).then_some(Value::Object(claims)),
         })
     }
