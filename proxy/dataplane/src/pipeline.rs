@@ -33,6 +33,7 @@ mod fault;
 mod forward;
 mod hints;
 mod mirror;
+mod notes;
 mod overload;
 mod pace;
 pub(crate) mod rate_limit;

@@ -14,6 +14,7 @@ mod flags;
 mod labels;
 mod metrics;
 mod reference;
+mod story;
 
 pub use access_log::{
     AccessLogFormat, AccessLogSinks, AccessLogWriter, CertificateRecord, FormatError, HeaderLookup,
@@ -45,3 +46,4 @@ pub use metrics::{
     RouteMetrics, SourceMetrics, TokenMetrics, TrustBundleMetrics, WorkerMetrics,
 };
 pub use reference::reference;
+pub use story::{AttemptOutcome, AttemptStory, Event, EventKind, Story};

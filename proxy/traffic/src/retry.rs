@@ -133,6 +133,22 @@ pub enum GiveUp {
     BodyNotKept,
 }
 
+impl GiveUp {
+    /// Its name in snake case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            GiveUp::NotWanted => "not_wanted",
+            GiveUp::NotIdempotent => "not_idempotent",
+            GiveUp::MayHaveRun => "may_have_run",
+            GiveUp::AnswerBegun => "answer_begun",
+            GiveUp::TimedOut => "timed_out",
+            GiveUp::ResponseInvalid => "response_invalid",
+            GiveUp::AttemptsUsedUp => "attempts_used_up",
+            GiveUp::BodyNotKept => "body_not_kept",
+        }
+    }
+}
+
 /// The default, for routes without a retry policy: one retry, only if the request provably never ran, or if its method
 /// is idempotent and a reused connection died before any byte of an answer. `replayable` says that every byte
 /// of the body sent so far is still kept; `attempts_made` counts the failed one.

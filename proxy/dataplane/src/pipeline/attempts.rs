@@ -57,7 +57,11 @@ pub(super) async fn attempts(
             None => ActiveAttempt::begin(endpoint),
             Some(limits) => with_room::begin(context, taken, cluster, limits, &mut series.tried, endpoint)?,
         };
-        request.record.attempt(under_way.endpoint());
+        let now = match series.tried.attempts() {
+            0 | 1 => worker.now(),
+            _ => worker.tick(),
+        };
+        request.record.attempt(under_way.endpoint(), now);
         active.cells.attempts.inc();
         let ended = pin!(attempt(
             request,
@@ -73,6 +77,9 @@ pub(super) async fn attempts(
             let awaited = std::mem::take(&mut exchange.awaited);
             let endpoint = under_way.endpoint();
             observed::stopped(cluster, endpoint, worker, &request.record, (stop, awaited));
+            if let Stop::Attempt(error) = stop {
+                request.record.attempt_failed(error.detail, worker.tick());
+            }
         }
         // What is waited for before another attempt is no load of this endpoint.
         drop(under_way);
@@ -179,6 +186,8 @@ async fn attempt(
     );
     if series.rules().is_some() && series.judge_answer(request, exchange, context, &mut upstream) {
         observed::took(cluster, worker, started);
+        let status = exchange.response.status;
+        request.record.answer_thrown_away(status, worker.now());
         return Ok(Ended::ThrownAway(Box::new(ThrownAway::new(upstream, length))));
     }
     exchange.forget_sent();

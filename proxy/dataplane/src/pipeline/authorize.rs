@@ -9,6 +9,7 @@ use crate::connection::Ends;
 use crate::reply::LocalReply;
 use crate::snapshot::{ChainPolicy, RoutePolicy};
 use outrigger_http1::{KnownName, RequestHead};
+use outrigger_telemetry::EventKind;
 use outrigger_traffic::authorization::{Claims, Decision, RequestFacts};
 use outrigger_traffic::forwarded;
 use std::net::IpAddr;
@@ -70,7 +71,7 @@ pub(super) fn authorize(
     let remote = remote(context, request);
     let decision = authorization::decide_by(&levels, context.ends(), remote, Some(&asked));
     authorization::count(&decision, &levels, chain, context.worker().index);
-    note(request, &decision, &levels);
+    note(request, context, &decision, &levels);
     if decision.outcome.is_allowed() {
         Ok(())
     } else {
@@ -155,13 +156,21 @@ pub(super) fn remote(context: &RequestContext<'_>, request: &Request<'_>) -> Opt
     request.record.client.or_else(told)
 }
 
-fn note(request: &mut Request<'_>, decision: &Decision, levels: &Levels<'_>) {
-    if !request.record.is_logged() {
-        return;
-    }
+fn note(request: &mut Request<'_>, context: &RequestContext<'_>, decision: &Decision, levels: &Levels<'_>) {
+    let now = context.worker().now();
     if !decision.outcome.is_allowed() {
         let details = authorization::refusal_details(levels, decision.outcome);
         request.record.explain(details);
+        let policy = authorization::name(levels, decision.outcome.policy());
+        request.record.note(now, EventKind::Denied, policy, "", 0);
     }
-    request.record.remark(Remarks::of(decision, levels));
+    if let Some(shadow) = decision.shadow
+        && !shadow.is_allowed()
+    {
+        let policy = authorization::name(levels, shadow.policy());
+        request.record.note(now, EventKind::ShadowDenied, policy, "", 0);
+    }
+    if request.record.is_logged() {
+        request.record.remark(Remarks::of(decision, levels));
+    }
 }

@@ -13,7 +13,7 @@ use crate::server::Downstream;
 use crate::snapshot::FaultPolicy;
 use crate::timer::{after, earlier};
 use outrigger_config::model::FaultAbortKind;
-use outrigger_telemetry::{DeadlineWait, FaultInjected, FaultSkipped, ResponseFlags, RouteCells};
+use outrigger_telemetry::{DeadlineWait, EventKind, FaultInjected, FaultSkipped, ResponseFlags, RouteCells};
 use outrigger_traffic::fault::{Decision, Injection, Skip, decide};
 use std::future::poll_fn;
 use std::task::{Poll, ready};
@@ -73,6 +73,11 @@ pub(super) async fn inject(
     if let Some(delay) = delay {
         cells.faults_injected[FaultInjected::Delay].inc();
         request.record.flag(ResponseFlags::DI);
+        let milliseconds = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        let now = context.worker().now();
+        request
+            .record
+            .note(now, EventKind::FaultDelay, "", "", milliseconds);
         let held = {
             let _active = Active::begin(cells);
             hold(request, downstream, context, delay).await
@@ -87,6 +92,8 @@ pub(super) async fn inject(
         return false;
     }
     if let Some(bytes) = response_bytes_per_second {
+        let now = context.worker().now();
+        request.record.note(now, EventKind::FaultRate, "", "", bytes);
         cells.faults_injected[FaultInjected::ResponseRate].inc();
         let metrics = std::sync::Arc::clone(&taken.policy.metrics);
         request.pace = Some(Box::new(Pace::new(bytes, place, metrics, context.worker().index)));
@@ -134,6 +141,8 @@ async fn refuse(
         FaultAbortKind::Status(status) => LocalReply::FaultAbort { status },
         FaultAbortKind::Grpc(status) => LocalReply::FaultGrpcAbort { status: status as u8 },
         FaultAbortKind::Reset => {
+            let now = context.worker().now();
+            request.record.note(now, EventKind::FaultAbort, "", "reset", 0);
             cells.faults_injected[FaultInjected::Reset].inc();
             downstream.reset();
             let answer = LocalReply::FaultAbort { status: 0 }.answer();

@@ -6,7 +6,7 @@ use super::attempts::attempts;
 use super::edits::{Known, edit_request};
 use super::exchange::{Exchange, Limits, Stop};
 use super::{Request, RequestContext, Taken};
-use super::{affinity, compress, deadline, mirror, respond, rights, session, upgrade};
+use super::{affinity, compress, deadline, mirror, notes, respond, rights, session, upgrade};
 use crate::body::BodyLength;
 use crate::error::DownstreamError;
 use crate::refusals;
@@ -79,6 +79,7 @@ pub(super) async fn forward(
                 downstream.abort();
             }
             request.record.cut_off(Some(answer));
+            notes::local_reply(&mut request.record, context, reply);
         }
         Some(reply) => respond::local(request, downstream, context, Some(taken), reply).await,
         None => {}

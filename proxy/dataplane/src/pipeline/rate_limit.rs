@@ -19,7 +19,7 @@ use crate::rate_limit::since_epoch;
 use crate::reply::LocalReply;
 use crate::snapshot::{ChainPolicy, RateLimitPolicy, RateLimitSet};
 use crate::worker::Worker;
-use outrigger_telemetry::{RateLimitKeyDrop, RateLimitOutcome};
+use outrigger_telemetry::{EventKind, RateLimitKeyDrop, RateLimitOutcome};
 use outrigger_traffic::rate_limit::{
     Decision, DescriptorFacts, Dropped, LocalLimit, Outcome, Reading, RouteFacts, decide,
 };
@@ -67,10 +67,11 @@ pub(super) fn count(request: &mut Request<'_>, context: &RequestContext<'_>, tak
         }
         Err((limit, reading)) => {
             request.limited = Some(Limited::refused(told, reading.wait));
-            if request.record.is_logged() {
-                let name = limit.config.name();
-                request.record.explain(format!("{}[{name}]", LOCAL_DETAILS));
-            }
+            let (name, wait) = (limit.config.name(), reading.wait.as_secs());
+            request.record.explain(format!("{LOCAL_DETAILS}[{name}]"));
+            let now = context.worker().now();
+            let record = &mut request.record;
+            record.note(now, EventKind::RateLimited, name.as_str(), LOCAL_DETAILS, wait);
             Counted::Refused(LocalReply::RateLimited {
                 status: limit.config.status(),
                 grpc_status: limit.config.grpc_status(),

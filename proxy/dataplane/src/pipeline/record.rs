@@ -12,8 +12,8 @@ use crate::worker::Worker;
 use outrigger_config::model::{Name, Route, VirtualHost};
 use outrigger_http1::{Fields, KnownName, RequestHead, ResponseHead, Version};
 use outrigger_telemetry::{
-    CodeClass, HeaderLookup, HeaderName, ListenerCells, RequestRecord, ResponseFlags, RouteCells,
-    RouteMetrics,
+    AttemptOutcome, AttemptStory, CodeClass, Event, EventKind, HeaderLookup, HeaderName, ListenerCells,
+    RequestRecord, ResponseFlags, RouteCells, RouteMetrics, Story,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -33,6 +33,10 @@ pub(super) struct Record {
     upstream_answered: Option<Instant>,
     started_response: bool,
     attempts: u32,
+    /// The attempt that is under way, or was the last to be.
+    current: Current,
+    /// What happened beside one attempt that was answered.
+    story: Option<Box<Story>>,
     endpoint: Option<Arc<EndpointState>>,
     pub(super) cluster: Option<ClusterSlot>,
     /// Our address on the last attempt's connection.
@@ -46,14 +50,24 @@ pub(super) struct Record {
     pub(super) trailers: Option<Box<Fields>>,
 }
 
+/// An attempt.
+#[derive(Clone, Copy)]
+struct Current {
+    /// Counted from 1.
+    number: u32,
+    /// It has not been told of in the story.
+    is_open: bool,
+    /// The status of its answer, if that was the last one's.
+    status: u16,
+    started: Instant,
+}
+
 struct Logged {
     start_time: SystemTime,
     /// The target before any rewrite.
     path: String,
     authority: String,
     route: Option<(Name, Name)>,
-    /// In place of the record's: details that name something.
-    details: Option<String>,
     remarks: Remarks,
     /// TLS of the last attempt's connection.
     upstream_tls: Option<tls::Session>,
@@ -70,14 +84,14 @@ impl Record {
                 path: head.path_and_query().to_owned(),
                 authority: head.authority().to_owned(),
                 route: None,
-                details: None,
                 remarks: Remarks::default(),
                 upstream_tls: None,
                 response: ResponseHead::new(),
             })
         });
+        let started = context.worker().tick();
         Record {
-            started: context.worker().tick(),
+            started,
             logged,
             version,
             status: 0,
@@ -87,6 +101,13 @@ impl Record {
             upstream_answered: None,
             started_response: false,
             attempts: 0,
+            current: Current {
+                number: 0,
+                is_open: false,
+                status: 0,
+                started,
+            },
+            story: None,
             endpoint: None,
             cluster: None,
             local_address: None,
@@ -114,11 +135,35 @@ impl Record {
         }
     }
 
-    /// Why it is answered as it is, for logs, in more words than a local reply has.
+    /// Why it is answered as it is, in more words than a local reply has.
+    #[cold]
     pub(super) fn explain(&mut self, details: String) {
-        if let Some(logged) = &mut self.logged {
-            logged.details = Some(details);
-        }
+        self.story().details = Some(details.into());
+    }
+
+    /// Something happened on the way; `subject`, `detail` and `value` as the kind has them.
+    #[cold]
+    pub(super) fn note(
+        &mut self,
+        now: Instant,
+        kind: EventKind,
+        subject: &str,
+        detail: &'static str,
+        value: u64,
+    ) {
+        let at = now.saturating_duration_since(self.started);
+        self.story().note(Event {
+            at,
+            kind,
+            subject: subject.into(),
+            detail,
+            value,
+        });
+    }
+
+    #[cold]
+    fn story(&mut self) -> &mut Story {
+        self.story.get_or_insert_default()
     }
 
     /// What authorization policies had to say.
@@ -178,16 +223,89 @@ impl Record {
         self.request_ended = at;
     }
 
-    pub(super) fn attempt(&mut self, endpoint: &Arc<EndpointState>) {
+    #[inline(always)]
+    pub(super) fn attempt(&mut self, endpoint: &Arc<EndpointState>, now: Instant) {
+        // Another is made beside it.
+        self.end_attempt(AttemptOutcome::Cancelled, now);
         self.attempts += 1;
+        self.current = Current {
+            number: self.attempts,
+            is_open: true,
+            status: 0,
+            started: now,
+        };
         self.endpoint = Some(Arc::clone(endpoint));
         self.peer_address = None;
     }
 
-    /// The answer is that of an attempt before the last one.
-    pub(super) fn answered_by(&mut self, endpoint: &Arc<EndpointState>, upstream: &Upstream) {
+    /// The attempt before the last one goes on, and the last one does not.
+    pub(super) fn answered_by(&mut self, endpoint: &Arc<EndpointState>, upstream: &Upstream, now: Instant) {
+        let number = self.current.number.saturating_sub(1);
+        self.end_attempt(AttemptOutcome::Cancelled, now);
+        if let Some(resumed) = self.story().resume_attempt(number) {
+            self.current = Current {
+                number,
+                is_open: true,
+                status: 0,
+                started: self.started + resumed.started,
+            };
+        }
         self.endpoint = Some(Arc::clone(endpoint));
         self.connected(upstream);
+    }
+
+    /// The attempt that is under way has failed.
+    #[cold]
+    pub(super) fn attempt_failed(&mut self, why: &'static str, now: Instant) {
+        self.end_attempt(AttemptOutcome::Failed(why), now);
+    }
+
+    /// The answer of the attempt that is under way is thrown away.
+    #[cold]
+    pub(super) fn answer_thrown_away(&mut self, status: u16, now: Instant) {
+        self.end_attempt(AttemptOutcome::Answered(status), now);
+    }
+
+    #[inline(always)]
+    fn end_attempt(&mut self, outcome: AttemptOutcome, now: Instant) {
+        if self.current.is_open {
+            self.close_attempt(outcome, now);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn close_attempt(&mut self, outcome: AttemptOutcome, now: Instant) {
+        let Some(mut attempt) = self.last_attempt(now) else {
+            return;
+        };
+        attempt.outcome = outcome;
+        if matches!(outcome, AttemptOutcome::Answered(_)) {
+            attempt.answered.get_or_insert(attempt.ended);
+        }
+        self.current.is_open = false;
+        self.story().end_attempt(attempt);
+    }
+
+    /// The attempt that is not in the story, as it stands at `now`: the only one of most requests.
+    pub(super) fn last_attempt(&self, now: Instant) -> Option<AttemptStory> {
+        let endpoint = self.endpoint.as_ref().filter(|_| self.current.is_open)?;
+        let since = |at: Instant| at.saturating_duration_since(self.started);
+        let outcome = match self.current.status {
+            0 => AttemptOutcome::Cancelled,
+            status => AttemptOutcome::Answered(status),
+        };
+        Some(AttemptStory {
+            number: self.current.number,
+            endpoint: self.peer_address.unwrap_or(endpoint.address),
+            started: since(self.current.started),
+            answered: self
+                .upstream_answered
+                .filter(|_| self.current.status != 0)
+                .map(since),
+            ended: since(now),
+            outcome,
+        })
     }
 
     /// The attempt has a connection.
@@ -202,6 +320,7 @@ impl Record {
 
     pub(super) fn upstream_answered(&mut self, status: u16, at: Instant) {
         self.upstream_answered = Some(at);
+        self.current.status = status;
         self.status = status;
         self.details = "via_upstream";
     }
@@ -326,9 +445,10 @@ impl Record {
             start_time: logged.start_time,
             protocol: Some(self.protocol()),
             response_code: self.status,
-            response_code_details: logged
-                .details
-                .as_deref()
+            response_code_details: self
+                .story
+                .as_ref()
+                .and_then(|story| story.details.as_deref())
                 .or((!self.details.is_empty()).then_some(self.details)),
             connection_termination_details: None,
             authorization_shadow_result: logged.remarks.shadow.as_deref(),

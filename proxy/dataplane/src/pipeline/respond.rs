@@ -4,6 +4,7 @@ use super::authenticate;
 use super::cors;
 use super::edge;
 use super::edits::edit_response;
+use super::notes;
 use super::sanitize::proxy_header;
 use super::session;
 use super::{Request, RequestContext, Taken, upgrade};
@@ -32,6 +33,7 @@ pub(super) async fn local(
 ) {
     let answer = reply.answer();
     request.record.local_reply(&answer);
+    notes::local_reply(&mut request.record, context, reply);
     let mut head = ResponseHead::new();
     let body = if request.grpc {
         grpc_head(&mut head, &answer);

@@ -125,7 +125,6 @@ pub(super) async fn end(
 ) {
     context.listener().requests_cut[lost].inc();
     if lost == RightLost::Unauthorized
-        && request.record.is_logged()
         && let Some(policy) = refusal(context.accepted, &Standing::of(request, context))
     {
         request.record.explain(details(&policy));

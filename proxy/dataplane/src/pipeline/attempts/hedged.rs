@@ -19,7 +19,7 @@ use crate::timer::after;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 use outrigger_config::model::HedgeAfter;
-use outrigger_telemetry::{CancelledAttempt, HedgeDenied, RetryDenied, RouteCells};
+use outrigger_telemetry::{CancelledAttempt, EventKind, HedgeDenied, RetryDenied, RouteCells};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -306,7 +306,8 @@ async fn race(
     } = ready;
     cells.hedges.inc();
     series.active().cells.attempts.inc();
-    request.record.attempt(second_under_way.endpoint());
+    request.record.attempt(second_under_way.endpoint(), started);
+    request.record.note(started, EventKind::Hedge, "", "", 0);
     request.record.connected(&stream);
     // The first may run, whatever the other one says.
     request.may_have_run = true;
@@ -336,7 +337,8 @@ async fn race(
     )?;
     match end {
         End::First(length) => {
-            request.record.answered_by(under_way.endpoint(), upstream);
+            let now = worker.now();
+            request.record.answered_by(under_way.endpoint(), upstream, now);
             drop(second);
             drop(beside);
             series.end_hedge();

@@ -13,7 +13,7 @@ use crate::upstream::Upstream;
 use crate::worker::Worker;
 use outrigger_config::model::RetryConditions;
 use outrigger_http1::{Fields, KnownName, ResponseHead};
-use outrigger_telemetry::{ResponseFlags, RetryDenied, RetryReason, RetryWait};
+use outrigger_telemetry::{EventKind, ResponseFlags, RetryDenied, RetryReason, RetryWait};
 use outrigger_traffic::retry::{
     AnswerCause, AttemptFailure, Decision, GiveUp, RETRY_BUDGET, RETRY_NUMBER, RetryRules, Standing,
     after_interval, default_decision,
@@ -172,6 +172,7 @@ impl<'a> Series<'a> {
             ),
         };
         if let Decision::GiveUp(why) = decision {
+            note_no_retry(request, context, why.as_str());
             let is_used_up = why == GiveUp::AttemptsUsedUp;
             if is_used_up {
                 self.active.cells.retry_limits_exceeded.inc();
@@ -184,16 +185,19 @@ impl<'a> Series<'a> {
         // To send on what no endpoint has seen multiplies nothing.
         let percent = self.restraint.filter(|_| by_policy && !failure.never_ran());
         if let Err(denied) = self.begin_retry(context.worker(), Some(failure), percent) {
+            note_denied(request, context, denied);
             if denied == RetryDenied::Restrained {
                 explain_restraint(request, error.detail);
             }
             return Err(Stop::Reply(failed(error, false, true)));
         }
         request.may_have_run |= !failure.never_ran();
-        self.active.cells.retries[retry_reason(failure)].inc();
+        let reason = retry_reason(failure);
+        self.active.cells.retries[reason].inc();
         // A move is made at once, and so is the default retry.
         let wait = self.backoff(context.worker()).filter(|_| !failure.is_move());
         self.next_after(wait, RetryWait::Backoff);
+        self.note_retry(request, context, reason);
         Ok(())
     }
 
@@ -224,6 +228,10 @@ impl<'a> Series<'a> {
         let standing = self.standing(request, exchange);
         let judged = rules.judge_answer(&answer, standing);
         let (Decision::Retry, Some(cause)) = (judged.decision, judged.cause) else {
+            // It is no failure where no condition would have had it again.
+            if let (Decision::GiveUp(why), Some(_)) = (judged.decision, judged.cause) {
+                note_no_retry(request, context, why.as_str());
+            }
             self.passed_on(request, &mut exchange.response.fields, judged.decision);
             return false;
         };
@@ -232,6 +240,7 @@ impl<'a> Series<'a> {
             None,
             self.restraint.filter(|_| judged.may_have_run),
         ) {
+            note_denied(request, context, denied);
             if denied == RetryDenied::Restrained {
                 explain_restraint(request, "via_upstream");
             }
@@ -240,7 +249,8 @@ impl<'a> Series<'a> {
             return false;
         }
         request.may_have_run |= judged.may_have_run;
-        self.active.cells.retries[answer_reason(cause)].inc();
+        let reason = answer_reason(cause);
+        self.active.cells.retries[reason].inc();
         let asked = rules.retry_after_max().and_then(|max| {
             let asked = asked_wait(&exchange.response.fields)?;
             (asked > ASKED_WAIT_MIN && asked <= max).then_some(asked)
@@ -250,7 +260,20 @@ impl<'a> Series<'a> {
             Some(asked) => self.next_after(Some(after_interval(asked, worker.random())), RetryWait::Answer),
             None => self.next_after(self.backoff(worker), RetryWait::Backoff),
         }
+        self.note_retry(request, context, reason);
         true
+    }
+
+    /// The story goes on with another attempt.
+    fn note_retry(&self, request: &mut Request<'_>, context: &RequestContext<'_>, reason: RetryReason) {
+        let wait = self
+            .retried
+            .as_ref()
+            .map_or(Duration::ZERO, |retried| retried.wait);
+        let milliseconds = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let now = context.worker().now();
+        let record = &mut request.record;
+        record.note(now, EventKind::Retry, "", reason.as_str(), milliseconds);
     }
 
     fn passed_on(&self, request: &mut Request<'_>, fields: &mut Fields, decision: Decision) {
@@ -356,11 +379,24 @@ fn told_budget(rules: Option<&RetryRules>, standing: Standing, restraint: Option
     }
 }
 
-/// The log says that there was no retry because a peer makes them.
+/// The story ends with this attempt, though it failed or policy would have another for its answer.
+fn note_no_retry(request: &mut Request<'_>, context: &RequestContext<'_>, why: &'static str) {
+    let now = context.worker().now();
+    request.record.note(now, EventKind::NoRetry, "", why, 0);
+}
+
+fn note_denied(request: &mut Request<'_>, context: &RequestContext<'_>, denied: RetryDenied) {
+    let why = match denied {
+        RetryDenied::AtOnce => "budget_at_once",
+        RetryDenied::Recent => "budget_recent",
+        RetryDenied::Restrained => "restrained",
+    };
+    note_no_retry(request, context, why);
+}
+
+/// It is told that there was no retry because a peer makes them.
 fn explain_restraint(request: &mut Request<'_>, details: &str) {
-    if request.record.is_logged() {
-        request.record.explain(format!("{details}{{retry_restrained}}"));
-    }
+    request.record.explain(format!("{details}{{retry_restrained}}"));
 }
 
 /// An earlier attempt may have run: that the last one did not says nothing of the request, and a proxy in front of this one

@@ -1,7 +1,7 @@
 //! What a client is told that does not get through.
 
 use super::super::exchange::Stop;
-use super::super::{Request, RequestContext, Taken, deadline, respond, rights};
+use super::super::{Request, RequestContext, Taken, deadline, notes, respond, rights};
 use super::{Fault, changes};
 use crate::error::DownstreamError;
 use crate::external_authorization::Denial;
@@ -67,6 +67,7 @@ async fn tell(
     }
     let answer = reply.answer();
     request.record.local_reply(&answer);
+    notes::local_reply(&mut request.record, context, reply);
     let mut head = ResponseHead::new();
     let mut body = denial.body.clone();
     if request.grpc {

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use outrigger_config::model::GlobalRateLimit;
 use outrigger_config::model::defaults::{EXTERNAL_AUTHORIZATION_CHANGES_MAX, RATE_LIMIT_ANSWER_BYTES_MAX};
 use outrigger_http1::{KnownName, ResponseHead};
-use outrigger_telemetry::{DeadlineWait, RateLimitFault as Fault, RateLimitOutcome};
+use outrigger_telemetry::{DeadlineWait, EventKind, RateLimitFault as Fault, RateLimitOutcome};
 use outrigger_traffic::rate_limit::{DescriptorFacts, describe};
 use std::rc::Rc;
 
@@ -219,11 +219,17 @@ async fn follow(
     let over = answer.quotas.iter().filter(|quota| quota.is_over);
     let wait = over.filter_map(|quota| quota.reset).max();
     limited.retry_after = Some(wait.map_or(0, |wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0)));
-    if request.record.is_logged() {
-        request
-            .record
-            .explain(format!("{OVER_LIMIT_DETAILS}[{}]", limit.config.name()));
-    }
+    let (name, wait) = (limit.config.name(), wait.map_or(0, |wait| wait.as_secs()));
+    request.record.explain(format!("{OVER_LIMIT_DETAILS}[{name}]"));
+    let now = context.worker().now();
+    let record = &mut request.record;
+    record.note(
+        now,
+        EventKind::RateLimited,
+        name.as_str(),
+        OVER_LIMIT_DETAILS,
+        wait,
+    );
     let reply = LocalReply::RateLimited {
         status: limit.config.status(),
         grpc_status: limit.config.grpc_status(),
