@@ -1,4 +1,4 @@
-//! What the proxy tells about itself: metric handles, response flags and the access log.
+//! What the proxy tells about itself: metric handles, response flags, the access log and traces.
 //!
 //! [`Metrics`] resolves labels into handles once, when a configuration is compiled; afterwards a worker only adds to
 //! cells of its own, and the admin thread sums them when it renders. [`AccessLogFormat`] turns one [`RequestRecord`]
@@ -15,6 +15,7 @@ mod labels;
 mod metrics;
 mod reference;
 mod story;
+pub mod trace;
 
 pub use access_log::{
     AccessLogFormat, AccessLogSinks, AccessLogWriter, CertificateRecord, FormatError, HeaderLookup,

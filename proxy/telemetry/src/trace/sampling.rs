@@ -1,0 +1,269 @@
+//! Which traces are kept.
+//!
+//! What is decided at a request's start is told to the next hops, so that a trace is whole or not there: by a believed
+//! peer's wish, by whoever sent the request, or by a share of all traces, which follows from the trace id so that all
+//! proxies agree. What turns out at a request's end ([`TailRule`]) keeps the spans of this proxy alone.
+
+use super::ids::TraceId;
+use super::propagation::Extracted;
+use super::rate::TraceRate;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The random bits of a trace id that a share looks at (W3C's random flag, OpenTelemetry's consistent sampling).
+const RANDOM_BITS: u32 = 56;
+
+/// A share of all traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ratio {
+    /// Traces whose random bits are at least this are in it.
+    threshold: u64,
+}
+
+impl Ratio {
+    /// So many millionths, at most all.
+    pub fn per_million(millionths: u32) -> Ratio {
+        let left_out = 1_000_000 - u64::from(millionths.min(1_000_000));
+        let threshold = (u128::from(left_out) << RANDOM_BITS) / 1_000_000;
+        Ratio {
+            threshold: threshold as u64,
+        }
+    }
+
+    /// Whether a trace is in it. Every one that is in a smaller share is in a greater one, too.
+    pub fn includes(self, trace_id: TraceId) -> bool {
+        trace_id.low() & ((1 << RANDOM_BITS) - 1) >= self.threshold
+    }
+}
+
+/// Whether the decision of whoever sent the request counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParentRule {
+    /// Always.
+    Follow,
+    /// If it is a believed peer.
+    FollowTrusted,
+    /// Never.
+    Ignore,
+}
+
+/// Why a trace is kept, or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SamplingDecision {
+    /// Kept: a believed peer asked for it.
+    Forced,
+    /// Kept: whoever sent the request keeps it.
+    Parent,
+    /// Kept: it is in the share.
+    Ratio,
+    /// Not kept: whoever sent the request does not.
+    ParentDropped,
+    /// Not kept: it is not in the share.
+    RatioDropped,
+    /// Not kept: there are enough this second.
+    RateLimited,
+}
+
+impl SamplingDecision {
+    /// Whether the trace is kept.
+    pub fn is_kept(self) -> bool {
+        matches!(
+            self,
+            SamplingDecision::Forced | SamplingDecision::Parent | SamplingDecision::Ratio
+        )
+    }
+}
+
+/// Decides at a request's start.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    /// Whose decision counts.
+    pub parent: ParentRule,
+    /// The share of the other traces that is kept.
+    pub ratio: Ratio,
+    /// How many of that share are kept a second at most.
+    pub rate: Option<Arc<TraceRate>>,
+}
+
+impl Sampler {
+    /// Decides about a request of this trace. `is_forced`: a believed peer asks for it; `is_trusted`: whoever sent the request
+    /// is believed; `now`: as [`TraceRate::take`] has it.
+    pub fn decide(
+        &self,
+        extracted: &Extracted,
+        trace_id: TraceId,
+        is_forced: bool,
+        is_trusted: bool,
+        now: Duration,
+    ) -> SamplingDecision {
+        if is_forced {
+            return SamplingDecision::Forced;
+        }
+        let follows = match self.parent {
+            ParentRule::Follow => true,
+            ParentRule::FollowTrusted => is_trusted,
+            ParentRule::Ignore => false,
+        };
+        match extracted.sampled.filter(|_| follows) {
+            Some(true) => SamplingDecision::Parent,
+            Some(false) => SamplingDecision::ParentDropped,
+            None if !self.ratio.includes(trace_id) => SamplingDecision::RatioDropped,
+            None if self.rate.as_ref().is_some_and(|rate| !rate.take(now)) => SamplingDecision::RateLimited,
+            None => SamplingDecision::Ratio,
+        }
+    }
+}
+
+/// What is kept by how it ended, although it was decided otherwise at its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TailRule {
+    /// Requests that ended in an error.
+    pub errors: bool,
+    /// Requests that took at least so long.
+    pub slow: Option<Duration>,
+}
+
+impl TailRule {
+    /// Whether anything is kept by it.
+    pub fn is_some(&self) -> bool {
+        self.errors || self.slow.is_some()
+    }
+
+    /// Whether a request is kept that ended so.
+    pub fn keeps(&self, is_error: bool, duration: Duration) -> bool {
+        self.errors && is_error || self.slow.is_some_and(|slow| duration >= slow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trace(low: u64) -> TraceId {
+        TraceId::random(1, low)
+    }
+
+    fn sampler(parent: ParentRule, millionths: u32) -> Sampler {
+        Sampler {
+            parent,
+            ratio: Ratio::per_million(millionths),
+            rate: None,
+        }
+    }
+
+    #[test]
+    fn a_share_follows_from_the_random_bits_alone() {
+        let (none, all) = (Ratio::per_million(0), Ratio::per_million(1_000_000));
+        let half = Ratio::per_million(500_000);
+        for low in [1, 1 << 55, (1 << 55) - 1, (1 << 56) - 1, u64::MAX, 0xff << 56] {
+            assert!(all.includes(trace(low)));
+            assert!(!none.includes(trace(low)));
+            assert_eq!(
+                half.includes(trace(low)),
+                low & ((1 << 56) - 1) >= 1 << 55,
+                "{low:x}"
+            );
+        }
+        assert_eq!(Ratio::per_million(u32::MAX), all);
+    }
+
+    #[test]
+    fn shares_are_as_great_as_they_say_and_hold_each_other() {
+        let (one, ten) = (Ratio::per_million(10_000), Ratio::per_million(100_000));
+        let step = (1u64 << 56) / 100_000;
+        let count = |ratio: Ratio| {
+            (0..100_000)
+                .filter(|i| ratio.includes(trace(i * step + 1)))
+                .count()
+        };
+        assert!((999..=1_001).contains(&count(one)), "{}", count(one));
+        assert!((9_999..=10_001).contains(&count(ten)), "{}", count(ten));
+        assert!(
+            (0..100_000).all(|i| !one.includes(trace(i * step + 1)) || ten.includes(trace(i * step + 1)))
+        );
+    }
+
+    #[test]
+    fn decisions_go_by_rank() {
+        use SamplingDecision::{Forced, Parent, ParentDropped, RatioDropped};
+        let told = |sampled| Extracted {
+            sampled,
+            ..Extracted::default()
+        };
+        let decide = |rule, millionths, sampled, forced, trusted| {
+            let sampler = sampler(rule, millionths);
+            sampler.decide(&told(sampled), trace(9), forced, trusted, Duration::ZERO)
+        };
+        let all = 1_000_000;
+        assert_eq!(decide(ParentRule::Follow, 0, Some(false), true, true), Forced);
+        assert_eq!(decide(ParentRule::Follow, 0, Some(true), false, false), Parent);
+        assert_eq!(
+            decide(ParentRule::Follow, all, Some(false), false, false),
+            ParentDropped
+        );
+        assert_eq!(
+            decide(ParentRule::Follow, all, None, false, false),
+            SamplingDecision::Ratio
+        );
+        assert_eq!(decide(ParentRule::Follow, 0, None, false, false), RatioDropped);
+        assert_eq!(
+            decide(ParentRule::Ignore, 0, Some(true), false, true),
+            RatioDropped
+        );
+        assert_eq!(
+            decide(ParentRule::Ignore, all, Some(false), false, true),
+            SamplingDecision::Ratio
+        );
+        assert_eq!(
+            decide(ParentRule::FollowTrusted, 0, Some(true), false, false),
+            RatioDropped
+        );
+        assert_eq!(
+            decide(ParentRule::FollowTrusted, 0, Some(true), false, true),
+            Parent
+        );
+        for decision in [Forced, Parent, SamplingDecision::Ratio] {
+            assert!(decision.is_kept());
+        }
+        for decision in [ParentDropped, RatioDropped, SamplingDecision::RateLimited] {
+            assert!(!decision.is_kept());
+        }
+    }
+
+    #[test]
+    fn the_rate_limits_what_is_begun_here() {
+        let mut sampler = sampler(ParentRule::Follow, 1_000_000);
+        sampler.rate = Some(Arc::new(TraceRate::per_second(1)));
+        let told = Extracted::default();
+        let parent = Extracted {
+            sampled: Some(true),
+            ..told
+        };
+        let decide =
+            |told: &Extracted, forced| sampler.decide(told, trace(9), forced, true, Duration::from_secs(5));
+        assert_eq!(decide(&told, false), SamplingDecision::Ratio);
+        assert_eq!(decide(&told, false), SamplingDecision::RateLimited);
+        // Others count on these.
+        assert_eq!(decide(&parent, false), SamplingDecision::Parent);
+        assert_eq!(decide(&told, true), SamplingDecision::Forced);
+    }
+
+    #[test]
+    fn errors_and_slow_ones_are_kept_where_asked() {
+        let second = Duration::from_secs(1);
+        let (errors, slow) = (
+            TailRule {
+                errors: true,
+                slow: None,
+            },
+            TailRule {
+                errors: false,
+                slow: Some(second),
+            },
+        );
+        assert!(!TailRule::default().is_some() && errors.is_some() && slow.is_some());
+        assert!(errors.keeps(true, Duration::ZERO) && !errors.keeps(false, 9 * second));
+        assert!(slow.keeps(false, second) && !slow.keeps(true, second / 2));
+        assert!(!TailRule::default().keeps(true, 9 * second));
+    }
+}

@@ -1,0 +1,118 @@
+//! Spans as they are handed over: whole, and ended.
+
+use super::ids::{SpanId, TraceId};
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+/// A span that has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FinishedSpan {
+    /// Its trace.
+    pub trace_id: TraceId,
+    /// Its own id.
+    pub span_id: SpanId,
+    /// The span that it is part of.
+    pub parent: Option<SpanId>,
+    /// The parent is another process's.
+    pub parent_is_remote: bool,
+    /// The flags of W3C that its own context has: 1 if the trace is sampled (a span that was kept by how it ended is
+    /// not), 2 if its id is random.
+    pub flags: u8,
+    /// The `tracestate` that it goes with; empty: none.
+    pub tracestate: String,
+    /// Low in cardinality.
+    pub name: String,
+    /// Which side it is of.
+    pub kind: SpanKind,
+    /// When it began.
+    pub start: SystemTime,
+    /// When it ended.
+    pub end: SystemTime,
+    /// What is known of it, by OpenTelemetry's semantic conventions.
+    pub attributes: Vec<(Cow<'static, str>, AttributeValue)>,
+    /// What happened in it, in order.
+    pub events: Vec<SpanEvent>,
+    /// How it ended.
+    pub status: SpanStatus,
+}
+
+impl FinishedSpan {
+    /// The value of an attribute.
+    pub fn attribute(&self, name: &str) -> Option<&AttributeValue> {
+        let (_, value) = self.attributes.iter().find(|(known, _)| known == name)?;
+        Some(value)
+    }
+}
+
+/// Which side of a call a span is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpanKind {
+    /// The request as it came.
+    Server,
+    /// An attempt at it.
+    Client,
+}
+
+/// What an attribute says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AttributeValue {
+    /// A text.
+    Text(Cow<'static, str>),
+    /// A number.
+    Integer(i64),
+    /// Yes or no.
+    Bool(bool),
+    /// Several texts.
+    Texts(Vec<String>),
+}
+
+impl From<String> for AttributeValue {
+    fn from(text: String) -> AttributeValue {
+        AttributeValue::Text(text.into())
+    }
+}
+
+impl From<&'static str> for AttributeValue {
+    fn from(text: &'static str) -> AttributeValue {
+        AttributeValue::Text(text.into())
+    }
+}
+
+impl From<u16> for AttributeValue {
+    fn from(number: u16) -> AttributeValue {
+        AttributeValue::Integer(number.into())
+    }
+}
+
+impl From<u32> for AttributeValue {
+    fn from(number: u32) -> AttributeValue {
+        AttributeValue::Integer(number.into())
+    }
+}
+
+/// Something that happened in a span.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpanEvent {
+    /// What.
+    pub name: Cow<'static, str>,
+    /// When.
+    pub at: SystemTime,
+    /// What is known of it.
+    pub attributes: Vec<(Cow<'static, str>, AttributeValue)>,
+}
+
+/// How a span ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum SpanStatus {
+    /// Nothing went wrong that is this side's business.
+    #[default]
+    Unset,
+    /// An error, in a few words; empty where an attribute says all.
+    Error(Cow<'static, str>),
+}
+
+/// Takes spans to where they are looked at.
+pub trait SpanSink: Send + Sync + std::fmt::Debug {
+    /// Takes the spans of one request, or drops and counts them all. It never waits: it is called on workers.
+    fn try_send(&self, spans: Vec<FinishedSpan>);
+}
