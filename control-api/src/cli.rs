@@ -2,7 +2,7 @@
 //!
 //! Each command is one or a few calls and a text for people, or, with `--json`, the last answer as it came. Exit codes:
 //! 0 it is done (and, of `diff`, nothing differs), 1 the server refused it (of `diff`: something differs; of `status`:
-//! something is refused or not well), 2 it could not be asked. What the server says is shown without characters that a
+//! something is refused or not well; of `explain`: nothing takes the request), 2 it could not be asked. What the server says is shown without characters that a
 //! terminal would obey.
 
 mod client;
@@ -46,6 +46,8 @@ pub enum ClientCommand {
     Status(To<Status>),
     /// Print what a node is to do, as a configuration.
     Config(To<Config>),
+    /// Say which listener, route, policies and clusters a request meets at a node, and which nodes have that in force.
+    Explain(To<Explain>),
     /// Show the audit log, or verify it.
     Audit(To<Audit>),
     /// Make, list and take back join tokens.
@@ -214,6 +216,37 @@ pub struct Config {
     service: Option<String>,
 }
 
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// A node's id.
+    node: String,
+    /// Method and URL, as in 'GET https://host/path'.
+    #[arg(value_name = "METHOD URL")]
+    request: String,
+    /// A header of the request, as in 'x-user: ann'; may be given many times.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// The SPIFFE id of the client's verified certificate.
+    #[arg(long, value_name = "SPIFFE ID")]
+    peer_id: Option<String>,
+    /// A name in the client's verified certificate; may be given many times.
+    #[arg(long, value_name = "NAME")]
+    peer_name: Vec<String>,
+    /// The address that the connection comes from; 127.0.0.1 if not given.
+    #[arg(long, value_name = "ADDRESS")]
+    remote_address: Option<std::net::IpAddr>,
+    /// A claim of a verified token, whosever, as in 'realm.roles=admin'; may be given many times.
+    #[arg(long = "claim", value_name = "PATH=VALUE")]
+    claims: Vec<String>,
+    /// The listener that the request comes to; not needed where only one takes the URL's port, or there is only one.
+    #[arg(long, value_name = "NAME")]
+    listener: Option<String>,
+    /// As a node of this service or gateway, of an id that is not known.
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+}
+
 /// Arguments of `audit`.
 #[derive(Debug, Args)]
 pub struct Audit {
@@ -281,6 +314,7 @@ impl ClientCommand {
             ClientCommand::History(to) => &to.connection,
             ClientCommand::Status(to) => &to.connection,
             ClientCommand::Config(to) => &to.connection,
+            ClientCommand::Explain(to) => &to.connection,
             ClientCommand::Audit(to) => &to.connection,
             ClientCommand::Token(TokenCommand::Create(to)) => &to.connection,
             ClientCommand::Token(TokenCommand::List(to)) => &to.connection,

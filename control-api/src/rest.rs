@@ -12,6 +12,7 @@ mod call;
 mod change;
 mod documents;
 mod effects;
+mod explain;
 mod fault;
 mod metrics;
 mod nodes;

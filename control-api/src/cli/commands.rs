@@ -1,6 +1,7 @@
 //! What each command asks, and how it shows what it is told.
 
 mod audit;
+mod explain;
 mod status;
 
 use super::client::{Answer, Asked, Client, encode};
@@ -26,6 +27,7 @@ pub(super) async fn run(client: &Client, command: ClientCommand, out: Out<'_>, p
         ClientCommand::History(to) => history(client, to.own, out).await,
         ClientCommand::Status(to) => status::show(client, to.own, out).await,
         ClientCommand::Config(to) => config(client, to.own, out).await,
+        ClientCommand::Explain(to) => explain::show(client, to.own, out).await,
         ClientCommand::Audit(to) => audit::show(client, to.own, out).await,
         ClientCommand::Token(TokenCommand::Create(to)) => token_create(client, to.own, out).await,
         ClientCommand::Token(TokenCommand::List(_)) => token_list(client, out).await,

@@ -261,6 +261,23 @@ async fn mesh_nodes_and_log_are_shown() {
     assert_eq!(told["listed"][0]["node"], "web-1");
     let (code, out, _) = place.run("reader", &["config", "web-1"]).await;
     assert!(code == 0 && out.contains("15106"), "{out}");
+    let asked = ["explain", "web-1", "GET https://web.shop:15106/", "--peer-id"];
+    let (code, out, _) = place
+        .run(
+            "reader",
+            &[&asked[..], &["spiffe://example.org/ns/edge/sa/public"]].concat(),
+        )
+        .await;
+    assert!(
+        code == 0
+            && out.starts_with("node web-1 of shop/web, by revision 1\nlistener `")
+            && out
+                .contains("\nrevision 1 is in force at 0 of 1 nodes that are to have it; 1 are connected\n")
+            && out.contains("web-1  no      -         it has not answered"),
+        "{out}"
+    );
+    let (code, _, problems) = place.run("reader", &["explain", "web-1", "GET x"]).await;
+    assert!(code == 1 && problems.contains("has no scheme"), "{problems}");
     let (_, out, _) = place.run("reader", &["audit"]).await;
     assert!(
         out.contains("token `admin`  revision.appended") && out.contains("0 to 1"),

@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::routes::YAML;
 use super::{Answered, Shared};
 use crate::access::printable;
-use crate::fleet::{Agent, NodeStatus};
+use crate::fleet::{Agent, MeshRevision, NodeStatus, NodeView};
 use axum::Json;
 use axum::response::IntoResponse;
 use http::header;
@@ -66,6 +66,21 @@ pub(super) async fn one(shared: Arc<Shared>, call: Call) -> Answered {
 
 /// `GET /v1/nodes/{node}/config`
 pub(super) async fn config(shared: Arc<Shared>, call: Call) -> Answered {
+    let text = outrigger_config::to_yaml(&viewed(&shared, &call)?.view.config);
+    Ok(([(header::CONTENT_TYPE, YAML)], text).into_response())
+}
+
+/// What a node is told.
+pub(super) struct Viewed {
+    /// The service or gateway whose node it is.
+    pub(super) service: String,
+    /// The revision that it is to have.
+    pub(super) revision: Arc<MeshRevision>,
+    pub(super) view: Arc<NodeView>,
+}
+
+/// What the node of a call's path is told: one that is known, or declared, or of the `service` that the call says.
+pub(super) fn viewed(shared: &Shared, call: &Call) -> Result<Viewed, Fault> {
     let node = call.parameter("node");
     let plan = shared.parts.fleet.plan();
     let known = shared.parts.fleet.register().find(node);
@@ -80,7 +95,7 @@ pub(super) async fn config(shared: Arc<Shared>, call: Call) -> Answered {
         (None, Some(status)) => (status.service.clone(), agent(status.agent)),
         (None, None) => (declared().ok_or_else(|| no_node(node))?, Agent::Outrigger),
     };
-    let revision = plan.of(node, &service);
+    let revision = Arc::clone(plan.of(node, &service));
     let Some(role) = revision.role(&service, node, agent) else {
         let service = printable(&service);
         let error = format!(
@@ -92,8 +107,11 @@ pub(super) async fn config(shared: Arc<Shared>, call: Call) -> Answered {
     let view = revision
         .view(&role)
         .map_err(|faults| Fault::internal(faults.to_string()))?;
-    let text = outrigger_config::to_yaml(&view.config);
-    Ok(([(header::CONTENT_TYPE, YAML)], text).into_response())
+    Ok(Viewed {
+        service,
+        revision,
+        view,
+    })
 }
 
 fn no_node(node: &str) -> Fault {

@@ -3,7 +3,7 @@
 use super::{Answering, Body, Content, METRICS, Needs, PLAIN, Parameter, Place, Route, Verb, YAML};
 use crate::rest::Shared;
 use crate::rest::call::{Call, REASON_HEADER};
-use crate::rest::{audit_log, authority, documents, nodes, revisions, rollouts, status};
+use crate::rest::{audit_log, authority, documents, explain, nodes, revisions, rollouts, status};
 use crate::store::{DOCUMENT_BYTES_MAX, MESH_BYTES_MAX};
 use std::sync::Arc;
 
@@ -348,6 +348,28 @@ pub(in crate::rest) static ROUTES: &[Route] = &[
             ("", &[404]),
             handler!(nodes::config),
         )
+    },
+    Route {
+        method: Verb::Post,
+        path: "/v1/nodes/{node}/explain",
+        operation: "explainRequest",
+        summary: "What a node makes of a request, by the configuration that it is told; and which nodes have that in force.",
+        needs: Needs::Reading,
+        parameters: &[
+            NODE,
+            in_query(
+                "service",
+                "string",
+                "As a node of this service, of an id that is not known.",
+            ),
+        ],
+        body: Body::Json {
+            shape: "ExplainRequest",
+            bytes_max: SMALL_BODY_BYTES_MAX,
+        },
+        answer: (200, Content::Json("Explained")),
+        refusals: &[404],
+        handler: handler!(explain::show),
     },
     Route {
         needs: Needs::Administering,

@@ -1,6 +1,6 @@
 //! Nodes, the authority and the server itself.
 
-use super::Kind::{Many, Number, One, Text, Truth, Whole};
+use super::Kind::{Many, Number, One, Text, Texts, Truth, Whole};
 use super::{Shape, given, nullable, optional, shape};
 
 pub(super) static SHAPES: &[Shape] = &[
@@ -86,6 +86,84 @@ pub(super) static SHAPES: &[Shape] = &[
             nullable("effective", Text, "The version that is in force there still."),
             given("reason", Text, "Why, as the node says."),
             given("age_seconds", Number, "For how long nothing newer was taken."),
+        ],
+    ),
+    shape(
+        "ExplainRequest",
+        "A request that is to be explained.",
+        &[
+            given("request", Text, "Method and URL: `GET https://host/path`."),
+            optional("headers", Texts, "Its headers, as `name: value`."),
+            optional(
+                "peer_id",
+                Text,
+                "The SPIFFE id of the client's verified certificate.",
+            ),
+            optional("peer_names", Texts, "Further names in it."),
+            optional(
+                "remote_address",
+                Text,
+                "Where the connection comes from; 127.0.0.1 if not given.",
+            ),
+            optional(
+                "claims",
+                Texts,
+                "Claims of a verified token, whosever, as `path=value`.",
+            ),
+            optional(
+                "listener",
+                Text,
+                "The listener that it comes to; not needed where only one takes the URL's port.",
+            ),
+        ],
+    ),
+    shape(
+        "Explained",
+        "What a node makes of a request.",
+        &[
+            given("node", Text, "The node."),
+            given("service", Text, "The service or gateway."),
+            given(
+                "revision",
+                Whole,
+                "The revision that it is told, by which this is.",
+            ),
+            nullable(
+                "in_force",
+                Whole,
+                "The last that it took as a whole; null: none that is known of.",
+            ),
+            given("taken", Truth, "Something takes the request."),
+            given(
+                "lines",
+                Texts,
+                "Which listener, route, policies and clusters it meets, and why no others.",
+            ),
+            given("fleet", One("RevisionReach"), "How far the revision has come."),
+            given(
+                "nodes",
+                Many("RevisionHolder"),
+                "The nodes of the service that are connected.",
+            ),
+        ],
+    ),
+    shape(
+        "RevisionReach",
+        "How far a revision has come.",
+        &[
+            given("connected", Whole, "Nodes that are connected."),
+            given("to_have_it", Whole, "Of them, those that are to have it."),
+            given("have_it", Whole, "Those that took it as a whole."),
+        ],
+    ),
+    shape(
+        "RevisionHolder",
+        "A node, and whether it has a revision.",
+        &[
+            given("node", Text, "Its id."),
+            given("has_it", Truth, "It took the revision as a whole."),
+            nullable("in_force", Whole, "The last that it took as a whole."),
+            nullable("why", Text, "Why it does not have it."),
         ],
     ),
     shape(

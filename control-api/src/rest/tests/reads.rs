@@ -216,6 +216,91 @@ async fn nodes_are_listed_shown_and_told_of_what_they_do() {
 }
 
 #[tokio::test]
+async fn requests_are_explained_by_what_a_node_is_told() {
+    let world = World::with_example().await;
+    let _web = connect(&world, "web-1", "shop/web");
+    let ask = |path: &'static str, body: Value| {
+        let world = &world;
+        async move {
+            let path = format!("/v1/nodes/{path}");
+            world
+                .call(Some(READER), "POST", &path, &[], &body.to_string())
+                .await
+        }
+    };
+    let lines = |answer: &Answer| {
+        let lines = answer.json["lines"].as_array().unwrap().iter();
+        lines
+            .map(|line| line.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let edge = "any/explain?service=edge/public";
+    let taken = ask(
+        edge,
+        json!({ "request": "GET http://api.example:8080/catalog/7" }),
+    )
+    .await;
+    let text = lines(&taken);
+    for part in [
+        "gateway.yaml:",
+        "path sent: `/7`",
+        "rate limit `edge/clients`",
+        "cluster `",
+        "127.0.0.1:15206",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(
+        (
+            &taken.json["taken"],
+            &taken.json["revision"],
+            &taken.json["in_force"]
+        ),
+        (&json!(true), &json!(1), &Value::Null)
+    );
+    let nothing = ask(edge, json!({ "request": "GET http://elsewhere.example:8080/" })).await;
+    assert_eq!(nothing.json["taken"], false, "{}", nothing.text);
+    assert!(lines(&nothing).contains("404"), "{}", nothing.text);
+
+    let inbound = |peer: &str| json!({ "request": "GET https://web.shop:15106/", "peer_id": peer });
+    let web = ask("web-1/explain", inbound("spiffe://example.org/ns/edge/sa/public")).await;
+    assert!(lines(&web).contains("policy `shop/from-gateway`"), "{}", web.text);
+    let other = ask(
+        "web-1/explain",
+        inbound("spiffe://example.org/ns/shop/sa/catalog"),
+    )
+    .await;
+    assert!(lines(&other).contains("answer: 403"), "{}", other.text);
+    assert_eq!(
+        (&web.json["nodes"][0]["node"], &web.json["nodes"][0]["has_it"]),
+        (&json!("web-1"), &json!(false))
+    );
+    assert_eq!(
+        web.json["fleet"],
+        json!({ "connected": 1, "to_have_it": 1, "have_it": 0 })
+    );
+
+    for (path, body, status) in [
+        ("nobody/explain", json!({ "request": "GET http://a/" }), 404),
+        (edge, json!({ "request": "GET a" }), 400),
+        (edge, json!({ "request": "GET http://a/", "peer_id": "ann" }), 400),
+        (
+            edge,
+            json!({ "request": "GET http://a/", "listener": "other" }),
+            400,
+        ),
+        (edge, json!({ "request": "GET http://a/", "header": [] }), 400),
+    ] {
+        assert_eq!(
+            ask(path, body.clone()).await.status.as_u16(),
+            status,
+            "{path} {body}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn join_tokens_are_made_listed_and_taken_back() {
     let world = World::start().await;
     let ask = |body: Value| {
