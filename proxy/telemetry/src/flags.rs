@@ -68,6 +68,16 @@ impl ResponseFlags {
     /// No flag.
     pub const NONE: ResponseFlags = ResponseFlags(0);
 
+    /// The flags as bits, each at its name's index.
+    pub(crate) const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The flags of these bits.
+    pub(crate) const fn from_bits(bits: u32) -> ResponseFlags {
+        ResponseFlags(bits)
+    }
+
     /// Whether no flag is set.
     #[inline]
     pub const fn is_empty(self) -> bool {

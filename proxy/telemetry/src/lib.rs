@@ -13,6 +13,7 @@ mod cells;
 mod flags;
 mod labels;
 mod metrics;
+pub mod recorder;
 mod reference;
 mod story;
 pub mod trace;

@@ -1,0 +1,239 @@
+//! What is told to the recorder, and how it becomes words.
+
+use super::words::Packer;
+use crate::flags::ResponseFlags;
+use crate::story::{AttemptOutcome, Story};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Bytes of a method that are kept: that of the longest registered one is 18 (`UPDATEREDIRECTREF`, RFC 4437).
+pub(super) const METHOD_BYTES_MAX: usize = 18;
+/// Bytes of a path that are kept.
+pub(super) const PATH_BYTES_MAX: usize = 96;
+/// Bytes of an authority that are kept.
+pub(super) const AUTHORITY_BYTES_MAX: usize = 64;
+/// Bytes of a request's id that are kept: ours have 36.
+pub(super) const REQUEST_ID_BYTES_MAX: usize = 64;
+/// Bytes of details that are kept: the name of a policy may be among them.
+pub(super) const DETAILS_BYTES_MAX: usize = 160;
+/// Bytes of a peer's id that are kept.
+pub(super) const PEER_BYTES_MAX: usize = 128;
+/// Bytes of what an attempt or an event names that are kept.
+pub(super) const NAME_BYTES_MAX: usize = 96;
+
+/// The details of an answer that is an upstream's: not kept for each.
+pub(super) const VIA_UPSTREAM: &str = "via_upstream";
+
+/// What stands for an index that is not known.
+pub(super) const NOWHERE: u32 = u32::MAX;
+
+/// What a record is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A request.
+    Request = 0,
+    /// A connection whose bytes were passed on, or were to be.
+    Connection = 1,
+}
+
+/// What is told of a request or a connection that is over. Indexes are those of the configuration of `generation`; none
+/// where nothing was decided.
+#[derive(Debug, Clone, Copy)]
+pub struct Note<'a> {
+    /// What it is of.
+    pub kind: Kind,
+    /// When it began, as the worker's clock tells.
+    pub started: std::time::Instant,
+    /// How long it took.
+    pub duration: Duration,
+    /// The status that was sent downstream; 0 if none was, and for connections.
+    pub status: u16,
+    /// The flags.
+    pub flags: ResponseFlags,
+    /// Attempts that were made.
+    pub attempts: u32,
+    /// As it is written: `HTTP/1.1`; empty for connections.
+    pub protocol: &'static str,
+    /// The configuration.
+    pub generation: u64,
+    /// The filter chain.
+    pub chain: u32,
+    /// The virtual host, in the chain's route configuration.
+    pub virtual_host: Option<u32>,
+    /// The route, in its virtual host.
+    pub route: Option<u32>,
+    /// The cluster.
+    pub cluster: Option<u32>,
+    /// The downstream connection.
+    pub connection: u64,
+    /// Bytes of bodies that came.
+    pub bytes_received: u64,
+    /// Bytes of bodies that were sent.
+    pub bytes_sent: u64,
+    /// The last attempt's endpoint.
+    pub endpoint: Option<SocketAddr>,
+    /// Who is connected.
+    pub peer: SocketAddr,
+    /// When the request had come whole, from its start.
+    pub request_ended: Option<Duration>,
+    /// When the head of the answer that was passed on came, from the request's start.
+    pub answered: Option<Duration>,
+    /// The trace that it belongs to.
+    pub trace_id: Option<u128>,
+    /// The method.
+    pub method: &'a str,
+    /// The path without the query, before any rewrite.
+    pub path: &'a str,
+    /// The authority, before any rewrite; of a connection the name that its TLS asks for.
+    pub authority: &'a str,
+    /// The request's id.
+    pub request_id: &'a str,
+    /// Why this status, or why the connection ended.
+    pub details: &'a str,
+    /// The peer's verified id.
+    pub peer_id: &'a str,
+    /// What happened beside one attempt.
+    pub story: Option<&'a Story>,
+}
+
+impl Note<'_> {
+    /// It ended in an error, or was refused.
+    #[inline(always)]
+    pub(super) fn is_error(&self) -> bool {
+        is_error(self.kind, self.status, self.flags, self.details)
+    }
+}
+
+/// Whether this is an error: a status from 500 on or none, any flag, or a refusal by the proxy itself.
+#[inline(always)]
+pub(super) fn is_error(kind: Kind, status: u16, flags: ResponseFlags, details: &str) -> bool {
+    match kind {
+        Kind::Request => {
+            status >= 500 || status < 100 || !flags.is_empty() || (status >= 400 && details != VIA_UPSTREAM)
+        }
+        Kind::Connection => !flags.is_empty() || !details.is_empty(),
+    }
+}
+
+/// What is set among a record's bits.
+pub(super) mod bits {
+    /// The details are [`super::VIA_UPSTREAM`].
+    pub(in super::super) const VIA_UPSTREAM: u64 = 1;
+    /// There is a trace's id.
+    pub(in super::super) const TRACE: u64 = 1 << 1;
+    /// There is a story.
+    pub(in super::super) const STORY: u64 = 1 << 2;
+    /// The path was longer.
+    pub(in super::super) const PATH_CUT: u64 = 1 << 3;
+    /// The request had come whole.
+    pub(in super::super) const REQUEST_ENDED: u64 = 1 << 4;
+    /// There was an answer.
+    pub(in super::super) const ANSWERED: u64 = 1 << 5;
+}
+
+/// Packs a note; `started` is its start in microseconds since the epoch. Gives the number of words.
+#[inline(always)]
+pub(super) fn pack(note: &Note<'_>, started: u64, words: &mut [u64]) -> usize {
+    let cut = |text: &str, max: usize| text.len().min(max);
+    let lengths = [
+        cut(note.method, METHOD_BYTES_MAX),
+        cut(note.path, PATH_BYTES_MAX),
+        cut(note.authority, AUTHORITY_BYTES_MAX),
+        cut(note.request_id, REQUEST_ID_BYTES_MAX),
+        match note.details {
+            VIA_UPSTREAM => 0,
+            details => cut(details, DETAILS_BYTES_MAX),
+        },
+        cut(note.peer_id, PEER_BYTES_MAX),
+        cut(note.protocol, 8),
+    ];
+    let set = |bit: u64, is: bool| if is { bit } else { 0 };
+    let bits = set(bits::VIA_UPSTREAM, note.details == VIA_UPSTREAM)
+        | set(bits::TRACE, note.trace_id.is_some())
+        | set(bits::STORY, note.story.is_some())
+        | set(bits::PATH_CUT, note.path.len() > PATH_BYTES_MAX)
+        | set(bits::REQUEST_ENDED, note.request_ended.is_some())
+        | set(bits::ANSWERED, note.answered.is_some());
+    let index = |index: Option<u32>| u64::from(index.unwrap_or(NOWHERE));
+    let mut packer = Packer::new(words);
+    packer.put([
+        started,
+        micros(note.duration),
+        u64::from(note.status)
+            | bits << 16
+            | (note.kind as u64) << 24
+            | u64::from(note.attempts) << 32,
+        u64::from(note.flags.bits()) | u64::from(note.chain) << 32,
+        note.generation,
+        index(note.virtual_host) | index(note.route) << 32,
+        index(note.cluster),
+        note.connection,
+        note.bytes_received,
+        note.bytes_sent,
+        note.request_ended.map_or(0, micros),
+        note.answered.map_or(0, micros),
+        lengths
+            .iter()
+            .enumerate()
+            .fold(0, |word, (place, length)| word | (*length as u64) << (8 * place)),
+    ]);
+    packer.put_address(note.endpoint);
+    packer.put_address(Some(note.peer));
+    if let Some(id) = note.trace_id {
+        packer.put([(id >> 64) as u64, id as u64]);
+    }
+    let [method, path, authority, request_id, details, peer_id, protocol] = lengths;
+    packer.put_bytes(&note.method.as_bytes()[..method]);
+    packer.put_bytes(&note.path.as_bytes()[..path]);
+    packer.put_bytes(&note.authority.as_bytes()[..authority]);
+    packer.put_bytes(&note.request_id.as_bytes()[..request_id]);
+    packer.put_bytes(&note.details.as_bytes()[..details]);
+    packer.put_bytes(&note.peer_id.as_bytes()[..peer_id]);
+    packer.put_bytes(&note.protocol.as_bytes()[..protocol]);
+    if let Some(story) = note.story {
+        pack_story(story, &mut packer);
+    }
+    packer.len()
+}
+
+/// Attempts and events as far as there is room: how many there were is told first.
+#[cold]
+fn pack_story(story: &Story, packer: &mut Packer<'_>) {
+    let (attempts, events) = (story.attempts(), story.events());
+    packer.put([
+        attempts.len() as u64 | (events.len() as u64) << 16 | u64::from(story.left_out()) << 32,
+    ]);
+    for attempt in attempts {
+        let (outcome, status, why) = match attempt.outcome {
+            AttemptOutcome::Answered(status) => (0, u64::from(status), ""),
+            AttemptOutcome::Failed(why) => (1, 0, why),
+            AttemptOutcome::Cancelled => (2, 0, ""),
+        };
+        if packer.is_full() {
+            return;
+        }
+        let answered = attempt.answered.map_or(u64::MAX, micros);
+        packer.put([
+            u64::from(attempt.number) | outcome << 32 | status << 40,
+            micros(attempt.started),
+            answered,
+            micros(attempt.ended),
+        ]);
+        packer.put_address(Some(attempt.endpoint));
+        packer.put_text(why, NAME_BYTES_MAX);
+    }
+    for event in events {
+        if packer.is_full() {
+            return;
+        }
+        packer.put([micros(event.at), event.kind as u64, event.value]);
+        packer.put_text(&event.subject, NAME_BYTES_MAX);
+        packer.put_text(event.detail, NAME_BYTES_MAX);
+    }
+}
+
+#[inline(always)]
+fn micros(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000) + u64::from(duration.subsec_micros())
+}

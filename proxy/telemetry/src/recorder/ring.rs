@@ -1,0 +1,167 @@
+//! A ring of words that one thread writes and any other reads, without a lock: what is oldest is overwritten.
+//!
+//! The writer says up to where it is about to overwrite ([`Ring::reserved`]), writes, and says up to where what it wrote
+//! is whole ([`Ring::committed`]). A reader copies what is whole and then looks at what was reserved meanwhile: words that
+//! may have been overwritten while it copied are left out. Nobody waits for anybody. Records are of any length; each ends
+//! with a word that tells its length, so that a reader goes from the newest back.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+/// A record's length in words stands in this many low bits of its last word.
+const LENGTH_BITS: u32 = 16;
+
+/// A word that threads share; a trait so that a model checker's can take its place.
+pub(super) trait Word: Sized {
+    fn zero() -> Self;
+    fn load(&self, ordering: Ordering) -> u64;
+    fn store(&self, value: u64, ordering: Ordering);
+    fn fence(ordering: Ordering);
+}
+
+impl Word for AtomicU64 {
+    fn zero() -> AtomicU64 {
+        AtomicU64::new(0)
+    }
+
+    #[inline(always)]
+    fn load(&self, ordering: Ordering) -> u64 {
+        self.load(ordering)
+    }
+
+    #[inline(always)]
+    fn store(&self, value: u64, ordering: Ordering) {
+        self.store(value, ordering);
+    }
+
+    #[inline(always)]
+    fn fence(ordering: Ordering) {
+        fence(ordering);
+    }
+}
+
+/// What writer and readers share. Positions count words since the ring was made, and never begin again.
+#[derive(Debug)]
+pub(super) struct Ring<W = AtomicU64> {
+    words: Box<[W]>,
+    /// Words before this position, a ring's length back, may be overwritten.
+    reserved: W,
+    /// Words before this position are whole.
+    committed: W,
+}
+
+/// The one that writes.
+#[derive(Debug)]
+pub(super) struct RingWriter<W = AtomicU64> {
+    ring: Arc<Ring<W>>,
+    position: u64,
+    /// `position` in the ring.
+    place: usize,
+}
+
+impl<W: Word> Ring<W> {
+    /// A ring of this many words, and the one that writes to it.
+    pub(super) fn new(words: usize) -> (Arc<Ring<W>>, RingWriter<W>) {
+        let ring = Arc::new(Ring {
+            words: (0..words).map(|_| W::zero()).collect(),
+            reserved: W::zero(),
+            committed: W::zero(),
+        });
+        let writer = RingWriter {
+            ring: Arc::clone(&ring),
+            position: 0,
+            place: 0,
+        };
+        (ring, writer)
+    }
+
+    /// Its length.
+    pub(super) fn words(&self) -> usize {
+        self.words.len()
+    }
+
+    /// A copy of what is whole.
+    pub(super) fn read(&self) -> Copied {
+        let length = self.words.len() as u64;
+        let end = self.committed.load(Ordering::Acquire);
+        let begin = end.saturating_sub(length);
+        let place = |position: u64| (position % length) as usize;
+        let words: Vec<u64> = (begin..end)
+            .map(|position| self.words[place(position)].load(Ordering::Relaxed))
+            .collect();
+        // Whoever read a word that was written after a reservation reads that reservation below: the writer's fence stands
+        // between the two, and this one pairs with it.
+        W::fence(Ordering::Acquire);
+        let intact = self.reserved.load(Ordering::Relaxed).saturating_sub(length);
+        Copied {
+            whole_from: (intact.max(begin) - begin).min(end - begin) as usize,
+            words,
+        }
+    }
+}
+
+impl<W: Word> RingWriter<W> {
+    /// Writes a record, whose last word is made of its length and `number`. One that is longer than the ring, or than its
+    /// last word can tell, is not written.
+    #[inline(always)]
+    pub(super) fn write(&mut self, record: &mut [u64], number: u64) {
+        let length = self.ring.words.len();
+        let Some(last) = record.len().checked_sub(1) else {
+            return;
+        };
+        if record.len() > length || record.len() >> LENGTH_BITS != 0 {
+            return;
+        }
+        record[last] = number << LENGTH_BITS | record.len() as u64;
+        let end = self.position + record.len() as u64;
+        self.ring.reserved.store(end, Ordering::Relaxed);
+        W::fence(Ordering::Release);
+        let room = &self.ring.words[self.place..];
+        let (first, rest) = record.split_at(record.len().min(room.len()));
+        for (word, value) in room.iter().zip(first) {
+            word.store(*value, Ordering::Relaxed);
+        }
+        for (word, value) in self.ring.words.iter().zip(rest) {
+            word.store(*value, Ordering::Relaxed);
+        }
+        self.place = match self.place + record.len() {
+            place if place < length => place,
+            place => place - length,
+        };
+        self.position = end;
+        self.ring.committed.store(end, Ordering::Release);
+    }
+}
+
+/// What a reader copied out of a ring.
+#[derive(Debug)]
+pub(super) struct Copied {
+    words: Vec<u64>,
+    whole_from: usize,
+}
+
+impl Copied {
+    /// The records, the newest first, each with its number and without its last word.
+    pub(super) fn records(&self) -> impl Iterator<Item = (u64, &[u64])> {
+        let mut end = self.words.len();
+        std::iter::from_fn(move || {
+            let range: Range<usize> = {
+                let last = end.checked_sub(1)?;
+                let length = (self.words[last] & ((1 << LENGTH_BITS) - 1)) as usize;
+                // Where nothing was written yet there is no length.
+                let begin = end.checked_sub(length.max(1))?;
+                begin..last
+            };
+            if range.start < self.whole_from || range.end < range.start {
+                return None;
+            }
+            let number = self.words[range.end] >> LENGTH_BITS;
+            end = range.start;
+            Some((number, &self.words[range]))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
