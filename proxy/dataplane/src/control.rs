@@ -17,6 +17,7 @@ use outrigger_config::MeshConfig;
 use outrigger_config::model::{Interception, Name};
 use outrigger_identity::Material;
 use outrigger_identity::jwt::KeyCells;
+use outrigger_telemetry::recorder::Recorder;
 use outrigger_telemetry::{AccessLogSinks, Metrics};
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -131,6 +132,7 @@ pub struct DataPlane {
     bound: HashMap<SocketKey, Bound>,
     own_addresses: Vec<SocketAddr>,
     overload: OverloadControl,
+    recorder: Arc<Recorder>,
     revisions: watch::Sender<u64>,
     /// False for good once it is released or drains: whatever is published, no socket is opened.
     accepts: bool,
@@ -196,6 +198,7 @@ impl DataPlane {
         let first = Arc::new(empty);
         let connection_ids = Arc::new(AtomicU64::new(1));
         let own_connections = Arc::new(OwnConnections::new(count));
+        let recorder = Arc::new(Recorder::new(count));
         let (overload, sides) = OverloadControl::new(&options.metrics, count);
         let workers = hand_overs
             .into_iter()
@@ -214,6 +217,7 @@ impl DataPlane {
                     rate_limit_codec: Arc::clone(&options.rate_limit_codec),
                     metrics: Arc::clone(&options.metrics),
                     overload,
+                    recorders: Arc::clone(&recorder),
                     commands: receiver,
                     hand_overs,
                 };
@@ -237,6 +241,7 @@ impl DataPlane {
             bound: HashMap::new(),
             own_addresses: options.own_addresses,
             overload,
+            recorder,
             revisions: watch::Sender::new(0),
             accepts: true,
         };
@@ -252,6 +257,11 @@ impl DataPlane {
     /// The published snapshot, for readers that outlive borrows of the data plane.
     pub fn published(&self) -> Arc<ArcSwap<Snapshot>> {
         Arc::clone(&self.current)
+    }
+
+    /// What the workers record of requests and connections.
+    pub fn recorder(&self) -> Arc<Recorder> {
+        Arc::clone(&self.recorder)
     }
 
     /// Tells of each publish, once all workers go by it: the snapshot's revision.

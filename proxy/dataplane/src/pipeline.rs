@@ -439,6 +439,7 @@ fn decide<'s>(
         Found::NoRoute { virtual_host } => (virtual_host, None),
         Found::Route { virtual_host, route } => (virtual_host, Some(route)),
     };
+    request.record.find(virtual_host, route);
     let policy = &routes.virtual_hosts[virtual_host];
     if let Some(edge) = &policy.edge {
         request.edge = Some(edge);

@@ -17,7 +17,9 @@ use crate::rights::{self, Announcements, Rights, UpstreamConnections};
 use crate::snapshot::{ChainPolicy, ChainSlot, Snapshot, SocketKey};
 use crate::spares::Spares;
 use crate::tls;
+use outrigger_config::MeshConfig;
 use outrigger_identity::jwt::TokenMemory;
+use outrigger_telemetry::recorder::{Recorder, RecorderSettings, RecorderWriter};
 use outrigger_telemetry::{ConnectionClose, Metrics, WorkerCells};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -122,6 +124,9 @@ pub(crate) struct Worker {
     /// Copies of requests that are being made or sent.
     pub(crate) mirrors: Cell<usize>,
     log_line: RefCell<Vec<u8>>,
+    /// There while something is recorded.
+    pub(crate) recorder: RefCell<Option<RecorderWriter>>,
+    recorders: Arc<Recorder>,
     pub(crate) spares: Rc<Spares>,
     pub(crate) encoders: EncoderMemory,
     pub(crate) relays: RelayMemory,
@@ -217,6 +222,7 @@ impl Worker {
     fn publish(self: &Rc<Self>, snapshot: Arc<Snapshot>, listening: Arc<[SocketAddr]>) {
         self.ourselves.publish(listening, snapshot.intercepts());
         self.overload.limit(snapshot.config().overload());
+        self.set_recorder(&snapshot);
         let local = Rc::new(LocalSnapshot(snapshot));
         let before = self.snapshot.replace(Rc::clone(&local));
         for control in self.connections.borrow().iter() {
@@ -226,6 +232,17 @@ impl Worker {
         rights::announce(self, &before, &local, self.connections.borrow().iter());
         self.destinations.reap(&local, &self.pools, self.index);
         self.pools.reap(&before.clusters, &local.clusters);
+    }
+
+    /// Begins to record anew if a configuration says other than the one before.
+    fn set_recorder(&self, snapshot: &Snapshot) {
+        let wanted = recorder_settings(snapshot.config());
+        let mut recorder = self.recorder.borrow_mut();
+        if recorder.as_ref().map(RecorderWriter::settings) != wanted {
+            // Dropped first, so that both are never there at once.
+            *recorder = None;
+            *recorder = self.recorders.open(self.index, wanted);
+        }
     }
 
     /// Ends one in `share` of the connections that are left, and at least one, each as soon as nothing is in flight on it.
@@ -258,6 +275,15 @@ impl Worker {
         }
         self.pools.clear();
     }
+}
+
+/// What a configuration says of the flight recorder; none: it is off.
+fn recorder_settings(config: &MeshConfig) -> Option<RecorderSettings> {
+    let _ = config;
+    Some(RecorderSettings {
+        memory_bytes: 8 << 20,
+        slow: Duration::from_secs(1),
+    })
 }
 
 /// What a worker knows of one of its downstream connections.
@@ -407,6 +433,7 @@ pub(crate) struct Seed {
     pub(crate) rate_limit_codec: Arc<dyn RateLimitCodec>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) overload: WorkerOverload,
+    pub(crate) recorders: Arc<Recorder>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     pub(crate) hand_overs: mpsc::Receiver<HandOver>,
 }
@@ -435,6 +462,7 @@ async fn serve(seed: Seed) {
         rate_limit_codec,
         metrics,
         overload: worker_overload,
+        recorders,
         mut commands,
         mut hand_overs,
     } = seed;
@@ -459,6 +487,8 @@ async fn serve(seed: Seed) {
         bodies_ahead_bytes: Cell::new(0),
         mirrors: Cell::new(0),
         log_line: RefCell::default(),
+        recorder: RefCell::default(),
+        recorders,
         spares: Rc::default(),
         encoders: EncoderMemory::default(),
         relays,
@@ -473,6 +503,7 @@ async fn serve(seed: Seed) {
         now: Cell::new(Instant::now()),
     });
     worker.pools.reap(&[], &worker.snapshot().clusters);
+    worker.set_recorder(&worker.snapshot());
     tokio::task::spawn_local(overload::follow(Rc::clone(&worker)));
     let reaper = tokio::task::spawn_local(crate::pool::reap_idle(Rc::clone(&worker)));
     let _room = tokio::task::spawn_local(crate::pool::make_room(Rc::clone(&worker)));

@@ -80,7 +80,8 @@ impl Clock {
 
     #[inline(always)]
     fn micros_at(self, at: Instant) -> u64 {
-        let micros = |duration: Duration| duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros());
+        let micros =
+            |duration: Duration| duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros());
         match at.checked_duration_since(self.base) {
             Some(after) => self.micros + micros(after),
             None => self.micros.saturating_sub(micros(self.base - at)),
@@ -146,12 +147,17 @@ impl Recorder {
             for ring in [&rings.all, &rings.errors] {
                 let copied = ring.read();
                 let records = copied.records();
-                let records =
-                    records.filter_map(|(number, words)| Recorded::unpack(worker, number, words));
+                let records = records.filter_map(|(number, words)| Recorded::unpack(worker, number, words));
                 found.extend(records.filter(&mut wanted).take(limit));
             }
         }
-        found.sort_by_key(|recorded| (recorded.started + recorded.duration, recorded.worker, recorded.number));
+        found.sort_by_key(|recorded| {
+            (
+                recorded.started + recorded.duration,
+                recorded.worker,
+                recorded.number,
+            )
+        });
         found.dedup_by_key(|recorded| (recorded.worker, recorded.number));
         found.reverse();
         found.truncate(limit);

@@ -249,12 +249,14 @@ fn rewrite_request(
             target.push_str(query);
         }
         if target != head.path_and_query() {
+            request.record.keep_original(head);
             let original = head.path_and_query().to_owned();
             head.fields.set(b"x-envoy-original-path", original.as_bytes());
             head.set_path_and_query(&target);
         }
     }
     if let Some(host) = policy.host_rewrite() {
+        request.record.keep_original(head);
         head.set_authority(host);
     }
     for edits in [

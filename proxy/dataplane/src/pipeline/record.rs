@@ -1,4 +1,6 @@
-//! What is noted of a request, and told once at its end: metrics and access log.
+//! What is noted of a request, and told once at its end: metrics, access log and flight recorder.
+
+mod flight;
 
 use super::RequestContext;
 use super::authenticate::with_query;
@@ -39,6 +41,10 @@ pub(super) struct Record {
     story: Option<Box<Story>>,
     endpoint: Option<Arc<EndpointState>>,
     pub(super) cluster: Option<ClusterSlot>,
+    /// Indexes of the virtual host and the route that take it.
+    found: (Option<u32>, Option<u32>),
+    /// What was asked for, where something else is sent.
+    original: Option<Box<Original>>,
     /// Our address on the last attempt's connection.
     local_address: Option<SocketAddr>,
     /// Which address the last attempt's connection went to, where the endpoint has several.
@@ -48,6 +54,12 @@ pub(super) struct Record {
     pub(super) bytes_received: u64,
     pub(super) bytes_sent: u64,
     pub(super) trailers: Option<Box<Fields>>,
+}
+
+/// Path and authority before they were rewritten.
+struct Original {
+    path: Box<str>,
+    authority: Box<str>,
 }
 
 /// An attempt.
@@ -110,6 +122,8 @@ impl Record {
             story: None,
             endpoint: None,
             cluster: None,
+            found: (None, None),
+            original: None,
             local_address: None,
             peer_address: None,
             client: None,
@@ -117,6 +131,26 @@ impl Record {
             bytes_sent: 0,
             trailers: None,
         }
+    }
+
+    /// Where the table of routes leads: indexes of a virtual host and, if one takes it, of a route.
+    #[inline(always)]
+    pub(super) fn find(&mut self, virtual_host: usize, route: Option<usize>) {
+        // Configurations are bounded far below.
+        self.found = (
+            u32::try_from(virtual_host).ok(),
+            route.and_then(|route| u32::try_from(route).ok()),
+        );
+    }
+
+    /// Path or authority are about to be rewritten.
+    pub(super) fn keep_original(&mut self, head: &RequestHead) {
+        self.original.get_or_insert_with(|| {
+            Box::new(Original {
+                path: head.path().into(),
+                authority: head.authority().into(),
+            })
+        });
     }
 
     pub(super) fn take_route(&mut self, virtual_host: &VirtualHost, route: &Route) {
@@ -371,7 +405,8 @@ impl Record {
 
     pub(super) fn finish(&self, context: &RequestContext<'_>, metrics: &RouteMetrics, head: &RequestHead) {
         context.listener().requests_active.dec();
-        let duration = context.worker().tick().duration_since(self.started);
+        let now = context.worker().tick();
+        let duration = now.duration_since(self.started);
         metrics.worker(context.worker().index).request_ended(
             self.status,
             self.flags,
@@ -393,6 +428,7 @@ impl Record {
             };
             self.log(&scene, logged, head, duration);
         }
+        self.tell_recorder(context.accepted, context.snapshot.generation(), head, now);
     }
 
     /// The request became a tunnel, and that has ended. Its time is that of its answer: how long people talk says
@@ -403,9 +439,11 @@ impl Record {
         route: &RouteCells,
         scene: &Scene<'_>,
         head: &RequestHead,
+        asked: &Asked<'_>,
     ) {
         listener.requests_active.dec();
-        let duration = scene.accepted.worker.tick().duration_since(self.started);
+        let now = scene.accepted.worker.tick();
+        let duration = now.duration_since(self.started);
         let answered = self
             .upstream_answered
             .map_or(duration, |at| at.duration_since(self.started));
@@ -422,6 +460,7 @@ impl Record {
         if let Some(logged) = &self.logged {
             self.log(scene, logged, head, duration);
         }
+        self.tell_recorder(scene.accepted, asked.generation, asked.head, now);
     }
 
     /// Counts the request for who has made it.
@@ -491,6 +530,12 @@ impl Record {
             }
         });
     }
+}
+
+/// What a tunnel was asked for, and by which configuration it was let through.
+pub(super) struct Asked<'a> {
+    pub(super) head: &'a RequestHead,
+    pub(super) generation: u64,
 }
 
 /// Where a request was served, as its log line tells.

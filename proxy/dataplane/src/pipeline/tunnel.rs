@@ -2,7 +2,7 @@
 //!
 //! It lives as long as people talk, and so it keeps neither snapshot nor request: only what its end must tell.
 
-use super::record::{Record, Scene};
+use super::record::{Asked, Record, Scene};
 use super::rights::{self, Kept};
 use super::{Request, RequestContext};
 use crate::connection::Accepted;
@@ -82,6 +82,8 @@ pub(crate) struct Tunnel {
     idle: Option<Duration>,
     /// What it was when policies were asked about it.
     kept: Box<Kept>,
+    /// The configuration that let it through.
+    generation: u64,
 }
 
 impl Tunnel {
@@ -111,6 +113,7 @@ impl Tunnel {
             access_logs: Arc::clone(&chain.http().access_logs),
             chain: chain.config.name().clone(),
             kept,
+            generation: context.snapshot.generation(),
         }
     }
 
@@ -185,7 +188,11 @@ impl Tunnel {
             chain: self.chain.as_str(),
             cluster: Some(made.cluster.as_str()),
         };
-        record.tunnel_ended(cells, route, &scene, &self.head);
+        let asked = Asked {
+            head: &kept.head,
+            generation: self.generation,
+        };
+        record.tunnel_ended(cells, route, &scene, &self.head, &asked);
     }
 }
 

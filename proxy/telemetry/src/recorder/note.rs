@@ -2,7 +2,7 @@
 
 use super::words::Packer;
 use crate::flags::ResponseFlags;
-use crate::story::{AttemptOutcome, Story};
+use crate::story::{AttemptOutcome, AttemptStory, Story};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -71,14 +71,12 @@ pub struct Note<'a> {
     pub bytes_received: u64,
     /// Bytes of bodies that were sent.
     pub bytes_sent: u64,
-    /// The last attempt's endpoint.
-    pub endpoint: Option<SocketAddr>,
-    /// Who is connected.
+    /// The attempt that is not in the story: the only one of most requests.
+    pub last_attempt: Option<&'a AttemptStory>,
+    /// Who is connected, or who the proxies in front say that is.
     pub peer: SocketAddr,
     /// When the request had come whole, from its start.
     pub request_ended: Option<Duration>,
-    /// When the head of the answer that was passed on came, from the request's start.
-    pub answered: Option<Duration>,
     /// The trace that it belongs to.
     pub trace_id: Option<u128>,
     /// The method.
@@ -128,8 +126,8 @@ pub(super) mod bits {
     pub(in super::super) const PATH_CUT: u64 = 1 << 3;
     /// The request had come whole.
     pub(in super::super) const REQUEST_ENDED: u64 = 1 << 4;
-    /// There was an answer.
-    pub(in super::super) const ANSWERED: u64 = 1 << 5;
+    /// There is an attempt that is not in the story.
+    pub(in super::super) const LAST_ATTEMPT: u64 = 1 << 5;
 }
 
 /// Packs a note; `started` is its start in microseconds since the epoch. Gives the number of words.
@@ -154,16 +152,13 @@ pub(super) fn pack(note: &Note<'_>, started: u64, words: &mut [u64]) -> usize {
         | set(bits::STORY, note.story.is_some())
         | set(bits::PATH_CUT, note.path.len() > PATH_BYTES_MAX)
         | set(bits::REQUEST_ENDED, note.request_ended.is_some())
-        | set(bits::ANSWERED, note.answered.is_some());
+        | set(bits::LAST_ATTEMPT, note.last_attempt.is_some());
     let index = |index: Option<u32>| u64::from(index.unwrap_or(NOWHERE));
     let mut packer = Packer::new(words);
     packer.put([
         started,
         micros(note.duration),
-        u64::from(note.status)
-            | bits << 16
-            | (note.kind as u64) << 24
-            | u64::from(note.attempts) << 32,
+        u64::from(note.status) | bits << 16 | (note.kind as u64) << 24 | u64::from(note.attempts) << 32,
         u64::from(note.flags.bits()) | u64::from(note.chain) << 32,
         note.generation,
         index(note.virtual_host) | index(note.route) << 32,
@@ -172,14 +167,15 @@ pub(super) fn pack(note: &Note<'_>, started: u64, words: &mut [u64]) -> usize {
         note.bytes_received,
         note.bytes_sent,
         note.request_ended.map_or(0, micros),
-        note.answered.map_or(0, micros),
         lengths
             .iter()
             .enumerate()
             .fold(0, |word, (place, length)| word | (*length as u64) << (8 * place)),
     ]);
-    packer.put_address(note.endpoint);
     packer.put_address(Some(note.peer));
+    if let Some(attempt) = note.last_attempt {
+        pack_attempt(attempt, &mut packer);
+    }
     if let Some(id) = note.trace_id {
         packer.put([(id >> 64) as u64, id as u64]);
     }
@@ -201,27 +197,12 @@ pub(super) fn pack(note: &Note<'_>, started: u64, words: &mut [u64]) -> usize {
 #[cold]
 fn pack_story(story: &Story, packer: &mut Packer<'_>) {
     let (attempts, events) = (story.attempts(), story.events());
-    packer.put([
-        attempts.len() as u64 | (events.len() as u64) << 16 | u64::from(story.left_out()) << 32,
-    ]);
+    packer.put([attempts.len() as u64 | (events.len() as u64) << 16 | u64::from(story.left_out()) << 32]);
     for attempt in attempts {
-        let (outcome, status, why) = match attempt.outcome {
-            AttemptOutcome::Answered(status) => (0, u64::from(status), ""),
-            AttemptOutcome::Failed(why) => (1, 0, why),
-            AttemptOutcome::Cancelled => (2, 0, ""),
-        };
         if packer.is_full() {
             return;
         }
-        let answered = attempt.answered.map_or(u64::MAX, micros);
-        packer.put([
-            u64::from(attempt.number) | outcome << 32 | status << 40,
-            micros(attempt.started),
-            answered,
-            micros(attempt.ended),
-        ]);
-        packer.put_address(Some(attempt.endpoint));
-        packer.put_text(why, NAME_BYTES_MAX);
+        pack_attempt(attempt, packer);
     }
     for event in events {
         if packer.is_full() {
@@ -230,6 +211,25 @@ fn pack_story(story: &Story, packer: &mut Packer<'_>) {
         packer.put([micros(event.at), event.kind as u64, event.value]);
         packer.put_text(&event.subject, NAME_BYTES_MAX);
         packer.put_text(event.detail, NAME_BYTES_MAX);
+    }
+}
+
+#[inline(always)]
+fn pack_attempt(attempt: &AttemptStory, packer: &mut Packer<'_>) {
+    let (outcome, status, why) = match attempt.outcome {
+        AttemptOutcome::Answered(status) => (0, u64::from(status), ""),
+        AttemptOutcome::Failed(why) => (1, 0, why),
+        AttemptOutcome::Cancelled => (2, 0, ""),
+    };
+    packer.put([
+        u64::from(attempt.number) | outcome << 32 | status << 40,
+        micros(attempt.started),
+        attempt.answered.map_or(u64::MAX, micros),
+        micros(attempt.ended),
+    ]);
+    packer.put_address(Some(attempt.endpoint));
+    if outcome == 1 {
+        packer.put_text(why, NAME_BYTES_MAX);
     }
 }
 

@@ -45,14 +45,10 @@ pub struct Recorded {
     pub bytes_received: u64,
     /// Bytes of bodies that were sent.
     pub bytes_sent: u64,
-    /// The last attempt's endpoint.
-    pub endpoint: Option<SocketAddr>,
     /// Who was connected.
     pub peer: Option<SocketAddr>,
     /// When the request had come whole, from its start.
     pub request_ended: Option<Duration>,
-    /// When the head of the answer that was passed on came, from the request's start.
-    pub answered: Option<Duration>,
     /// The trace that it belongs to.
     pub trace_id: Option<u128>,
     /// The method.
@@ -69,8 +65,8 @@ pub struct Recorded {
     pub details: String,
     /// The peer's verified id.
     pub peer_id: String,
-    /// Attempts that ended before the request did, in the order of their ends.
-    pub earlier_attempts: Vec<RecordedAttempt>,
+    /// The attempts that are told of, in the order of their ends; the last one may have ended with the request.
+    pub told_attempts: Vec<RecordedAttempt>,
     /// What happened beside attempts, in order.
     pub events: Vec<RecordedEvent>,
     /// Attempts and events for which there was no place.
@@ -142,13 +138,15 @@ impl Recorded {
             bytes_received,
             bytes_sent,
             request_ended,
-            answered,
             lengths,
         ] = words.take()?;
         let set = outcome >> 16;
         let is = |bit: u64| set & bit != 0;
-        let endpoint = words.take_address()?;
         let peer = words.take_address()?;
+        let last_attempt = match is(bits::LAST_ATTEMPT) {
+            true => Some(attempt(&mut words)?),
+            false => None,
+        };
         let trace_id = match is(bits::TRACE) {
             true => {
                 let [high, low] = words.take()?;
@@ -181,10 +179,8 @@ impl Recorded {
             connection,
             bytes_received,
             bytes_sent,
-            endpoint,
             peer,
             request_ended: is(bits::REQUEST_ENDED).then(|| Duration::from_micros(request_ended)),
-            answered: is(bits::ANSWERED).then(|| Duration::from_micros(answered)),
             trace_id,
             method,
             path,
@@ -196,13 +192,14 @@ impl Recorded {
                 false => details,
             },
             peer_id,
-            earlier_attempts: Vec::new(),
+            told_attempts: Vec::new(),
             events: Vec::new(),
             left_out: 0,
         };
         if is(bits::STORY) {
             recorded.unpack_story(&mut words);
         }
+        recorded.told_attempts.extend(last_attempt);
         Some(recorded)
     }
 
@@ -216,7 +213,7 @@ impl Recorded {
         self.left_out = (counts >> 32) as u32;
         for _ in 0..attempts {
             match attempt(words) {
-                Some(attempt) => self.earlier_attempts.push(attempt),
+                Some(attempt) => self.told_attempts.push(attempt),
                 None => self.left_out += 1,
             }
         }
@@ -232,18 +229,18 @@ impl Recorded {
 fn attempt(words: &mut Unpacker<'_>) -> Option<RecordedAttempt> {
     let [head, started, answered, ended] = words.take()?;
     let endpoint = words.take_address()?;
-    let why = words.take_text()?;
+    let outcome = match (head >> 32) as u8 {
+        0 => RecordedOutcome::Answered((head >> 40) as u16),
+        1 => RecordedOutcome::Failed(words.take_text()?),
+        _ => RecordedOutcome::Cancelled,
+    };
     Some(RecordedAttempt {
         number: head as u32,
         endpoint,
         started: Duration::from_micros(started),
         answered: (answered != u64::MAX).then(|| Duration::from_micros(answered)),
         ended: Duration::from_micros(ended),
-        outcome: match (head >> 32) as u8 {
-            0 => RecordedOutcome::Answered((head >> 40) as u16),
-            1 => RecordedOutcome::Failed(why),
-            _ => RecordedOutcome::Cancelled,
-        },
+        outcome,
     })
 }
 

@@ -1,10 +1,20 @@
 use super::*;
 use crate::ResponseFlags;
 use crate::story::{AttemptOutcome, AttemptStory, Event, EventKind, Story};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 const SETTINGS: RecorderSettings = RecorderSettings {
     memory_bytes: 8 << 20,
     slow: Duration::from_secs(1),
+};
+
+const ATTEMPT: AttemptStory = AttemptStory {
+    number: 1,
+    endpoint: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 8080)),
+    started: Duration::from_micros(9),
+    answered: Some(Duration::from_micros(1400)),
+    ended: Duration::from_micros(1500),
+    outcome: AttemptOutcome::Answered(200),
 };
 
 fn note(started: Instant) -> Note<'static> {
@@ -24,10 +34,9 @@ fn note(started: Instant) -> Note<'static> {
         connection: 77,
         bytes_received: 5,
         bytes_sent: 1024,
-        endpoint: Some(SocketAddr::from(([10, 0, 0, 1], 8080))),
+        last_attempt: Some(&ATTEMPT),
         peer: SocketAddr::from(([127, 0, 0, 1], 40000)),
         request_ended: Some(Duration::from_micros(10)),
-        answered: Some(Duration::from_micros(1400)),
         trace_id: None,
         method: "GET",
         path: "/orders/17",
@@ -38,8 +47,6 @@ fn note(started: Instant) -> Note<'static> {
         story: None,
     }
 }
-
-use std::net::SocketAddr;
 
 fn story() -> Story {
     let mut story = Story::default();
@@ -76,18 +83,40 @@ fn a_plain_request_comes_back_whole() {
     let told = one(&recorder);
     assert_eq!((told.worker, told.number, told.kind), (0, 1, Kind::Request));
     assert_eq!((told.status, told.attempts, told.generation), (200, 1, 3));
-    assert_eq!((told.chain, told.virtual_host, told.route, told.cluster), (2, Some(0), Some(1), Some(4)));
-    assert_eq!((told.connection, told.bytes_received, told.bytes_sent), (77, 5, 1024));
-    assert_eq!(told.endpoint, note(started).endpoint);
+    assert_eq!(
+        (told.chain, told.virtual_host, told.route, told.cluster),
+        (2, Some(0), Some(1), Some(4))
+    );
+    assert_eq!(
+        (told.connection, told.bytes_received, told.bytes_sent),
+        (77, 5, 1024)
+    );
+    assert_eq!(
+        told.told_attempts,
+        [RecordedAttempt {
+            number: 1,
+            endpoint: Some(ATTEMPT.endpoint),
+            started: ATTEMPT.started,
+            answered: ATTEMPT.answered,
+            ended: ATTEMPT.ended,
+            outcome: RecordedOutcome::Answered(200),
+        }]
+    );
     assert_eq!(told.peer, Some(note(started).peer));
-    assert_eq!((told.request_ended, told.answered), (note(started).request_ended, note(started).answered));
+    assert_eq!(told.request_ended, note(started).request_ended);
     assert_eq!(told.duration, Duration::from_micros(1500));
     assert_eq!((told.method.as_str(), told.path.as_str()), ("GET", "/orders/17"));
     assert_eq!(told.authority, "shop.example:8080");
     assert_eq!(told.request_id, "01234567-89ab-4def-bedc-ba9876543210");
-    assert_eq!((told.details.as_str(), told.protocol.as_str()), ("via_upstream", "HTTP/1.1"));
+    assert_eq!(
+        (told.details.as_str(), told.protocol.as_str()),
+        ("via_upstream", "HTTP/1.1")
+    );
     assert!(told.trace_id.is_none() && told.peer_id.is_empty() && !told.path_cut && !told.is_error());
-    let off = told.started.duration_since(before).unwrap_or_else(|error| error.duration());
+    let off = told
+        .started
+        .duration_since(before)
+        .unwrap_or_else(|error| error.duration());
     assert!(off < Duration::from_secs(60), "{off:?}");
 }
 
@@ -105,9 +134,8 @@ fn a_story_comes_back_whole() {
         virtual_host: None,
         route: None,
         cluster: None,
-        endpoint: None,
+        last_attempt: None,
         request_ended: None,
-        answered: None,
         story: Some(&story),
         ..note(Instant::now())
     });
@@ -115,11 +143,14 @@ fn a_story_comes_back_whole() {
     assert_eq!((told.worker, told.status, told.is_error()), (1, 503, true));
     assert_eq!(told.flags, ResponseFlags::UF | ResponseFlags::URX);
     assert_eq!(told.trace_id, Some(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c));
-    assert_eq!((told.details.as_str(), told.peer_id.as_str()), ("connection_refused", "spiffe://mesh/orders"));
-    assert_eq!((told.virtual_host, told.route, told.cluster, told.endpoint), (None, None, None, None));
-    assert_eq!((told.request_ended, told.answered), (None, None));
     assert_eq!(
-        told.earlier_attempts,
+        (told.details.as_str(), told.peer_id.as_str()),
+        ("connection_refused", "spiffe://mesh/orders")
+    );
+    assert_eq!((told.virtual_host, told.route, told.cluster), (None, None, None));
+    assert_eq!(told.request_ended, None);
+    assert_eq!(
+        told.told_attempts,
         [RecordedAttempt {
             number: 1,
             endpoint: Some(SocketAddr::from(([10, 0, 0, 2], 8080))),
@@ -175,7 +206,7 @@ fn long_texts_are_cut_and_a_long_story_says_what_it_leaves_out() {
     let told = one(&recorder);
     assert!(told.path_cut && told.path.starts_with("/ä") && told.path.len() <= 100);
     assert_eq!(told.request_id, "i".repeat(64), "an id is found by all of it");
-    assert_eq!(told.earlier_attempts.len(), 32);
+    assert_eq!(told.told_attempts.len(), 33);
     assert!(told.events.iter().all(|event| event.subject == "a".repeat(96)));
     assert_eq!(told.events.len() + told.left_out as usize, 64);
     assert!(told.left_out > 0);
@@ -191,19 +222,51 @@ fn errors_slow_ones_and_stories_are_found_long_after_the_others() {
     let mut writer = recorder.open(0, Some(small)).unwrap();
     let (now, story) = (Instant::now(), story());
     let kept = [
-        Note { status: 503, details: "connection_refused", ..note(now) },
-        Note { flags: ResponseFlags::DC, ..note(now) },
-        Note { status: 0, details: "", ..note(now) },
-        Note { status: 403, details: "rbac_access_denied", ..note(now) },
-        Note { duration: Duration::from_secs(1), ..note(now) },
-        Note { story: Some(&story), ..note(now) },
+        Note {
+            status: 503,
+            details: "connection_refused",
+            ..note(now)
+        },
+        Note {
+            flags: ResponseFlags::DC,
+            ..note(now)
+        },
+        Note {
+            status: 0,
+            details: "",
+            ..note(now)
+        },
+        Note {
+            status: 403,
+            details: "rbac_access_denied",
+            ..note(now)
+        },
+        Note {
+            duration: Duration::from_secs(1),
+            ..note(now)
+        },
+        Note {
+            story: Some(&story),
+            ..note(now)
+        },
     ];
     kept.iter().for_each(|note| writer.record(note));
-    writer.record(&Note { status: 404, ..note(now) });
+    writer.record(&Note {
+        status: 404,
+        ..note(now)
+    });
     (0..10_000).for_each(|_| writer.record(&note(now)));
-    let mut numbers: Vec<u64> = recorder.read(usize::MAX, |told| told.number < 8).iter().map(|told| told.number).collect();
+    let mut numbers: Vec<u64> = recorder
+        .read(usize::MAX, |told| told.number < 8)
+        .iter()
+        .map(|told| told.number)
+        .collect();
     numbers.sort_unstable();
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6], "the upstream's own 404 is a plain answer");
+    assert_eq!(
+        numbers,
+        [1, 2, 3, 4, 5, 6],
+        "the upstream's own 404 is a plain answer"
+    );
     let all = recorder.read(usize::MAX, |_| true);
     let mut each: Vec<u64> = all.iter().map(|told| told.number).collect();
     each.sort_unstable();
@@ -215,7 +278,9 @@ fn errors_slow_ones_and_stories_are_found_long_after_the_others() {
 #[test]
 fn the_newest_of_all_workers_stand_first() {
     let recorder = Recorder::new(2);
-    let mut writers: Vec<RecorderWriter> = (0..2).filter_map(|worker| recorder.open(worker, Some(SETTINGS))).collect();
+    let mut writers: Vec<RecorderWriter> = (0..2)
+        .filter_map(|worker| recorder.open(worker, Some(SETTINGS)))
+        .collect();
     let now = Instant::now();
     for turn in 0..6u16 {
         writers[usize::from(turn % 2)].record(&Note {
@@ -225,7 +290,11 @@ fn the_newest_of_all_workers_stand_first() {
         });
     }
     let statuses = |limit| -> Vec<u16> {
-        recorder.read(limit, |told| told.status != 203).iter().map(|told| told.status).collect()
+        recorder
+            .read(limit, |told| told.status != 203)
+            .iter()
+            .map(|told| told.status)
+            .collect()
     };
     assert_eq!(statuses(10), [205, 204, 202, 201, 200]);
     assert_eq!(statuses(2), [205, 204]);
@@ -236,7 +305,9 @@ fn the_memory_is_what_was_asked_for_whatever_the_number_of_workers() {
     for workers in [1, 2, 3, 8, 64] {
         let recorder = Recorder::new(workers);
         assert!(!recorder.is_on() && recorder.memory_bytes() == 0);
-        let writers: Vec<_> = (0..workers).map(|worker| recorder.open(worker, Some(SETTINGS)).unwrap()).collect();
+        let writers: Vec<_> = (0..workers)
+            .map(|worker| recorder.open(worker, Some(SETTINGS)).unwrap())
+            .collect();
         let taken = recorder.memory_bytes();
         assert!(taken <= SETTINGS.memory_bytes, "{workers}: {taken}");
         assert!(taken > SETTINGS.memory_bytes - workers * 64, "{workers}: {taken}");

@@ -93,7 +93,10 @@ fn tail(rest: &[u8], all: &[u8]) -> u64 {
     match all.last_chunk::<8>() {
         // The bytes before are there already: they are moved out.
         Some(last) => u64::from_le_bytes(*last) >> (8 * (8 - rest.len())),
-        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        None => rest
+            .iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte)),
     }
 }
 
@@ -193,7 +196,10 @@ mod tests {
         packer.put_text("0123456789abcdef!", 16);
         assert_eq!(packer.len(), 3);
         assert!(!packer.put([1]) && packer.is_full());
-        assert_eq!(Unpacker::new(&words).take_text().as_deref(), Some("0123456789abcdef"));
+        assert_eq!(
+            Unpacker::new(&words).take_text().as_deref(),
+            Some("0123456789abcdef")
+        );
         let mut packer = Packer::new(&mut words);
         packer.put([1]);
         packer.put_text("0123456789abcdef!", 100);
@@ -204,7 +210,12 @@ mod tests {
 
     #[test]
     fn addresses_come_back() {
-        for address in [None, Some("10.1.2.3:80"), Some("[2001:db8::1]:65535"), Some("[::]:0")] {
+        for address in [
+            None,
+            Some("10.1.2.3:80"),
+            Some("[2001:db8::1]:65535"),
+            Some("[::]:0"),
+        ] {
             let address: Option<SocketAddr> = address.map(|text| text.parse().unwrap());
             let mut words = [0; 3];
             Packer::new(&mut words).put_address(address);

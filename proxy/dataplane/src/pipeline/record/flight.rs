@@ -1,0 +1,100 @@
+//! What the flight recorder is told of a request.
+
+use super::Record;
+use crate::connection::Accepted;
+use outrigger_http1::{KnownName, RequestHead};
+use outrigger_telemetry::recorder::{Kind, Note};
+use std::net::SocketAddr;
+use tokio::time::Instant;
+
+impl Record {
+    /// Tells the flight recorder, if there is one. `generation`: of the configuration that the request was served by.
+    #[inline(always)]
+    pub(super) fn tell_recorder(
+        &self,
+        accepted: &Accepted,
+        generation: u64,
+        head: &RequestHead,
+        now: Instant,
+    ) {
+        let mut recorder = accepted.worker.recorder.borrow_mut();
+        let Some(recorder) = recorder.as_mut() else { return };
+        let since_start = |at: Instant| at.saturating_duration_since(self.started);
+        let ends = &accepted.ends;
+        let (path, authority) = match &self.original {
+            None => (head.path(), head.authority()),
+            Some(original) => (&*original.path, &*original.authority),
+        };
+        let details = match &self.story {
+            None => self.details,
+            Some(story) => story.details.as_deref().unwrap_or(self.details),
+        };
+        let (virtual_host, route) = self.found;
+        let attempt = self.last_attempt(now);
+        let id = head.fields.get(KnownName::XRequestId).unwrap_or_default();
+        recorder.record(&Note {
+            kind: Kind::Request,
+            started: self.started.into_std(),
+            duration: since_start(now),
+            status: self.status,
+            flags: self.flags,
+            attempts: self.attempts,
+            protocol: self.protocol(),
+            generation,
+            chain: accepted.registration.control.slot().0,
+            virtual_host,
+            route,
+            cluster: self.cluster.map(|slot| slot.0),
+            connection: accepted.registration.control.id,
+            bytes_received: self.bytes_received,
+            bytes_sent: self.bytes_sent,
+            last_attempt: attempt.as_ref(),
+            peer: match self.client {
+                None => ends.remote,
+                // A proxy in front tells no port.
+                Some(client) => SocketAddr::new(client, 0),
+            },
+            request_ended: self.request_ended.map(since_start),
+            trace_id: head.fields.get(KnownName::Traceparent).and_then(trace_id),
+            method: head.method.as_str(),
+            path,
+            authority,
+            // What is no text has no id.
+            request_id: std::str::from_utf8(id).unwrap_or_default(),
+            details,
+            peer_id: match &ends.identity {
+                None => "",
+                Some(peer) => peer.spiffe_id.as_ref().map_or("", |id| id.as_str()),
+            },
+            story: self.story.as_deref(),
+        });
+    }
+}
+
+/// The trace's id in a `traceparent` (W3C Trace Context, section 3.2).
+#[cold]
+fn trace_id(traceparent: &[u8]) -> Option<u128> {
+    let digits = traceparent.get(3..35)?;
+    // `from_str_radix` would take a sign.
+    let are_hex = digits.iter().all(u8::is_ascii_hexdigit);
+    let text = std::str::from_utf8(digits).ok().filter(|_| are_hex)?;
+    u128::from_str_radix(text, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traceparent_tells_its_trace() {
+        let whole = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert_eq!(trace_id(whole), Some(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c));
+        for wrong in [
+            &b""[..],
+            b"00-0af7",
+            b"00-+af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ] {
+            assert_eq!(trace_id(wrong), None);
+        }
+    }
+}
