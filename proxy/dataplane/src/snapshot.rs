@@ -8,6 +8,7 @@ mod clusters;
 mod compile;
 mod edge;
 mod endpoints;
+mod legend;
 mod limits;
 mod listeners;
 pub(crate) mod rate_limit;
@@ -24,6 +25,7 @@ pub(crate) use clusters::{ClusterShared, DestinationsPolicy, UpstreamTlsPolicy, 
 pub use compile::{CompileFault, Compiler};
 pub(crate) use edge::{EdgePolicy, MaintenancePolicy, PagePolicy, VirtualHostPolicy};
 pub use endpoints::EndpointState;
+pub use legend::Legend;
 pub(crate) use limits::LimitGauges;
 pub use limits::priority_name;
 pub use listeners::SocketKey;

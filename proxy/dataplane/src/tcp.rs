@@ -51,7 +51,7 @@ pub(crate) async fn serve(stream: Stream, first: Bytes, accepted: Accepted, prep
     };
     let worker = &accepted.worker;
     let listener = chain.listener.worker(worker.index);
-    let mut record = Record::begin(&accepted, &chain);
+    let mut record = Record::begin(&accepted, &chain, &snapshot);
     if let Some(verdict) = authorization::decide_bytes(&accepted, &chain) {
         if let Some(details) = verdict.refusal {
             if prepared.is_some_and(|prepared| prepared.dialled.is_ok()) {
@@ -72,6 +72,7 @@ pub(crate) async fn serve(stream: Stream, first: Bytes, accepted: Accepted, prep
         drop(stream);
         return end(record, &accepted, &chain, None, Record::rate_limited(refusal));
     }
+    record.picked(&cluster, &chain, &snapshot);
     drop(snapshot);
     let (dialled, from_upstream) = match prepared {
         Some(prepared) => (prepared.dialled, prepared.first),
@@ -115,7 +116,8 @@ pub(crate) async fn serve(stream: Stream, first: Bytes, accepted: Accepted, prep
 /// Closes a connection to which nothing would be allowed, whatever it speaks. `details`: why, for logs.
 pub(crate) fn refuse(stream: Stream, accepted: &Accepted, chain: &ChainPolicy, details: String) {
     drop(stream);
-    let record = Record::begin(accepted, chain);
+    let snapshot = accepted.registration.control.snapshot();
+    let record = Record::begin(accepted, chain, &snapshot);
     end(record, accepted, chain, None, Record::unauthorized(details));
 }
 

@@ -1,4 +1,4 @@
-//! What is noted of a connection whose bytes are passed on, and told once at its end.
+//! What is noted of a connection whose bytes are passed on, and told once at its end: access log and flight recorder.
 
 use super::dial::{DialFault, Dialled};
 use super::rate_limit::Refusal;
@@ -7,13 +7,14 @@ use crate::authorization::Remarks;
 use crate::connection::Accepted;
 use crate::relay::{RelayEnd, Relayed};
 use crate::rights;
-use crate::snapshot::{ChainPolicy, ClusterPolicy};
+use crate::snapshot::{ChainPolicy, ClusterPolicy, ClusterSlot};
 use crate::tls;
-use crate::worker::Worker;
-use outrigger_telemetry::{RequestRecord, ResponseFlags};
+use crate::worker::{LocalSnapshot, Worker};
+use outrigger_telemetry::recorder::{Kind, Note};
+use outrigger_telemetry::{AttemptOutcome, AttemptStory, RequestRecord, ResponseFlags};
 use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// The story of one connection so far.
 pub(super) struct Record {
@@ -25,6 +26,10 @@ pub(super) struct Record {
     tls: Option<tls::Session>,
     attempts: u32,
     remarks: Remarks,
+    /// The configuration that it is served by.
+    generation: u64,
+    /// Where its bytes go; none until that is known.
+    cluster: Option<ClusterSlot>,
 }
 
 /// How it ended.
@@ -59,7 +64,7 @@ impl Outcome {
 }
 
 impl Record {
-    pub(super) fn begin(accepted: &Accepted, chain: &ChainPolicy) -> Record {
+    pub(super) fn begin(accepted: &Accepted, chain: &ChainPolicy, snapshot: &LocalSnapshot) -> Record {
         chain.listener.worker(accepted.worker.index).tcp_connections.inc();
         Record {
             // The chain was picked moments ago: what lies between is counted by the clock that measures it.
@@ -70,7 +75,18 @@ impl Record {
             tls: None,
             attempts: 0,
             remarks: Remarks::default(),
+            generation: snapshot.generation(),
+            cluster: None,
         }
+    }
+
+    /// It goes to this cluster of its chain.
+    pub(super) fn picked(&mut self, cluster: &ClusterPolicy, chain: &ChainPolicy, snapshot: &LocalSnapshot) {
+        let is_picked = |slot: &&ClusterSlot| {
+            let of_chain = snapshot.cluster(**slot);
+            of_chain.is_some_and(|of_chain| of_chain.config.name() == cluster.config.name())
+        };
+        self.cluster = policy(chain).clusters.iter().find(is_picked).copied();
     }
 
     pub(super) fn connected(&mut self, dialled: &mut Dialled, cluster: &ClusterPolicy, worker: &Worker) {
@@ -133,6 +149,7 @@ impl Record {
         cluster: Option<&ClusterPolicy>,
         outcome: Outcome,
     ) {
+        self.tell_recorder(accepted, &outcome);
         let Some(start_time) = self.start_time else { return };
         let ends = &accepted.ends;
         let downstream_tls = ends
@@ -177,6 +194,53 @@ impl Record {
                 log.format.write(&record, line);
                 log.writer.try_write(line);
             }
+        });
+    }
+
+    fn tell_recorder(&self, accepted: &Accepted, outcome: &Outcome) {
+        let mut recorder = accepted.worker.recorder.borrow_mut();
+        let Some(recorder) = recorder.as_mut() else { return };
+        let ends = &accepted.ends;
+        let duration = accepted.opened.elapsed();
+        let attempt = self.upstream.map(|endpoint| AttemptStory {
+            number: self.attempts,
+            endpoint,
+            started: Duration::ZERO,
+            answered: None,
+            ended: duration,
+            // What it failed of, if it did, is the connection's end.
+            outcome: AttemptOutcome::Cancelled,
+        });
+        recorder.record(&Note {
+            kind: Kind::Connection,
+            started: accepted.opened.into_std(),
+            duration,
+            status: 0,
+            flags: outcome.flags,
+            attempts: self.attempts,
+            protocol: "",
+            generation: self.generation,
+            chain: accepted.registration.control.slot().0,
+            virtual_host: None,
+            route: None,
+            cluster: self.cluster.map(|slot| slot.0),
+            connection: accepted.registration.control.id,
+            bytes_received: outcome.bytes_received,
+            bytes_sent: outcome.bytes_sent,
+            last_attempt: attempt.as_ref(),
+            peer: ends.remote,
+            request_ended: None,
+            trace_id: None,
+            method: "",
+            path: "",
+            authority: ends.server_name.as_deref().unwrap_or_default(),
+            request_id: "",
+            details: outcome.details.as_deref().unwrap_or_default(),
+            peer_id: match &ends.identity {
+                None => "",
+                Some(peer) => peer.spiffe_id.as_ref().map_or("", |id| id.as_str()),
+            },
+            story: None,
         });
     }
 }

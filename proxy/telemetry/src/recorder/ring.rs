@@ -6,11 +6,14 @@
 //! with a word that tells its length, so that a reader goes from the newest back.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::{Arc, OnceLock};
 
 /// A record's length in words stands in this many low bits of its last word.
 const LENGTH_BITS: u32 = 16;
+
+/// Words that are allocated together (32 KiB), when they are first written: who serves little takes little.
+const SEGMENT_WORDS: usize = 4096;
 
 /// A word that threads share; a trait so that a model checker's can take its place.
 pub(super) trait Word: Sized {
@@ -44,7 +47,8 @@ impl Word for AtomicU64 {
 /// What writer and readers share. Positions count words since the ring was made, and never begin again.
 #[derive(Debug)]
 pub(super) struct Ring<W = AtomicU64> {
-    words: Box<[W]>,
+    segments: Box<[OnceLock<Box<[W]>>]>,
+    length: usize,
     /// Words before this position, a ring's length back, may be overwritten.
     reserved: W,
     /// Words before this position are whole.
@@ -64,7 +68,10 @@ impl<W: Word> Ring<W> {
     /// A ring of this many words, and the one that writes to it.
     pub(super) fn new(words: usize) -> (Arc<Ring<W>>, RingWriter<W>) {
         let ring = Arc::new(Ring {
-            words: (0..words).map(|_| W::zero()).collect(),
+            segments: (0..words.div_ceil(SEGMENT_WORDS))
+                .map(|_| OnceLock::new())
+                .collect(),
+            length: words,
             reserved: W::zero(),
             committed: W::zero(),
         });
@@ -78,18 +85,38 @@ impl<W: Word> Ring<W> {
 
     /// Its length.
     pub(super) fn words(&self) -> usize {
-        self.words.len()
+        self.length
+    }
+
+    /// The words of a segment. The last one of a ring may be shorter.
+    #[inline(always)]
+    fn segment(&self, index: usize) -> &[W] {
+        let segment = &self.segments[index];
+        match segment.get() {
+            Some(words) => words,
+            None => self.allocate(segment, index),
+        }
+    }
+
+    #[cold]
+    fn allocate<'r>(&self, segment: &'r OnceLock<Box<[W]>>, index: usize) -> &'r [W] {
+        let words = (self.length - index * SEGMENT_WORDS).min(SEGMENT_WORDS);
+        segment.get_or_init(|| (0..words).map(|_| W::zero()).collect())
     }
 
     /// A copy of what is whole.
     pub(super) fn read(&self) -> Copied {
-        let length = self.words.len() as u64;
+        let length = self.length as u64;
         let end = self.committed.load(Ordering::Acquire);
         let begin = end.saturating_sub(length);
         let place = |position: u64| (position % length) as usize;
-        let words: Vec<u64> = (begin..end)
-            .map(|position| self.words[place(position)].load(Ordering::Relaxed))
-            .collect();
+        let word = |position: u64| {
+            let place = place(position);
+            // What is before `end` was written, and so is there.
+            let segment = self.segments[place / SEGMENT_WORDS].get();
+            segment.map_or(0, |words| words[place % SEGMENT_WORDS].load(Ordering::Relaxed))
+        };
+        let words: Vec<u64> = (begin..end).map(word).collect();
         // Whoever read a word that was written after a reservation reads that reservation below: the writer's fence stands
         // between the two, and this one pairs with it.
         W::fence(Ordering::Acquire);
@@ -106,7 +133,7 @@ impl<W: Word> RingWriter<W> {
     /// last word can tell, is not written.
     #[inline(always)]
     pub(super) fn write(&mut self, record: &mut [u64], number: u64) {
-        let length = self.ring.words.len();
+        let length = self.ring.length;
         let Some(last) = record.len().checked_sub(1) else {
             return;
         };
@@ -117,18 +144,20 @@ impl<W: Word> RingWriter<W> {
         let end = self.position + record.len() as u64;
         self.ring.reserved.store(end, Ordering::Relaxed);
         W::fence(Ordering::Release);
-        let room = &self.ring.words[self.place..];
-        let (first, rest) = record.split_at(record.len().min(room.len()));
-        for (word, value) in room.iter().zip(first) {
-            word.store(*value, Ordering::Relaxed);
+        let mut rest: &[u64] = record;
+        while !rest.is_empty() {
+            let segment = self.ring.segment(self.place / SEGMENT_WORDS);
+            let room = &segment[self.place % SEGMENT_WORDS..];
+            let (now, later) = rest.split_at(rest.len().min(room.len()));
+            for (word, value) in room.iter().zip(now) {
+                word.store(*value, Ordering::Relaxed);
+            }
+            self.place += now.len();
+            if self.place == length {
+                self.place = 0;
+            }
+            rest = later;
         }
-        for (word, value) in self.ring.words.iter().zip(rest) {
-            word.store(*value, Ordering::Relaxed);
-        }
-        self.place = match self.place + record.len() {
-            place if place < length => place,
-            place => place - length,
-        };
         self.position = end;
         self.ring.committed.store(end, Ordering::Release);
     }
