@@ -3,6 +3,8 @@
 //! A [`Diagnostic`] carries the line it points at, so that it can be shown without the document at hand. This module
 //! renders plain text: no colour, no terminal escapes, and none that come from the document.
 
+use crate::model::Origin;
+use crate::receipt::{Code, Place};
 use crate::yaml::secrets::Secrets;
 use std::fmt;
 use std::sync::Arc;
@@ -48,7 +50,10 @@ impl Span {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     pub(crate) severity: Severity,
+    pub(crate) code: Option<Code>,
     pub(crate) message: String,
+    pub(crate) part: Option<Arc<str>>,
+    pub(crate) field: Option<Arc<str>>,
     pub(crate) file: Arc<str>,
     pub(crate) span: Span,
     pub(crate) path: Option<Arc<str>>,
@@ -57,9 +62,60 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// A remark on a part that was read before.
+    pub(crate) fn remark(code: Code, place: Place<'_>, message: String, help: String) -> Diagnostic {
+        let Origin {
+            file,
+            line,
+            column,
+            path,
+        } = place.origin;
+        Diagnostic {
+            severity: Severity::Warning,
+            code: Some(code),
+            message,
+            part: Some(format!("{} `{}`", place.what, place.name).into()),
+            field: (!place.field.is_empty()).then(|| place.field.into()),
+            file: file.clone().unwrap_or_default(),
+            span: Span {
+                line: *line,
+                column: *column,
+                length: 1,
+                ..Span::default()
+            },
+            path: path.clone(),
+            help: Some(help),
+            snippet: String::new(),
+        }
+    }
+
+    /// By which remarks on several documents are sorted.
+    pub(crate) fn order(&self) -> impl Ord + '_ {
+        (
+            &self.file,
+            self.line(),
+            self.span.column,
+            &self.path,
+            self.code,
+            &self.field,
+        )
+    }
+
     /// Error or warning.
     pub fn severity(&self) -> Severity {
         self.severity
+    }
+    /// What kind of remark a warning is; errors have none.
+    pub fn code(&self) -> Option<Code> {
+        self.code
+    }
+    /// The part that a warning is about, by its kind and name (``cluster `backend` ``), where it is about one.
+    pub fn part(&self) -> Option<&str> {
+        self.part.as_deref()
+    }
+    /// The field of that part that is meant, where the place is the part's: `retry.per_try_timeout`.
+    pub fn field(&self) -> Option<&str> {
+        self.field.as_deref()
     }
     /// What is wrong, in one line.
     pub fn message(&self) -> &str {
@@ -108,9 +164,10 @@ impl Diagnostic {
     }
 
     fn write(&self, out: &mut dyn fmt::Write, line: &str) -> fmt::Result {
+        let code = self.code.map(|code| format!("[{code}]")).unwrap_or_default();
         let severity = match self.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
+            Severity::Error => format!("error{code}"),
+            Severity::Warning => format!("warning{code}"),
         };
         if let Some(path) = &self.path {
             writeln!(out, "{severity}: {}", printable(&self.message))?;
@@ -236,6 +293,9 @@ mod tests {
     fn diagnostic(column: u32, length: u32) -> Diagnostic {
         Diagnostic {
             severity: Severity::Error,
+            code: None,
+            part: None,
+            field: None,
             message: "bad \u{1b}[31m value".into(),
             file: "a.yaml".into(),
             span: Span {

@@ -11,6 +11,7 @@ pub mod document;
 mod load;
 mod mesh;
 pub mod model;
+pub mod receipt;
 mod source;
 mod suggest;
 mod timestamp;

@@ -52,7 +52,7 @@ pub use spiffe::*;
 pub use tcp::*;
 pub use tls::*;
 
-use crate::diagnostic::placed;
+use crate::diagnostic::{Diagnostic, placed};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -171,6 +171,25 @@ model! {
         by_ref overload: Overload,
         /// The control plane that policy comes from, too; none: none. Changing it needs a restart.
         by_ref control: Option<Control>,
+        /// What looked odd while it was read.
+        by_ref notes: Notes,
+    }
+}
+
+/// What looked odd while a configuration was read; it takes no part in comparisons, as [`Origin`] does not.
+#[derive(Debug, Clone, Default)]
+pub struct Notes(pub(crate) Arc<[Diagnostic]>);
+
+impl Notes {
+    /// Warnings, as they were found; the lines that they point at are not kept.
+    pub fn as_slice(&self) -> &[Diagnostic] {
+        &self.0
+    }
+}
+
+impl PartialEq for Notes {
+    fn eq(&self, _: &Notes) -> bool {
+        true
     }
 }
 

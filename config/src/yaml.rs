@@ -64,7 +64,7 @@ pub(crate) mod tests;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Span};
 use crate::load::Loaded;
-use crate::model::{Admin, Drain, Listener, MeshConfig, Runtime, defaults};
+use crate::model::{Admin, Drain, Listener, MeshConfig, Notes, Runtime, defaults};
 use crate::source::{Environment, Source};
 use reader::{DIAGNOSTICS_MAX, Declarations, Reader};
 use secrets::Secrets;
@@ -111,10 +111,13 @@ pub(crate) fn read(
     count_the_rest(&mut diagnostics, Severity::Warning, warnings);
     count_the_rest(&mut diagnostics, Severity::Error, faults);
     match config {
-        Some(config) if faults == 0 => Ok(Loaded {
-            config,
-            warnings: diagnostics,
-        }),
+        Some(mut config) if faults == 0 => {
+            config.notes = Notes(diagnostics.iter().cloned().collect());
+            Ok(Loaded {
+                config,
+                warnings: diagnostics,
+            })
+        }
         _ => {
             // What a fault leaves out looks unused: warnings wait until there are no faults.
             diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
@@ -157,9 +160,13 @@ pub(crate) fn give_lines(diagnostics: &mut [Diagnostic], sources: &[Source]) {
 /// Sorts diagnostics by place and gives each its line.
 fn finish(diagnostics: &mut [Diagnostic], source: &Source) {
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
-    if diagnostics.is_empty() {
-        return;
+    if !diagnostics.is_empty() {
+        give_lines_of(diagnostics.iter_mut(), source);
     }
+}
+
+/// Gives diagnostics of one document the lines that they point at.
+pub(crate) fn give_lines_of<'d>(diagnostics: impl Iterator<Item = &'d mut Diagnostic>, source: &Source) {
     let secrets = Secrets::find(&source.text);
     let mut at = 0;
     let lines: Vec<(usize, &str)> = source
@@ -171,7 +178,7 @@ fn finish(diagnostics: &mut [Diagnostic], source: &Source) {
             (start, line)
         })
         .collect();
-    for diagnostic in diagnostics.iter_mut() {
+    for diagnostic in diagnostics {
         let (at, line) = lines
             .get(diagnostic.span.line.saturating_sub(1) as usize)
             .copied()
@@ -197,6 +204,8 @@ fn count_the_rest(diagnostics: &mut Vec<Diagnostic>, severity: Severity, count: 
         diagnostics.push(Diagnostic {
             message,
             help: None,
+            code: None,
+            part: None,
             ..last
         });
     }
@@ -236,7 +245,7 @@ pub(crate) fn contents(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfi
     let mut names = Unique::new("cluster");
     let mut clusters = Vec::new();
     for node in fields.list(reader, "clusters") {
-        if let Some(read) = cluster::cluster(reader, node, &mut names) {
+        if let Some(read) = reader.within(|reader| cluster::cluster(reader, node, &mut names)) {
             clusters.push(Arc::new(read));
         }
     }
@@ -275,6 +284,7 @@ pub(crate) fn contents(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfi
         listeners,
         route_configurations,
         clusters,
+        notes: Notes::default(),
     };
     authorization::check(reader, &config);
     external_authorization::check(reader, &config);
@@ -321,7 +331,9 @@ fn listeners(reader: &mut Reader<'_>, nodes: &[std::sync::Arc<Node>], admin: &Ad
     let mut addresses = Unique::new("listener with the address");
     let mut listeners = Vec::new();
     for node in nodes {
-        if let Some(read) = listener::listener(reader, node, &mut names, &mut addresses, admin) {
+        if let Some(read) =
+            reader.within(|reader| listener::listener(reader, node, &mut names, &mut addresses, admin))
+        {
             listeners.push(Arc::new(read));
         }
     }

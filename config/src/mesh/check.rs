@@ -7,6 +7,7 @@ use super::service::{Port, Service};
 use super::sidecar::{Interception, Place, Sidecar};
 use super::targets::text_of;
 use crate::diagnostic::Span;
+use crate::receipt::Code;
 use crate::yaml::Unique;
 use crate::yaml::reader::{Part, Reader};
 use crate::yaml::tree::Node;
@@ -383,7 +384,7 @@ fn unused(reader: &mut Reader<'_>, mesh: &Mesh) {
         for (name, node) in all.iter().filter(|(name, _)| !used.contains(*name)) {
             let span = field(node, "name").map_or(node.span, |name| name.span);
             let message = format!("nothing refers to the {} `{name}`", kind.what());
-            reader.warn(span, message, "refer to it, or remove it");
+            reader.warn(Code::PolicyUnused, span, message, "refer to it, or remove it");
         }
     }
     let uncalled = mesh
@@ -394,6 +395,7 @@ fn unused(reader: &mut Reader<'_>, mesh: &Mesh) {
     for service in uncalled {
         let message = format!("nothing calls the service `{}`", service.name);
         reader.warn(
+            Code::ServiceUnused,
             service.span,
             message,
             "name it in `uses` of a service, or in routes, or remove it",

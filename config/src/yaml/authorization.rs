@@ -8,12 +8,17 @@ use super::tree::Node;
 use crate::model::{
     AuthorizationAction, AuthorizationPolicy, ChainMode, Condition, FilterChain, MeshConfig, Name,
 };
+use crate::receipt::Code;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 pub(super) fn policies(reader: &mut Reader<'_>, nodes: &[Arc<Node>]) -> Vec<Arc<AuthorizationPolicy>> {
     let mut names = Unique::new("authorization policy");
-    let read = |node: &Arc<Node>| policy(reader, node, &mut names).map(Arc::new);
+    let read = |node: &Arc<Node>| {
+        reader
+            .within(|reader| policy(reader, node, &mut names))
+            .map(Arc::new)
+    };
     nodes.iter().filter_map(read).collect()
 }
 
@@ -22,6 +27,7 @@ fn policy(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<Name>) -> Opt
     let name = fields.name(reader, "name");
     if let Some(name) = &name {
         names.insert(reader, name.clone(), fields.span_of("name"));
+        reader.enter("authorization policy", name);
     }
     let actions = [
         ("allow", AuthorizationAction::Allow),
@@ -42,6 +48,7 @@ fn policy(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<Name>) -> Opt
         )
     {
         reader.warn(
+            Code::PolicyMatchesNothing,
             node.span,
             "this policy matches nothing: it has no rules",
             "write `rules: [{always: true}]` where everything is meant",
@@ -84,7 +91,8 @@ fn check_bytes(reader: &mut Reader<'_>, chain: &FilterChain, policy: &Authorizat
     if policy.rules.is_empty() || policy.rules.iter().any(|rule| Known::of(rule).may_hold) {
         return;
     }
-    let span = reader.place(&chain.origin);
+    let (part, origin) = (("filter chain", &chain.name), &chain.origin);
+    let span = reader.place(origin);
     let (chain, name) = (&chain.name, &policy.name);
     let because = format!("every rule asks for a request, and the filter chain `{chain}` passes bytes on");
     match policy.action {
@@ -93,13 +101,17 @@ fn check_bytes(reader: &mut Reader<'_>, chain: &FilterChain, policy: &Authorizat
             format!("the policy `{name}` never allows anything here: {because}"),
             "ask for identities, addresses, ports or server names",
         ),
-        AuthorizationAction::Deny => reader.warn(
-            span,
+        AuthorizationAction::Deny => reader.warn_of(
+            Code::DenyByConnection,
+            part,
+            origin,
             format!("the policy `{name}` denies by what it asks of connections alone: {because}"),
             "what is asked of requests counts as met; ask for what is known of a connection",
         ),
-        AuthorizationAction::Audit => reader.warn(
-            span,
+        AuthorizationAction::Audit => reader.warn_of(
+            Code::AuditNeverKnown,
+            part,
+            origin,
             format!("the policy `{name}` has no effect here: {because}"),
             "ask for what is known of a connection",
         ),

@@ -13,6 +13,7 @@ use crate::model::{
     BalancingOptions, Discovery, LoadBalancing, Locality, LocalityBalancing, LocalityWeight, SlowStart,
     SubsetFallback, Subsets, ZoneAware, defaults,
 };
+use crate::receipt::Code;
 use std::sync::Arc;
 
 /// Fields of a cluster that say how one of several endpoints is picked.
@@ -150,7 +151,12 @@ pub(super) fn options(
     let slow_start = slow_start(reader, cluster);
     if slow_start.is_some() && policy.is_consistent() {
         let message = "`slow_start` has no effect: the hash says which endpoint is picked";
-        reader.warn(cluster.key_span_of("slow_start"), message, "remove it");
+        reader.warn(
+            Code::SlowStartWithHash,
+            cluster.key_span_of("slow_start"),
+            message,
+            "remove it",
+        );
     }
     let localities = cluster
         .node(reader, "locality_balancing")
@@ -181,7 +187,12 @@ fn warn_of_one_endpoint(reader: &mut Reader<'_>, cluster: &Fields<'_>, discovery
     for name in FIELDS {
         if cluster.entry(name).is_some() {
             let message = format!("`{name}` has no effect: {why}");
-            reader.warn(cluster.key_span_of(name), message, "remove it");
+            reader.warn(
+                Code::BalancingUnused,
+                cluster.key_span_of(name),
+                message,
+                "remove it",
+            );
         }
     }
 }
@@ -363,7 +374,12 @@ pub(super) fn locality_weights(
     if !nodes.is_empty() && *localities != LocalityBalancing::Weighted {
         let message = "`locality_weights` has no effect: localities are not picked by weight";
         let help = "write `locality_balancing: weighted`, or remove it";
-        reader.warn(cluster.key_span_of("locality_weights"), message, help);
+        reader.warn(
+            Code::LocalityWeightsUnused,
+            cluster.key_span_of("locality_weights"),
+            message,
+            help,
+        );
     }
     let mut seen = Unique::new("weight of the locality");
     let read = |node: &Arc<Node>| {

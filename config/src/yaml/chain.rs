@@ -7,6 +7,7 @@ use super::{Unique, authorization, http, scalar, tcp, tls};
 use crate::model::{
     AutoMode, ChainMode, FilterChain, FilterChainMatch, Name, ServerNameMatch, TlsMode, Transport, defaults,
 };
+use crate::receipt::Code;
 use ipnet::IpNet;
 use std::hash::Hash;
 
@@ -23,6 +24,7 @@ pub(super) fn filter_chain(
     };
     if let Some(name) = &name {
         names.insert(reader, name.clone(), fields.span_of("name"));
+        reader.enter("filter chain", name);
     }
     let spoken = Spoken::of(&fields);
     let matches = match fields.node(reader, "match") {
@@ -36,7 +38,7 @@ pub(super) fn filter_chain(
         && tls.mode == TlsMode::Permissive
         && matches.transport == Some(Transport::Tls)
     {
-        reader.warn(
+        reader.warn(Code::PermissiveUnused,
             fields.key_span_of("match"),
             "`mode: permissive` has no effect: this filter chain takes only TLS connections",
             "remove `transport: tls`, `server_names` and `application_protocols` from its `match`, or the mode",
@@ -186,6 +188,7 @@ fn chain_match(reader: &mut Reader<'_>, node: &Node, spoken: Spoken) -> Option<F
     }
     if transport == Some(Transport::Tls) && !spoken.tls && spoken.http && spoken.tcp {
         reader.warn(
+            Code::HttpBehindTls,
             node.span,
             "`http` has no effect: every connection of this filter chain is TLS, which `tcp` passes on",
             "give the chain `tls`, or remove `http`",

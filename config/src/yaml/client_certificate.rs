@@ -6,6 +6,7 @@ use super::shapes::FORWARD_CLIENT_CERTIFICATE;
 use crate::model::{
     ClientCertificateDetail as Detail, ForwardClientCertificate, ForwardClientCertificateMode as Mode,
 };
+use crate::receipt::Code;
 
 /// Modes by their words, which are Envoy's.
 pub(super) const MODES: [(&str, Mode); 5] = [
@@ -49,6 +50,7 @@ pub(super) fn forward_client_certificate(
     details.sort_by_key(|detail| DETAILS.iter().position(|(_, known)| known == detail));
     if !matches!(mode, Mode::AppendForward | Mode::SanitizeSet) && fields.entry("details").is_some() {
         reader.warn(
+            Code::CertificateDetailsUnused,
             fields.key_span_of("details"),
             "`details` has no effect: in this mode nothing is told of the client's certificate",
             "write `mode: sanitize_set` or `mode: append_forward`, or remove it",

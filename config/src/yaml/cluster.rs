@@ -9,6 +9,7 @@ use crate::document::EndpointSet;
 use crate::model::{
     Cluster, Endpoint, EndpointStatus, LocalityBalancing, Name, PoolOptions, UpstreamProtocol, defaults,
 };
+use crate::receipt::Code;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -17,6 +18,7 @@ pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<N
     let name = fields.name(reader, "name");
     if let Some(name) = &name {
         names.insert(reader, name.clone(), fields.span_of("name"));
+        reader.enter("cluster", name);
     }
     let discovery = discovery::discovery(reader, &fields);
     let endpoints = endpoints(reader, &fields);
@@ -174,6 +176,7 @@ fn protocol(reader: &mut Reader<'_>, fields: &Fields<'_>) -> UpstreamProtocol {
     if protocol == UpstreamProtocol::Http1 && fields.entry("http2").is_some() {
         let help = "write `protocol: http2`, or remove `http2`";
         reader.warn(
+            Code::Http2SettingsUnused,
             fields.key_span_of("http2"),
             "`http2` has no effect: the protocol is http1",
             help,

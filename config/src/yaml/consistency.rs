@@ -6,6 +6,7 @@ use super::reader::{Reader, quoted};
 use crate::model::{
     Cluster, LocalityBalancing, MeshConfig, Name, Origin, RouteAction, Subsets, WeightedCluster,
 };
+use crate::receipt::Code;
 use std::collections::{HashMap, HashSet};
 
 type Clusters<'c> = HashMap<&'c Name, &'c Cluster>;
@@ -95,8 +96,7 @@ impl Sender<'_> {
                     "hash_policy" => "such as `hash_policy: [{header: x-user}]`",
                     _ => "write `hash_source_address: true`",
                 };
-                let at = reader.place(self.origin);
-                reader.warn(at, message, help);
+                reader.warn_of(Code::HashPolicyMissing, (what, name), self.origin, message, help);
             }
             None if self.hashes
                 && targets
@@ -107,8 +107,7 @@ impl Sender<'_> {
                     "`{hash}` of the {what} `{name}` has no effect: no cluster that it sends to picks by hash"
                 );
                 let help = "give the cluster `load_balancing: maglev` or `ring_hash`, or remove it";
-                let at = reader.place(self.origin);
-                reader.warn(at, message, help);
+                reader.warn_of(Code::HashPolicyUnused, (what, name), self.origin, message, help);
             }
             _ => {}
         }
@@ -139,8 +138,13 @@ impl Sender<'_> {
                 "add the selector `[{}]`: else `fallback` says what happens",
                 keys.join(", ")
             );
-            let at = reader.place(self.origin);
-            reader.warn(at, message, help);
+            reader.warn_of(
+                Code::SubsetWithoutSelector,
+                (what, name),
+                self.origin,
+                message,
+                help,
+            );
         }
     }
 }

@@ -5,6 +5,7 @@ use super::scalar::{self, Problem, problem_with_help};
 use super::shapes::CONTROL;
 use super::{Unique, peers, targets};
 use crate::model::{Control, ControlServer, ControlTransport, Roots, defaults};
+use crate::receipt::Code;
 
 /// The document's `control`.
 pub(super) fn control(reader: &mut Reader<'_>, document: &Fields<'_>) -> Option<Control> {
@@ -126,6 +127,7 @@ fn check(reader: &mut Reader<'_>, fields: &Fields<'_>, servers: &[ControlServer]
             if fields.entry(field).is_some() {
                 let message = format!("`{field}` has no effect: no server has TLS");
                 reader.warn(
+                    Code::ControlTlsUnused,
                     fields.key_span_of(field),
                     message,
                     "write `https://`, or remove it",

@@ -8,6 +8,7 @@ use super::scalar::{self, Problem, problem_with_help};
 use super::shapes::{CORS, ORIGIN};
 use super::tree::{Node, Value};
 use crate::model::{Cors, HeaderName, StringMatch};
+use crate::receipt::Code;
 
 /// A route's `cors`: its own settings, none for `off`; nothing if it is not given.
 pub(super) fn of_route(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Option<Cors>> {
@@ -109,6 +110,7 @@ fn origin(reader: &mut Reader<'_>, node: &Node) -> Option<StringMatch> {
         Some(StringMatch::Suffix(text)) if !text.starts_with(['.', ':', '/']) => {
             let message = format!("this allows `https://evil-{}` too", scalar::shortened(text));
             reader.warn(
+                Code::OriginTooWide,
                 fields.span_of("suffix"),
                 message,
                 format!("write `.{text}`, and `exact` for the rest"),
@@ -117,7 +119,7 @@ fn origin(reader: &mut Reader<'_>, node: &Node) -> Option<StringMatch> {
         Some(StringMatch::Prefix(text)) if text.contains("://") && !text.ends_with(['/', ':']) => {
             let message = format!("this allows `{}.evil.example` too", scalar::shortened(text));
             let help = "write `exact`, or for every port end it with `:`";
-            reader.warn(fields.span_of("prefix"), message, help);
+            reader.warn(Code::OriginTooWide, fields.span_of("prefix"), message, help);
         }
         _ => {}
     }

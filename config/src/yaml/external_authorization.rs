@@ -16,6 +16,7 @@ use crate::model::{
     HeaderName, HttpAuthorizationService, MeshConfig, RouteExternalAuthorization, StringMatch,
     UpstreamProtocol, defaults,
 };
+use crate::receipt::Code;
 use std::collections::BTreeMap;
 
 /// Entries of a context at most.
@@ -44,6 +45,7 @@ pub(super) fn settings(reader: &mut Reader<'_>, http: &Fields<'_>) -> Option<Ext
     if fields.entry("http").is_some() && fields.entry("context").is_some() {
         let message = "`context` has no effect: over HTTP there is no place for it";
         reader.warn(
+            Code::AuthorizationContextUnused,
             fields.key_span_of("context"),
             message,
             "ask over `grpc`, or remove it",

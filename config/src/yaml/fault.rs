@@ -7,6 +7,7 @@ use super::shapes::{FAULT, FAULT_ABORT, FAULT_DELAY, FAULT_RATE};
 use super::tree::Node;
 use super::{headers, peers};
 use crate::model::{Fault, FaultAbort, FaultAbortKind, FaultDelay, FaultRate, Fraction, defaults};
+use crate::receipt::Code;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -49,6 +50,7 @@ fn settings(reader: &mut Reader<'_>, node: &Node) -> Option<Fault> {
     if matches!(expires, Some(Some(moment)) if moment <= SystemTime::now()) {
         let message = "this fault has expired: it does nothing any more";
         reader.warn(
+            Code::FaultExpired,
             fields.span_of("expires"),
             message,
             "remove it, or let it expire later",

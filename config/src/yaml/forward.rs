@@ -10,6 +10,7 @@ use crate::model::{
     ConnectAction, Forward, Fraction, Mirror, RetryPolicy, RouteMatch, RoutePriority, SameSite,
     SessionCookie, defaults,
 };
+use crate::receipt::Code;
 use std::sync::Arc;
 
 /// What a forward's route and virtual host say.
@@ -83,7 +84,12 @@ fn connect(reader: &mut Reader<'_>, fields: &Fields<'_>, matched: Matched<'_>) -
     }
     if fields.entry("upgrades").is_some() && matched == Matched::Connect {
         let message = "`upgrades` has no effect on a route that takes CONNECT requests";
-        reader.warn(fields.key_span_of("upgrades"), message, "remove it");
+        reader.warn(
+            Code::UpgradesUnused,
+            fields.key_span_of("upgrades"),
+            message,
+            "remove it",
+        );
     }
     fields.choice(reader, "connect", &words)
 }

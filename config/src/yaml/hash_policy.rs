@@ -7,6 +7,7 @@ use super::scalar::{self, problem};
 use super::shapes::{HASH_COOKIE, HASH_POLICY};
 use super::tree::Node;
 use crate::model::{HashPolicy, HashSource, defaults};
+use crate::receipt::Code;
 
 /// Policies of one route at most: each is looked at for each request.
 const POLICIES_MAX: usize = 16;
@@ -57,7 +58,12 @@ fn cookie(reader: &mut Reader<'_>, node: &Node) -> Option<HashSource> {
     let path = fields.parsed(reader, "path", cookie_path);
     if ttl.is_none() && fields.entry("path").is_some() {
         let message = "`path` has no effect: without `ttl` no cookie is given";
-        reader.warn(fields.key_span_of("path"), message, "write `ttl`, or remove it");
+        reader.warn(
+            Code::HashCookiePathUnused,
+            fields.key_span_of("path"),
+            message,
+            "write `ttl`, or remove it",
+        );
     }
     Some(HashSource::Cookie {
         name: name?,

@@ -12,6 +12,7 @@ use crate::model::{
     Discovery, GrpcHealthCheck, HeaderName, HealthCheck, HealthCheckProtocol, HttpHealthCheck,
     OutlierDetection, StringMatch, TcpHealthCheck, UpstreamProtocol, defaults,
 };
+use crate::receipt::Code;
 use std::ops::RangeInclusive;
 
 /// Bytes that a TCP check sends or looks for, each, at most.
@@ -64,7 +65,7 @@ pub(super) fn check(
     if timeout > interval {
         let message = format!("a check may take {timeout:?}, longer than the interval of {interval:?}");
         let help = "a failure is found later than the interval says: lower `timeout`";
-        reader.warn(fields.span, message, help);
+        reader.warn(Code::HealthCheckLongerThanInterval, fields.span, message, help);
     }
     Some(HealthCheck {
         protocol: protocol?,
@@ -257,7 +258,12 @@ pub(super) fn outlier_detection(
     if matches!(discovery, Discovery::LogicalDns(_)) && !matches!(said, Said::Off) {
         let message =
             "`outlier_detection` has no effect: the name is one endpoint, and the last one is never ejected";
-        reader.warn(cluster.key_span_of("outlier_detection"), message, "remove it");
+        reader.warn(
+            Code::OutlierDetectionUnused,
+            cluster.key_span_of("outlier_detection"),
+            message,
+            "remove it",
+        );
     }
     if matches!(discovery, Discovery::OriginalDestination(_)) && !matches!(said, Said::Off) {
         let message = "`outlier_detection` on a cluster whose endpoints are whatever clients ask for: there is no other to use";
@@ -278,7 +284,12 @@ pub(super) fn outlier_detection(
             if fields.entry(name).is_some() {
                 let message = format!("`{name}` has no effect: failures seen here are not counted apart");
                 let help = "write `split_external_local_origin_errors: true`, or remove it";
-                reader.warn(fields.key_span_of(name), message, help);
+                reader.warn(
+                    Code::LocalOriginNotCounted,
+                    fields.key_span_of(name),
+                    message,
+                    help,
+                );
             }
         }
     }

@@ -10,6 +10,7 @@ use super::{
     scalar, upgrades,
 };
 use crate::model::{EscapedSlashes, HttpOptions, ProxyHeader, RepeatedSlashes, defaults};
+use crate::receipt::Code;
 use ipnet::IpNet;
 
 pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOptions> {
@@ -85,6 +86,7 @@ fn trusted(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (u32, Vec<IpNet>) {
     let hops = fields.integer32(reader, "xff_num_trusted_hops").unwrap_or(0);
     if hops == 0 && fields.entry(name).is_some() {
         reader.warn(
+            Code::TrustedProxiesUnused,
             fields.key_span_of(name),
             "`trusted_proxies` has no effect: `xff_num_trusted_hops` is 0, so nobody is trusted",
             "write how many proxies stand in front of this one, or remove it",

@@ -12,6 +12,7 @@ use crate::model::{
     Authority, CertificateFiles, Identity, IdentitySource, InlineCertificate, KeyKind, Name, Revocation,
     RevocationList, Roots, Secret, TrustBundle, TrustDomain, TrustSource, WorkloadApi, defaults,
 };
+use crate::receipt::Code;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -24,7 +25,11 @@ const LISTS_MAX: usize = 1000;
 
 pub(super) fn identities(reader: &mut Reader<'_>, nodes: &[Arc<Node>]) -> Vec<Arc<Identity>> {
     let mut names = Unique::new("identity");
-    let read = |node: &Arc<Node>| identity(reader, node, &mut names).map(Arc::new);
+    let read = |node: &Arc<Node>| {
+        reader
+            .within(|reader| identity(reader, node, &mut names))
+            .map(Arc::new)
+    };
     nodes.iter().filter_map(read).collect()
 }
 
@@ -33,6 +38,7 @@ fn identity(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<Name>) -> O
     let name = fields.name(reader, "name");
     if let Some(name) = &name {
         names.insert(reader, name.clone(), fields.span_of("name"));
+        reader.enter("identity", name);
     }
     let files = fields
         .node(reader, "files")
@@ -207,7 +213,9 @@ pub(super) fn trust_bundles(
     let by_name: HashMap<&Name, &Identity> = identities.iter().map(|one| (&one.name, one.as_ref())).collect();
     let mut bundles = Vec::with_capacity(nodes.len());
     for node in nodes {
-        if let Some(bundle) = trust_bundle(reader, node, &mut names, &mut domains, &by_name) {
+        if let Some(bundle) =
+            reader.within(|reader| trust_bundle(reader, node, &mut names, &mut domains, &by_name))
+        {
             bundles.push(Arc::new(bundle));
         }
     }
@@ -226,6 +234,7 @@ fn trust_bundle(
     let name = fields.name(reader, "name");
     if let Some(name) = &name {
         names.insert(reader, name.clone(), fields.span_of("name"));
+        reader.enter("trust bundle", name);
     }
     let trust_domain = fields.parsed(reader, "trust_domain", scalar::trust_domain);
     if let Some(domain) = &trust_domain {
@@ -320,6 +329,7 @@ pub(super) fn revocation(reader: &mut Reader<'_>, document: &Fields<'_>) -> Revo
     let denied = peers::spiffe_matches(reader, &fields, "denied", "denial of");
     if list_required && nodes.is_empty() {
         reader.warn(
+            Code::RevocationListMissing,
             fields.key_span_of("list_required"),
             "every certificate is refused: a list is required, and there is none",
             "give `lists`, or remove it",

@@ -40,7 +40,11 @@ pub(super) fn algorithm_word(algorithm: JwtAlgorithm) -> &'static str {
 
 pub(super) fn providers(reader: &mut Reader<'_>, nodes: &[Arc<Node>]) -> Vec<Arc<JwtProvider>> {
     let mut names = Unique::new("JWT provider");
-    let read = |node: &Arc<Node>| provider(reader, node, &mut names).map(Arc::new);
+    let read = |node: &Arc<Node>| {
+        reader
+            .within(|reader| provider(reader, node, &mut names))
+            .map(Arc::new)
+    };
     nodes.iter().filter_map(read).collect()
 }
 
@@ -49,6 +53,7 @@ fn provider(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<Name>) -> O
     let name = fields.name(reader, "name");
     if let Some(name) = &name {
         names.insert(reader, name.clone(), fields.span_of("name"));
+        reader.enter("JWT provider", name);
     }
     let issuer = fields.parsed(reader, "issuer", filled);
     let audiences = super::chain::distinct(reader, &fields, "audiences", filled, String::clone);

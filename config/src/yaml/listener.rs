@@ -23,6 +23,7 @@ pub(super) fn listener(
     let name = fields.name(reader, "name");
     if let Some(name) = &name {
         names.insert(reader, name.clone(), fields.span_of("name"));
+        reader.enter("listener", name);
     }
     let address = fields.address(reader, "address");
     if let Some(address) = address.filter(|address| address.port() != 0) {
@@ -64,7 +65,9 @@ pub(super) fn listener(
     let mut chain_names = Unique::new("filter chain");
     let mut filter_chains = Vec::with_capacity(chains.len());
     for (index, node) in chains.iter().enumerate() {
-        if let Some(chain) = chain::filter_chain(reader, node, index, &mut chain_names) {
+        if let Some(chain) =
+            reader.within(|reader| chain::filter_chain(reader, node, index, &mut chain_names))
+        {
             filter_chains.push(chain);
         }
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::document::{Assembled, EndpointSet, Parts, Reference, ReferenceKind, Value};
-use crate::model::{Admin, MeshConfig, Name, Origin};
+use crate::model::{Admin, MeshConfig, Name, Notes, Origin};
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -79,7 +79,7 @@ fn fill(reader: &mut Reader<'_>, root: &Node, parts: &mut Parts) {
     }
     let mut names = Unique::new("cluster");
     for node in fields.list(reader, "clusters") {
-        let read = cluster::cluster(reader, node, &mut names);
+        let read = reader.within(|reader| cluster::cluster(reader, node, &mut names));
         parts.clusters.extend(read.map(Arc::new));
     }
     let nodes = fields.list(reader, "identities");
@@ -138,6 +138,7 @@ pub(crate) fn assemble<'a>(
     let mut reader = Reader::new("", Path::new(""));
     let mut config = base.clone();
     let mut references: Vec<&Reference> = Vec::new();
+    let mut notes = base.notes.0.to_vec();
     for part in parts {
         config.listeners.extend(part.listeners.iter().cloned());
         config
@@ -152,6 +153,7 @@ pub(crate) fn assemble<'a>(
         config.jwt_providers.extend(part.jwt_providers.iter().cloned());
         config.rate_limits.extend(part.rate_limits.iter().cloned());
         references.extend(&part.references);
+        notes.extend(part.warnings.iter().cloned());
     }
     let names = once(&mut reader, &mut config);
     addresses(&mut reader, &config);
@@ -167,7 +169,11 @@ pub(crate) fn assemble<'a>(
     let faults = reader.fault_count();
     let (errors, warnings) = split(reader.diagnostics);
     match faults {
-        0 => Ok(Assembled { config, warnings }),
+        0 => {
+            notes.extend(warnings.iter().cloned());
+            config.notes = Notes(notes.into());
+            Ok(Assembled { config, warnings })
+        }
         _ => Err(Diagnostics(errors)),
     }
 }

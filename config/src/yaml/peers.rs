@@ -6,6 +6,7 @@ use super::scalar;
 use super::shapes::{PEER, SPIFFE_MATCH};
 use crate::diagnostic::Span;
 use crate::model::{PeerMatch, Roots, ServerNameMatch, SpiffeMatch};
+use crate::receipt::Code;
 
 /// Names in one list at most: each is compared with every peer's.
 const PEERS_MAX: usize = 10_000;
@@ -93,6 +94,7 @@ fn warn_of_strangers(reader: &mut Reader<'_>, span: Span, spiffe: &SpiffeMatch) 
         let message =
             format!("no certificate of this peer is believed: no trust bundle speaks for `{domain}`");
         reader.warn(
+            Code::PeerNeverBelieved,
             span,
             message,
             format!("declare one with `trust_domain: {domain}`"),

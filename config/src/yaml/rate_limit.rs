@@ -13,6 +13,7 @@ use crate::model::{
     DescriptorPart, DescriptorSource, GlobalRateLimit, LocalRateLimit, MeshConfig, Name, RateLimit,
     RateLimitBucket, RateLimitCounting, RateLimitOverride, RateLimitedGrpcStatus, UpstreamProtocol, defaults,
 };
+use crate::receipt::Code;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -29,7 +30,11 @@ const TEXT_BYTES_MAX: usize = 256;
 
 pub(super) fn limits(reader: &mut Reader<'_>, nodes: &[Arc<Node>]) -> Vec<Arc<RateLimit>> {
     let mut names = Unique::new("rate limit");
-    let read = |node: &Arc<Node>| limit(reader, node, &mut names).map(Arc::new);
+    let read = |node: &Arc<Node>| {
+        reader
+            .within(|reader| limit(reader, node, &mut names))
+            .map(Arc::new)
+    };
     nodes.iter().filter_map(read).collect()
 }
 
@@ -48,6 +53,7 @@ fn limit(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<Name>) -> Opti
     let name = fields.name(reader, "name");
     if let Some(name) = &name {
         names.insert(reader, name.clone(), fields.span_of("name"));
+        reader.enter("rate limit", name);
     }
     let descriptors = descriptors(reader, &fields);
     let local = fields
@@ -385,8 +391,8 @@ pub(super) fn check(reader: &mut Reader<'_>, config: &MeshConfig) {
                     chain.name
                 );
                 let help = "of a connection are known `remote_address`, `source_identity` and constants";
-                let at = reader.place(&chain.origin);
-                reader.warn(at, message, help);
+                let part = ("filter chain", &chain.name);
+                reader.warn_of(Code::RateLimitNeverCounts, part, &chain.origin, message, help);
             }
         }
     }

@@ -16,6 +16,7 @@ use super::unsupported;
 use crate::diagnostic::{Diagnostic, Severity, Span};
 use crate::document;
 use crate::model::{Name, Origin};
+use crate::receipt::Code;
 use crate::suggest::nearest;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub(crate) struct Reader<'a> {
     faults: usize,
     warnings: usize,
     comparisons: usize,
+    /// What is being read, as warnings name it.
+    part: Option<Arc<str>>,
     /// Names that the document declares.
     pub(crate) declarations: Declarations,
 }
@@ -58,6 +61,7 @@ impl<'a> Reader<'a> {
             faults: 0,
             warnings: 0,
             comparisons: 0,
+            part: None,
             declarations: Declarations::default(),
         }
     }
@@ -85,8 +89,52 @@ impl<'a> Reader<'a> {
         self.report(Severity::Error, span, message.into(), Some(help.into()));
     }
 
-    pub(crate) fn warn(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
-        self.report(Severity::Warning, span, message.into(), Some(help.into()));
+    pub(crate) fn warn(
+        &mut self,
+        code: Code,
+        span: Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let part = self.part.clone();
+        self.remark(code, part, span, message.into(), help.into());
+    }
+
+    /// As [`Reader::warn`], of a part that was read before.
+    pub(crate) fn warn_of(
+        &mut self,
+        code: Code,
+        (what, name): (&str, &Name),
+        origin: &Origin,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let part = Some(format!("{what} `{name}`").into());
+        let span = self.place(origin);
+        self.remark(code, part, span, message.into(), help.into());
+    }
+
+    fn remark(&mut self, code: Code, part: Option<Arc<str>>, span: Span, message: String, help: String) {
+        self.report(Severity::Warning, span, message, Some(help));
+        if self.warnings <= DIAGNOSTICS_MAX
+            && let Some(last) = self.diagnostics.last_mut()
+        {
+            last.code = Some(code);
+            last.part = part;
+        }
+    }
+
+    /// Reads a part; what [`Reader::enter`] says there counts no longer afterwards.
+    pub(crate) fn within<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let around = self.part.clone();
+        let read = read(self);
+        self.part = around;
+        read
+    }
+
+    /// From here on warnings are about this part.
+    pub(crate) fn enter(&mut self, what: &str, name: &Name) {
+        self.part = Some(format!("{what} `{name}`").into());
     }
 
     /// How many faults there are, those that were not kept included.
@@ -108,7 +156,10 @@ impl<'a> Reader<'a> {
         if *count <= DIAGNOSTICS_MAX {
             self.diagnostics.push(Diagnostic {
                 severity,
+                code: None,
                 message,
+                part: None,
+                field: None,
                 file: Arc::clone(self.document(span)),
                 span,
                 path: self.path(span),

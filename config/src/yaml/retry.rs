@@ -9,6 +9,7 @@ use super::{Unique, headers, listener, peers};
 use crate::model::{
     HedgeAfter, Hedging, HintPeers, Idempotence, RetryConditions, RetryPolicy, RouteMatch, defaults,
 };
+use crate::receipt::Code;
 use ipnet::IpNet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -216,7 +217,12 @@ fn check(reader: &mut Reader<'_>, fields: &Fields<'_>, policy: &RetryPolicy) {
         if is_given && !policy.retry_on.has(condition) {
             let message = format!("`{field}` has no effect: `{word}` is not in `retry_on`");
             let help = format!("add `{word}` to `retry_on`, or remove `{field}`");
-            reader.warn(fields.key_span_of(field), message, help);
+            reader.warn(
+                Code::RetriableListUnused,
+                fields.key_span_of(field),
+                message,
+                help,
+            );
         } else if !is_given && policy.retry_on.has(condition) {
             let message = format!("`{word}` in `retry_on` without `{field}`");
             reader.fault_with_help(
@@ -239,7 +245,12 @@ fn check(reader: &mut Reader<'_>, fields: &Fields<'_>, policy: &RetryPolicy) {
     }
     if policy.retry_on == RetryConditions::NONE && hedging.is_none() {
         let message = "this policy repeats nothing: `retry_on` names no condition";
-        reader.warn(fields.span, message, "write `retry_on: [5xx]`, or `retry: off`");
+        reader.warn(
+            Code::RetriesNothing,
+            fields.span,
+            message,
+            "write `retry_on: [5xx]`, or `retry: off`",
+        );
     }
     let of_grpc: Vec<&str> = named(policy.retry_on, GRPC);
     if policy.idempotence == Idempotence::ByMethod && !of_grpc.is_empty() {
@@ -248,7 +259,12 @@ fn check(reader: &mut Reader<'_>, fields: &Fields<'_>, policy: &RetryPolicy) {
             super::reader::quoted(&of_grpc)
         );
         let help = "write `idempotent: declared` if the methods that are called are, or `idempotent: {header: NAME}`";
-        reader.warn(fields.span_of("retry_on"), message, help);
+        reader.warn(
+            Code::RetriesNotIdempotent,
+            fields.span_of("retry_on"),
+            message,
+            help,
+        );
     }
 }
 
@@ -275,6 +291,7 @@ pub(super) fn warn(
         let message =
             format!("`per_try_timeout`, {attempt:?}, never passes: the route's `timeout` is {whole:?}");
         reader.warn(
+            Code::AttemptTimeoutNeverPasses,
             span,
             message,
             "give the route a longer `timeout`, or attempts a shorter one",
@@ -290,7 +307,7 @@ pub(super) fn warn(
     let help = "write `idempotent: declared` if what is done is, or `idempotent: {header: NAME}`";
     if policy.hedging.is_some() {
         let message = "`hedging` has no effect: the route takes only methods that are not idempotent";
-        reader.warn(span, message, help);
+        reader.warn(Code::HedgingNotIdempotent, span, message, help);
     }
     let answered = named(policy.retry_on, ANSWERED);
     if !answered.is_empty() {
@@ -299,7 +316,7 @@ pub(super) fn warn(
              not sent again",
             super::reader::quoted(&answered)
         );
-        reader.warn(span, message, help);
+        reader.warn(Code::RetriesNotIdempotent, span, message, help);
     }
 }
 
@@ -315,6 +332,7 @@ pub(super) fn hint_peers(reader: &mut Reader<'_>, http: &Fields<'_>) -> HintPeer
     if authenticated && !identities.is_empty() {
         let message = "`identities` has no effect: every authenticated peer is believed";
         reader.warn(
+            Code::HintIdentitiesUnused,
             fields.key_span_of("identities"),
             message,
             "write `authenticated: false`, or remove it",

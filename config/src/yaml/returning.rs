@@ -6,6 +6,7 @@ use crate::model::{
     Discovery, FilterChain, Interception, Listener, MeshConfig, Name, ProxyProtocolMode, RouteAction,
     RouteConfiguration,
 };
+use crate::receipt::Code;
 use std::collections::{HashMap, HashSet};
 
 pub(super) fn warn(reader: &mut Reader<'_>, config: &MeshConfig) {
@@ -33,8 +34,8 @@ pub(super) fn warn(reader: &mut Reader<'_>, config: &MeshConfig) {
                 listener.name
             );
             let help = "write how they are led here (`interception: redirect`), or give the cluster's `discovery` a `port`";
-            let at = reader.place(&listener.origin);
-            reader.warn(at, message, help);
+            let part = ("listener", &listener.name);
+            reader.warn_of(Code::ConnectionComesBack, part, &listener.origin, message, help);
         }
     }
 }

@@ -11,6 +11,7 @@ use super::{
     route_match, scalar, shadow,
 };
 use crate::model::{Domain, Name, RetryPolicy, Route, RouteConfiguration, VirtualHost};
+use crate::receipt::Code;
 use std::sync::Arc;
 
 pub(super) fn route_configuration(
@@ -27,7 +28,8 @@ pub(super) fn route_configuration(
     let mut domains = Unique::new("virtual host with the domain");
     let mut virtual_hosts = Vec::new();
     for node in fields.list(reader, "virtual_hosts") {
-        if let Some(host) = virtual_host(reader, node, &mut host_names, &mut domains) {
+        if let Some(host) = reader.within(|reader| virtual_host(reader, node, &mut host_names, &mut domains))
+        {
             virtual_hosts.push(Arc::new(host));
         }
     }
@@ -48,6 +50,7 @@ fn virtual_host(
     let name = fields.name(reader, "name");
     if let Some(name) = &name {
         names.insert(reader, name.clone(), fields.span_of("name"));
+        reader.enter("virtual host", name);
     }
     let mut own_domains = Vec::new();
     for node in fields.list(reader, "domains") {
@@ -74,11 +77,16 @@ fn virtual_host(
         let shown = name.as_ref().map_or("", Name::as_str);
         let message = format!("the virtual host `{shown}` has no routes");
         let help = "its requests are answered 404; give it routes";
-        reader.warn(node.span, message, help);
+        reader.warn(Code::VirtualHostEmpty, node.span, message, help);
     }
     if retry.is_some_and(|policy| Arc::strong_count(&policy) == 1) {
         let message = "`retry` has no effect: no route forwards without saying otherwise";
-        reader.warn(fields.key_span_of("retry"), message, "remove it");
+        reader.warn(
+            Code::RetryUnused,
+            fields.key_span_of("retry"),
+            message,
+            "remove it",
+        );
     }
     shadow::warn(reader, &routes);
     Some(VirtualHost {
@@ -107,7 +115,7 @@ fn routes(
     let mut names = Unique::new("route");
     let mut routes = Vec::with_capacity(nodes.len());
     for (index, node) in nodes.iter().enumerate() {
-        routes.extend(route(reader, node, name, index, &mut names, retry));
+        routes.extend(reader.within(|reader| route(reader, node, name, index, &mut names, retry)));
     }
     routes
 }
@@ -134,6 +142,7 @@ fn route(
     let name = route_name(reader, &fields, host, index);
     if let Some(name) = &name {
         names.insert(reader, name.clone(), fields.span_of("name"));
+        reader.enter("route", name);
     }
     let matches = fields
         .node(reader, "match")

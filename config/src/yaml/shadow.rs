@@ -5,6 +5,7 @@
 
 use super::reader::Reader;
 use crate::model::{PathMatch, Route, TemplateSegment};
+use crate::receipt::Code;
 use std::collections::HashMap;
 
 /// Earlier routes with conditions beside the path that a route is compared with, for each path that could contain its.
@@ -19,7 +20,6 @@ pub(super) fn warn(reader: &mut Reader<'_>, routes: &[Route]) {
             .filter_map(|key| earlier.get(&(route.matches.connect, key))?.shadowing(route))
             .min_by_key(|other| other.origin.line);
         if let Some(other) = shadowing {
-            let span = reader.place(&route.origin);
             let message = format!(
                 "the route `{}` is never taken: `{}` takes its requests before",
                 route.name, other.name
@@ -31,7 +31,13 @@ pub(super) fn warn(reader: &mut Reader<'_>, routes: &[Route]) {
                 ),
                 Some(path) => format!("`{}` stands at {path}; put it after", other.name),
             };
-            reader.warn(span, message, help);
+            reader.warn_of(
+                Code::RouteShadowed,
+                ("route", &route.name),
+                &route.origin,
+                message,
+                help,
+            );
         }
         let key = (route.matches.connect, key(&route.matches.path));
         earlier.entry(key).or_default().insert(route);

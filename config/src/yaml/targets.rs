@@ -5,6 +5,7 @@ use super::reader::{Fields, Part, Reader};
 use super::shapes::WEIGHTED_CLUSTER;
 use super::tree::Node;
 use crate::model::{Name, WeightedCluster};
+use crate::receipt::Code;
 use std::collections::BTreeMap;
 
 /// The targets in the fields `cluster` and `weighted_clusters`, of which exactly one is given.
@@ -50,7 +51,12 @@ fn subset(reader: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeMap<String, Stri
     let subset = pairs(reader, fields, "subset");
     if subset.is_empty() && fields.entry("subset").is_some() {
         let message = "an empty `subset` is every endpoint";
-        reader.warn(fields.key_span_of("subset"), message, "remove it");
+        reader.warn(
+            Code::SubsetEmpty,
+            fields.key_span_of("subset"),
+            message,
+            "remove it",
+        );
     }
     subset
 }

@@ -9,6 +9,7 @@ use crate::model::{
     CertificateFiles, CertificateSource, ClientValidation, DownstreamTls, PeerValidation, PostQuantum, Roots,
     TlsMode, TlsVersions, UpstreamTls, defaults,
 };
+use crate::receipt::Code;
 
 /// Certificates of one filter chain at most; each is held in memory, and looked at when a client says no name.
 const CERTIFICATES_MAX: usize = 10_000;
@@ -57,6 +58,7 @@ fn client(reader: &mut Reader<'_>, node: &Node) -> Option<ClientValidation> {
     let peers = peers::peers(reader, &fields, roots.as_ref());
     if roots == Some(Roots::System) && fields.entry("peers").is_none() {
         reader.warn(
+            Code::PublicAuthority,
             fields.span_of("roots"),
             "whoever has a certificate of a public authority is let in",
             "say who is meant by `peers`, or believe an authority of your own by `ca_file`",

@@ -2,6 +2,7 @@
 
 use super::reader::{Part, Reader};
 use crate::model::{MeshConfig, Name, Origin};
+use crate::receipt::Code;
 
 pub(super) fn warn(reader: &mut Reader<'_>, config: &MeshConfig) {
     let routes = config.route_configurations.iter();
@@ -78,8 +79,8 @@ fn warn_of<'a>(reader: &mut Reader<'_>, part: Part, declared: impl Iterator<Item
     };
     for (name, origin) in declared {
         if reader.declarations.is_unused(part, name) {
-            let at = reader.place(origin);
-            reader.warn(at, format!("{who} the {what} `{name}`"), help);
+            let message = format!("{who} the {what} `{name}`");
+            reader.warn_of(Code::PartUnused, (what, name), origin, message, help);
         }
     }
 }

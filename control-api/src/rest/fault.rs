@@ -164,6 +164,9 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic) -> Value {
     };
     json!({
         "severity": severity,
+        "code": diagnostic.code().map(|code| code.as_str()),
+        "part": diagnostic.part(),
+        "field": diagnostic.field(),
         "file": diagnostic.file(),
         "line": diagnostic.line(),
         "column": diagnostic.column(),
