@@ -104,7 +104,9 @@ async fn files_become_a_revision_and_go_again() {
         .await;
     assert_eq!((code, out.as_str()), (0, "revision 2\n+ service shop/tools\n"));
     assert!(
-        problems.starts_with("warning[service-unused]: nothing calls the service `shop/tools`\n --> shop/tools.yaml:2:11\n"),
+        problems.starts_with(
+            "warning[service-unused]: nothing calls the service `shop/tools`\n --> shop/tools.yaml:2:11\n"
+        ),
         "{problems}"
     );
     let (code, out, _) = place.run("shop", &["diff", "-f", docs]).await;

@@ -30,7 +30,11 @@ pub(super) static SHAPES: &[Shape] = &[
             given("severity", Text, "`error` or `warning`."),
             nullable("code", Text, "What kind of warning it is (`docs/receipts.md`)."),
             nullable("part", Text, "The part that a warning is about."),
-            nullable("field", Text, "The field of that part, where the place is the part's."),
+            nullable(
+                "field",
+                Text,
+                "The field of that part, where the place is the part's.",
+            ),
             given("file", Text, "The document's name."),
             given("line", Whole, "From 1."),
             given("column", Whole, "In characters, from 1."),
