@@ -12,9 +12,9 @@ use crate::labels::{
     DestinationRefusal, Detected, EdgeAnswerKind, ExternalAuthorizationFault, ExternalAuthorizationOutcome,
     FaultInjected, FaultSkipped, HedgeDenied, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Overflow,
     OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome,
-    RetryDenied, RetryReason, RetryWait, RightLost, SessionCookieUse, SourceFailure, SpliceFallback,
-    StreamEnd, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd,
-    UpgradeOutcome, UpgradeProtocol, UpstreamClose, ZoneRouting,
+    RetryDenied, RetryReason, RetryWait, RightLost, SamplingDecision, SessionCookieUse, SourceFailure,
+    SpliceFallback, StreamEnd, TailReason, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal,
+    TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose, ZoneRouting,
 };
 use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
@@ -142,6 +142,11 @@ cells! {
         /// Upgrades that policy does not allow: over HTTP/1 ignored, over HTTP/2 answered 403; CONNECT that no route takes.
         upgrades_denied: CounterBy<UpgradeProtocol, { UpgradeProtocol::COUNT }> =
             "outrigger_listener_upgrades_denied_total",
+        /// Requests that tracing looked at, by what was decided.
+        traces: CounterBy<SamplingDecision, { SamplingDecision::COUNT }> = "outrigger_listener_traces_total",
+        /// Requests whose spans were sent although their trace is not kept, by reason.
+        traces_kept_at_end: CounterBy<TailReason, { TailReason::COUNT }> =
+            "outrigger_listener_traces_kept_at_end_total",
         /// Tunnels open now.
         tunnels_active: Gauge = "outrigger_listener_tunnels_active",
         /// Tunnels that ended, by reason.

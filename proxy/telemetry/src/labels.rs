@@ -48,6 +48,7 @@ mod rate_limit;
 mod requests;
 mod retry;
 mod tls;
+mod tracing;
 mod upstream;
 
 pub use authorization::{
@@ -74,6 +75,7 @@ pub use requests::{
 };
 pub use retry::{RetryDenied, RetryReason, RetryWait};
 pub use tls::{TlsFailure, TlsHandshake, TlsVersion};
+pub use tracing::{SamplingDecision, TailReason};
 pub use upstream::{
     ConnectionFailure, ConnectionProtocol, DestinationRefusal, ResolutionOutcome, UpstreamClose,
 };

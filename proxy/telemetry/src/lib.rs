@@ -37,9 +37,9 @@ pub use labels::{
     ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HealthChange,
     HedgeDenied, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Outlier, Overflow, OverloadRefusal,
     RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome, RetryDenied,
-    RetryReason, RetryWait, RightLost, SessionCookieUse, SourceFailure, SpliceFallback, StreamEnd,
-    TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome,
-    UpgradeProtocol, UpstreamClose, ZoneRouting,
+    RetryReason, RetryWait, RightLost, SamplingDecision, SessionCookieUse, SourceFailure, SpliceFallback,
+    StreamEnd, TailReason, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd,
+    UpgradeOutcome, UpgradeProtocol, UpstreamClose, ZoneRouting,
 };
 pub use metrics::{
     AdaptiveMetrics, AuthorizationMetrics, BreakerMetrics, CertificateMetrics, ClusterMetrics,

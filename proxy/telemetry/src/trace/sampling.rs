@@ -7,6 +7,7 @@
 use super::ids::TraceId;
 use super::propagation::Extracted;
 use super::rate::TraceRate;
+use crate::labels::{SamplingDecision, TailReason};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,29 +48,12 @@ pub enum ParentRule {
     Ignore,
 }
 
-/// Why a trace is kept, or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SamplingDecision {
-    /// Kept: a believed peer asked for it.
-    Forced,
-    /// Kept: whoever sent the request keeps it.
-    Parent,
-    /// Kept: it is in the share.
-    Ratio,
-    /// Not kept: whoever sent the request does not.
-    ParentDropped,
-    /// Not kept: it is not in the share.
-    RatioDropped,
-    /// Not kept: there are enough this second.
-    RateLimited,
-}
-
 impl SamplingDecision {
     /// Whether the trace is kept.
     pub fn is_kept(self) -> bool {
         matches!(
             self,
-            SamplingDecision::Forced | SamplingDecision::Parent | SamplingDecision::Ratio
+            SamplingDecision::Forced | SamplingDecision::Parent | SamplingDecision::Share
         )
     }
 }
@@ -107,9 +91,9 @@ impl Sampler {
         match extracted.sampled.filter(|_| follows) {
             Some(true) => SamplingDecision::Parent,
             Some(false) => SamplingDecision::ParentDropped,
-            None if !self.ratio.includes(trace_id) => SamplingDecision::RatioDropped,
+            None if !self.ratio.includes(trace_id) => SamplingDecision::ShareDropped,
             None if self.rate.as_ref().is_some_and(|rate| !rate.take(now)) => SamplingDecision::RateLimited,
-            None => SamplingDecision::Ratio,
+            None => SamplingDecision::Share,
         }
     }
 }
@@ -129,9 +113,13 @@ impl TailRule {
         self.errors || self.slow.is_some()
     }
 
-    /// Whether a request is kept that ended so.
-    pub fn keeps(&self, is_error: bool, duration: Duration) -> bool {
-        self.errors && is_error || self.slow.is_some_and(|slow| duration >= slow)
+    /// Why a request is kept that ended so; None: it is not.
+    pub fn keeps(&self, is_error: bool, duration: Duration) -> Option<TailReason> {
+        if self.errors && is_error {
+            return Some(TailReason::Error);
+        }
+        let slow = self.slow.is_some_and(|slow| duration >= slow);
+        slow.then_some(TailReason::Slow)
     }
 }
 
@@ -185,7 +173,7 @@ mod tests {
 
     #[test]
     fn decisions_go_by_rank() {
-        use SamplingDecision::{Forced, Parent, ParentDropped, RatioDropped};
+        use SamplingDecision::{Forced, Parent, ParentDropped, ShareDropped};
         let told = |sampled| Extracted {
             sampled,
             ..Extracted::default()
@@ -203,29 +191,29 @@ mod tests {
         );
         assert_eq!(
             decide(ParentRule::Follow, all, None, false, false),
-            SamplingDecision::Ratio
+            SamplingDecision::Share
         );
-        assert_eq!(decide(ParentRule::Follow, 0, None, false, false), RatioDropped);
+        assert_eq!(decide(ParentRule::Follow, 0, None, false, false), ShareDropped);
         assert_eq!(
             decide(ParentRule::Ignore, 0, Some(true), false, true),
-            RatioDropped
+            ShareDropped
         );
         assert_eq!(
             decide(ParentRule::Ignore, all, Some(false), false, true),
-            SamplingDecision::Ratio
+            SamplingDecision::Share
         );
         assert_eq!(
             decide(ParentRule::FollowTrusted, 0, Some(true), false, false),
-            RatioDropped
+            ShareDropped
         );
         assert_eq!(
             decide(ParentRule::FollowTrusted, 0, Some(true), false, true),
             Parent
         );
-        for decision in [Forced, Parent, SamplingDecision::Ratio] {
+        for decision in [Forced, Parent, SamplingDecision::Share] {
             assert!(decision.is_kept());
         }
-        for decision in [ParentDropped, RatioDropped, SamplingDecision::RateLimited] {
+        for decision in [ParentDropped, ShareDropped, SamplingDecision::RateLimited] {
             assert!(!decision.is_kept());
         }
     }
@@ -241,7 +229,7 @@ mod tests {
         };
         let decide =
             |told: &Extracted, forced| sampler.decide(told, trace(9), forced, true, Duration::from_secs(5));
-        assert_eq!(decide(&told, false), SamplingDecision::Ratio);
+        assert_eq!(decide(&told, false), SamplingDecision::Share);
         assert_eq!(decide(&told, false), SamplingDecision::RateLimited);
         // Others count on these.
         assert_eq!(decide(&parent, false), SamplingDecision::Parent);
@@ -262,8 +250,10 @@ mod tests {
             },
         );
         assert!(!TailRule::default().is_some() && errors.is_some() && slow.is_some());
-        assert!(errors.keeps(true, Duration::ZERO) && !errors.keeps(false, 9 * second));
-        assert!(slow.keeps(false, second) && !slow.keeps(true, second / 2));
-        assert!(!TailRule::default().keeps(true, 9 * second));
+        assert_eq!(errors.keeps(true, Duration::ZERO), Some(TailReason::Error));
+        assert_eq!(errors.keeps(false, 9 * second), None);
+        assert_eq!(slow.keeps(false, second), Some(TailReason::Slow));
+        assert_eq!(slow.keeps(true, second / 2), None);
+        assert_eq!(TailRule::default().keeps(true, 9 * second), None);
     }
 }

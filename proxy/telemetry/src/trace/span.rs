@@ -2,6 +2,7 @@
 
 use super::ids::{SpanId, TraceId};
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// A span that has ended.
@@ -62,8 +63,6 @@ pub enum AttributeValue {
     Integer(i64),
     /// Yes or no.
     Bool(bool),
-    /// Several texts.
-    Texts(Vec<String>),
 }
 
 impl From<String> for AttributeValue {
@@ -75,6 +74,12 @@ impl From<String> for AttributeValue {
 impl From<&'static str> for AttributeValue {
     fn from(text: &'static str) -> AttributeValue {
         AttributeValue::Text(text.into())
+    }
+}
+
+impl From<Cow<'static, str>> for AttributeValue {
+    fn from(text: Cow<'static, str>) -> AttributeValue {
+        AttributeValue::Text(text)
     }
 }
 
@@ -115,4 +120,12 @@ pub enum SpanStatus {
 pub trait SpanSink: Send + Sync + std::fmt::Debug {
     /// Takes the spans of one request, or drops and counts them all. It never waits: it is called on workers.
     fn try_send(&self, spans: Vec<FinishedSpan>);
+}
+
+/// Knows where spans can be sent.
+pub trait SpanSinks: Send + Sync {
+    /// The sink of the collector with this name, which the configuration has. It is asked for when a configuration is compiled,
+    /// and stays good for as long as a collector of that name is in force: what changes of the collector, changes behind
+    /// it.
+    fn spans(&self, collector: &str) -> Arc<dyn SpanSink>;
 }
