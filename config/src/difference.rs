@@ -58,6 +58,8 @@ model! {
         copy drain_changed: bool,
         /// What the whole process may hold.
         copy overload_changed: bool,
+        /// What collectors are told.
+        copy telemetry_changed: bool,
         /// Where policy comes from; it needs a restart.
         copy control_changed: bool,
     }
@@ -76,6 +78,7 @@ impl Difference {
             && self.rate_limits.is_empty()
             && !self.revocation_changed
             && !self.control_changed
+            && !self.telemetry_changed
             && !(self.runtime_changed || self.admin_changed || self.drain_changed || self.overload_changed)
     }
 }
@@ -96,6 +99,7 @@ pub fn difference(old: &MeshConfig, new: &MeshConfig) -> Difference {
         admin_changed: old.admin != new.admin,
         drain_changed: old.drain != new.drain,
         overload_changed: old.overload != new.overload,
+        telemetry_changed: old.telemetry != new.telemetry,
         control_changed: old.control != new.control,
     }
 }

@@ -26,6 +26,7 @@ mod retry;
 mod route;
 mod spiffe;
 mod tcp;
+mod telemetry;
 mod tls;
 
 pub use authorization::*;
@@ -50,6 +51,7 @@ pub use retry::*;
 pub use route::*;
 pub use spiffe::*;
 pub use tcp::*;
+pub use telemetry::*;
 pub use tls::*;
 
 use crate::diagnostic::{Diagnostic, placed};
@@ -169,6 +171,8 @@ model! {
         by_ref rate_limits: Vec<Arc<RateLimit>>,
         /// Limits of the whole process.
         by_ref overload: Overload,
+        /// What the process tells collectors.
+        by_ref telemetry: Telemetry,
         /// The control plane that policy comes from, too; none: none. Changing it needs a restart.
         by_ref control: Option<Control>,
         /// What looked odd while it was read.

@@ -51,6 +51,7 @@ pub(crate) mod shapes;
 mod substitute;
 mod targets;
 mod tcp;
+mod telemetry;
 mod template;
 mod tls;
 pub(crate) mod tree;
@@ -261,6 +262,7 @@ pub(crate) fn contents(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfi
     let nodes = fields.list(reader, "rate_limits");
     let rate_limits = rate_limit::limits(reader, nodes);
     let overload = overload::overload(reader, &fields);
+    let telemetry = telemetry::telemetry(reader, &fields);
     let control = control::control(reader, &fields);
     let config = MeshConfig {
         identities,
@@ -270,6 +272,7 @@ pub(crate) fn contents(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfi
         jwt_providers,
         rate_limits,
         overload,
+        telemetry,
         control,
         admin,
         runtime: runtime.unwrap_or(Runtime {

@@ -201,3 +201,15 @@ fn rate_limits_and_overload_are_compared_and_taken_over() {
     assert!(Arc::ptr_eq(&old.rate_limits()[1], &new.rate_limits()[1]));
     assert!(difference(&old, &limit(1)).is_empty());
 }
+
+#[test]
+fn a_collector_that_changes_is_a_change() {
+    let with = |header: &str| {
+        config(&format!(
+            "{BASE}telemetry: {{collectors: [{{name: c, endpoint: http://a:1, headers: {{a: {header}}}}}]}}\n"
+        ))
+    };
+    let found = difference(&with("b"), &with("c"));
+    assert!(found.telemetry_changed() && !found.is_empty());
+    assert!(!difference(&with("b"), &with("b")).telemetry_changed());
+}

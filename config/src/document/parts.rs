@@ -76,6 +76,8 @@ pub enum ReferenceKind {
     JwtProvider,
     /// A rate limit.
     RateLimit,
+    /// A collector.
+    Collector,
     /// Some trust bundle that speaks for a trust domain, whichever (its name is empty).
     SomeTrustDomain,
     /// Trust bundles for no more than one trust domain (its name is empty).
@@ -92,6 +94,12 @@ impl ReferenceKind {
                 | ReferenceKind::SomeTrustDomain
                 | ReferenceKind::OneTrustDomain
         )
+    }
+
+    /// It belongs to the place where a proxy runs, and is none of what a mesh declares: an identity, trust bundles, a
+    /// collector.
+    pub(crate) fn is_local(self) -> bool {
+        self.is_secret() || self == ReferenceKind::Collector
     }
 }
 
@@ -158,13 +166,14 @@ impl MeshConfig {
         config
     }
 
-    /// This configuration with what `other` says of the whole process: drain, overload, revocation. Its admin endpoint and
+    /// This configuration with what `other` says of the whole process: drain, overload, revocation, telemetry. Its admin endpoint and
     /// runtime, which belong to the place where it runs, stay.
     pub fn with_process_of(&self, other: &MeshConfig) -> MeshConfig {
         MeshConfig {
             drain: other.drain.clone(),
             overload: other.overload.clone(),
             revocation: other.revocation.clone(),
+            telemetry: other.telemetry.clone(),
             ..self.clone()
         }
     }
@@ -191,7 +200,7 @@ pub fn read_endpoints(resource: &str, document: Value) -> Result<EndpointSet, Di
     yaml::parts::endpoints(resource, document)
 }
 
-/// Reads process-wide sections (`drain`, `overload`, `revocation`) and puts them in the place of `base`'s; a section that
+/// Reads process-wide sections (`drain`, `overload`, `revocation`, `telemetry`) and puts them in the place of `base`'s; a section that
 /// is not given stays as it is.
 pub fn read_process(resource: &str, document: Value, base: &MeshConfig) -> Result<MeshConfig, Diagnostics> {
     yaml::parts::process(resource, document, base)

@@ -168,3 +168,24 @@ fn nesting_is_bounded() {
     }
     assert!(read_parts("x", value).is_err());
 }
+
+#[test]
+fn what_collectors_name_is_asked_for_when_all_is_there() {
+    let text = |text| Value::text(&Path::root(), text);
+    let map = || Map::new(&Path::root());
+    let certificate = map().with("identity", text("i"));
+    let tls = map()
+        .with("trust_bundle", text("b"))
+        .with("certificate", certificate.into());
+    let collector = map()
+        .with("name", text("c"))
+        .with("endpoint", text("https://a:1"))
+        .with("tls", tls.into());
+    let section = map().with("collectors", Value::list(&Path::root(), [collector.into()]));
+    let document = map().with("telemetry", section.into());
+    let with = read_process("runtime `outrigger`", document.into(), &base("{}\n")).unwrap();
+    assert_eq!(with.telemetry().collectors().len(), 1);
+    let faults = assemble(&with, []).unwrap_err().to_string();
+    assert!(faults.contains("no trust bundle is named `b`"), "{faults}");
+    assert!(faults.contains("no identity is named `i`"), "{faults}");
+}

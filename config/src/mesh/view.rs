@@ -229,9 +229,11 @@ impl<'m> Builder<'m> {
         entries.push(entry("clusters", list(span, clusters)));
         let root = map(span, entries);
         let mut reader = self.reader;
-        reader.declarations = Declarations::without_secrets(&root);
+        reader.declarations = Declarations::without_local(&root);
         let config = crate::yaml::contents(&mut reader, &root);
-        let secrets = reader.declarations.take_references();
+        let mut secrets = reader.declarations.take_references();
+        // Collectors are the node's own: it knows whether there is one of that name.
+        secrets.retain(|reference| reference.kind.is_secret());
         let config = config.map(|config| without_unused(&reader, config));
         let warnings = crate::yaml::found(reader)?;
         let view = View {

@@ -294,3 +294,16 @@ pub const CONTROL_FIRST_WAIT: Duration = Duration::from_secs(10);
 pub const CONTROL_RETURN_INTERVAL: Duration = Duration::from_secs(30);
 /// The share of requests that faults touch at most.
 pub const FAULT_AFFECTED_MAX: super::Fraction = super::Fraction::ALL;
+
+/// `service.name` of a process that is not told whom it stands for.
+pub const SERVICE_NAME: &str = "outrigger";
+/// How collectors are spoken to: what all of them take.
+pub const COLLECTOR_PROTOCOL: super::CollectorProtocol = super::CollectorProtocol::Grpc;
+/// One request to a collector, as OpenTelemetry's `OTEL_EXPORTER_OTLP_TIMEOUT`.
+pub const COLLECTOR_TIMEOUT: Duration = Duration::from_secs(10);
+/// What may wait for a collector, as OpenTelemetry's `OTEL_BSP_MAX_QUEUE_SIZE` and `OTEL_BLRP_MAX_QUEUE_SIZE`.
+pub const COLLECTOR_QUEUE_MAX: u32 = 2048;
+/// What is sent at once, as OpenTelemetry's `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` and `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE`.
+pub const COLLECTOR_BATCH_MAX: u32 = 512;
+/// How long the first of a batch waits, as OpenTelemetry's `OTEL_BSP_SCHEDULE_DELAY`.
+pub const COLLECTOR_BATCH_DELAY: Duration = Duration::from_secs(5);

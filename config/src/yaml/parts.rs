@@ -5,7 +5,7 @@ use super::shapes::{CLUSTER, DOCUMENT};
 use super::tree::Node;
 use super::{
     Unique, authorization, cluster, consistency, drain, external_authorization, identity, jwt, listeners,
-    overload, rate_limit, returning, route,
+    overload, rate_limit, returning, route, telemetry,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::document::{Assembled, EndpointSet, Parts, Reference, ReferenceKind, Value};
@@ -26,7 +26,7 @@ const PARTS: [&str; 8] = [
     "jwt_providers",
     "rate_limits",
 ];
-const PROCESS: [&str; 3] = ["drain", "overload", "revocation"];
+const PROCESS: [&str; 4] = ["drain", "overload", "revocation", "telemetry"];
 
 pub(crate) fn read(resource: &str, document: Value) -> Result<Parts, Diagnostics> {
     let mut reader = Reader::new(resource, Path::new(""));
@@ -111,6 +111,8 @@ pub(crate) fn process(resource: &str, document: Value, base: &MeshConfig) -> Res
     if let Some(root) = adopt(&mut reader, document)
         && let Some(fields) = reader.part_of(&root, &DOCUMENT, &PROCESS)
     {
+        // Identities and authorities that collectors name are asked for when all is put together.
+        reader.declarations = Declarations::open(&root);
         if let Some(node) = fields.node(&mut reader, "drain") {
             config.drain = drain(&mut reader, node);
         }
@@ -119,6 +121,9 @@ pub(crate) fn process(resource: &str, document: Value, base: &MeshConfig) -> Res
         }
         if fields.entry("revocation").is_some() {
             config.revocation = identity::revocation(&mut reader, &fields);
+        }
+        if fields.entry("telemetry").is_some() {
+            config.telemetry = telemetry::telemetry(&mut reader, &fields);
         }
     }
     finish(reader, config)
@@ -158,7 +163,8 @@ pub(crate) fn assemble<'a>(
     let names = once(&mut reader, &mut config);
     addresses(&mut reader, &config);
     let domains = trust_domains(&mut reader, &config);
-    for reference in references {
+    let of_collectors = telemetry::references(&config);
+    for reference in references.into_iter().chain(&of_collectors) {
         resolve(&mut reader, &names, domains, reference);
     }
     authorization::check(&mut reader, &config);
@@ -220,6 +226,11 @@ fn once(reader: &mut Reader<'_>, config: &mut MeshConfig) -> Names {
         JwtProvider: jwt_providers,
         RateLimit: rate_limits,
     );
+    let collectors = config.telemetry.collectors.iter();
+    names.insert(
+        Part::Collector,
+        collectors.map(|part| part.name.clone()).collect(),
+    );
     only(reader, "listener", &mut config.listeners, |part| {
         (&part.name, &part.origin)
     });
@@ -272,6 +283,7 @@ fn resolve(reader: &mut Reader<'_>, names: &Names, domains: usize, reference: &R
         ReferenceKind::AuthorizationPolicy => Part::AuthorizationPolicy,
         ReferenceKind::JwtProvider => Part::JwtProvider,
         ReferenceKind::RateLimit => Part::RateLimit,
+        ReferenceKind::Collector => Part::Collector,
         ReferenceKind::SomeTrustDomain => {
             if domains == 0 {
                 let at = reader.place(&reference.origin);

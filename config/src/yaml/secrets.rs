@@ -1,4 +1,4 @@
-//! Hides private keys in the lines that diagnostics show.
+//! Hides private keys, and headers that are sent to collectors, in the lines that diagnostics show.
 //!
 //! Works on the text, since a document that is not YAML has no tree. It hides what stands between the lines that begin
 //! and end a private key in PEM, and whatever is the value of a
@@ -11,6 +11,9 @@ use std::ops::Range;
 pub(crate) struct Secrets(Vec<Range<usize>>);
 
 const HIDDEN: char = '*';
+/// The section in which headers are what is sent to collectors, credentials among them.
+const TELEMETRY: &str = "telemetry";
+const HEADERS: &str = "headers";
 /// Fields whose values are hidden: private keys, and the secret parts of a JSON Web Key.
 const FIELDS: [&str; 3] = ["private_key", "\"d\"", "\"k\""];
 
@@ -18,7 +21,8 @@ impl Secrets {
     pub(crate) fn find(text: &str) -> Secrets {
         let mut found = Vec::new();
         armoured(text, &mut found);
-        values(text, &mut found);
+        values(text, 0..text.len(), &FIELDS, &mut found);
+        collectors(text, &mut found);
         found.sort_by_key(|range| range.start);
         Secrets(found)
     }
@@ -62,10 +66,13 @@ fn armoured(text: &str, found: &mut Vec<Range<usize>>) {
     found.extend(open.map(|start| start..text.len()));
 }
 
-/// The values of fields that hold secrets.
-fn values(text: &str, found: &mut Vec<Range<usize>>) {
-    let fields = FIELDS.iter().flat_map(|field| text.match_indices(field));
-    for (at, field) in fields {
+/// The values of these fields, of keys that stand within a part of the text.
+fn values(text: &str, part: Range<usize>, fields: &[&str], found: &mut Vec<Range<usize>>) {
+    let keys = fields
+        .iter()
+        .flat_map(|field| text[part.clone()].match_indices(field));
+    for (at, field) in keys {
+        let at = part.start + at;
         let rest = text[at + field.len()..].trim_start_matches(['"', '\'']);
         let Some(rest) = rest.trim_start_matches(' ').strip_prefix(':') else {
             continue;
@@ -75,11 +82,23 @@ fn values(text: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
+/// The headers of collectors.
+fn collectors(text: &str, found: &mut Vec<Range<usize>>) {
+    let mut sections = Vec::new();
+    values(text, 0..text.len(), &[TELEMETRY], &mut sections);
+    for section in sections {
+        values(text, section, &[HEADERS], found);
+    }
+}
+
 /// Where the value that begins at `start`, of the key at `key`, ends at the latest.
 fn value_end(text: &str, key: usize, start: usize) -> usize {
     let value = &text[start..];
     if let Some(quote) = value.chars().next().filter(|first| matches!(first, '"' | '\'')) {
         return closing(value, quote).map_or(text.len(), |end| start + end);
+    }
+    if value.starts_with(['{', '[']) {
+        return flow_end(value).map_or(text.len(), |end| start + end);
     }
     let line_end = value.find('\n').map_or(text.len(), |end| start + end);
     let line_start = text[..key].rfind('\n').map_or(0, |end| end + 1);
@@ -98,6 +117,24 @@ fn value_end(text: &str, key: usize, start: usize) -> usize {
         end += line.len();
     }
     end.min(text.len())
+}
+
+/// Where a map or list in braces ends.
+fn flow_end(value: &str) -> Option<usize> {
+    let (mut at, mut depth) = (0, 0);
+    while let Some(letter) = value[at..].chars().next() {
+        match letter {
+            '"' | '\'' => at += closing(&value[at..], letter)?,
+            '{' | '[' => depth += 1,
+            '}' | ']' => depth -= 1,
+            _ => {}
+        }
+        at += value[at..].chars().next().map_or(0, char::len_utf8);
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+    None
 }
 
 /// Where a text in quotes ends; a quote that is escaped or doubled is part of it.
@@ -181,6 +218,19 @@ mod tests {
                 "inline: '{\"d\": *****\", \"x\": 1}'",
             ),
             ("private_key_file: key.pem", "private_key_file: key.pem"),
+            ("headers: {a: b}", "headers: {a: b}"),
+            (
+                "telemetry: {collectors: [{headers: {a: 'b}', c: [d]}, name: e}]}\nheaders: f",
+                "telemetry: {collectors: [{headers: *** ***** ** ****, name: e}]}\nheaders: f",
+            ),
+            (
+                "telemetry:\n  collectors:\n  - name: e\n    headers:\n      a: b\n    timeout: 1s\nx:\n  headers: f",
+                "telemetry:\n  collectors:\n  - name: e\n    headers:\n      ** *\n    timeout: 1s\nx:\n  headers: f",
+            ),
+            (
+                "telemetry: {headers: {a: \"b, c: d",
+                "telemetry: {headers: *** *** ** *",
+            ),
         ] {
             assert_eq!(shown(text), hidden, "{text}");
         }

@@ -27,6 +27,7 @@ mod rate_limit;
 mod retry;
 mod route;
 mod target;
+mod telemetry;
 mod tls;
 
 pub(crate) use access_log::{ACCESS_LOG, ACCESS_LOG_FORMAT, ACCESS_LOGS};
@@ -91,6 +92,7 @@ pub(crate) use route::{
     VIRTUAL_HOST,
 };
 pub(crate) use target::{SUBSET, TARGET, TARGETS, TARGETS_WEIGHTED, WEIGHTED_CLUSTER};
+pub(crate) use telemetry::{COLLECTOR, TELEMETRY};
 use tls::{BELIEVED_ROOTS, BUNDLE, CA_FILE, SPIFFE_ID, SPIFFE_PREFIX, TRUST_DOMAIN};
 pub(crate) use tls::{CERTIFICATE, CLIENT_VALIDATION, DOWNSTREAM_TLS, PEER, TLS_VERSIONS, UPSTREAM_TLS};
 
@@ -155,6 +157,11 @@ pub(crate) static DOCUMENT: Shape = Shape::new(
             "overload",
             Kind::Object(&OVERLOAD),
             "What the whole process may hold, and what it does near that.",
+        ),
+        optional(
+            "telemetry",
+            Kind::Object(&TELEMETRY),
+            "What the process tells collectors of requests, and of itself.",
         ),
         optional(
             "control",

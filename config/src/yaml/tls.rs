@@ -130,6 +130,11 @@ fn application_protocols(reader: &mut Reader<'_>, fields: &Fields<'_>, mode: &st
 }
 
 pub(super) fn upstream(reader: &mut Reader<'_>, node: &Node) -> Option<UpstreamTls> {
+    upstream_to(reader, node, None)
+}
+
+/// TLS to a server whose host is known: its certificate must hold that name if nothing else is said.
+pub(super) fn upstream_to(reader: &mut Reader<'_>, node: &Node, host: Option<&str>) -> Option<UpstreamTls> {
     let fields = reader.fields(node, &UPSTREAM_TLS)?;
     let roots = peers::roots(reader, &fields);
     let peers = peers::peers(reader, &fields, roots.as_ref());
@@ -143,7 +148,10 @@ pub(super) fn upstream(reader: &mut Reader<'_>, node: &Node) -> Option<UpstreamT
     if fields.entry("peers").is_none() && server_name.is_some() && roots == Some(Roots::Spiffe) {
         peers::refuse_name_across_domains(reader, fields.span_of("server_name"));
     }
-    if fields.entry("server_name").is_none() && fields.entry("peers").is_none() {
+    let is_unnamed = fields.entry("server_name").is_none() && fields.entry("peers").is_none();
+    let host = host.filter(|_| is_unnamed && roots != Some(Roots::Spiffe));
+    let server_name = server_name.or_else(|| host.map(str::to_owned));
+    if is_unnamed && host.is_none() {
         let (message, help) = match roots {
             Some(Roots::Spiffe) => (
                 "every workload of a trust domain would be taken for the server",

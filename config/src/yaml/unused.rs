@@ -43,6 +43,12 @@ pub(super) fn warn(reader: &mut Reader<'_>, config: &MeshConfig) {
         Part::RateLimit,
         limits.map(|part| (&part.name, &part.origin)),
     );
+    let collectors = config.telemetry.collectors.iter().filter(|_| is_local);
+    warn_of(
+        reader,
+        Part::Collector,
+        collectors.map(|part| (&part.name, &part.origin)),
+    );
     let by_trust_domain = reader.declarations.is_by_trust_domain();
     let bundles = config.trust_bundles.iter().filter(|_| is_local);
     warn_of(
@@ -71,6 +77,10 @@ fn warn_of<'a>(reader: &mut Reader<'_>, part: Part, declared: impl Iterator<Item
         Part::RateLimit => (
             "nothing uses",
             "name it in the `rate_limits` of a filter chain, a virtual host or a route, or remove it",
+        ),
+        Part::Collector => (
+            "nothing is sent to",
+            "name it where something is told, or remove it",
         ),
         Part::TrustBundle => (
             "nothing uses",

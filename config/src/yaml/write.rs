@@ -22,6 +22,7 @@ mod proxy_protocol;
 mod rate_limit;
 mod retry;
 mod route;
+mod telemetry;
 mod tls;
 
 use super::route::domain_text;
@@ -38,8 +39,11 @@ use std::time::Duration;
 /// Stands for a private key: it loads as none.
 pub(crate) const REDACTED: &str = "[a private key, which is not shown]";
 
-/// Writes a configuration with every default in place, and without its private keys: what is written of an identity
-/// whose key stands in the document loads once the key is put back.
+/// Stands for the value of a header that is sent to a collector: it loads as none.
+pub(crate) const REDACTED_HEADER: &str = "[a header's value, which is not shown]";
+
+/// Writes a configuration with every default in place, and without its private keys and collectors' headers: what is written
+/// of an identity whose key stands in the document, or of such a header, loads once the key or value is put back.
 pub fn to_yaml(config: &MeshConfig) -> String {
     emit::document(&document(config))
 }
@@ -89,6 +93,7 @@ fn document(config: &MeshConfig) -> Map {
     document.put("clusters", list(config.clusters.iter().map(|part| cluster(part))));
     put_identities(&mut document, config);
     document.put("overload", fault::overload(&config.overload));
+    document.put("telemetry", telemetry::telemetry(config));
     if let Some(control) = &config.control {
         document.put("control", control::control(control));
     }

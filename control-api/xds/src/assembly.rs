@@ -461,7 +461,7 @@ impl Assembly {
     /// The good versions of all resources, without secrets that hold private keys: what may be kept on a disk.
     pub fn keepable(&self) -> Vec<Resource> {
         let good = self.held.iter().flatten().filter_map(|(_, held)| held.good());
-        good.filter(|version| !version.content.holds_key())
+        good.filter(|version| !version.content.holds_secret())
             .map(|version| version.resource.clone())
             .collect()
     }

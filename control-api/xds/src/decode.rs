@@ -138,13 +138,34 @@ pub struct DecodedCluster {
 }
 
 /// Process-wide sections, which are read against a base.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Process {
     pub(crate) name: String,
     pub(crate) sections: serde_json::Map<String, serde_json::Value>,
 }
 
+impl std::fmt::Debug for Process {
+    /// Names only: sections may hold what is sent to collectors.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sections: Vec<&String> = self.sections.keys().collect();
+        f.debug_struct("Process")
+            .field("name", &self.name)
+            .field("sections", &sections)
+            .finish()
+    }
+}
+
 impl Process {
+    /// It says what is sent to collectors in headers.
+    pub(crate) fn holds_headers(&self) -> bool {
+        let collectors = self
+            .sections
+            .get("telemetry")
+            .map(|telemetry| &telemetry["collectors"]);
+        let collectors = collectors.and_then(serde_json::Value::as_array);
+        collectors.is_some_and(|all| all.iter().any(|one| one.get("headers").is_some()))
+    }
+
     /// `base` with these sections in the place of its own.
     pub fn apply(&self, base: &MeshConfig) -> Result<MeshConfig, Refusal> {
         let document = value::json_map(&outrigger_config::document::Path::root(), &self.sections);

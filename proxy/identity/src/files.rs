@@ -79,11 +79,10 @@ pub fn files_of(config: &MeshConfig) -> BTreeSet<PathBuf> {
             add_roots(client.validation().roots(), &mut files);
         }
     }
-    for tls in config
-        .clusters()
-        .iter()
-        .filter_map(|cluster| cluster.tls().as_ref())
-    {
+    let clusters = config.clusters().iter().map(|cluster| cluster.tls());
+    let collectors = config.telemetry().collectors().iter();
+    let collectors = collectors.map(|collector| collector.tls());
+    for tls in clusters.chain(collectors).flatten() {
         add_roots(tls.validation().roots(), &mut files);
         if let Some(source) = tls.certificate() {
             add_source(source, &mut files);

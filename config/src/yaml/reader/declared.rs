@@ -15,6 +15,7 @@ struct Declared(BTreeMap<String, bool>);
 
 impl Declared {
     /// Names that the items of a top-level list give themselves, read before anything else so that order is free.
+    /// A list inside of a section is written with a dot.
     fn collect(root: &Node, list: &str, field: &str) -> Declared {
         let mut names = BTreeMap::new();
         let entries = |node: &Node, key: &str| match &node.value {
@@ -24,7 +25,11 @@ impl Declared {
                 .map(|entry| Arc::clone(&entry.value)),
             _ => None,
         };
-        if let Some(node) = entries(root, list)
+        let node = match list.split_once('.') {
+            Some((section, list)) => entries(root, section).and_then(|section| entries(&section, list)),
+            None => entries(root, list),
+        };
+        if let Some(node) = node
             && let Value::List(items) = &node.value
         {
             for value in items.iter().filter_map(|item| entries(item, field)) {
@@ -52,10 +57,11 @@ pub(crate) enum Part {
     AuthorizationPolicy,
     JwtProvider,
     RateLimit,
+    Collector,
 }
 
 impl Part {
-    const ALL: [Part; 7] = [
+    const ALL: [Part; 8] = [
         Part::Cluster,
         Part::RouteConfiguration,
         Part::Identity,
@@ -63,6 +69,7 @@ impl Part {
         Part::AuthorizationPolicy,
         Part::JwtProvider,
         Part::RateLimit,
+        Part::Collector,
     ];
 
     /// What messages call it.
@@ -75,6 +82,7 @@ impl Part {
             Part::AuthorizationPolicy => "authorization policy",
             Part::JwtProvider => "JWT provider",
             Part::RateLimit => "rate limit",
+            Part::Collector => "collector",
         }
     }
 
@@ -88,10 +96,11 @@ impl Part {
             Part::AuthorizationPolicy => ReferenceKind::AuthorizationPolicy,
             Part::JwtProvider => ReferenceKind::JwtProvider,
             Part::RateLimit => ReferenceKind::RateLimit,
+            Part::Collector => ReferenceKind::Collector,
         }
     }
 
-    /// The top-level list that declares it.
+    /// The list that declares it: a top-level one, or one in a section.
     pub(crate) fn list(self) -> &'static str {
         match self {
             Part::Cluster => "clusters",
@@ -101,6 +110,7 @@ impl Part {
             Part::AuthorizationPolicy => "authorization_policies",
             Part::JwtProvider => "jwt_providers",
             Part::RateLimit => "rate_limits",
+            Part::Collector => "telemetry.collectors",
         }
     }
 }
@@ -114,8 +124,8 @@ pub(crate) struct Declarations {
     by_trust_domain: bool,
     /// What names refer to may be elsewhere: they are kept, with where they stand first.
     open: Option<Open>,
-    /// Of these, only identities and trust bundles: the rest is here.
-    secrets_only: bool,
+    /// Of these, only what belongs to the place where a proxy runs: the rest is here.
+    local_only: bool,
 }
 
 /// References that are asked for later.
@@ -128,7 +138,7 @@ impl Declarations {
             trust_domains: Declared::collect(root, Part::TrustBundle.list(), "trust_domain"),
             by_trust_domain: false,
             open: None,
-            secrets_only: false,
+            local_only: false,
         }
     }
 
@@ -140,10 +150,10 @@ impl Declarations {
         }
     }
 
-    /// As [`Declarations::collect`], where identities and trust bundles are elsewhere.
-    pub(crate) fn without_secrets(root: &Node) -> Declarations {
+    /// As [`Declarations::collect`], where identities, trust bundles and collectors are elsewhere.
+    pub(crate) fn without_local(root: &Node) -> Declarations {
         Declarations {
-            secrets_only: true,
+            local_only: true,
             ..Declarations::open(root)
         }
     }
@@ -220,7 +230,7 @@ impl Reader<'_> {
         let Some(open) = &self.declarations.open else {
             return false;
         };
-        if self.declarations.secrets_only && !kind.is_secret() {
+        if self.declarations.local_only && !kind.is_local() {
             return false;
         }
         let key = (kind, name.to_owned());

@@ -20,6 +20,7 @@ mod listeners;
 mod rate_limit;
 mod retry;
 mod routes;
+mod telemetry;
 mod tls;
 
 /// Checks a table of (marked fragment, messages) in the document that `around` makes of each.

@@ -9,6 +9,7 @@ mod jwt;
 mod listeners;
 mod resilience;
 mod routes;
+mod telemetry;
 mod tls;
 
 use super::{valid, with_http};

@@ -3,12 +3,13 @@
 use super::documents::{KEY, document, quoted, text};
 use super::valid;
 use crate::to_yaml;
-use crate::yaml::write::REDACTED;
+use crate::yaml::write::{REDACTED, REDACTED_HEADER};
 use proptest::prelude::*;
 
 /// What was written, with the keys that are not.
 fn with_keys(written: &str) -> String {
-    written.replace(&format!("\"{REDACTED}\""), &quoted(KEY))
+    let written = written.replace(&format!("\"{REDACTED}\""), &quoted(KEY));
+    written.replace(&format!("\"{REDACTED_HEADER}\""), "Bearer x")
 }
 
 proptest! {

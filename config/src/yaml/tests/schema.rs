@@ -120,6 +120,7 @@ rate_limits: [{name: r, descriptors: [[{remote_address: {}}]], local: {limit: {r
 jwt_providers: [{name: p, keys: {file: f}}]
 admin: {}
 overload: {}
+telemetry: {collectors: [{name: c, endpoint: http://a:1}]}
 control: {servers: [http://127.0.0.1:1], node: n}
 runtime: {locality: a/b}
 drain: {}

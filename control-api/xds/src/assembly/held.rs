@@ -48,8 +48,11 @@ impl Content {
         }
     }
 
-    /// It has a private key in it, which is never written to a disk.
-    pub(super) fn holds_key(&self) -> bool {
+    /// It has a private key in it, or headers of collectors, which are never written to a disk.
+    pub(super) fn holds_secret(&self) -> bool {
+        if let Content::Process(process) = self {
+            return process.holds_headers();
+        }
         let identities = self.parts().map(|parts| parts.identities.as_slice());
         identities
             .unwrap_or_default()
@@ -211,5 +214,23 @@ impl Held {
             self.good = None;
         }
         self.good.is_some() || self.offered.is_some() || self.refused.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_collectors_are_secrets() {
+        let process = |collector: &str| {
+            let sections = format!("{{\"telemetry\": {{\"collectors\": [{collector}]}}}}");
+            let sections = serde_json::from_str(&sections).unwrap();
+            let name = "outrigger".to_owned();
+            Content::Process(Process { name, sections })
+        };
+        let with = process("{\"headers\": {\"authorization\": \"hidden\"}}");
+        assert!(with.holds_secret() && !format!("{with:?}").contains("hidden"));
+        assert!(!process("{}").holds_secret() && !process("").holds_secret());
     }
 }

@@ -142,6 +142,7 @@ fn same(config: &MeshConfig, back: &MeshConfig, what: &str) {
         trust_bundles,
         revocation,
         overload,
+        telemetry,
     );
 }
 

@@ -111,6 +111,13 @@ impl Material {
                 loading.upstream(tls, cluster.origin(), &|| format!("cluster `{}`", cluster.name()));
             }
         }
+        for collector in config.telemetry().collectors() {
+            if let Some(tls) = collector.tls() {
+                loading.upstream(tls, collector.origin(), &|| {
+                    format!("collector `{}`", collector.name())
+                });
+            }
+        }
         for provider in config.jwt_providers() {
             if let JwksSource::Url(url) = provider.keys()
                 && url.url().starts_with("https:")

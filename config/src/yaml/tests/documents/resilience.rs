@@ -324,6 +324,33 @@ fn overload() -> BoxedStrategy<String> {
         .boxed()
 }
 
+fn telemetry() -> BoxedStrategy<String> {
+    let collector = (
+        prop_oneof![
+            Just("http://127.0.0.1:4317".to_owned()),
+            Just("'http://[::1]:1/a', protocol: http".to_owned()),
+            Just("https://a.example:443, tls: {roots: system}".to_owned()),
+            Just("https://a.example:443, tls: {ca_file: c, server_name: b, certificate: {certificate_file: d, private_key_file: e}}".to_owned()),
+        ],
+        maybe("headers", Just("{X-a: Bearer x}".to_owned())),
+        maybe("timeout", duration()),
+        maybe("queue_max", Just("7".to_owned())),
+        maybe("batch_max", Just("5".to_owned())),
+        maybe("batch_delay", duration()),
+    )
+        .prop_map(|(endpoint, a, b, c, d, e)| format!("{{{a}{b}{c}{d}{e}name: o, endpoint: {endpoint}}}"));
+    (
+        maybe("service_name", "[^\\x00]{1,9}".prop_map(|text| quoted(&text))),
+        maybe(
+            "resource",
+            "[^\\x00]{0,9}".prop_map(|text| format!("{{a.b: {}}}", quoted(&text))),
+        ),
+        maybe("collectors", collector.prop_map(|one| format!("[{one}]"))),
+    )
+        .prop_map(|(a, b, c)| format!("telemetry: {{{a}{b}{c}}}\n"))
+        .boxed()
+}
+
 /// The lists at the top of a document.
 pub(super) fn lists() -> BoxedStrategy<String> {
     let part = prop_oneof![
@@ -359,10 +386,12 @@ pub(super) fn lists() -> BoxedStrategy<String> {
             format!("{{name: n, {d}descriptors: [[{part}], [path]], global: {{{a}{b}{c}cluster: spoken, domain: a b}}}}")
         });
     (
-        overload(),
+        (overload(), telemetry()),
         prop_oneof![Just("{name: m, local: {limit: {requests: 1}}}".to_owned()), local],
         global,
     )
-        .prop_map(|(overload, local, global)| format!("rate_limits: [{local}, {global}]\n{overload}"))
+        .prop_map(|((overload, telemetry), local, global)| {
+            format!("rate_limits: [{local}, {global}]\n{overload}{telemetry}")
+        })
         .boxed()
 }

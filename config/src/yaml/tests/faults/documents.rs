@@ -57,7 +57,7 @@ fn top_level_fields() {
             (
                 "«x»: 1\n",
                 &[
-                    "unknown field `x` in configuration | it may have `admin`, `runtime`, `drain`, `listeners`, `route_configurations`, `clusters`, `identities`, `trust_bundles`, `revocation`, `authorization_policies`, `jwt_providers`, `rate_limits`, `overload` and `control`",
+                    "unknown field `x` in configuration | it may have `admin`, `runtime`, `drain`, `listeners`, `route_configurations`, `clusters`, `identities`, `trust_bundles`, `revocation`, `authorization_policies`, `jwt_providers`, `rate_limits`, `overload`, `telemetry` and `control`",
                 ],
             ),
             (

@@ -1,0 +1,44 @@
+//! What collectors are told, as YAML. Values of headers are not written.
+
+use super::emit::{Map, list, text};
+use super::{REDACTED_HEADER, duration, number, pairs, tls, word};
+use crate::model::{Collector, CollectorProtocol, MeshConfig};
+
+pub(super) fn telemetry(config: &MeshConfig) -> Map {
+    let telemetry = &config.telemetry;
+    let mut map = Map::default();
+    match &telemetry.service_name {
+        Some(name) => map.put("service_name", text(name)),
+        None => map.comment(format!("service_name: {}", config.service_name())),
+    }
+    if !telemetry.resource.is_empty() {
+        map.put("resource", pairs(&telemetry.resource));
+    }
+    let collectors = telemetry.collectors.iter().map(|one| collector(one));
+    map.with("collectors", list(collectors))
+}
+
+fn collector(collector: &Collector) -> Map {
+    let protocol = match collector.protocol {
+        CollectorProtocol::Grpc => "grpc",
+        CollectorProtocol::Http => "http",
+    };
+    let mut map = Map::default()
+        .with("name", text(&collector.name))
+        .with("endpoint", text(collector.endpoint.url()))
+        .with("protocol", word(protocol));
+    if let Some(tls) = &collector.tls {
+        map.put("tls", tls::upstream(tls));
+    }
+    if !collector.headers.is_empty() {
+        let mut headers = Map::default();
+        for (name, _) in &collector.headers {
+            headers.put(name.as_str(), text(REDACTED_HEADER));
+        }
+        map.put("headers", headers);
+    }
+    map.with("timeout", duration(collector.timeout))
+        .with("queue_max", number(collector.queue_max.into()))
+        .with("batch_max", number(collector.batch_max.into()))
+        .with("batch_delay", duration(collector.batch_delay))
+}
