@@ -119,6 +119,8 @@ codes! {
         "One check may take longer than the interval: a failure is found later than the interval says.", "Lower `timeout`.";
     OutlierDetectionUnused = "outlier-detection-unused",
         "Nothing is ever ejected.", "Let something be ejected, or remove `outlier_detection`.";
+    CollectorPortOdd = "collector-port-odd",
+        "A collector's port is the one where collectors take the other protocol.", "Write the other `protocol`, or another port.";
     LocalOriginNotCounted = "local-origin-not-counted",
         "A setting has no effect: failures seen here are not counted apart.", "Write `split_external_local_origin_errors: true`, or remove it.";
 }

@@ -9,6 +9,7 @@ use crate::model::{
     Collector, CollectorEndpoint, CollectorProtocol, HeaderName, MeshConfig, Name, Roots, Secret, Telemetry,
     defaults,
 };
+use crate::receipt::Code;
 use std::sync::Arc;
 
 /// Attributes of the resource at most: OpenTelemetry's limit of attributes of anything.
@@ -144,7 +145,7 @@ fn check(
             endpoint.port
         );
         let help = format!("write `protocol: {other}`, or another port");
-        reader.warn(fields.span_of("endpoint"), message, help);
+        reader.warn(Code::CollectorPortOdd, fields.span_of("endpoint"), message, help);
     }
 }
 
