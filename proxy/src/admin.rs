@@ -6,16 +6,20 @@ mod certs;
 mod clusters;
 pub(crate) mod endpoint;
 mod jwks;
+mod listener;
+mod metrics;
 mod rate_limits;
 
 use crate::status::{Ask, Phase, Status};
 use axum::extract::{Query, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use axum::{Router, serve as serve_router};
 use certs::certs;
 use clusters::clusters;
+use listener::Listener;
+pub(crate) use metrics::Scrapes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
@@ -26,7 +30,7 @@ use tower::ServiceExt;
 const INDEX: &str = "\
 GET  /ready          200 when requests should be sent here, 503 while starting or draining
 GET  /live           200 while the process runs
-GET  /metrics        Prometheus text format
+GET  /metrics        metrics: Prometheus' text format, or OpenMetrics
 GET  /config_dump    the configuration in force, and the last one that was refused
 GET  /clusters       clusters, endpoints and what they carry
 GET  /jwks           keys of JWT providers, and how they stand
@@ -53,7 +57,7 @@ pub(crate) async fn serve(listener: TcpListener, routes: Arc<OnceLock<Router>>) 
             }
         }
     });
-    if let Err(error) = serve_router(listener, router).await {
+    if let Err(error) = serve_router(Listener(listener), router).await {
         tracing::error!(%error, "the admin endpoint ended");
     }
 }
@@ -64,7 +68,7 @@ pub(crate) fn routes(status: Arc<Status>) -> Router {
         .route("/", get(|| async { INDEX }))
         .route("/ready", get(ready))
         .route("/live", get(|| async { "live\n" }))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(metrics::metrics))
         .route("/config_dump", get(config_dump))
         .route("/clusters", get(clusters))
         .route("/jwks", get(jwks::jwks))
@@ -94,20 +98,6 @@ async fn ready(State(status): Shared) -> (StatusCode, String) {
             };
             (StatusCode::SERVICE_UNAVAILABLE, format!("starting{what}\n"))
         }
-    }
-}
-
-async fn metrics(State(status): Shared) -> Response {
-    let rendered = tokio::task::spawn_blocking(move || {
-        for cluster in status.published.load().clusters() {
-            cluster.refresh_gauges();
-        }
-        status.metrics.render()
-    })
-    .await;
-    match rendered {
-        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }
 

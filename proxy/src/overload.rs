@@ -24,6 +24,13 @@ const ACTIONS: [&str; 3] = ["stop_keepalive", "refuse_requests", "refuse_connect
 /// How long a worker that is too busy to hear of a look holds up what comes after it.
 const HEARD_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How many bytes of memory the control groups of this process allow it: the limit that is nearest to being met. None:
+/// there is no limit, or it cannot be read.
+pub(crate) fn group_limit_bytes() -> Option<u64> {
+    let usage = Memory::of(MemoryLimit::Cgroup).usage()?;
+    usage.limit
+}
+
 /// Watches what the process uses.
 pub(crate) struct Overload {
     control: OverloadControl,

@@ -1,5 +1,6 @@
 //! What the admin endpoint tells: shared, read often, written by the one that applies configurations.
 
+use crate::admin::Scrapes;
 use crate::configuration::Rejection;
 use crate::control;
 use crate::discovery;
@@ -65,6 +66,7 @@ pub(crate) struct Feeds {
 pub(crate) struct Status {
     pub(crate) published: Arc<ArcSwap<Snapshot>>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) scrapes: Scrapes,
     pub(crate) logging: Logging,
     pub(crate) started: SystemTime,
     pub(crate) listeners: Mutex<Vec<ListenerAddress>>,
@@ -97,6 +99,7 @@ impl Status {
         Status {
             published,
             metrics,
+            scrapes: Scrapes::default(),
             logging,
             started: now,
             listeners: Mutex::new(listeners),

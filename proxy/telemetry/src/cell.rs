@@ -1,12 +1,15 @@
 //! The cells that numbers are kept in.
 //!
-//! [`Counter`], [`Gauge`] and [`Histogram`] have one writer, the worker that owns them: an addition is a load and a
+//! [`Counter`], [`Gauge`] and [`histogram::Histogram`] have one writer, the worker that owns them: an addition is a load and a
 //! store, without a locked instruction. Readers on other threads see each value whole, and perhaps a moment late.
 //! [`SharedCounter`] and [`SharedGauge`] may be written from anywhere. Nothing here knows names or labels.
 
+pub(crate) mod histogram;
 pub(crate) mod labelled;
 
-use prometheus::proto::{self, LabelPair, Metric, MetricType};
+use crate::exposition::{Kind, Samples};
+use histogram::LatencyBuckets;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -51,6 +54,23 @@ impl SharedCounter {
     /// What has been counted.
     pub fn value(&self) -> u64 {
         self.0.load(Relaxed)
+    }
+}
+
+/// Time that is used up, in whole nanoseconds, written from anywhere and shown in seconds.
+#[derive(Debug, Default)]
+pub struct SharedDuration(AtomicU64);
+
+impl SharedDuration {
+    /// Replaces what has been used; it never falls.
+    pub fn raise_to(&self, used: Duration) {
+        let nanos = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
+        self.0.fetch_max(nanos, Relaxed);
+    }
+
+    /// What has been used.
+    pub fn value(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Relaxed))
     }
 }
 
@@ -137,288 +157,136 @@ fn seconds_since_1970(time: SystemTime) -> i64 {
     }
 }
 
-/// Upper bounds of the buckets, inclusive, in nanoseconds; above the last there is one more bucket without a bound.
-/// From half a millisecond, where a hop on one machine ends, to a minute, where timeouts do.
-const BOUNDS: [u64; 16] = [
-    500_000,
-    1_000_000,
-    2_500_000,
-    5_000_000,
-    10_000_000,
-    25_000_000,
-    50_000_000,
-    100_000_000,
-    250_000_000,
-    500_000_000,
-    1_000_000_000,
-    2_500_000_000,
-    5_000_000_000,
-    10_000_000_000,
-    30_000_000_000,
-    60_000_000_000,
-];
-
-/// For each power of two, the bucket of the power itself. No two bounds lie within one octave, so that the bucket of
-/// any value is this one or the next: one comparison instead of sixteen.
-const FIRST_BUCKET: [u8; 64] = {
-    let mut table = [0; 64];
-    let mut exponent = 0;
-    while exponent < 64 {
-        let mut bucket = 0;
-        while bucket < BOUNDS.len() && (1_u64 << exponent) > BOUNDS[bucket] {
-            bucket += 1;
-        }
-        table[exponent] = bucket as u8;
-        exponent += 1;
-    }
-    table
-};
-
-/// Durations in fixed buckets, with a single writer.
-#[derive(Debug, Default)]
-pub struct Histogram {
-    buckets: [Counter; BOUNDS.len() + 1],
-    sum_nanos: Counter,
-}
-
-impl Histogram {
-    /// Counts one duration: two additions.
-    #[inline]
-    pub fn observe(&self, duration: Duration) {
-        let nanos = duration
-            .as_secs()
-            .saturating_mul(1_000_000_000)
-            .saturating_add(duration.subsec_nanos().into());
-        self.buckets[bucket_of(nanos)].inc();
-        self.sum_nanos.add(nanos);
-    }
-
-    /// How many durations were counted.
-    pub fn count(&self) -> u64 {
-        self.buckets.iter().map(Counter::value).sum()
-    }
-
-    /// The sum of all durations.
-    pub fn sum(&self) -> Duration {
-        Duration::from_nanos(self.sum_nanos.value())
-    }
-}
-
-#[inline]
-fn bucket_of(nanos: u64) -> usize {
-    let bucket = FIRST_BUCKET[(nanos | 1).ilog2() as usize] as usize;
-    match BOUNDS.get(bucket) {
-        Some(bound) => bucket + usize::from(nanos > *bound),
-        None => BOUNDS.len(),
-    }
+/// What all cells of the process are made by.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    /// The reasons of refused requests.
+    pub(crate) refusal_reasons: &'static [&'static str],
+    pub(crate) buckets: Arc<LatencyBuckets>,
 }
 
 /// How cells of one kind, one a worker, become the samples of one label set.
 pub(crate) trait Series: Sized {
     /// The family's type.
-    const KIND: MetricType;
+    const KIND: Kind;
     /// The label that tells the cells of one value apart, if there is one.
     const LABEL: Option<&'static str> = None;
+    /// What that label can say, where the cell alone decides it.
+    const VALUES: &'static [&'static str] = &[];
 
-    /// A cell that has counted nothing. `refusal_reasons` are the process's own.
-    fn new(refusal_reasons: &'static [&'static str]) -> Self;
+    /// A cell that has counted nothing.
+    fn new(terms: &Terms) -> Self;
 
-    /// Appends the samples of the sum of `cells`.
-    fn samples(cells: &[&Self], labels: &[LabelPair], out: &mut Vec<Metric>);
+    /// Writes the samples of the sum over `workers` of what `cell` finds in each.
+    fn write<C>(workers: &[C], cell: impl Fn(&C) -> &Self, out: &mut Samples<'_>);
 }
 
-/// A counter's sample.
-fn counter_metric(value: u64, labels: Vec<LabelPair>) -> Metric {
-    let mut counter = proto::Counter::default();
-    counter.set_value(value as f64);
-    let mut metric = Metric::from_label(labels);
-    metric.set_counter(counter);
-    metric
+/// Cells whose only sample is the sum of their values.
+macro_rules! plain_series {
+    ($($cell:ty as $kind:ident: $sum:ty,)*) => {$(
+        impl Series for $cell {
+            const KIND: Kind = Kind::$kind;
+
+            fn new(_: &Terms) -> $cell {
+                <$cell>::default()
+            }
+
+            fn write<C>(workers: &[C], cell: impl Fn(&C) -> &$cell, out: &mut Samples<'_>) {
+                let values = workers.iter().map(|worker| cell(worker).value());
+                out.value(values.fold(0, <$sum>::wrapping_add));
+            }
+        }
+    )*};
 }
 
-/// A gauge's sample.
-fn gauge_metric(value: i64, labels: Vec<LabelPair>) -> Metric {
-    let mut gauge = proto::Gauge::default();
-    gauge.set_value(value as f64);
-    let mut metric = Metric::from_label(labels);
-    metric.set_gauge(gauge);
-    metric
+plain_series! {
+    Counter as Counter: u64,
+    SharedCounter as Counter: u64,
+    Gauge as Gauge: i64,
+    SharedGauge as Gauge: i64,
 }
 
-impl Series for Counter {
-    const KIND: MetricType = MetricType::COUNTER;
+impl Series for SharedDuration {
+    const KIND: Kind = Kind::Counter;
 
-    fn new(_: &'static [&'static str]) -> Counter {
-        Counter::default()
+    fn new(_: &Terms) -> SharedDuration {
+        SharedDuration::default()
     }
 
-    fn samples(cells: &[&Counter], labels: &[LabelPair], out: &mut Vec<Metric>) {
-        out.push(counter_metric(
-            cells.iter().map(|cell| cell.value()).sum(),
-            labels.to_vec(),
-        ));
-    }
-}
-
-impl Series for SharedCounter {
-    const KIND: MetricType = MetricType::COUNTER;
-
-    fn new(_: &'static [&'static str]) -> SharedCounter {
-        SharedCounter::default()
-    }
-
-    fn samples(cells: &[&SharedCounter], labels: &[LabelPair], out: &mut Vec<Metric>) {
-        out.push(counter_metric(
-            cells.iter().map(|cell| cell.value()).sum(),
-            labels.to_vec(),
-        ));
-    }
-}
-
-impl Series for Gauge {
-    const KIND: MetricType = MetricType::GAUGE;
-
-    fn new(_: &'static [&'static str]) -> Gauge {
-        Gauge::default()
-    }
-
-    fn samples(cells: &[&Gauge], labels: &[LabelPair], out: &mut Vec<Metric>) {
-        out.push(gauge_metric(
-            cells.iter().map(|cell| cell.value()).sum(),
-            labels.to_vec(),
-        ));
-    }
-}
-
-impl Series for SharedGauge {
-    const KIND: MetricType = MetricType::GAUGE;
-
-    fn new(_: &'static [&'static str]) -> SharedGauge {
-        SharedGauge::default()
-    }
-
-    fn samples(cells: &[&SharedGauge], labels: &[LabelPair], out: &mut Vec<Metric>) {
-        out.push(gauge_metric(
-            cells.iter().map(|cell| cell.value()).sum(),
-            labels.to_vec(),
-        ));
+    fn write<C>(workers: &[C], cell: impl Fn(&C) -> &SharedDuration, out: &mut Samples<'_>) {
+        let used: Duration = workers.iter().map(|worker| cell(worker).value()).sum();
+        out.value(used.as_secs_f64());
     }
 }
 
 impl Series for Countdown {
-    const KIND: MetricType = MetricType::GAUGE;
+    const KIND: Kind = Kind::Gauge;
 
-    fn new(_: &'static [&'static str]) -> Countdown {
+    fn new(_: &Terms) -> Countdown {
         Countdown::default()
     }
 
     /// The nearest one, if several are told apart by nothing.
-    fn samples(cells: &[&Countdown], labels: &[LabelPair], out: &mut Vec<Metric>) {
+    fn write<C>(workers: &[C], cell: impl Fn(&C) -> &Countdown, out: &mut Samples<'_>) {
         let now = SystemTime::now();
-        if let Some(left) = cells.iter().filter_map(|cell| cell.left(now)).min() {
-            out.push(gauge_metric(left, labels.to_vec()));
+        if let Some(left) = workers.iter().filter_map(|worker| cell(worker).left(now)).min() {
+            out.value(left);
         }
-    }
-}
-
-impl Series for Histogram {
-    const KIND: MetricType = MetricType::HISTOGRAM;
-
-    fn new(_: &'static [&'static str]) -> Histogram {
-        Histogram::default()
-    }
-
-    /// Nothing before the first observation: a mesh has many clusters that most sidecars never call, and a histogram
-    /// is nineteen lines.
-    fn samples(cells: &[&Histogram], labels: &[LabelPair], out: &mut Vec<Metric>) {
-        let count_of = |bucket: usize| cells.iter().map(|cell| cell.buckets[bucket].value()).sum::<u64>();
-        let mut cumulative = 0;
-        let mut buckets = Vec::with_capacity(BOUNDS.len());
-        for (index, bound) in BOUNDS.iter().enumerate() {
-            cumulative += count_of(index);
-            let mut bucket = proto::Bucket::default();
-            bucket.set_upper_bound(*bound as f64 / 1e9);
-            bucket.set_cumulative_count(cumulative);
-            buckets.push(bucket);
-        }
-        let count = cumulative + count_of(BOUNDS.len());
-        if count == 0 {
-            return;
-        }
-        let mut histogram = proto::Histogram::default();
-        histogram.set_bucket(buckets);
-        histogram.set_sample_count(count);
-        histogram.set_sample_sum(cells.iter().map(|cell| cell.sum_nanos.value()).sum::<u64>() as f64 / 1e9);
-        let mut metric = Metric::from_label(labels.to_vec());
-        metric.set_histogram(histogram);
-        out.push(metric);
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::exposition::{ExpositionFormat, Heading, Page};
+
+    /// What is written of one label set, without the heading.
+    pub(crate) fn written(write: impl FnOnce(&mut Samples<'_>)) -> String {
+        let mut page = Page::new(ExpositionFormat::Text);
+        page.family(Heading {
+            name: "x",
+            help: "x",
+            kind: Kind::Gauge,
+        });
+        write(&mut page.samples(""));
+        let text = page.take(0);
+        text.lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| format!("{line}\n"))
+            .collect()
+    }
 
     #[test]
     fn a_gauge_may_fall_below_zero_on_one_worker() {
-        let (began, ended) = (Gauge::default(), Gauge::default());
-        began.inc();
-        ended.dec();
-        let mut out = Vec::new();
-        Gauge::samples(&[&began, &ended], &[], &mut out);
-        assert_eq!((ended.value(), out[0].get_gauge().get_value()), (-1, 0.0));
+        let workers = [Gauge::default(), Gauge::default()];
+        workers[0].inc();
+        workers[1].dec();
+        assert_eq!(workers[1].value(), -1);
+        assert_eq!(written(|out| Gauge::write(&workers, |cell| cell, out)), "x 0\n");
     }
 
     #[test]
     fn a_countdown_goes_below_zero_and_is_absent_without_a_moment() {
         let (countdown, now) = (Countdown::default(), UNIX_EPOCH + Duration::from_secs(1_000));
-        let mut out = Vec::new();
-        Countdown::samples(&[&countdown], &[], &mut out);
-        assert!(out.is_empty());
+        let shown = |countdown: &Countdown| {
+            written(|out| Countdown::write(std::slice::from_ref(countdown), |cell| cell, out))
+        };
+        assert_eq!(shown(&countdown), "");
         for (moment, left) in [(1_500, 500), (1_000, 0), (400, -600)] {
             countdown.set(Some(UNIX_EPOCH + Duration::from_secs(moment)));
             assert_eq!(countdown.left(now), Some(left));
         }
-        Countdown::samples(&[&countdown], &[], &mut out);
-        assert!(out[0].get_gauge().get_value() < -600.0);
+        assert!(shown(&countdown).starts_with("x -"));
         countdown.set(None);
         assert_eq!(countdown.left(now), None);
     }
 
     #[test]
-    fn every_bound_is_inclusive_and_agrees_with_a_linear_search() {
-        let around = BOUNDS.iter().flat_map(|bound| [bound - 1, *bound, bound + 1]);
-        let powers = (0..64).flat_map(|exponent| [1_u64 << exponent, (1_u64 << exponent) - 1]);
-        for nanos in around.chain(powers).chain([u64::MAX]) {
-            let expected = BOUNDS
-                .iter()
-                .position(|bound| nanos <= *bound)
-                .unwrap_or(BOUNDS.len());
-            assert_eq!(bucket_of(nanos), expected, "{nanos}");
-        }
-    }
-
-    #[test]
-    fn a_histogram_is_cumulative_when_read_and_absent_when_empty() {
-        let (one, two) = (Histogram::default(), Histogram::default());
-        let mut out = Vec::new();
-        Histogram::samples(&[&one, &two], &[], &mut out);
-        assert!(out.is_empty());
-
-        one.observe(Duration::from_micros(400));
-        one.observe(Duration::from_millis(20));
-        two.observe(Duration::from_millis(20));
-        two.observe(Duration::MAX);
-        assert_eq!(two.count(), 2);
-        assert_eq!(one.sum(), Duration::from_micros(20_400));
-        Histogram::samples(&[&one, &two], &[], &mut out);
-        let histogram = out[0].get_histogram();
-        let counts: Vec<u64> = histogram
-            .get_bucket()
-            .iter()
-            .map(|b| b.cumulative_count())
-            .collect();
-        assert_eq!(counts, [1, 1, 1, 1, 1, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3]);
-        assert_eq!(histogram.get_sample_count(), 4);
+    fn time_that_is_used_is_shown_in_seconds_and_never_falls() {
+        let used = SharedDuration::default();
+        used.raise_to(Duration::from_millis(1_250));
+        used.raise_to(Duration::from_millis(250));
+        let shown = written(|out| SharedDuration::write(&[used], |cell| cell, out));
+        assert_eq!(shown, "x 1.25\n");
     }
 }

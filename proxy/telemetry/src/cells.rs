@@ -3,8 +3,10 @@
 //! Each field is one metric family: its documentation is the family's help, its name stands beside it. The structs are
 //! aligned to two cache lines, so that no two workers write to one.
 
-use crate::cell::labelled::{CounterBy, FlagCounters, RefusalCounters};
-use crate::cell::{Countdown, Counter, Gauge, Histogram, Series, SharedCounter, SharedGauge};
+use crate::cell::histogram::Histogram;
+use crate::cell::labelled::{CounterBy, FlagCounters, RefusalCounters, SharedCounterBy};
+use crate::cell::{Countdown, Counter, Gauge, Series, SharedCounter, SharedDuration, SharedGauge, Terms};
+use crate::exposition::{Heading, Samples};
 use crate::flags::ResponseFlags;
 use crate::labels::{
     AuthorizationOutcome, CancelledAttempt, CodeClass, Coding, ConnectionClose, ConnectionFailure,
@@ -12,22 +14,21 @@ use crate::labels::{
     DestinationRefusal, Detected, EdgeAnswerKind, ExternalAuthorizationFault, ExternalAuthorizationOutcome,
     FaultInjected, FaultSkipped, HedgeDenied, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Overflow,
     OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome,
-    RetryDenied, RetryReason, RetryWait, RightLost, SamplingDecision, SessionCookieUse, SourceFailure,
-    SpliceFallback, StreamEnd, TailReason, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal,
+    RetryDenied, RetryReason, RetryWait, RightLost, SamplingDecision, ScrapeOutcome, SessionCookieUse,
+    SourceFailure, SpliceFallback, StreamEnd, TailReason, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal,
     TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose, ZoneRouting,
 };
-use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::time::Duration;
 
 /// One metric family, read from cells of type `C`.
 pub(crate) struct Family<C: 'static> {
-    pub(crate) name: &'static str,
-    pub(crate) help: &'static str,
-    pub(crate) kind: MetricType,
+    pub(crate) heading: Heading,
     /// The label of the cell itself, after those of `C`.
     pub(crate) label: Option<&'static str>,
-    /// Appends the samples of one label set: the cells of every worker, summed.
-    pub(crate) samples: fn(&[C], &[LabelPair], &mut Vec<Metric>),
+    /// What that label can say, as far as it is known here.
+    pub(crate) values: &'static [&'static str],
+    /// Writes the samples of one label set: the cells of every worker, summed.
+    pub(crate) write: fn(&[C], &mut Samples<'_>),
 }
 
 /// A struct of cells whose fields are metric families.
@@ -38,7 +39,7 @@ pub(crate) trait Cells: Sized + Send + Sync + 'static {
     const FAMILIES: &'static [Family<Self>];
 
     /// Cells that have counted nothing.
-    fn new(refusal_reasons: &'static [&'static str]) -> Self;
+    fn new(terms: &Terms) -> Self;
 }
 
 /// Declares structs of cells, with each field's documentation as its help text.
@@ -54,18 +55,20 @@ macro_rules! cells {
         impl Cells for $name {
             const LABELS: &'static [&'static str] = &[$($label),*];
             const FAMILIES: &'static [Family<$name>] = &[$(Family {
-                name: $family,
-                help: $help,
-                kind: <$kind as Series>::KIND,
+                heading: Heading {
+                    name: $family,
+                    help: $help,
+                    kind: <$kind as Series>::KIND,
+                },
                 label: <$kind as Series>::LABEL,
-                samples: |workers, labels, out| {
-                    let cells: Vec<&$kind> = workers.iter().map(|cells| &cells.$field).collect();
-                    <$kind as Series>::samples(&cells, labels, out);
+                values: <$kind as Series>::VALUES,
+                write: |workers, out| {
+                    <$kind as Series>::write(workers, |cells: &$name| &cells.$field, out);
                 },
             }),*];
 
-            fn new(refusal_reasons: &'static [&'static str]) -> $name {
-                $name { $($field: <$kind as Series>::new(refusal_reasons)),* }
+            fn new(terms: &Terms) -> $name {
+                $name { $($field: <$kind as Series>::new(terms)),* }
             }
         }
     )*};
@@ -514,18 +517,30 @@ cells! {
         access_log_lines_written: SharedCounter = "outrigger_access_log_lines_written_total",
         /// Access log lines lost because their sink was slow, failed or closed.
         access_log_lines_dropped: SharedCounter = "outrigger_access_log_lines_dropped_total",
-        /// Label sets beyond the limit, counted together under the label value _overflow.
-        label_sets_overflowed: SharedCounter = "outrigger_metric_label_sets_overflowed_total",
+        /// Label sets beyond the limit, counted together under the label value other.
+        label_sets_folded: SharedCounter = "outrigger_metric_label_sets_folded_total",
         /// Peers whose requests are counted under the source identity other, because there are too many identities.
         source_identities_folded: SharedCounter = "outrigger_downstream_identities_folded_total",
+        /// Scrapes of the metrics that have ended, by what became of them.
+        scrapes: SharedCounterBy<ScrapeOutcome, { ScrapeOutcome::COUNT }> = "outrigger_scrapes_total",
         /// Worker threads.
         workers: SharedGauge = "outrigger_workers",
         /// When the process started, in seconds since 1970.
         start_time: SharedGauge = "process_start_time_seconds",
+        /// Processor time that all threads have used.
+        cpu: SharedDuration = "process_cpu_seconds_total",
         /// Resident memory.
         resident_memory: SharedGauge = "process_resident_memory_bytes",
+        /// Address space.
+        virtual_memory: SharedGauge = "process_virtual_memory_bytes",
+        /// Memory that the process may have by its control groups, or that the machine has if that is less.
+        memory_limit: SharedGauge = "outrigger_memory_limit_bytes",
+        /// Threads.
+        threads: SharedGauge = "outrigger_threads",
         /// Open file descriptors.
         open_file_descriptors: SharedGauge = "process_open_fds",
+        /// File descriptors that may be open at once.
+        file_descriptors_max: SharedGauge = "process_max_fds",
     }
 }
 

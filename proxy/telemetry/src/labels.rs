@@ -67,7 +67,7 @@ pub use fault::{FaultInjected, FaultSkipped};
 pub use health::{CheckOutcome, EjectionEnd, EjectionPrevented, HealthChange, Outlier};
 pub use hedging::{CancelledAttempt, HedgeDenied};
 pub use overload::OverloadRefusal;
-pub use process::{RenewalResult, SourceFailure, UpgradeOutcome};
+pub use process::{RenewalResult, ScrapeOutcome, SourceFailure, UpgradeOutcome};
 pub use rate_limit::{RateLimitFault, RateLimitKeyDrop, RateLimitOutcome};
 pub use requests::{
     CodeClass, Coding, CorsOrigin, EdgeAnswerKind, MirrorDrop, NotCompressed, SessionCookieUse,

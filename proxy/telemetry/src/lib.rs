@@ -1,7 +1,7 @@
 //! What the proxy tells about itself: metric handles, response flags, the access log and traces.
 //!
 //! [`Metrics`] resolves labels into handles once, when a configuration is compiled; afterwards a worker only adds to
-//! cells of its own, and the admin thread sums them when it renders. [`AccessLogFormat`] turns one [`RequestRecord`]
+//! cells of its own, and a [`Scrape`] sums them, piece by piece. [`AccessLogFormat`] turns one [`RequestRecord`]
 //! into one line, and [`AccessLogWriter`] takes lines to a sink on a thread of its own.
 //!
 //! Nothing here can hold up a request: no cell is looked up by label, no lock is waited for, no line waits for a disk.
@@ -10,11 +10,15 @@
 pub mod access_log;
 mod cell;
 mod cells;
+mod exposition;
 mod flags;
+mod inventory;
 mod labels;
 mod metrics;
+mod process;
 pub mod recorder;
 mod reference;
+mod scrape;
 mod story;
 pub mod trace;
 
@@ -22,14 +26,17 @@ pub use access_log::{
     AccessLogFormat, AccessLogSinks, AccessLogWriter, CertificateRecord, FormatError, HeaderLookup,
     HeaderName, RequestRecord, Sink, TlsRecord,
 };
-pub use cell::labelled::{CounterBy, FlagCounters, Label, RefusalCounters};
-pub use cell::{Countdown, Counter, Gauge, Histogram, SharedCounter, SharedGauge};
+pub use cell::histogram::{Histogram, LatencyBuckets};
+pub use cell::labelled::{CounterBy, FlagCounters, Label, RefusalCounters, SharedCounterBy};
+pub use cell::{Countdown, Counter, Gauge, SharedCounter, SharedDuration, SharedGauge};
 pub use cells::{
     AdaptiveCells, AuthorizationCells, BreakerCells, CertificateCells, ClusterCells, DiscoveryCells,
     HealthCells, KeySetCells, ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics,
     RateLimitCells, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
+pub use exposition::ExpositionFormat;
 pub use flags::ResponseFlags;
+pub use inventory::LabelledCells;
 pub use labels::{
     AuthorizationOutcome, CancelledAttempt, CheckOutcome, CodeClass, Coding, ConnectionClose,
     ConnectionFailure, ConnectionProtocol, ConnectionRefusal, ControlUpdate, CorsOrigin, DeadlineWait,
@@ -37,15 +44,17 @@ pub use labels::{
     ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HealthChange,
     HedgeDenied, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Outlier, Overflow, OverloadRefusal,
     RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome, RetryDenied,
-    RetryReason, RetryWait, RightLost, SamplingDecision, SessionCookieUse, SourceFailure, SpliceFallback,
-    StreamEnd, TailReason, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd,
-    UpgradeOutcome, UpgradeProtocol, UpstreamClose, ZoneRouting,
+    RetryReason, RetryWait, RightLost, SamplingDecision, ScrapeOutcome, SessionCookieUse, SourceFailure,
+    SpliceFallback, StreamEnd, TailReason, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal,
+    TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose, ZoneRouting,
 };
 pub use metrics::{
     AdaptiveMetrics, AuthorizationMetrics, BreakerMetrics, CertificateMetrics, ClusterMetrics,
-    DiscoveryMetrics, HealthMetrics, KeySetMetrics, LabelledCells, ListenerMetrics, Metrics,
-    OverloadActionMetrics, PolicyMetrics, PressureMetrics, RateLimitMetrics, RevocationListMetrics,
-    RouteMetrics, SourceMetrics, TokenMetrics, TrustBundleMetrics, WorkerMetrics,
+    DiscoveryMetrics, HealthMetrics, KeySetMetrics, ListenerMetrics, Metrics, OverloadActionMetrics,
+    PolicyMetrics, PressureMetrics, RateLimitMetrics, RevocationListMetrics, RouteMetrics, SourceMetrics,
+    TokenMetrics, TrustBundleMetrics, WorkerMetrics,
 };
+pub use process::ProcessFigures;
 pub use reference::reference;
+pub use scrape::Scrape;
 pub use story::{AttemptOutcome, AttemptStory, Event, EventKind, Story};

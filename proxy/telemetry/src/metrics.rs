@@ -1,22 +1,18 @@
-//! Where handles come from and where scrapes read: the registry of label sets.
-//!
-//! A label set lives as long as somebody holds its handle: the same labels give the same live handle, so that counts
-//! survive a reload; when the last holder drops it, its series vanish. Resolving takes a lock and belongs to the
-//! compilation of a configuration, never to a request.
+//! Every metric of the process: where handles come from, and where scrapes begin.
 
-use crate::cell::labelled::label_pair;
+use crate::cell::Terms;
+use crate::cell::histogram::LatencyBuckets;
 use crate::cells::{
     AdaptiveCells, AuthorizationCells, BreakerCells, Cells, CertificateCells, ClusterCells, DiscoveryCells,
     HealthCells, KeySetCells, ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics,
     RateLimitCells, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
+use crate::exposition::ExpositionFormat;
+use crate::inventory::{Inventory, LabelledCells, OTHER, Section};
+use crate::scrape::Scrape;
 use parking_lot::Mutex;
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::{LabelPair, MetricFamily};
-use prometheus::{Registry, TextEncoder};
 use std::collections::HashMap;
-use std::fs;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Label sets of one kind at most. Names come from configuration, so this is a bound on memory, not a working limit:
@@ -25,11 +21,6 @@ pub(crate) const LABEL_SETS_MAX: usize = 65_536;
 /// Source identities that are told apart, at most. They are names of the mesh's services and do not go: their number is
 /// that of services, unless somebody names each instance.
 pub(crate) const SOURCES_MAX: usize = 256;
-/// The name of all sources after [`SOURCES_MAX`].
-const OTHER_SOURCES: &str = "other";
-/// The value of every label of what came after [`LABEL_SETS_MAX`].
-const OVERFLOW: &str = "_overflow";
-
 /// A listener's cells.
 pub type ListenerMetrics = LabelledCells<ListenerCells>;
 /// A route's cells.
@@ -71,331 +62,229 @@ pub type OverloadActionMetrics = LabelledCells<OverloadActionCells>;
 /// The cells of one source identity.
 pub type SourceMetrics = LabelledCells<SourceCells>;
 
-/// The cells of one label set: `C` once for each worker.
-#[derive(Debug)]
-pub struct LabelledCells<C> {
-    labels: Box<[String]>,
-    workers: Box<[C]>,
-}
+/// Declares the inventories of the process: the kinds of cells, how many each label set has, and the title that the
+/// kind has in the documentation. What is listed here is rendered, documented and checked.
+macro_rules! inventories {
+    ($($field:ident: $cells:ty, $workers:ident, $limit:ident, $title:literal;)*) => {
+        struct Inventories { $($field: Arc<Inventory<$cells>>,)* }
 
-impl<C> LabelledCells<C> {
-    /// The cells that belong to the worker with this index; no other thread may write to them.
-    ///
-    /// # Panics
-    /// If there is no such worker.
-    #[inline]
-    pub fn worker(&self, index: usize) -> &C {
-        &self.workers[index]
-    }
+        impl Inventories {
+            fn new(workers: usize, terms: &Terms, limit: usize) -> Inventories {
+                let count = |cells| match cells {
+                    Writers::Workers => workers,
+                    Writers::One => 1,
+                };
+                Inventories {
+                    $($field: Inventory::new(count(Writers::$workers), terms.clone(), Limit::$limit.of(limit)),)*
+                }
+            }
 
-    /// All workers' cells, to be read.
-    pub fn workers(&self) -> &[C] {
-        &self.workers
-    }
-}
+            /// All of them, in the order of the documentation.
+            fn sections(&self) -> Vec<Arc<dyn Section>> {
+                vec![$(Arc::clone(&self.$field) as Arc<dyn Section>,)*]
+            }
 
-/// Label values to the cells that somebody holds.
-type LiveCells<C> = HashMap<Box<[String]>, Weak<LabelledCells<C>>>;
-
-/// The label sets of one kind that are alive.
-struct Inventory<C> {
-    workers: usize,
-    refusal_reasons: &'static [&'static str],
-    label_sets_max: usize,
-    live: Mutex<LiveCells<C>>,
-}
-
-impl<C: Cells> Inventory<C> {
-    fn new(workers: usize, refusal_reasons: &'static [&'static str], label_sets_max: usize) -> Arc<Self> {
-        Arc::new(Inventory {
-            workers,
-            refusal_reasons,
-            label_sets_max,
-            live: Mutex::default(),
-        })
-    }
-
-    /// The live handle of these labels, or a new one. When there are too many it is that of the overflow, and
-    /// `overflowed` is called.
-    fn resolve(&self, labels: &[&str], overflowed: impl FnOnce()) -> Arc<LabelledCells<C>> {
-        let mut key: Box<[String]> = labels.iter().map(|label| (*label).to_owned()).collect();
-        let mut live = self.live.lock();
-        if let Some(cells) = live.get(&key).and_then(Weak::upgrade) {
-            return cells;
-        }
-        if live.len() >= self.label_sets_max {
-            live.retain(|_, cells| cells.strong_count() > 0);
-        }
-        if live.len() >= self.label_sets_max {
-            overflowed();
-            key = labels.iter().map(|_| OVERFLOW.to_owned()).collect();
-            if let Some(cells) = live.get(&key).and_then(Weak::upgrade) {
-                return cells;
+            /// Shows the kinds of cells.
+            pub(crate) fn visit(visitor: &mut impl Visitor) {
+                $(visitor.kind::<$cells>($title);)*
             }
         }
-        let workers = (0..self.workers).map(|_| C::new(self.refusal_reasons)).collect();
-        let cells = Arc::new(LabelledCells {
-            labels: key.clone(),
-            workers,
-        });
-        live.insert(key, Arc::downgrade(&cells));
-        cells
-    }
-
-    /// Every live handle, and its labels as a scrape wants them.
-    fn live(&self) -> Vec<(Vec<LabelPair>, Arc<LabelledCells<C>>)> {
-        let mut found = Vec::new();
-        self.live.lock().retain(|_, cells| match cells.upgrade() {
-            Some(cells) => {
-                found.push(cells);
-                true
-            }
-            None => false,
-        });
-        let pairs = |cells: &LabelledCells<C>| {
-            C::LABELS
-                .iter()
-                .zip(&cells.labels)
-                .map(|(name, value)| label_pair(name, value))
-                .collect()
-        };
-        found.into_iter().map(|cells| (pairs(&cells), cells)).collect()
-    }
+    };
 }
 
-/// Reads an inventory at each scrape.
-struct InventoryCollector<C: Cells> {
-    inventory: Arc<Inventory<C>>,
-    descriptions: Vec<Desc>,
+/// Whoever wants to see each kind of cells.
+pub(crate) trait Visitor {
+    /// One kind, and its title in the documentation.
+    fn kind<C: Cells>(&mut self, title: &'static str);
 }
 
-impl<C: Cells> InventoryCollector<C> {
-    fn new(inventory: Arc<Inventory<C>>) -> InventoryCollector<C> {
-        let describe = |family: &crate::cells::Family<C>| {
-            let labels = C::LABELS
-                .iter()
-                .copied()
-                .chain(family.label)
-                .map(str::to_owned)
-                .collect();
-            Desc::new(
-                family.name.to_owned(),
-                family.help.trim().to_owned(),
-                labels,
-                HashMap::new(),
-            )
-            .expect("family and label names are valid: a test renders them all")
-        };
-        InventoryCollector {
-            inventory,
-            descriptions: C::FAMILIES.iter().map(describe).collect(),
+/// Shows `visitor` each kind of cells.
+pub(crate) fn visit(visitor: &mut impl Visitor) {
+    Inventories::visit(visitor);
+}
+
+/// How many cells a label set has.
+enum Writers {
+    /// One for each worker.
+    Workers,
+    /// One, which no worker writes.
+    One,
+}
+
+/// How many label sets there may be.
+enum Limit {
+    /// As many as for most.
+    Common,
+    Sources,
+    /// There are no labels.
+    Single,
+}
+
+impl Limit {
+    fn of(&self, common: usize) -> usize {
+        match self {
+            Limit::Common => common,
+            Limit::Sources => SOURCES_MAX + 1,
+            Limit::Single => 1,
         }
     }
 }
 
-impl<C: Cells> Collector for InventoryCollector<C> {
-    fn desc(&self) -> Vec<&Desc> {
-        self.descriptions.iter().collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let live = self.inventory.live();
-        let collect_family = |family: &crate::cells::Family<C>| {
-            let mut samples = Vec::with_capacity(live.len());
-            for (labels, cells) in &live {
-                (family.samples)(&cells.workers, labels, &mut samples);
-            }
-            let mut collected = MetricFamily::default();
-            collected.set_name(family.name.to_owned());
-            collected.set_help(family.help.trim().to_owned());
-            collected.set_field_type(family.kind);
-            collected.set_metric(samples);
-            collected
-        };
-        C::FAMILIES.iter().map(collect_family).collect()
-    }
+inventories! {
+    listeners: ListenerCells, Workers, Common, "Listeners";
+    routes: RouteCells, Workers, Common, "Routes";
+    clusters: ClusterCells, Workers, Common, "Clusters";
+    breakers: BreakerCells, One, Common, "Circuit breakers";
+    adaptive_limits: AdaptiveCells, One, Common, "Adaptive concurrency";
+    discoveries: DiscoveryCells, One, Common, "Discovery";
+    healths: HealthCells, One, Common, "Health";
+    authorizations: AuthorizationCells, Workers, Common, "Authorization by filter chain";
+    policies: PolicyCells, Workers, Common, "Authorization by policy";
+    rate_limits: RateLimitCells, Workers, Common, "Rate limits";
+    certificates: CertificateCells, One, Common, "Certificates";
+    trust_bundles: TrustBundleCells, One, Common, "Trust bundles";
+    revocation_lists: RevocationListCells, One, Common, "Revocation lists";
+    sources: SourceCells, Workers, Sources, "Source identities";
+    tokens: TokenCells, Workers, Common, "Tokens";
+    key_sets: KeySetCells, One, Common, "Key sets";
+    pressures: PressureCells, One, Common, "Overload by resource";
+    overload_actions: OverloadActionCells, One, Common, "Overload by action";
+    workers: WorkerCells, Workers, Single, "Workers";
+    processes: ProcessMetrics, One, Single, "Process";
 }
 
 /// Every metric of the process.
 pub struct Metrics {
-    registry: Registry,
-    listeners: Arc<Inventory<ListenerCells>>,
-    routes: Arc<Inventory<RouteCells>>,
-    clusters: Arc<Inventory<ClusterCells>>,
-    discoveries: Arc<Inventory<DiscoveryCells>>,
-    healths: Arc<Inventory<HealthCells>>,
-    certificates: Arc<Inventory<CertificateCells>>,
-    authorizations: Arc<Inventory<AuthorizationCells>>,
-    policies: Arc<Inventory<PolicyCells>>,
-    rate_limits: Arc<Inventory<RateLimitCells>>,
-    trust_bundles: Arc<Inventory<TrustBundleCells>>,
-    revocation_lists: Arc<Inventory<RevocationListCells>>,
-    sources: Arc<Inventory<SourceCells>>,
+    inventories: Inventories,
+    buckets: Arc<LatencyBuckets>,
     /// Kept, so that a source's counts outlive its connections.
     known_sources: Mutex<HashMap<String, Arc<SourceMetrics>>>,
-    tokens: Arc<Inventory<TokenCells>>,
-    key_sets: Arc<Inventory<KeySetCells>>,
-    breakers: Arc<Inventory<BreakerCells>>,
-    adaptive_limits: Arc<Inventory<AdaptiveCells>>,
-    pressures: Arc<Inventory<PressureCells>>,
-    overload_actions: Arc<Inventory<OverloadActionCells>>,
     workers: Arc<WorkerMetrics>,
     process: Arc<LabelledCells<ProcessMetrics>>,
 }
 
 impl Metrics {
-    /// Metrics for `workers` workers. `refusal_reasons` are the values of the label `reason` of refused requests;
-    /// [`crate::RefusalCounters::refuse`] takes an index into them.
+    /// Metrics for `workers` workers, with the default buckets. `refusal_reasons` are the values of the label `reason` of
+    /// refused requests; [`crate::RefusalCounters::refuse`] takes an index into them.
     pub fn new(workers: usize, refusal_reasons: &'static [&'static str]) -> Arc<Metrics> {
-        Metrics::with_limit(workers, refusal_reasons, LABEL_SETS_MAX)
+        Metrics::with_buckets(workers, refusal_reasons, LatencyBuckets::default())
     }
 
-    pub(crate) fn with_limit(workers: usize, reasons: &'static [&'static str], limit: usize) -> Arc<Metrics> {
-        let registry = Registry::new();
-        let listeners = Inventory::new(workers, reasons, limit);
-        let routes = Inventory::new(workers, reasons, limit);
-        let clusters = Inventory::new(workers, reasons, limit);
-        let discoveries = Inventory::new(1, reasons, limit);
-        let healths = Inventory::new(1, reasons, limit);
-        let certificates = Inventory::new(1, reasons, limit);
-        let authorizations = Inventory::new(workers, reasons, limit);
-        let policies = Inventory::new(workers, reasons, limit);
-        let rate_limits = Inventory::new(workers, reasons, limit);
-        let trust_bundles = Inventory::new(1, reasons, limit);
-        let revocation_lists = Inventory::new(1, reasons, limit);
-        let sources = Inventory::new(workers, reasons, SOURCES_MAX + 1);
-        let tokens = Inventory::new(workers, reasons, limit);
-        let key_sets = Inventory::new(1, reasons, limit);
-        let breakers = Inventory::new(1, reasons, limit);
-        let adaptive_limits = Inventory::new(1, reasons, limit);
-        let pressures = Inventory::new(1, reasons, limit);
-        let overload_actions = Inventory::new(1, reasons, limit);
-        let own = Inventory::new(workers, reasons, 1);
-        let processes = Inventory::new(1, reasons, 1);
-        let worker_cells = own.resolve(&[], || {});
-        let process = processes.resolve(&[], || {});
+    /// The same with other buckets. They stay for as long as the process runs: counts of other ones cannot be told in
+    /// them.
+    pub fn with_buckets(
+        workers: usize,
+        refusal_reasons: &'static [&'static str],
+        buckets: LatencyBuckets,
+    ) -> Arc<Metrics> {
+        Metrics::with_limit(workers, refusal_reasons, buckets, LABEL_SETS_MAX)
+    }
+
+    pub(crate) fn with_limit(
+        workers: usize,
+        refusal_reasons: &'static [&'static str],
+        buckets: LatencyBuckets,
+        limit: usize,
+    ) -> Arc<Metrics> {
+        let buckets = Arc::new(buckets);
+        let terms = Terms {
+            refusal_reasons,
+            buckets: Arc::clone(&buckets),
+        };
+        let inventories = Inventories::new(workers, &terms, limit);
+        let worker_cells = inventories.workers.resolve(&[], || {});
+        let process = inventories.processes.resolve(&[], || {});
         let process_cells: &ProcessMetrics = process.worker(0);
         process_cells.workers.set(workers as i64);
         process_cells.start_time.set(now_in_seconds());
-        let collectors: Vec<Box<dyn Collector>> = vec![
-            Box::new(InventoryCollector::new(Arc::clone(&listeners))),
-            Box::new(InventoryCollector::new(Arc::clone(&routes))),
-            Box::new(InventoryCollector::new(Arc::clone(&clusters))),
-            Box::new(InventoryCollector::new(Arc::clone(&discoveries))),
-            Box::new(InventoryCollector::new(Arc::clone(&healths))),
-            Box::new(InventoryCollector::new(Arc::clone(&certificates))),
-            Box::new(InventoryCollector::new(Arc::clone(&authorizations))),
-            Box::new(InventoryCollector::new(Arc::clone(&policies))),
-            Box::new(InventoryCollector::new(Arc::clone(&rate_limits))),
-            Box::new(InventoryCollector::new(Arc::clone(&trust_bundles))),
-            Box::new(InventoryCollector::new(Arc::clone(&revocation_lists))),
-            Box::new(InventoryCollector::new(Arc::clone(&sources))),
-            Box::new(InventoryCollector::new(Arc::clone(&tokens))),
-            Box::new(InventoryCollector::new(Arc::clone(&key_sets))),
-            Box::new(InventoryCollector::new(Arc::clone(&breakers))),
-            Box::new(InventoryCollector::new(Arc::clone(&adaptive_limits))),
-            Box::new(InventoryCollector::new(Arc::clone(&pressures))),
-            Box::new(InventoryCollector::new(Arc::clone(&overload_actions))),
-            Box::new(InventoryCollector::new(own)),
-            Box::new(InventoryCollector::new(processes)),
-        ];
-        for collector in collectors {
-            registry
-                .register(collector)
-                .expect("family names are unique: a test registers them all");
-        }
         Arc::new(Metrics {
-            registry,
-            listeners,
-            routes,
-            clusters,
-            discoveries,
-            healths,
-            certificates,
-            key_sets,
-            breakers,
-            adaptive_limits,
-            authorizations,
-            policies,
-            rate_limits,
-            trust_bundles,
-            revocation_lists,
-            sources,
+            inventories,
+            buckets,
             known_sources: Mutex::default(),
-            tokens,
-            pressures,
-            overload_actions,
             workers: worker_cells,
             process,
         })
     }
 
+    /// The buckets of every histogram.
+    pub fn buckets(&self) -> &LatencyBuckets {
+        &self.buckets
+    }
+
+    fn count_folded(&self) {
+        self.process().label_sets_folded.inc();
+    }
+
     /// The handle of a listener.
     pub fn listener(&self, name: &str) -> Arc<ListenerMetrics> {
-        self.listeners
-            .resolve(&[name], || self.process().label_sets_overflowed.inc())
+        self.inventories
+            .listeners
+            .resolve(&[name], || self.count_folded())
     }
 
     /// The handle of a route.
     pub fn route(&self, route_configuration: &str, virtual_host: &str, route: &str) -> Arc<RouteMetrics> {
         let labels = [route_configuration, virtual_host, route];
-        self.routes
-            .resolve(&labels, || self.process().label_sets_overflowed.inc())
+        self.inventories.routes.resolve(&labels, || self.count_folded())
     }
 
     /// The handle of a cluster.
     pub fn cluster(&self, name: &str) -> Arc<ClusterMetrics> {
-        self.clusters
-            .resolve(&[name], || self.process().label_sets_overflowed.inc())
+        self.inventories.clusters.resolve(&[name], || self.count_folded())
     }
 
     /// The handle of the discovery of a cluster's endpoints.
     pub fn discovery(&self, cluster: &str) -> Arc<DiscoveryMetrics> {
-        self.discoveries
-            .resolve(&[cluster], || self.process().label_sets_overflowed.inc())
+        self.inventories
+            .discoveries
+            .resolve(&[cluster], || self.count_folded())
     }
 
     /// The handle of the health of a cluster's endpoints.
     pub fn health(&self, cluster: &str) -> Arc<HealthMetrics> {
-        self.healths
-            .resolve(&[cluster], || self.process().label_sets_overflowed.inc())
+        self.inventories
+            .healths
+            .resolve(&[cluster], || self.count_folded())
     }
 
     /// The handle of a certificate.
     pub fn certificate(&self, name: &str) -> Arc<CertificateMetrics> {
-        self.certificates
-            .resolve(&[name], || self.process().label_sets_overflowed.inc())
+        self.inventories
+            .certificates
+            .resolve(&[name], || self.count_folded())
     }
 
     /// The handle of a filter chain's authorization.
     pub fn authorization(&self, listener: &str, filter_chain: &str) -> Arc<AuthorizationMetrics> {
-        self.authorizations.resolve(&[listener, filter_chain], || {
-            self.process().label_sets_overflowed.inc()
-        })
+        self.inventories
+            .authorizations
+            .resolve(&[listener, filter_chain], || self.count_folded())
     }
 
     /// The handle of an authorization policy.
     pub fn policy(&self, name: &str) -> Arc<PolicyMetrics> {
-        self.policies
-            .resolve(&[name], || self.process().label_sets_overflowed.inc())
+        self.inventories.policies.resolve(&[name], || self.count_folded())
     }
 
     /// The handle of a rate limit.
     pub fn rate_limit(&self, name: &str) -> Arc<RateLimitMetrics> {
-        self.rate_limits
-            .resolve(&[name], || self.process().label_sets_overflowed.inc())
+        self.inventories
+            .rate_limits
+            .resolve(&[name], || self.count_folded())
     }
 
     /// The handle of a trust bundle.
     pub fn trust_bundle(&self, name: &str) -> Arc<TrustBundleMetrics> {
-        self.trust_bundles
-            .resolve(&[name], || self.process().label_sets_overflowed.inc())
+        self.inventories
+            .trust_bundles
+            .resolve(&[name], || self.count_folded())
     }
 
     /// The handle of a revocation list.
     pub fn revocation_list(&self, name: &str) -> Arc<RevocationListMetrics> {
-        self.revocation_lists
-            .resolve(&[name], || self.process().label_sets_overflowed.inc())
+        self.inventories
+            .revocation_lists
+            .resolve(&[name], || self.count_folded())
     }
 
     /// The handle of clients of this identity, or that of all others if there are too many. Takes a lock: once for each
@@ -407,10 +296,10 @@ impl Metrics {
             None if known.len() < SOURCES_MAX => identity,
             None => {
                 self.process().source_identities_folded.inc();
-                OTHER_SOURCES
+                OTHER
             }
         };
-        let cells = self.sources.resolve(&[identity], || {});
+        let cells = self.inventories.sources.resolve(&[identity], || {});
         known
             .entry(identity.to_owned())
             .or_insert_with(|| Arc::clone(&cells));
@@ -419,39 +308,44 @@ impl Metrics {
 
     /// The handle of a JWT provider's tokens.
     pub fn tokens(&self, provider: &str) -> Arc<TokenMetrics> {
-        self.tokens
-            .resolve(&[provider], || self.process().label_sets_overflowed.inc())
+        self.inventories
+            .tokens
+            .resolve(&[provider], || self.count_folded())
     }
 
     /// The handle of a cluster's circuit breaker.
     pub fn breaker(&self, cluster: &str, priority: &str, breaker: &str) -> Arc<BreakerMetrics> {
-        self.breakers.resolve(&[cluster, priority, breaker], || {
-            self.process().label_sets_overflowed.inc()
-        })
+        self.inventories
+            .breakers
+            .resolve(&[cluster, priority, breaker], || self.count_folded())
     }
 
     /// The handle of a cluster's adaptive concurrency.
     pub fn adaptive_limit(&self, cluster: &str) -> Arc<AdaptiveMetrics> {
-        self.adaptive_limits
-            .resolve(&[cluster], || self.process().label_sets_overflowed.inc())
+        self.inventories
+            .adaptive_limits
+            .resolve(&[cluster], || self.count_folded())
     }
 
     /// The handle of a JWT provider's keys.
     pub fn key_set(&self, provider: &str) -> Arc<KeySetMetrics> {
-        self.key_sets
-            .resolve(&[provider], || self.process().label_sets_overflowed.inc())
+        self.inventories
+            .key_sets
+            .resolve(&[provider], || self.count_folded())
     }
 
     /// The handle of a resource that is limited.
     pub fn pressure(&self, resource: &str) -> Arc<PressureMetrics> {
-        self.pressures
-            .resolve(&[resource], || self.process().label_sets_overflowed.inc())
+        self.inventories
+            .pressures
+            .resolve(&[resource], || self.count_folded())
     }
 
     /// The handle of something that is done near a limit.
     pub fn overload_action(&self, action: &str) -> Arc<OverloadActionMetrics> {
-        self.overload_actions
-            .resolve(&[action], || self.process().label_sets_overflowed.inc())
+        self.inventories
+            .overload_actions
+            .resolve(&[action], || self.count_folded())
     }
 
     /// What workers count for themselves.
@@ -464,42 +358,10 @@ impl Metrics {
         self.process.worker(0)
     }
 
-    /// Everything in Prometheus' text format, families sorted by name. For the admin thread: it reads `/proc` and
-    /// takes time in proportion to the label sets alive.
-    pub fn render(&self) -> String {
-        self.read_process();
-        TextEncoder::new()
-            .encode_to_string(&self.registry.gather())
-            .unwrap_or_else(|error| {
-                tracing::error!(%error, "metrics cannot be rendered");
-                String::new()
-            })
+    /// Begins a scrape. For the control thread: workers are not asked.
+    pub fn scrape(&self, format: ExpositionFormat) -> Scrape {
+        Scrape::new(format, self.inventories.sections())
     }
-
-    /// Brings up to date what the kernel knows. Where there is no `/proc` the values stay 0.
-    fn read_process(&self) {
-        let process = self.process();
-        if let Some(bytes) = fs::read_to_string("/proc/self/status")
-            .ok()
-            .as_deref()
-            .and_then(resident_bytes)
-        {
-            process.resident_memory.set(bytes);
-        }
-        if let Ok(entries) = fs::read_dir("/proc/self/fd") {
-            // One of the entries is the directory that is being read.
-            process
-                .open_file_descriptors
-                .set((entries.count() as i64 - 1).max(0));
-        }
-    }
-}
-
-/// `VmRSS` of `/proc/self/status`, which is given in KiB.
-fn resident_bytes(status: &str) -> Option<i64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: i64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
 }
 
 fn now_in_seconds() -> i64 {

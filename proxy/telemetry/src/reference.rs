@@ -1,74 +1,69 @@
-//! The reference table of metrics, printed from the families themselves.
+//! The reference of metrics, printed from the families themselves.
 
-use crate::cells::{
-    AuthorizationCells, Cells, CertificateCells, ClusterCells, DiscoveryCells, Family, HealthCells,
-    KeySetCells, ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics,
-    RateLimitCells, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
-};
-use prometheus::proto::MetricType;
+use crate::cell::histogram::LatencyBuckets;
+use crate::cells::{Cells, Family};
+use crate::metrics::{Visitor, visit};
 
-/// `docs/metrics.md`: every family with its type, labels and help.
+/// `docs/metrics.md`: every family with its type, unit, labels and help.
 pub fn reference() -> String {
-    let mut page = String::from(
-        "# Metrics\n\n\
-         Served by the admin endpoint at `/metrics` in Prometheus' text format. This page is printed from the code.\n\n\
-         A series with a `reason`, `flag`, `code_class`, `outcome`, `result` or `protocol` appears once it has counted something, and a \
-         histogram once it has seen a value. The series of a listener, route or cluster that leaves the configuration \
-         vanish when its last connection ends; if it comes back it may start at 0. The buckets of every histogram are \
-         0.5, 1, 2.5, 5, 10, 25, 50, 100, 250 and 500 milliseconds, 1, 2.5, 5, 10, 30 and 60 seconds.\n",
-    );
-    section::<ListenerCells>("Listeners", &mut page);
-    section::<RouteCells>("Routes", &mut page);
-    section::<ClusterCells>("Clusters", &mut page);
-    section::<DiscoveryCells>("Discovery", &mut page);
-    section::<HealthCells>("Health", &mut page);
-    section::<AuthorizationCells>("Authorization by filter chain", &mut page);
-    section::<PolicyCells>("Authorization by policy", &mut page);
-    section::<RateLimitCells>("Rate limits", &mut page);
-    section::<CertificateCells>("Certificates", &mut page);
-    section::<TrustBundleCells>("Trust bundles", &mut page);
-    section::<RevocationListCells>("Revocation lists", &mut page);
-    section::<SourceCells>("Source identities", &mut page);
-    section::<TokenCells>("Tokens", &mut page);
-    section::<KeySetCells>("Key sets", &mut page);
-    section::<PressureCells>("Overload by resource", &mut page);
-    section::<OverloadActionCells>("Overload by action", &mut page);
-    section::<WorkerCells>("Workers", &mut page);
-    section::<ProcessMetrics>("Process", &mut page);
-    page
+    let buckets = LatencyBuckets::default().texts().join(", ");
+    let mut page = Page {
+        text: format!(
+            "# Metrics\n\n\
+             Served by the admin endpoint at `/metrics`, in Prometheus' text format, or in OpenMetrics where the scraper \
+             asks for it, and compressed by gzip if it takes that. This page is printed from the code; what it is for, and which of it \
+             tells what, is in [observability.md](observability.md).\n\n\
+             A series whose own label is written with its values below appears once it has counted something, and a histogram once it \
+             has seen a value. The series of a listener, route or cluster that leaves the configuration \
+             vanish when its last connection ends; if it comes back it may start at 0. Where there are too many label sets \
+             the rest are counted together, with `other` as the value of every label. The buckets of every histogram, in seconds, are \
+             those of `telemetry.latency_buckets`, by default {buckets}.\n"
+        ),
+    };
+    visit(&mut page);
+    page.text
 }
 
-fn section<C: Cells>(title: &str, page: &mut String) {
-    page.push_str(&format!(
-        "\n## {title}\n\n| name | type | labels | meaning |\n|---|---|---|---|\n"
-    ));
-    let mut families: Vec<&Family<C>> = C::FAMILIES.iter().collect();
-    families.sort_by_key(|family| family.name);
-    for family in families {
-        let kind = match family.kind {
-            MetricType::HISTOGRAM => "histogram",
-            MetricType::GAUGE => "gauge",
-            _ => "counter",
-        };
-        let labels: Vec<String> = C::LABELS
-            .iter()
-            .copied()
-            .chain(family.label)
-            .map(|label| format!("`{label}`"))
-            .collect();
-        let row = format!(
-            "| `{}` | {kind} | {} | {} |\n",
-            family.name,
-            labels.join(", "),
-            family.help.trim()
-        );
-        page.push_str(&row);
+struct Page {
+    text: String,
+}
+
+impl Visitor for Page {
+    fn kind<C: Cells>(&mut self, title: &'static str) {
+        self.text.push_str(&format!(
+            "\n## {title}\n\n| name | type | unit | labels | meaning |\n|---|---|---|---|---|\n"
+        ));
+        let mut families: Vec<&Family<C>> = C::FAMILIES.iter().collect();
+        families.sort_by_key(|family| family.heading.name);
+        for family in families {
+            let heading = &family.heading;
+            let mut labels: Vec<String> = C::LABELS.iter().map(|label| format!("`{label}`")).collect();
+            labels.extend(family.label.map(|label| own_label(label, family.values)));
+            self.text.push_str(&format!(
+                "| `{}` | {} | {} | {} | {} |\n",
+                heading.name,
+                heading.kind.as_str(),
+                heading.unit().unwrap_or_default(),
+                labels.join(", "),
+                heading.help.trim()
+            ));
+        }
+    }
+}
+
+/// The label of a cell itself, with what it can say.
+fn own_label(label: &str, values: &[&str]) -> String {
+    match values {
+        [] => format!("`{label}`"),
+        values => format!("`{label}`: {}", values.join(" \\| ")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exposition::Kind;
+    use std::collections::HashSet;
     use std::path::Path;
 
     /// `UPDATE_DOCS=1 cargo test -p outrigger-telemetry` writes the page.
@@ -78,58 +73,45 @@ mod tests {
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(&path, reference()).unwrap();
         }
-        assert_eq!(
-            std::fs::read_to_string(&path).unwrap(),
-            reference(),
-            "run with UPDATE_DOCS=1"
+        let committed = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            committed == reference(),
+            "the page is stale: run with UPDATE_DOCS=1"
         );
     }
 
-    /// What `promtool check metrics` asks of names and help texts.
+    /// What `promtool check metrics` asks of names and help texts, and what the exposition takes for granted.
     #[test]
     fn names_keep_the_conventions() {
-        fn check<C: Cells>() {
-            for family in C::FAMILIES {
-                let name = family.name;
-                assert!(
-                    name.starts_with("outrigger_") || name.starts_with("process_"),
-                    "{name}"
-                );
-                assert_eq!(
-                    family.kind == MetricType::COUNTER,
-                    name.ends_with("_total"),
-                    "{name}"
-                );
-                assert!(
-                    !name.ends_with("_count") && !name.ends_with("_sum") && !name.ends_with("_bucket"),
-                    "{name}"
-                );
-                assert!(
-                    family.kind != MetricType::HISTOGRAM || name.ends_with("_seconds"),
-                    "{name}"
-                );
-                assert!(family.help.trim().len() > 10, "{name}");
-                let kinds = ["counter", "gauge", "histogram", "summary"];
-                assert!(!name.split('_').any(|word| kinds.contains(&word)), "{name}");
+        #[derive(Default)]
+        struct Conventions(HashSet<&'static str>);
+
+        impl Visitor for Conventions {
+            fn kind<C: Cells>(&mut self, _: &'static str) {
+                for family in C::FAMILIES {
+                    let (name, kind) = (family.heading.name, family.heading.kind);
+                    assert!(self.0.insert(name.trim_end_matches("_total")), "{name} twice");
+                    assert!(
+                        name.starts_with("outrigger_") || name.starts_with("process_"),
+                        "{name}"
+                    );
+                    assert_eq!(kind == Kind::Counter, name.ends_with("_total"), "{name}");
+                    for suffix in ["_count", "_sum", "_bucket", "_created", "_info"] {
+                        assert!(!name.ends_with(suffix), "{name}");
+                    }
+                    assert!(kind != Kind::Histogram || name.ends_with("_seconds"), "{name}");
+                    let help = family.heading.help.trim();
+                    assert!(help.len() > 5 && !help.contains(['\\', '\n', '"']), "{name}");
+                    let kinds = ["counter", "gauge", "histogram", "summary"];
+                    assert!(!name.split('_').any(|word| kinds.contains(&word)), "{name}");
+                    let own = family.label.into_iter();
+                    let labels: HashSet<&str> = C::LABELS.iter().copied().chain(own.clone()).collect();
+                    assert_eq!(labels.len(), C::LABELS.len() + own.count(), "{name}");
+                    assert!(!labels.contains("le"), "{name}");
+                }
             }
         }
-        check::<ListenerCells>();
-        check::<RouteCells>();
-        check::<ClusterCells>();
-        check::<DiscoveryCells>();
-        check::<HealthCells>();
-        check::<AuthorizationCells>();
-        check::<PolicyCells>();
-        check::<RateLimitCells>();
-        check::<CertificateCells>();
-        check::<TrustBundleCells>();
-        check::<RevocationListCells>();
-        check::<SourceCells>();
-        check::<TokenCells>();
-        check::<KeySetCells>();
-        check::<PressureCells>();
-        check::<OverloadActionCells>();
-        check::<WorkerCells>();
-        check::<ProcessMetrics>();
+
+        visit(&mut Conventions::default());
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! A sample appears once it has counted something; a label set that never saw a reason does not list it.
 
-use super::{Counter, Series, counter_metric};
+use super::{Counter, Series, SharedCounter, Terms};
+use crate::exposition::{Kind, Samples};
 use crate::flags::ResponseFlags;
-use prometheus::proto::{LabelPair, Metric, MetricType};
 use std::marker::PhantomData;
 use std::ops::Index;
+use std::sync::OnceLock;
 
 /// A closed set of label values, small numbers in memory.
 pub trait Label: Copy + 'static {
@@ -38,10 +39,11 @@ impl<L: Label, const N: usize> Index<L> for CounterBy<L, N> {
 }
 
 impl<L: Label, const N: usize> Series for CounterBy<L, N> {
-    const KIND: MetricType = MetricType::COUNTER;
+    const KIND: Kind = Kind::Counter;
     const LABEL: Option<&'static str> = Some(L::NAME);
+    const VALUES: &'static [&'static str] = L::VALUES;
 
-    fn new(_: &'static [&'static str]) -> CounterBy<L, N> {
+    fn new(_: &Terms) -> CounterBy<L, N> {
         const { assert!(N == L::VALUES.len(), "a counter for each value") };
         CounterBy {
             counters: std::array::from_fn(|_| Counter::default()),
@@ -49,11 +51,53 @@ impl<L: Label, const N: usize> Series for CounterBy<L, N> {
         }
     }
 
-    fn samples(cells: &[&CounterBy<L, N>], labels: &[LabelPair], out: &mut Vec<Metric>) {
-        for (index, value) in L::VALUES.iter().enumerate() {
-            let sum = cells.iter().map(|cell| cell.counters[index].value()).sum();
-            push_counted(sum, L::NAME, value, labels, out);
+    fn write<C>(workers: &[C], cell: impl Fn(&C) -> &CounterBy<L, N>, out: &mut Samples<'_>) {
+        let sum_of = |index: usize| {
+            workers
+                .iter()
+                .map(|worker| cell(worker).counters[index].value())
+                .sum()
+        };
+        write_counted(L::NAME, L::VALUES, sum_of, out);
+    }
+}
+
+/// The same with any number of writers; for what happens rarely.
+#[derive(Debug)]
+pub struct SharedCounterBy<L, const N: usize> {
+    counters: [SharedCounter; N],
+    label: PhantomData<L>,
+}
+
+impl<L: Label, const N: usize> Index<L> for SharedCounterBy<L, N> {
+    type Output = SharedCounter;
+
+    fn index(&self, label: L) -> &SharedCounter {
+        &self.counters[label.index()]
+    }
+}
+
+impl<L: Label, const N: usize> Series for SharedCounterBy<L, N> {
+    const KIND: Kind = Kind::Counter;
+    const LABEL: Option<&'static str> = Some(L::NAME);
+    const VALUES: &'static [&'static str] = L::VALUES;
+
+    fn new(_: &Terms) -> SharedCounterBy<L, N> {
+        const { assert!(N == L::VALUES.len(), "a counter for each value") };
+        SharedCounterBy {
+            counters: std::array::from_fn(|_| SharedCounter::default()),
+            label: PhantomData,
         }
+    }
+
+    fn write<C>(workers: &[C], cell: impl Fn(&C) -> &SharedCounterBy<L, N>, out: &mut Samples<'_>) {
+        let sum_of = |index: usize| {
+            workers
+                .iter()
+                .map(|worker| cell(worker).counters[index].value())
+                .sum()
+        };
+        write_counted(L::NAME, L::VALUES, sum_of, out);
     }
 }
 
@@ -75,29 +119,34 @@ impl RefusalCounters {
 }
 
 impl Series for RefusalCounters {
-    const KIND: MetricType = MetricType::COUNTER;
+    const KIND: Kind = Kind::Counter;
     const LABEL: Option<&'static str> = Some("reason");
 
-    fn new(reasons: &'static [&'static str]) -> RefusalCounters {
+    fn new(terms: &Terms) -> RefusalCounters {
         RefusalCounters {
-            reasons,
-            counters: reasons.iter().map(|_| Counter::default()).collect(),
+            reasons: terms.refusal_reasons,
+            counters: terms.refusal_reasons.iter().map(|_| Counter::default()).collect(),
         }
     }
 
-    fn samples(cells: &[&RefusalCounters], labels: &[LabelPair], out: &mut Vec<Metric>) {
-        let Some(first) = cells.first() else { return };
-        for (index, reason) in first.reasons.iter().enumerate() {
-            let sum = cells.iter().map(|cell| cell.counters[index].value()).sum();
-            push_counted(sum, "reason", reason, labels, out);
-        }
+    fn write<C>(workers: &[C], cell: impl Fn(&C) -> &RefusalCounters, out: &mut Samples<'_>) {
+        let Some(first) = workers.first() else { return };
+        let sum_of = |index: usize| {
+            workers
+                .iter()
+                .map(|worker| cell(worker).counters[index].value())
+                .sum()
+        };
+        write_counted("reason", cell(first).reasons, sum_of, out);
     }
 }
 
 /// Requests by response flag; a request with two flags counts once for each.
+///
+/// Flags are rare: the counters are made by the first one, on the thread that writes.
 #[derive(Debug, Default)]
 pub struct FlagCounters {
-    counters: [Counter; ResponseFlags::COUNT],
+    counters: OnceLock<Box<[Counter; ResponseFlags::COUNT]>>,
 }
 
 impl FlagCounters {
@@ -111,41 +160,39 @@ impl FlagCounters {
 
     #[cold]
     fn add_each(&self, flags: ResponseFlags) {
+        let counters = self
+            .counters
+            .get_or_init(|| Box::new(std::array::from_fn(|_| Counter::default())));
         for index in flags.indexes() {
-            self.counters[index].inc();
+            counters[index].inc();
         }
     }
 }
 
 impl Series for FlagCounters {
-    const KIND: MetricType = MetricType::COUNTER;
+    const KIND: Kind = Kind::Counter;
     const LABEL: Option<&'static str> = Some("flag");
+    const VALUES: &'static [&'static str] = ResponseFlags::NAMES;
 
-    fn new(_: &'static [&'static str]) -> FlagCounters {
+    fn new(_: &Terms) -> FlagCounters {
         FlagCounters::default()
     }
 
-    fn samples(cells: &[&FlagCounters], labels: &[LabelPair], out: &mut Vec<Metric>) {
-        for (index, flag) in ResponseFlags::NAMES.iter().enumerate() {
-            let sum = cells.iter().map(|cell| cell.counters[index].value()).sum();
-            push_counted(sum, "flag", flag, labels, out);
-        }
+    fn write<C>(workers: &[C], cell: impl Fn(&C) -> &FlagCounters, out: &mut Samples<'_>) {
+        let value_of = |cell: &FlagCounters, index: usize| {
+            cell.counters.get().map_or(0, |counters| counters[index].value())
+        };
+        let sum_of = |index: usize| workers.iter().map(|worker| value_of(cell(worker), index)).sum();
+        write_counted("flag", ResponseFlags::NAMES, sum_of, out);
     }
 }
 
-/// A name and a value.
-pub(crate) fn label_pair(name: &str, value: &str) -> LabelPair {
-    let mut pair = LabelPair::default();
-    pair.set_name(name.to_owned());
-    pair.set_value(value.to_owned());
-    pair
-}
-
-/// Appends a sample with one label more than `labels`, unless nothing was counted.
-fn push_counted(sum: u64, name: &str, value: &str, labels: &[LabelPair], out: &mut Vec<Metric>) {
-    if sum > 0 {
-        let mut labels = labels.to_vec();
-        labels.push(label_pair(name, value));
-        out.push(counter_metric(sum, labels));
+/// Writes a sample for each value that has counted something.
+fn write_counted(label: &str, values: &[&str], sum_of: impl Fn(usize) -> u64, out: &mut Samples<'_>) {
+    for (index, value) in values.iter().enumerate() {
+        let sum = sum_of(index);
+        if sum > 0 {
+            out.value_by(label, value, sum);
+        }
     }
 }

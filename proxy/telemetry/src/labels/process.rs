@@ -15,6 +15,18 @@ labels! {
         Refused = "refused",
     }
 
+    /// What became of a scrape of the metrics.
+    pub enum ScrapeOutcome = "outcome" {
+        /// It was given whole.
+        Served = "served",
+        /// Too many were under way.
+        Refused = "refused",
+        /// Its reader took too little for too long, and was cut off.
+        Slow = "slow",
+        /// Its reader went away.
+        Left = "left",
+    }
+
     /// What came of an attempt to have a certificate anew.
     pub enum RenewalResult = "result" {
         /// A new one is in force, or the one that is has been confirmed.
