@@ -11,12 +11,13 @@ use crate::flags::ResponseFlags;
 use crate::labels::{
     AuthorizationOutcome, CancelledAttempt, CodeClass, Coding, ConnectionClose, ConnectionFailure,
     ConnectionProtocol, ConnectionRefusal, ControlUpdate, CorsOrigin, DeadlineWait, DecisionCacheUse,
-    DestinationRefusal, Detected, EdgeAnswerKind, ExternalAuthorizationFault, ExternalAuthorizationOutcome,
-    FaultInjected, FaultSkipped, HedgeDenied, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Overflow,
-    OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome,
-    RetryDenied, RetryReason, RetryWait, RightLost, SamplingDecision, ScrapeOutcome, SessionCookieUse,
-    SourceFailure, SpliceFallback, StreamEnd, TailReason, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal,
-    TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose, ZoneRouting,
+    DestinationRefusal, Detected, EdgeAnswerKind, ExportDrop, ExportFailure, ExternalAuthorizationFault,
+    ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HedgeDenied, HttpProtocol, KeySetFetch,
+    MirrorDrop, NotCompressed, Overflow, OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome,
+    RenewalResult, ResolutionOutcome, RetryDenied, RetryReason, RetryWait, RightLost, SamplingDecision,
+    ScrapeOutcome, SessionCookieUse, SourceFailure, SpliceFallback, StreamEnd, TailReason, TlsFailure,
+    TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol,
+    UpstreamClose, ZoneRouting,
 };
 use std::time::Duration;
 
@@ -476,6 +477,18 @@ cells! {
         percent: SharedGauge = "outrigger_overload_action_percent",
         /// Times that it began.
         begun: SharedCounter = "outrigger_overload_actions_begun_total",
+    }
+
+    /// What is counted for what one collector is sent, of one `signal`: `spans` or `logs`.
+    pub struct ExportCells ["collector", "signal"] {
+        /// Spans or log records that the collector took.
+        exported: SharedCounter = "outrigger_telemetry_exported_total",
+        /// Spans or log records that it did not get, or may not have got, by reason.
+        dropped: SharedCounterBy<ExportDrop, { ExportDrop::COUNT }> = "outrigger_telemetry_dropped_total",
+        /// Requests to it that failed, by reason.
+        failures: SharedCounterBy<ExportFailure, { ExportFailure::COUNT }> = "outrigger_telemetry_failures_total",
+        /// Spans or log records that wait to be sent, or are being sent.
+        queue: SharedGauge = "outrigger_telemetry_queue_length",
     }
 
     /// What is counted for the process as a whole; any thread may write, but for what is counted by a label, which one

@@ -39,6 +39,7 @@ mod breakers;
 mod connections;
 mod control;
 mod deadline;
+mod export;
 mod fault;
 mod health;
 mod hedging;
@@ -63,6 +64,7 @@ pub use connections::{
 };
 pub use control::{ControlUpdate, StreamEnd};
 pub use deadline::DeadlineWait;
+pub use export::{ExportDrop, ExportFailure};
 pub use fault::{FaultInjected, FaultSkipped};
 pub use health::{CheckOutcome, EjectionEnd, EjectionPrevented, HealthChange, Outlier};
 pub use hedging::{CancelledAttempt, HedgeDenied};

@@ -10,6 +10,7 @@
 pub mod access_log;
 mod cell;
 mod cells;
+pub mod export;
 mod exposition;
 mod flags;
 mod inventory;
@@ -31,8 +32,9 @@ pub use cell::labelled::{CounterBy, FlagCounters, Label, RefusalCounters, Shared
 pub use cell::{Countdown, Counter, Gauge, SharedCounter, SharedDuration, SharedGauge};
 pub use cells::{
     AdaptiveCells, AuthorizationCells, BreakerCells, CertificateCells, ClusterCells, DiscoveryCells,
-    HealthCells, KeySetCells, ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics,
-    RateLimitCells, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
+    ExportCells, HealthCells, KeySetCells, ListenerCells, OverloadActionCells, PolicyCells, PressureCells,
+    ProcessMetrics, RateLimitCells, RevocationListCells, RouteCells, SourceCells, TokenCells,
+    TrustBundleCells, WorkerCells,
 };
 pub use exposition::ExpositionFormat;
 pub use flags::ResponseFlags;
@@ -41,18 +43,19 @@ pub use labels::{
     AuthorizationOutcome, CancelledAttempt, CheckOutcome, CodeClass, Coding, ConnectionClose,
     ConnectionFailure, ConnectionProtocol, ConnectionRefusal, ControlUpdate, CorsOrigin, DeadlineWait,
     DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind, EjectionEnd, EjectionPrevented,
-    ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HealthChange,
-    HedgeDenied, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Outlier, Overflow, OverloadRefusal,
-    RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult, ResolutionOutcome, RetryDenied,
-    RetryReason, RetryWait, RightLost, SamplingDecision, ScrapeOutcome, SessionCookieUse, SourceFailure,
-    SpliceFallback, StreamEnd, TailReason, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal,
-    TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose, ZoneRouting,
+    ExportDrop, ExportFailure, ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected,
+    FaultSkipped, HealthChange, HedgeDenied, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Outlier,
+    Overflow, OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult,
+    ResolutionOutcome, RetryDenied, RetryReason, RetryWait, RightLost, SamplingDecision, ScrapeOutcome,
+    SessionCookieUse, SourceFailure, SpliceFallback, StreamEnd, TailReason, TlsFailure, TlsHandshake,
+    TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
+    ZoneRouting,
 };
 pub use metrics::{
     AdaptiveMetrics, AuthorizationMetrics, BreakerMetrics, CertificateMetrics, ClusterMetrics,
-    DiscoveryMetrics, HealthMetrics, KeySetMetrics, ListenerMetrics, Metrics, OverloadActionMetrics,
-    PolicyMetrics, PressureMetrics, RateLimitMetrics, RevocationListMetrics, RouteMetrics, SourceMetrics,
-    TokenMetrics, TrustBundleMetrics, WorkerMetrics,
+    DiscoveryMetrics, ExportMetrics, HealthMetrics, KeySetMetrics, ListenerMetrics, Metrics,
+    OverloadActionMetrics, PolicyMetrics, PressureMetrics, RateLimitMetrics, RevocationListMetrics,
+    RouteMetrics, SourceMetrics, TokenMetrics, TrustBundleMetrics, WorkerMetrics,
 };
 pub use process::ProcessFigures;
 pub use reference::reference;

@@ -4,8 +4,9 @@ use crate::cell::Terms;
 use crate::cell::histogram::LatencyBuckets;
 use crate::cells::{
     AdaptiveCells, AuthorizationCells, BreakerCells, Cells, CertificateCells, ClusterCells, DiscoveryCells,
-    HealthCells, KeySetCells, ListenerCells, OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics,
-    RateLimitCells, RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
+    ExportCells, HealthCells, KeySetCells, ListenerCells, OverloadActionCells, PolicyCells, PressureCells,
+    ProcessMetrics, RateLimitCells, RevocationListCells, RouteCells, SourceCells, TokenCells,
+    TrustBundleCells, WorkerCells,
 };
 use crate::exposition::ExpositionFormat;
 use crate::inventory::{Inventory, LabelledCells, OTHER, Section};
@@ -58,6 +59,9 @@ pub type WorkerMetrics = LabelledCells<WorkerCells>;
 pub type PressureMetrics = LabelledCells<PressureCells>;
 /// The cells of something that is done near a limit: one set.
 pub type OverloadActionMetrics = LabelledCells<OverloadActionCells>;
+
+/// The cells of what one collector is sent.
+pub type ExportMetrics = LabelledCells<ExportCells>;
 
 /// The cells of one source identity.
 pub type SourceMetrics = LabelledCells<SourceCells>;
@@ -149,6 +153,7 @@ inventories! {
     key_sets: KeySetCells, One, Common, "Key sets";
     pressures: PressureCells, One, Common, "Overload by resource";
     overload_actions: OverloadActionCells, One, Common, "Overload by action";
+    exports: ExportCells, One, Common, "Collectors";
     workers: WorkerCells, Workers, Single, "Workers";
     processes: ProcessMetrics, One, Single, "Process";
 }
@@ -332,6 +337,12 @@ impl Metrics {
         self.inventories
             .key_sets
             .resolve(&[provider], || self.count_folded())
+    }
+
+    /// The handle of what a collector is sent; `signal` is `spans` or `logs`.
+    pub fn export(&self, collector: &str, signal: &str) -> Arc<ExportMetrics> {
+        let labels = [collector, signal];
+        self.inventories.exports.resolve(&labels, || self.count_folded())
     }
 
     /// The handle of a resource that is limited.
