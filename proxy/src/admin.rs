@@ -5,6 +5,7 @@
 mod certs;
 mod clusters;
 pub(crate) mod endpoint;
+mod explain;
 mod jwks;
 mod listener;
 mod metrics;
@@ -35,6 +36,8 @@ GET  /config_dump    the configuration in force, and the last one that was refus
 GET  /clusters       clusters, endpoints and what they carry
 GET  /jwks           keys of JWT providers, and how they stand
 GET  /rate_limits    rate limits, what they count by, and what they have decided
+GET  /explain?request-id=  why a request ended as it did; also trace-id=, last-error, route=, status=, cluster=, flag=,
+                     limit=, format=json
 GET  /listeners      listeners and the addresses they are bound to
 GET  /certs          certificates, trust bundles and revocation lists: where from, until when, used by whom
 GET  /server_info    version, phase, uptime, upgrades in place, overload
@@ -73,6 +76,7 @@ pub(crate) fn routes(status: Arc<Status>) -> Router {
         .route("/clusters", get(clusters))
         .route("/jwks", get(jwks::jwks))
         .route("/rate_limits", get(rate_limits::rate_limits))
+        .route("/explain", get(explain::explain))
         .route("/listeners", get(listeners))
         .route("/certs", get(certs))
         .route("/server_info", get(server_info))

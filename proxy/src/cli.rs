@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::intercept::{self, InterceptCommand};
-use crate::{check, demo, explain, lifecycle};
+use crate::{check, demo, explain, lifecycle, why};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +31,8 @@ enum Command {
     Check(CheckArguments),
     /// Say which listener, filter chain, virtual host, route and cluster a request meets, and why no other.
     Explain(ExplainArguments),
+    /// Say why requests ended as they did: those that a running proxy has served of late, by its flight recorder.
+    Why(WhyArguments),
     /// Lead the connections of this network namespace to the proxy, by rules of the kernel.
     #[command(subcommand)]
     Intercept(InterceptCommand),
@@ -131,6 +133,41 @@ pub(crate) struct ExplainArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("which").required(true).multiple(true)))]
+pub(crate) struct WhyArguments {
+    /// The request's id: the value of `x-request-id`.
+    #[arg(value_name = "REQUEST ID", group = "which")]
+    pub(crate) request_id: Option<String>,
+    /// The requests of a trace: 32 hexadecimal digits.
+    #[arg(long, value_name = "ID", group = "which")]
+    pub(crate) trace_id: Option<String>,
+    /// The last request that ended in an error or was refused.
+    #[arg(long, group = "which")]
+    pub(crate) last_error: bool,
+    /// Requests that this route took.
+    #[arg(long, value_name = "NAME", group = "which")]
+    pub(crate) route: Option<String>,
+    /// Requests that were answered this status; 0: not at all.
+    #[arg(long, value_name = "STATUS", group = "which")]
+    pub(crate) status: Option<u16>,
+    /// Requests that went to this cluster.
+    #[arg(long, value_name = "NAME", group = "which")]
+    pub(crate) cluster: Option<String>,
+    /// Requests with this response flag, as in `UF`.
+    #[arg(long, value_name = "FLAG", group = "which")]
+    pub(crate) flag: Option<String>,
+    /// How many are told of at most, the newest; 10 if not given, with --last-error 1.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) limit: Option<usize>,
+    /// Print JSON, with all that is recorded.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The proxy's admin endpoint.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
+    pub(crate) admin: String,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
     /// Where the gateway listens.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
@@ -160,6 +197,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => lifecycle::run(&arguments, logging),
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Why(arguments) => why::command::run(&arguments),
         Command::Intercept(command) => intercept::run(&command),
         Command::Demo(arguments) => demo::run(&arguments, logging),
         Command::Schema => {

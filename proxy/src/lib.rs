@@ -32,6 +32,7 @@ mod rebalancing;
 mod status;
 mod upgrade;
 mod watch;
+mod why;
 
 pub use configuration::{ConfigurationSource, Rejection};
 pub use proxy::{Proxy, ProxyOptions, StartError};

@@ -10,11 +10,13 @@ use crate::inheritance::Descent;
 use crate::jwks;
 use crate::logging::Logging;
 use crate::overload::Overload;
+use crate::why::Legends;
 use arc_swap::ArcSwap;
 use outrigger_config::model::Name;
 use outrigger_dataplane::ListenerAddress;
 use outrigger_dataplane::snapshot::Snapshot;
 use outrigger_telemetry::Metrics;
+use outrigger_telemetry::recorder::Recorder;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -59,6 +61,7 @@ pub(crate) struct Feeds {
     pub(crate) jwks: Arc<jwks::Shared>,
     pub(crate) identities: Arc<identities::Shared>,
     pub(crate) overload: Arc<Overload>,
+    pub(crate) recorder: Arc<Recorder>,
     /// None: policy comes from the local document alone.
     pub(crate) control: Option<Arc<control::Shared>>,
 }
@@ -82,6 +85,9 @@ pub(crate) struct Status {
     /// Once listeners have taken what they want of what another process left.
     pub(crate) descent: Mutex<Descent>,
     pub(crate) asks: mpsc::Sender<Ask>,
+    pub(crate) recorder: Arc<Recorder>,
+    /// Configurations that requests were served by.
+    pub(crate) legends: Legends,
     phase: AtomicU8,
 }
 
@@ -113,6 +119,8 @@ impl Status {
             control: feeds.control,
             descent: Mutex::new(descent),
             asks,
+            recorder: feeds.recorder,
+            legends: Legends::default(),
             phase: AtomicU8::new(0),
         }
     }

@@ -297,6 +297,10 @@ pub const FAULT_AFFECTED_MAX: super::Fraction = super::Fraction::ALL;
 
 /// `service.name` of a process that is not told whom it stands for.
 pub const SERVICE_NAME: &str = "outrigger";
+/// Bytes of the flight recorder: some 15,000 plain requests, and some 7,000 errors beside them.
+pub const RECORDER_MEMORY_BYTES: usize = 8 * 1024 * 1024;
+/// A request that takes as long is slow enough to be asked about.
+pub const RECORDER_SLOW: Duration = Duration::from_secs(1);
 /// How collectors are spoken to: what all of them take.
 pub const COLLECTOR_PROTOCOL: super::CollectorProtocol = super::CollectorProtocol::Grpc;
 /// One request to a collector, as OpenTelemetry's `OTEL_EXPORTER_OTLP_TIMEOUT`.

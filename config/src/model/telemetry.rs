@@ -14,6 +14,8 @@ model! {
         by_ref resource: BTreeMap<String, String>,
         /// Whom it may send to, by OTLP; filter chains say what is sent where.
         by_ref collectors: Vec<Arc<Collector>>,
+        /// What is kept of requests and connections that are over, to explain them; none: nothing.
+        by_ref recorder: Option<FlightRecorder>,
     }
 }
 
@@ -23,6 +25,26 @@ impl Default for Telemetry {
             service_name: None,
             resource: BTreeMap::new(),
             collectors: Vec::new(),
+            recorder: Some(FlightRecorder::default()),
+        }
+    }
+}
+
+model! {
+    /// What is kept of requests and connections that are over. Other settings than before begin it anew.
+    pub struct FlightRecorder {
+        /// Bytes that records may take, of all workers together: [`defaults::RECORDER_MEMORY_BYTES`].
+        copy memory_bytes: usize,
+        /// From this on a request is kept for as long as an error is: [`defaults::RECORDER_SLOW`].
+        copy slow: Duration,
+    }
+}
+
+impl Default for FlightRecorder {
+    fn default() -> FlightRecorder {
+        FlightRecorder {
+            memory_bytes: defaults::RECORDER_MEMORY_BYTES,
+            slow: defaults::RECORDER_SLOW,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! What collectors are told, and where they are.
 
-use super::reader::{Fields, Reader};
+use super::reader::{Fields, Reader, is_off};
 use super::scalar::{self, Problem, problem, problem_with_help};
-use super::shapes::{COLLECTOR, TELEMETRY};
+use super::shapes::{COLLECTOR, RECORDER, TELEMETRY};
 use super::tree::Node;
 use super::{Unique, headers, targets, tls};
 use crate::model::{
-    Collector, CollectorEndpoint, CollectorProtocol, HeaderName, MeshConfig, Name, Roots, Secret, Telemetry,
-    defaults,
+    Collector, CollectorEndpoint, CollectorProtocol, FlightRecorder, HeaderName, MeshConfig, Name, Roots,
+    Secret, Telemetry, defaults,
 };
 use crate::receipt::Code;
 use std::sync::Arc;
@@ -51,11 +51,33 @@ pub(super) fn telemetry(reader: &mut Reader<'_>, document: &Fields<'_>) -> Telem
     let collectors = collectors
         .filter_map(|node| collector(reader, node, &mut names))
         .map(Arc::new);
+    let collectors = collectors.collect();
     Telemetry {
         service_name,
         resource,
-        collectors: collectors.collect(),
+        collectors,
+        recorder: recorder(reader, &fields),
     }
+}
+
+/// On, unless it says `off`.
+fn recorder(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<FlightRecorder> {
+    let node = match fields.node(reader, "recorder") {
+        Some(node) if is_off(node) => return None,
+        Some(node) => node,
+        None => return Some(FlightRecorder::default()),
+    };
+    let mut recorder = FlightRecorder::default();
+    if let Some(fields) = reader.fields(node, &RECORDER) {
+        if let Some(bytes) = fields
+            .size(reader, "memory")
+            .and_then(|bytes| usize::try_from(bytes).ok())
+        {
+            recorder.memory_bytes = bytes;
+        }
+        recorder.slow = fields.duration(reader, "slow").unwrap_or(recorder.slow);
+    }
+    Some(recorder)
 }
 
 fn attribute(text: &str) -> Result<String, Problem> {

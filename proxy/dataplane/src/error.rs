@@ -2,6 +2,7 @@
 
 use crate::compression::EncodeError;
 use crate::upstream::connect::ConnectFault;
+use outrigger_telemetry::Overflow;
 use outrigger_traffic::retry::AttemptFailure;
 use std::io;
 
@@ -29,6 +30,8 @@ pub(crate) struct AttemptError {
     pub(crate) failure: AttemptFailure,
     /// For `response_code_details`: snake case, no user values.
     pub(crate) detail: &'static str,
+    /// Which limit was reached, if that is what happened.
+    pub(crate) limit: Option<Overflow>,
     /// The cause, for the debug log.
     pub(crate) source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -52,6 +55,7 @@ impl AttemptError {
         AttemptError {
             failure,
             detail,
+            limit: None,
             source: None,
         }
     }
@@ -65,6 +69,7 @@ impl AttemptError {
         AttemptError {
             failure,
             detail,
+            limit: None,
             source: Some(source.into()),
         }
     }

@@ -15,6 +15,7 @@ use crate::upstream::{Upstream, http1, http2};
 use crate::worker::Worker;
 use foldhash::{HashMap, HashSet};
 use outrigger_config::model::{RoutePriority, UpstreamProtocol};
+use outrigger_telemetry::Overflow;
 use outrigger_traffic::HealthMark;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -164,7 +165,8 @@ impl Pools {
         if let Some(upstream) = self.try_acquire(worker, cluster, endpoint, priority) {
             return Ok(upstream);
         }
-        let _pending = PendingRequest::begin(cluster, worker, priority).ok_or_else(overflow)?;
+        let _pending =
+            PendingRequest::begin(cluster, worker, priority).ok_or_else(|| overflow(Overflow::Pending))?;
         cluster.metrics.worker(worker.index).pool_waits.inc();
         let until = now + cluster.config.connect_timeout();
         let mut place = None;

@@ -5,7 +5,7 @@ use crate::refusals;
 use outrigger_config::model::RateLimitedGrpcStatus;
 use outrigger_config::model::defaults::MAINTENANCE_STATUS;
 use outrigger_identity::jwt::JwtFault;
-use outrigger_telemetry::{DeadlineWait, ResponseFlags, RightLost};
+use outrigger_telemetry::{DeadlineWait, Overflow, ResponseFlags, RightLost};
 use outrigger_traffic::retry::AttemptFailure;
 
 /// gRPC status codes that local replies use.
@@ -33,7 +33,7 @@ pub(crate) enum LocalReply {
     /// The connection was meant for this proxy itself, or was not led here from elsewhere.
     DestinationLoop,
     /// As many requests are with the cluster as may be at once.
-    Overflow { details: &'static str },
+    Overflow(Overflow),
     /// The attempt failed and no other was allowed.
     Attempt {
         failure: AttemptFailure,
@@ -140,7 +140,9 @@ impl LocalReply {
                 details: "destination_loop",
                 ..LocalReply::NoEndpoint.answer()
             },
-            LocalReply::Overflow { details } => Answer::new(503, ResponseFlags::UO, details, OVERFLOW_BODY),
+            LocalReply::Overflow(limit) => {
+                Answer::new(503, ResponseFlags::UO, overflow_details(limit), OVERFLOW_BODY)
+            }
             LocalReply::RouteTimeout => Answer {
                 grpc_status: grpc::DEADLINE_EXCEEDED,
                 ..Answer::new(
@@ -371,6 +373,14 @@ fn http_status_of(grpc_status: u8) -> u16 {
     }
 }
 
+/// As Envoy's circuit breakers, and its adaptive concurrency filter.
+fn overflow_details(limit: Overflow) -> &'static str {
+    match limit {
+        Overflow::Adaptive => "reached_concurrency_limit",
+        _ => "overflow",
+    }
+}
+
 /// What is said of a request for which there is no room.
 const OVERFLOW_BODY: &str = "upstream overloaded\n";
 
@@ -424,11 +434,7 @@ mod tests {
         let replies = [
             (LocalReply::NoRoute, 404, grpc::UNIMPLEMENTED),
             (LocalReply::NoEndpoint, 503, grpc::UNAVAILABLE),
-            (
-                LocalReply::Overflow { details: "overflow" },
-                503,
-                grpc::UNAVAILABLE,
-            ),
+            (LocalReply::Overflow(Overflow::Requests), 503, grpc::UNAVAILABLE),
             (LocalReply::RouteTimeout, 504, grpc::DEADLINE_EXCEEDED),
             (
                 LocalReply::DeadlinePassed(DeadlineWait::Nothing),

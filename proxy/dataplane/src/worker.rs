@@ -279,10 +279,10 @@ impl Worker {
 
 /// What a configuration says of the flight recorder; none: it is off.
 fn recorder_settings(config: &MeshConfig) -> Option<RecorderSettings> {
-    let _ = config;
+    let wanted = config.telemetry().recorder().as_ref()?;
     Some(RecorderSettings {
-        memory_bytes: 8 << 20,
-        slow: Duration::from_secs(1),
+        memory_bytes: wanted.memory_bytes(),
+        slow: wanted.slow(),
     })
 }
 

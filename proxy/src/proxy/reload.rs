@@ -363,7 +363,9 @@ pub(super) fn note_accepted(status: &Status, generation: u64) {
     let now = SystemTime::now();
     *status.accepted_at.lock() = now;
     *status.rejection.lock() = None;
-    faults::warn(status.published.load().config(), now);
+    let published = status.published.load();
+    faults::warn(published.config(), now);
+    status.legends.keep(&published);
     let process = status.metrics.process();
     process.configuration_updates_accepted.inc();
     process

@@ -112,6 +112,7 @@ impl Proxy {
                 jwks: jwks.shared(),
                 identities: identities.shared(),
                 overload: Arc::clone(&overload),
+                recorder: plane.recorder(),
                 control: control.as_ref().map(Control::shared),
             },
             descent,

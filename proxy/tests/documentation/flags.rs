@@ -4,10 +4,11 @@ use std::fmt::Write;
 use std::process::Command;
 
 /// Subcommands, in the order of the page.
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 8] = [
     "run",
     "check",
     "explain",
+    "why",
     "intercept",
     "demo",
     "schema",
@@ -21,7 +22,7 @@ const INTERCEPT_COMMANDS: [&str; 3] = ["apply", "remove", "show"];
 pub(crate) fn page() -> String {
     let mut page = String::from(
         "# Commands and flags\n\nThis page is printed from the code. Exit codes: 0 done, 1 runtime failure (for \
-         `explain`: no route takes the request), 2 bad usage or configuration.\n",
+         `explain`: no route takes the request; for `why`: nothing is recorded of it), 2 bad usage or configuration.\n",
     );
     let overview = help(&[]);
     for command in COMMANDS {

@@ -60,7 +60,7 @@ pub use pace::{Pace, Token, TokenBucket};
 pub use places::{Place, Places};
 pub use retry::RetryBudget;
 pub use routing::{
-    Explanation, Found, Mismatch, RefusedRoute, RequestView, RouteTable, TakenRoute, TakenVirtualHost,
-    value_matches,
+    Explanation, Found, Mismatch, PastRequest, RefusedRoute, RequestView, RouteTable, TakenRoute,
+    TakenVirtualHost, explain_past, value_matches,
 };
 pub use session::{SessionKey, SessionPolicy, SessionTable};

@@ -10,9 +10,12 @@
 mod conditions;
 mod explanation;
 mod hosts;
+mod past;
 mod paths;
 
 pub use explanation::{Explanation, Mismatch, RefusedRoute, TakenRoute, TakenVirtualHost};
+
+pub use past::{PastRequest, explain_past};
 
 pub use conditions::value_matches;
 pub(crate) use conditions::{PercentDecoded, header_holds};

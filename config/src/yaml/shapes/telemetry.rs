@@ -24,6 +24,33 @@ pub(crate) static TELEMETRY: Shape = Shape::new(
             Kind::List(&Kind::Object(&COLLECTOR)),
             "Servers that take OTLP; what is sent to them is said where they are named.",
         ),
+        optional(
+            "recorder",
+            Kind::Either(&[Kind::Choice(&["off"]), Kind::Object(&RECORDER)]),
+            "What is kept of requests and connections that are over, for `outrigger why`; on if not given.",
+        ),
+    ],
+);
+
+pub(crate) static RECORDER: Shape = Shape::new(
+    "flight_recorder",
+    "What is kept of requests and connections that are over. Errors and slow ones are kept longer. Other settings begin it anew.",
+    &[
+        defaulted(
+            "memory",
+            Kind::Size {
+                min: 256 * 1024,
+                max: 1024 * 1024 * 1024,
+            },
+            "8MiB",
+            "Memory that records may take, of all workers together.",
+        ),
+        defaulted(
+            "slow",
+            Kind::Duration { zero: true },
+            "1s",
+            "From this on a request is kept for as long as an error is.",
+        ),
     ],
 );
 

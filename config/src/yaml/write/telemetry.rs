@@ -1,7 +1,7 @@
 //! What collectors are told, as YAML. Values of headers are not written.
 
 use super::emit::{Map, list, text};
-use super::{REDACTED_HEADER, duration, number, pairs, tls, word};
+use super::{REDACTED_HEADER, duration, number, pairs, size, tls, word};
 use crate::model::{Collector, CollectorProtocol, MeshConfig};
 
 pub(super) fn telemetry(config: &MeshConfig) -> Map {
@@ -15,7 +15,15 @@ pub(super) fn telemetry(config: &MeshConfig) -> Map {
         map.put("resource", pairs(&telemetry.resource));
     }
     let collectors = telemetry.collectors.iter().map(|one| collector(one));
+    let recorder = match &telemetry.recorder {
+        None => word("off"),
+        Some(recorder) => Map::default()
+            .with("memory", size(recorder.memory_bytes as u64))
+            .with("slow", duration(recorder.slow))
+            .into(),
+    };
     map.with("collectors", list(collectors))
+        .with("recorder", recorder)
 }
 
 fn collector(collector: &Collector) -> Map {

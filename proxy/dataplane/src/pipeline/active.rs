@@ -46,7 +46,7 @@ impl<'a> ActiveRequest<'a> {
                 limit.end();
             }
             cells.overflows[Overflow::Requests].inc();
-            return Err(LocalReply::Overflow { details: "overflow" });
+            return Err(LocalReply::Overflow(Overflow::Requests));
         }
         cells.requests_active.inc();
         Ok(ActiveRequest {
@@ -150,9 +150,7 @@ fn begin_measured(
         }));
     }
     cluster.metrics.worker(worker.index).overflows[Overflow::Adaptive].inc();
-    Err(LocalReply::Overflow {
-        details: "reached_concurrency_limit",
-    })
+    Err(LocalReply::Overflow(Overflow::Adaptive))
 }
 
 fn since_epoch(cluster: &ClusterPolicy, worker: &Worker) -> Duration {

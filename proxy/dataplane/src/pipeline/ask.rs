@@ -25,7 +25,7 @@ use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
 use outrigger_config::model::RoutePriority;
 use outrigger_http1::{Fields, RequestHead, ResponseHead};
-use outrigger_telemetry::CodeClass;
+use outrigger_telemetry::{CodeClass, Overflow};
 use outrigger_traffic::health::Outcome;
 use outrigger_traffic::retry::{AttemptFailure, Decision, default_decision};
 use std::cell::{Cell, RefCell};
@@ -179,7 +179,7 @@ pub(super) async fn ask(
     limits: AskLimits,
 ) -> Result<Reply, Unanswered> {
     let active = ActiveRequest::begin(cluster, worker, RoutePriority::Default)
-        .map_err(|_| Unanswered::Attempt(overflow()))?;
+        .map_err(|_| Unanswered::Attempt(overflow(Overflow::Requests)))?;
     let asked = Asked::default();
     let asking = attempts(
         (worker, ends),
@@ -263,7 +263,7 @@ pub(super) async fn attempt(
     response.status = 0;
     active.cells.attempts.inc();
     let begun = ActiveAttempt::try_begin(cluster, endpoint);
-    let _attempt = begun.ok_or_else(|| Broken::Connect(overflow()))?;
+    let _attempt = begun.ok_or_else(|| Broken::Connect(overflow(Overflow::Endpoints)))?;
     asked.begin(endpoint);
     let mut upstream = worker
         .pools

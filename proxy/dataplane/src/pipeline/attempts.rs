@@ -23,7 +23,7 @@ use crate::reply::LocalReply;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::Upstream;
 use crate::worker::Worker;
-use outrigger_telemetry::{DeadlineWait, DestinationRefusal};
+use outrigger_telemetry::{DeadlineWait, DestinationRefusal, EventKind};
 use series::Series;
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -78,7 +78,14 @@ pub(super) async fn attempts(
             let endpoint = under_way.endpoint();
             observed::stopped(cluster, endpoint, worker, &request.record, (stop, awaited));
             if let Stop::Attempt(error) = stop {
-                request.record.attempt_failed(error.detail, worker.tick());
+                let now = worker.tick();
+                if let Some(limit) = error.limit {
+                    let name = cluster.config.name().as_str();
+                    request
+                        .record
+                        .note(now, EventKind::BreakerOpen, name, limit.as_str(), 0);
+                }
+                request.record.attempt_failed(error.detail, now);
             }
         }
         // What is waited for before another attempt is no load of this endpoint.

@@ -3,7 +3,7 @@
 use super::{Request, RequestContext, respond};
 use crate::reply::LocalReply;
 use crate::server::Downstream;
-use outrigger_telemetry::OverloadRefusal;
+use outrigger_telemetry::{EventKind, OverloadRefusal};
 
 /// Answers a request that is not served.
 #[cold]
@@ -14,6 +14,10 @@ pub(super) async fn refuse(
     refusal: OverloadRefusal,
 ) {
     context.listener().overload_refusals[refusal].inc();
+    let now = context.worker().now();
+    request
+        .record
+        .note(now, EventKind::Overloaded, "", refusal.as_str(), 0);
     if context.chain().http().tokens.is_some() {
         // Which parameters hold tokens its route would have said: none is logged.
         request.record.hide_parameters(|_| true);

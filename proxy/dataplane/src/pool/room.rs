@@ -16,8 +16,11 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 /// What a request is refused with for which there is no room. It is never tried again, and never ran.
-pub(crate) fn overflow() -> AttemptError {
-    AttemptError::new(AttemptFailure::Overflow, "overflow")
+pub(crate) fn overflow(limit: Overflow) -> AttemptError {
+    AttemptError {
+        limit: Some(limit),
+        ..AttemptError::new(AttemptFailure::Overflow, "overflow")
+    }
 }
 
 impl Pools {
@@ -62,7 +65,8 @@ impl Pools {
         if let Some(place) = local.try_claim(&wanted) {
             return Ok(place);
         }
-        let _pending = PendingRequest::begin(cluster, worker, priority).ok_or_else(overflow)?;
+        let _pending =
+            PendingRequest::begin(cluster, worker, priority).ok_or_else(|| overflow(Overflow::Pending))?;
         wanted.takes_pooled = false;
         let until = worker.tick() + cluster.config.connect_timeout();
         match self
@@ -71,7 +75,7 @@ impl Pools {
         {
             Given::Place(place) => Ok(place),
             // It takes none that is there.
-            Given::Connection(_) | Given::Stream(_) => Err(overflow()),
+            Given::Connection(_) | Given::Stream(_) => Err(overflow(Overflow::Pending)),
         }
     }
 
@@ -97,7 +101,7 @@ impl Pools {
         }
         waiting.given(until).await.ok_or_else(|| {
             overflows[Overflow::PendingTimeout].inc();
-            overflow()
+            overflow(Overflow::PendingTimeout)
         })
     }
 

@@ -38,7 +38,7 @@ pub enum Standing {
 /// What was learnt of one endpoint's health: process-wide, kept for as long as its cluster has its address, across
 /// configurations, discovery and other material.
 ///
-/// Marks are set and cleared by whoever learns of them, on the `control` thread. **Nothing on the data path reads them**:
+/// Marks are set and cleared by whoever learns of them, on the `control` thread. **Nothing on the data path decides by them**:
 /// balancers are made over the standing that endpoints have at that time, so that a change is in force with the publish
 /// that its author asks for (`DataPlane::set_health`).
 #[derive(Debug, Default)]

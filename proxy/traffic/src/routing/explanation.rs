@@ -116,6 +116,11 @@ pub enum Mismatch {
         /// The request's value.
         came: Option<String>,
     },
+    /// Some of these conditions did not hold, of a request that is over and whose headers and query were not kept.
+    Forgotten {
+        /// Conditions on headers and query parameters, in words.
+        wanted: Vec<String>,
+    },
     /// A query parameter is not as the route wants it.
     Query {
         /// The parameter's name.
@@ -132,6 +137,18 @@ pub(super) fn explain(
     found: Found,
     virtual_hosts: &[&VirtualHost],
     request: &(impl RequestView + ?Sized),
+) -> Explanation {
+    explain_by(found, virtual_hosts, request, &|matches| {
+        conditions::first_failed(matches, request).map(|failed| mismatch(&failed, matches, request))
+    })
+}
+
+/// The same where `judge` says which condition of a route, its path aside, fails.
+pub(super) fn explain_by(
+    found: Found,
+    virtual_hosts: &[&VirtualHost],
+    request: &(impl RequestView + ?Sized),
+    judge: &dyn Fn(&RouteMatch) -> Option<Mismatch>,
 ) -> Explanation {
     let host = request.host().to_ascii_lowercase();
     let (virtual_host, route) = match found {
@@ -165,7 +182,7 @@ pub(super) fn explain(
             origin: taken.origin().clone(),
         }
     });
-    let mut refused = refused_routes(model, route.unwrap_or(model.routes().len()), request);
+    let mut refused = refused_routes(model, route.unwrap_or(model.routes().len()), request, judge);
     refused.sort_by_key(|(nearness, route)| (std::cmp::Reverse(*nearness), route.index));
     explanation.refused_more = refused.len().saturating_sub(REFUSED_ROUTES_MAX);
     refused.truncate(REFUSED_ROUTES_MAX);
@@ -219,15 +236,14 @@ fn refused_routes(
     model: &VirtualHost,
     end: usize,
     request: &(impl RequestView + ?Sized),
+    judge: &dyn Fn(&RouteMatch) -> Option<Mismatch>,
 ) -> Vec<(usize, RefusedRoute)> {
     let mut refused = Vec::new();
-    for (index, route) in model.routes()[..end].iter().enumerate() {
+    for (index, route) in model.routes().iter().take(end).enumerate() {
         let matches = route.matches();
         let (nearness, mismatch) = if request.is_connect() || path_matches(matches.path(), request.path()) {
-            let Some(failed) = conditions::first_failed(matches, request) else {
-                continue;
-            };
-            (usize::MAX, mismatch(&failed, matches, request))
+            let Some(mismatch) = judge(matches) else { continue };
+            (usize::MAX, mismatch)
         } else {
             let wanted = path_in_words(matches.path());
             let nearness = common(path_text(matches.path()).bytes(), request.path().bytes());
@@ -274,7 +290,11 @@ pub(crate) fn path_matches(wanted: &PathMatch, path: &str) -> bool {
     }
 }
 
-fn mismatch(failed: &Failed<'_>, matches: &RouteMatch, request: &(impl RequestView + ?Sized)) -> Mismatch {
+pub(super) fn mismatch(
+    failed: &Failed<'_>,
+    matches: &RouteMatch,
+    request: &(impl RequestView + ?Sized),
+) -> Mismatch {
     let header = |name: &str| {
         let mut joined = Vec::new();
         request
@@ -407,6 +427,11 @@ impl fmt::Display for Mismatch {
                 write!(f, "the peer's identity must be {wanted}, it has none")
             }
             Mismatch::Header { name, wanted, came } => named(f, "header", name, wanted, came),
+            Mismatch::Forgotten { wanted } => write!(
+                f,
+                "one of its other conditions did not hold; what came is not kept: {}",
+                wanted.join("; ")
+            ),
             Mismatch::Query { name, wanted, came } => named(f, "query parameter", name, wanted, came),
         }
     }

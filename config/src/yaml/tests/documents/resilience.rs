@@ -346,8 +346,16 @@ fn telemetry() -> BoxedStrategy<String> {
             "[^\\x00]{0,9}".prop_map(|text| format!("{{a.b: {}}}", quoted(&text))),
         ),
         maybe("collectors", collector.prop_map(|one| format!("[{one}]"))),
+        maybe(
+            "recorder",
+            prop_oneof![
+                Just("off".to_owned()),
+                Just("{memory: 256KiB, slow: 0s}".to_owned()),
+                Just("{slow: 5s}".to_owned()),
+            ],
+        ),
     )
-        .prop_map(|(a, b, c)| format!("telemetry: {{{a}{b}{c}}}\n"))
+        .prop_map(|(a, b, c, d)| format!("telemetry: {{{a}{b}{c}{d}}}\n"))
         .boxed()
 }
 

@@ -89,6 +89,14 @@ fn what_the_process_says_of_itself() {
                 &["a key has 1 to 4096 bytes, a value at most as many"],
             ),
             (
+                "{recorder: {memory: «1KiB»}}",
+                &["1024 is not between 262144 and 1073741824"],
+            ),
+            (
+                "{recorder: {«momory»: 8MiB}}",
+                &["unknown field `momory` in flight_recorder | did you mean `memory`?"],
+            ),
+            (
                 "{collectors: [{name: a, endpoint: http://a:1}, {name: «a», endpoint: http://a:1}]}",
                 &["a second collector `a` | the first stands at 1:33"],
             ),

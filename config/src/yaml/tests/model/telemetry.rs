@@ -1,8 +1,9 @@
 //! Collectors.
 
-use crate::model::{CollectorProtocol, Name, Roots, Secret, defaults};
+use crate::model::{CollectorProtocol, FlightRecorder, Name, Roots, Secret, defaults};
 use crate::yaml::tests::{read, valid};
 use crate::{to_json, to_yaml};
+use std::time::Duration;
 
 #[test]
 fn a_collector_has_defaults() {
@@ -84,5 +85,23 @@ fn a_collector_that_nothing_is_sent_to_is_told_of_and_a_wrong_port_too() {
     assert_eq!(
         valid(text).config.telemetry().collectors()[0].name(),
         &Name("c".into())
+    );
+}
+
+#[test]
+fn the_flight_recorder_is_on_unless_it_is_off() {
+    let recorder = |text: &str| valid(text).config.telemetry().recorder().clone();
+    let usual = FlightRecorder::default();
+    assert_eq!(
+        (usual.memory_bytes(), usual.slow()),
+        (8 << 20, Duration::from_secs(1))
+    );
+    assert_eq!(recorder("telemetry: {}\n"), Some(usual.clone()));
+    assert_eq!(recorder("telemetry: {service_name: a}\n"), Some(usual));
+    assert_eq!(recorder("telemetry: {recorder: off}\n"), None);
+    let small = recorder("telemetry: {recorder: {memory: 1MiB, slow: 20ms}}\n").unwrap();
+    assert_eq!(
+        (small.memory_bytes(), small.slow()),
+        (1 << 20, Duration::from_millis(20))
     );
 }

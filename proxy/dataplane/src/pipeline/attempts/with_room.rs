@@ -54,5 +54,5 @@ pub(super) fn begin(
         return Ok(begun);
     }
     cluster.metrics.worker(worker.index).overflows[Overflow::Endpoints].inc();
-    Err(Stop::Reply(LocalReply::Overflow { details: "overflow" }))
+    Err(Stop::Reply(LocalReply::Overflow(Overflow::Endpoints)))
 }

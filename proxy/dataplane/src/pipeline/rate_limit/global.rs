@@ -282,6 +282,9 @@ async fn failed(
         return true;
     }
     cells.decisions[RateLimitOutcome::FailureRefused].inc();
+    let (now, name) = (context.worker().now(), limit.config.name().as_str());
+    let record = &mut request.record;
+    record.note(now, EventKind::RateLimitUnknown, name, fault.as_str(), 0);
     let reply = LocalReply::RateLimitServiceFailed;
     respond::local(request, downstream, context, Some(taken), reply).await;
     false
