@@ -260,6 +260,11 @@ pub(crate) fn socket_address(refusals: &mut Refusals, path: &Path, address: &Add
             return None;
         }
     };
+    if u16::try_from(port).is_err() {
+        let message = format!("a port is at most 65535, and this is {port}");
+        refusals.fault(&path.field("port_value"), message);
+        return None;
+    }
     let address = &socket.address;
     Some(Value::text(
         &path,

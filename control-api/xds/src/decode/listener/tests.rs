@@ -277,3 +277,21 @@ fn a_message_of_another_name_is_refused() {
     message.name = "other".to_owned();
     refused(&message, "name");
 }
+
+#[test]
+fn a_port_that_is_none_is_a_fault_of_its_field() {
+    let mut message = listener(vec![chain(&manager(Vec::new()))]);
+    for (port, is_fine) in [(65_535, true), (65_536, false), (u32::MAX, false)] {
+        let Some(Address {
+            address: Some(address::Address::SocketAddress(socket)),
+        }) = &mut message.address
+        else {
+            unreachable!("it was built so");
+        };
+        socket.port_specifier = Some(socket_address::PortSpecifier::PortValue(port));
+        match is_fine {
+            true => drop(understood(&message)),
+            false => refused(&message, "address.socket_address.port_value"),
+        }
+    }
+}
