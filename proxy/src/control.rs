@@ -8,6 +8,8 @@
 
 mod backoff;
 mod follow;
+mod incoming;
+mod keeping;
 mod last_good;
 mod stream;
 mod taking;
@@ -30,8 +32,21 @@ pub(crate) struct Push {
     pub(crate) config: Arc<MeshConfig>,
     /// It differs from what was pushed last in endpoints of clusters only.
     pub(crate) only_endpoints: bool,
+    /// Until when it waits at most for what it adds to be ready, if a newer one waits behind it already.
+    pub(crate) warm_until: Option<tokio::time::Instant>,
+    /// Told if a newer one is there: unless this one is being put in force already, it need not be.
+    pub(crate) superseded: oneshot::Receiver<()>,
     /// What became of it.
-    pub(crate) answer: oneshot::Sender<Result<u64, NotApplied>>,
+    pub(crate) answer: oneshot::Sender<Result<Applied, NotApplied>>,
+}
+
+/// What became of a push that is not at fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// It is in force.
+    InForce,
+    /// It was given up for a newer one.
+    Superseded,
 }
 
 /// Why a push was not put in force.

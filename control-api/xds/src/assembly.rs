@@ -8,16 +8,19 @@
 //!
 //! No clock and no I/O: the time is passed in.
 
+mod amends;
 mod held;
 mod pick;
 mod standing;
+mod wanted;
 
 pub use standing::{ResourceStanding, Standing};
+pub use wanted::Wanted;
 
 use crate::decode::{self, Decoded, Refusal};
 use crate::resource::{Resource, ResourceType};
-use held::{Content, Held};
-use outrigger_config::document::{Parts, ReferenceKind, assemble};
+use held::{Content, Held, Moment};
+use outrigger_config::document::assemble;
 use outrigger_config::{Diagnostic, Diagnostics, MeshConfig, difference, reuse};
 use pick::Picked;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +47,8 @@ pub struct Assembly {
     waiting: bool,
     /// Anything but endpoints changed since.
     whole_changed: bool,
+    /// How often anything but endpoints changed.
+    changes: u64,
     endpoints_changed: BTreeSet<Arc<str>>,
     touched: Touched,
 }
@@ -101,17 +106,6 @@ enum Change {
     Endpoints(Vec<pick::OtherEndpoints>),
 }
 
-/// Names that have to be subscribed to, since something held refers to them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Route configurations.
-    pub route_configurations: BTreeSet<String>,
-    /// Endpoints.
-    pub endpoints: BTreeSet<String>,
-    /// Secrets, but for those that the base declares itself.
-    pub secrets: BTreeSet<String>,
-}
-
 impl Assembly {
     /// Nothing but what `base` declares itself: its process-wide settings, and its identities, trust bundles, clusters…
     pub fn new(base: Arc<MeshConfig>) -> Assembly {
@@ -133,6 +127,7 @@ impl Assembly {
             picked: Picked::default(),
             waiting: false,
             whole_changed: true,
+            changes: 0,
             endpoints_changed: BTreeSet::new(),
             touched: Touched::default(),
         }
@@ -142,6 +137,7 @@ impl Assembly {
     /// together with what is held.
     pub fn rebase(&mut self, base: Arc<MeshConfig>) -> Arc<MeshConfig> {
         self.whole_changed = true;
+        self.changes += 1;
         std::mem::replace(&mut self.base, base)
     }
 
@@ -202,7 +198,10 @@ impl Assembly {
         self.touched.add(resource_type, name);
         match resource_type {
             ResourceType::ClusterLoadAssignment => drop(self.endpoints_changed.insert(Arc::clone(name))),
-            _ => self.whole_changed = true,
+            _ => {
+                self.whole_changed = true;
+                self.changes += 1;
+            }
         }
     }
 
@@ -240,6 +239,11 @@ impl Assembly {
         }
     }
 
+    fn moment(&self, now: Instant) -> Moment {
+        let changes = self.changes;
+        Moment { now, changes }
+    }
+
     /// The short way: nothing but endpoints of clusters in force changed.
     fn propose_endpoints(&mut self, now: Instant) -> Option<Next> {
         // What waits may have waited for these.
@@ -269,7 +273,30 @@ impl Assembly {
         })))
     }
 
+    /// Endpoints of clusters in force that need not wait until something else is put in force, as when a proposal waits for
+    /// what it adds: they go ahead of it. The owner says [`Assembly::commit`] or [`Assembly::withdraw`].
+    pub fn propose_ahead(&self) -> Option<Box<Proposal>> {
+        let held = &self.held[ResourceType::ClusterLoadAssignment as usize];
+        let others = self.endpoints_changed.iter().filter_map(|name| {
+            let held = held.get(name).filter(|held| held.removed_since().is_none())?;
+            let other = self.picked.other_endpoints(name, held.best()?)?;
+            let is_used = other.clusters().next().is_some();
+            is_used.then_some(other)
+        });
+        let others: Vec<_> = others.collect();
+        let changed: Vec<_> = others.iter().flat_map(pick::OtherEndpoints::clusters).collect();
+        (!changed.is_empty()).then(|| {
+            Box::new(Proposal {
+                config: Arc::new(self.in_force.with_clusters(&changed)),
+                only_endpoints: true,
+                warnings: Vec::new(),
+                change: Change::Endpoints(others),
+            })
+        })
+    }
+
     fn with_process(&mut self, refused: &mut Vec<(Resource, Refusal)>, now: Instant) -> MeshConfig {
+        let at = self.moment(now);
         let mut base = MeshConfig::clone(&self.base);
         for held in self.held[ResourceType::Runtime as usize].values_mut() {
             // The offered version, or else the good one.
@@ -282,7 +309,7 @@ impl Assembly {
                         base = applied;
                         break;
                     }
-                    Err(refusal) => match held.withdraw(refusal.clone(), now) {
+                    Err(refusal) => match held.withdraw(refusal.clone(), at) {
                         Some(resource) => refused.push((resource, refusal)),
                         None => break,
                     },
@@ -302,6 +329,7 @@ impl Assembly {
         now: Instant,
     ) -> bool {
         let before = refused.len();
+        let at = self.moment(now);
         let mut others = Vec::new();
         for (resource_type, held) in ResourceType::ALL.iter().zip(&mut self.held) {
             let picked = &picked.versions()[*resource_type as usize];
@@ -313,7 +341,7 @@ impl Assembly {
                 let own: Vec<&Diagnostic> = faults.iter().filter(|fault| fault.file() == label).collect();
                 match own.is_empty() {
                     true => others.push((*resource_type, Arc::clone(name))),
-                    false => refused.extend(held.withdraw_with(name, own, now)),
+                    false => refused.extend(held.withdraw_with(name, own, at)),
                 }
             }
         }
@@ -326,7 +354,7 @@ impl Assembly {
             let named: Vec<_> = others.iter().filter(is_named).cloned().collect();
             for (resource_type, name) in if named.is_empty() { others } else { named } {
                 if let Some(held) = self.held[resource_type as usize].get_mut(&name) {
-                    refused.extend(held.withdraw_with(&name, faults.iter(), now));
+                    refused.extend(held.withdraw_with(&name, faults.iter(), at));
                 }
             }
         }
@@ -372,6 +400,7 @@ impl Assembly {
         now: Instant,
     ) -> Vec<(Resource, Refusal)> {
         let mut refused = Vec::new();
+        let at = self.moment(now);
         for (resource_type, held) in ResourceType::ALL.iter().zip(&mut self.held) {
             for (name, held) in held.iter_mut() {
                 let is_it = of.is_none_or(|(meant, only)| {
@@ -380,7 +409,7 @@ impl Assembly {
                 let refusal = Refusal::whole(name, reason);
                 if is_it
                     && held.is_offer(proposal.version(*resource_type, name))
-                    && let Some(resource) = held.withdraw(refusal.clone(), now)
+                    && let Some(resource) = held.withdraw(refusal.clone(), at)
                 {
                     refused.push((resource, refusal));
                 }
@@ -403,46 +432,6 @@ impl Assembly {
 
     fn due(&self, now: Instant) -> bool {
         self.next_look().is_some_and(|look| look <= now)
-    }
-
-    /// Names that something held refers to, and that are to be subscribed to.
-    pub fn wanted(&self) -> Wanted {
-        let mut wanted = Wanted::default();
-        // Also of the version in force, while another one waits.
-        let held = self.held.iter().flatten().map(|(_, held)| held);
-        let staying = held.filter(|held| held.removed_since().is_none());
-        for version in staying.flat_map(Held::candidates) {
-            if let Some(parts) = version.content.parts() {
-                self.want_references(parts, &mut wanted);
-            }
-            if let Content::Cluster(cluster) = &version.content {
-                wanted.endpoints.extend(cluster.endpoints.clone());
-            }
-        }
-        wanted
-    }
-
-    fn want_references(&self, parts: &Parts, wanted: &mut Wanted) {
-        let own = |name: &str| {
-            let identities = self.base.identities().iter().map(|part| part.name().as_str());
-            let bundles = self.base.trust_bundles().iter().map(|part| part.name().as_str());
-            identities.chain(bundles).any(|own| own == name)
-        };
-        for reference in &parts.references {
-            let name = reference.name.clone();
-            match reference.kind {
-                ReferenceKind::RouteConfiguration => {
-                    let inline = parts.route_configurations.iter();
-                    if !inline.clone().any(|routes| routes.name().as_str() == name) {
-                        wanted.route_configurations.insert(name);
-                    }
-                }
-                ReferenceKind::Identity | ReferenceKind::TrustBundle if !own(&name) => {
-                    wanted.secrets.insert(name);
-                }
-                _ => {}
-            }
-        }
     }
 
     /// Something waits for something else, and will not go on without it yet.

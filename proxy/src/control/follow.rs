@@ -1,8 +1,10 @@
 //! Following the servers: which one is asked, when another is, and what happens while there is none.
 
 use super::backoff::Backoff;
-use super::last_good;
-use super::stream::{Stream, StreamError};
+use super::incoming::Incoming;
+use super::keeping::{Keeper, Step};
+use super::last_good::{self, Earlier};
+use super::stream::{Said, Stream, StreamError};
 use super::taking::Taking;
 use super::told::{Shared, Source};
 use super::{Push, Words};
@@ -12,20 +14,17 @@ use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
 use outrigger_config::MeshConfig;
 use outrigger_config::model::{Control, ControlServer, ControlTransport};
 use outrigger_dataplane::snapshot::Snapshot;
-use outrigger_telemetry::StreamEnd;
+use outrigger_telemetry::{LastGoodWrite, StreamEnd};
 use outrigger_xds::session::client::UNSETTLED_MAX;
 use outrigger_xds::session::{Client, Response, Scope, Variant, Versions};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
 /// The interval at which preferred servers are tried is doubled at most so often: 30 seconds to 16 minutes.
 const RETURN_DOUBLINGS_MAX: u32 = 5;
-/// The last good configuration is written at most so often.
-const KEEP_INTERVAL: Duration = Duration::from_secs(2);
 /// Responses that are taken together at most: as many as a session bears unanswered.
 const TOGETHER_MAX: usize = UNSETTLED_MAX;
 /// A server that has not answered a stream of a proxy that has nothing yet is no better than one that is away.
@@ -38,8 +37,7 @@ pub(super) struct Follower {
     words: Words,
     taking: Taking,
     backoff: Backoff,
-    keep_at: Option<Instant>,
-    keeping: Option<JoinHandle<()>>,
+    keeper: Keeper,
     /// The server whose versions are held.
     known: Option<String>,
     /// Something of the stream at hand was taken.
@@ -55,7 +53,7 @@ enum Due {
     Base,
     LastGood,
     Look,
-    Keep,
+    Keep(Step),
 }
 
 /// Why following one stream ended.
@@ -81,15 +79,15 @@ impl Follower {
             ControlTransport::StateOfTheWorld => Variant::StateOfTheWorld,
         };
         let client = Client::new(variant, Scope::Aggregated, node(&control, &base));
+        let earlier = Earlier::new(&control);
         Follower {
-            taking: Taking::new(client, base, Arc::clone(&shared), pushes),
+            taking: Taking::new(client, base, Arc::clone(&shared), pushes, earlier),
             control,
             published,
             shared,
             words,
             backoff: Backoff::default(),
-            keep_at: None,
-            keeping: None,
+            keeper: Keeper::default(),
             known: None,
             responded: false,
             restored: false,
@@ -181,12 +179,11 @@ impl Follower {
     /// The next thing that is due besides the stream. Cancel safe.
     async fn due(&mut self) -> Due {
         let look = self.taking.next_look().map(tokio::time::Instant::from_std);
-        let keep = self.keep_at.map(tokio::time::Instant::from_std);
         tokio::select! {
             Ok(()) = self.words.base.changed() => Due::Base,
             () = self.words.use_last_good.notified() => Due::LastGood,
             () = maybe(look) => Due::Look,
-            () = maybe(keep) => Due::Keep,
+            step = self.keeper.step() => Due::Keep(step),
         }
     }
 
@@ -199,7 +196,7 @@ impl Follower {
             }
             Due::LastGood => self.use_last_good().await,
             Due::Look => drop(self.taking.look().await),
-            Due::Keep => self.keep(),
+            Due::Keep(step) => self.keep(step),
         }
         self.note_change();
     }
@@ -207,8 +204,8 @@ impl Follower {
     fn note_change(&mut self) {
         // Not before all is there: a part of it would take the place of a whole.
         let is_due = self.shared.is_complete() && self.taking.is_changed();
-        if self.control.last_good().is_some() && self.keep_at.is_none() && is_due {
-            self.keep_at = Some(Instant::now() + KEEP_INTERVAL);
+        if self.control.last_good().is_some() && is_due {
+            self.keeper.changed(Instant::now());
         }
     }
 
@@ -222,7 +219,6 @@ impl Follower {
         };
         self.restored = false;
         self.taking.client.connected(versions, Instant::now());
-        self.shared.connected(&server);
         tracing::info!(server, node = self.control.node(), "following the control plane");
         let answer_by = Instant::now() + FIRST_RESPONSE_TIMEOUT;
         let mut preferred = Preferred::new(at, self.control.return_interval(), self.disappointments);
@@ -237,8 +233,15 @@ impl Follower {
             let must_answer = !self.responded && (self.taking.is_new() || versions == Versions::Unknown);
             let overdue = must_answer.then(|| tokio::time::Instant::from_std(answer_by));
             let (responses, failed) = tokio::select! {
-                response = stream.next() => match response {
-                    Ok(response) => together(response, &mut stream).await,
+                said = stream.next() => match said {
+                    Ok(Said::Response(response)) => together(response, &mut stream).await,
+                    Ok(Said::Taken) => {
+                        // Where nothing is due, nothing more may ever be said.
+                        if !must_answer {
+                            self.shared.answered(&server);
+                        }
+                        continue;
+                    }
                     Err(error) => return End::Failed(error),
                 },
                 () = maybe(overdue) => return End::Failed(StreamError::Timeout(FIRST_RESPONSE_TIMEOUT)),
@@ -255,10 +258,20 @@ impl Follower {
                 }
             };
             self.backoff.reset();
+            self.shared.answered(&server);
             self.responded = true;
             self.disappointments = 0;
             self.known = Some(server.clone());
-            if let Err(error) = self.taking.take(responses).await {
+            let mut incoming = match failed {
+                Some(_) => Incoming::nothing(),
+                None => {
+                    let room = TOGETHER_MAX.saturating_sub(responses.len());
+                    Incoming::of(&mut stream, room)
+                }
+            };
+            let taken = self.taking.take(responses, &mut incoming).await;
+            let failed = failed.or(incoming.into_failed());
+            if let Err(error) = taken {
                 tracing::error!(server, %error, "the control plane does not keep to the protocol");
                 return End::Failed(StreamError::Protocol(error));
             }
@@ -277,10 +290,8 @@ impl Follower {
         if self.shared.is_complete() {
             return;
         }
-        let node = self.control.node().clone();
-        let read = tokio::task::spawn_blocking(move || last_good::read(&directory, &node)).await;
-        match read {
-            Ok(Ok(Some(found))) => {
+        match last_good::load(directory, self.control.node().clone()).await {
+            Ok(Some(found)) => {
                 let (count, age) = (
                     found.resources.len(),
                     found.written_at.elapsed().unwrap_or_default(),
@@ -294,37 +305,36 @@ impl Follower {
                 self.taking.restore(found.resources).await;
                 self.restored = true;
             }
-            Ok(Ok(None)) => {
-                tracing::warn!("no control plane answers, and there is no last good configuration")
-            }
-            Ok(Err(error)) => tracing::error!(%error, "the last good configuration cannot be used"),
+            Ok(None) => tracing::warn!("no control plane answers, and there is no last good configuration"),
             Err(error) => tracing::error!(%error, "the last good configuration cannot be used"),
         }
         self.shared.has_nothing();
     }
 
-    /// Writes the good resources, where nobody waits for it.
-    fn keep(&mut self) {
-        self.keep_at = None;
-        if self
-            .keeping
-            .as_ref()
-            .is_some_and(|keeping| !keeping.is_finished())
-        {
-            self.keep_at = Some(Instant::now() + KEEP_INTERVAL);
-            return;
-        }
-        let (Some(directory), Some(resources)) = (self.control.last_good().clone(), self.taking.keepable())
-        else {
-            return;
-        };
-        let node = self.control.node().clone();
-        self.keeping = Some(tokio::task::spawn_blocking(move || {
-            if let Err(error) = last_good::write(&directory, &node, &resources, SystemTime::now()) {
-                let directory = directory.display();
-                tracing::error!(%error, %directory, "the last good configuration cannot be kept");
+    /// Writes the good resources, and sees to it that they are written.
+    fn keep(&mut self, step: Step) {
+        let is_written = match step {
+            Step::Write => {
+                let (directory, resources) = (self.control.last_good().clone(), self.taking.keepable());
+                if let (Some(directory), Some(resources)) = (directory, resources) {
+                    self.keeper
+                        .write(directory, self.control.node().clone(), resources);
+                }
+                return;
             }
-        }));
+            Step::Written => true,
+            Step::Failed => false,
+        };
+        self.shared.kept(match is_written {
+            true => LastGoodWrite::Written,
+            false => LastGoodWrite::Failed,
+        });
+        if is_written {
+            self.taking.forget_earlier();
+        } else {
+            self.taking.not_kept();
+        }
+        self.keeper.ended(is_written, Instant::now(), fastrand::u64(..));
     }
 }
 
@@ -389,7 +399,9 @@ async fn together(first: Response, stream: &mut Stream) -> (Vec<Response>, Optio
         tokio::select! {
             biased;
             next = stream.next() => match next {
-                Ok(next) => responses.push(next),
+                Ok(Said::Response(next)) => responses.push(next),
+                // It was said before the first response.
+                Ok(Said::Taken) => {}
                 Err(error) => return (responses, Some(error)),
             },
             () = std::future::ready(()) => break,

@@ -4,12 +4,15 @@
 //! and renamed, so that there is a whole one at every moment, and ends with a checksum over the rest, so that one that
 //! was damaged is not believed.
 
+use outrigger_config::model::Control;
 use outrigger_xds::resource::{Resource, ResourceType};
 use prost::Message;
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use xxhash_rust::xxh64::xxh64;
 
@@ -67,6 +70,58 @@ pub(super) enum LastGoodError {
         found: String,
         own: String,
     },
+}
+
+/// What there is of an earlier life, until this one has written its own: a resource of which only a version came that
+/// is refused goes on as it was then. It is read when that happens first.
+#[derive(Debug)]
+pub(super) struct Earlier {
+    directory: PathBuf,
+    node: String,
+    resources: Option<HashMap<Key, Resource>>,
+}
+
+/// A resource's type and name.
+pub(super) type Key = (ResourceType, Arc<str>);
+
+impl Earlier {
+    /// None if nothing is kept.
+    pub(super) fn new(control: &Control) -> Option<Earlier> {
+        Some(Earlier {
+            directory: control.last_good().clone()?,
+            node: control.node().clone(),
+            resources: None,
+        })
+    }
+
+    /// The versions of these that were good then, each given out once.
+    pub(super) async fn take(&mut self, keys: &[Key]) -> Vec<Resource> {
+        let resources = match &mut self.resources {
+            Some(resources) => resources,
+            None => {
+                let found = load(self.directory.clone(), self.node.clone()).await;
+                if let Err(error) = &found {
+                    tracing::error!(%error, "the last good configuration cannot be used");
+                }
+                let found = found.ok().flatten().map(|found| found.resources);
+                let key = |one: &Resource| (one.resource_type(), Arc::clone(one.name()));
+                let resources = found.into_iter().flatten().map(|one| (key(&one), one)).collect();
+                self.resources.insert(resources)
+            }
+        };
+        keys.iter().filter_map(|key| resources.remove(key)).collect()
+    }
+}
+
+/// As [`read`], where nobody waits for it.
+pub(super) async fn load(directory: PathBuf, node: String) -> Result<Option<LastGood>, LastGoodError> {
+    let path = directory.clone();
+    tokio::task::spawn_blocking(move || read(&directory, &node))
+        .await
+        .unwrap_or_else(|error| {
+            let source = io::Error::other(error);
+            Err(LastGoodError::Read { path, source })
+        })
 }
 
 /// Reads it; none if there is none.

@@ -49,6 +49,14 @@ pub(super) enum StreamError {
     Token(String),
 }
 
+/// What a server says.
+pub(super) enum Said {
+    /// It takes the stream.
+    Taken,
+    /// A response.
+    Response(Response),
+}
+
 /// An open stream.
 pub(super) struct Stream {
     requests: Requests,
@@ -74,15 +82,17 @@ enum Incoming<T> {
 }
 
 impl<T> Incoming<T> {
-    /// Cancel safe.
-    async fn next(&mut self) -> Result<Option<T>, Status> {
-        loop {
-            match self {
-                Incoming::Asked(answer) => {
-                    let streaming = answer.as_mut().await?.into_inner();
-                    *self = Incoming::Answered(Box::new(streaming));
-                }
-                Incoming::Answered(stream) => return stream.message().await,
+    /// The next message as `of` makes a response of it; none at the end. Cancel safe.
+    async fn next(&mut self, of: fn(T) -> Response) -> Result<Option<Said>, Status> {
+        match self {
+            Incoming::Asked(answer) => {
+                let streaming = answer.as_mut().await?.into_inner();
+                *self = Incoming::Answered(Box::new(streaming));
+                Ok(Some(Said::Taken))
+            }
+            Incoming::Answered(stream) => {
+                let message = stream.message().await?;
+                Ok(message.map(|message| Said::Response(of(message))))
             }
         }
     }
@@ -151,20 +161,14 @@ impl Stream {
         })
     }
 
-    /// The next response. Cancel safe.
-    pub(super) async fn next(&mut self) -> Result<Response, StreamError> {
+    /// What the server says next: that it takes the stream, once, then responses. Cancel safe.
+    pub(super) async fn next(&mut self) -> Result<Said, StreamError> {
         let next = match &mut self.responses {
-            Responses::StateOfTheWorld(incoming) => {
-                let message = incoming.next().await;
-                message.map(|message| message.map(Response::StateOfTheWorld))
-            }
-            Responses::Delta(incoming) => {
-                let message = incoming.next().await;
-                message.map(|message| message.map(Response::Delta))
-            }
+            Responses::StateOfTheWorld(incoming) => incoming.next(Response::StateOfTheWorld).await,
+            Responses::Delta(incoming) => incoming.next(Response::Delta).await,
         };
         match next {
-            Ok(Some(response)) => Ok(response),
+            Ok(Some(said)) => Ok(said),
             Ok(None) => Err(StreamError::Ended),
             Err(status) => Err(StreamError::Status(Box::new(status))),
         }

@@ -3,15 +3,19 @@
 //! The session knows the conversation, the assembly what resources mean and which are in force. Here they meet: responses
 //! are offered to the assembly, its proposal is pushed, and what was refused, wherever, goes into the answers.
 
+mod amends;
+
+use super::incoming::{Incoming, ahead};
+use super::last_good::{Earlier, Key};
 use super::told::{Shared, Source};
-use super::{NotApplied, Push};
+use super::{Applied, NotApplied, Push};
 use outrigger_config::MeshConfig;
 use outrigger_xds::assembly::{Assembly, Next, Proposal};
 use outrigger_xds::decode;
 use outrigger_xds::resource::{Resource, ResourceType};
 use outrigger_xds::session::client::ReceiveError;
 use outrigger_xds::session::{Client, Received, Refusal, Response};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -22,6 +26,20 @@ const WHOLE: [ResourceType; 2] = [ResourceType::Cluster, ResourceType::Listener]
 const BLOCKED_PAUSE: Duration = Duration::from_secs(5);
 /// The name of the resource that holds process-wide sections.
 const PROCESS: &str = "outrigger";
+
+/// Resources that are refused, and why.
+type Refused = Vec<(Resource, decode::Refusal)>;
+
+/// What came of putting in force what is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settled {
+    /// It is, as far as it can be.
+    InForce,
+    /// That has to wait for something of this place.
+    Blocked,
+    /// Something else came meanwhile, and is to be offered before it is proposed again.
+    Superseded,
+}
 
 /// What is held, and what was asked for.
 pub(super) struct Taking {
@@ -35,6 +53,8 @@ pub(super) struct Taking {
     blocked: Option<Instant>,
     /// Good resources changed since they were last kept.
     changed: bool,
+    /// What was kept in an earlier life.
+    earlier: Option<Earlier>,
 }
 
 impl Taking {
@@ -43,6 +63,7 @@ impl Taking {
         base: Arc<MeshConfig>,
         shared: Arc<Shared>,
         pushes: mpsc::Sender<Push>,
+        earlier: Option<Earlier>,
     ) -> Taking {
         for resource_type in WHOLE {
             client.subscribe_all(resource_type);
@@ -57,15 +78,43 @@ impl Taking {
             answered: HashSet::new(),
             blocked: None,
             changed: false,
+            earlier,
         }
     }
 
     /// Takes responses in, which came together, has what comes of them put in force, and answers each. An error: the
     /// stream is not worth going on with.
-    pub(super) async fn take(&mut self, responses: Vec<Response>) -> Result<(), ReceiveError> {
+    /// What comes while it waits to be in force is taken with it.
+    pub(super) async fn take(
+        &mut self,
+        responses: Vec<Response>,
+        incoming: &mut Incoming<'_>,
+    ) -> Result<(), ReceiveError> {
         let now = Instant::now();
-        let mut all = Vec::new();
         let mut fatal = None;
+        let all = self.receive(responses, &mut fatal, now);
+        if !all.is_empty() {
+            self.shared.source_is(Source::Server, None);
+        }
+        self.bring_in(all, incoming, &mut fatal).await;
+        // What was given up and is wanted again comes from the client itself.
+        let again: Vec<Received> = std::iter::from_fn(|| self.client.replay()).collect();
+        if !again.is_empty() {
+            self.bring_in(again, &mut Incoming::nothing(), &mut fatal).await;
+        }
+        self.recall(now).await;
+        self.note_complete();
+        fatal.map_or(Ok(()), Err)
+    }
+
+    /// What of these responses is to be dealt with; in `fatal` why the stream is not worth going on with.
+    fn receive(
+        &mut self,
+        responses: Vec<Response>,
+        fatal: &mut Option<ReceiveError>,
+        now: Instant,
+    ) -> Vec<Received> {
+        let mut all = Vec::new();
         for response in responses {
             match self.client.receive(response, now) {
                 Ok(received) => all.push(received),
@@ -75,24 +124,46 @@ impl Taking {
                 Err(error @ (ReceiveError::Duplicate(..) | ReceiveError::TooMany(..))) => {
                     tracing::error!(%error, "a response of the control plane is refused");
                 }
-                Err(error) => fatal = Some(error),
+                Err(error) => *fatal = Some(error),
             }
         }
-        if !all.is_empty() {
-            self.shared.source_is(Source::Server, None);
-        }
-        self.bring_in(all, now).await;
-        // What was given up and is wanted again comes from the client itself.
-        let again: Vec<Received> = std::iter::from_fn(|| self.client.replay()).collect();
-        if !again.is_empty() {
-            self.bring_in(again, now).await;
-        }
-        fatal.map_or(Ok(()), Err)
+        all
     }
 
-    async fn bring_in(&mut self, all: Vec<Received>, now: Instant) {
+    async fn bring_in(
+        &mut self,
+        mut all: Vec<Received>,
+        incoming: &mut Incoming<'_>,
+        fatal: &mut Option<ReceiveError>,
+    ) {
+        let mut now = Instant::now();
         let mut refused = Vec::new();
-        for received in &all {
+        self.offer(&all, &mut refused, now);
+        loop {
+            let settled = self.settle_down(&mut refused, incoming, now).await;
+            let more = incoming.take();
+            if more.is_empty() {
+                break;
+            }
+            now = Instant::now();
+            let more = self.receive(more, fatal, now);
+            self.offer(&more, &mut refused, now);
+            all.extend(more);
+            if settled == Settled::Superseded {
+                self.put_ahead(&mut refused, now).await;
+            }
+        }
+        let upserts = all.iter().flat_map(|received| &received.upserts);
+        let own: HashSet<Key> = upserts.map(key).collect();
+        self.answer(all, &refused, now);
+        self.tell(now);
+        refused.retain(|(resource, _)| !own.contains(&key(resource)));
+        self.refuse_late(&refused, now);
+        self.reconsider(now).await;
+    }
+
+    fn offer(&mut self, all: &[Received], refused: &mut Refused, now: Instant) {
+        for received in all {
             self.answered.insert(received.resource_type);
             let removed: Vec<_> = received
                 .removed
@@ -101,24 +172,43 @@ impl Taking {
                 .collect();
             refused.extend(self.assembly.offer(&received.upserts, &removed, now));
         }
-        self.settle_down(&mut refused, now).await;
-        self.answer(all, &refused, now);
-        self.tell(now);
     }
 
-    fn answer(&mut self, all: Vec<Received>, refused: &[(Resource, decode::Refusal)], now: Instant) {
+    /// Endpoints of clusters in force do not wait with what the rest waits for.
+    async fn put_ahead(&mut self, refused: &mut Refused, now: Instant) {
+        let Some(proposal) = self.assembly.propose_ahead() else {
+            return;
+        };
+        let warm_until = Some(ahead(tokio::time::Instant::now()));
+        match self.push(&proposal, warm_until, &mut Incoming::nothing()).await {
+            Ok(_) => {
+                self.assembly.commit(&proposal);
+                self.changed = true;
+            }
+            Err(not_applied) => {
+                refused.extend(self.assembly.withdraw(&proposal, &not_applied.reason, None, now));
+            }
+        }
+    }
+
+    fn answer(&mut self, all: Vec<Received>, refused: &Refused, now: Instant) {
         for received in all {
             let of_type = received.resource_type;
-            let own: HashSet<&Arc<str>> = received.upserts.iter().map(Resource::name).collect();
-            let of_response = refused
-                .iter()
-                .filter(|(resource, _)| resource.resource_type() == of_type && own.contains(resource.name()));
+            let upserts = received.upserts.iter();
+            let own: HashMap<&Arc<str>, &Resource> = upserts.map(|one| (one.name(), one)).collect();
+            // Another response may have brought another version.
+            let of_response = refused.iter().filter(|(resource, _)| {
+                let own = own.get(resource.name());
+                resource.resource_type() == of_type && own.is_some_and(|own| own.body() == resource.body())
+            });
             let refusals: Vec<Refusal> = of_response
                 .map(|(resource, refusal)| Refusal {
                     name: resource.name().to_string(),
                     reason: reason(refusal),
                 })
                 .collect();
+            self.assembly
+                .refuse_unread(of_type, &received.version, &received.malformed, now);
             for refusal in refusals.iter().chain(&received.malformed) {
                 tracing::error!(
                     resource_type = %of_type, name = refusal.name, reason = refusal.reason,
@@ -139,9 +229,14 @@ impl Taking {
         }
     }
 
-    /// Proposes until what is held is in force as far as it can be; what could not be is added to `refused`. False if that
-    /// has to wait for something of this place.
-    async fn settle_down(&mut self, refused: &mut Vec<(Resource, decode::Refusal)>, now: Instant) -> bool {
+    /// Proposes until what is held is in force as far as it can be; what could not be is added to `refused`. What is put in
+    /// force gives way to what comes meanwhile.
+    async fn settle_down(
+        &mut self,
+        refused: &mut Refused,
+        incoming: &mut Incoming<'_>,
+        now: Instant,
+    ) -> Settled {
         loop {
             match self.assembly.propose(now, refused) {
                 Next::InForce => break,
@@ -150,46 +245,57 @@ impl Taking {
                         "what the control plane sent does not go together with the local document:\n{faults}"
                     );
                     self.block(now, faults.to_string());
-                    return false;
+                    return Settled::Blocked;
                 }
-                Next::Put(proposal) => match self.push(&proposal).await {
-                    Ok(()) => {
-                        self.assembly.commit(&proposal);
-                        self.changed = true;
-                    }
-                    Err(not_applied) if not_applied.transient => {
-                        // A key that does not fit its certificate is found where files are: if secrets are new, they are it.
-                        let of = Some((ResourceType::Secret, None));
-                        let taken_back = self.assembly.withdraw(&proposal, &not_applied.reason, of, now);
-                        if taken_back.is_empty() {
-                            self.block(now, not_applied.reason);
-                            return false;
+                Next::Put(proposal) => {
+                    let warm_until = incoming.warm_until(tokio::time::Instant::now());
+                    match self.push(&proposal, warm_until, incoming).await {
+                        Ok(Applied::InForce) => {
+                            self.assembly.commit(&proposal);
+                            self.changed = true;
                         }
-                        refused.extend(taken_back);
-                    }
-                    Err(not_applied) => {
-                        let listener = not_applied.listener.as_deref();
-                        let of = listener.map(|name| (ResourceType::Listener, Some(name)));
-                        let taken_back = self.assembly.withdraw(&proposal, &not_applied.reason, of, now);
-                        if taken_back.is_empty() {
-                            self.block(now, not_applied.reason);
-                            return false;
+                        Ok(Applied::Superseded) => {
+                            self.shared.superseded();
+                            incoming.superseded();
+                            return Settled::Superseded;
                         }
-                        refused.extend(taken_back);
+                        Err(not_applied) => {
+                            let taken_back = self.take_back(&proposal, &not_applied, now);
+                            if taken_back.is_empty() {
+                                self.block(now, not_applied.reason);
+                                return Settled::Blocked;
+                            }
+                            refused.extend(taken_back);
+                        }
                     }
-                },
+                }
             }
         }
         self.blocked = None;
         self.shared.stuck(None);
         self.tell(now);
+        Settled::InForce
+    }
+
+    /// Withdraws what is at fault for a proposal that was not put in force.
+    fn take_back(&mut self, proposal: &Proposal, not_applied: &NotApplied, now: Instant) -> Refused {
+        let of = match &not_applied.listener {
+            // A key that does not fit its certificate is found where files are: if secrets are new, they are it.
+            _ if not_applied.transient => Some((ResourceType::Secret, None)),
+            Some(listener) => Some((ResourceType::Listener, Some(listener.as_str()))),
+            None => None,
+        };
+        self.assembly.withdraw(proposal, &not_applied.reason, of, now)
+    }
+
+    /// Whether everything that was asked for first is in force.
+    fn note_complete(&self) {
         let answered = WHOLE
             .iter()
             .all(|resource_type| self.answered.contains(resource_type));
-        if answered && !self.assembly.is_waiting() {
+        if answered && self.blocked.is_none() && !self.assembly.is_waiting() {
             self.shared.complete();
         }
-        true
     }
 
     /// Asks for what is referred to now, and tells how what changed stands.
@@ -216,16 +322,34 @@ impl Taking {
         self.want(now);
     }
 
-    async fn push(&self, proposal: &Proposal) -> Result<(), NotApplied> {
-        let (answer, answered) = oneshot::channel();
+    async fn push(
+        &self,
+        proposal: &Proposal,
+        warm_until: Option<tokio::time::Instant>,
+        incoming: &mut Incoming<'_>,
+    ) -> Result<Applied, NotApplied> {
+        let (answer, mut answered) = oneshot::channel();
+        let (supersede, superseded) = oneshot::channel();
         let push = Push {
             config: Arc::clone(&proposal.config),
             only_endpoints: proposal.only_endpoints,
+            warm_until,
+            superseded,
             answer,
         };
+        incoming.pushing(tokio::time::Instant::now());
         let sent = self.pushes.send(push).await;
-        match (sent, answered.await) {
-            (Ok(()), Ok(answer)) => answer.map(|_| ()),
+        let answer = tokio::select! {
+            biased;
+            answer = &mut answered => answer,
+            () = incoming.more() => {
+                // Too late, if it is being put in force: then what came is taken after it.
+                let _ = supersede.send(());
+                answered.await
+            }
+        };
+        match (sent, answer) {
+            (Ok(()), Ok(answer)) => answer,
             // The proxy is ending: nothing is wrong with what was pushed, and nobody is told so.
             _ => std::future::pending().await,
         }
@@ -279,11 +403,13 @@ impl Taking {
         let expired = self.client.expire(now);
         self.assembly.offer(&[], &expired, now);
         let mut refused = Vec::new();
-        let settled = self.settle_down(&mut refused, now).await;
-        for (resource, refusal) in refused {
-            // Acknowledged already: it was fit for itself, and is not for what there is now.
-            tracing::error!(?resource, %refusal, "a resource of the control plane is refused later");
-        }
+        let settled = self
+            .settle_down(&mut refused, &mut Incoming::nothing(), now)
+            .await
+            == Settled::InForce;
+        self.refuse_late(&refused, now);
+        self.reconsider(now).await;
+        self.note_complete();
         settled
     }
 
@@ -300,7 +426,10 @@ impl Taking {
     pub(super) async fn restore(&mut self, resources: Vec<Resource>) {
         let now = Instant::now();
         let mut refused = self.assembly.offer(&resources, &[], now);
-        let settled = self.settle_down(&mut refused, now).await;
+        let settled = self
+            .settle_down(&mut refused, &mut Incoming::nothing(), now)
+            .await
+            == Settled::InForce;
         for (resource, refusal) in &refused {
             tracing::error!(?resource, %refusal, "a resource on disk is refused");
         }
@@ -331,6 +460,15 @@ impl Taking {
     pub(super) fn keepable(&mut self) -> Option<Vec<Resource>> {
         std::mem::take(&mut self.changed).then(|| self.assembly.keepable())
     }
+
+    /// They could not be kept.
+    pub(super) fn not_kept(&mut self) {
+        self.changed = true;
+    }
+}
+
+fn key(resource: &Resource) -> Key {
+    (resource.resource_type(), Arc::clone(resource.name()))
 }
 
 /// A refusal without the name, which stands beside it.

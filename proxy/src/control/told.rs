@@ -1,7 +1,7 @@
 //! What is told of the control plane: for the admin endpoint, readiness and metrics.
 
 use outrigger_config::model::Control;
-use outrigger_telemetry::{ControlUpdate, Metrics, StreamEnd};
+use outrigger_telemetry::{ControlUpdate, LastGoodWrite, Metrics, StreamEnd};
 use outrigger_xds::assembly::{ResourceStanding, Standing};
 use outrigger_xds::resource::ResourceType;
 use parking_lot::Mutex;
@@ -104,9 +104,13 @@ impl Shared {
             .await;
     }
 
-    pub(super) fn connected(&self, server: &str) {
+    /// This server answers on the stream: a connection alone says nothing of what is at its other end.
+    pub(super) fn answered(&self, server: &str) {
         self.metrics.process().control_connected.set(1);
         let mut state = self.state.lock();
+        if state.connected.as_ref().is_some_and(|(of, _)| of == server) {
+            return;
+        }
         state.connected = Some((server.to_owned(), SystemTime::now()));
         state.last_error = None;
     }
@@ -127,6 +131,14 @@ impl Shared {
         let now = SystemTime::now();
         process.control_last_response.set(seconds(now));
         self.state.lock().last_response = Some(now);
+    }
+
+    pub(super) fn kept(&self, outcome: LastGoodWrite) {
+        self.metrics.process().control_last_good_writes[outcome].inc();
+    }
+
+    pub(super) fn superseded(&self) {
+        self.metrics.process().control_pushes_superseded.inc();
     }
 
     pub(super) fn why_stuck(&self) -> Option<String> {

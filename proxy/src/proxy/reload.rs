@@ -4,7 +4,7 @@
 
 use super::Proxy;
 use crate::configuration::{ConfigurationSource, Rejection};
-use crate::control::{NotApplied, Push};
+use crate::control::{Applied, NotApplied, Push};
 use crate::discovery::{Discovery, Prepared};
 use crate::faults;
 use crate::health::{self, Health};
@@ -18,11 +18,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// A configuration that was read and is not in force yet, and whose names were resolved as far as they did in time.
 pub(crate) struct Candidate {
     /// Who pushed it and wants to know; none: it was read from the source.
-    answer: Option<oneshot::Sender<Result<u64, NotApplied>>>,
+    answer: Option<oneshot::Sender<Result<Applied, NotApplied>>>,
     config: Arc<MeshConfig>,
     material: Arc<Material>,
     /// The material in force when it was read.
@@ -39,6 +40,8 @@ pub(crate) enum Outcome {
     Candidate(Box<Candidate>),
     /// It is the base of what a control plane sends: what comes of it is pushed.
     Base(Arc<MeshConfig>),
+    /// Nothing: a newer one comes in its place.
+    Superseded,
 }
 
 /// Reading a configuration.
@@ -112,7 +115,9 @@ impl Proxy {
             if is_base {
                 return Ok(Outcome::Base(config));
             }
-            Ok(Outcome::Candidate(Box::new(makers.prepare(config, true).await?)))
+            Ok(Outcome::Candidate(Box::new(
+                makers.prepare(config, true, None).await?,
+            )))
         }
     }
 
@@ -123,9 +128,19 @@ impl Proxy {
             let Push {
                 config,
                 only_endpoints,
+                warm_until,
+                superseded,
                 answer,
             } = push;
-            match makers.prepare(config, !only_endpoints).await {
+            let prepared = tokio::select! {
+                prepared = makers.prepare(config, !only_endpoints, warm_until) => prepared,
+                Ok(()) = superseded => {
+                    // Who pushed it may have gone.
+                    let _ = answer.send(Ok(Applied::Superseded));
+                    return Ok(Outcome::Superseded);
+                }
+            };
+            match prepared {
                 Ok(mut candidate) => {
                     candidate.answer = Some(answer);
                     Ok(Outcome::Candidate(Box::new(candidate)))
@@ -174,6 +189,7 @@ impl Proxy {
                 self.tell_ready();
                 return Ok(self.status.published.load().generation());
             }
+            Ok(Outcome::Superseded) => return Ok(self.status.published.load().generation()),
             Err(rejection) => Err(rejection),
         };
         match &result {
@@ -232,7 +248,7 @@ impl Proxy {
         if let Some(answer) = answer {
             let applied = applied.as_ref();
             // Who pushed it may have gone.
-            let _ = answer.send(applied.map(|applied| applied.generation).map_err(not_applied));
+            let _ = answer.send(applied.map(|_| Applied::InForce).map_err(not_applied));
         }
         let applied = applied.map_err(|error| reject(format!("error: {error}\n")))?;
         self.discovery.commit(prepared);
@@ -291,7 +307,13 @@ struct Makers {
 impl Makers {
     /// Makes a candidate of a configuration: names are resolved, keys and identities come, endpoints are checked, as far as
     /// they do in time. Files are read anew if `files` says so.
-    async fn prepare(&self, config: Arc<MeshConfig>, files: bool) -> Result<Candidate, Rejection> {
+    /// By `warm_until`, if that is given, it is enough of waiting for names, keys and checks.
+    async fn prepare(
+        &self,
+        config: Arc<MeshConfig>,
+        files: bool,
+        warm_until: Option<Instant>,
+    ) -> Result<Candidate, Rejection> {
         let before = Arc::clone(self.status.published.load().material());
         let material = match files {
             true => read_settled(&config, &before).await.map_err(reject)?,
@@ -300,7 +322,8 @@ impl Makers {
         let prepared = self.discovery.prepare(&config);
         let keys = self.jwks.prepare(&config, &material).map_err(reject)?;
         let sources = self.identities.prepare(&config, &material);
-        tokio::join!(prepared.warm(), keys.warm(), sources.arrive());
+        let warming = async { tokio::join!(prepared.warm(), keys.warm()) };
+        tokio::join!(no_longer_than(warm_until, warming), sources.arrive());
         if let Some(why) = sources.not_arrived() {
             return Err(reject(format!("error: {why}\n")));
         }
@@ -309,7 +332,7 @@ impl Makers {
         let checks = self
             .health
             .prepare(&config, &prepared.discovered(), &complete, Some(&in_force));
-        checks.warm().await;
+        no_longer_than(warm_until, checks.warm()).await;
         Ok(Candidate {
             answer: None,
             config,
@@ -320,6 +343,20 @@ impl Makers {
             keys,
             sources,
         })
+    }
+}
+
+/// Waits for something, but not beyond this time.
+async fn no_longer_than(until: Option<Instant>, what: impl Future) {
+    match until {
+        Some(until) => {
+            if tokio::time::timeout_at(until, what).await.is_err() {
+                tracing::warn!(
+                    "what a configuration adds is not ready, and a newer one has waited long enough"
+                );
+            }
+        }
+        None => drop(what.await),
     }
 }
 

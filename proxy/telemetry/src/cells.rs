@@ -13,11 +13,11 @@ use crate::labels::{
     ConnectionProtocol, ConnectionRefusal, ControlUpdate, CorsOrigin, DeadlineWait, DecisionCacheUse,
     DestinationRefusal, Detected, EdgeAnswerKind, ExportDrop, ExportFailure, ExternalAuthorizationFault,
     ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HedgeDenied, HttpProtocol, KeySetFetch,
-    MirrorDrop, NotCompressed, Overflow, OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome,
-    RenewalResult, ResolutionOutcome, RetryDenied, RetryReason, RetryWait, RightLost, SamplingDecision,
-    ScrapeOutcome, SessionCookieUse, SourceFailure, SpliceFallback, StreamEnd, TailReason, TlsFailure,
-    TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol,
-    UpstreamClose, ZoneRouting,
+    LastGoodWrite, MirrorDrop, NotCompressed, Overflow, OverloadRefusal, RateLimitFault, RateLimitKeyDrop,
+    RateLimitOutcome, RenewalResult, ResolutionOutcome, RetryDenied, RetryReason, RetryWait, RightLost,
+    SamplingDecision, ScrapeOutcome, SessionCookieUse, SourceFailure, SpliceFallback, StreamEnd, TailReason,
+    TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome,
+    UpgradeProtocol, UpstreamClose, ZoneRouting,
 };
 use std::time::Duration;
 
@@ -504,7 +504,7 @@ cells! {
         configuration_last_success: SharedGauge = "outrigger_configuration_last_success_timestamp_seconds",
         /// How often certificates, authorities or revocation lists changed while the process runs.
         material_generation: SharedGauge = "outrigger_identity_material_generation",
-        /// 1 while there is a stream from a control plane.
+        /// 1 while there is a stream from a control plane that it has answered on.
         control_connected: SharedGauge = "outrigger_control_connected",
         /// Streams from control planes that ended or never began, by reason.
         control_streams_ended: CounterBy<StreamEnd, { StreamEnd::COUNT }> =
@@ -513,6 +513,11 @@ cells! {
         control_updates: CounterBy<ControlUpdate, { ControlUpdate::COUNT }> = "outrigger_control_updates_total",
         /// When a control plane last said something, in seconds since 1970; 0 if it never did.
         control_last_response: SharedGauge = "outrigger_control_last_response_timestamp_seconds",
+        /// Configurations of a control plane that gave way to a newer one while they waited for what they add to be ready.
+        control_pushes_superseded: SharedCounter = "outrigger_control_pushes_superseded_total",
+        /// Attempts to write the last good configuration of a control plane to disk, by what became of them.
+        control_last_good_writes: CounterBy<LastGoodWrite, { LastGoodWrite::COUNT }> =
+            "outrigger_control_last_good_writes_total",
         /// 1 while what is in force comes from the last good configuration on disk.
         control_from_disk: SharedGauge = "outrigger_control_from_disk",
         /// Resources whose last version was refused.

@@ -44,12 +44,12 @@ pub use labels::{
     ConnectionFailure, ConnectionProtocol, ConnectionRefusal, ControlUpdate, CorsOrigin, DeadlineWait,
     DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind, EjectionEnd, EjectionPrevented,
     ExportDrop, ExportFailure, ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected,
-    FaultSkipped, HealthChange, HedgeDenied, HttpProtocol, KeySetFetch, MirrorDrop, NotCompressed, Outlier,
-    Overflow, OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome, RenewalResult,
-    ResolutionOutcome, RetryDenied, RetryReason, RetryWait, RightLost, SamplingDecision, ScrapeOutcome,
-    SessionCookieUse, SourceFailure, SpliceFallback, StreamEnd, TailReason, TlsFailure, TlsHandshake,
-    TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol, UpstreamClose,
-    ZoneRouting,
+    FaultSkipped, HealthChange, HedgeDenied, HttpProtocol, KeySetFetch, LastGoodWrite, MirrorDrop,
+    NotCompressed, Outlier, Overflow, OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome,
+    RenewalResult, ResolutionOutcome, RetryDenied, RetryReason, RetryWait, RightLost, SamplingDecision,
+    ScrapeOutcome, SessionCookieUse, SourceFailure, SpliceFallback, StreamEnd, TailReason, TlsFailure,
+    TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol,
+    UpstreamClose, ZoneRouting,
 };
 pub use metrics::{
     AdaptiveMetrics, AuthorizationMetrics, BreakerMetrics, CertificateMetrics, ClusterMetrics,

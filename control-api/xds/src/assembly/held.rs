@@ -15,6 +15,8 @@ pub(super) struct Version {
     pub(super) content: Content,
     /// When it was offered.
     pub(super) since: Instant,
+    /// It comes from an earlier life, in the place of one that is refused.
+    is_recalled: bool,
 }
 
 /// What a resource says.
@@ -67,6 +69,26 @@ pub(super) struct Refused {
     pub(super) version: Arc<str>,
     pub(super) refusal: Refusal,
     pub(super) since: Instant,
+    /// The version itself, if it could be read and did not go together with the rest: it may with another rest.
+    withdrawn: Option<Arc<Version>>,
+    /// How much had changed by then.
+    changes: u64,
+}
+
+/// When a version is withdrawn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) now: Instant,
+    /// How often anything but endpoints changed until then.
+    pub(super) changes: u64,
+}
+
+impl Refused {
+    fn is_of(&self, version: &Arc<Version>) -> bool {
+        self.withdrawn
+            .as_ref()
+            .is_some_and(|withdrawn| Arc::ptr_eq(withdrawn, version))
+    }
 }
 
 /// One resource.
@@ -106,7 +128,19 @@ impl Held {
             resource,
             content,
             since: now,
+            is_recalled: false,
         }));
+    }
+
+    /// Offers a version of an earlier life; what is refused stays so.
+    pub(super) fn recall(&mut self, resource: Resource, content: Content, now: Instant) {
+        self.offered = Some(Arc::new(Version {
+            resource,
+            content,
+            since: now,
+            is_recalled: true,
+        }));
+        self.waiting = None;
     }
 
     pub(super) fn refuse(&mut self, version: &Arc<str>, refusal: Refusal, now: Instant) {
@@ -116,6 +150,8 @@ impl Held {
             version: Arc::clone(version),
             refusal,
             since: now,
+            withdrawn: None,
+            changes: 0,
         });
     }
 
@@ -126,13 +162,18 @@ impl Held {
     }
 
     /// Refuses the offered version; gives it out.
-    pub(super) fn withdraw(&mut self, refusal: Refusal, now: Instant) -> Option<Resource> {
+    pub(super) fn withdraw(&mut self, refusal: Refusal, at: Moment) -> Option<Resource> {
         let offered = self.offered.take()?;
-        self.refused = Some(Refused {
-            version: Arc::clone(offered.resource.version()),
-            refusal,
-            since: now,
-        });
+        if !offered.is_recalled {
+            let before = self.refused.as_ref().filter(|before| before.is_of(&offered));
+            self.refused = Some(Refused {
+                version: Arc::clone(offered.resource.version()),
+                refusal,
+                since: before.map_or(at.now, |before| before.since),
+                withdrawn: Some(Arc::clone(&offered)),
+                changes: at.changes,
+            });
+        }
         Some(offered.resource.clone())
     }
 
@@ -140,10 +181,10 @@ impl Held {
         &mut self,
         name: &str,
         faults: impl IntoIterator<Item = &'d Diagnostic>,
-        now: Instant,
+        at: Moment,
     ) -> Option<(Resource, Refusal)> {
         let refusal = Refusal::of(name, faults);
-        Some((self.withdraw(refusal.clone(), now)?, refusal))
+        Some((self.withdraw(refusal.clone(), at)?, refusal))
     }
 
     /// What was picked is the offered version.
@@ -152,6 +193,23 @@ impl Held {
         offered
             .zip(picked)
             .is_some_and(|(offered, picked)| Arc::ptr_eq(offered, picked))
+    }
+
+    /// The version that was refused for not going together with the rest.
+    pub(super) fn withdrawn(&self) -> Option<&Arc<Version>> {
+        self.refused.as_ref()?.withdrawn.as_ref()
+    }
+
+    /// Offers that version again, if more has changed since. False if there is none.
+    pub(super) fn reconsider(&mut self, changes: u64) -> bool {
+        let refused = self.refused.as_ref().filter(|refused| refused.changes < changes);
+        let withdrawn = refused.and_then(|refused| refused.withdrawn.clone());
+        if self.removed.is_some() || self.offered.is_some() || withdrawn.is_none() {
+            return false;
+        }
+        self.offered = withdrawn;
+        self.waiting = None;
+        true
     }
 
     /// The version in force is wanted again.
@@ -176,6 +234,16 @@ impl Held {
 
     pub(super) fn removed_since(&self) -> Option<Instant> {
         self.removed
+    }
+
+    /// It is refused, and no version is there to go on with.
+    pub(super) fn is_lost(&self) -> bool {
+        self.refused.is_some() && self.is_unread() && self.removed.is_none()
+    }
+
+    /// Nothing is known of it but that it was refused.
+    pub(super) fn is_unread(&self) -> bool {
+        self.good.is_none() && self.offered.is_none()
     }
 
     pub(super) fn refused(&self) -> Option<&Refused> {
@@ -208,6 +276,8 @@ impl Held {
             && let Some(offered) = &self.offered
             && Arc::ptr_eq(picked, offered)
         {
+            // Taken after all.
+            self.refused.take_if(|refused| refused.is_of(picked));
             self.good = self.offered.take();
         }
         if self.removed.is_some() && picked.is_none() {

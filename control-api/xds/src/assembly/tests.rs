@@ -1,5 +1,7 @@
 //! What is in force, whatever comes in which order.
 
+mod amends;
+
 use super::*;
 use crate::decode::DecodedCluster;
 use outrigger_config::document::{Map, Path, Value, read_endpoints, read_parts};

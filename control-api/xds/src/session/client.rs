@@ -6,6 +6,7 @@
 //! stream: a new one is told the versions. The client checks names, types, sizes and that a body is a message at all;
 //! what a message means is its owner's business.
 
+mod amends;
 mod conversation;
 mod lapsed;
 mod offer;
@@ -286,6 +287,27 @@ impl Client {
         self.of(token.resource_type).settle(token.sequence, refused, now)
     }
 
+    /// Says that a resource that was taken is refused after all, since it does not go together with what came later;
+    /// `good` is in force in its place, if anything is. The server is told by another answer to its latest response.
+    pub fn refuse_late(&mut self, refused: &Resource, reason: &str, good: Option<Resource>, now: Instant) {
+        self.of(refused.resource_type())
+            .refuse_late(refused, reason, good, now);
+    }
+
+    /// Says that a resource that was refused is taken after all, as [`Client::refuse_late`] tells the opposite. False if it
+    /// was not refused in just this version.
+    pub fn accept_late(&mut self, taken: &Resource, now: Instant) -> bool {
+        self.of(taken.resource_type()).accept_late(taken, now)
+    }
+
+    /// The resources that are refused and could be read: they may be taken later.
+    pub fn rejected(&self) -> impl Iterator<Item = (ResourceType, &Arc<str>)> {
+        self.conversations.iter().flat_map(|conversation| {
+            let resource_type = conversation.resource_type();
+            conversation.rejected().map(move |name| (resource_type, name))
+        })
+    }
+
     /// The next request to send, until there is none. Changed subscriptions go before answers, so that a server knows
     /// what hangs on a resource before it hears that the resource was taken.
     pub fn poll(&mut self) -> Option<Request> {
@@ -303,6 +325,13 @@ impl Client {
                 .iter_mut()
                 .filter(covered)
                 .find_map(|conversation| conversation.answer(variant));
+        }
+        if request.is_none() {
+            request = self
+                .conversations
+                .iter_mut()
+                .filter(covered)
+                .find_map(|conversation| conversation.amend(variant));
         }
         let node = (!stream.node_told).then(|| self.node.clone());
         match request.as_mut()? {

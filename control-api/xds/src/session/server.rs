@@ -9,6 +9,7 @@ mod conversation;
 mod order;
 mod responses;
 mod status;
+mod verdict;
 
 use std::sync::Arc;
 use std::time::Instant;

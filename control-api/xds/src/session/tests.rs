@@ -1,5 +1,6 @@
 //! Both ends against each other, and what their tests share.
 
+mod amends;
 mod arbitrary;
 mod convergence;
 mod order;

@@ -26,4 +26,12 @@ labels! {
         /// It was refused; the version before stayed in force.
         Refused = "refused",
     }
+
+    /// What became of an attempt to write the last good configuration to disk.
+    pub enum LastGoodWrite = "outcome" {
+        /// It is on disk.
+        Written = "written",
+        /// It is not; it is tried again.
+        Failed = "failed",
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::super::interest::Interest;
 use super::super::{Refusal, Variant, WILDCARD};
+use super::amends::Amends;
 use super::lapsed::Lapsed;
 use super::offer::{Item, Offer};
 use super::requests::Told;
@@ -31,6 +32,7 @@ pub(super) struct Conversation {
     pub(super) lapsed: Lapsed,
     /// The latest time that was handed in.
     pub(super) latest: Option<Instant>,
+    pub(super) amends: Amends,
 }
 
 /// One resource.
@@ -108,6 +110,7 @@ impl Conversation {
             told: Told::default(),
             lapsed: Lapsed::default(),
             latest: None,
+            amends: Amends::default(),
         }
     }
 
@@ -117,6 +120,7 @@ impl Conversation {
 
     pub(super) fn stream_began(&mut self, number: u64, versions: Versions, now: Instant) {
         self.told = Told::of(number);
+        self.amends = Amends::default();
         self.lapsed = Lapsed::default();
         self.latest = Some(now);
         if versions == Versions::Unknown {

@@ -79,6 +79,20 @@ impl Told {
         });
     }
 
+    /// Something came, and everything that came is answered.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.nonce.is_empty() && self.answers.is_empty()
+    }
+
+    /// Answers the latest response once more.
+    pub(super) fn answer_again(&mut self, refusals: &[Refusal]) {
+        let nonce = self.nonce.clone();
+        match refusals {
+            [] => self.acknowledge(nonce),
+            refusals => self.refuse(nonce, refusals),
+        }
+    }
+
     fn is_changed(&self) -> bool {
         !self.subscribe.is_empty() || !self.unsubscribe.is_empty()
     }
@@ -104,7 +118,10 @@ impl Conversation {
         match variant {
             // It would bear the nonce of a response that is not decided yet, and be taken for its acknowledgement.
             Variant::StateOfTheWorld if self.is_undecided() => None,
-            Variant::StateOfTheWorld => Some(self.state_request(self.told.nonce.clone(), None)),
+            Variant::StateOfTheWorld => {
+                self.told_subscription(variant);
+                Some(self.state_request(self.told.nonce.clone(), None))
+            }
             Variant::Delta => Some(self.delta_request(String::new(), None)),
         }
     }
@@ -118,7 +135,7 @@ impl Conversation {
         })
     }
 
-    fn is_undecided(&self) -> bool {
+    pub(super) fn is_undecided(&self) -> bool {
         self.unsettled
             .iter()
             .any(|unsettled| unsettled.stream == self.told.stream && !unsettled.nonce.is_empty())

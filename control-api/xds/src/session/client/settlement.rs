@@ -104,7 +104,7 @@ impl Conversation {
 }
 
 impl Entry {
-    fn accept(&mut self, resource: Resource, now: Instant) {
+    pub(super) fn accept(&mut self, resource: Resource, now: Instant) {
         self.accepted = Some(resource);
         self.refused = None;
         self.rejected = None;
@@ -113,7 +113,7 @@ impl Entry {
         self.is_foreign = false;
     }
 
-    fn refuse(&mut self, version: Arc<str>, reason: &str, now: Instant) {
+    pub(super) fn refuse(&mut self, version: Arc<str>, reason: &str, now: Instant) {
         let since = self.refused.as_ref().map_or(now, |refused| refused.since);
         let reason = cut(reason, REASON_BYTES_MAX).into();
         self.refused = Some(Refused {

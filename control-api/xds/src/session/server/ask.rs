@@ -182,6 +182,16 @@ impl Refused {
     }
 }
 
+impl Refused {
+    /// The resources that the client blames in a form to be read.
+    pub(super) fn into_named(self) -> BTreeMap<Arc<str>, Arc<str>> {
+        let blamed = self.blamed.into_iter();
+        blamed
+            .map(|refusal| (refusal.name.into(), refusal.reason.into()))
+            .collect()
+    }
+}
+
 /// Whether a text holds a name, and not as a part of a longer one.
 fn names(text: &str, name: &str) -> bool {
     let is_of_name =

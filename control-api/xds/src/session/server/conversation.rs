@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::interest::{Interest, Turn};
-use super::super::{Refusal, View, WILDCARD};
-use super::ask::{self, Ask, Names};
+use super::super::{View, WILDCARD};
+use super::ask::{Ask, Names};
 use super::{Heard, Refused, Violation};
 use crate::resource::{RESOURCES_MAX, Resource, ResourceType};
 
@@ -25,6 +25,8 @@ pub(super) struct Conversation {
     pub(super) leaving: BTreeMap<Arc<str>, Instant>,
     /// What the client took the earlier version of, and not this one.
     pub(super) refusals: BTreeMap<Arc<str>, Refused>,
+    /// Those of them that it had taken before.
+    pub(super) late: BTreeSet<Arc<str>>,
     /// When anything last came to be sent, to be removed or to be answered.
     pub(super) touched: Option<Instant>,
     /// An answer is waited for even if it is empty, since when.
@@ -90,6 +92,7 @@ impl Conversation {
             puts: BTreeMap::new(),
             leaving: BTreeMap::new(),
             refusals: BTreeMap::new(),
+            late: BTreeSet::new(),
             touched: None,
             answer_due: None,
             outstanding: None,
@@ -170,7 +173,10 @@ impl Conversation {
             return Ok(heard);
         }
         if !ask.nonce.is_empty() && is_latest {
-            self.answered(ask.error, &mut heard, view, now);
+            match self.outstanding.is_some() {
+                true => self.answered(ask.error, &mut heard, view, now),
+                false => self.answered_again(ask.error, is_whole, &mut heard, now),
+            }
         } else {
             heard.is_stale = !ask.nonce.is_empty() && !is_first;
         }
@@ -332,7 +338,7 @@ impl Conversation {
     }
 
     /// Puts a name where it belongs: to be sent, to be removed, or neither.
-    fn mark(&mut self, view: &View, name: Arc<str>, wanted: Wanted) {
+    pub(super) fn mark(&mut self, view: &View, name: Arc<str>, wanted: Wanted) {
         let track = self.tracks.get(&name).and_then(|track| track.sent.as_ref());
         self.touched = self.touched.max(Some(wanted.since));
         let before = self.puts.remove(&name);
@@ -391,6 +397,7 @@ impl Conversation {
     /// Forgets what was sent.
     pub(super) fn forget(&mut self, name: &Arc<str>) {
         self.refusals.remove(name);
+        self.late.remove(name);
         self.beat_at(name, None);
         if self.interest.names.contains(name) {
             self.tracks.insert(Arc::clone(name), Track::default());
@@ -406,57 +413,6 @@ impl Conversation {
                 self.beats.remove(&(before, Arc::clone(name)));
             }
             self.beats.extend(at.map(|at| (at, Arc::clone(name))));
-        }
-    }
-
-    /// The latest response is answered.
-    fn answered(&mut self, error: Option<ask::Refused>, heard: &mut Heard, view: &View, now: Instant) {
-        let Some(outstanding) = self.outstanding.take() else {
-            return;
-        };
-        let blamed = error
-            .map(|error| error.blame(&outstanding.names))
-            .unwrap_or_default();
-        for name in outstanding.names {
-            let Some(track) = self.tracks.get_mut(&name) else {
-                continue;
-            };
-            let Some(sent) = &track.sent else { continue };
-            let Some(reason) = blamed.get(&name) else {
-                track.acknowledged = Some(Arc::clone(&sent.version));
-                self.refusals.remove(&name);
-                heard.acknowledged += 1;
-                continue;
-            };
-            heard.refused.push(Refusal {
-                name: name.to_string(),
-                reason: reason.to_string(),
-            });
-            if outstanding.beats.contains(&name) {
-                // The client no longer has what was to be prolonged.
-                track.sent = None;
-                track.acknowledged = None;
-                self.mark(
-                    view,
-                    name,
-                    Wanted {
-                        since: now,
-                        is_forced: true,
-                    },
-                );
-            } else {
-                let since = self.refusals.get(&name).map_or(now, |refused| refused.since);
-                let version = Arc::clone(&sent.version);
-                self.refusals.insert(
-                    name,
-                    Refused {
-                        version,
-                        reason: Arc::clone(reason),
-                        since,
-                        at: now,
-                    },
-                );
-            }
         }
     }
 }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 /// What all these tests begin with: a plain listener `edge` to an upstream, and a listener `secure` with a certificate
 /// that comes by SDS.
-pub(super) fn good(upstream: &Echo, identity: &str, version: &str) -> Vec<Resource> {
+pub(crate) fn good(upstream: &Echo, identity: &str, version: &str) -> Vec<Resource> {
     let document = format!(
         "\
 listeners:
@@ -28,12 +28,12 @@ identities: [{{name: own, inline: {identity}}}]
 }
 
 /// An identity in a document.
-pub(super) fn identity() -> String {
+pub(crate) fn identity() -> String {
     inline(&Authority::new("ca"), "own", "own")
 }
 
 /// A chain and a key, which may not fit.
-pub(super) fn inline(authority: &Authority, chain: &str, key: &str) -> String {
+pub(crate) fn inline(authority: &Authority, chain: &str, key: &str) -> String {
     for name in [chain, key] {
         authority.issue(name, &["shop.example"]);
     }
@@ -47,7 +47,7 @@ pub(super) fn inline(authority: &Authority, chain: &str, key: &str) -> String {
 }
 
 /// The resource of this name whose type ends so.
-pub(super) fn find(resources: &[Resource], kind: &str, name: &str) -> Resource {
+pub(crate) fn find(resources: &[Resource], kind: &str, name: &str) -> Resource {
     let is_it = |one: &&Resource| {
         one.name == name
             && one

@@ -132,6 +132,37 @@ async fn a_server_that_takes_streams_and_says_nothing_or_ends_them_is_passed_ove
 }
 
 #[tokio::test]
+async fn a_server_that_has_said_nothing_yet_is_not_connected_to() {
+    let echo = Echo::start().await;
+    let ads = Ads::start(good(&echo, &identity(), "1")).await;
+    let address = ads.address();
+    let proxy = Follower::start(&[ads.url()], "").await;
+    let admin = proxy.process.admin();
+    assert_eq!(admin.metric("outrigger_control_connected").await, 1.0);
+    drop(ads);
+    admin.wait_for_metric("outrigger_control_connected", 0.0).await;
+    // It takes connections, and that is all: as a listener whose process hangs.
+    let hanging = tokio::net::TcpListener::bind(address).await.unwrap();
+    let (connection, _) = hanging.accept().await.unwrap();
+    let mut connection = h2::server::handshake(connection).await.unwrap();
+    let asked = connection.accept().await.unwrap().unwrap();
+    let driving = tokio::spawn(async move { connection.accept().await });
+    assert_eq!(
+        admin.metric("outrigger_control_connected").await,
+        0.0,
+        "it has not answered"
+    );
+    assert_eq!(proxy.control().await["connected_to"], serde_json::Value::Null);
+    proxy.serves().await;
+    // An answer without a word is one: there may be nothing to say.
+    let (_request, mut respond) = asked;
+    let head = http::Response::builder().header("content-type", "application/grpc");
+    let _sending = respond.send_response(head.body(()).unwrap(), false).unwrap();
+    admin.wait_for_metric("outrigger_control_connected", 1.0).await;
+    driving.abort();
+}
+
+#[tokio::test]
 async fn the_preferred_server_is_returned_to_and_versions_of_another_mean_nothing() {
     let (one, two) = (Echo::start().await, Echo::start().await);
     let identity = identity();
