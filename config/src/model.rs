@@ -28,6 +28,7 @@ mod spiffe;
 mod tcp;
 mod telemetry;
 mod tls;
+mod tracing;
 
 pub use authorization::*;
 pub use balancing::*;
@@ -53,6 +54,7 @@ pub use spiffe::*;
 pub use tcp::*;
 pub use telemetry::*;
 pub use tls::*;
+pub use tracing::*;
 
 use crate::diagnostic::{Diagnostic, placed};
 use std::fmt;

@@ -54,6 +54,7 @@ mod tcp;
 mod telemetry;
 mod template;
 mod tls;
+mod tracing;
 pub(crate) mod tree;
 mod unsupported;
 mod unused;

@@ -311,3 +311,11 @@ pub const COLLECTOR_QUEUE_MAX: u32 = 2048;
 pub const COLLECTOR_BATCH_MAX: u32 = 512;
 /// How long the first of a batch waits, as OpenTelemetry's `OTEL_BSP_SCHEDULE_DELAY`.
 pub const COLLECTOR_BATCH_DELAY: Duration = Duration::from_secs(5);
+/// The share of traces that is kept where no share is given, as in Envoy and OpenTelemetry.
+pub const TRACE_FRACTION: super::Fraction = super::Fraction::ALL;
+/// Formats in which contexts of traces are read.
+pub const TRACE_EXTRACT: [super::TraceFormat; 1] = [super::TraceFormat::W3c];
+/// Formats in which contexts of traces are written.
+pub const TRACE_INJECT: [super::WrittenTraceFormat; 1] = [super::WrittenTraceFormat::W3c];
+/// The header with which believed peers have a request traced, as in Envoy.
+pub const TRACE_FORCE_HEADER: &str = "x-envoy-force-trace";

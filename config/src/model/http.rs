@@ -1,6 +1,8 @@
 //! How a filter chain speaks HTTP: limits, timeouts, normalization, identity headers, access log.
 
-use super::{Compression, ExternalAuthorization, Fault, HintPeers, JwtRequirement, Name, defaults, model};
+use super::{
+    Compression, ExternalAuthorization, Fault, HintPeers, JwtRequirement, Name, Tracing, defaults, model,
+};
 use ipnet::IpNet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,6 +66,8 @@ model! {
         by_ref hint_peers: HintPeers,
         /// From the end of a request's head to its last byte (408); none: no limit.
         copy request_timeout: Option<Duration>,
+        /// How requests are traced, where their route does not say otherwise; none: not.
+        by_ref tracing: Option<Arc<Tracing>>,
         /// Where requests are logged.
         by_ref access_logs: Vec<AccessLog>,
     }

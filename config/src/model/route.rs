@@ -2,7 +2,7 @@
 
 use super::{
     Cors, ErrorPage, Fault, HashPolicy, HeaderEdits, HeaderMatch, Hsts, HttpsRedirect, JwtRequirement,
-    Maintenance, Name, Origin, Pattern, QueryMatch, RetryPolicy, RouteExternalAuthorization, RoutePriority,
+    Maintenance, Name, Origin, Pattern, QueryMatch, RetryPolicy, RouteExternalAuthorization, RoutePriority, RouteTracing,
     SpiffeMatch, model,
 };
 use std::collections::BTreeMap;
@@ -97,6 +97,8 @@ model! {
         by_ref rate_limits: Vec<Name>,
         /// Overrides the filter chain's; `Some(None)`: no faults.
         by_ref fault: Option<Option<Arc<Fault>>>,
+        /// Changes the filter chain's.
+        by_ref tracing: Option<RouteTracing>,
         /// Where it was written.
         by_ref origin: Origin,
     }

@@ -7,7 +7,7 @@ use super::shapes::{HTTP, PROXY_HEADER};
 use super::tree::{Node, Value};
 use super::{
     access_log, client_certificate, compression, external_authorization, fault, jwt, rate_limit, retry,
-    scalar, upgrades,
+    scalar, tracing, upgrades,
 };
 use crate::model::{EscapedSlashes, HttpOptions, ProxyHeader, RepeatedSlashes, defaults};
 use crate::receipt::Code;
@@ -71,6 +71,7 @@ pub(super) fn options(reader: &mut Reader<'_>, node: &Node) -> Option<HttpOption
             .unwrap_or_else(|| ProxyHeader::Set(defaults::SERVER_NAME.to_owned())),
         via_header: proxy_header(reader, &fields, "via_header").unwrap_or(ProxyHeader::Pass),
         access_logs: access_log::access_logs(reader, &fields),
+        tracing: tracing::settings(reader, &fields),
         rate_limits: rate_limit::references(reader, &fields),
         fault: fault::fault(reader, &fields).flatten(),
         hint_peers: retry::hint_peers(reader, &fields),

@@ -8,7 +8,7 @@ use super::shapes::{ROUTE, ROUTE_CONFIGURATION, VIRTUAL_HOST};
 use super::tree::Node;
 use super::{
     Unique, authorization, cors, edge, external_authorization, fault, headers, jwt, rate_limit, retry,
-    route_match, scalar, shadow,
+    route_match, scalar, shadow, tracing,
 };
 use crate::model::{Domain, Name, RetryPolicy, Route, RouteConfiguration, VirtualHost};
 use crate::receipt::Code;
@@ -170,6 +170,7 @@ fn route(
     let rate_limits = rate_limit::references(reader, &fields);
     let fault = fault::fault(reader, &fields);
     let external_authorization = external_authorization::of_route(reader, &fields);
+    let tracing = tracing::of_route(reader, &fields);
     let compression = fields.choice(reader, "compression", &[("on", true), ("off", false)]);
     Some(Route {
         authorization,
@@ -186,6 +187,7 @@ fn route(
         compression: compression.unwrap_or(true),
         rate_limits,
         fault,
+        tracing,
         origin: reader.origin(node.span),
     })
 }

@@ -29,6 +29,7 @@ mod route;
 mod target;
 mod telemetry;
 mod tls;
+mod tracing;
 
 pub(crate) use access_log::{ACCESS_LOG, ACCESS_LOG_FORMAT, ACCESS_LOGS};
 pub(crate) use action::{DIRECT_RESPONSE, FORWARD, MIRROR, REDIRECT, REGEX_REWRITE, SESSION_COOKIE};
@@ -94,6 +95,8 @@ pub(crate) use route::{
 pub(crate) use target::{SUBSET, TARGET, TARGETS, TARGETS_WEIGHTED, WEIGHTED_CLUSTER};
 pub(crate) use telemetry::{COLLECTOR, RECORDER, TELEMETRY};
 use tls::{BELIEVED_ROOTS, BUNDLE, CA_FILE, SPIFFE_ID, SPIFFE_PREFIX, TRUST_DOMAIN};
+pub(crate) use tracing::{ROUTE_TRACING, TRACE_SAMPLING, TRACING};
+use tracing::{ROUTE_TRACING_OR_OFF, TRACING_OR_OFF};
 pub(crate) use tls::{CERTIFICATE, CLIENT_VALIDATION, DOWNSTREAM_TLS, PEER, TLS_VERSIONS, UPSTREAM_TLS};
 
 use super::shape::{Kind, Shape, defaulted, optional};

@@ -8,7 +8,6 @@ pub(crate) fn explain(name: &str) -> Option<&'static str> {
             "a policy's principals beside its permissions; its `rules` ask for both"
         }
         "eds" => "discovery of endpoints by xDS",
-        "tracing" | "traces" | "opentelemetry" => "traces",
         "sds" | "sds_config" | "tls_certificate_sds_secret_configs" => "secrets by SDS",
         "hs256" | "hs384" | "hs512" => {
             "tokens signed with a shared secret: whoever verifies them could issue them"
@@ -190,6 +189,10 @@ pub(crate) const MEANT: &[(&[&str], &str)] = &[
     (&["jwt_authn", "jwt_requirement"], "jwt"),
     (&["jwks", "remote_jwks", "local_jwks", "jwks_uri"], "keys"),
     (&["ext_authz"], "external_authorization"),
+    (&["traces", "opentelemetry"], "tracing"),
+    (&["random_sampling", "ratio"], "percent"),
+    (&["custom_tags"], "attributes"),
+    (&["operation"], "span_name"),
     (&["failure_mode_allow"], "failure_allowed"),
     (&["status_on_error"], "error_status"),
     (&["with_request_body"], "body"),

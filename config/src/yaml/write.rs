@@ -24,6 +24,7 @@ mod retry;
 mod route;
 mod telemetry;
 mod tls;
+mod tracing;
 
 use super::route::domain_text;
 use super::scalar::{DURATION_UNITS, SIZE_UNITS};

@@ -2,7 +2,7 @@
 
 use super::{
     ACCESS_LOGS, COMPRESSION_OR_OFF, EXTERNAL_AUTHORIZATION_OR_OFF, FAULT_OR_OFF, HEADERS_BYTES,
-    HEADERS_COUNT, HINT_PEERS, HTTP2, JWT_REQUIREMENT_OR_OFF, RATE_LIMIT_NAMES, U32,
+    HEADERS_COUNT, HINT_PEERS, HTTP2, JWT_REQUIREMENT_OR_OFF, RATE_LIMIT_NAMES, TRACING_OR_OFF, U32,
 };
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
@@ -161,6 +161,12 @@ pub(crate) static HTTP: Shape = Shape::new(
             "hint_peers",
             Kind::Object(&HINT_PEERS),
             "Peers whose hints on deadlines and retries are believed; those with a verified SPIFFE id if not given.",
+        ),
+        defaulted(
+            "tracing",
+            TRACING_OR_OFF,
+            "off",
+            "How requests are traced; a route may say otherwise.",
         ),
         optional(
             "access_logs",

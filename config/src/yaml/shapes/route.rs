@@ -7,7 +7,7 @@ use super::matching::{
 use super::{
     CORS, DIRECT_RESPONSE, ERROR_PAGE, FAULT_OR_OFF, FORWARD, HSTS, HTTPS_REDIRECT, JWT_REQUIREMENT_OR_OFF,
     MAINTENANCE, POLICIES, RATE_LIMIT_NAMES, REDIRECT, RETRY_OR_OFF, ROUTE_EXTERNAL_AUTHORIZATION_KIND,
-    SPIFFE_MATCH,
+    ROUTE_TRACING_OR_OFF, SPIFFE_MATCH,
 };
 use crate::yaml::shape::{Kind, Shape, defaulted, optional, required};
 
@@ -170,6 +170,11 @@ pub(crate) static ROUTE: Shape = Shape::new(
             "external_authorization",
             ROUTE_EXTERNAL_AUTHORIZATION_KIND,
             "Changes the filter chain's external authorization.",
+        ),
+        optional(
+            "tracing",
+            ROUTE_TRACING_OR_OFF,
+            "Changes the filter chain's tracing.",
         ),
     ],
 )

@@ -65,6 +65,7 @@ fn routing_shows_every_matcher_and_action() {
             "client_timeout_max",
             "rate_limits",
             "fault",
+            "tracing",
         ];
         for field in shape.field_names().filter(|field| !elsewhere.contains(field)) {
             assert!(

@@ -3,7 +3,7 @@
 use super::emit::{Map, Out, list, text};
 use super::{
     boolean, duration, duration_or_off, edge, external_authorization, fault, http2, jwt, number,
-    number_or_off, path, put_rate_limits, retry, size, word,
+    number_or_off, path, put_rate_limits, retry, size, tracing, word,
 };
 use crate::model::{
     AccessLog, AccessLogFormat, AccessLogSink, EscapedSlashes, ForwardClientCertificate, HttpOptions,
@@ -71,6 +71,7 @@ pub(super) fn http(options: &HttpOptions) -> Map {
         .with("fault", fault::fault(options.fault.as_deref()))
         .with("request_timeout", duration_or_off(options.request_timeout))
         .with("hint_peers", retry::hint_peers(&options.hint_peers))
+        .with("tracing", tracing::settings(options.tracing.as_deref()))
         .with("access_logs", list(options.access_logs.iter().map(access_log)));
     if !options.trusted_proxies.is_empty() {
         map.put("trusted_proxies", list(options.trusted_proxies.iter().map(text)));

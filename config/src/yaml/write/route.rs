@@ -3,7 +3,7 @@
 use super::emit::{Map, Out, list, text};
 use super::{
     boolean, cors, domain_text, duration, duration_or_off, edge, external_authorization, fault, jwt, number,
-    percent, put_rate_limits, put_targets, retry, size, tls, word,
+    percent, put_rate_limits, put_targets, retry, size, tls, tracing, word,
 };
 use crate::model::{
     ConnectAction, DirectResponse, Forward, HeaderEditKind, HeaderEdits, HeaderMatch, Mirror, PathMatch,
@@ -76,6 +76,9 @@ fn route(route: &Route) -> Out {
             "external_authorization",
             external_authorization::of_route(changes),
         );
+    }
+    if let Some(changes) = &route.tracing {
+        map.put("tracing", tracing::of_route(changes));
     }
     map.into()
 }
