@@ -2,8 +2,8 @@
 
 use super::{
     Cors, ErrorPage, Fault, HashPolicy, HeaderEdits, HeaderMatch, Hsts, HttpsRedirect, JwtRequirement,
-    Maintenance, Name, Origin, Pattern, QueryMatch, RetryPolicy, RouteExternalAuthorization, RoutePriority, RouteTracing,
-    SpiffeMatch, model,
+    Maintenance, Name, Origin, Pattern, QueryMatch, RetryPolicy, RouteExternalAuthorization, RoutePriority,
+    RouteTracing, SpiffeMatch, model,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -95,9 +95,9 @@ pub(crate) use route::{
 pub(crate) use target::{SUBSET, TARGET, TARGETS, TARGETS_WEIGHTED, WEIGHTED_CLUSTER};
 pub(crate) use telemetry::{COLLECTOR, RECORDER, TELEMETRY};
 use tls::{BELIEVED_ROOTS, BUNDLE, CA_FILE, SPIFFE_ID, SPIFFE_PREFIX, TRUST_DOMAIN};
+pub(crate) use tls::{CERTIFICATE, CLIENT_VALIDATION, DOWNSTREAM_TLS, PEER, TLS_VERSIONS, UPSTREAM_TLS};
 pub(crate) use tracing::{ROUTE_TRACING, TRACE_SAMPLING, TRACING};
 use tracing::{ROUTE_TRACING_OR_OFF, TRACING_OR_OFF};
-pub(crate) use tls::{CERTIFICATE, CLIENT_VALIDATION, DOWNSTREAM_TLS, PEER, TLS_VERSIONS, UPSTREAM_TLS};
 
 use super::shape::{Kind, Shape, defaulted, optional};
 

@@ -59,8 +59,7 @@ pub(super) fn settings(reader: &mut Reader<'_>, http: &Fields<'_>) -> Option<Arc
         sampling: sampling.unwrap_or_default(),
         extract: extract.unwrap_or_else(|| defaults::TRACE_EXTRACT.to_vec()),
         inject: inject.unwrap_or_else(|| defaults::TRACE_INJECT.to_vec()),
-        force_header: force_header
-            .unwrap_or_else(|| scalar::header_name(defaults::TRACE_FORCE_HEADER).ok()),
+        force_header: force_header.unwrap_or_else(|| scalar::header_name(defaults::TRACE_FORCE_HEADER).ok()),
         keep_errors,
         keep_slow,
         span_name,
@@ -109,7 +108,10 @@ fn formats<T: Copy>(
     fields.entry(name)?;
     let mut seen = Unique::new("format");
     let mut formats = Vec::new();
-    let words: Vec<_> = words.iter().map(|(word, format)| (*word, (*word, *format))).collect();
+    let words: Vec<_> = words
+        .iter()
+        .map(|(word, format)| (*word, (*word, *format)))
+        .collect();
     for node in fields.list(reader, name) {
         if let Some((word, format)) = reader.choose(node, &words) {
             seen.insert(reader, word, node.span);
@@ -134,6 +136,12 @@ fn value(text: &str) -> Result<HeaderValue, Problem> {
     }
     if text.contains("%PATH_VARIABLE(") {
         return scalar::problem("`%PATH_VARIABLE(…)%` can only be used in header edits of routes");
+    }
+    if text.contains("%UPSTREAM_HOST%") {
+        return scalar::problem_with_help(
+            "`%UPSTREAM_HOST%` is not known when a trace begins",
+            "spans of attempts say where each went",
+        );
     }
     let place = Place {
         matched: None,

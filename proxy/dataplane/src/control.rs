@@ -18,6 +18,7 @@ use outrigger_config::model::{Interception, Name};
 use outrigger_identity::Material;
 use outrigger_identity::jwt::KeyCells;
 use outrigger_telemetry::recorder::Recorder;
+use outrigger_telemetry::trace::SpanSinks;
 use outrigger_telemetry::{AccessLogSinks, Metrics};
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -44,6 +45,8 @@ pub struct Options {
     pub keys: KeyCells,
     /// Who looks after the health of endpoints.
     pub health: HealthLinks,
+    /// Where spans are sent; None: nowhere.
+    pub span_sinks: Option<Arc<dyn SpanSinks>>,
 }
 
 impl std::fmt::Debug for Options {
@@ -175,7 +178,8 @@ impl DataPlane {
         let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&options.metrics)));
         let compiler = Compiler::new(Arc::clone(&options.metrics), Arc::clone(&sinks))
             .with_keys(options.keys.clone())
-            .with_health_links(options.health.clone());
+            .with_health_links(options.health.clone())
+            .with_span_sinks(options.span_sinks.clone());
         let socket_mark = config_mark(&config)?;
         let empty = compiler
             .compile(config, discovered, material, None)

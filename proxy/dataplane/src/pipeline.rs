@@ -42,6 +42,7 @@ mod respond;
 mod rights;
 mod sanitize;
 mod session;
+mod trace;
 mod tunnel;
 mod upgrade;
 
@@ -173,7 +174,7 @@ impl Request<'_> {
     fn known<'k>(&'k self, context: &'k RequestContext<'k>, taken: Taken<'k>) -> Known<'k> {
         Known {
             context,
-            taken,
+            taken: Some(taken),
             record: &self.record,
             matched_path: self.matched_path.as_deref(),
         }
@@ -228,12 +229,17 @@ pub(crate) async fn serve(
     let hops = trusted_hops(context);
     let asks_for_clients = chain.http().routes.asks_for_clients
         || chain.authorization.is_some()
-        || chain.http().external_authorization.is_some();
+        || chain.http().external_authorization.is_some()
+        || chain.http().tracing.is_some();
     if hops > 0 && (request.record.is_logged() || asks_for_clients) {
         let told = request.head.fields.get_all(KnownName::XForwardedFor);
         request.record.client = forwarded::client(told, hops);
     }
     let metrics;
+    let mut route = None;
+    let tracing = chain.http().tracing.as_deref();
+    // Before reserved headers are taken off: it may be one of them.
+    let is_forced = tracing.is_some_and(|policy| trace::take_force_header(context, policy, request.head));
     match sanitize::sanitize(context, request.head, hops, &mut request.hints) {
         Err(reply) => {
             metrics = &chain.http().routes.unmatched;
@@ -243,15 +249,24 @@ pub(crate) async fn serve(
                     .refused_requests
                     .refuse(refusals::index(reason));
             }
+            if let Some(policy) = tracing {
+                trace::begin(&mut request, context, policy, None, is_forced);
+            }
             respond::local(&mut request, downstream, context, None, reply).await;
         }
         Ok(sent) => match decide(context, chain, &mut request, sent.as_deref()) {
             Decision::Edge(answer) => {
                 metrics = &chain.http().routes.unmatched;
+                if let Some(policy) = tracing {
+                    trace::begin(&mut request, context, policy, None, is_forced);
+                }
                 edge::send(&mut request, downstream, context, answer).await;
             }
             Decision::NoRoute => {
                 metrics = &chain.http().routes.unmatched;
+                if let Some(policy) = tracing {
+                    trace::begin(&mut request, context, policy, None, is_forced);
+                }
                 let reply = unrouted(&request, context);
                 respond::local(&mut request, downstream, context, None, reply).await;
             }
@@ -261,6 +276,10 @@ pub(crate) async fn serve(
                 if taken.policy.names_path {
                     request.matched_path = Some(request.head.path().into());
                 }
+                route = Some(taken);
+                if let Some(policy) = tracing {
+                    trace::begin(&mut request, context, policy, Some(taken), is_forced);
+                }
                 let active = &metrics.worker(context.worker().index).requests_active;
                 active.inc();
                 act(&mut request, downstream, context, taken).await;
@@ -269,9 +288,9 @@ pub(crate) async fn serve(
         },
     }
     if let Some(made) = request.made.take() {
-        return Some(Box::new(Tunnel::begin(*made, request, context, metrics)));
+        return Some(Box::new(Tunnel::begin(*made, request, context, metrics, route)));
     }
-    request.record.finish(context, metrics, request.head);
+    request.record.finish(context, metrics, request.head, route);
     None
 }
 
@@ -396,7 +415,7 @@ pub(crate) async fn refuse(
         .refuse(refusals::index(reason));
     respond::local(&mut request, downstream, context, None, reply).await;
     let metrics = &context.chain().http().routes.unmatched;
-    request.record.finish(context, metrics, request.head);
+    request.record.finish(context, metrics, request.head, None);
 }
 
 /// How many proxies in front are trusted. With the PROXY protocol the peer is the one that it names: who wrote the

@@ -15,6 +15,7 @@ pub(crate) mod rate_limit;
 mod routes;
 mod select;
 pub(crate) mod tokens;
+mod trace;
 
 pub(crate) use chains::{
     AccessLog, AuthorizationLevel, AuthorizationLevels, ChainPolicy, ExternalAuthorizationPolicy,
@@ -34,6 +35,7 @@ pub use rate_limit::RateLimitPolicy;
 pub(crate) use rate_limit::RateLimitSet;
 pub(crate) use routes::{AffinityPolicy, HedgePolicy, RoutePolicy, RoutesPolicy};
 pub(crate) use select::ConnectionFacts;
+pub(crate) use trace::{RouteTracing, TracingPolicy};
 
 use crate::outlier::OutlierAlarm;
 use outrigger_config::model::{self, MeshConfig, Name};

@@ -78,6 +78,7 @@ impl Proxy {
             rate_limit_codec: Arc::new(EnvoyRateLimit),
             keys: jwks.cells(),
             health: health.links(),
+            span_sinks: None,
         };
         let base = Arc::clone(&config);
         let plane = start_plane(plane_options, config, &discovered, material, &mut inheritance).await?;

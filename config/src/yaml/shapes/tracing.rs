@@ -21,7 +21,11 @@ pub(crate) static TRACING: Shape = Shape::new(
     "tracing",
     "Which requests are traced, and how.",
     &[
-        required("collector", Kind::Name, "The name of a collector, where spans are sent."),
+        required(
+            "collector",
+            Kind::Name,
+            "The name of a collector, where spans are sent.",
+        ),
         optional(
             "sampling",
             Kind::Object(&TRACE_SAMPLING),

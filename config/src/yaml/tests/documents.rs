@@ -16,6 +16,8 @@ mod resilience;
 mod routes;
 #[path = "documents/tls.rs"]
 mod tls;
+#[path = "documents/tracing.rs"]
+mod tracing;
 
 pub(crate) use identities::KEY;
 use proptest::collection::vec;
@@ -179,8 +181,9 @@ fn http() -> BoxedStrategy<String> {
             edge::http(),
             jwt::http(),
             resilience::http(),
+            tracing::http(),
         )
-            .prop_map(|(a, b, c, d, e, f)| format!("{a}{b}{c}{d}{e}{f}")),
+            .prop_map(|(a, b, c, d, e, f, g)| format!("{a}{b}{c}{d}{e}{f}{g}")),
         maybe(
             "access_logs",
             format.prop_map(|format| format!("[{{path: /x y, format: {format}}}]")),

@@ -22,6 +22,7 @@ mod retry;
 mod routes;
 mod telemetry;
 mod tls;
+mod tracing;
 
 /// Checks a table of (marked fragment, messages) in the document that `around` makes of each.
 fn check(around: impl Fn(&str) -> String, table: &[(&str, &[&str])]) {

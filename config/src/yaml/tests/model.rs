@@ -11,6 +11,7 @@ mod resilience;
 mod routes;
 mod telemetry;
 mod tls;
+mod tracing;
 
 use super::{valid, with_http};
 use crate::model::{AccessLogFormat, AccessLogSink, HttpOptions, ProxyHeader, defaults};

@@ -103,7 +103,7 @@ fn what_is_meant_is_there() {
 fn declared_defaults_are_what_the_loader_gives() {
     let minimal = "\
 listeners:
-- {name: l, address: 127.0.0.1:1, tcp_keepalive: {}, filter_chains: [{match: {}, tls: {certificates: [{certificate_file: c, private_key_file: k}], client: {ca_file: c}}, http: {route_configuration: r, external_authorization: {http: {cluster: c}, body: {bytes_max: 1}, cache: {time_to_live: 1s, headers: []}}, http2: {}, hint_peers: {}, fault: {delay: {duration: 1s}, abort: {reset: true}, response_rate: {bytes_per_second: 1024}, expires: never}, access_logs: [{path: stdout}], compression: {algorithms: [{gzip: {}}, {br: {}}, {zstd: {}}]}}}]}
+- {name: l, address: 127.0.0.1:1, tcp_keepalive: {}, filter_chains: [{match: {}, tls: {certificates: [{certificate_file: c, private_key_file: k}], client: {ca_file: c}}, http: {route_configuration: r, external_authorization: {http: {cluster: c}, body: {bytes_max: 1}, cache: {time_to_live: 1s, headers: []}}, http2: {}, hint_peers: {}, tracing: {collector: c, sampling: {}}, fault: {delay: {duration: 1s}, abort: {reset: true}, response_rate: {bytes_per_second: 1024}, expires: never}, access_logs: [{path: stdout}], compression: {algorithms: [{gzip: {}}, {br: {}}, {zstd: {}}]}}}]}
 - {name: m, address: 127.0.0.1:2, connection_rate_max: {per_second: 1}, proxy_protocol: {mode: optional}, filter_chains: [{tcp: {cluster: c}}]}
 route_configurations:
 - {name: r, virtual_hosts: [{name: v, domains: ['*'], https_redirect: {}, hsts: {}, maintenance: {page: {body: x}}, routes: [

@@ -15,7 +15,7 @@ use super::active::{ActiveAttempt, ActiveRequest};
 use super::exchange::{self, Exchange, Stop};
 use super::upgrade::Attempted;
 use super::{Request, RequestContext, Taken};
-use super::{compress, deadline, respond, rights, upgrade};
+use super::{compress, deadline, respond, rights, trace, upgrade};
 use crate::body::BodyLength;
 use crate::pick::{NoEndpoint, pick};
 use crate::pool::Awaited;
@@ -157,6 +157,7 @@ async fn attempt(
             tell_time_left(request, exchange, series, context)?;
         }
         series.tell(request, exchange);
+        trace::tell(request, context);
         upstream.send_head(request.head, request.length, cluster.tls.is_some())?;
         length = match &taken.policy.hedging {
             None => poll_fn(|cx| exchange.poll_response_start(request, &mut upstream, cx)).await?,

@@ -9,12 +9,14 @@ use outrigger_config::model::{
 use outrigger_http1::{Fields, RequestHead};
 use outrigger_traffic::header_value::{ValueSource, assemble};
 use outrigger_traffic::template;
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// What values are put together from, beside the request's head.
 pub(super) struct Known<'k> {
     pub(super) context: &'k RequestContext<'k>,
-    pub(super) taken: Taken<'k>,
+    /// The route that takes the request, where one does.
+    pub(super) taken: Option<Taken<'k>>,
     pub(super) record: &'k Record,
     /// The path by which the route was found, where a value may name it.
     pub(super) matched_path: Option<&'k str>,
@@ -76,6 +78,14 @@ fn write_assembled(fields: &mut Fields, edit: &HeaderEdit, value: &[u8]) {
 }
 
 impl Known<'_> {
+    /// A value that is known now.
+    pub(super) fn value<'v>(&self, value: &'v HeaderValue, head: &RequestHead) -> Cow<'v, [u8]> {
+        match value {
+            HeaderValue::Text(text) => Cow::Borrowed(text.as_bytes()),
+            HeaderValue::Parts(parts) => Cow::Owned(self.assemble(parts, head)),
+        }
+    }
+
     fn assemble(&self, parts: &[HeaderValuePart], head: &RequestHead) -> Vec<u8> {
         let mut value = Vec::new();
         assemble(parts, &Source { known: self, head }, &mut value);
@@ -90,7 +100,7 @@ struct Source<'s> {
 
 impl ValueSource for Source<'_> {
     fn path_variable(&self, name: &str) -> Option<&str> {
-        let PathMatch::Template(matched) = self.known.taken.route.matches().path() else {
+        let PathMatch::Template(matched) = self.known.taken?.route.matches().path() else {
             return None;
         };
         template::variable(matched, self.known.matched_path?, name)

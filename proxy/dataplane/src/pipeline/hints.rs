@@ -79,7 +79,7 @@ pub(super) fn is_hint(name: &[u8]) -> bool {
 }
 
 /// Whether the connection's peer is believed. Like trusted proxies it is the one that a PROXY protocol header names.
-fn is_believed(context: &RequestContext<'_>) -> bool {
+pub(super) fn is_believed(context: &RequestContext<'_>) -> bool {
     let peers = context.chain().http().options.hint_peers();
     let ends = context.ends();
     let id = ends.identity.as_ref().and_then(|peer| peer.spiffe_id.as_ref());

@@ -24,5 +24,5 @@ pub(super) async fn refuse(
     }
     respond::local(&mut request, downstream, context, None, LocalReply::Overloaded).await;
     let metrics = &context.chain().http().routes.unmatched;
-    request.record.finish(context, metrics, request.head);
+    request.record.finish(context, metrics, request.head, None);
 }

@@ -1,9 +1,13 @@
 //! What is noted of a request, and told once at its end: metrics, access log and flight recorder.
 
 mod flight;
+mod traces;
 
-use super::RequestContext;
+pub(super) use traces::{KeptTrace, TraceScene};
+
 use super::authenticate::with_query;
+use super::trace::RequestTrace;
+use super::{RequestContext, Taken};
 use crate::authorization::Remarks;
 use crate::connection::Accepted;
 use crate::reply::Answer;
@@ -43,6 +47,8 @@ pub(super) struct Record {
     pub(super) cluster: Option<ClusterSlot>,
     /// Indexes of the virtual host and the route that take it.
     found: (Option<u32>, Option<u32>),
+    /// There where requests are traced.
+    pub(super) trace: Option<Box<RequestTrace>>,
     /// What was asked for, where something else is sent.
     original: Option<Box<Original>>,
     /// Our address on the last attempt's connection.
@@ -123,6 +129,7 @@ impl Record {
             endpoint: None,
             cluster: None,
             found: (None, None),
+            trace: None,
             original: None,
             local_address: None,
             peer_address: None,
@@ -239,6 +246,11 @@ impl Record {
         self.endpoint
             .as_ref()
             .map(|endpoint| endpoint.address_text.as_str())
+    }
+
+    /// The number of the attempt that is under way, or was the last to be, counted from 1; 0: there was none.
+    pub(super) fn attempt_number(&self) -> u32 {
+        self.current.number
     }
 
     pub(super) fn is_first_attempt(&self) -> bool {
@@ -378,6 +390,9 @@ impl Record {
         self.started_response = true;
         // What is sent: a gRPC fault is 200 on the wire.
         self.status = head.status;
+        if self.trace.as_ref().is_some_and(|trace| trace.grpc) {
+            self.note_grpc_status(head);
+        }
         if let Some(logged) = &mut self.logged {
             logged.response.clone_from(head);
         }
@@ -403,7 +418,14 @@ impl Record {
         }
     }
 
-    pub(super) fn finish(&self, context: &RequestContext<'_>, metrics: &RouteMetrics, head: &RequestHead) {
+    /// `taken`: the route that took the request, if one did.
+    pub(super) fn finish(
+        &self,
+        context: &RequestContext<'_>,
+        metrics: &RouteMetrics,
+        head: &RequestHead,
+        taken: Option<Taken<'_>>,
+    ) {
         context.listener().requests_active.dec();
         let now = context.worker().tick();
         let duration = now.duration_since(self.started);
@@ -427,6 +449,11 @@ impl Record {
                 cluster: cluster.map(|cluster| cluster.config.name().as_str()),
             };
             self.log(&scene, logged, head, duration);
+        }
+        if let Some(trace) = &self.trace
+            && (trace.sampled || trace.tail)
+        {
+            self.trace_ended(trace, context, head, taken, now);
         }
         self.tell_recorder(context.accepted, context.snapshot.generation(), head, now);
     }
@@ -459,6 +486,19 @@ impl Record {
         }
         if let Some(logged) = &self.logged {
             self.log(scene, logged, head, duration);
+        }
+        if let (Some(trace), Some(kept)) = (&self.trace, asked.trace)
+            && (trace.sampled || trace.tail)
+        {
+            let scene = TraceScene {
+                policy: &kept.policy,
+                listener,
+                ends: &scene.accepted.ends,
+                head: asked.head,
+                route: Some(kept.route()),
+                cluster: scene.cluster,
+            };
+            self.tell_traces(trace, &scene, now, answered);
         }
         self.tell_recorder(scene.accepted, asked.generation, asked.head, now);
     }
@@ -536,6 +576,8 @@ impl Record {
 pub(super) struct Asked<'a> {
     pub(super) head: &'a RequestHead,
     pub(super) generation: u64,
+    /// There where it is traced.
+    pub(super) trace: Option<&'a KeptTrace>,
 }
 
 /// Where a request was served, as its log line tells.

@@ -2,9 +2,9 @@
 //!
 //! It lives as long as people talk, and so it keeps neither snapshot nor request: only what its end must tell.
 
-use super::record::{Asked, Record, Scene};
+use super::record::{Asked, KeptTrace, Record, Scene};
 use super::rights::{self, Kept};
-use super::{Request, RequestContext};
+use super::{Request, RequestContext, Taken};
 use crate::connection::Accepted;
 use crate::snapshot::{AccessLog, ClusterPolicy, ClusterShared, EndpointState};
 use crate::tunnel::{Limits, Moved, Pump, PumpEnd, Side, SideError};
@@ -84,6 +84,8 @@ pub(crate) struct Tunnel {
     kept: Box<Kept>,
     /// The configuration that let it through.
     generation: u64,
+    /// There where it is traced.
+    trace: Option<Box<KeptTrace>>,
 }
 
 impl Tunnel {
@@ -92,9 +94,16 @@ impl Tunnel {
         mut request: Request<'_>,
         context: &RequestContext<'_>,
         route: &Arc<RouteMetrics>,
+        taken: Option<Taken<'_>>,
     ) -> Tunnel {
         let (chain, worker) = (context.chain(), context.worker());
         let is_logged = request.record.is_logged();
+        let trace = match (&chain.http().tracing, taken, &request.record.trace) {
+            (Some(policy), Some(taken), Some(_)) => {
+                Some(Box::new(KeptTrace::of(policy, taken.virtual_host, taken.route)))
+            }
+            _ => None,
+        };
         let kept = Kept::of(&mut request, context);
         let cells = chain.listener.worker(worker.index);
         cells.tunnels_active.inc();
@@ -114,6 +123,7 @@ impl Tunnel {
             chain: chain.config.name().clone(),
             kept,
             generation: context.snapshot.generation(),
+            trace,
         }
     }
 
@@ -191,6 +201,7 @@ impl Tunnel {
         let asked = Asked {
             head: &kept.head,
             generation: self.generation,
+            trace: self.trace.as_deref(),
         };
         record.tunnel_ended(cells, route, &scene, &self.head, &asked);
     }

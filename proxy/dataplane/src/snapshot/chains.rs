@@ -1,7 +1,7 @@
 //! Filter chains: what a connection is served by.
 
 use super::tokens::TokenPolicy;
-use super::{ClusterSlot, RateLimitSet, RoutesPolicy};
+use super::{ClusterSlot, RateLimitSet, RoutesPolicy, TracingPolicy};
 use outrigger_config::model::{self, Name};
 use outrigger_identity::{Basis, Belief};
 use outrigger_telemetry::{
@@ -90,6 +90,8 @@ pub(crate) struct HttpPolicy {
     pub(crate) injects_faults: bool,
     /// Another service is asked for each request.
     pub(crate) external_authorization: Option<Arc<ExternalAuthorizationPolicy>>,
+    /// How requests are traced.
+    pub(crate) tracing: Option<Arc<TracingPolicy>>,
     /// Limits that apply to every request that a route takes.
     pub(crate) rate_limits: Option<Arc<RateLimitSet>>,
 }

@@ -20,6 +20,7 @@ use outrigger_config::model::{
 use outrigger_http1::KnownName;
 use outrigger_identity as identity;
 use outrigger_identity::jwt::KeyCells;
+use outrigger_telemetry::trace::SpanSinks;
 use outrigger_telemetry::{AccessLogSinks, Metrics, Sink};
 use rate_limits::RateLimits;
 use std::collections::HashSet;
@@ -62,6 +63,7 @@ pub struct Compiler {
     hedges: hedging::HedgeStates,
     next_provider_id: AtomicU64,
     health: HealthLinks,
+    span_sinks: Option<Arc<dyn SpanSinks>>,
 }
 
 impl std::fmt::Debug for Compiler {
@@ -84,6 +86,15 @@ impl Compiler {
             hedges: hedging::HedgeStates::default(),
             next_provider_id: AtomicU64::new(1),
             health: HealthLinks::default(),
+            span_sinks: None,
+        }
+    }
+
+    /// The same, whose spans go to these sinks; without them they go nowhere.
+    pub fn with_span_sinks(self, sinks: Option<Arc<dyn SpanSinks>>) -> Compiler {
+        Compiler {
+            span_sinks: sinks,
+            ..self
         }
     }
 

@@ -1,7 +1,7 @@
 //! Routes: what a request is served by.
 
 use super::tokens::TokenRequirement;
-use super::{AuthorizationLevel, ClusterSlot, FaultPolicy, RateLimitSet, VirtualHostPolicy};
+use super::{AuthorizationLevel, ClusterSlot, FaultPolicy, RateLimitSet, RouteTracing, VirtualHostPolicy};
 use outrigger_config::model::{self, Fraction};
 use outrigger_telemetry::RouteMetrics;
 use outrigger_traffic::hedging::HedgeState;
@@ -56,6 +56,8 @@ pub(crate) struct RoutePolicy {
     pub(crate) authorization: Option<Arc<AuthorizationLevel>>,
     /// A fault in place of the chain's; `Some(None)`: none.
     pub(crate) fault: Option<Option<Arc<FaultPolicy>>>,
+    /// What it changes in the chain's tracing.
+    pub(crate) tracing: Option<Box<RouteTracing>>,
     /// Rate limits of its virtual host, and its own.
     pub(crate) rate_limits: Option<Arc<RateLimitSet>>,
     /// What is sent upstream may be another head than the one that came.

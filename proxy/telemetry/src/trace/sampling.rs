@@ -70,6 +70,11 @@ pub struct Sampler {
 }
 
 impl Sampler {
+    /// Whether it matters who sent a request.
+    pub fn asks_for_trust(&self) -> bool {
+        self.parent == ParentRule::FollowTrusted
+    }
+
     /// Decides about a request of this trace. `is_forced`: a believed peer asks for it; `is_trusted`: whoever sent the request
     /// is believed; `now`: as [`TraceRate::take`] has it.
     pub fn decide(

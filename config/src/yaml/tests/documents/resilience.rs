@@ -345,7 +345,7 @@ fn telemetry() -> BoxedStrategy<String> {
             "resource",
             "[^\\x00]{0,9}".prop_map(|text| format!("{{a.b: {}}}", quoted(&text))),
         ),
-        maybe("collectors", collector.prop_map(|one| format!("[{one}]"))),
+        collector,
         maybe(
             "recorder",
             prop_oneof![
@@ -355,7 +355,8 @@ fn telemetry() -> BoxedStrategy<String> {
             ],
         ),
     )
-        .prop_map(|(a, b, c, d)| format!("telemetry: {{{a}{b}{c}{d}}}\n"))
+        .prop_map(|(a, b, one, c)| format!("telemetry: {{{a}{b}{c}collectors: [{one}]}}
+"))
         .boxed()
 }
 

@@ -183,8 +183,9 @@ pub(super) fn route() -> BoxedStrategy<String> {
             maybe("authorization", Just("[q]".to_owned())),
             jwt::route(),
             super::resilience::route(),
+            super::tracing::route(),
         )
-            .prop_map(|(a, b, c)| format!("{a}{b}{c}")),
+            .prop_map(|(a, b, c, d)| format!("{a}{b}{c}{d}")),
     )
         .prop_map(|(a, b, c, d, e, f, g, h, i)| format!("{{{c}{d}{e}{f}{g}{h}{i}{a}, {b}}}"))
         .boxed()

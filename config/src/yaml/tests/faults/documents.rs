@@ -68,8 +68,8 @@ fn top_level_fields() {
                 ],
             ),
             (
-                "«tracing»: {}\n",
-                &["unknown field `tracing` in configuration | not implemented: traces"],
+                "«wasm»: {}\n",
+                &["unknown field `wasm` in configuration | not implemented: WebAssembly extensions"],
             ),
             (
                 "«<<»: {}\n",

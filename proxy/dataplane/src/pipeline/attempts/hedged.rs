@@ -8,7 +8,7 @@
 
 use super::super::active::ActiveAttempt;
 use super::super::exchange::{Came, Exchange, Second, Stop};
-use super::super::{Request, RequestContext, Taken};
+use super::super::{Request, RequestContext, Taken, trace};
 use super::series::Series;
 use super::{observed, tell_time_left, with_room};
 use crate::body::BodyLength;
@@ -315,6 +315,7 @@ async fn race(
         tell_time_left(request, exchange, series, scene.context)?;
     }
     series.tell(request, exchange);
+    trace::tell(request, scene.context);
     let sent = stream.send_head(request.head, request.length, scene.cluster.tls.is_some());
     let mut second = Second::new(stream, worker.spares.response(), request.length);
     let came = match sent {

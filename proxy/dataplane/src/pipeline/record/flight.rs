@@ -55,7 +55,10 @@ impl Record {
                 Some(client) => SocketAddr::new(client, 0),
             },
             request_ended: self.request_ended.map(since_start),
-            trace_id: head.fields.get(KnownName::Traceparent).and_then(trace_id),
+            trace_id: match self.trace_id() {
+                Some(id) => Some(id.get()),
+                None => head.fields.get(KnownName::Traceparent).and_then(trace_id),
+            },
             method: head.method.as_str(),
             path,
             authority,

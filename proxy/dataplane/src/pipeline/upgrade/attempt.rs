@@ -2,7 +2,7 @@
 
 use super::super::exchange::{Exchange, Stop};
 use super::super::tunnel::{Held, Made};
-use super::super::{Request, RequestContext, Taken, respond};
+use super::super::{Request, RequestContext, Taken, respond, trace};
 use super::{Upgrade, terminates};
 use crate::body::BodyLength;
 use crate::error::AttemptError;
@@ -128,6 +128,7 @@ async fn ask(
     request.record.connected(&upstream);
     let http2 = upstream.is_http2();
     upgrade.dress(request.head, http2, [worker.random(), worker.random()])?;
+    trace::tell(request, context);
     let protocol = upgrade.protocol().to_ascii_lowercase();
     let wanted = if upgrade.how == super::How::Connect {
         Wanted::Connect

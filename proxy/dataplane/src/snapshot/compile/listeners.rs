@@ -154,7 +154,19 @@ impl Compiler {
             }
             _ => self.access_logs(options.access_logs())?,
         };
+        let tracing = options.tracing().as_ref().map(|config| {
+            let before = before.and_then(|before| before.tracing.as_ref());
+            match before.filter(|before| before.config == *config) {
+                Some(same) => Arc::clone(same),
+                None => Arc::new(TracingPolicy::compile(
+                    config,
+                    self.span_sinks.as_deref(),
+                    self.epoch,
+                )),
+            }
+        });
         Ok(HttpPolicy {
+            tracing,
             options: options.clone(),
             tokens: tokens::policy(options, routes, &slots.providers),
             injects_faults: options.fault().is_some() || routes.injects_faults,

@@ -212,6 +212,10 @@ impl Compiler {
                     FaultPlace::Route(config.name().clone(), host.name().clone(), route.name().clone());
                 own.as_ref().map(|fault| self.faults.policy(place, fault))
             }),
+            tracing: route
+                .tracing()
+                .as_ref()
+                .map(|changes| Box::new(RouteTracing::compile(changes))),
             rate_limits: None,
             session,
             retry,

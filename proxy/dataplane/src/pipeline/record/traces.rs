@@ -1,0 +1,177 @@
+//! What traces are told of a request: its spans, where they are kept.
+
+use super::super::trace::{RequestTrace, template};
+use super::super::{RequestContext, Taken};
+use super::Record;
+use crate::connection::Ends;
+use crate::snapshot::TracingPolicy;
+use outrigger_config::model::{Name, Route, VirtualHost};
+use outrigger_http1::{Fields, KnownName, RequestHead, ResponseHead, Version};
+use outrigger_telemetry::ListenerCells;
+use outrigger_telemetry::trace::{TraceId, TracedRequest, TracedRoute, is_error};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
+
+/// Flags of W3C's contexts.
+const SAMPLED: u8 = 1;
+const RANDOM: u8 = 2;
+
+/// Where a request was traced.
+pub(in super::super) struct TraceScene<'s> {
+    pub(in super::super) policy: &'s TracingPolicy,
+    pub(in super::super) listener: &'s ListenerCells,
+    pub(in super::super) ends: &'s Ends,
+    pub(in super::super) head: &'s RequestHead,
+    pub(in super::super) route: Option<TracedRoute<'s>>,
+    pub(in super::super) cluster: Option<&'s str>,
+}
+
+/// What a tunnel keeps to tell at its end.
+pub(in super::super) struct KeptTrace {
+    pub(in super::super) policy: Arc<TracingPolicy>,
+    virtual_host: Name,
+    route: Name,
+    template: Option<String>,
+}
+
+impl KeptTrace {
+    pub(in super::super) fn of(policy: &Arc<TracingPolicy>, host: &VirtualHost, route: &Route) -> KeptTrace {
+        KeptTrace {
+            policy: Arc::clone(policy),
+            virtual_host: host.name().clone(),
+            route: route.name().clone(),
+            template: template(route).map(Cow::into_owned),
+        }
+    }
+
+    pub(in super::super) fn route(&self) -> TracedRoute<'_> {
+        TracedRoute {
+            virtual_host: self.virtual_host.as_str(),
+            name: self.route.as_str(),
+            template: self.template.as_deref(),
+        }
+    }
+}
+
+impl Record {
+    /// The trace that the request belongs to, where it is traced.
+    pub(in super::super) fn trace_id(&self) -> Option<TraceId> {
+        self.trace.as_ref().map(|trace| trace.trace_id)
+    }
+
+    /// Notes what the head of an answer says of gRPC.
+    #[cold]
+    pub(super) fn note_grpc_status(&mut self, head: &ResponseHead) {
+        if let Some(trace) = &mut self.trace {
+            trace.grpc_status = grpc_status(&head.fields);
+        }
+    }
+
+    /// Sends the spans of a request that was served here to its end, if they are kept.
+    #[inline(never)]
+    pub(super) fn trace_ended(
+        &self,
+        trace: &RequestTrace,
+        context: &RequestContext<'_>,
+        head: &RequestHead,
+        taken: Option<Taken<'_>>,
+        now: Instant,
+    ) {
+        let Some(policy) = &context.chain().http().tracing else {
+            return;
+        };
+        let template = taken.and_then(|taken| template(taken.route));
+        let cluster = self.cluster.and_then(|slot| context.snapshot.cluster(slot));
+        let scene = TraceScene {
+            policy,
+            listener: context.listener(),
+            ends: context.ends(),
+            head,
+            route: taken.map(|taken| TracedRoute {
+                virtual_host: taken.virtual_host.name().as_str(),
+                name: taken.route.name().as_str(),
+                template: template.as_deref(),
+            }),
+            cluster: cluster.map(|cluster| cluster.config.name().as_str()),
+        };
+        let waited = now.saturating_duration_since(self.started);
+        self.tell_traces(trace, &scene, now, waited);
+    }
+
+    /// Sends the request's spans, if they are kept. `waited`: how long it took, for whoever asks whether that was slow.
+    #[inline(never)]
+    pub(super) fn tell_traces(
+        &self,
+        trace: &RequestTrace,
+        scene: &TraceScene<'_>,
+        now: Instant,
+        waited: Duration,
+    ) {
+        let grpc_status = match &self.trailers {
+            Some(trailers) => self::grpc_status(trailers).or(trace.grpc_status),
+            None => trace.grpc_status,
+        };
+        if !trace.sampled {
+            let failed = is_error(self.status, grpc_status, self.flags);
+            match scene.policy.tail.keeps(failed, waited) {
+                Some(reason) => scene.listener.traces_kept_at_end[reason].inc(),
+                None => return,
+            }
+        }
+        let head = scene.head;
+        let (target, authority) = match &self.original {
+            None => (Cow::Borrowed(head.path_and_query()), head.authority()),
+            Some(original) => {
+                let mark = if head.query().is_some() { "?" } else { "" };
+                let query = head.query().unwrap_or_default();
+                let target = format!("{}{mark}{query}", original.path);
+                (Cow::Owned(target), &*original.authority)
+            }
+        };
+        let duration = now.saturating_duration_since(self.started);
+        let traced = TracedRequest {
+            trace_id: trace.trace_id,
+            span_id: trace.span_id,
+            parent: trace.parent,
+            flags: u8::from(trace.sampled) * SAMPLED + u8::from(trace.random) * RANDOM,
+            tracestate: head.fields.get(KnownName::Tracestate),
+            // The clock on the wall is read for those alone that are kept.
+            start: SystemTime::now() - duration,
+            duration,
+            name: trace.told.as_ref().and_then(|told| told.name.as_deref()),
+            method: head.method.as_str(),
+            scheme: head.scheme().unwrap_or("http"),
+            target: &target,
+            authority,
+            protocol_version: match self.version {
+                Version::Http10 => "1.0",
+                Version::Http11 => "1.1",
+                Version::Http2 => "2",
+            },
+            client: self.client.unwrap_or(scene.ends.remote.ip()),
+            peer: scene.ends.peer,
+            user_agent: head.fields.get(KnownName::UserAgent),
+            request_id: head.fields.get(KnownName::XRequestId),
+            route: scene.route,
+            cluster: scene.cluster,
+            status: self.status,
+            grpc: trace.grpc,
+            grpc_status,
+            response_flags: self.flags,
+            details: self.details,
+            story: self.story.as_deref(),
+            last_attempt: self.last_attempt(now),
+            attributes: trace.told.as_ref().map_or(&[], |told| &told.attributes),
+        };
+        scene.policy.sink.try_send(traced.spans());
+    }
+}
+
+fn grpc_status(fields: &Fields) -> Option<u16> {
+    std::str::from_utf8(fields.get(KnownName::GrpcStatus)?)
+        .ok()?
+        .parse()
+        .ok()
+}

@@ -1,0 +1,268 @@
+//! A request's trace: which one it belongs to, whether its spans are kept, and what the next hop is told of it.
+//!
+//! All that is decided at the request's start stands in a [`RequestTrace`] of a few words. Spans are made at the end, of what the
+//! record knows (`record/traces.rs`), and only if they are kept; the id of an attempt's span follows from the request's.
+
+use super::edits::Known;
+use super::{Request, RequestContext, Taken, hints};
+use crate::snapshot::{RouteTracing, TracingPolicy};
+use outrigger_config::model::{HeaderValue, PathMatch, Route};
+use outrigger_http1::{Fields, KnownName, RequestHead};
+use outrigger_telemetry::trace::{Carrier, OutgoingContext, SpanId, TraceHeader, TraceId};
+use std::borrow::Cow;
+
+/// The trace of one request.
+pub(super) struct RequestTrace {
+    pub(super) trace_id: TraceId,
+    /// The id of its server span.
+    pub(super) span_id: SpanId,
+    /// The span of whoever sent it.
+    pub(super) parent: Option<SpanId>,
+    /// Its trace is kept.
+    pub(super) sampled: bool,
+    /// If it is not, its end may keep its spans.
+    pub(super) tail: bool,
+    /// The trace id is random.
+    pub(super) random: bool,
+    debug: bool,
+    priority: Option<i8>,
+    pub(super) grpc: bool,
+    /// The status of gRPC in the head of the answer.
+    pub(super) grpc_status: Option<u16>,
+    /// What the configuration has spans say, where they may be kept.
+    pub(super) told: Option<Box<Told>>,
+}
+
+/// What the configuration has the span of a request say, put together when its route was found.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) name: Option<String>,
+    pub(super) attributes: Vec<(String, String)>,
+}
+
+/// Takes off the header with which a request is to be traced. True if it came from a peer that is believed.
+#[inline(never)]
+pub(super) fn take_force_header(
+    context: &RequestContext<'_>,
+    policy: &TracingPolicy,
+    head: &mut RequestHead,
+) -> bool {
+    let Some(name) = policy.config.force_header() else {
+        return false;
+    };
+    if head.fields.find(name.as_str()).is_none() {
+        return false;
+    }
+    head.fields.remove(name.as_str());
+    hints::is_believed(context)
+}
+
+/// Reads the request's context, decides, and notes it; `taken`: the route that takes it, if one does.
+#[inline(never)]
+pub(super) fn begin(
+    request: &mut Request<'_>,
+    context: &RequestContext<'_>,
+    policy: &TracingPolicy,
+    taken: Option<Taken<'_>>,
+    is_forced: bool,
+) {
+    let route = taken.and_then(|taken| taken.policy.tracing.as_deref());
+    let (own, span_name) = match route {
+        None => (None, None),
+        Some(RouteTracing::Off) => return,
+        Some(RouteTracing::Changed { sampler, span_name }) => (sampler.as_ref(), span_name.as_ref()),
+    };
+    let worker = context.worker();
+    let extracted = policy
+        .propagation
+        .take(&mut HeadCarrier(&mut request.head.fields));
+    let trace_id = extracted
+        .trace_id
+        .unwrap_or_else(|| TraceId::random(worker.random(), worker.random()));
+    let sampler = own.unwrap_or(&policy.sampler);
+    let is_trusted = sampler.asks_for_trust() && hints::is_believed(context);
+    let now = worker.now().into_std().saturating_duration_since(policy.epoch);
+    let decision = sampler.decide(&extracted, trace_id, is_forced, is_trusted, now);
+    context.listener().traces[decision].inc();
+    let sampled = decision.is_kept();
+    let mut trace = Box::new(RequestTrace {
+        trace_id,
+        span_id: SpanId::random(worker.random()),
+        parent: extracted.parent,
+        sampled,
+        tail: policy.tail.is_some(),
+        random: extracted.random || extracted.trace_id.is_none(),
+        debug: extracted.debug && sampled,
+        priority: extracted.priority,
+        grpc: request.grpc,
+        grpc_status: None,
+        told: None,
+    });
+    if sampled || policy.tail.is_some() {
+        trace.told = told(request, context, policy, taken, span_name);
+    }
+    request.record.trace = Some(trace);
+    // Others than the attempts' endpoints see the request, too: for them it comes from its own span.
+    let has_mirrors = taken.is_some_and(|taken| !taken.policy.mirrors.is_empty());
+    if has_mirrors || context.chain().http().external_authorization.is_some() {
+        inject(request, policy, 0);
+    }
+}
+
+/// What the configuration has the request's span say.
+fn told(
+    request: &Request<'_>,
+    context: &RequestContext<'_>,
+    policy: &TracingPolicy,
+    taken: Option<Taken<'_>>,
+    own_name: Option<&HeaderValue>,
+) -> Option<Box<Told>> {
+    let name = own_name.or(policy.config.span_name().as_ref());
+    let attributes = policy.config.attributes();
+    if name.is_none() && attributes.is_empty() {
+        return None;
+    }
+    let known = Known {
+        context,
+        taken,
+        record: &request.record,
+        matched_path: request.matched_path.as_deref(),
+    };
+    let text = |value: &HeaderValue| {
+        let value = known.value(value, request.head);
+        String::from_utf8_lossy(&value).into_owned()
+    };
+    let attributes = attributes.iter().map(|(key, value)| (key.clone(), text(value)));
+    Some(Box::new(Told {
+        name: name.map(text).filter(|name| !name.is_empty()),
+        attributes: attributes.filter(|(_, value)| !value.is_empty()).collect(),
+    }))
+}
+
+/// Tells the next hop of the trace, for the attempt that is under way.
+#[inline(always)]
+pub(super) fn tell(request: &mut Request<'_>, context: &RequestContext<'_>) {
+    if request.record.trace.is_some()
+        && let Some(policy) = &context.chain().http().tracing
+    {
+        let number = request.record.attempt_number();
+        inject(request, policy, number);
+    }
+}
+
+/// Writes the context for an attempt, counted from one, or for the request itself.
+#[inline(never)]
+fn inject(request: &mut Request<'_>, policy: &TracingPolicy, number: u32) {
+    let Some(trace) = &request.record.trace else {
+        return;
+    };
+    let (span_id, parent) = match number {
+        0 => (trace.span_id, trace.parent),
+        number => (trace.span_id.of_attempt(number), Some(trace.span_id)),
+    };
+    let told = OutgoingContext {
+        trace_id: trace.trace_id,
+        span_id,
+        parent,
+        sampled: trace.sampled,
+        random: trace.random,
+        debug: trace.debug,
+        priority: trace.priority,
+    };
+    let carrier = &mut HeadCarrier(&mut request.head.fields);
+    policy.propagation.inject(&told, carrier);
+}
+
+/// What of a path a route matches, as it was written: a few values, whatever is asked for. None: paths are not looked at.
+pub(super) fn template(route: &Route) -> Option<Cow<'_, str>> {
+    if route.matches().connect() {
+        return None;
+    }
+    Some(match route.matches().path() {
+        PathMatch::Exact(path) => Cow::Borrowed(path),
+        PathMatch::Prefix(prefix) => Cow::Owned(format!("{}/*", prefix.strip_suffix('/').unwrap_or(prefix))),
+        PathMatch::StringPrefix(prefix) => Cow::Owned(format!("{prefix}*")),
+        PathMatch::Template(template) => Cow::Borrowed(template.source()),
+        PathMatch::Regex(pattern) => Cow::Borrowed(pattern.source()),
+    })
+}
+
+/// A head, as contexts are read from it and written to it.
+struct HeadCarrier<'f>(&'f mut Fields);
+
+/// The number of a header's name, for those that have one.
+fn known(header: TraceHeader) -> Option<KnownName> {
+    Some(match header {
+        TraceHeader::Traceparent => KnownName::Traceparent,
+        TraceHeader::Tracestate => KnownName::Tracestate,
+        TraceHeader::B3 => KnownName::B3,
+        TraceHeader::B3TraceId => KnownName::XB3Traceid,
+        TraceHeader::B3SpanId => KnownName::XB3Spanid,
+        TraceHeader::B3ParentSpanId => KnownName::XB3Parentspanid,
+        TraceHeader::B3Sampled => KnownName::XB3Sampled,
+        TraceHeader::B3Flags => KnownName::XB3Flags,
+        TraceHeader::DatadogTraceId => KnownName::XDatadogTraceId,
+        TraceHeader::DatadogParentId => KnownName::XDatadogParentId,
+        TraceHeader::DatadogSamplingPriority => KnownName::XDatadogSamplingPriority,
+        TraceHeader::DatadogTags => return None,
+    })
+}
+
+impl Carrier for HeadCarrier<'_> {
+    fn first(&self, header: TraceHeader) -> Option<&[u8]> {
+        match known(header) {
+            Some(known) => self.0.get(known),
+            None => self.0.find(header.as_str()),
+        }
+    }
+
+    fn each(&self, header: TraceHeader, see: &mut dyn FnMut(&[u8])) {
+        match known(header) {
+            Some(known) => self.0.get_all(known).for_each(see),
+            None => self.0.find_all(header.as_str()).for_each(see),
+        }
+    }
+
+    fn set(&mut self, header: TraceHeader, value: &[u8]) {
+        match known(header) {
+            Some(known) => self.0.set_known(known, value),
+            None => self.0.set(header.as_str().as_bytes(), value),
+        }
+    }
+
+    fn remove(&mut self, header: TraceHeader) {
+        match known(header) {
+            Some(known) => self.0.remove_known(known),
+            None => self.0.remove(header.as_str()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_header_is_found_where_it_is_put() {
+        for header in TraceHeader::ALL {
+            let mut fields = Fields::new();
+            assert_eq!(
+                known(header).map_or(header.as_str(), KnownName::as_str),
+                header.as_str()
+            );
+            let mut carrier = HeadCarrier(&mut fields);
+            carrier.set(header, b"a");
+            carrier.set(header, b"b");
+            assert_eq!(carrier.only(header), Some(&b"b"[..]));
+            fields.push(header.as_str().as_bytes(), b"c");
+            let mut carrier = HeadCarrier(&mut fields);
+            assert_eq!(
+                (carrier.first(header), carrier.only(header)),
+                (Some(&b"b"[..]), None)
+            );
+            carrier.remove(header);
+            assert_eq!(carrier.first(header), None);
+            assert!(fields.is_empty());
+        }
+    }
+}
