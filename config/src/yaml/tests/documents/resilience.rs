@@ -355,8 +355,12 @@ fn telemetry() -> BoxedStrategy<String> {
             ],
         ),
     )
-        .prop_map(|(a, b, one, c)| format!("telemetry: {{{a}{b}{c}collectors: [{one}]}}
-"))
+        .prop_map(|(a, b, one, c)| {
+            format!(
+                "telemetry: {{{a}{b}{c}collectors: [{one}]}}
+"
+            )
+        })
         .boxed()
 }
 
