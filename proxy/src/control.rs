@@ -6,7 +6,6 @@
 //! here reads policy. With no server there, the proxy goes on with what it has; started without one, it begins with the
 //! last good configuration on disk ([`last_good`]).
 
-mod backoff;
 mod follow;
 mod incoming;
 mod keeping;

@@ -1,15 +1,13 @@
-//! Connections that this process makes for itself, over gRPC: to control planes and authorities.
+//! Connections that this process makes for itself, over gRPC: to control planes, authorities and collectors.
 
+use crate::dial;
 use hyper_util::rt::TokioIo;
 use outrigger_config::model::UpstreamTls;
-use outrigger_identity::{Material, UpstreamIdentity};
-use std::io;
+use outrigger_identity::Material;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio::io::AsyncReadExt;
 use tonic::codegen::http::Uri;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
@@ -38,10 +36,6 @@ pub(crate) enum ChannelError {
     Unreachable(#[from] tonic::transport::Error),
 }
 
-/// A byte stream of either kind.
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-
 /// Connects; with TLS if `tls` says how. The connection is kept alive while it is quiet. May be dropped at any time.
 pub(crate) async fn connect(
     host: &str,
@@ -69,7 +63,11 @@ pub(crate) async fn connect(
     let host = host.to_owned();
     let connector = service_fn(move |_| {
         let (host, identity) = (host.clone(), identity.clone());
-        async move { open(&host, port, identity.as_deref()).await.map(TokioIo::new) }
+        async move {
+            dial::open(&host, port, identity.as_deref())
+                .await
+                .map(TokioIo::new)
+        }
     });
     // TLS is the connector's, which is why the endpoint itself says `http`; what is sent names the true scheme.
     let endpoint = Endpoint::from_static("http://server")
@@ -78,18 +76,6 @@ pub(crate) async fn connect(
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
     Ok(endpoint.connect_with_connector(connector).await?)
-}
-
-async fn open(host: &str, port: u16, identity: Option<&UpstreamIdentity>) -> io::Result<Box<dyn Io>> {
-    let stream = TcpStream::connect((host, port)).await?;
-    stream.set_nodelay(true)?;
-    Ok(match identity {
-        None => Box::new(stream),
-        Some(identity) => {
-            let connector = TlsConnector::from(Arc::clone(&identity.config));
-            Box::new(connector.connect(identity.server_name.clone(), stream).await?)
-        }
-    })
 }
 
 /// Reads the token in a file; in words what is wrong.

@@ -7,14 +7,18 @@
 mod activation;
 mod admin;
 mod authorization_codec;
+mod backoff;
 mod bootstrap;
 mod check;
 pub mod cli;
 mod configuration;
 mod control;
 mod demo;
+mod dial;
 mod discovery;
 mod explain;
+mod export;
+mod failure_text;
 mod faults;
 mod grpc;
 mod health;

@@ -10,6 +10,7 @@ use crate::admin::endpoint::Endpoint;
 use crate::configuration::{ConfigurationSource, Rejection};
 use crate::control::{Control, Push};
 use crate::discovery::Discovery;
+use crate::export::Exports;
 use crate::health::Health;
 use crate::identities::Identities;
 use crate::jwks::Jwks;
@@ -90,6 +91,7 @@ pub struct Proxy {
     health: Arc<Health>,
     jwks: Arc<Jwks>,
     identities: Arc<Identities>,
+    exports: Arc<Exports>,
     connections: ConnectionCount,
     source: ConfigurationSource,
     /// Where policy comes from besides the source; none: nowhere.
@@ -197,7 +199,7 @@ impl Proxy {
     }
 
     /// Ends in order: not ready, `grace` with everything going on, then nothing new, then up to `timeout` for what is
-    /// in flight, while endpoints are still discovered. True if nothing had to be cut.
+    /// in flight, while endpoints are still discovered, and collectors are sent what waits for them. True if nothing had to be cut.
     pub async fn drain(mut self, grace: Duration, timeout: Duration) -> bool {
         self.begin_drain();
         // Nobody can take over any more. A successor that has the sockets already goes on alone.
@@ -205,6 +207,9 @@ impl Proxy {
         self.abandon_reload();
         tokio::time::sleep(grace).await;
         let drained = self.plane.lock().await.drain(timeout);
-        drained.await
+        let drained = drained.await;
+        // Nobody adds anything any more.
+        self.exports.finish().await;
+        drained
     }
 }

@@ -1,6 +1,5 @@
 //! Following the servers: which one is asked, when another is, and what happens while there is none.
 
-use super::backoff::Backoff;
 use super::incoming::Incoming;
 use super::keeping::{Keeper, Step};
 use super::last_good::{self, Earlier};
@@ -8,6 +7,7 @@ use super::stream::{Said, Stream, StreamError};
 use super::taking::Taking;
 use super::told::{Shared, Source};
 use super::{Push, Words};
+use crate::backoff::Backoff;
 use arc_swap::ArcSwap;
 use envoy_types::pb::envoy::config::core::v3::{Locality, Node};
 use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};

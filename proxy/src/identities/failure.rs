@@ -1,13 +1,11 @@
 //! Why a source of identities gave nothing, in words and as a label.
 
+use crate::failure_text::{printable, with_causes};
 use outrigger_telemetry::SourceFailure;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 use tonic::{Code, Status};
-
-/// Of what a peer says at most so many characters are kept.
-const PEER_TEXT_CHARACTERS_MAX: usize = 200;
 
 /// Why an attempt came to nothing. Holds no key and no token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,27 +80,6 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
-}
-
-/// An error and what brought it about: libraries often say no more than "transport error" themselves.
-fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    printable(&text)
-}
-
-fn printable(text: &str) -> String {
-    text.chars()
-        .take(PEER_TEXT_CHARACTERS_MAX)
-        .map(|character| if character.is_control() { ' ' } else { character })
-        .collect()
 }
 
 #[cfg(test)]

@@ -255,6 +255,7 @@ impl Proxy {
         self.health.commit(checks, &plane.snapshot());
         self.jwks.commit(keys);
         self.identities.commit(sources, &material);
+        self.exports.commit(plane.snapshot().config());
         *self.status.listeners.lock() = plane.listeners();
         // By the limits that are in force now, at once.
         self.status.overload.look().await;

@@ -7,6 +7,7 @@ use crate::authorization_codec::EnvoyAuthorization;
 use crate::configuration::ConfigurationSource;
 use crate::control::Control;
 use crate::discovery::{self, Discovery};
+use crate::export::Exports;
 use crate::health::Health;
 use crate::identities::{Identities, Publisher};
 use crate::inheritance::{Descent, Inheritance};
@@ -70,6 +71,7 @@ impl Proxy {
         let health = Health::new(Arc::clone(&metrics), Arc::clone(&rebalancing), mark);
         let checks = health.prepare(&config, &discovered, &material, None);
         checks.warm().await;
+        let exports = Exports::new(&metrics);
         let plane_options = Options {
             workers,
             metrics: Arc::clone(&metrics),
@@ -88,6 +90,8 @@ impl Proxy {
         jwks.commit(keys);
         jwks.follow(plane.published());
         identities.commit(sources, plane.snapshot().material());
+        exports.follow(plane.published());
+        exports.commit(plane.snapshot().config());
         let settings = base.control().as_ref();
         let control = settings.map(|settings| {
             Control::start(
@@ -132,6 +136,7 @@ impl Proxy {
             health: Arc::new(health),
             jwks: Arc::new(jwks),
             identities: Arc::new(identities),
+            exports: Arc::new(exports),
             connections,
             source,
             control,

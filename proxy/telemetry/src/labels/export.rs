@@ -31,7 +31,5 @@ labels! {
         Unavailable = "unavailable",
         /// The collector does not take it.
         Refused = "refused",
-        /// The answer is none of the protocol's.
-        Protocol = "protocol",
     }
 }

@@ -9,18 +9,18 @@ const MAX: Duration = Duration::from_secs(30);
 
 /// Waits that double, with full jitter.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
     /// A server answered.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 
     /// Nobody did: how long to wait. `random` is uniform.
-    pub(super) fn next(&mut self, random: u64) -> Duration {
+    pub(crate) fn next(&mut self, random: u64) -> Duration {
         let bound = BASE.saturating_mul(1_u32 << self.failures.min(10)).min(MAX);
         self.failures = self.failures.saturating_add(1);
         let nanoseconds = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX).max(1);

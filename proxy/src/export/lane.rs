@@ -1,0 +1,206 @@
+//! The queue of one collector and signal: workers on one side, its sender's task on the other.
+
+use super::Identities;
+use super::sender::Sender;
+use super::signal::{Logs, Signal, Spans};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use outrigger_config::model::{Collector, defaults};
+use outrigger_telemetry::export::{LogRecord, LogSink};
+use outrigger_telemetry::trace::{FinishedSpan, SpanSink};
+use outrigger_telemetry::{ExportCells, ExportDrop, ExportMetrics};
+use parking_lot::Mutex;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// Pieces that a queue's channel takes: more than there can be, since each holds an item and items are counted.
+const PIECES_MAX: usize = u32::MAX as usize;
+
+/// A queue, and the task that empties it. Dropped, the task ends with what it has.
+pub(super) struct Lane<S: Signal> {
+    pieces: mpsc::Sender<Vec<S::Item>>,
+    shared: Arc<Shared>,
+    orders: watch::Sender<Orders>,
+    /// Taken by the task when it starts.
+    waiting: Mutex<Option<mpsc::Receiver<Vec<S::Item>>>>,
+    task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+    /// Its orders are to end.
+    is_ending: AtomicBool,
+}
+
+/// What both sides know.
+pub(super) struct Shared {
+    /// Items that wait or are being sent; at most `limit`.
+    count: AtomicUsize,
+    limit: AtomicUsize,
+    /// So many make a batch.
+    batch_max: AtomicUsize,
+    /// A batch is full.
+    pub(super) full: Notify,
+    metrics: Arc<ExportMetrics>,
+}
+
+/// Where items go, and by what.
+#[derive(Clone, PartialEq)]
+pub(super) struct Settings {
+    pub(super) collector: Arc<Collector>,
+    pub(super) resource: Arc<Resource>,
+}
+
+/// What the task is told.
+#[derive(Clone, Default)]
+pub(super) struct Orders {
+    /// None: no configuration that has the collector is in force yet.
+    pub(super) settings: Option<Settings>,
+    /// It ends by then, and earlier if nothing waits.
+    pub(super) end: Option<Instant>,
+}
+
+impl<S: Signal> Lane<S> {
+    pub(super) fn new(metrics: Arc<ExportMetrics>) -> Lane<S> {
+        let (pieces, waiting) = mpsc::channel(PIECES_MAX);
+        let shared = Shared {
+            count: AtomicUsize::new(0),
+            limit: AtomicUsize::new(defaults::COLLECTOR_QUEUE_MAX as usize),
+            batch_max: AtomicUsize::new(defaults::COLLECTOR_BATCH_MAX as usize),
+            full: Notify::new(),
+            metrics,
+        };
+        Lane {
+            pieces,
+            shared: Arc::new(shared),
+            orders: watch::Sender::new(Orders::default()),
+            waiting: Mutex::new(Some(waiting)),
+            task: tokio::sync::Mutex::default(),
+            is_ending: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes items, all or none; what is not taken is counted. Never waits.
+    pub(super) fn put(&self, items: Vec<S::Item>) -> bool {
+        let count = items.len();
+        if count == 0 {
+            return true;
+        }
+        let refused = |reason| {
+            self.shared.cells().dropped[reason].add(count as u64);
+            false
+        };
+        if self.is_ending.load(Relaxed) {
+            return refused(ExportDrop::NoCollector);
+        }
+        let before = self.shared.count.fetch_add(count, Relaxed);
+        if before + count > self.shared.limit.load(Relaxed) {
+            self.shared.count.fetch_sub(count, Relaxed);
+            return refused(ExportDrop::QueueFull);
+        }
+        if self.pieces.try_send(items).is_err() {
+            // The task has ended.
+            self.shared.count.fetch_sub(count, Relaxed);
+            return refused(ExportDrop::NoCollector);
+        }
+        self.shared.show();
+        // The first item wakes the task, and then only a full batch does.
+        let batch_max = self.shared.batch_max.load(Relaxed);
+        if before < batch_max && before + count >= batch_max {
+            self.shared.full.notify_one();
+        }
+        true
+    }
+
+    /// Sends by these settings from now on; starts to, if nothing was sent yet.
+    pub(super) fn go_on(&self, settings: Settings, identities: &Identities) {
+        let (queue_max, batch_max) = (settings.collector.queue_max(), settings.collector.batch_max());
+        self.shared.limit.store(queue_max as usize, Relaxed);
+        self.shared.batch_max.store(batch_max as usize, Relaxed);
+        self.orders.send_if_modified(|orders| {
+            let is_new = orders.settings.as_ref() != Some(&settings);
+            if is_new {
+                orders.settings = Some(settings);
+            }
+            is_new
+        });
+        if let Some(waiting) = self.waiting.lock().take() {
+            let orders = self.orders.subscribe();
+            let sender = Sender::<S>::new(waiting, orders, Arc::clone(&self.shared), identities.clone());
+            // Nobody else holds the lock: a task is only waited for once there is one.
+            if let Ok(mut task) = self.task.try_lock() {
+                *task = Some(tokio::spawn(sender.run()));
+            }
+        }
+    }
+
+    /// Takes nothing more, and ends once what waits is sent, within `bound`.
+    pub(super) fn end(&self, bound: Duration) {
+        if self.is_ending.swap(true, Relaxed) {
+            return;
+        }
+        // Nothing was ever sent from a queue without a task, and nobody waits for what is in it.
+        self.waiting.lock().take();
+        let end = Some(Instant::now() + bound);
+        self.orders.send_modify(|orders| orders.end = end);
+    }
+
+    /// Waits until its task has ended, which [`Lane::end`] bounds.
+    pub(super) async fn ended(&self) {
+        if let Some(task) = &mut *self.task.lock().await {
+            let _ = task.await;
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        let task = self.task.try_lock();
+        task.is_ok_and(|task| task.as_ref().is_none_or(JoinHandle::is_finished))
+    }
+}
+
+impl<S: Signal> Drop for Lane<S> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.get_mut() {
+            task.abort();
+        }
+    }
+}
+
+impl<S: Signal> fmt::Debug for Lane<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.shared.count.load(Relaxed);
+        f.debug_struct("Lane")
+            .field("count", &count)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SpanSink for Lane<Spans> {
+    fn try_send(&self, spans: Vec<FinishedSpan>) {
+        self.put(spans);
+    }
+}
+
+impl LogSink for Lane<Logs> {
+    fn try_send(&self, record: LogRecord) -> bool {
+        self.put(vec![record])
+    }
+}
+
+impl Shared {
+    pub(super) fn cells(&self) -> &ExportCells {
+        self.metrics.worker(0)
+    }
+
+    /// Items are sent or dropped: there is room for as many.
+    pub(super) fn done(&self, count: usize) {
+        self.count.fetch_sub(count, Relaxed);
+        self.show();
+    }
+
+    fn show(&self) {
+        let count = self.count.load(Relaxed);
+        self.cells().queue.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}

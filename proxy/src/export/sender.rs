@@ -1,0 +1,284 @@
+//! The task of one queue: batches of what waits, each sent until the collector has it or it is given up.
+
+use super::connection::Connection;
+use super::failure::{Failure, Retry};
+use super::lane::{Orders, Settings, Shared};
+use super::signal::Signal;
+use super::{END_TIMEOUT, Identities};
+use crate::backoff::Backoff;
+use bytes::Bytes;
+use outrigger_telemetry::{ExportDrop, ExportFailure};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// How long a batch is tried to be sent: `max_elapsed_time` of the OpenTelemetry Collector's own exporters.
+const TRIED_MAX: Duration = Duration::from_secs(300);
+
+pub(super) struct Sender<S: Signal> {
+    pieces: mpsc::Receiver<Vec<S::Item>>,
+    orders: watch::Receiver<Orders>,
+    shared: Arc<Shared>,
+    identities: Identities,
+    /// Taken out of the queue and not in a batch yet.
+    waiting: VecDeque<S::Item>,
+    connection: Option<Connection>,
+    backoff: Backoff,
+    /// The collector is not bothered before.
+    not_before: Instant,
+    /// Orders to end were seen: what was waited for is tried once more, at once.
+    is_ending: bool,
+    told: Told,
+}
+
+/// What the log says of the collector.
+#[derive(PartialEq)]
+enum Told {
+    Nothing,
+    /// It does not take what it is sent.
+    Failing,
+    /// It takes what it is sent, but for some.
+    Rejecting,
+}
+
+impl<S: Signal> Sender<S> {
+    pub(super) fn new(
+        pieces: mpsc::Receiver<Vec<S::Item>>,
+        orders: watch::Receiver<Orders>,
+        shared: Arc<Shared>,
+        identities: Identities,
+    ) -> Sender<S> {
+        Sender {
+            pieces,
+            orders,
+            shared,
+            identities,
+            waiting: VecDeque::new(),
+            connection: None,
+            backoff: Backoff::default(),
+            not_before: Instant::now(),
+            is_ending: false,
+            told: Told::Nothing,
+        }
+    }
+
+    /// Until it is told to end, or nobody can put anything in any more.
+    pub(super) async fn run(mut self) {
+        while let Some((settings, batch)) = self.gather().await {
+            let count = batch.len();
+            let message = Bytes::from(S::message(&settings.resource, batch));
+            // The connection may be in use: a future of some size, once for each task.
+            match self.deliver(message).await {
+                Ok(rejected) => {
+                    let rejected = rejected.min(count as u64);
+                    let cells = self.shared.cells();
+                    cells.exported.add(count as u64 - rejected);
+                    if rejected > 0 {
+                        cells.dropped[ExportDrop::Rejected].add(rejected);
+                    }
+                }
+                Err(reason) => self.shared.cells().dropped[reason].add(count as u64),
+            }
+            self.shared.done(count);
+        }
+    }
+
+    /// The next batch: when it is full, or its first item has waited for long enough, or the end has come.
+    async fn gather(&mut self) -> Option<(Settings, Vec<S::Item>)> {
+        loop {
+            let orders = self.orders.borrow_and_update().clone();
+            self.take_in();
+            if orders.end.is_some() && self.waiting.is_empty() {
+                return None;
+            }
+            if !self.waiting.is_empty()
+                && let Some(settings) = orders.settings
+            {
+                return self.fill(settings).await;
+            }
+            tokio::select! {
+                piece = self.pieces.recv() => self.waiting.extend(piece?),
+                changed = self.orders.changed() => changed.ok()?,
+            }
+        }
+    }
+
+    /// A batch, by the settings as they are when it is whole.
+    async fn fill(&mut self, mut settings: Settings) -> Option<(Settings, Vec<S::Item>)> {
+        let begun = Instant::now();
+        loop {
+            self.take_in();
+            let batch_max = settings.collector.batch_max() as usize;
+            let due = begun + settings.collector.batch_delay();
+            let is_ending = self.orders.borrow().end.is_some();
+            if self.waiting.len() >= batch_max || is_ending || Instant::now() >= due {
+                let count = self.waiting.len().min(batch_max);
+                return Some((settings, self.waiting.drain(..count).collect()));
+            }
+            tokio::select! {
+                () = sleep_until(due) => {}
+                () = self.shared.full.notified() => {}
+                changed = self.orders.changed() => changed.ok()?,
+            }
+            if let Some(changed) = &self.orders.borrow_and_update().settings {
+                settings = changed.clone();
+            }
+        }
+    }
+
+    fn take_in(&mut self) {
+        while let Ok(piece) = self.pieces.try_recv() {
+            self.waiting.extend(piece);
+        }
+    }
+
+    /// Sends a message, again and again if need be: how many items the collector did not want, or why it never got it.
+    async fn deliver(&mut self, message: Bytes) -> Result<u64, ExportDrop> {
+        let give_up = Instant::now() + TRIED_MAX;
+        loop {
+            let settings = self.turn(give_up).await?;
+            let failure = match self.attempt(&settings, message.clone()).await {
+                Ok(answer) => {
+                    self.backoff.reset();
+                    let rejection = S::rejection(&answer);
+                    self.note_taken(&settings, rejection.as_ref().map(|(_, why)| why.as_str()));
+                    return Ok(rejection.map_or(0, |(count, _)| count));
+                }
+                Err(failure) => failure,
+            };
+            self.shared.cells().failures[failure.reason].inc();
+            self.note_failed(&settings, &failure);
+            if failure.reason != ExportFailure::Refused && failure.reason != ExportFailure::Unavailable {
+                self.connection = None;
+            }
+            let wait = match failure.retry {
+                Retry::Never => return Err(ExportDrop::Refused),
+                Retry::Later => Duration::ZERO,
+                Retry::After(wait) => wait,
+            };
+            let wait = wait.max(self.backoff.next(fastrand::u64(..))).min(TRIED_MAX);
+            self.not_before = Instant::now() + wait;
+        }
+    }
+
+    /// Waits until the collector may be asked, unless that is too late; gives the settings of then.
+    async fn turn(&mut self, give_up: Instant) -> Result<Settings, ExportDrop> {
+        loop {
+            let orders = self.orders.borrow_and_update().clone();
+            if orders.end.is_some() && !self.is_ending {
+                self.is_ending = true;
+                self.not_before = Instant::now();
+            }
+            let last = orders.end.unwrap_or(give_up).min(give_up);
+            let late = match orders.end {
+                Some(end) if end <= give_up => ExportDrop::Ended,
+                _ => ExportDrop::GivenUp,
+            };
+            let now = Instant::now();
+            if self.not_before > last || now >= last {
+                return Err(late);
+            }
+            if now >= self.not_before {
+                return orders.settings.ok_or(late);
+            }
+            let known = orders.settings;
+            tokio::select! {
+                () = sleep_until(self.not_before) => {}
+                changed = self.orders.changed() => changed.map_err(|_| ExportDrop::Ended)?,
+            }
+            if self.orders.borrow().settings != known {
+                // Another place, or other credentials: what went wrong before says nothing of it.
+                self.backoff.reset();
+                self.not_before = Instant::now();
+            }
+        }
+    }
+
+    async fn attempt(&mut self, settings: &Settings, message: Bytes) -> Result<Bytes, Failure> {
+        let timeout = settings.collector.timeout();
+        let cut = cut(self.orders.clone());
+        let material = self.identities.material();
+        let connection = &mut self.connection;
+        connection.take_if(|open| !open.is_for(&settings.collector, &material));
+        let exchange = async {
+            loop {
+                let was_open = connection.is_some();
+                let open = match connection {
+                    Some(open) => open,
+                    None => connection.insert(Connection::open(&settings.collector, &material).await?),
+                };
+                match open.send::<S>(message.clone(), timeout).await {
+                    // The collector may have closed it while nothing was sent: that is no failure of its.
+                    Err(failure) if was_open && failure.reason == ExportFailure::Connection => {
+                        *connection = None;
+                    }
+                    sent => return sent,
+                }
+            }
+        };
+        let sent = tokio::select! {
+            sent = exchange => sent,
+            () = sleep(timeout) => Err(Failure::timeout(timeout)),
+            () = cut => Err(Failure::timeout(END_TIMEOUT)),
+        };
+        sent.map_err(|failure| failure.without_headers(&settings.collector))
+    }
+
+    fn note_taken(&mut self, settings: &Settings, rejection: Option<&str>) {
+        let collector = settings.collector.name().as_str();
+        match rejection {
+            Some(why) if self.told != Told::Rejecting => {
+                let why = crate::failure_text::printable(why);
+                tracing::warn!(
+                    collector,
+                    signal = S::NAME,
+                    "the collector rejects a part of what it is sent: {why}"
+                );
+                self.told = Told::Rejecting;
+            }
+            None if self.told == Told::Failing => {
+                tracing::info!(
+                    collector,
+                    signal = S::NAME,
+                    "the collector takes what it is sent again"
+                );
+                self.told = Told::Nothing;
+            }
+            _ => {}
+        }
+    }
+
+    fn note_failed(&mut self, settings: &Settings, failure: &Failure) {
+        let collector = settings.collector.name().as_str();
+        if self.told == Told::Failing {
+            tracing::debug!(
+                collector,
+                signal = S::NAME,
+                "the collector does not take what it is sent: {failure}"
+            );
+            return;
+        }
+        // Once, until it takes something again: what comes of it is counted.
+        tracing::warn!(
+            collector,
+            signal = S::NAME,
+            "the collector does not take what it is sent, which waits, and is dropped when too much does: {failure}"
+        );
+        self.told = Told::Failing;
+    }
+}
+
+/// Waits for the end that is ordered, whenever that is.
+async fn cut(mut orders: watch::Receiver<Orders>) {
+    loop {
+        let end = orders.borrow_and_update().end;
+        if let Some(end) = end {
+            return sleep_until(end).await;
+        }
+        if orders.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
