@@ -128,3 +128,136 @@ fn nanoseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use outrigger_config::{Environment, Source, load};
+    use outrigger_telemetry::trace::{SpanId, TraceId};
+    use std::time::Duration;
+
+    fn at(milliseconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(milliseconds)
+    }
+
+    fn known(key: &str, value: Value) -> KeyValue {
+        KeyValue {
+            key: key.to_owned(),
+            value: Some(AnyValue { value: Some(value) }),
+            ..KeyValue::default()
+        }
+    }
+
+    #[test]
+    fn every_field_of_a_span_is_said() {
+        let mut finished = FinishedSpan {
+            trace_id: TraceId::new(0x1).unwrap(),
+            span_id: SpanId::new(0x2).unwrap(),
+            parent: SpanId::new(0x3),
+            parent_is_remote: true,
+            flags: 3,
+            tracestate: "a=b".to_owned(),
+            name: "GET /".to_owned(),
+            kind: SpanKind::Server,
+            start: at(1_000),
+            end: at(1_500),
+            attributes: vec![
+                ("text".into(), "a".into()),
+                ("number".into(), AttributeValue::Integer(-7)),
+                ("truth".into(), AttributeValue::Bool(true)),
+            ],
+            events: vec![SpanEvent {
+                name: "retry".into(),
+                at: at(1_200),
+                attributes: vec![("why".into(), "reset".into())],
+            }],
+            status: SpanStatus::Error("broken".into()),
+        };
+        let said = Span {
+            trace_id: [vec![0; 15], vec![1]].concat(),
+            span_id: vec![0, 0, 0, 0, 0, 0, 0, 2],
+            parent_span_id: vec![0, 0, 0, 0, 0, 0, 0, 3],
+            trace_state: "a=b".to_owned(),
+            flags: 0x303,
+            name: "GET /".to_owned(),
+            kind: 2,
+            start_time_unix_nano: 1_000_000_000,
+            end_time_unix_nano: 1_500_000_000,
+            attributes: vec![
+                known("text", Value::StringValue("a".to_owned())),
+                known("number", Value::IntValue(-7)),
+                known("truth", Value::BoolValue(true)),
+            ],
+            events: vec![Event {
+                time_unix_nano: 1_200_000_000,
+                name: "retry".to_owned(),
+                attributes: vec![known("why", Value::StringValue("reset".to_owned()))],
+                dropped_attributes_count: 0,
+            }],
+            status: Some(Status {
+                message: "broken".to_owned(),
+                code: 2,
+            }),
+            ..Span::default()
+        };
+        assert_eq!(span(finished.clone()), said);
+        finished.parent = None;
+        finished.parent_is_remote = false;
+        finished.kind = SpanKind::Client;
+        finished.status = SpanStatus::Unset;
+        let root = span(finished);
+        assert_eq!((root.flags, root.kind, root.status), (0x103, 3, None));
+        assert!(root.parent_span_id.is_empty());
+    }
+
+    #[test]
+    fn every_field_of_a_log_record_is_said() {
+        let record = LogRecord {
+            time: at(1_000),
+            severity: Severity::Warn,
+            body: "GET / 503".to_owned(),
+            attributes: vec![("http.response.status_code".into(), 503_u16.into())],
+            trace_id: TraceId::new(1),
+            span_id: SpanId::new(2),
+        };
+        let said = log_record(record);
+        let body = said.body.unwrap().value;
+        assert_eq!(body, Some(Value::StringValue("GET / 503".to_owned())));
+        assert_eq!(
+            said.attributes,
+            [known("http.response.status_code", Value::IntValue(503))]
+        );
+        assert_eq!((said.severity_number, said.severity_text.as_str()), (13, "WARN"));
+        assert_eq!(said.time_unix_nano, 1_000_000_000);
+        assert_eq!((said.trace_id.len(), said.trace_id[15]), (16, 1));
+        assert_eq!((said.span_id.len(), said.span_id[7]), (8, 2));
+    }
+
+    #[test]
+    fn who_tells() {
+        let of = |text: &str| {
+            let source = Source {
+                name: String::new(),
+                text: text.to_owned(),
+            };
+            let config = load(&source, &Environment::empty()).unwrap().config;
+            let attributes = resource(&config).attributes.into_iter();
+            let shown = attributes.map(|one| match one.value.unwrap().value.unwrap() {
+                Value::StringValue(text) => format!("{}={text}", one.key),
+                other => panic!("{other:?}"),
+            });
+            shown.collect::<Vec<_>>()
+        };
+        assert_eq!(of("{}"), ["service.name=outrigger"]);
+        let control = "control: {servers: ['http://127.0.0.1:1'], node: n, service: shop/catalog}\n";
+        assert_eq!(
+            of(control),
+            ["service.name=shop/catalog", "service.instance.id=n"]
+        );
+        let told = "telemetry: {service_name: a, resource: {service.instance.id: i, zone: z}}\n";
+        assert_eq!(
+            of(&format!("{control}{told}")),
+            ["service.name=a", "service.instance.id=i", "zone=z"]
+        );
+    }
+}

@@ -226,4 +226,20 @@ mod tests {
         );
         assert_eq!(of(429, Some("soon")), Retry::Later);
     }
+
+    #[test]
+    fn credentials_that_are_repeated_are_not_kept() {
+        let text = "telemetry: {collectors: [{name: c, endpoint: http://a:1, headers: {authorization: Bearer abcde, x: y}}]}";
+        let source = outrigger_config::Source {
+            name: String::new(),
+            text: text.to_owned(),
+        };
+        let loaded = outrigger_config::load(&source, &outrigger_config::Environment::empty()).unwrap();
+        let collector = &loaded.config.telemetry().collectors()[0];
+        let failure = Failure::of_status(&Status::unauthenticated("no abcde, no Bearer abcde"));
+        assert_eq!(
+            failure.without_headers(collector).to_string(),
+            "Unauthenticated: no [redacted], no [redacted]"
+        );
+    }
 }

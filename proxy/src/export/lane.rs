@@ -204,3 +204,89 @@ impl Shared {
         self.cells().queue.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use outrigger_config::{Environment, Source, load};
+    use outrigger_telemetry::Metrics;
+    use outrigger_telemetry::export::Severity;
+    use std::time::UNIX_EPOCH;
+
+    fn records(count: usize) -> Vec<LogRecord> {
+        let record = LogRecord {
+            time: UNIX_EPOCH,
+            severity: Severity::Info,
+            body: String::new(),
+            attributes: Vec::new(),
+            trace_id: None,
+            span_id: None,
+        };
+        vec![record; count]
+    }
+
+    fn lane() -> (Arc<Metrics>, Lane<Logs>) {
+        let metrics = Metrics::new(1, &[]);
+        let lane = Lane::new(metrics.export("c", "logs"));
+        (metrics, lane)
+    }
+
+    fn settings(fields: &str) -> Settings {
+        let text =
+            format!("telemetry: {{collectors: [{{name: c, endpoint: http://127.0.0.1:1, {fields}}}]}}\n");
+        let source = Source {
+            name: String::new(),
+            text,
+        };
+        let config = load(&source, &Environment::empty()).unwrap().config;
+        Settings {
+            collector: Arc::clone(&config.telemetry().collectors()[0]),
+            resource: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_is_dropped_whole_and_counted() {
+        let (_, lane) = lane();
+        let limit = defaults::COLLECTOR_QUEUE_MAX as usize;
+        assert!(lane.put(records(limit - 1)));
+        assert!(!lane.put(records(2)));
+        assert!(lane.put(records(1)));
+        assert!(!lane.put(records(1)));
+        let cells = lane.shared.cells();
+        assert_eq!(cells.dropped[ExportDrop::QueueFull].value(), 3);
+        assert_eq!(cells.queue.value(), limit as i64);
+        lane.shared.done(5);
+        assert!(lane.put(records(5)) && !lane.put(records(1)));
+    }
+
+    #[test]
+    fn a_queue_of_a_collector_that_is_gone_takes_nothing() {
+        let (_, lane) = lane();
+        lane.end(Duration::ZERO);
+        assert!(!lane.put(records(2)));
+        assert_eq!(lane.shared.cells().dropped[ExportDrop::NoCollector].value(), 2);
+        assert!(lane.has_ended());
+    }
+
+    #[tokio::test]
+    async fn what_waits_goes_on_by_new_settings_and_ends_in_time() {
+        let (_, lane) = lane();
+        assert!(lane.put(records(3)));
+        // Nobody listens there.
+        lane.go_on(
+            settings("queue_max: 4, batch_max: 2, batch_delay: 1ms"),
+            &Identities::default(),
+        );
+        assert!(!lane.put(records(2)), "the limit is the new one");
+        assert!(lane.put(records(1)));
+        lane.go_on(settings("queue_max: 9"), &Identities::default());
+        assert!(lane.put(records(5)) && !lane.has_ended());
+        lane.end(Duration::ZERO);
+        lane.ended().await;
+        assert!(lane.has_ended());
+        let cells = lane.shared.cells();
+        let ended = cells.dropped[ExportDrop::Ended].value();
+        assert_eq!((ended, cells.exported.value(), cells.queue.value()), (9, 0, 0));
+    }
+}
