@@ -1,7 +1,7 @@
 //! When the last good configuration is written to disk: soon after it changed, and again if that failed.
 
-use super::backoff::Backoff;
 use super::last_good;
+use crate::backoff::Backoff;
 use outrigger_xds::resource::Resource;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
