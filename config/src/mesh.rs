@@ -107,6 +107,16 @@ impl Mesh {
         gateway.map_or_else(Vec::new, |gateway| gateway.identities(&self.defaults))
     }
 
+    /// The clusters of its services' ports, as callers have them, each with its service.
+    pub fn clusters(&self) -> impl Iterator<Item = (String, String)> {
+        let of = |service: &Service| {
+            let name = service.name.to_string();
+            let at = |port| (service.at(port), name.clone());
+            service.ports.iter().map(at).collect::<Vec<_>>()
+        };
+        self.services.values().flat_map(of)
+    }
+
     /// The namespace in a name, which is `NAMESPACE/NAME`; empty if there is none.
     pub fn namespace_of(name: &str) -> &str {
         name.split_once('/').map_or("", |(namespace, _)| namespace)

@@ -44,6 +44,8 @@ pub enum ClientCommand {
     History(To<History>),
     /// Show how the mesh and its nodes stand, or one node.
     Status(To<Status>),
+    /// Show the endpoints that nodes report to be other than healthy.
+    Health(To<Health>),
     /// Print what a node is to do, as a configuration.
     Config(To<Config>),
     /// Say which listener, route, policies and clusters a request meets at a node, and which nodes have that in force.
@@ -206,6 +208,13 @@ pub struct Status {
     service: Option<String>,
 }
 
+/// Arguments of `health`.
+#[derive(Debug, Args)]
+pub struct Health {
+    /// Only endpoints of this service.
+    service: Option<String>,
+}
+
 /// Arguments of `config`.
 #[derive(Debug, Args)]
 pub struct Config {
@@ -313,6 +322,7 @@ impl ClientCommand {
             ClientCommand::Rollout(to) => &to.connection,
             ClientCommand::History(to) => &to.connection,
             ClientCommand::Status(to) => &to.connection,
+            ClientCommand::Health(to) => &to.connection,
             ClientCommand::Config(to) => &to.connection,
             ClientCommand::Explain(to) => &to.connection,
             ClientCommand::Audit(to) => &to.connection,

@@ -10,7 +10,10 @@ mod register;
 mod revision;
 
 pub use plan::{Freshness, Plan, Release, Selection};
-pub use register::{NodeRefusal, NodeStatus, NodeTaken, Register, Registration, TypeReport};
+pub use register::{
+    NodeRefusal, NodeReported, NodeStatus, NodeTaken, REPORT_INTERVAL, Register, Registration, ReportRefused,
+    TypeReport,
+};
 pub use revision::{Agent, MeshRevision, NodeView, TRUST_BUNDLE};
 
 use outrigger_config::model::SpiffeId;

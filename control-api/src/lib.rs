@@ -8,6 +8,7 @@ pub mod cli;
 mod files;
 pub mod fleet;
 pub mod listen;
+pub mod reports;
 pub mod rest;
 pub mod rollout;
 pub mod server;

@@ -14,6 +14,7 @@ mod documents;
 mod effects;
 mod explain;
 mod fault;
+mod health;
 mod metrics;
 mod nodes;
 mod openapi;

@@ -8,6 +8,7 @@ use crate::authority::{
 use crate::fleet::follow::sources_of;
 use crate::fleet::{Fleet, Freshness, MeshRevision};
 use crate::listen::{Listen, ListenFamilies, ListenLimits, ServerIdentity, ServerIdentityError};
+use crate::reports::NodeReports;
 use crate::rollout::{Driver, DriverOptions};
 use crate::settings::{ListenSettings, Settings, StoreSettings};
 use crate::store::directory::DirectoryOptions;
@@ -123,6 +124,8 @@ impl Server {
         };
         let ads = Ads::new(Arc::clone(&fleet), access, authority.clone(), draining.clone());
         let mut services = Routes::new(ads.service());
+        let reports = NodeReports::new(Arc::clone(&fleet), Arc::clone(&parts.access), &registry)?;
+        services = services.add_service(reports);
         if let Some(authority) = &authority {
             services = services.add_service(AuthorityService::new(Arc::clone(authority)));
         }

@@ -4,12 +4,13 @@
 //! ([`follow`]), takes responses in, and has each configuration that comes of them put in force by the control loop before
 //! it acknowledges ([`Push`]). What resources mean, and which of them are in force, is `outrigger_xds`'s to say; nothing
 //! here reads policy. With no server there, the proxy goes on with what it has; started without one, it begins with the
-//! last good configuration on disk ([`last_good`]).
+//! last good configuration on disk ([`last_good`]). Beside the stream it tells how endpoints stand here ([`reporting`]).
 
 mod follow;
 mod incoming;
 mod keeping;
 mod last_good;
+mod reporting;
 mod stream;
 mod taking;
 mod told;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod explain;
+mod health;
 mod status;
 
 use super::client::{Answer, Asked, Client, encode};
@@ -26,6 +27,7 @@ pub(super) async fn run(client: &Client, command: ClientCommand, out: Out<'_>, p
         ClientCommand::Rollout(to) => rollout(client, to.own, out).await,
         ClientCommand::History(to) => history(client, to.own, out).await,
         ClientCommand::Status(to) => status::show(client, to.own, out).await,
+        ClientCommand::Health(to) => health::show(client, to.own, out).await,
         ClientCommand::Config(to) => config(client, to.own, out).await,
         ClientCommand::Explain(to) => explain::show(client, to.own, out).await,
         ClientCommand::Audit(to) => audit::show(client, to.own, out).await,

@@ -1,4 +1,8 @@
-//! How nodes stand: what each is connected as, was sent, took and refused.
+//! How nodes stand: what each is connected as, was sent, took, refused and reports.
+
+mod reports;
+
+pub use reports::{NodeReported, REPORT_INTERVAL, ReportRefused};
 
 use super::Agent;
 use crate::access::{NodeClaim, Principal};
@@ -106,6 +110,8 @@ struct Entry {
     /// Streams of this id that are open: a node that reconnects may have two for a moment.
     streams: usize,
     gone_at: Option<Instant>,
+    /// What it has reported since it is connected.
+    reported: Option<Arc<NodeReported>>,
 }
 
 /// Somebody else is connected as this node.
@@ -145,6 +151,7 @@ impl Register {
         // What another had by this id, before it went, says nothing of this one.
         let before = before.filter(is_same);
         let (streams, in_force) = before.map_or((0, None), |entry| (entry.streams, entry.status.in_force));
+        let reported = before.and_then(|entry| entry.reported.clone());
         let status = Arc::new(NodeStatus {
             node: claim.node.clone(),
             service: claim.service.clone(),
@@ -165,6 +172,7 @@ impl Register {
             owner: owner.clone(),
             streams: streams + 1,
             gone_at: None,
+            reported,
         };
         nodes.insert(claim.node.clone(), entry);
         drop(nodes);
@@ -203,6 +211,7 @@ impl Register {
             return;
         }
         entry.gone_at = Some(now);
+        entry.reported = None;
         let mut status = NodeStatus::clone(&entry.status);
         status.connected = false;
         status.since_seconds = now_seconds();

@@ -3,10 +3,11 @@
 use super::call::Call;
 use super::effects::agent;
 use super::fault::Fault;
+use super::health;
 use super::routes::YAML;
 use super::{Answered, Shared};
 use crate::access::printable;
-use crate::fleet::{Agent, MeshRevision, NodeStatus, NodeView};
+use crate::fleet::{Agent, MeshRevision, NodeReported, NodeStatus, NodeView};
 use axum::Json;
 use axum::response::IntoResponse;
 use http::header;
@@ -31,11 +32,13 @@ pub(super) async fn list(shared: Arc<Shared>, call: Call) -> Answered {
         .last()
         .filter(|_| !is_last)
         .map(|status| status.node.clone());
-    let nodes: Vec<Value> = nodes.iter().map(|status| summary(status)).collect();
+    let register = shared.parts.fleet.register();
+    let summary = |status: &Arc<NodeStatus>| summary(status, register.reported(&status.node).as_deref());
+    let nodes: Vec<Value> = nodes.iter().map(summary).collect();
     Ok(Json(json!({ "nodes": nodes, "next": next })).into_response())
 }
 
-fn summary(status: &NodeStatus) -> Value {
+fn summary(status: &NodeStatus, reported: Option<&NodeReported>) -> Value {
     let refused: usize = status.types.iter().map(|report| report.refused).sum();
     let lag = status.types.iter().filter_map(|report| report.lag_seconds);
     json!({
@@ -51,6 +54,7 @@ fn summary(status: &NodeStatus) -> Value {
         "progress": status.progress,
         "refused": refused,
         "lag_seconds": lag.fold(None, |most: Option<f64>, lag| Some(most.map_or(lag, |most| most.max(lag)))),
+        "impaired": reported.map(|reported| reported.reported.observed().impaired()),
         "fault": status.fault,
     })
 }
@@ -58,10 +62,13 @@ fn summary(status: &NodeStatus) -> Value {
 /// `GET /v1/nodes/{node}`
 pub(super) async fn one(shared: Arc<Shared>, call: Call) -> Answered {
     let node = call.parameter("node");
-    match shared.parts.fleet.register().find(node) {
-        Some(status) => Ok(Json(&*status).into_response()),
-        None => Err(no_node(node)),
-    }
+    let register = shared.parts.fleet.register();
+    let status = register.find(node).ok_or_else(|| no_node(node))?;
+    let mut body = serde_json::to_value(&*status).map_err(|error| Fault::internal(error.to_string()))?;
+    body["health"] = register
+        .reported(node)
+        .map_or(Value::Null, |reported| health::of_node(&reported));
+    Ok(Json(body).into_response())
 }
 
 /// `GET /v1/nodes/{node}/config`

@@ -1,6 +1,7 @@
 //! The calls, as whoever makes them sees them. Every answer is held to what the table says of the call.
 
 mod changes;
+mod health;
 mod reads;
 mod rollouts;
 mod table;

@@ -9,6 +9,7 @@
 pub mod assembly;
 pub mod decode;
 pub mod encode;
+pub mod node_report;
 pub mod resource;
 pub mod session;
 pub mod support;

@@ -3,6 +3,7 @@
 use super::incoming::Incoming;
 use super::keeping::{Keeper, Step};
 use super::last_good::{self, Earlier};
+use super::reporting;
 use super::stream::{Said, Stream, StreamError};
 use super::taking::Taking;
 use super::told::{Shared, Source};
@@ -223,6 +224,8 @@ impl Follower {
         let answer_by = Instant::now() + FIRST_RESPONSE_TIMEOUT;
         let mut preferred = Preferred::new(at, self.control.return_interval(), self.disappointments);
         let (control, published) = (self.control.clone(), Arc::clone(&self.published));
+        let (channel, shown) = stream.connection();
+        let _reporting = reporting::begin(channel, shown, &control, &published, &self.shared);
         loop {
             while let Some(request) = self.taking.client.poll() {
                 if !stream.send(request) {

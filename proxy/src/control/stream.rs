@@ -61,6 +61,8 @@ pub(super) enum Said {
 pub(super) struct Stream {
     requests: Requests,
     responses: Responses,
+    channel: Channel,
+    authorization: Option<MetadataValue<Ascii>>,
 }
 
 enum Requests {
@@ -125,15 +127,16 @@ impl Stream {
         token: Option<Zeroizing<String>>,
     ) -> Result<Stream, StreamError> {
         let authorization = authorization(token)?;
+        let shown = authorization.clone();
         let authorize = move |mut request: tonic::Request<()>| {
-            if let Some(value) = &authorization {
+            if let Some(value) = &shown {
                 request.metadata_mut().insert("authorization", value.clone());
             }
             Ok(request)
         };
-        let mut client = AggregatedDiscoveryServiceClient::with_interceptor(channel, authorize)
+        let mut client = AggregatedDiscoveryServiceClient::with_interceptor(channel.clone(), authorize)
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
-        Ok(match transport {
+        let (requests, responses) = match transport {
             ControlTransport::Delta => {
                 let (sender, receiver) = mpsc::channel(REQUESTS_MAX);
                 let asking = async move {
@@ -141,10 +144,8 @@ impl Stream {
                         .delta_aggregated_resources(ReceiverStream::new(receiver))
                         .await
                 };
-                Stream {
-                    requests: Requests::Delta(sender),
-                    responses: Responses::Delta(Incoming::Asked(Box::pin(asking))),
-                }
+                let responses = Responses::Delta(Incoming::Asked(Box::pin(asking)));
+                (Requests::Delta(sender), responses)
             }
             ControlTransport::StateOfTheWorld => {
                 let (sender, receiver) = mpsc::channel(REQUESTS_MAX);
@@ -153,12 +154,21 @@ impl Stream {
                         .stream_aggregated_resources(ReceiverStream::new(receiver))
                         .await
                 };
-                Stream {
-                    requests: Requests::StateOfTheWorld(sender),
-                    responses: Responses::StateOfTheWorld(Incoming::Asked(Box::pin(asking))),
-                }
+                let responses = Responses::StateOfTheWorld(Incoming::Asked(Box::pin(asking)));
+                (Requests::StateOfTheWorld(sender), responses)
             }
+        };
+        Ok(Stream {
+            requests,
+            responses,
+            channel,
+            authorization,
         })
+    }
+
+    /// The connection, and what is shown on it: for other calls to the same server.
+    pub(super) fn connection(&self) -> (Channel, Option<MetadataValue<Ascii>>) {
+        (self.channel.clone(), self.authorization.clone())
     }
 
     /// What the server says next: that it takes the stream, once, then responses. Cancel safe.

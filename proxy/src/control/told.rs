@@ -1,7 +1,7 @@
 //! What is told of the control plane: for the admin endpoint, readiness and metrics.
 
 use outrigger_config::model::Control;
-use outrigger_telemetry::{ControlUpdate, LastGoodWrite, Metrics, StreamEnd};
+use outrigger_telemetry::{ControlUpdate, LastGoodWrite, Metrics, ReportOutcome, StreamEnd};
 use outrigger_xds::assembly::{ResourceStanding, Standing};
 use outrigger_xds::resource::ResourceType;
 use parking_lot::Mutex;
@@ -131,6 +131,10 @@ impl Shared {
         let now = SystemTime::now();
         process.control_last_response.set(seconds(now));
         self.state.lock().last_response = Some(now);
+    }
+
+    pub(super) fn reported(&self, outcome: ReportOutcome) {
+        self.metrics.process().control_reports[outcome].inc();
     }
 
     pub(super) fn kept(&self, outcome: LastGoodWrite) {

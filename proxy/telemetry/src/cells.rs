@@ -14,10 +14,10 @@ use crate::labels::{
     DestinationRefusal, Detected, EdgeAnswerKind, ExportDrop, ExportFailure, ExternalAuthorizationFault,
     ExternalAuthorizationOutcome, FaultInjected, FaultSkipped, HedgeDenied, HttpProtocol, KeySetFetch,
     LastGoodWrite, MirrorDrop, NotCompressed, Overflow, OverloadRefusal, RateLimitFault, RateLimitKeyDrop,
-    RateLimitOutcome, RenewalResult, ResolutionOutcome, RetryDenied, RetryReason, RetryWait, RightLost,
-    SamplingDecision, ScrapeOutcome, SessionCookieUse, SourceFailure, SpliceFallback, StreamEnd, TailReason,
-    TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome,
-    UpgradeProtocol, UpstreamClose, ZoneRouting,
+    RateLimitOutcome, RenewalResult, ReportOutcome, ResolutionOutcome, RetryDenied, RetryReason, RetryWait,
+    RightLost, SamplingDecision, ScrapeOutcome, SessionCookieUse, SourceFailure, SpliceFallback, StreamEnd,
+    TailReason, TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd,
+    UpgradeOutcome, UpgradeProtocol, UpstreamClose, ZoneRouting,
 };
 use std::time::Duration;
 
@@ -511,6 +511,8 @@ cells! {
             "outrigger_control_streams_ended_total",
         /// Resources that came from a control plane, by what became of them.
         control_updates: CounterBy<ControlUpdate, { ControlUpdate::COUNT }> = "outrigger_control_updates_total",
+        /// Reports to control planes of how endpoints stand here, by what became of them.
+        control_reports: CounterBy<ReportOutcome, { ReportOutcome::COUNT }> = "outrigger_control_reports_total",
         /// When a control plane last said something, in seconds since 1970; 0 if it never did.
         control_last_response: SharedGauge = "outrigger_control_last_response_timestamp_seconds",
         /// Configurations of a control plane that gave way to a newer one while they waited for what they add to be ready.

@@ -62,7 +62,7 @@ pub use connections::{
     ConnectionClose, ConnectionRefusal, Detected, HttpProtocol, RightLost, SpliceFallback, TunnelEnd,
     UpgradeProtocol,
 };
-pub use control::{ControlUpdate, LastGoodWrite, StreamEnd};
+pub use control::{ControlUpdate, LastGoodWrite, ReportOutcome, StreamEnd};
 pub use deadline::DeadlineWait;
 pub use export::{ExportDrop, ExportFailure};
 pub use fault::{FaultInjected, FaultSkipped};

@@ -46,10 +46,10 @@ pub use labels::{
     ExportDrop, ExportFailure, ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected,
     FaultSkipped, HealthChange, HedgeDenied, HttpProtocol, KeySetFetch, LastGoodWrite, MirrorDrop,
     NotCompressed, Outlier, Overflow, OverloadRefusal, RateLimitFault, RateLimitKeyDrop, RateLimitOutcome,
-    RenewalResult, ResolutionOutcome, RetryDenied, RetryReason, RetryWait, RightLost, SamplingDecision,
-    ScrapeOutcome, SessionCookieUse, SourceFailure, SpliceFallback, StreamEnd, TailReason, TlsFailure,
-    TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome, UpgradeProtocol,
-    UpstreamClose, ZoneRouting,
+    RenewalResult, ReportOutcome, ResolutionOutcome, RetryDenied, RetryReason, RetryWait, RightLost,
+    SamplingDecision, ScrapeOutcome, SessionCookieUse, SourceFailure, SpliceFallback, StreamEnd, TailReason,
+    TlsFailure, TlsHandshake, TlsVersion, TokenRefusal, TooLongResponse, TunnelEnd, UpgradeOutcome,
+    UpgradeProtocol, UpstreamClose, ZoneRouting,
 };
 pub use metrics::{
     AdaptiveMetrics, AuthorizationMetrics, BreakerMetrics, CertificateMetrics, ClusterMetrics,

@@ -153,6 +153,35 @@ impl Control {
         .await
     }
 
+    /// What a node reports of endpoints that are other than healthy, as `ADDRESS STANDING`, and ` ejected` or ` failed_check`
+    /// behind it; none: it has reported nothing.
+    pub fn impaired(&self, node: &str) -> Option<Vec<String>> {
+        let reported = self.parts().fleet.register().reported(node)?;
+        let named = reported
+            .reported
+            .observed()
+            .clusters()
+            .flat_map(|cluster| &cluster.named);
+        let shown = named.map(|one| {
+            let ejected = if one.ejected { " ejected" } else { "" };
+            let failed = if one.failed_check { " failed_check" } else { "" };
+            format!("{} {}{ejected}{failed}", one.address, one.standing().word())
+        });
+        Some(shown.collect())
+    }
+
+    /// A node reports that it believes every root of this authority's bundle.
+    pub fn is_believed_by(&self, node: &str) -> bool {
+        let reported = self.parts().fleet.register().reported(node);
+        let roots = self.parts().authority.as_ref().expect("it has one").roots();
+        reported.is_some_and(|reported| {
+            let observed = reported.reported.observed();
+            roots
+                .iter()
+                .all(|root| observed.believes(&root.facts.fingerprint))
+        })
+    }
+
     /// The document of a node: `id` is its SPIFFE id, which it is given by the authority; `more` are further fields of
     /// `control` (each with a comma before it).
     pub fn node_document(&self, node: &str, service: &str, id: &str, more: &str) -> String {

@@ -364,6 +364,13 @@ fn a_view_names_its_secrets_and_the_services_it_depends_on() {
         ]
     );
     assert_eq!(
+        mesh.clusters()
+            .filter(|(_, service)| service == "shop/catalog")
+            .map(|(cluster, _)| cluster)
+            .collect::<Vec<_>>(),
+        ["catalog.shop:80"]
+    );
+    assert_eq!(
         mesh.identities_of("shop/web"),
         ["spiffe://example.org/ns/shop/sa/web"]
     );

@@ -1,6 +1,6 @@
 //! How the mesh and its nodes stand.
 
-use super::{Done, Out, is_raw, items, rows};
+use super::{Done, Out, health, is_raw, items, rows};
 use crate::cli::client::{Asked, Client, encode};
 use crate::cli::{CommandError, DONE, REFUSED, Status, show};
 use http::Method;
@@ -57,6 +57,7 @@ pub(super) async fn show(client: &Client, status: Status, out: Out<'_>) -> Done 
             "in_force",
             "refused",
             "lag_seconds",
+            "impaired",
         ];
         let heads = [
             "NODE",
@@ -68,6 +69,7 @@ pub(super) async fn show(client: &Client, status: Status, out: Out<'_>) -> Done 
             "IN FORCE",
             "REFUSED",
             "LAG (S)",
+            "IMPAIRED",
         ];
         show::table(out, &heads, &rows(&nodes, &fields))?;
     }
@@ -142,5 +144,6 @@ async fn one_node(client: &Client, node: &str, out: Out<'_>) -> Done {
         )?;
         writeln!(out, "  {}", text("reason"))?;
     }
+    health::of_node(&node["health"], out)?;
     Ok(code)
 }

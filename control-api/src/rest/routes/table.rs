@@ -3,7 +3,7 @@
 use super::{Answering, Body, Content, METRICS, Needs, PLAIN, Parameter, Place, Route, Verb, YAML};
 use crate::rest::Shared;
 use crate::rest::call::{Call, REASON_HEADER};
-use crate::rest::{audit_log, authority, documents, explain, nodes, revisions, rollouts, status};
+use crate::rest::{audit_log, authority, documents, explain, health, nodes, revisions, rollouts, status};
 use crate::store::{DOCUMENT_BYTES_MAX, MESH_BYTES_MAX};
 use std::sync::Arc;
 
@@ -371,6 +371,16 @@ pub(in crate::rest) static ROUTES: &[Route] = &[
         refusals: &[404],
         handler: handler!(explain::show),
     },
+    read(
+        "/v1/health",
+        (
+            "readHealth",
+            "The endpoints that nodes report to be other than healthy, and how many nodes see each so.",
+        ),
+        &[in_query("service", "string", "Only those of this service.")],
+        ("Health", &[404]),
+        handler!(health::show),
+    ),
     Route {
         needs: Needs::Administering,
         ..read(

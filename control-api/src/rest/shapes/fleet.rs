@@ -24,6 +24,11 @@ pub(super) static SHAPES: &[Shape] = &[
                 Number,
                 "The longest that any resource there is not the current one.",
             ),
+            nullable(
+                "impaired",
+                Whole,
+                "Endpoints that it reports to be other than healthy; null if it reports none at all.",
+            ),
             nullable("fault", Text, "Why it has no view."),
         ],
     ),
@@ -55,6 +60,11 @@ pub(super) static SHAPES: &[Shape] = &[
             given("progress", Text, "`settled`, `underway` or `refused`."),
             given("types", Many("TypeReport"), "By type, those that it asks for."),
             given("refusals", Many("Refusal"), "What it refused."),
+            nullable(
+                "health",
+                One("NodeHealth"),
+                "How endpoints stand as it sees them; null: it has not reported.",
+            ),
             nullable("fault", Text, "Why it has no view."),
         ],
     ),
@@ -86,6 +96,90 @@ pub(super) static SHAPES: &[Shape] = &[
             nullable("effective", Text, "The version that is in force there still."),
             given("reason", Text, "Why, as the node says."),
             given("age_seconds", Number, "For how long nothing newer was taken."),
+        ],
+    ),
+    shape(
+        "NodeHealth",
+        "How endpoints stand, as a node reports.",
+        &[
+            given("reported_seconds", Number, "When: seconds since 1970."),
+            given("endpoints", Whole, "Endpoints of all its clusters."),
+            given("impaired", Whole, "Those that are other than healthy."),
+            given(
+                "clusters",
+                Many("ClusterHealth"),
+                "Clusters with such endpoints; 512 at most.",
+            ),
+        ],
+    ),
+    shape(
+        "ClusterHealth",
+        "A cluster with endpoints that are other than healthy, as a node reports.",
+        &[
+            given("cluster", Text, "Its name."),
+            given("endpoints", Whole, "Its endpoints."),
+            given("impaired", Whole, "Those that are other than healthy."),
+            given(
+                "named",
+                Many("EndpointHealth"),
+                "The first of those; 1,024 a node at most.",
+            ),
+        ],
+    ),
+    shape(
+        "EndpointHealth",
+        "An endpoint that is other than healthy, as a node reports.",
+        &[
+            given("address", Text, "Its address."),
+            given(
+                "standing",
+                Text,
+                "`degraded`, `unhealthy`, `unchecked` or `draining`.",
+            ),
+            given("ejected", Truth, "It was ejected for its answers."),
+            given("failed_check", Truth, "Its health check fails."),
+        ],
+    ),
+    shape(
+        "Health",
+        "Endpoints that nodes report to be other than healthy.",
+        &[
+            given("connected", Whole, "Nodes that are connected."),
+            given("reporting", Whole, "Those of them that report."),
+            given(
+                "omitted",
+                Whole,
+                "Endpoints that were too many for this answer: 1,000 are the most.",
+            ),
+            given("endpoints", Many("EndpointSeen"), "By cluster and address."),
+        ],
+    ),
+    shape(
+        "EndpointSeen",
+        "An endpoint, and how many nodes see it other than healthy.",
+        &[
+            given("cluster", Text, "Its cluster."),
+            nullable(
+                "service",
+                Text,
+                "The service that the cluster is of; null if it is of none.",
+            ),
+            given("address", Text, "Its address."),
+            given(
+                "degraded",
+                Whole,
+                "Nodes that send it requests only where too few others are healthy.",
+            ),
+            given("unhealthy", Whole, "Nodes that send it none."),
+            given(
+                "unchecked",
+                Whole,
+                "Nodes that send it none until it has passed a check.",
+            ),
+            given("draining", Whole, "Nodes that begin no new sessions there."),
+            given("ejected", Whole, "Nodes that ejected it for its answers."),
+            given("failed_check", Whole, "Nodes whose checks of it fail."),
+            given("nodes", Texts, "The first of these nodes; 20 at most."),
         ],
     ),
     shape(

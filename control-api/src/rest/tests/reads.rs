@@ -5,7 +5,7 @@ use crate::access::NodeClaim;
 use crate::audit::action;
 use crate::fleet::{Agent, Registration};
 
-fn connect(world: &World, node: &str, service: &str) -> Registration {
+pub(super) fn connect(world: &World, node: &str, service: &str) -> Registration {
     let claim = NodeClaim {
         node: node.to_owned(),
         service: service.to_owned(),

@@ -34,4 +34,16 @@ labels! {
         /// It is not; it is tried again.
         Failed = "failed",
     }
+
+    /// What became of a report to a control plane: how endpoints stand here.
+    pub enum ReportOutcome = "outcome" {
+        /// It was taken.
+        Taken = "taken",
+        /// The server does not have what was reported before, and is told everything.
+        BeginAgain = "begin_again",
+        /// It was refused, or there was no answer; it is made again.
+        Failed = "failed",
+        /// The server takes no reports.
+        Unknown = "unknown",
+    }
 }

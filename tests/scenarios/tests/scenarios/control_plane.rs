@@ -5,6 +5,7 @@ mod chaos;
 mod misbehaving;
 mod pushes;
 mod refused;
+mod reports;
 mod warming;
 
 use outrigger_fixtures::Echo;
