@@ -307,7 +307,7 @@ pub struct Roll {
     /// The step.
     #[arg(value_parser = ["prepare", "distribute", "sign", "retire", "cancel"])]
     step: String,
-    /// Every node has the step before; else time must have passed.
+    /// Every node has the step before; else time must have passed, or, to sign, every live node must have said so.
     #[arg(long)]
     acknowledged: bool,
 }

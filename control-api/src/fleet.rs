@@ -4,11 +4,13 @@
 //! its view. What nodes say is kept in a [`Register`], from which status is read. Nothing here speaks to nodes:
 //! [`crate::ads`] does, nor to a store: [`follow`] does.
 
+mod belief;
 pub mod follow;
 mod plan;
 mod register;
 mod revision;
 
+pub use belief::{Belief, RETURN_WITHIN, Reporting};
 pub use plan::{Freshness, Plan, Release, Selection};
 pub use register::{
     NodeRefusal, NodeReported, NodeStatus, NodeTaken, REPORT_INTERVAL, Register, Registration, ReportRefused,
@@ -18,6 +20,7 @@ pub use revision::{Agent, MeshRevision, NodeView, TRUST_BUNDLE};
 
 use outrigger_config::model::SpiffeId;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::watch;
 
 use crate::access::NodeClaim;
@@ -27,14 +30,21 @@ use crate::access::NodeClaim;
 pub struct Fleet {
     plan: watch::Sender<Arc<Plan>>,
     register: Register,
+    started: Instant,
 }
 
 impl Fleet {
     /// A fleet without nodes, for a mesh of which nothing was read yet ([`Freshness::Unread`]).
     pub fn new() -> Fleet {
+        Fleet::since(Instant::now())
+    }
+
+    /// The same, of which nodes can have known since `started`.
+    pub fn since(started: Instant) -> Fleet {
         Fleet {
             plan: watch::Sender::new(Arc::new(Plan::default())),
             register: Register::default(),
+            started,
         }
     }
 

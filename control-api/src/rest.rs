@@ -68,6 +68,8 @@ struct Shared {
     metrics: RestMetrics,
     refusals: Refusals,
     heavy: Arc<Semaphore>,
+    /// One step of a rollover at a time: what is known of nodes is known of the root that is there.
+    rolling: Arc<tokio::sync::Mutex<()>>,
     bodies: Semaphore,
 }
 
@@ -82,6 +84,7 @@ pub fn router(parts: Parts) -> Router {
         metrics,
         refusals: Refusals::default(),
         heavy: Arc::new(Semaphore::new(HEAVY_CALLS_MAX)),
+        rolling: Arc::default(),
         bodies: Semaphore::new(BODIES_MAX),
     });
     let mut router = Router::new();

@@ -7,8 +7,8 @@ use outrigger_config::document::{Map, Path, Value, assemble, read_parts};
 use outrigger_config::model::SpiffeId;
 use outrigger_xds::encode::{EncodeOptions, encode};
 use outrigger_xds::resource::{Resource, ResourceType};
-use outrigger_xds::session::View;
 use outrigger_xds::session::view::Change;
+use outrigger_xds::session::{Server, View};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,6 +17,9 @@ const IDENTITY: &str = "default";
 /// Nobody's identity is renewed more often than this.
 const RENEWAL_MIN: Duration = Duration::from_secs(10);
 
+/// Trust bundles that are remembered: a rollover has three, and a node lags by one.
+const BUNDLES_MAX: usize = 4;
+
 /// What one node was given.
 pub(super) struct Secrets {
     id: SpiffeId,
@@ -24,6 +27,8 @@ pub(super) struct Secrets {
     renewal: Instant,
     /// Renewals that failed.
     retry: Retry,
+    /// The trust bundles that were put into the node's views, the last one at the end: the version of each, and its roots.
+    bundles: Vec<(Arc<str>, Vec<String>)>,
 }
 
 impl Secrets {
@@ -56,10 +61,36 @@ impl Secrets {
                 (Err(reason), _) => return Err(reason),
             }
         }
-        let held = secrets.as_ref().ok_or("there is no identity")?;
-        let resources = held.resources(&authority.bundle(), made)?;
+        let held = secrets.as_mut().ok_or("there is no identity")?;
+        let bundle = authority.bundle();
+        let resources = held.resources(&bundle, made)?;
+        held.note(&resources, &bundle);
         let changes = resources.into_iter().map(Change::Put);
         Ok(Arc::new(made.view.next(made.view.revision(), changes)))
+    }
+
+    /// Remembers which roots a version of the bundle has.
+    fn note(&mut self, resources: &[Resource], bundle: &Bundle) {
+        let given = resources
+            .iter()
+            .find(|resource| **resource.name() == *TRUST_BUNDLE);
+        let Some(version) = given.map(|resource| Arc::clone(resource.version())) else {
+            return;
+        };
+        self.bundles.retain(|(known, _)| *known != version);
+        self.bundles.push((version, bundle.fingerprints().to_vec()));
+        let many = self.bundles.len().saturating_sub(BUNDLES_MAX);
+        self.bundles.drain(..many);
+    }
+
+    /// The roots of the bundle that the node has taken; none: it has taken none of those that are remembered.
+    pub(super) fn believed(&self, session: &Server, now: Instant) -> Option<&[String]> {
+        let mut statuses = session.statuses(ResourceType::Secret, now);
+        let taken = statuses
+            .find(|status| *status.name == *TRUST_BUNDLE)?
+            .acknowledged?;
+        let (_, roots) = self.bundles.iter().find(|(version, _)| **version == *taken)?;
+        Some(roots)
     }
 
     fn holds(&self, now: SystemTime) -> bool {
@@ -81,6 +112,7 @@ impl Secrets {
             identity,
             renewal,
             retry: Retry::default(),
+            bundles: Vec::new(),
         })
     }
 

@@ -24,17 +24,29 @@ const CONFLICTS_MAX: u32 = 3;
 pub struct Bundle {
     roots: Vec<CertificateDer<'static>>,
     pem: String,
+    fingerprints: Vec<String>,
 }
 
 impl Bundle {
     fn new(roots: Vec<CertificateDer<'static>>) -> Bundle {
         let pem = roots.iter().map(to_pem).collect();
-        Bundle { roots, pem }
+        let facts = roots.iter().filter_map(CertificateFacts::of);
+        let fingerprints = facts.map(|facts| facts.fingerprint).collect();
+        Bundle {
+            roots,
+            pem,
+            fingerprints,
+        }
     }
 
     /// The roots, that of the signing key first.
     pub fn roots(&self) -> &[CertificateDer<'static>] {
         &self.roots
+    }
+
+    /// SHA-256 of each, hexadecimal.
+    pub fn fingerprints(&self) -> &[String] {
+        &self.fingerprints
     }
 
     /// The same as PEM.
@@ -238,6 +250,7 @@ impl Authority {
         };
         let happening = Happening::Rollover {
             step,
+            evidence,
             by: by.to_owned(),
         };
         let mut next = InForce::new(ring, None, &self.further_roots, self.trust_domain(), now)?;

@@ -2,7 +2,7 @@
 
 use super::rate;
 use super::refusal::Refusal;
-use super::rollover::{Phase, Step};
+use super::rollover::{Evidence, Phase, Step};
 use crate::access::printable;
 use outrigger_config::model::SpiffeId;
 use prometheus::core::Collector;
@@ -78,6 +78,8 @@ pub enum Happening {
     Rollover {
         /// Which.
         step: Step,
+        /// How it is known that the step before has reached everybody.
+        evidence: Evidence,
         /// Who took it.
         by: String,
     },

@@ -3,8 +3,8 @@
 //! A new key is **prepared**: it exists, and nobody knows of it. Its root is **distributed** beside the old one: both are in
 //! the bundle, the old key signs. Only when every node has both does the new key **sign**; the old key is destroyed, its
 //! root is **superseded** and stays in the bundle for as long as certificates by it hold; then it is **retired**. Every
-//! step that needs the one before to have reached everybody asks for evidence: that so much time has passed, or somebody's
-//! word that all have acknowledged.
+//! step that needs the one before to have reached everybody asks for evidence: that so much time has passed, that every
+//! live node says so itself, or somebody's word that all have acknowledged.
 //!
 //! A pure state machine: time is handed in, keys too; whoever holds a [`KeyRing`] keeps it.
 
@@ -56,13 +56,34 @@ impl Step {
     }
 }
 
+impl Step {
+    /// The step before must have reached everybody.
+    pub fn needs_evidence(self) -> bool {
+        matches!(self, Step::Sign | Step::Retire)
+    }
+}
+
 /// How it is known that the step before has reached everybody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Evidence {
     /// Enough time has passed: the longest that a certificate holds, within which everybody has renewed once.
     Time,
-    /// Every node has acknowledged it; for [`Step::Retire`] that every node shows a certificate by the new root.
+    /// Every live node has said so itself: that it believes the new root. It is no evidence for [`Step::Retire`].
+    Nodes,
+    /// Somebody's word that every node has acknowledged it; for [`Step::Retire`] that every node shows a certificate by
+    /// the new root.
     Acknowledged,
+}
+
+impl Evidence {
+    /// As the audit log says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Evidence::Time => "time",
+            Evidence::Nodes => "nodes",
+            Evidence::Acknowledged => "word",
+        }
+    }
 }
 
 /// How long each step waits for the one before, where time is the evidence.
@@ -85,7 +106,7 @@ pub enum RolloverRefusal {
     Missing(Phase),
     /// The step before may not have reached everybody.
     #[error(
-        "the step before may not have reached every node: {} s remain, or expected word that all have acknowledged",
+        "the step before may not have reached every node: {} s remain, unless all have acknowledged",
         left.as_secs()
     )]
     TooEarly {
@@ -289,8 +310,9 @@ impl KeyRing {
         let passed = Duration::from_secs(seconds(now).saturating_sub(root.since));
         match evidence {
             Evidence::Acknowledged => Ok(()),
-            Evidence::Time if passed >= wait => Ok(()),
-            Evidence::Time => Err(RolloverRefusal::TooEarly { left: wait - passed }),
+            Evidence::Nodes if phase == Phase::Distributed => Ok(()),
+            Evidence::Nodes | Evidence::Time if passed >= wait => Ok(()),
+            Evidence::Nodes | Evidence::Time => Err(RolloverRefusal::TooEarly { left: wait - passed }),
         }
     }
 }

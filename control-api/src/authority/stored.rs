@@ -242,8 +242,12 @@ fn entry(event: &AuthorityEvent) -> Event {
             let subject = id.as_ref().map_or("unknown", SpiffeId::as_str);
             Event::new(at, &from, action::CERTIFICATE_REFUSED, subject).why(reason)
         }
-        Happening::Rollover { step, by } => {
-            Event::new(at, by, action::SIGNING_CHANGED, "root").detail("step", step.as_str())
+        Happening::Rollover { step, evidence, by } => {
+            let event = Event::new(at, by, action::SIGNING_CHANGED, "root").detail("step", step.as_str());
+            match step.needs_evidence() {
+                true => event.detail("evidence", evidence.as_str()),
+                false => event,
+            }
         }
         Happening::JoinToken { name, made: true, by } => Event::new(at, by, action::JOIN_TOKEN_ISSUED, name),
         Happening::JoinToken {

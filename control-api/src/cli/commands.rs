@@ -414,7 +414,23 @@ fn show_authority(client: &Client, answer: &Answer, out: Out<'_>) -> Done {
         writeln!(out, "trust domain: {}", show::value(&answer.json["trust_domain"]))?;
         let fields = ["phase", "since", "not_after", "serial", "fingerprint"];
         let heads = ["PHASE", "SINCE", "HOLDS UNTIL", "SERIAL", "SHA-256"];
-        show::table(out, &heads, &rows(items(&answer.json, "roots"), &fields))?;
+        show::table(&mut *out, &heads, &rows(items(&answer.json, "roots"), &fields))?;
+        for belief in items(&answer.json, "roots").iter().map(|root| &root["belief"]) {
+            if belief.is_null() {
+                continue;
+            }
+            let text = |name: &str| show::value(&belief[name]);
+            write!(out, "the new root: {} nodes believe it", text("believing"))?;
+            match belief["doubting"] == 0 {
+                true => writeln!(out)?,
+                false => writeln!(
+                    out,
+                    ", {} are not known to: {}",
+                    text("doubting"),
+                    text("doubters")
+                )?,
+            }
+        }
     }
     Ok(DONE)
 }

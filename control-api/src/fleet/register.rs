@@ -93,6 +93,9 @@ pub struct NodeStatus {
     pub refusals: Vec<NodeRefusal>,
     /// Why it has no view, if it has none.
     pub fault: Option<String>,
+    /// The authorities that it was given by SDS and has taken: SHA-256 of each, hexadecimal.
+    #[serde(skip)]
+    pub authorities: Arc<[String]>,
 }
 
 /// All nodes.
@@ -166,6 +169,7 @@ impl Register {
             types: Vec::new(),
             refusals: Vec::new(),
             fault: None,
+            authorities: Arc::default(),
         });
         let entry = Entry {
             status: Arc::clone(&status),
@@ -243,6 +247,16 @@ impl Registration {
         status.fault = Some(fault.to_owned());
         self.status = Arc::new(status);
         self.fleet.register.put(&self.status);
+    }
+
+    /// Notes that the node has taken a trust bundle of these authorities.
+    pub fn believe(&mut self, authorities: &[String]) {
+        if *self.status.authorities != *authorities {
+            let mut status = NodeStatus::clone(&self.status);
+            status.authorities = authorities.into();
+            self.status = Arc::new(status);
+            self.fleet.register.put(&self.status);
+        }
     }
 
     /// Notes how the node stands, if that changed.

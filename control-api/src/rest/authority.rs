@@ -3,7 +3,8 @@
 use super::call::Call;
 use super::fault::Fault;
 use super::{Answered, Shared, uncut};
-use crate::authority::{Authority, Evidence, Phase, RootReport, Step};
+use crate::authority::{Authority, AuthorityError, Evidence, Phase, RolloverRefusal, RootReport, Step};
+use crate::fleet::{Belief, RETURN_WITHIN};
 use axum::Json;
 use axum::response::IntoResponse;
 use http::StatusCode;
@@ -12,7 +13,7 @@ use outrigger_config::model::{SpiffeId, SpiffeMatch};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The longest that a join token holds: a year.
 const LIFETIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -33,21 +34,30 @@ impl Shared {
 
 /// `GET /v1/authority`
 pub(super) async fn show(shared: Arc<Shared>, _: Call) -> Answered {
-    Ok(Json(described(shared.authority()?)).into_response())
+    Ok(Json(described(&shared, shared.authority()?)).into_response())
 }
 
-fn described(authority: &Authority) -> Value {
+fn described(shared: &Shared, authority: &Authority) -> Value {
     let waits = authority.waits();
     json!({
         "trust_domain": authority.trust_domain().as_str(),
-        "roots": authority.roots().iter().map(root).collect::<Vec<_>>(),
+        "roots": authority.roots().iter().map(|one| root(shared, one)).collect::<Vec<_>>(),
         "bundle": authority.bundle().pem(),
         "distribution_seconds": waits.distribution.as_secs(),
         "retirement_seconds": waits.retirement.as_secs(),
     })
 }
 
-fn root(root: &RootReport) -> Value {
+fn root(shared: &Shared, root: &RootReport) -> Value {
+    // Whether the others are believed nothing depends on.
+    let belief = (root.phase == Phase::Distributed).then(|| {
+        let belief = shared.parts.fleet.belief(&root.facts.fingerprint, Instant::now());
+        json!({
+            "believing": belief.believing,
+            "doubting": belief.doubting,
+            "doubters": belief.doubters,
+        })
+    });
     let phase = match root.phase {
         Phase::Prepared => "prepared",
         Phase::Distributed => "distributed",
@@ -61,6 +71,7 @@ fn root(root: &RootReport) -> Value {
         "serial": root.facts.serial,
         "fingerprint": root.facts.fingerprint,
         "not_after": Timestamp(root.facts.validity.not_after).to_string(),
+        "belief": belief,
     })
 }
 
@@ -76,16 +87,55 @@ struct RollRequest {
 pub(super) async fn roll(shared: Arc<Shared>, call: Call) -> Answered {
     let authority = Arc::clone(shared.authority()?);
     let RollRequest { step, acknowledged } = call.body_json()?;
-    let evidence = match acknowledged {
-        true => Evidence::Acknowledged,
-        false => Evidence::Time,
+    let place = Arc::clone(&shared.rolling).lock_owned().await;
+    let missing = (step == Step::Sign)
+        .then(|| what_is_missing(&shared, &authority))
+        .flatten();
+    let evidence = match (acknowledged, step, &missing) {
+        (true, ..) => Evidence::Acknowledged,
+        (false, Step::Sign, None) => Evidence::Nodes,
+        _ => Evidence::Time,
     };
     let (who, now) = (call.who(), call.now);
     let rolling = async move {
-        let rolled = authority.roll(step, evidence, None, (&who, now)).await;
-        rolled.map(|_| described(&authority))
+        let _place = place;
+        authority.roll(step, evidence, None, (&who, now)).await
     };
-    Ok(Json(uncut(rolling).await??).into_response())
+    match (uncut(rolling).await?, missing) {
+        (Ok(_), _) => show(shared, call).await,
+        (Err(error @ AuthorityError::Rollover(RolloverRefusal::TooEarly { .. })), Some(missing)) => {
+            Err(Fault::conflict(error.to_string(), Some(missing)))
+        }
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// Why nodes' own word is no evidence that the new root is believed; none: it is.
+fn what_is_missing(shared: &Shared, authority: &Authority) -> Option<String> {
+    let roots = authority.roots();
+    let new = roots.iter().find(|root| root.phase == Phase::Distributed)?;
+    if shared.parts.replica.is_some() {
+        return Some("servers share this store, and each knows what its own nodes believe alone".to_owned());
+    }
+    let belief = shared.parts.fleet.belief(&new.facts.fingerprint, Instant::now());
+    if belief.is_evidence() {
+        return None;
+    }
+    let Belief {
+        believing,
+        doubting,
+        doubters,
+        is_complete,
+    } = belief;
+    Some(if doubting > 0 {
+        let names = doubters.join(", ");
+        format!("{believing} nodes believe the new root, and {doubting} are not known to yet: {names}")
+    } else if is_complete {
+        "no node is there to say that it believes the new root".to_owned()
+    } else {
+        let seconds = RETURN_WITHIN.as_secs();
+        format!("this server has just started: nodes have {seconds} s to come back and say what they believe")
+    })
 }
 
 /// `GET /v1/join-tokens`

@@ -152,6 +152,7 @@ mod tests {
             types: Vec::new(),
             refusals: Vec::new(),
             fault: None,
+            authorities: Arc::default(),
         }
     }
 

@@ -4,6 +4,7 @@ mod changes;
 mod health;
 mod reads;
 mod rollouts;
+mod rollover;
 mod table;
 
 use super::openapi::refusals;
@@ -92,7 +93,9 @@ fn grants() -> Grants {
 impl World {
     pub(crate) async fn start() -> World {
         let store: Arc<dyn Store> = Arc::new(embedded::in_memory(100).await.unwrap());
-        let (fleet, registry) = (Arc::new(Fleet::new()), prometheus::Registry::new());
+        // It has been there for long enough to know its nodes.
+        let started = std::time::Instant::now() - crate::fleet::RETURN_WITHIN;
+        let (fleet, registry) = (Arc::new(Fleet::since(started)), prometheus::Registry::new());
         let stored = Arc::new(StoredAuthority::new(Arc::clone(&store)));
         let authority = AuthorityParts {
             trust_domain: "example.org".parse().unwrap(),

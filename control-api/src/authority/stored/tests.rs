@@ -1,6 +1,6 @@
 use super::*;
 use crate::authority::Proof;
-use crate::authority::rollover::Step;
+use crate::authority::rollover::{Evidence, Step};
 use crate::store::embedded;
 
 async fn stored() -> StoredAuthority {
@@ -82,6 +82,7 @@ async fn every_event_is_an_entry_of_the_log() {
         },
         Happening::Rollover {
             step: Step::Sign,
+            evidence: Evidence::Nodes,
             by: by.clone(),
         },
         Happening::JoinToken {

@@ -1,7 +1,8 @@
 //! What nodes report by themselves, as long as they are connected.
 
-use super::{NodeStatus, Register, now_seconds};
+use super::{Register, now_seconds};
 use crate::access::{NodeClaim, Principal};
+use crate::fleet::belief::{RETURN_WITHIN, Reporting};
 use outrigger_xds::node_report::{NodeReport, Reported, Unusable};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,8 +72,21 @@ impl Register {
         self.nodes.lock().get(node)?.reported.clone()
     }
 
+    /// Those that are connected, or were a moment ago ([`RETURN_WITHIN`](crate::fleet::RETURN_WITHIN)).
+    pub(in crate::fleet) fn lively(&self, now: Instant) -> Vec<Reporting> {
+        let nodes = self.nodes.lock();
+        let is_lively = |entry: &&super::Entry| {
+            let gone = entry.gone_at.map(|gone| now.saturating_duration_since(gone));
+            gone.is_none_or(|gone| gone < RETURN_WITHIN)
+        };
+        let entries = nodes.values().filter(is_lively);
+        entries
+            .map(|entry| (Arc::clone(&entry.status), entry.reported.clone()))
+            .collect()
+    }
+
     /// Every node, by id, with what it has reported.
-    pub fn all_reported(&self) -> Vec<(Arc<NodeStatus>, Option<Arc<NodeReported>>)> {
+    pub fn all_reported(&self) -> Vec<Reporting> {
         let nodes = self.nodes.lock();
         let entries = nodes.values();
         entries

@@ -341,6 +341,20 @@ pub(super) static SHAPES: &[Shape] = &[
             given("serial", Text, "Hexadecimal."),
             given("fingerprint", Text, "SHA-256, hexadecimal."),
             given("not_after", Text, "How long it holds."),
+            nullable(
+                "belief",
+                One("Belief"),
+                "Of one that is distributed: which nodes say that they believe it.",
+            ),
+        ],
+    ),
+    shape(
+        "Belief",
+        "How far a root is believed, as the nodes of this server say themselves.",
+        &[
+            given("believing", Whole, "Live nodes that believe it."),
+            given("doubting", Whole, "Live nodes that are not known to."),
+            given("doubters", Texts, "The first of these; 20 at most."),
         ],
     ),
     shape(
@@ -355,7 +369,7 @@ pub(super) static SHAPES: &[Shape] = &[
             optional(
                 "acknowledged",
                 Truth,
-                "Every node has the step before; else time must have passed.",
+                "Every node has the step before. Else time must have passed, or, of `sign`, every live node must have said so.",
             ),
         ],
     ),

@@ -357,60 +357,6 @@ async fn join_tokens_are_made_listed_and_taken_back() {
 }
 
 #[tokio::test]
-async fn the_root_is_rolled_over_step_by_step() {
-    let world = World::start().await;
-    let roll = |body: Value| {
-        let world = &world;
-        async move {
-            world
-                .call(Some(ADMIN), "POST", "/v1/authority/roll", &[], &body.to_string())
-                .await
-        }
-    };
-    let phases = |answer: &Answer| -> Vec<String> {
-        let roots = answer.json["roots"].as_array().unwrap();
-        roots
-            .iter()
-            .map(|root| root["phase"].as_str().unwrap().to_owned())
-            .collect()
-    };
-    assert_eq!(phases(&world.get(READER, "/v1/authority").await), ["signing"]);
-    assert_eq!(
-        roll(json!({ "step": "distribute" })).await.status,
-        StatusCode::CONFLICT
-    );
-    assert_eq!(roll(json!({ "step": "prepare" })).await.status, StatusCode::OK);
-    let distributed = roll(json!({ "step": "distribute" })).await;
-    assert!(
-        phases(&distributed).contains(&"distributed".to_owned()),
-        "{}",
-        distributed.text
-    );
-    assert_eq!(
-        distributed.json["bundle"]
-            .as_str()
-            .unwrap()
-            .matches("BEGIN CERTIFICATE")
-            .count(),
-        2
-    );
-    assert_eq!(
-        roll(json!({ "step": "sign" })).await.status,
-        StatusCode::CONFLICT,
-        "too early"
-    );
-    assert_eq!(
-        roll(json!({ "step": "sign", "acknowledged": true })).await.status,
-        StatusCode::OK
-    );
-    assert_eq!(
-        roll(json!({ "step": "leap" })).await.status,
-        StatusCode::BAD_REQUEST
-    );
-    assert!(!world.get(READER, "/v1/authority").await.text.contains("PRIVATE"));
-}
-
-#[tokio::test]
 async fn a_server_without_an_authority_says_so() {
     let world = World::start().await;
     let parts = Parts {
