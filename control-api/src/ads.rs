@@ -3,12 +3,15 @@
 //! Each stream is one task: it reads requests, hands them to the session of its node, and sends what the session wants
 //! sent. What the node is to have is the [`Fleet`]'s to say; who may be which node, [`Access`]'s.
 
+mod metrics;
 mod retry;
 mod secrets;
 mod stream;
 
 #[cfg(test)]
 mod tests;
+
+pub use metrics::AdsMetrics;
 
 use crate::access::Access;
 use crate::authority::Authority;
@@ -41,6 +44,7 @@ pub struct Ads {
     access: Arc<Access>,
     authority: Option<Arc<Authority>>,
     drain: watch::Receiver<bool>,
+    metrics: AdsMetrics,
 }
 
 impl Ads {
@@ -51,12 +55,14 @@ impl Ads {
         access: Arc<Access>,
         authority: Option<Arc<Authority>>,
         drain: watch::Receiver<bool>,
+        metrics: AdsMetrics,
     ) -> Ads {
         Ads {
             fleet,
             access,
             authority,
             drain,
+            metrics,
         }
     }
 

@@ -12,6 +12,7 @@
 mod drive;
 mod kept;
 mod machine;
+mod metrics;
 mod observe;
 mod stages;
 mod verdict;
@@ -19,6 +20,7 @@ mod verdict;
 pub use drive::{Driver, DriverOptions, Turned};
 pub use kept::{CommandError, Kept, command, survey, wish};
 pub use machine::{Command, Disobeyed, Transition};
+pub use metrics::RolloutMetrics;
 pub use stages::{Pause, SETTLE_TIMEOUT, STAGES_MAX, Stage, Terms};
 pub use verdict::{Judgement, NodeRefused, Observation, Settling, Tally, Verdict};
 

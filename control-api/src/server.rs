@@ -1,7 +1,7 @@
 //! The whole server: settings become a store, an authority, a fleet, and two listeners.
 
 use crate::access::{Access, NodeClaim};
-use crate::ads::Ads;
+use crate::ads::{Ads, AdsMetrics};
 use crate::authority::{
     Authority, AuthorityMetrics, AuthorityService, AuthoritySurroundings, StartError, StoredAuthority,
 };
@@ -9,7 +9,7 @@ use crate::fleet::follow::sources_of;
 use crate::fleet::{Fleet, Freshness, MeshRevision};
 use crate::listen::{Listen, ListenFamilies, ListenLimits, ServerIdentity, ServerIdentityError};
 use crate::reports::NodeReports;
-use crate::rollout::{Driver, DriverOptions};
+use crate::rollout::{Driver, DriverOptions, RolloutMetrics};
 use crate::settings::{ListenSettings, Settings, StoreSettings};
 use crate::store::directory::DirectoryOptions;
 use crate::store::{REVISIONS_KEPT, Store, StoreError, directory, embedded, etcd};
@@ -122,7 +122,13 @@ impl Server {
                 .then(|| uuid::Uuid::new_v4().to_string()),
             drain: draining.clone(),
         };
-        let ads = Ads::new(Arc::clone(&fleet), access, authority.clone(), draining.clone());
+        let ads = Ads::new(
+            Arc::clone(&fleet),
+            access,
+            authority.clone(),
+            draining.clone(),
+            AdsMetrics::register(&registry)?,
+        );
         let mut services = Routes::new(ads.service());
         let reports = NodeReports::new(Arc::clone(&fleet), Arc::clone(&parts.access), &registry)?;
         services = services.add_service(reports);
@@ -136,6 +142,7 @@ impl Server {
         let driving = DriverOptions {
             terms: settings.release.clone(),
             replica: parts.replica.clone(),
+            metrics: Some(RolloutMetrics::register(&registry)?),
             ..DriverOptions::default()
         };
         keeping.spawn(Driver::new(fleet, Arc::clone(&store), driving).run());

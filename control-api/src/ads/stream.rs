@@ -84,7 +84,10 @@ impl<Q: Send + 'static, R: Send + 'static> Stream<Q, R> {
     }
 
     pub(super) async fn run(self, incoming: Streaming<Q>) {
-        if let Some(status) = self.serve(incoming).await {
+        let open = self.ads.metrics.stream();
+        let ended = self.serve(incoming).await;
+        open.ends(ended.as_ref().map_or(tonic::Code::Ok, Status::code));
+        if let Some(status) = ended {
             tracing::info!(who = %self.caller.principal(), code = ?status.code(), reason = status.message(), "a node's stream ends");
             // Nobody may be there any more.
             let _ = timeout(SEND_TIMEOUT, self.responses.send(Err(status))).await;
@@ -190,6 +193,7 @@ impl<Q: Send + 'static, R: Send + 'static> Stream<Q, R> {
                 fault,
                 "a node's view cannot be made: it is turned away"
             );
+            self.ads.metrics.view_failed();
             registration.fail(&fault);
             Status::unavailable("the node's view cannot be made now; the server's log says why")
         })?;
@@ -224,6 +228,7 @@ impl<Q: Send + 'static, R: Send + 'static> Stream<Q, R> {
                     fault,
                     "a node's view cannot be made: it keeps what it has"
                 );
+                self.ads.metrics.view_failed();
                 known.fault = Some(fault);
                 known.retry.failed(Instant::now(), fastrand::f64());
             }
@@ -269,11 +274,13 @@ impl<Q: Send + 'static, R: Send + 'static> Stream<Q, R> {
     async fn hear(&self, known: &mut Known, request: Request) -> Result<(), Status> {
         let now = Instant::now();
         let heard = known.session.receive(request, now);
+        let heard = heard.map_err(|violation| Status::invalid_argument(violation.to_string()))?;
+        self.ads.metrics.heard(&heard);
         let Heard {
             refused,
             resource_type,
             ..
-        } = heard.map_err(|violation| Status::invalid_argument(violation.to_string()))?;
+        } = heard;
         for refusal in refused {
             tracing::warn!(
                 node = known.claim.node,
@@ -289,6 +296,7 @@ impl<Q: Send + 'static, R: Send + 'static> Stream<Q, R> {
     /// Sends what there is to send.
     async fn send(&self, known: &mut Known) -> Result<(), Status> {
         while let Some(response) = known.session.poll(Instant::now()) {
+            self.ads.metrics.sent(&response);
             let Some(response) = (self.kind.give)(response) else {
                 return Err(Status::internal("a response of the other variant was made"));
             };
@@ -302,9 +310,17 @@ impl<Q: Send + 'static, R: Send + 'static> Stream<Q, R> {
             registration,
             session,
             fault,
+            secrets,
             ..
         } = known;
-        registration.note(session, fault.as_deref(), Instant::now());
+        let now = Instant::now();
+        registration.note(session, fault.as_deref(), now);
+        if let Some(roots) = secrets
+            .as_ref()
+            .and_then(|secrets| secrets.believed(session, now))
+        {
+            registration.believe(roots);
+        }
         Ok(())
     }
 }

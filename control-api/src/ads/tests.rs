@@ -3,10 +3,10 @@
 use super::*;
 use crate::access::{Grants, Role, TokenDigest, TokenGrant};
 use crate::authority::{
-    Audit, AuthorityEvent, AuthorityMetrics, AuthorityParts, Evidence, KeySource, MemoryJoinTokens, Step,
-    StoredAuthority,
+    Audit, AuthorityEvent, AuthorityMetrics, AuthorityParts, Evidence, KeySource, MemoryJoinTokens, Phase,
+    Step, StoredAuthority,
 };
-use crate::fleet::{Freshness, MeshRevision, NodeStatus, Plan};
+use crate::fleet::{Freshness, MeshRevision, NodeStatus, Plan, RETURN_WITHIN};
 use crate::store::{Store, embedded};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
@@ -68,6 +68,7 @@ struct World {
     fleet: Arc<Fleet>,
     audit: BreakableAudit,
     ads: Ads,
+    registry: prometheus::Registry,
     _drain: watch::Sender<bool>,
 }
 
@@ -100,8 +101,11 @@ impl World {
         let authority = Some(Arc::new(authority(&audit).await));
         let (drain, draining) = watch::channel(false);
         let access = Arc::new(Access::new(grants));
+        let registry = prometheus::Registry::new();
+        let metrics = AdsMetrics::register(&registry).unwrap();
         World {
-            ads: Ads::new(Arc::clone(&fleet), access, authority, draining),
+            registry,
+            ads: Ads::new(Arc::clone(&fleet), access, authority, draining, metrics),
             fleet,
             audit,
             _drain: drain,
@@ -275,6 +279,32 @@ async fn a_new_root_reaches_who_has_the_bundle_by_sds() {
         second.resources[0].value.len() > first.resources[0].value.len(),
         "two roots"
     );
+    let roots = authority.roots();
+    let new = roots
+        .iter()
+        .find(|root| root.phase == Phase::Distributed)
+        .unwrap();
+    let later = std::time::Instant::now() + RETURN_WITHIN;
+    let belief = || world.fleet.belief(&new.facts.fingerprint, later);
+    assert!(!belief().is_evidence(), "it is sent, and not taken");
+    let mut reports = world.fleet.register().reports();
+    stream.acknowledge(&second, &["mesh"]).await;
+    while !belief().is_evidence() {
+        timeout(PATIENCE, reports.recv())
+            .await
+            .expect("that it is taken is noted")
+            .unwrap();
+    }
+    let text = prometheus::TextEncoder::new();
+    let text = text.encode_to_string(&world.registry.gather()).unwrap();
+    for line in [
+        "outrigger_control_streams 1",
+        "outrigger_control_pushes_total{type=\"Secret\"} 2",
+        "outrigger_control_resources_acknowledged_total{type=\"Secret\"} 2",
+        "outrigger_control_resources_refused_total{type=\"Secret\"} 0",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line}: {text}");
+    }
 }
 
 #[tokio::test]

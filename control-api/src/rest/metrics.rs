@@ -10,6 +10,9 @@ pub(super) struct RestMetrics {
     unaudited: IntCounter,
     nodes: IntGaugeVec,
     revision: IntGauge,
+    current: IntGauge,
+    well: IntGauge,
+    reporting: IntGauge,
 }
 
 impl RestMetrics {
@@ -28,12 +31,27 @@ impl RestMetrics {
                 "outrigger_control_revision",
                 "The revision that everybody is to have.",
             )?,
+            current: IntGauge::new(
+                "outrigger_control_store_revision",
+                "The newest revision of the store.",
+            )?,
+            well: IntGauge::new(
+                "outrigger_control_store_well",
+                "1 while the store can be read and written; 0 while something is wrong with it.",
+            )?,
+            reporting: IntGauge::new(
+                "outrigger_control_nodes_reporting",
+                "Nodes that report how endpoints stand.",
+            )?,
         };
-        let collectors: [Box<dyn Collector>; 4] = [
+        let collectors: [Box<dyn Collector>; 7] = [
             Box::new(metrics.calls.clone()),
             Box::new(metrics.unaudited.clone()),
             Box::new(metrics.nodes.clone()),
             Box::new(metrics.revision.clone()),
+            Box::new(metrics.current.clone()),
+            Box::new(metrics.well.clone()),
+            Box::new(metrics.reporting.clone()),
         ];
         for collector in collectors {
             registry.register(collector)?;
@@ -49,6 +67,17 @@ impl RestMetrics {
     /// A refused call was not told.
     pub(super) fn unaudited(&self) {
         self.unaudited.inc();
+    }
+
+    /// How the store stands.
+    pub(super) fn store(&self, revision: u64, is_well: bool) {
+        self.current.set(i64::try_from(revision).unwrap_or(i64::MAX));
+        self.well.set(i64::from(is_well));
+    }
+
+    /// So many nodes report.
+    pub(super) fn reporting(&self, nodes: usize) {
+        self.reporting.set(i64::try_from(nodes).unwrap_or(i64::MAX));
     }
 
     /// How the fleet stands.

@@ -108,6 +108,12 @@ pub(super) async fn metrics(shared: Arc<Shared>, _: Call) -> Answered {
     shared
         .metrics
         .fleet(shared.parts.fleet.plan().stable.number(), &states);
+    let store = &shared.parts.store;
+    let stored = store.watch().borrow().revision;
+    shared.metrics.store(stored, store.condition().fault.is_none());
+    let reported = shared.parts.fleet.register().all_reported();
+    let reporting = reported.iter().filter(|(_, reported)| reported.is_some());
+    shared.metrics.reporting(reporting.count());
     let text = TextEncoder::new().encode_to_string(&shared.parts.registry.gather());
     let text = text.map_err(|error| Fault::internal(error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, METRICS)], text).into_response())

@@ -2,7 +2,7 @@
 
 use super::kept::{self, Kept, Report};
 use super::observe::observe;
-use super::{Observation, Rollout, Settling, Terms, Verdict};
+use super::{Observation, Rollout, RolloutMetrics, Settling, Terms, Verdict};
 use crate::fleet::follow::{Unloadable, load, stay};
 use crate::fleet::{Fleet, Freshness, MeshRevision, Plan, Release};
 use crate::store::{Moment, RecordWrite, Store, StoreError};
@@ -35,6 +35,8 @@ pub struct DriverOptions {
     pub return_within: Duration,
     /// Whether rollouts may go on.
     pub verdict: Arc<dyn Verdict>,
+    /// Where it is shown; none: nowhere.
+    pub metrics: Option<RolloutMetrics>,
 }
 
 impl Default for DriverOptions {
@@ -44,6 +46,7 @@ impl Default for DriverOptions {
             replica: None,
             return_within: RETURN_WITHIN,
             verdict: Arc::new(Settling),
+            metrics: None,
         }
     }
 }
@@ -139,6 +142,9 @@ impl Driver {
                 Begun::Unloadable(Some(kept)) => (kept, Freshness::Earlier),
             },
         };
+        if let Some(metrics) = &self.options.metrics {
+            metrics.is(&kept.rollout);
+        }
         let is_shown = self.show(&kept.rollout, freshness).await?;
         if !is_shown {
             self.stay(current).await?;
@@ -150,6 +156,9 @@ impl Driver {
         seen.is_complete &= is_shown && at.saturating_duration_since(started) >= self.options.return_within;
         if self.options.replica.is_some() {
             self.exchange(&kept.rollout, &mut seen, now, at).await?;
+        }
+        if let Some(metrics) = &self.options.metrics {
+            metrics.seen(&seen);
         }
         let Some(step) = kept.rollout.observe(&seen, &*self.options.verdict, now) else {
             return Ok(Turned::Underway);
