@@ -142,6 +142,7 @@ impl Server {
         let driving = DriverOptions {
             terms: settings.release.clone(),
             replica: parts.replica.clone(),
+            return_within: settings.nodes_return_within,
             metrics: Some(RolloutMetrics::register(&registry)?),
             ..DriverOptions::default()
         };

@@ -63,6 +63,9 @@ pub struct Settings {
     pub access: Grants,
     /// How revisions are released that do not say it; none: to everybody at once.
     pub release: Option<Terms>,
+    /// Until so long after a start a node that is not there may be on its way; no text says another time than
+    /// [`RETURN_WITHIN`](crate::fleet::RETURN_WITHIN).
+    pub nodes_return_within: Duration,
 }
 
 /// One listener.

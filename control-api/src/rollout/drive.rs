@@ -4,7 +4,7 @@ use super::kept::{self, Kept, Report};
 use super::observe::observe;
 use super::{Observation, Rollout, RolloutMetrics, Settling, Terms, Verdict};
 use crate::fleet::follow::{Unloadable, load, stay};
-use crate::fleet::{Fleet, Freshness, MeshRevision, Plan, Release};
+use crate::fleet::{Fleet, Freshness, MeshRevision, Plan, RETURN_WITHIN, Release};
 use crate::store::{Moment, RecordWrite, Store, StoreError};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,8 +21,6 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 const REPORT_LIFETIME: Duration = Duration::from_secs(15);
 /// Since a step, for all replicas to have reported on it.
 const REPORTS_WITHIN: Duration = Duration::from_secs(5);
-/// Since a start, for nodes to have come back: Envoy's longest pause between tries.
-const RETURN_WITHIN: Duration = Duration::from_secs(30);
 
 /// How a server drives rollouts.
 #[derive(Clone)]

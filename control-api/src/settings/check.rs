@@ -4,6 +4,7 @@ use super::raw::*;
 use super::value::{self, Domain, Member, RawRole};
 use super::*;
 use crate::access::{IdentityGrant, Role, TokenGrant};
+use crate::fleet::RETURN_WITHIN;
 use crate::listen::ListenLimits;
 use crate::rollout::{Pause, SETTLE_TIMEOUT, Terms};
 use outrigger_config::model::SpiffeMatch;
@@ -51,6 +52,7 @@ impl Raw {
             access: check.access(self.access, is_loopback)?,
             store: check.store(self.store, &data_directory)?,
             release: self.release.map(|release| check.release(release)).transpose()?,
+            nodes_return_within: RETURN_WITHIN,
             data_directory,
             trust_domain,
             grpc,

@@ -2,11 +2,15 @@
 
 use crate::Process;
 use crate::wait::{DEADLINE, wait_until, within};
+use outrigger_control_api::rollout;
 use outrigger_control_api::server::{Parts, Server};
 use outrigger_control_api::settings::{ServeArguments, Settings};
+use outrigger_control_api::store::Moment;
+use prometheus::TextEncoder;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// The token with which nodes of these tests join.
@@ -18,6 +22,8 @@ const JOIN_TOKEN_DIGEST: &str = "sha256:992db5e2595725ef68eb5066e014da8c7f6baca0
 pub struct Control {
     directory: tempfile::TempDir,
     running: Option<Running>,
+    /// Settings beside those that all of these have.
+    more: String,
     grpc: SocketAddr,
     rest: SocketAddr,
 }
@@ -31,12 +37,18 @@ struct Running {
 impl Control {
     /// Starts one over these documents (name, text). It speaks TLS by its own authority, for `localhost`.
     pub async fn start(documents: &[(&str, &str)]) -> Control {
+        Control::start_with(documents, "").await
+    }
+
+    /// The same, with more settings: whole lines of YAML.
+    pub async fn start_with(documents: &[(&str, &str)], more: &str) -> Control {
         let directory = tempfile::tempdir().expect("a directory can be had");
         std::fs::create_dir(directory.path().join("mesh")).expect("it is empty");
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut control = Control {
             directory,
             running: None,
+            more: more.to_owned(),
             grpc: nowhere,
             rest: nowhere,
         };
@@ -50,8 +62,10 @@ impl Control {
     /// Starts it again at the addresses that it had, after [`Control::kill`].
     pub async fn restart(&mut self) {
         let (settings, file) = (self.settings(), self.path("control.yaml"));
-        let settings =
+        let mut settings =
             Settings::parse(&settings, &file, &ServeArguments::default()).expect("the settings are right");
+        // Nodes of a test are there when it looks.
+        settings.nodes_return_within = Duration::ZERO;
         let (started, start) = oneshot::channel();
         let (end, ending) = oneshot::channel();
         let ended = std::thread::Builder::new()
@@ -153,6 +167,35 @@ impl Control {
         .await
     }
 
+    /// What is counted by now, in Prometheus' text format; what is only looked at when somebody asks for it is as it was
+    /// then.
+    pub fn metrics(&self) -> String {
+        let text = TextEncoder::new();
+        text.encode_to_string(&self.parts().registry.gather())
+            .expect("metrics are text")
+    }
+
+    /// Has the rollout of a revision go on to its next stage.
+    pub async fn advance_rollout(&self, revision: u64) {
+        let Parts {
+            store,
+            fleet,
+            replica,
+            ..
+        } = self.parts();
+        let told = rollout::command(
+            &**store,
+            (fleet, replica.as_deref()),
+            revision,
+            rollout::Command::Advance,
+            ("a test", "it looks good"),
+            Moment::now(),
+        );
+        within("the rollout's step", told)
+            .await
+            .expect("it can be advanced");
+    }
+
     /// What a node reports of endpoints that are other than healthy, as `ADDRESS STANDING`, and ` ejected` or ` failed_check`
     /// behind it; none: it has reported nothing.
     pub fn impaired(&self, node: &str) -> Option<Vec<String>> {
@@ -232,6 +275,7 @@ authority:
 ",
             self.grpc, self.rest
         );
+        text.push_str(&self.more);
         text
     }
 }

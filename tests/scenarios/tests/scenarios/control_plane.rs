@@ -6,6 +6,7 @@ mod misbehaving;
 mod pushes;
 mod refused;
 mod reports;
+mod rollouts;
 mod warming;
 
 use outrigger_fixtures::Echo;
