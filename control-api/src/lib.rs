@@ -7,6 +7,7 @@ pub mod authority;
 pub mod cli;
 mod files;
 pub mod fleet;
+mod interval;
 pub mod listen;
 pub mod reports;
 pub mod rest;

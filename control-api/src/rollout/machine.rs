@@ -7,9 +7,9 @@
 //! | held | a refusal → rolled back | advance, resume, roll back |
 //! | done, rolled back | nothing | nothing |
 
-use super::stages::length;
 use super::{BY_ITSELF, Judgement, NodeRefused, Observation, Pause, Rollout, State, Verdict};
 use crate::audit::action;
+use crate::interval;
 use crate::store::Moment;
 use std::fmt;
 use std::str::FromStr;
@@ -119,7 +119,7 @@ impl Rollout {
                     let why = format!(
                         "{} nodes have not taken it within {}: {}",
                         seen.waiting.count,
-                        length(self.terms.settle_timeout()),
+                        interval::shown(self.terms.settle_timeout()),
                         seen.waiting.names.join(", "),
                     );
                     self.turn(State::Held, Some(action::ROLLOUT_HELD), BY_ITSELF, &why, now)

@@ -1,6 +1,7 @@
 //! The stages of a rollout, as people write them: `5%`, `10% of shop/web`, `50% for 10m`, `50% by hand`.
 
 use crate::fleet::Selection;
+use crate::interval;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -51,7 +52,7 @@ struct Written {
 impl From<Terms> for Written {
     fn from(terms: Terms) -> Written {
         Written {
-            settle_timeout: length(terms.settle_timeout),
+            settle_timeout: interval::shown(terms.settle_timeout),
             stages: terms.stages,
         }
     }
@@ -92,7 +93,7 @@ impl Terms {
             return Err(format!("the last stage is `{last}`; expected `100%`, everybody"));
         }
         if settle_timeout.is_zero() || settle_timeout > DURATION_MAX {
-            let found = length(settle_timeout);
+            let found = interval::shown(settle_timeout);
             return Err(format!(
                 "nodes may take {found}; expected more than nothing and at most 7d"
             ));
@@ -177,7 +178,7 @@ impl fmt::Display for Stage {
             write!(f, " of {service}")?;
         }
         match self.pause {
-            Pause::For(pause) => write!(f, " for {}", length(pause)),
+            Pause::For(pause) => write!(f, " for {}", interval::shown(pause)),
             Pause::ByHand => f.write_str(" by hand"),
         }
     }
@@ -240,35 +241,10 @@ fn stage(text: &str) -> Result<(Selection, Option<Pause>), String> {
 }
 
 /// `500ms`, `30s`, `5m`, `24h`, `7d`; at most a week.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let milliseconds = match unit {
-        "ms" => Some(1),
-        "s" => Some(1_000),
-        "m" => Some(60_000),
-        "h" => Some(3_600_000),
-        "d" => Some(86_400_000),
-        _ => None,
-    };
-    let product = number.parse::<u64>().ok().zip(milliseconds);
-    product
-        .and_then(|(number, unit): (u64, u64)| number.checked_mul(unit))
-        .map(Duration::from_millis)
+fn duration(text: &str) -> Result<Duration, String> {
+    interval::parse(text)
         .filter(|duration| *duration <= DURATION_MAX)
         .ok_or_else(|| format!("`{text}` is no pause; expected one as `30s`, `10m` or `24h`, at most `7d`"))
-}
-
-/// A length of time as it is written.
-pub(crate) fn length(duration: Duration) -> String {
-    let milliseconds = duration.as_millis();
-    match milliseconds {
-        0 => "0s".to_owned(),
-        _ if milliseconds.is_multiple_of(3_600_000) => format!("{}h", milliseconds / 3_600_000),
-        _ if milliseconds.is_multiple_of(60_000) => format!("{}m", milliseconds / 60_000),
-        _ if milliseconds.is_multiple_of(1_000) => format!("{}s", milliseconds / 1_000),
-        _ => format!("{milliseconds}ms"),
-    }
 }
 
 #[cfg(test)]

@@ -68,20 +68,7 @@ fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
 
 /// `30s`, `5m`, `24h`, `7d`, `500ms`.
 fn interval(text: &str) -> Result<Duration, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let milliseconds = match unit {
-        "ms" => Some(1),
-        "s" => Some(1000),
-        "m" => Some(60_000),
-        "h" => Some(3_600_000),
-        "d" => Some(86_400_000),
-        _ => None,
-    };
-    let product = number.parse::<u64>().ok().zip(milliseconds);
-    product
-        .and_then(|(number, unit)| number.checked_mul(unit))
-        .map(Duration::from_millis)
+    crate::interval::parse(text)
         .ok_or_else(|| format!("`{text}` is no length of time; expected one as `30s`, `5m`, `24h` or `7d`"))
 }
 
