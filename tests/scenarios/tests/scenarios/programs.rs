@@ -15,6 +15,7 @@ pub(crate) mod envoy;
 mod health;
 mod load;
 mod mutual_tls;
+mod prometheus;
 mod proxy_protocol;
 mod reload;
 mod twins;

@@ -1,0 +1,239 @@
+//! Everything that there is an alert for, made at once and kept up: at one proxy with a cluster for each cause, and at a
+//! proxy of its own for what concerns a whole process.
+
+mod traffic;
+
+use super::server::Alert;
+use outrigger_fixtures::authority::expired;
+use outrigger_fixtures::{Authority, Refusing, Scripted};
+use outrigger_harness::{Client, Document, Proxy, wait_until};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+/// Between two turns of a cause that is kept up.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Between two changes of a file: a fault in it has to stay for a second to count.
+const CHANGE_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Causes that last for as long as this.
+pub(super) struct Causes {
+    wanted: BTreeSet<Alert>,
+    targets: Vec<SocketAddr>,
+    files: TempDir,
+    authority: Authority,
+    proxies: Vec<Proxy>,
+    waiting: Vec<Client>,
+    never: Option<Scripted>,
+    opened: Vec<File>,
+    refusing: Refusing,
+    tasks: JoinSet<()>,
+}
+
+impl Causes {
+    /// Makes all of them.
+    pub(super) async fn start() -> Causes {
+        let mut causes = Causes {
+            wanted: BTreeSet::new(),
+            targets: Vec::new(),
+            files: tempfile::tempdir().unwrap(),
+            authority: Authority::new("root"),
+            proxies: Vec::new(),
+            waiting: Vec::new(),
+            never: None,
+            opened: Vec::new(),
+            refusing: Refusing::bind().unwrap(),
+            tasks: JoinSet::new(),
+        };
+        traffic::start(&mut causes).await;
+        causes.down();
+        causes.saturated().await;
+        causes.expiring().await;
+        causes.not_renewed().await;
+        causes.strangers().await;
+        causes.refused().await;
+        causes.lost().await;
+        causes.dropped().await;
+        causes
+    }
+
+    /// The alerts that they are to fire.
+    pub(super) fn wanted(&self) -> BTreeSet<Alert> {
+        self.wanted.clone()
+    }
+
+    /// What is to be scraped.
+    pub(super) fn targets(&self) -> Vec<SocketAddr> {
+        self.targets.clone()
+    }
+
+    fn want(&mut self, alert: &str, about: impl ToString) {
+        self.wanted.insert((alert.to_owned(), about.to_string()));
+    }
+
+    /// Starts a proxy for a cause that concerns it as a whole.
+    async fn proxy(&mut self, alert: &str, document: Document) -> usize {
+        let proxy = Proxy::start(document).await;
+        self.want(alert, proxy.admin().0);
+        self.targets.push(proxy.admin().0);
+        self.proxies.push(proxy);
+        self.proxies.len() - 1
+    }
+
+    fn down(&mut self) {
+        let nobody = self.refusing.address();
+        self.want("OutriggerDown", nobody);
+        self.targets.push(nobody);
+    }
+
+    async fn saturated(&mut self) {
+        let never = Scripted::start(|mut script| async move { script.until_closed().await }).await;
+        let document = Document::to(&[never.address()])
+            .forward("timeout: off, stream_idle_timeout: off")
+            .with("overload: { requests_max: 10 }");
+        let proxy = self.proxy("OutriggerSaturated", document).await;
+        for _ in 0..9 {
+            let mut client = Client::connect(self.proxies[proxy].address()).await;
+            client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            self.waiting.push(client);
+        }
+        self.never = Some(never);
+    }
+
+    async fn expiring(&mut self) {
+        let issued = self.authority.issue_with("short", &["a.example"], |params| {
+            params.not_after = (SystemTime::now() + Duration::from_secs(3600)).into();
+        });
+        let chain = format!("tls: {{ certificates: [{}] }}", issued.yaml());
+        let document = answering("").chain(&chain);
+        self.proxy("OutriggerCertificateExpires", document).await;
+    }
+
+    /// Its certificate's file is changed again and again, to something that is none.
+    async fn not_renewed(&mut self) {
+        let issued = self.authority.issue("whole", &["a.example"]);
+        let file = self.files.path().join("own.pem");
+        fs::copy(&issued.certificate, &file).unwrap();
+        let document = answering("")
+            .chain("tls: { certificates: [{ identity: own }] }")
+            .with(&format!(
+                "identities: [{{ name: own, files: {{ certificate_file: {}, private_key_file: {} }} }}]",
+                file.display(),
+                issued.key.display()
+            ));
+        self.proxy("OutriggerRenewalFails", document).await;
+        self.tasks.spawn(async move {
+            for turn in 0_u64.. {
+                write(&file, &format!("no certificate, {turn}\n"));
+                tokio::time::sleep(CHANGE_INTERVAL).await;
+            }
+        });
+    }
+
+    /// Clients with a certificate of yesterday's come and come.
+    async fn strangers(&mut self) {
+        let server = self.authority.issue("server", &["a.example"]);
+        let client = self.authority.issue_with("late", &["b.example"], expired);
+        let chain = format!(
+            "tls: {{ certificates: [{}], client: {{ ca_file: {} }} }}",
+            server.yaml(),
+            self.authority.root().display()
+        );
+        let document = answering("").chain(&chain);
+        let proxy = self.proxy("OutriggerPeersRefused", document).await;
+        let address = self.proxies[proxy].address();
+        let config = self.authority.client_config(&["http/1.1"], Some(&client));
+        self.tasks.spawn(async move {
+            loop {
+                for _ in 0..3 {
+                    if let Ok(mut refused) =
+                        Client::connect_tls(address, std::sync::Arc::clone(&config), "a.example").await
+                    {
+                        let _ = refused.try_response_within().await;
+                    }
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        });
+    }
+
+    async fn refused(&mut self) {
+        let proxy = self
+            .proxy("OutriggerConfigurationRefused", answering(""))
+            .await;
+        // It has been scraped before, or it would have to be told of twice: what a counter begins with is no increase.
+        let proxy = self.proxies.remove(proxy);
+        self.tasks.spawn(async move {
+            loop {
+                tokio::time::sleep(PAUSE).await;
+                proxy.reload("listeners: nonsense").await.unwrap_err();
+            }
+        });
+    }
+
+    async fn lost(&mut self) {
+        let control = format!(
+            "control: {{ servers: ['http://{}'], node: a, first_wait: 100ms }}",
+            self.refusing.address()
+        );
+        let document = answering("").with(&control);
+        self.proxy("OutriggerControlPlaneLost", document).await;
+    }
+
+    /// Its log goes to a pipe that is open, and that nobody reads.
+    async fn dropped(&mut self) {
+        let pipe = self.files.path().join("log");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        let mut options = fs::OpenOptions::new();
+        options
+            .read(true)
+            .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+        self.opened.push(options.open(&pipe).unwrap());
+        let long = "x".repeat(4000);
+        let document = answering(&format!(
+            "access_logs: [{{ path: {}, format: {{ text: {long} }} }}]",
+            pipe.display()
+        ));
+        let proxy = self.proxy("OutriggerTelemetryDropped", document).await;
+        let address = self.proxies[proxy].address();
+        self.tasks.spawn(async move {
+            let mut client = Client::connect(address).await;
+            loop {
+                for _ in 0..200 {
+                    assert_eq!(client.fetch("/", "").await.status(), 200);
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        });
+        let admin = self.proxies[proxy].admin();
+        wait_until("a lost line", async || {
+            let lost = admin.metric("outrigger_access_log_lines_dropped_total").await;
+            (lost > 0.0).then_some(())
+        })
+        .await;
+    }
+}
+
+/// A proxy that answers by itself.
+fn answering(http: &str) -> Document {
+    Document::to(&[])
+        .routes("{ match: { prefix: / }, direct_response: { status: 200, body: ok } }")
+        .http(http)
+}
+
+fn write(file: &Path, text: &str) {
+    fs::write(file, text).unwrap();
+}
