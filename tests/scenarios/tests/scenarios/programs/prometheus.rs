@@ -36,7 +36,9 @@ async fn promtool_accepts_the_rules_and_what_they_do() {
         return;
     }
     let mut check = Command::new("promtool");
-    check.args(["check", "rules", "--lint=all", "--lint-fatal"]).arg(rules());
+    check
+        .args(["check", "rules", "--lint=all", "--lint-fatal"])
+        .arg(rules());
     output(check).await;
     let mut test = Command::new("promtool");
     test.args(["test", "rules", "tests.yml"])
@@ -86,7 +88,10 @@ async fn each_cause_fires_its_alert_and_no_other_and_every_panel_has_data() {
     let mut empty = Vec::new();
     for query in dashboards::queries() {
         if prometheus.query(&query.expression).await.is_empty() {
-            empty.push(format!("{}, {}: {}", query.dashboard, query.panel, query.expression));
+            empty.push(format!(
+                "{}, {}: {}",
+                query.dashboard, query.panel, query.expression
+            ));
         }
     }
     assert!(empty.is_empty(), "no data: {empty:#?}");

@@ -164,9 +164,7 @@ impl Causes {
     }
 
     async fn refused(&mut self) {
-        let proxy = self
-            .proxy("OutriggerConfigurationRefused", answering(""))
-            .await;
+        let proxy = self.proxy("OutriggerConfigurationRefused", answering("")).await;
         // It has been scraped before, or it would have to be told of twice: what a counter begins with is no increase.
         let proxy = self.proxies.remove(proxy);
         self.tasks.spawn(async move {

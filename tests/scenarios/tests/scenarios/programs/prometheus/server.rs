@@ -118,7 +118,9 @@ const MINUTE: u64 = 2;
 fn in_seconds(rules: &str) -> String {
     let mut text = String::new();
     for line in rules.lines() {
-        let alone = line.split_once("offset ").map(|(_, rest)| rest.trim_end_matches(')'));
+        let alone = line
+            .split_once("offset ")
+            .map(|(_, rest)| rest.trim_end_matches(')'));
         match line.trim().strip_prefix("for: ").or(alone) {
             Some(duration) => text.push_str(&line.replace(duration, &shortened(duration))),
             None => {

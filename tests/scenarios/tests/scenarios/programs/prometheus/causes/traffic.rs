@@ -63,7 +63,9 @@ pub(super) async fn start(causes: &mut Causes) {
     tasks.spawn(turns(address, [("/denied/", GOOD), ("/denied/fail", 1)]));
     tasks.spawn(async move {
         let mut holds = Client::connect(address).await;
-        holds.send("GET /limited/urgent/hold HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        holds
+            .send("GET /limited/urgent/hold HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await;
         turns(address, [("/limited/", GOOD), ("/limited/urgent/", 1)]).await;
     });
     tasks.spawn(turns(address, [("/answered/", 10), ("/answered/forbidden", 1)]));
@@ -137,8 +139,10 @@ fn document(backend: SocketAddr, bad: SocketAddr, nobody: SocketAddr) -> String 
 }
 
 fn forward(cluster: &str, more: &str) -> String {
-    let more = if more.is_empty() { String::new() } else { format!(", {more}") };
-    format!(
-        "          - {{ match: {{ prefix: /{cluster}/ }}, forward: {{ cluster: {cluster}{more} }} }}\n"
-    )
+    let more = if more.is_empty() {
+        String::new()
+    } else {
+        format!(", {more}")
+    };
+    format!("          - {{ match: {{ prefix: /{cluster}/ }}, forward: {{ cluster: {cluster}{more} }} }}\n")
 }
