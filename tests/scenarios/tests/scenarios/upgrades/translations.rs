@@ -3,7 +3,7 @@
 use super::peers::{End, RST, Then, Tunnel, Upstream};
 use super::{ACCEPT, KEY};
 use outrigger_fixtures::frames::code;
-use outrigger_harness::{Document, Proxy};
+use outrigger_harness::{Document, Proxy, wait_until};
 
 /// Downstream and upstream speak HTTP/2.
 pub const PAIRS: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (true, true)];
@@ -203,13 +203,17 @@ async fn a_client_that_breaks_off_breaks_the_upstream_off() {
 async fn a_tunnel_on_which_nothing_moves_is_ended() {
     for (downstream, up) in PAIRS {
         let upstream = Upstream::start(up, Then::Echo).await;
-        // Neither the stream's nor the route's time counts once the tunnel is there.
-        let proxy = proxy(
-            &upstream,
-            up,
-            "upgrade_idle_timeout: 300ms, stream_idle_timeout: 10ms",
-        )
-        .await;
+        // Neither the stream's nor the route's time counts once the tunnel is there. Until then they do: both are longer than
+        // the way there takes, and the log tells which of them was over.
+        let logs = tempfile::tempdir().unwrap();
+        let log = logs.path().join("access.log");
+        let times = "upgrade_idle_timeout: 2500ms, stream_idle_timeout: 2s";
+        let format = "{ text: '%RESPONSE_CODE_DETAILS%' }";
+        let http = format!(
+            "{times}, access_logs: [{{ path: '{}', format: {format} }}]",
+            log.display()
+        );
+        let proxy = proxy(&upstream, up, &http).await;
         let (mut tunnel, _, _) = Tunnel::open(proxy.address(), downstream, &[]).await;
         tunnel.say("hello").await;
         let (rest, end) = tunnel.rest().await;
@@ -226,5 +230,11 @@ async fn a_tunnel_on_which_nothing_moves_is_ended() {
         admin
             .wait_for_metric("outrigger_route_response_flags_total{flag=\"SI\"}", 1.0)
             .await;
+        let told = wait_until("the log", async || {
+            let told = std::fs::read_to_string(&log).unwrap_or_default();
+            (!told.is_empty()).then_some(told)
+        })
+        .await;
+        assert!(told.contains("upgrade_idle_timeout"), "{told}");
     }
 }
