@@ -257,10 +257,7 @@ impl<Q: Send + 'static, R: Send + 'static> Stream<Q, R> {
                 fault: Some(fault),
             });
         };
-        let viewed = Arc::clone(&revision);
-        let made =
-            tokio::task::spawn_blocking(move || viewed.view(&role).map_err(|faults| faults.to_string()));
-        let made = made.await.unwrap_or_else(|error| Err(error.to_string()))?;
+        let made = revision.view_in_turn(&role).await?;
         let view = match (&self.ads.authority, agent) {
             (Some(authority), Agent::Envoy | Agent::Other) => {
                 let identities = revision.mesh().identities_of(service);

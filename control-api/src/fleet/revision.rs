@@ -9,6 +9,7 @@ use outrigger_xds::session::view::Change;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// The name of the trust bundle of the mesh, which the server has.
 pub const TRUST_BUNDLE: &str = "mesh";
@@ -64,6 +65,8 @@ pub struct MeshRevision {
     views: Mutex<HashMap<NodeRole, Arc<NodeView>>>,
     /// The views of the revision before: what did not change is shared with them.
     before: Mutex<HashMap<NodeRole, Arc<NodeView>>>,
+    /// Views that are made at once: the nodes of a role all come for its view when a revision is new.
+    making: Semaphore,
 }
 
 impl Default for MeshRevision {
@@ -75,6 +78,7 @@ impl Default for MeshRevision {
             warnings: Vec::new(),
             views: Mutex::default(),
             before: Mutex::default(),
+            making: making(),
         }
     }
 }
@@ -115,6 +119,7 @@ impl MeshRevision {
             warnings,
             views: Mutex::default(),
             before: Mutex::new(before),
+            making: making(),
         })
     }
 
@@ -151,13 +156,36 @@ impl MeshRevision {
         })
     }
 
+    /// As [`MeshRevision::view`], off the threads that serve if it has to be made: then after others that are being made,
+    /// of which this may be one. May be dropped at any time.
+    ///
+    /// # Errors
+    /// Faults in words; none of a revision that was loaded.
+    pub async fn view_in_turn(self: &Arc<Self>, role: &NodeRole) -> Result<Arc<NodeView>, String> {
+        if let Some(view) = self.made(role) {
+            return Ok(view);
+        }
+        let _turn = self.making.acquire().await.map_err(|error| error.to_string())?;
+        if let Some(view) = self.made(role) {
+            return Ok(view);
+        }
+        let (revision, role) = (Arc::clone(self), role.clone());
+        let making =
+            tokio::task::spawn_blocking(move || revision.view(&role).map_err(|faults| faults.to_string()));
+        making.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    fn made(&self, role: &NodeRole) -> Option<Arc<NodeView>> {
+        self.views.lock().get(role).map(Arc::clone)
+    }
+
     /// What a role is told. It is made once.
     ///
     /// # Errors
     /// Faults; none of a revision that was loaded.
     pub fn view(&self, role: &NodeRole) -> Result<Arc<NodeView>, Diagnostics> {
-        if let Some(view) = self.views.lock().get(role) {
-            return Ok(Arc::clone(view));
+        if let Some(view) = self.made(role) {
+            return Ok(view);
         }
         // Two may make it at once; the first one stays.
         let before = self.before.lock().remove(role);
@@ -199,6 +227,11 @@ impl MeshRevision {
     }
 }
 
+/// As many as there are cores: making one is computing.
+fn making() -> Semaphore {
+    Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))
+}
+
 /// A view that shares what did not change with the one before.
 fn view(number: u64, resources: Vec<Resource>, before: Option<&NodeView>) -> View {
     let Some(before) = before else {
@@ -224,4 +257,48 @@ fn view(number: u64, resources: Vec<Resource>, before: Option<&NodeView>) -> Vie
         }
     }
     before.next(number, changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MESH: &str = "\
+defaults: {trust_domain: example.org}
+services:
+  - name: shop/web
+    ports: [{port: 80, protocol: http}]
+    endpoints: [{address: '192.0.2.1:80'}]
+";
+
+    #[test]
+    fn a_view_that_is_made_needs_no_thread() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let source = Source {
+                name: "mesh.yaml".into(),
+                text: MESH.into(),
+            };
+            let revision = Arc::new(MeshRevision::load(1, &[source], None).unwrap());
+            let role = revision.role("shop/web", "a", Agent::Outrigger).unwrap();
+            let first = revision.view_in_turn(&role).await.unwrap();
+            // The only thread that there is for it is busy.
+            let (end, ended) = std::sync::mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || ended.recv());
+            for _ in 0..1_000 {
+                let again = revision.view_in_turn(&role);
+                let again = tokio::select! {
+                    biased;
+                    again = again => again.unwrap(),
+                    () = std::future::ready(()) => panic!("it waits"),
+                };
+                assert!(Arc::ptr_eq(&first, &again));
+            }
+            drop(end);
+            assert!(busy.await.unwrap().is_err());
+        });
+    }
 }
