@@ -1,6 +1,6 @@
 //! A fleet driven from one place: policy is pushed, acknowledged, survives who pushed it, and loses no request.
 
-mod ads;
+pub(crate) mod ads;
 mod chaos;
 mod misbehaving;
 mod pushes;

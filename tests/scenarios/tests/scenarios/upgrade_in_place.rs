@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use tempfile::TempDir;
 
+mod control_plane;
 mod load;
 mod manager;
 mod refusals;

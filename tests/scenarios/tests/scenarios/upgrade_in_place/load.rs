@@ -21,14 +21,14 @@ const REQUESTS_MAX: usize = 20_000;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Requests that know their number, from clients that go on until they are told to stop.
-struct Load {
+pub(super) struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
     clients: JoinSet<Result<usize, String>>,
 }
 
 impl Load {
-    fn start(address: SocketAddr) -> Load {
+    pub(super) fn start(address: SocketAddr) -> Load {
         let mut load = Load {
             stop: Arc::default(),
             answered: Arc::default(),
@@ -44,7 +44,7 @@ impl Load {
     }
 
     /// Waits for so many answers more.
-    async fn go_on(&self, answers: usize) {
+    pub(super) async fn go_on(&self, answers: usize) {
         let goal = self.answered.load(Ordering::Relaxed) + answers;
         wait_until("answers", async || {
             let whole = self.answered.load(Ordering::Relaxed) >= goal || self.stop.load(Ordering::Relaxed);
@@ -54,7 +54,7 @@ impl Load {
     }
 
     /// Stops, and gives how many requests were answered; panics if one was not.
-    async fn end(mut self) -> usize {
+    pub(super) async fn end(mut self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
         let mut sum = 0;
         while let Some(ended) = self.clients.join_next().await {
