@@ -424,13 +424,13 @@ fn no_retry(scene: &Scene<'_>) -> String {
                 ("attempts_used_up", _) => scene
                     .forward()
                     .and_then(|forward| forward.retry().as_ref())
-                    .map_or_else(String::new, |retry| {
-                        format!(
-                            " (`retries_max` of {}: {})",
-                            scene.route_named(),
-                            retry.retries_max()
-                        )
-                    }),
+                    .map_or_else(
+                        || " (by default, one more)".to_owned(),
+                        |retry| {
+                            let (route, max) = (scene.route_named(), retry.retries_max());
+                            format!(" (`retries_max` of {route}: {max})")
+                        },
+                    ),
                 ("budget_at_once" | "budget_recent", Some(cluster)) => {
                     let budget = cluster.retry_budget();
                     format!(

@@ -179,7 +179,7 @@ pub(super) fn no_retry(why: &str) -> String {
         "answer_begun" => "an answer had begun",
         "timed_out" => "its time was up",
         "response_invalid" => "the answer could not be read",
-        "attempts_used_up" => "as many attempts were made as the retry policy allows",
+        "attempts_used_up" => "as many attempts were made as may be",
         "body_not_kept" => "what was sent of its body is not kept any more",
         "budget_at_once" => "the retry budget allows no more retries at once",
         "budget_recent" => "the retry budget of the last ten seconds is used up",

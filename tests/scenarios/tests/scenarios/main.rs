@@ -58,4 +58,5 @@ mod tls;
 mod trusted_proxies;
 mod upgrade_in_place;
 mod upgrades;
+mod why;
 mod workload_api;
