@@ -6,6 +6,7 @@
 mod authorization;
 mod balancing;
 mod rate_limit;
+mod recorder;
 
 use std::hint::black_box;
 use std::path::Path;
@@ -79,6 +80,8 @@ pub(crate) enum Case {
     RateLimit,
     /// Count by a rate limit of each client, of whom 5,000 are known.
     RateLimitKeyed,
+    /// Record a plain request.
+    RecordRequest,
     /// Pick among 100 endpoints in turn.
     PickRoundRobin,
     /// Pick among 100 endpoints by a key, on a ring.
@@ -210,6 +213,7 @@ impl Case {
             Self::Authorize10000 => authorization::decide_among(POLICIES[2]),
             Self::RateLimit => rate_limit::count(false),
             Self::RateLimitKeyed => rate_limit::count(true),
+            Self::RecordRequest => recorder::record(),
             Self::PickRoundRobin => balancing::pick("round_robin", false),
             Self::PickRing => balancing::pick("ring_hash", false),
             Self::PickMaglev => balancing::pick("maglev", false),

@@ -53,6 +53,8 @@ pub(crate) struct Setup {
     pub(crate) access_log: bool,
     /// How many authorization policies it asks.
     pub(crate) policies: usize,
+    /// Whether it records what is over.
+    pub(crate) records: bool,
     /// Where the second hop listens, with mutual TLS; none: there is one hop.
     pub(crate) between: Option<SocketAddr>,
     /// For what speaks TLS.
@@ -187,6 +189,7 @@ impl Setup {
             upstream_protocol,
             access_log: scenario.has_access_log(),
             policies: scenario.policies(),
+            records: scenario.records(),
             between: scenario.has_two_hops().then(free_address).transpose()?,
             certificate: certificate.clone(),
             directory: directory.join(format!("{}-{}", scenario.name(), peer.name())),

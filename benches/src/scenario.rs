@@ -28,6 +28,8 @@ pub(crate) enum Scenario {
     AccessLog,
     /// As `http1`, with 1,000 authorization policies; they are asked of ours alone.
     Authorization,
+    /// As `http1`, without the flight recorder, which ours alone has.
+    RecorderOff,
     /// HTTP/2 in, HTTP/1.1 out, 1 KiB.
     #[value(name = "h2-h1")]
     #[serde(rename = "h2-h1")]
@@ -99,6 +101,7 @@ impl Scenario {
             Self::Http1 => "http1",
             Self::AccessLog => "access-log",
             Self::Authorization => "authorization",
+            Self::RecorderOff => "recorder-off",
             Self::H2H1 => "h2-h1",
             Self::H2H2 => "h2-h2",
             Self::TlsH1 => "tls-h1",
@@ -158,6 +161,11 @@ impl Scenario {
     /// Whether an access log is written.
     pub(crate) fn has_access_log(self) -> bool {
         self == Self::AccessLog
+    }
+
+    /// Whether what is over is recorded, as it is by default.
+    pub(crate) fn records(self) -> bool {
+        self != Self::RecorderOff
     }
 
     /// How many authorization policies are asked.

@@ -56,6 +56,10 @@ pub(super) fn configuration(setup: &Setup) -> String {
         "http1"
     };
     let (policies, authorization) = policies(setup.policies);
+    let recorder = match setup.records {
+        true => "",
+        false => "telemetry: { recorder: off }\n",
+    };
     let (first, between, second_listener, second_routes) = match setup.between {
         Some(address) => second_hop(setup, address),
         None => ("upstream", String::new(), String::new(), String::new()),
@@ -64,7 +68,7 @@ pub(super) fn configuration(setup: &Setup) -> String {
         r#"admin: {{ address: 127.0.0.1:0 }}
 runtime: {{ workers: 1 }}
 drain: {{ grace: 0s, timeout: 5s }}
-{policies}listeners:
+{recorder}{policies}listeners:
   - name: bench
     address: {}
     filter_chains:
