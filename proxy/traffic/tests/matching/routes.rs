@@ -2,7 +2,7 @@
 
 use crate::tables::{Request, routes};
 use outrigger_config::model::RouteConfiguration;
-use outrigger_traffic::{Found, Mismatch, RouteTable};
+use outrigger_traffic::{Found, Mismatch, PastRequest, RouteTable, explain_past};
 use std::sync::Arc;
 
 fn get(host: &str, target: &str) -> Request {
@@ -343,6 +343,46 @@ fn an_explanation_says_what_failed_first() {
         "{text}"
     );
     assert_eq!(lines.len(), 5, "{text}");
+}
+
+#[test]
+fn of_a_request_that_is_over_conditions_on_what_is_not_kept_are_told_as_such() {
+    let config = any_host(&[
+        "{path: /a, methods: [POST], headers: [{name: x-a, exact: v}]}",
+        "{path: /a, headers: [{name: x-a, contains: v, invert: true}], query: [{name: q, exact: '1'}]}",
+        "{path: /a, grpc: true}",
+        "{path: /a, source_identities: [{exact: 'spiffe://a/b'}]}",
+        "{path: /b}",
+        "{prefix: /a}",
+    ]);
+    let found = Found::Route {
+        virtual_host: 0,
+        route: 5,
+    };
+    let id = "spiffe://a/c".parse().unwrap();
+    let request = PastRequest {
+        method: "GET",
+        host: "h",
+        path: "/a",
+        source_identity: Some(&id),
+    };
+    let explanation = explain_past(&config, found, &request);
+    let reasons: Vec<String> = explanation
+        .refused
+        .iter()
+        .map(|refused| refused.mismatch.to_string())
+        .collect();
+    let forgotten = "one of its other conditions did not hold; what came is not kept:";
+    assert_eq!(
+        reasons,
+        [
+            "method must be POST, it is `GET`".to_owned(),
+            format!("{forgotten} header `x-a` must not contain `v`; query parameter `q` must be `1`"),
+            format!("{forgotten} header `content-type` must begin with `application/grpc`"),
+            "the peer's identity must be `spiffe://a/b`, it is `spiffe://a/c`".to_owned(),
+            "path `/b` does not match `/a`".to_owned(),
+        ]
+    );
 }
 
 #[test]
