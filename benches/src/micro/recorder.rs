@@ -2,7 +2,7 @@
 
 use super::Call;
 use anyhow::{Context, Result};
-use outrigger_telemetry::recorder::{Kind, Note, Recorder, RecorderSettings};
+use outrigger_telemetry::recorder::{Kind, Note, Protocol, Recorder, RecorderSettings};
 use outrigger_telemetry::{AttemptOutcome, AttemptStory, ResponseFlags};
 use std::hint::black_box;
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ pub(super) fn record() -> Result<Call> {
             status: 200,
             flags: ResponseFlags::NONE,
             attempts: 1,
-            protocol: "HTTP/1.1",
+            protocol: Protocol::Http11,
             generation: 1,
             chain: 0,
             virtual_host: Some(0),
@@ -44,12 +44,12 @@ pub(super) fn record() -> Result<Call> {
             bytes_sent: 1024,
             last_attempt: Some(&attempt),
             peer: SocketAddr::from(([127, 0, 0, 1], 40000)),
-            request_ended: Some(Duration::from_micros(2)),
+            request_ended: true,
             trace_id: None,
             method: "GET",
             path: "/service-00007/v1/items",
             authority: "shop.example:8080",
-            request_id: "8f1c2f1e-6a52-4f0e-9a57-0d8f0a0c1b2d",
+            request_id: b"8f1c2f1e-6a52-4f0e-9a57-0d8f0a0c1b2d",
             details: "via_upstream",
             peer_id: "",
             story: None,

@@ -350,8 +350,8 @@ fn idle(scene: &Scene<'_>) -> String {
         ),
     };
     let who = match scene.told.request_ended {
-        Some(_) => "the endpoint sent nothing",
-        None => "nothing moved",
+        true => "the endpoint sent nothing",
+        false => "nothing moved",
     };
     format!(
         "{who} for longer than {whose} allows (`stream_idle_timeout`{})",

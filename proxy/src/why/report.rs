@@ -91,7 +91,7 @@ fn record(scene: &Scene<'_>, cause: &str, said: &[String]) -> Value {
         "path": text(&told.path),
         "path_is_cut": told.path_cut,
         "authority": text(&told.authority),
-        "protocol": text(&told.protocol),
+        "protocol": text(told.protocol.as_str()),
         "request_id": text(&told.request_id),
         "trace_id": told.trace_id.map(|id| format!("{id:032x}")),
         "peer": told.peer.map(|peer| peer.to_string()),

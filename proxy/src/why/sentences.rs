@@ -5,7 +5,7 @@ use super::words::{self, flags, quoted, time};
 use outrigger_config::Timestamp;
 use outrigger_config::model::SpiffeId;
 use outrigger_telemetry::EventKind;
-use outrigger_telemetry::recorder::{RecordedAttempt, RecordedEvent, RecordedOutcome};
+use outrigger_telemetry::recorder::{Protocol, RecordedAttempt, RecordedEvent, RecordedOutcome};
 use outrigger_traffic::{Found, PastRequest, RefusedRoute, explain_past};
 use std::time::Duration;
 
@@ -34,8 +34,8 @@ fn arrival(scene: &Scene<'_>) -> String {
         }
     };
     let mut said = format!("{what} came at {}", Timestamp(told.started));
-    if !told.protocol.is_empty() {
-        said.push_str(&format!(" over {}", told.protocol));
+    if told.protocol != Protocol::Bytes {
+        said.push_str(&format!(" over {}", told.protocol.as_str()));
     }
     said.push_str(&whence(scene));
     said + "."

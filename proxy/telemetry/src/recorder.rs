@@ -12,7 +12,7 @@ mod recorded;
 mod ring;
 mod words;
 
-pub use note::{Kind, Note};
+pub use note::{Kind, Note, Protocol};
 pub use recorded::{Recorded, RecordedAttempt, RecordedEvent, RecordedOutcome};
 
 use parking_lot::Mutex;

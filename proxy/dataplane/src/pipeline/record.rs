@@ -455,7 +455,8 @@ impl Record {
         {
             self.trace_ended(trace, context, head, taken, now);
         }
-        self.tell_recorder(context.accepted, context.snapshot.generation(), head, now);
+        let generation = context.snapshot.generation();
+        self.tell_recorder(context.accepted, generation, head, (now, duration));
     }
 
     /// The request became a tunnel, and that has ended. Its time is that of its answer: how long people talk says
@@ -500,7 +501,7 @@ impl Record {
             };
             self.tell_traces(trace, &scene, now, answered);
         }
-        self.tell_recorder(scene.accepted, asked.generation, asked.head, now);
+        self.tell_recorder(scene.accepted, asked.generation, asked.head, (now, duration));
     }
 
     /// Counts the request for who has made it.

@@ -10,7 +10,7 @@ use crate::rights;
 use crate::snapshot::{ChainPolicy, ClusterPolicy, ClusterSlot};
 use crate::tls;
 use crate::worker::{LocalSnapshot, Worker};
-use outrigger_telemetry::recorder::{Kind, Note};
+use outrigger_telemetry::recorder::{Kind, Note, Protocol};
 use outrigger_telemetry::{AttemptOutcome, AttemptStory, RequestRecord, ResponseFlags};
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -218,7 +218,7 @@ impl Record {
             status: 0,
             flags: outcome.flags,
             attempts: self.attempts,
-            protocol: "",
+            protocol: Protocol::Bytes,
             generation: self.generation,
             chain: accepted.registration.control.slot().0,
             virtual_host: None,
@@ -229,12 +229,12 @@ impl Record {
             bytes_sent: outcome.bytes_sent,
             last_attempt: attempt.as_ref(),
             peer: ends.remote,
-            request_ended: None,
+            request_ended: false,
             trace_id: None,
             method: "",
             path: "",
             authority: ends.server_name.as_deref().unwrap_or_default(),
-            request_id: "",
+            request_id: b"",
             details: outcome.details.as_deref().unwrap_or_default(),
             peer_id: match &ends.identity {
                 None => "",

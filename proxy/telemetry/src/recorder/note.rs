@@ -37,6 +37,41 @@ pub enum Kind {
     Connection = 1,
 }
 
+/// What was spoken downstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Protocol {
+    /// Bytes, whatever they say.
+    Bytes = 0,
+    /// HTTP/1.0.
+    Http10 = 1,
+    /// HTTP/1.1.
+    Http11 = 2,
+    /// HTTP/2.
+    Http2 = 3,
+}
+
+impl Protocol {
+    /// As it is written; empty for bytes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Bytes => "",
+            Protocol::Http10 => "HTTP/1.0",
+            Protocol::Http11 => "HTTP/1.1",
+            Protocol::Http2 => "HTTP/2",
+        }
+    }
+
+    pub(super) fn of(number: u8) -> Protocol {
+        match number {
+            1 => Protocol::Http10,
+            2 => Protocol::Http11,
+            3 => Protocol::Http2,
+            _ => Protocol::Bytes,
+        }
+    }
+}
+
 /// What is told of a request or a connection that is over. Indexes are those of the configuration of `generation`; none
 /// where nothing was decided.
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +88,8 @@ pub struct Note<'a> {
     pub flags: ResponseFlags,
     /// Attempts that were made.
     pub attempts: u32,
-    /// As it is written: `HTTP/1.1`; empty for connections.
-    pub protocol: &'static str,
+    /// What was spoken.
+    pub protocol: Protocol,
     /// The configuration.
     pub generation: u64,
     /// The filter chain.
@@ -75,8 +110,8 @@ pub struct Note<'a> {
     pub last_attempt: Option<&'a AttemptStory>,
     /// Who is connected, or who the proxies in front say that is.
     pub peer: SocketAddr,
-    /// When the request had come whole, from its start.
-    pub request_ended: Option<Duration>,
+    /// The request had come whole.
+    pub request_ended: bool,
     /// The trace that it belongs to.
     pub trace_id: Option<u128>,
     /// The method.
@@ -86,7 +121,7 @@ pub struct Note<'a> {
     /// The authority, before any rewrite; of a connection the name that its TLS asks for.
     pub authority: &'a str,
     /// The request's id.
-    pub request_id: &'a str,
+    pub request_id: &'a [u8],
     /// Why this status, or why the connection ended.
     pub details: &'a str,
     /// The peer's verified id.
@@ -133,32 +168,33 @@ pub(super) mod bits {
 /// Packs a note; `started` is its start in microseconds since the epoch. Gives the number of words.
 #[inline(always)]
 pub(super) fn pack(note: &Note<'_>, started: u64, words: &mut [u64]) -> usize {
-    let cut = |text: &str, max: usize| text.len().min(max);
-    let lengths = [
-        cut(note.method, METHOD_BYTES_MAX),
-        cut(note.path, PATH_BYTES_MAX),
-        cut(note.authority, AUTHORITY_BYTES_MAX),
+    let is_via_upstream = note.details == VIA_UPSTREAM;
+    let details = if is_via_upstream { "" } else { note.details };
+    let texts = [
+        cut(note.method.as_bytes(), METHOD_BYTES_MAX),
+        cut(note.path.as_bytes(), PATH_BYTES_MAX),
+        cut(note.authority.as_bytes(), AUTHORITY_BYTES_MAX),
         cut(note.request_id, REQUEST_ID_BYTES_MAX),
-        match note.details {
-            VIA_UPSTREAM => 0,
-            details => cut(details, DETAILS_BYTES_MAX),
-        },
-        cut(note.peer_id, PEER_BYTES_MAX),
-        cut(note.protocol, 8),
+        cut(details.as_bytes(), DETAILS_BYTES_MAX),
+        cut(note.peer_id.as_bytes(), PEER_BYTES_MAX),
     ];
     let set = |bit: u64, is: bool| if is { bit } else { 0 };
-    let bits = set(bits::VIA_UPSTREAM, note.details == VIA_UPSTREAM)
+    let bits = set(bits::VIA_UPSTREAM, is_via_upstream)
         | set(bits::TRACE, note.trace_id.is_some())
         | set(bits::STORY, note.story.is_some())
         | set(bits::PATH_CUT, note.path.len() > PATH_BYTES_MAX)
-        | set(bits::REQUEST_ENDED, note.request_ended.is_some())
+        | set(bits::REQUEST_ENDED, note.request_ended)
         | set(bits::LAST_ATTEMPT, note.last_attempt.is_some());
     let index = |index: Option<u32>| u64::from(index.unwrap_or(NOWHERE));
     let mut packer = Packer::new(words);
     packer.put([
         started,
         micros(note.duration),
-        u64::from(note.status) | bits << 16 | (note.kind as u64) << 24 | u64::from(note.attempts) << 32,
+        u64::from(note.status)
+            | bits << 16
+            | (note.kind as u64) << 24
+            | (note.protocol as u64) << 28
+            | u64::from(note.attempts) << 32,
         u64::from(note.flags.bits()) | u64::from(note.chain) << 32,
         note.generation,
         index(note.virtual_host) | index(note.route) << 32,
@@ -166,11 +202,10 @@ pub(super) fn pack(note: &Note<'_>, started: u64, words: &mut [u64]) -> usize {
         note.connection,
         note.bytes_received,
         note.bytes_sent,
-        note.request_ended.map_or(0, micros),
-        lengths
+        texts
             .iter()
             .enumerate()
-            .fold(0, |word, (place, length)| word | (*length as u64) << (8 * place)),
+            .fold(0, |word, (place, text)| word | (text.len() as u64) << (8 * place)),
     ]);
     packer.put_address(Some(note.peer));
     if let Some(attempt) = note.last_attempt {
@@ -179,18 +214,20 @@ pub(super) fn pack(note: &Note<'_>, started: u64, words: &mut [u64]) -> usize {
     if let Some(id) = note.trace_id {
         packer.put([(id >> 64) as u64, id as u64]);
     }
-    let [method, path, authority, request_id, details, peer_id, protocol] = lengths;
-    packer.put_bytes(&note.method.as_bytes()[..method]);
-    packer.put_bytes(&note.path.as_bytes()[..path]);
-    packer.put_bytes(&note.authority.as_bytes()[..authority]);
-    packer.put_bytes(&note.request_id.as_bytes()[..request_id]);
-    packer.put_bytes(&note.details.as_bytes()[..details]);
-    packer.put_bytes(&note.peer_id.as_bytes()[..peer_id]);
-    packer.put_bytes(&note.protocol.as_bytes()[..protocol]);
+    for text in texts {
+        if !text.is_empty() {
+            packer.put_bytes(text);
+        }
+    }
     if let Some(story) = note.story {
         pack_story(story, &mut packer);
     }
     packer.len()
+}
+
+#[inline(always)]
+fn cut(text: &[u8], bytes_max: usize) -> &[u8] {
+    &text[..text.len().min(bytes_max)]
 }
 
 /// Attempts and events as far as there is room: how many there were is told first.

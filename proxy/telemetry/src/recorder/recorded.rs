@@ -1,6 +1,6 @@
 //! A record as it is read.
 
-use super::note::{Kind, NOWHERE, VIA_UPSTREAM, bits, is_error};
+use super::note::{Kind, NOWHERE, Protocol, VIA_UPSTREAM, bits, is_error};
 use super::words::Unpacker;
 use crate::flags::ResponseFlags;
 use crate::story::EventKind;
@@ -27,8 +27,8 @@ pub struct Recorded {
     pub flags: ResponseFlags,
     /// Attempts that were made.
     pub attempts: u32,
-    /// As it is written: `HTTP/1.1`; empty for connections.
-    pub protocol: String,
+    /// What was spoken.
+    pub protocol: Protocol,
     /// The configuration.
     pub generation: u64,
     /// The filter chain.
@@ -47,8 +47,8 @@ pub struct Recorded {
     pub bytes_sent: u64,
     /// Who was connected.
     pub peer: Option<SocketAddr>,
-    /// When the request had come whole, from its start.
-    pub request_ended: Option<Duration>,
+    /// The request had come whole.
+    pub request_ended: bool,
     /// The trace that it belongs to.
     pub trace_id: Option<u128>,
     /// The method.
@@ -137,7 +137,6 @@ impl Recorded {
             connection,
             bytes_received,
             bytes_sent,
-            request_ended,
             lengths,
         ] = words.take()?;
         let set = outcome >> 16;
@@ -157,11 +156,11 @@ impl Recorded {
         let mut lengths = lengths.to_le_bytes().into_iter().map(usize::from);
         let mut text = || words.take_string(lengths.next()?);
         let (method, path, authority, request_id) = (text()?, text()?, text()?, text()?);
-        let (details, peer_id, protocol) = (text()?, text()?, text()?);
+        let (details, peer_id) = (text()?, text()?);
         let mut recorded = Recorded {
             worker,
             number,
-            kind: match (outcome >> 24) as u8 {
+            kind: match (outcome >> 24) as u8 & 0xf {
                 0 => Kind::Request,
                 _ => Kind::Connection,
             },
@@ -170,7 +169,7 @@ impl Recorded {
             status: outcome as u16,
             flags: ResponseFlags::from_bits(flags as u32),
             attempts: (outcome >> 32) as u32,
-            protocol,
+            protocol: Protocol::of((outcome >> 28) as u8 & 0xf),
             generation,
             chain: (flags >> 32) as u32,
             virtual_host: index(place as u32),
@@ -180,7 +179,7 @@ impl Recorded {
             bytes_received,
             bytes_sent,
             peer,
-            request_ended: is(bits::REQUEST_ENDED).then(|| Duration::from_micros(request_ended)),
+            request_ended: is(bits::REQUEST_ENDED),
             trace_id,
             method,
             path,

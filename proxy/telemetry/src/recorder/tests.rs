@@ -25,7 +25,7 @@ fn note(started: Instant) -> Note<'static> {
         status: 200,
         flags: ResponseFlags::NONE,
         attempts: 1,
-        protocol: "HTTP/1.1",
+        protocol: Protocol::Http11,
         generation: 3,
         chain: 2,
         virtual_host: Some(0),
@@ -36,12 +36,12 @@ fn note(started: Instant) -> Note<'static> {
         bytes_sent: 1024,
         last_attempt: Some(&ATTEMPT),
         peer: SocketAddr::from(([127, 0, 0, 1], 40000)),
-        request_ended: Some(Duration::from_micros(10)),
+        request_ended: true,
         trace_id: None,
         method: "GET",
         path: "/orders/17",
         authority: "shop.example:8080",
-        request_id: "01234567-89ab-4def-bedc-ba9876543210",
+        request_id: b"01234567-89ab-4def-bedc-ba9876543210",
         details: "via_upstream",
         peer_id: "",
         story: None,
@@ -103,7 +103,7 @@ fn a_plain_request_comes_back_whole() {
         }]
     );
     assert_eq!(told.peer, Some(note(started).peer));
-    assert_eq!(told.request_ended, note(started).request_ended);
+    assert!(told.request_ended);
     assert_eq!(told.duration, Duration::from_micros(1500));
     assert_eq!((told.method.as_str(), told.path.as_str()), ("GET", "/orders/17"));
     assert_eq!(told.authority, "shop.example:8080");
@@ -135,7 +135,7 @@ fn a_story_comes_back_whole() {
         route: None,
         cluster: None,
         last_attempt: None,
-        request_ended: None,
+        request_ended: false,
         story: Some(&story),
         ..note(Instant::now())
     });
@@ -148,7 +148,7 @@ fn a_story_comes_back_whole() {
         ("connection_refused", "spiffe://mesh/orders")
     );
     assert_eq!((told.virtual_host, told.route, told.cluster), (None, None, None));
-    assert_eq!(told.request_ended, None);
+    assert!(!told.request_ended);
     assert_eq!(
         told.told_attempts,
         [RecordedAttempt {
@@ -199,7 +199,7 @@ fn long_texts_are_cut_and_a_long_story_says_what_it_leaves_out() {
     let path = format!("/{}", "ä".repeat(100));
     writer.record(&Note {
         path: &path,
-        request_id: &"i".repeat(64),
+        request_id: "i".repeat(64).as_bytes(),
         story: Some(&story),
         ..note(Instant::now())
     });

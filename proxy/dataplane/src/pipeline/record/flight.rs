@@ -2,9 +2,11 @@
 
 use super::Record;
 use crate::connection::Accepted;
-use outrigger_http1::{KnownName, RequestHead};
-use outrigger_telemetry::recorder::{Kind, Note};
+use outrigger_http1::{KnownName, RequestHead, Version};
+use outrigger_telemetry::recorder::{Kind, Note, Protocol};
+use outrigger_telemetry::{AttemptOutcome, AttemptStory};
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::time::Instant;
 
 impl Record {
@@ -15,11 +17,10 @@ impl Record {
         accepted: &Accepted,
         generation: u64,
         head: &RequestHead,
-        now: Instant,
+        (now, duration): (Instant, Duration),
     ) {
         let mut recorder = accepted.worker.recorder.borrow_mut();
         let Some(recorder) = recorder.as_mut() else { return };
-        let since_start = |at: Instant| at.saturating_duration_since(self.started);
         let ends = &accepted.ends;
         let (path, authority) = match &self.original {
             None => (head.path(), head.authority()),
@@ -30,16 +31,23 @@ impl Record {
             Some(story) => story.details.as_deref().unwrap_or(self.details),
         };
         let (virtual_host, route) = self.found;
-        let attempt = self.last_attempt(now);
+        let attempt = match self.attempts {
+            1 => self.only_attempt(duration),
+            _ => self.last_attempt(now),
+        };
         let id = head.fields.get(KnownName::XRequestId).unwrap_or_default();
         recorder.record(&Note {
             kind: Kind::Request,
             started: self.started.into_std(),
-            duration: since_start(now),
+            duration,
             status: self.status,
             flags: self.flags,
             attempts: self.attempts,
-            protocol: self.protocol(),
+            protocol: match self.version {
+                Version::Http10 => Protocol::Http10,
+                Version::Http11 => Protocol::Http11,
+                Version::Http2 => Protocol::Http2,
+            },
             generation,
             chain: accepted.registration.control.slot().0,
             virtual_host,
@@ -54,7 +62,7 @@ impl Record {
                 // A proxy in front tells no port.
                 Some(client) => SocketAddr::new(client, 0),
             },
-            request_ended: self.request_ended.map(since_start),
+            request_ended: self.request_ended.is_some(),
             trace_id: match self.trace_id() {
                 Some(id) => Some(id.get()),
                 None => head.fields.get(KnownName::Traceparent).and_then(trace_id),
@@ -62,8 +70,7 @@ impl Record {
             method: head.method.as_str(),
             path,
             authority,
-            // What is no text has no id.
-            request_id: std::str::from_utf8(id).unwrap_or_default(),
+            request_id: id,
             details,
             peer_id: match &ends.identity {
                 None => "",
@@ -71,6 +78,28 @@ impl Record {
             },
             story: self.story.as_deref(),
         });
+    }
+
+    /// [`Record::last_attempt`] of nearly all requests, by as little reckoning with times as will do.
+    #[inline(always)]
+    fn only_attempt(&self, duration: Duration) -> Option<AttemptStory> {
+        let endpoint = self.endpoint.as_ref().filter(|_| self.current.is_open)?;
+        let since = |at: Instant| match at == self.started {
+            true => Duration::ZERO,
+            false => at.saturating_duration_since(self.started),
+        };
+        let answered = self.upstream_answered.filter(|_| self.current.status != 0);
+        Some(AttemptStory {
+            number: 1,
+            endpoint: self.peer_address.unwrap_or(endpoint.address),
+            started: since(self.current.started),
+            answered: answered.map(since),
+            ended: duration,
+            outcome: match self.current.status {
+                0 => AttemptOutcome::Cancelled,
+                status => AttemptOutcome::Answered(status),
+            },
+        })
     }
 }
 
