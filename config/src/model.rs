@@ -3,6 +3,7 @@
 //! Every value here has been checked: references are resolved, limits hold, patterns compile. A front (YAML today,
 //! xDS later) builds it inside this crate; outside it can only be read. Nothing in the data plane validates again.
 
+mod access_log;
 mod authorization;
 mod balancing;
 mod breakers;
@@ -30,6 +31,7 @@ mod telemetry;
 mod tls;
 mod tracing;
 
+pub use access_log::*;
 pub use authorization::*;
 pub use balancing::*;
 pub use breakers::*;

@@ -43,6 +43,7 @@ GET  /certs          certificates, trust bundles and revocation lists: where fro
 GET  /server_info    version, phase, uptime, upgrades in place, overload
 GET  /logging        the log filter
 POST /logging?filter=debug
+POST /reopen_logs    open the files of access logs anew
 POST /drain          drain and exit
 POST /quitquitquit   exit at once
 ";
@@ -81,6 +82,7 @@ pub(crate) fn routes(status: Arc<Status>) -> Router {
         .route("/certs", get(certs))
         .route("/server_info", get(server_info))
         .route("/logging", get(logging).post(set_logging))
+        .route("/reopen_logs", post(reopen_logs))
         .route("/drain", post(|state| ask(state, Ask::Drain)))
         .route("/quitquitquit", post(|state| ask(state, Ask::Quit)))
         .with_state(status)
@@ -175,6 +177,18 @@ async fn set_logging(State(status): Shared, Query(query): Query<LoggingQuery>) -
     match status.logging.set_filter(&query.filter) {
         Ok(()) => (StatusCode::OK, format!("{}\n", query.filter)),
         Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")),
+    }
+}
+
+async fn reopen_logs(State(status): Shared) -> (StatusCode, String) {
+    let reopened = status.reopen_logs().await;
+    let mut text = format!("{} files opened anew\n", reopened.files);
+    for (path, fault) in &reopened.faults {
+        text.push_str(&format!("{}: {fault}\n", path.display()));
+    }
+    match reopened.faults.is_empty() {
+        true => (StatusCode::OK, text),
+        false => (StatusCode::INTERNAL_SERVER_ERROR, text),
     }
 }
 

@@ -104,6 +104,7 @@ pub(crate) async fn until_ended(
                 Told::Reload => proxy.begin_reload(),
                 Told::Upgrade if proxy.may_hand_over() => start_successor(),
                 Told::Upgrade => tracing::warn!("SIGUSR2 does nothing without --upgrade-socket"),
+                Told::ReopenLogs => proxy.reopen_logs(),
                 Told::End => return drain(proxy, signals).await,
             },
             asked = proxy.asked() => match asked {
@@ -179,6 +180,7 @@ fn failed(message: &str, code: u8) -> ExitCode {
 enum Told {
     Reload,
     Upgrade,
+    ReopenLogs,
     End,
 }
 
@@ -188,6 +190,7 @@ pub(crate) struct Signals {
     interrupt: Signal,
     reload: Signal,
     upgrade: Signal,
+    reopen_logs: Signal,
 }
 
 impl Signals {
@@ -197,6 +200,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             reload: signal(SignalKind::hangup())?,
             upgrade: signal(SignalKind::user_defined2())?,
+            reopen_logs: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -204,6 +208,7 @@ impl Signals {
         tokio::select! {
             _ = self.reload.recv() => Told::Reload,
             _ = self.upgrade.recv() => Told::Upgrade,
+            _ = self.reopen_logs.recv() => Told::ReopenLogs,
             _ = self.terminate.recv() => Told::End,
             _ = self.interrupt.recv() => Told::End,
         }

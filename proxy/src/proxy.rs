@@ -143,6 +143,12 @@ impl Proxy {
         Arc::clone(self.status.published.load().config())
     }
 
+    /// Opens the files of access logs anew, meanwhile.
+    pub(crate) fn reopen_logs(&self) {
+        let status = Arc::clone(&self.status);
+        tokio::spawn(async move { status.reopen_logs().await });
+    }
+
     /// Where the proxy is in its life.
     pub fn phase(&self) -> Phase {
         self.status.phase()

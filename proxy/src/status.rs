@@ -15,13 +15,16 @@ use arc_swap::ArcSwap;
 use outrigger_config::model::Name;
 use outrigger_dataplane::ListenerAddress;
 use outrigger_dataplane::snapshot::Snapshot;
-use outrigger_telemetry::Metrics;
 use outrigger_telemetry::recorder::Recorder;
+use outrigger_telemetry::{AccessLogSinks, Metrics, Reopened};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
+
+/// How long a sink may take to come to the end of what it is writing when its file is to be opened anew.
+const REOPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the process is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +67,7 @@ pub(crate) struct Feeds {
     pub(crate) recorder: Arc<Recorder>,
     /// None: policy comes from the local document alone.
     pub(crate) control: Option<Arc<control::Shared>>,
+    pub(crate) access_logs: Arc<AccessLogSinks>,
 }
 
 pub(crate) struct Status {
@@ -82,6 +86,7 @@ pub(crate) struct Status {
     pub(crate) identities: Arc<identities::Shared>,
     pub(crate) overload: Arc<Overload>,
     pub(crate) control: Option<Arc<control::Shared>>,
+    access_logs: Arc<AccessLogSinks>,
     /// Once listeners have taken what they want of what another process left.
     pub(crate) descent: Mutex<Descent>,
     pub(crate) asks: mpsc::Sender<Ask>,
@@ -117,12 +122,26 @@ impl Status {
             identities: feeds.identities,
             overload: feeds.overload,
             control: feeds.control,
+            access_logs: feeds.access_logs,
             descent: Mutex::new(descent),
             asks,
             recorder: feeds.recorder,
             legends: Legends::default(),
             phase: AtomicU8::new(0),
         }
+    }
+
+    /// Opens the files of access logs anew, and says in the log what came of it. Waits for sinks that are slow, no longer
+    /// than [`REOPEN_TIMEOUT`].
+    pub(crate) async fn reopen_logs(&self) -> Reopened {
+        let sinks = Arc::clone(&self.access_logs);
+        let reopened = tokio::task::spawn_blocking(move || sinks.reopen(REOPEN_TIMEOUT)).await;
+        let reopened = reopened.expect("sinks are opened anew without panics");
+        tracing::info!(files = reopened.files, "access logs were opened anew");
+        for (path, fault) in &reopened.faults {
+            tracing::error!(?path, fault, "an access log could not be opened anew");
+        }
+        reopened
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -1,10 +1,10 @@
 //! How a filter chain speaks HTTP: limits, timeouts, normalization, identity headers, access log.
 
 use super::{
-    Compression, ExternalAuthorization, Fault, HintPeers, JwtRequirement, Name, Tracing, defaults, model,
+    AccessLog, Compression, ExternalAuthorization, Fault, HintPeers, JwtRequirement, Name, Tracing, defaults,
+    model,
 };
 use ipnet::IpNet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,41 +132,6 @@ pub enum ProxyHeader {
     Set(String),
     /// This value is appended to what came.
     Append(String),
-}
-
-model! {
-    /// One access log.
-    pub struct AccessLog {
-        /// Where lines go.
-        by_ref sink: AccessLogSink,
-        /// What a line holds.
-        by_ref format: AccessLogFormat,
-    }
-}
-
-/// Where access log lines go.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum AccessLogSink {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-    /// A file, appended to.
-    File(PathBuf),
-}
-
-/// What an access log line holds. Operators are Envoy's (`%RESPONSE_CODE%` …), checked by the telemetry crate's
-/// parser when the configuration is read by the proxy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AccessLogFormat {
-    /// Envoy's default text line.
-    DefaultText,
-    /// A JSON object of the usual fields.
-    DefaultJson,
-    /// A text line with operators.
-    Text(String),
-    /// A JSON object, keys to texts with operators, in order.
-    Json(Vec<(String, String)>),
 }
 
 /// What is done with `x-forwarded-client-cert` (Envoy's `forward_client_cert_details`).

@@ -1,10 +1,17 @@
-//! Access logs: where lines go, and what they hold.
+//! Access logs: where lines go, what they hold, and which requests have one.
 
-use super::reader::{Fields, Reader, scalar_of};
+mod filter;
+
+use super::reader::{Fields, Part, Reader, scalar_of};
 use super::scalar::{self, Problem};
 use super::shapes::{ACCESS_LOG, ACCESS_LOG_FORMAT};
-use super::tree::Node;
-use crate::model::{AccessLog, AccessLogFormat, AccessLogSink};
+use super::tree::{Entry, Node, Value};
+use crate::model::{AccessLog, AccessLogFormat, AccessLogSink, HeaderName, LogMember};
+
+pub(super) use filter::RELATIONS;
+
+/// Maps and lists inside each other in a JSON format at most.
+const MEMBER_DEPTH_MAX: usize = 8;
 
 /// The logs in the field `access_logs`.
 pub(super) fn access_logs(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<AccessLog> {
@@ -15,19 +22,40 @@ pub(super) fn access_logs(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<A
 fn access_log(reader: &mut Reader<'_>, node: &Node) -> Option<AccessLog> {
     let fields = reader.fields(node, &ACCESS_LOG)?;
     let path = fields.parsed(reader, "path", scalar::file);
+    let collector = match fields.entry("collector") {
+        Some(_) => reader.reference(&fields, "collector", Part::Collector),
+        None => None,
+    };
     let format = match fields.node(reader, "format") {
         Some(node) => access_log_format(reader, node),
         None => Some(AccessLogFormat::DefaultText),
     };
-    let sink = match path?.as_str() {
-        "stdout" => AccessLogSink::Stdout,
-        "stderr" => AccessLogSink::Stderr,
-        file => AccessLogSink::File(reader.resolve(file)),
+    let omit_empty_values = fields.boolean(reader, "omit_empty_values").unwrap_or(false);
+    let headers_allowed = headers_allowed(reader, &fields);
+    let filter = match fields.node(reader, "filter") {
+        Some(node) => Some(filter::filter(reader, node, 0)?),
+        None => None,
+    };
+    let sink = match (path.as_deref(), collector) {
+        (Some("stdout"), _) => AccessLogSink::Stdout,
+        (Some("stderr"), _) => AccessLogSink::Stderr,
+        (Some(file), _) => AccessLogSink::File(reader.resolve(file)),
+        (None, collector) => AccessLogSink::Collector(collector?),
     };
     Some(AccessLog {
         sink,
         format: format?,
+        filter,
+        headers_allowed,
+        omit_empty_values,
     })
+}
+
+fn headers_allowed(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<HeaderName> {
+    let nodes = fields.list(reader, "headers_allowed").iter();
+    nodes
+        .filter_map(|node| reader.parse(node, "a header's name", scalar::header_name))
+        .collect()
 }
 
 fn access_log_format(reader: &mut Reader<'_>, node: &Node) -> Option<AccessLogFormat> {
@@ -41,16 +69,41 @@ fn access_log_format(reader: &mut Reader<'_>, node: &Node) -> Option<AccessLogFo
     }
     let fields = reader.fields(node, &ACCESS_LOG_FORMAT)?;
     let text = fields.parsed(reader, "text", line).map(AccessLogFormat::Text);
-    let mut members = Vec::new();
-    for entry in fields.map(reader, "json") {
-        if let Some(value) = reader.parse(&entry.value, "a text with operators", line) {
-            members.push((entry.key.clone(), value));
-        }
-    }
+    let entries = fields.map(reader, "json");
+    let members = members(reader, entries, 1);
     if fields.entry("json").is_some() && members.is_empty() {
         reader.fault(fields.span_of("json"), "a JSON format needs a member");
     }
     text.or(Some(AccessLogFormat::Json(members)))
+}
+
+fn members(reader: &mut Reader<'_>, entries: &[Entry], depth: usize) -> Vec<(String, LogMember)> {
+    let mut members = Vec::new();
+    for entry in entries {
+        if let Some(member) = member(reader, &entry.value, depth) {
+            members.push((entry.key.clone(), member));
+        }
+    }
+    members
+}
+
+fn member(reader: &mut Reader<'_>, node: &Node, depth: usize) -> Option<LogMember> {
+    let is_inner = matches!(node.value, Value::Map(_) | Value::List(_));
+    if is_inner && depth >= MEMBER_DEPTH_MAX {
+        let message = format!("more than {MEMBER_DEPTH_MAX} maps and lists inside each other");
+        reader.fault(node.span, message);
+        return None;
+    }
+    match &node.value {
+        Value::Map(entries) => Some(LogMember::Object(members(reader, entries, depth + 1))),
+        Value::List(items) => {
+            let items = items.iter().filter_map(|item| member(reader, item, depth + 1));
+            Some(LogMember::List(items.collect()))
+        }
+        _ => reader
+            .parse(node, "a text with operators", line)
+            .map(LogMember::Text),
+    }
 }
 
 /// One line of a log, or a part of it.

@@ -104,10 +104,20 @@ pub(super) fn editable_name(text: &str) -> Result<HeaderName, Problem> {
 
 /// The conditions in the list `name`.
 pub(super) fn header_matches(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Vec<HeaderMatch> {
+    header_matches_by(reader, fields, name, scalar::header_name)
+}
+
+/// The same, with other names of headers.
+pub(super) fn header_matches_by(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    name: &str,
+    parse: fn(&str) -> Result<HeaderName, Problem>,
+) -> Vec<HeaderMatch> {
     let nodes = fields.list(reader, name);
     let read = |node: &std::sync::Arc<Node>| {
         let fields = reader.fields(node, &HEADER_MATCH)?;
-        let name = fields.parsed(reader, "name", scalar::header_name);
+        let name = fields.parsed(reader, "name", parse);
         let (value, invert) = string_match(reader, &fields);
         Some(HeaderMatch {
             name: name?,

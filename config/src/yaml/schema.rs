@@ -180,6 +180,9 @@ fn kind(kind_of: &Kind, definitions: &mut Definitions) -> Value {
         Kind::List(of) => json!({ "type": "array", "items": kind(of, definitions) }),
         Kind::FilledList(of) => json!({ "type": "array", "minItems": 1, "items": kind(of, definitions) }),
         Kind::Map(of) => json!({ "type": "object", "additionalProperties": kind(of, definitions) }),
+        Kind::Nested(like) => {
+            json!({ "type": ["string", "number", "boolean", "object", "array"], "examples": [like] })
+        }
         Kind::Object(shape) => reference(shape, definitions),
         Kind::Either(kinds) => {
             let schemas: Vec<Value> = kinds.iter().map(|one| kind(one, definitions)).collect();

@@ -186,6 +186,8 @@ pub(crate) enum Kind {
     FilledList(&'static Kind),
     /// A map with free keys.
     Map(&'static Kind),
+    /// Any text, with what it must be like in words, or maps with free keys and lists of such.
+    Nested(&'static str),
     /// An object.
     Object(&'static Shape),
     /// One of these kinds.

@@ -31,7 +31,10 @@ mod telemetry;
 mod tls;
 mod tracing;
 
-pub(crate) use access_log::{ACCESS_LOG, ACCESS_LOG_FORMAT, ACCESS_LOGS};
+pub(crate) use access_log::{
+    ACCESS_LOG, ACCESS_LOG_FORMAT, ACCESS_LOGS, DURATION_COMPARISON, LOG_FILTER, LOG_SAMPLING,
+    STATUS_COMPARISON,
+};
 pub(crate) use action::{DIRECT_RESPONSE, FORWARD, MIRROR, REDIRECT, REGEX_REWRITE, SESSION_COOKIE};
 use authorization::STRINGS;
 pub(crate) use authorization::{

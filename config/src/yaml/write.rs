@@ -3,6 +3,7 @@
 //! What is written loads to an equal configuration (given a source name without a directory, if file names are
 //! relative). Where a default depends on something else (workers, pool idle, route timeout), a comment stands for it.
 
+mod access_log;
 mod authorization;
 mod balancing;
 mod breakers;

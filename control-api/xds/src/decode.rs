@@ -100,6 +100,7 @@ pub(crate) fn check_name(refusals: &mut Refusals, field: &'static str, name: &st
 /// Messages by the modules that read them.
 pub(crate) const MESSAGES: &[&[&Message]] = &[
     access_log::MESSAGES,
+    access_log::FILTER_MESSAGES,
     routes::MESSAGES,
     cluster::MESSAGES,
     endpoints::MESSAGES,

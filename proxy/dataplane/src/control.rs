@@ -17,6 +17,7 @@ use outrigger_config::MeshConfig;
 use outrigger_config::model::{Interception, Name};
 use outrigger_identity::Material;
 use outrigger_identity::jwt::KeyCells;
+use outrigger_telemetry::export::LogSinks;
 use outrigger_telemetry::recorder::Recorder;
 use outrigger_telemetry::trace::SpanSinks;
 use outrigger_telemetry::{AccessLogSinks, Metrics};
@@ -45,6 +46,8 @@ pub struct Options {
     pub keys: KeyCells,
     /// Who looks after the health of endpoints.
     pub health: HealthLinks,
+    /// Where records of access logs for collectors are sent; None: nowhere.
+    pub log_sinks: Option<Arc<dyn LogSinks>>,
     /// Where spans are sent; None: nowhere.
     pub span_sinks: Option<Arc<dyn SpanSinks>>,
 }
@@ -175,7 +178,8 @@ impl DataPlane {
         material: Arc<Material>,
         inherited: &mut Vec<ListeningSocket>,
     ) -> Result<DataPlane, ApplyError> {
-        let sinks = Arc::new(AccessLogSinks::new(Arc::clone(&options.metrics)));
+        let sinks = AccessLogSinks::new(Arc::clone(&options.metrics));
+        let sinks = Arc::new(sinks.with_collectors(options.log_sinks.clone()));
         let compiler = Compiler::new(Arc::clone(&options.metrics), Arc::clone(&sinks))
             .with_keys(options.keys.clone())
             .with_health_links(options.health.clone())
@@ -261,6 +265,11 @@ impl DataPlane {
     /// The published snapshot, for readers that outlive borrows of the data plane.
     pub fn published(&self) -> Arc<ArcSwap<Snapshot>> {
         Arc::clone(&self.current)
+    }
+
+    /// The sinks of its access logs.
+    pub fn access_logs(&self) -> Arc<AccessLogSinks> {
+        Arc::clone(&self.sinks)
     }
 
     /// What the workers record of requests and connections.

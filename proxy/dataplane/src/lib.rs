@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod access_log;
 mod authorization;
 mod auto;
 mod body;

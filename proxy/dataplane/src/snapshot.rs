@@ -18,8 +18,8 @@ pub(crate) mod tokens;
 mod trace;
 
 pub(crate) use chains::{
-    AccessLog, AuthorizationLevel, AuthorizationLevels, ChainPolicy, ExternalAuthorizationPolicy,
-    FaultPolicy, HttpPolicy, TcpPolicy, TlsPolicy,
+    AuthorizationLevel, AuthorizationLevels, ChainPolicy, ExternalAuthorizationPolicy, FaultPolicy,
+    HttpPolicy, TcpPolicy, TlsPolicy,
 };
 pub use clusters::ClusterPolicy;
 pub(crate) use clusters::{ClusterShared, DestinationsPolicy, UpstreamTlsPolicy, WantedSubsets};

@@ -71,7 +71,7 @@ impl Proxy {
         let health = Health::new(Arc::clone(&metrics), Arc::clone(&rebalancing), mark);
         let checks = health.prepare(&config, &discovered, &material, None);
         checks.warm().await;
-        let exports = Exports::new(&metrics);
+        let exports = Arc::new(Exports::new(&metrics));
         let plane_options = Options {
             workers,
             metrics: Arc::clone(&metrics),
@@ -80,6 +80,7 @@ impl Proxy {
             rate_limit_codec: Arc::new(EnvoyRateLimit),
             keys: jwks.cells(),
             health: health.links(),
+            log_sinks: Some(Arc::clone(&exports) as _),
             span_sinks: None,
         };
         let base = Arc::clone(&config);
@@ -119,6 +120,7 @@ impl Proxy {
                 overload: Arc::clone(&overload),
                 recorder: plane.recorder(),
                 control: control.as_ref().map(Control::shared),
+                access_logs: plane.access_logs(),
             },
             descent,
             sender,
@@ -136,7 +138,7 @@ impl Proxy {
             health: Arc::new(health),
             jwks: Arc::new(jwks),
             identities: Arc::new(identities),
-            exports: Arc::new(exports),
+            exports,
             connections,
             source,
             control,

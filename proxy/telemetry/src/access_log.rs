@@ -2,17 +2,25 @@
 //!
 //! [`AccessLogFormat`] is compiled when a configuration is read; writing a line from a [`RequestRecord`] then only
 //! copies bytes and prints numbers. [`AccessLogWriter`] owns a thread for its sink and never makes a request wait.
-//! Nothing here decides which requests are logged.
+//! Which requests have a line is a [`LogFilter`]'s to say, before anything is formatted.
 
 mod escape;
+mod filter;
 mod format;
+mod grpc;
 mod line;
 mod operator;
+mod page;
 mod record;
+mod sensitive;
+mod time_format;
 mod timestamp;
 mod writer;
 
-pub use format::AccessLogFormat;
-pub use operator::FormatError;
+pub use filter::{HeaderCondition, LogFilter, LogRelation};
+pub use format::{AccessLogFormat, JsonTemplate, LogAttributes};
+pub use grpc::GrpcNames;
+pub use operator::{FormatError, FormatOptions};
+pub use page::page;
 pub use record::{CertificateRecord, HeaderLookup, HeaderName, RequestRecord, TlsRecord};
-pub use writer::{AccessLogSinks, AccessLogWriter, Sink};
+pub use writer::{AccessLogSinks, AccessLogWriter, Reopened, Sink};

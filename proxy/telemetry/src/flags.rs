@@ -9,14 +9,18 @@ use std::ops::{BitOr, BitOrAssign};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct ResponseFlags(u32);
 
-/// Declares the flags: each a bit, in the order in which they are displayed.
+/// Declares the flags: each a bit, in the order in which they are displayed, with Envoy's long name and what it means.
 macro_rules! flags {
-    ($($(#[$meta:meta])* $name:ident = $bit:literal,)*) => {
+    ($($name:ident = $bit:literal, $long:literal, $about:literal;)*) => {
         impl ResponseFlags {
-            $($(#[$meta])* pub const $name: ResponseFlags = ResponseFlags(1 << $bit);)*
+            $(#[doc = $about] pub const $name: ResponseFlags = ResponseFlags(1 << $bit);)*
 
             /// The short names; a flag's bit is its name's index.
             pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+            /// The long names, in the same order.
+            pub const LONG_NAMES: &'static [&'static str] = &[$($long),*];
+            /// What the flags mean, in the same order.
+            pub(crate) const MEANINGS: &'static [&'static str] = &[$($about),*];
             /// How many flags there are.
             pub const COUNT: usize = Self::NAMES.len();
         }
@@ -24,44 +28,25 @@ macro_rules! flags {
 }
 
 flags! {
-    /// No healthy upstream: the cluster has no endpoint to offer (503).
-    UH = 0,
-    /// Upstream connection failure (503).
-    UF = 1,
-    /// Upstream overflow: a circuit breaker or the retry budget said no (503).
-    UO = 2,
-    /// No route configured (404).
-    NR = 3,
-    /// Upstream retry limit exceeded.
-    URX = 4,
-    /// Downstream connection termination: the client went away.
-    DC = 5,
-    /// Upstream connection termination: it closed before its answer was whole.
-    UC = 6,
-    /// Upstream request timeout (504).
-    UT = 7,
-    /// Upstream remote reset.
-    UR = 8,
-    /// Downstream protocol error: the request could not be accepted.
-    DPE = 9,
-    /// Upstream protocol error: the answer could not be accepted (502).
-    UPE = 10,
-    /// Stream idle timeout.
-    SI = 11,
-    /// Duration timeout: a TCP connection or a stream reached its greatest age.
-    DT = 12,
-    /// Unauthorized by an external service, or because it could not be asked.
-    UAEX = 13,
-    /// Delay injected: a fault was configured.
-    DI = 14,
-    /// Fault injected: aborted, because a fault was configured.
-    FI = 15,
-    /// Overload manager: the process is near a limit (503).
-    OM = 16,
-    /// Rate limited (429).
-    RL = 17,
-    /// A rate limit service could not tell (500).
-    RLSE = 18,
+    UH = 0, "NoHealthyUpstream", "No healthy upstream: the cluster has no endpoint to offer (503).";
+    UF = 1, "UpstreamConnectionFailure", "Upstream connection failure: no connection to the endpoint (503).";
+    UO = 2, "UpstreamOverflow", "Upstream overflow: a circuit breaker or the retry budget said no (503, or what was at hand is passed on).";
+    NR = 3, "NoRouteFound", "No route configured (404).";
+    URX = 4, "UpstreamRetryLimitExceeded", "Upstream retry limit exceeded: attempts are used up, the last one failed, or its answer would have been repeated.";
+    DC = 5, "DownstreamConnectionTermination", "Downstream connection termination: the client went away.";
+    UC = 6, "UpstreamConnectionTermination", "Upstream connection termination: it ended before its answer was whole (503).";
+    UT = 7, "UpstreamRequestTimeout", "Upstream request timeout: the route's timeout, or the client's deadline (504).";
+    UR = 8, "UpstreamRemoteReset", "Upstream remote reset: the upstream reset the stream (503).";
+    DPE = 9, "DownstreamProtocolError", "Downstream protocol error: the request could not be accepted.";
+    UPE = 10, "UpstreamProtocolError", "Upstream protocol error: the answer could not be accepted (502).";
+    SI = 11, "StreamIdleTimeout", "Stream idle timeout: nothing moved on the stream or TCP connection.";
+    DT = 12, "DurationTimeout", "Duration timeout: a TCP connection or a stream reached its greatest age.";
+    UAEX = 13, "UnauthorizedExternalService", "Unauthorized by an external service, or because it could not be asked.";
+    DI = 14, "DelayInjected", "Delay injected: the request was held, on purpose.";
+    FI = 15, "FaultInjected", "Fault injected: the request was broken, on purpose.";
+    OM = 16, "OverloadManagerTerminated", "Overload manager: the process is near a limit (503).";
+    RL = 17, "RateLimited", "Rate limited (429).";
+    RLSE = 18, "RateLimitServiceError", "Rate limit service error: a rate limit service could not tell (500).";
 }
 
 impl ResponseFlags {
@@ -84,6 +69,18 @@ impl ResponseFlags {
         self.0 == 0
     }
 
+    /// The flag with this short name, upper case.
+    pub fn from_name(name: &str) -> Option<ResponseFlags> {
+        let index = ResponseFlags::NAMES.iter().position(|known| *known == name)?;
+        Some(ResponseFlags(1 << index))
+    }
+
+    /// Whether some of `other`'s flags are set.
+    #[inline]
+    pub const fn intersects(self, other: ResponseFlags) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Whether all of `other`'s flags are set.
     #[inline]
     pub const fn contains(self, other: ResponseFlags) -> bool {
@@ -98,6 +95,11 @@ impl ResponseFlags {
             rest &= rest.checked_sub(1)?;
             Some(lowest)
         })
+    }
+
+    /// The long names of the flags that are set.
+    pub fn long_names(self) -> impl Iterator<Item = &'static str> {
+        self.indexes().map(|index| ResponseFlags::LONG_NAMES[index])
     }
 
     /// The short names of the flags that are set.
@@ -153,6 +155,16 @@ mod tests {
     fn every_bit_has_its_own_name() {
         for (index, name) in ResponseFlags::NAMES.iter().enumerate() {
             assert_eq!(ResponseFlags(1 << index).to_string(), *name);
+            assert_eq!(ResponseFlags::from_name(name), Some(ResponseFlags(1 << index)));
         }
+        assert_eq!(ResponseFlags::from_name("uh"), None);
+        assert_eq!(
+            (ResponseFlags::RL | ResponseFlags::UH)
+                .long_names()
+                .collect::<Vec<_>>(),
+            ["NoHealthyUpstream", "RateLimited"]
+        );
+        assert!((ResponseFlags::RL | ResponseFlags::UH).intersects(ResponseFlags::UH | ResponseFlags::NR));
+        assert!(!ResponseFlags::RL.intersects(ResponseFlags::UH | ResponseFlags::NR));
     }
 }

@@ -24,8 +24,9 @@ mod story;
 pub mod trace;
 
 pub use access_log::{
-    AccessLogFormat, AccessLogSinks, AccessLogWriter, CertificateRecord, FormatError, HeaderLookup,
-    HeaderName, RequestRecord, Sink, TlsRecord,
+    AccessLogFormat, AccessLogSinks, AccessLogWriter, CertificateRecord, FormatError, FormatOptions,
+    GrpcNames, HeaderCondition, HeaderLookup, HeaderName, JsonTemplate, LogAttributes, LogFilter,
+    LogRelation, Reopened, RequestRecord, Sink, TlsRecord,
 };
 pub use cell::histogram::{Histogram, LatencyBuckets};
 pub use cell::labelled::{CounterBy, FlagCounters, Label, RefusalCounters, SharedCounterBy};

@@ -2,6 +2,8 @@
 //!
 //! Tests of other crates use this file, too: it knows nothing of this one.
 
+#[path = "documents/access_logs.rs"]
+mod access_logs;
 #[path = "documents/authorization.rs"]
 mod authorization;
 #[path = "documents/edge.rs"]
@@ -146,13 +148,6 @@ fn http() -> BoxedStrategy<String> {
             value.prop_map(|value| format!("{{append: {value}}}")),
         ]
     };
-    let format = prop_oneof![
-        Just("text".to_owned()),
-        Just("json".to_owned()),
-        ("[^\\r\\n]{1,20}").prop_map(|line| format!("{{text: {}}}", quoted(&line))),
-        ("[^\\r\\n]{1,20}", "[a-z]{1,4}")
-            .prop_map(|(line, key)| format!("{{json: {{{key}: {}, Z: x}}}}", quoted(&line))),
-    ];
     let fields = (
         maybe("http2", http2()),
         maybe(
@@ -184,10 +179,7 @@ fn http() -> BoxedStrategy<String> {
             tracing::http(),
         )
             .prop_map(|(a, b, c, d, e, f, g)| format!("{a}{b}{c}{d}{e}{f}{g}")),
-        maybe(
-            "access_logs",
-            format.prop_map(|format| format!("[{{path: /x y, format: {format}}}]")),
-        ),
+        maybe("access_logs", access_logs::logs()),
     );
     fields
         .prop_map(|(a, b, c, d, e, f, g, h, i, j)| {

@@ -1,5 +1,6 @@
 //! Values of a document arrive in the model.
 
+mod access_logs;
 mod authorization;
 mod clusters;
 mod control;
@@ -14,7 +15,7 @@ mod tls;
 mod tracing;
 
 use super::{valid, with_http};
-use crate::model::{AccessLogFormat, AccessLogSink, HttpOptions, ProxyHeader, defaults};
+use crate::model::{HttpOptions, ProxyHeader, defaults};
 use std::time::Duration;
 
 fn http(fields: &str) -> HttpOptions {
@@ -63,33 +64,4 @@ fn limits_may_be_turned_off() {
     assert_eq!(off.stream_idle_timeout(), None);
     assert_eq!(off.connection_age_max(), Some(Duration::from_secs(300)));
     assert_eq!(off.requests_per_connection_max(), Some(7));
-}
-
-#[test]
-fn access_logs_have_sinks_and_formats() {
-    let logs = http(
-        "access_logs: [{path: stdout}, {path: stderr, format: json}, {path: /var/log/x, format: {text: '%PROTOCOL%'}}, \
-         {path: log/y, format: {json: {b: '1', a: '2'}}}]",
-    );
-    let logs: Vec<_> = logs
-        .access_logs()
-        .iter()
-        .map(|log| (log.sink().clone(), log.format().clone()))
-        .collect();
-    let members = vec![("b".to_owned(), "1".to_owned()), ("a".to_owned(), "2".to_owned())];
-    assert_eq!(
-        logs,
-        [
-            (AccessLogSink::Stdout, AccessLogFormat::DefaultText),
-            (AccessLogSink::Stderr, AccessLogFormat::DefaultJson),
-            (
-                AccessLogSink::File("/var/log/x".into()),
-                AccessLogFormat::Text("%PROTOCOL%".into())
-            ),
-            (
-                AccessLogSink::File("log/y".into()),
-                AccessLogFormat::Json(members)
-            ),
-        ]
-    );
 }

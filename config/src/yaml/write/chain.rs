@@ -1,7 +1,9 @@
 //! Filter chains as YAML.
 
 use super::emit::{Map, Out, list, text};
-use super::{boolean, duration, duration_or_off, http, number, put_rate_limits, put_targets, tls, word};
+use super::{
+    access_log, boolean, duration, duration_or_off, http, number, put_rate_limits, put_targets, tls, word,
+};
 use crate::model::{ChainMode, FilterChain, FilterChainMatch, ServerNameMatch, TcpProxy, Transport};
 
 pub(super) fn filter_chain(chain: &FilterChain) -> Out {
@@ -47,7 +49,7 @@ fn tcp(proxy: &TcpProxy) -> Map {
         .with("hash_source_address", boolean(proxy.hash_source_address))
         .with(
             "access_logs",
-            list(proxy.access_logs.iter().map(http::access_log)),
+            list(proxy.access_logs.iter().map(access_log::access_log)),
         )
 }
 

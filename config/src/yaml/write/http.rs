@@ -2,13 +2,10 @@
 
 use super::emit::{Map, Out, list, text};
 use super::{
-    boolean, duration, duration_or_off, edge, external_authorization, fault, http2, jwt, number,
-    number_or_off, path, put_rate_limits, retry, size, tracing, word,
+    access_log, boolean, duration, duration_or_off, edge, external_authorization, fault, http2, jwt, number,
+    number_or_off, put_rate_limits, retry, size, tracing, word,
 };
-use crate::model::{
-    AccessLog, AccessLogFormat, AccessLogSink, EscapedSlashes, ForwardClientCertificate, HttpOptions,
-    ProxyHeader, RepeatedSlashes,
-};
+use crate::model::{EscapedSlashes, ForwardClientCertificate, HttpOptions, ProxyHeader, RepeatedSlashes};
 use crate::yaml::client_certificate::{DETAILS, MODES};
 
 pub(super) fn http(options: &HttpOptions) -> Map {
@@ -72,7 +69,10 @@ pub(super) fn http(options: &HttpOptions) -> Map {
         .with("request_timeout", duration_or_off(options.request_timeout))
         .with("hint_peers", retry::hint_peers(&options.hint_peers))
         .with("tracing", tracing::settings(options.tracing.as_deref()))
-        .with("access_logs", list(options.access_logs.iter().map(access_log)));
+        .with(
+            "access_logs",
+            list(options.access_logs.iter().map(access_log::access_log)),
+        );
     if !options.trusted_proxies.is_empty() {
         map.put("trusted_proxies", list(options.trusted_proxies.iter().map(text)));
     }
@@ -113,25 +113,4 @@ fn proxy_header(header: &ProxyHeader) -> Out {
         ProxyHeader::Set(value) => Map::default().with("set", text(value)).into(),
         ProxyHeader::Append(value) => Map::default().with("append", text(value)).into(),
     }
-}
-
-pub(super) fn access_log(log: &AccessLog) -> Out {
-    let sink = match &log.sink {
-        AccessLogSink::Stdout => word("stdout"),
-        AccessLogSink::Stderr => word("stderr"),
-        AccessLogSink::File(file) => path(file),
-    };
-    let format = match &log.format {
-        AccessLogFormat::DefaultText => word("text"),
-        AccessLogFormat::DefaultJson => word("json"),
-        AccessLogFormat::Text(line) => Map::default().with("text", text(line)).into(),
-        AccessLogFormat::Json(members) => {
-            let mut map = Map::default();
-            for (key, value) in members {
-                map.put(key, text(value));
-            }
-            Map::default().with("json", map).into()
-        }
-    };
-    Map::default().with("path", sink).with("format", format).into()
 }

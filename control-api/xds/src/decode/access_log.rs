@@ -1,4 +1,6 @@
-//! Access logs: where lines go, and what they hold.
+//! Access logs: where lines go, what they hold, and which requests have one.
+
+mod filter;
 
 use super::{Refusals, read_as, type_url};
 use crate::support::{Message, message};
@@ -17,11 +19,12 @@ use outrigger_config::document::{Map, Path, Value};
 
 /// What is read here.
 pub(crate) const MESSAGES: &[&Message] = &[&ACCESS_LOG, &FILE, &STDOUT, &STDERR, &FORMAT];
+pub(crate) const FILTER_MESSAGES: &[&Message] = filter::MESSAGES;
 
 message! {
     pub(super) ACCESS_LOG, refuse_access_log: AccessLog as "envoy.config.accesslog.v3.AccessLog" {
-        used: config_type;
-        refused: filter;
+        used: config_type, filter;
+        refused: ;
         ignored: name = "the type says what it is";
     }
 }
@@ -51,8 +54,8 @@ message! {
 message! {
     pub(super) FORMAT, refuse_format: SubstitutionFormatString
         as "envoy.config.core.v3.SubstitutionFormatString" {
-        used: format;
-        refused: omit_empty_values, content_type, formatters;
+        used: format, omit_empty_values;
+        refused: content_type, formatters;
         ignored: json_format_options = "members are in the order of their names";
     }
 }
@@ -68,7 +71,14 @@ pub(super) fn logs(refusals: &mut Refusals, path: &Path, logs: &[AccessLog]) -> 
         refuse_access_log(refusals, &path, log);
         match &log.config_type {
             Some(ConfigType::TypedConfig(any)) => {
-                values.extend(one(refusals, &path.field("typed_config"), any).map(Value::from));
+                let found = one(refusals, &path.field("typed_config"), any);
+                let filter = log.filter.as_ref();
+                let filter =
+                    filter.and_then(|filter| filter::decode(refusals, &path.field("filter"), filter));
+                values.extend(found.map(|mut map| {
+                    map.put_some("filter", filter);
+                    Value::from(map)
+                }));
             }
             None => refusals.fault(&path, "`typed_config` is missing"),
         }
@@ -89,11 +99,13 @@ fn one(refusals: &mut Refusals, path: &Path, any: &Any) -> Option<Map> {
         let sink = Value::text(&path.field("path"), sink);
         #[allow(deprecated, reason = "older control planes still say it like this")]
         let format = match &log.access_log_format {
-            None => None,
-            Some(FileFormat::Format(line)) => Some(text(&path.field("format"), line)),
-            Some(FileFormat::JsonFormat(members)) => json(refusals, &path.field("json_format"), members),
+            None => (None, None),
+            Some(FileFormat::Format(line)) => (Some(text(&path.field("format"), line)), None),
+            Some(FileFormat::JsonFormat(members)) => {
+                (json(refusals, &path.field("json_format"), members), None)
+            }
             Some(FileFormat::TypedJsonFormat(members)) => {
-                json(refusals, &path.field("typed_json_format"), members)
+                (json(refusals, &path.field("typed_json_format"), members), None)
             }
             Some(FileFormat::LogFormat(found)) => self::format(refusals, &path.field("log_format"), found),
         };
@@ -101,20 +113,22 @@ fn one(refusals: &mut Refusals, path: &Path, any: &Any) -> Option<Map> {
     } else if url == type_url::<StdoutAccessLog>() {
         let log: StdoutAccessLog = read_as(refusals, path, &any.value)?;
         refuse_stdout(refusals, path, &log);
-        let format =
-            log.access_log_format
-                .and_then(|stdout_access_log::AccessLogFormat::LogFormat(found)| {
-                    self::format(refusals, &path.field("log_format"), &found)
-                });
+        let format = log
+            .access_log_format
+            .map(|stdout_access_log::AccessLogFormat::LogFormat(found)| {
+                self::format(refusals, &path.field("log_format"), &found)
+            })
+            .unwrap_or_default();
         (Value::text(path, "stdout"), format)
     } else if url == type_url::<StderrAccessLog>() {
         let log: StderrAccessLog = read_as(refusals, path, &any.value)?;
         refuse_stderr(refusals, path, &log);
-        let format =
-            log.access_log_format
-                .and_then(|stderr_access_log::AccessLogFormat::LogFormat(found)| {
-                    self::format(refusals, &path.field("log_format"), &found)
-                });
+        let format = log
+            .access_log_format
+            .map(|stderr_access_log::AccessLogFormat::LogFormat(found)| {
+                self::format(refusals, &path.field("log_format"), &found)
+            })
+            .unwrap_or_default();
         (Value::text(path, "stderr"), format)
     } else {
         let help = "lines go to standard output, standard error or a file";
@@ -122,14 +136,24 @@ fn one(refusals: &mut Refusals, path: &Path, any: &Any) -> Option<Map> {
         return None;
     };
     let mut map = Map::new(path).with("path", sink);
+    let (format, omits) = format;
     map.put_some("format", format);
+    map.put_some("omit_empty_values", omits);
     Some(map)
 }
 
-fn format(refusals: &mut Refusals, path: &Path, format: &SubstitutionFormatString) -> Option<Value> {
+/// The format, and whether what is missing is left out, where that is said.
+fn format(
+    refusals: &mut Refusals,
+    path: &Path,
+    format: &SubstitutionFormatString,
+) -> (Option<Value>, Option<Value>) {
     refuse_format(refusals, path, format);
+    let omits = format
+        .omit_empty_values
+        .then(|| Value::plain(&path.field("omit_empty_values"), true));
     #[allow(deprecated, reason = "older control planes still say it like this")]
-    match &format.format {
+    let found = match &format.format {
         Some(Format::TextFormat(line)) => Some(text(&path.field("text_format"), line)),
         Some(Format::TextFormatSource(source)) => {
             let path = path.field("text_format_source");
@@ -146,7 +170,8 @@ fn format(refusals: &mut Refusals, path: &Path, format: &SubstitutionFormatStrin
             refusals.fault(path, "it says no format");
             None
         }
-    }
+    };
+    (found, omits)
 }
 
 /// Lines end by themselves here.
@@ -156,15 +181,38 @@ fn text(path: &Path, line: &str) -> Value {
 }
 
 fn json(refusals: &mut Refusals, path: &Path, members: &Struct) -> Option<Value> {
+    let object = object(refusals, path, members);
+    Some(Map::new(path).with("json", object).into())
+}
+
+fn object(refusals: &mut Refusals, path: &Path, members: &Struct) -> Value {
     let mut sorted: Vec<_> = members.fields.iter().collect();
     sorted.sort_by_key(|(name, _)| name.as_str());
     let mut map = Map::new(path);
     for (name, value) in sorted {
         let path = path.key(name);
-        match &value.kind {
-            Some(Kind::StringValue(text)) => map.put(name.as_str(), Value::text(&path, text.as_str())),
-            _ => refusals.unsupported(&path, "a member that is no text"),
+        if let Some(value) = member(refusals, &path, value.kind.as_ref()) {
+            map.put(name.as_str(), value);
         }
     }
-    Some(Map::new(path).with("json", map.into()).into())
+    map.into()
+}
+
+/// Resources are nested no deeper than protobuf's decoder allows, and the document's reader less.
+fn member(refusals: &mut Refusals, path: &Path, kind: Option<&Kind>) -> Option<Value> {
+    match kind {
+        Some(Kind::StringValue(text)) => Some(Value::text(path, text.as_str())),
+        Some(Kind::StructValue(members)) => Some(object(refusals, path, members)),
+        Some(Kind::ListValue(items)) => {
+            let items = items.values.iter().enumerate();
+            let values: Vec<_> = items
+                .filter_map(|(index, item)| member(refusals, &path.index(index), item.kind.as_ref()))
+                .collect();
+            Some(Value::list(path, values))
+        }
+        _ => {
+            refusals.unsupported(path, "a member that is no text, map or list");
+            None
+        }
+    }
 }

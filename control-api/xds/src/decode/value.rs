@@ -81,6 +81,15 @@ pub(crate) fn millionths(refusals: &mut Refusals, path: &Path, percent: &Fractio
     Some((u64::from(*numerator) * factor).min(1_000_000) as u32)
 }
 
+/// Parts of a million as a percentage.
+pub(crate) fn percent(path: &Path, millionths: u32) -> Value {
+    let (whole, part) = (millionths / 10_000, millionths % 10_000);
+    match part {
+        0 => Value::plain(path, whole),
+        _ => Value::plain(path, format!("{whole}.{part:04}").trim_end_matches('0')),
+    }
+}
+
 /// A `Struct` as a map.
 pub(crate) fn struct_map(path: &Path, fields: &Struct) -> Map {
     let mut map = Map::new(path);

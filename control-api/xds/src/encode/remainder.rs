@@ -112,10 +112,10 @@ impl Remainder {
 }
 
 /// A map whose order matters: that of a `Struct` is lost.
-pub(crate) fn ordered(pairs: &[(String, String)]) -> Json {
+pub(crate) fn ordered<V: Clone + Into<Json>>(pairs: &[(String, V)]) -> Json {
     let pairs = pairs
         .iter()
-        .map(|(name, text)| Json::from(vec![name.as_str(), text.as_str()]));
+        .map(|(name, value)| Json::Array(vec![Json::from(name.as_str()), value.clone().into()]));
     let mut map = Map::new();
     map.insert(crate::decode::ORDERED.to_owned(), Json::Array(pairs.collect()));
     Json::Object(map)

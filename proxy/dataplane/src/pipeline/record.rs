@@ -1,6 +1,7 @@
 //! What is noted of a request, and told once at its end: metrics, access log and flight recorder.
 
 mod flight;
+mod line;
 mod traces;
 
 pub(super) use traces::{KeptTrace, TraceScene};
@@ -8,22 +9,23 @@ pub(super) use traces::{KeptTrace, TraceScene};
 use super::authenticate::with_query;
 use super::trace::RequestTrace;
 use super::{RequestContext, Taken};
+use crate::access_log::AccessLog;
 use crate::authorization::Remarks;
 use crate::connection::Accepted;
 use crate::reply::Answer;
-use crate::snapshot::{AccessLog, ClusterSlot, EndpointState};
+use crate::snapshot::{ClusterSlot, EndpointState};
 use crate::tls::{self, KnownPeer};
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 use outrigger_config::model::{Name, Route, VirtualHost};
-use outrigger_http1::{Fields, KnownName, RequestHead, ResponseHead, Version};
+use outrigger_http1::{Fields, RequestHead, ResponseHead, Version};
 use outrigger_telemetry::{
-    AttemptOutcome, AttemptStory, CodeClass, Event, EventKind, HeaderLookup, HeaderName, ListenerCells,
-    RequestRecord, ResponseFlags, RouteCells, RouteMetrics, Story,
+    AttemptOutcome, AttemptStory, CodeClass, Event, EventKind, ListenerCells, ResponseFlags, RouteCells,
+    RouteMetrics, Story,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 use tokio::time::Instant;
 
 /// The story of one request.
@@ -89,6 +91,8 @@ struct Logged {
     remarks: Remarks,
     /// TLS of the last attempt's connection.
     upstream_tls: Option<tls::Session>,
+    /// The last attempt's protocol, once it had a connection.
+    upstream_protocol: Option<&'static str>,
     response: ResponseHead,
 }
 
@@ -104,6 +108,7 @@ impl Record {
                 route: None,
                 remarks: Remarks::default(),
                 upstream_tls: None,
+                upstream_protocol: None,
                 response: ResponseHead::new(),
             })
         });
@@ -361,6 +366,7 @@ impl Record {
         self.peer_address = upstream.peer_address();
         if let Some(logged) = &mut self.logged {
             logged.upstream_tls = upstream.tls().cloned();
+            logged.upstream_protocol = Some(if upstream.is_http2() { "HTTP/2" } else { "HTTP/1.1" });
         }
     }
 
@@ -448,7 +454,7 @@ impl Record {
                 chain: chain.config.name().as_str(),
                 cluster: cluster.map(|cluster| cluster.config.name().as_str()),
             };
-            self.log(&scene, logged, head, duration);
+            self.write_line(&scene, logged, head, duration);
         }
         if let Some(trace) = &self.trace
             && (trace.sampled || trace.tail)
@@ -486,7 +492,7 @@ impl Record {
             self.count_source(peer, &scene.accepted.worker);
         }
         if let Some(logged) = &self.logged {
-            self.log(scene, logged, head, duration);
+            self.write_line(scene, logged, head, duration);
         }
         if let (Some(trace), Some(kept)) = (&self.trace, asked.trace)
             && (trace.sampled || trace.tail)
@@ -510,67 +516,6 @@ impl Record {
         let cells = peer.requests(&worker.metrics).worker(worker.index);
         cells.requests[CodeClass::of(self.status)].inc();
     }
-
-    fn log(&self, scene: &Scene<'_>, logged: &Logged, head: &RequestHead, duration: Duration) {
-        let ends = &scene.accepted.ends;
-        let downstream_tls = ends
-            .tls
-            .map(|terms| terms.record(ends.identity.as_deref(), ends.local.as_deref()));
-        let upstream_tls = logged.upstream_tls.as_ref().map(tls::Session::record);
-        let request = RequestLookup { head, logged };
-        let response = FieldsLookup(&logged.response.fields);
-        let trailers = self.trailers.as_deref().map(FieldsLookup);
-        let since_start = |at: Option<Instant>| at.map(|at| at.duration_since(self.started));
-        let record = RequestRecord {
-            start_time: logged.start_time,
-            protocol: Some(self.protocol()),
-            response_code: self.status,
-            response_code_details: self
-                .story
-                .as_ref()
-                .and_then(|story| story.details.as_deref())
-                .or((!self.details.is_empty()).then_some(self.details)),
-            connection_termination_details: None,
-            authorization_shadow_result: logged.remarks.shadow.as_deref(),
-            authorization_audited: logged.remarks.audited.as_deref(),
-            response_flags: self.flags,
-            bytes_received: self.bytes_received,
-            bytes_sent: self.bytes_sent,
-            duration,
-            request_duration: since_start(self.request_ended),
-            response_duration: since_start(self.upstream_answered),
-            upstream_host: self
-                .peer_address
-                .or_else(|| self.endpoint.as_ref().map(|endpoint| endpoint.address)),
-            upstream_cluster: scene.cluster,
-            upstream_local_address: self.local_address,
-            upstream_request_attempt_count: self.attempts,
-            route_name: logged.route.as_ref().map(|(_, route)| route.as_str()),
-            virtual_host: logged.route.as_ref().map(|(host, _)| host.as_str()),
-            // A proxy tells no port: Envoy shows 0 there too.
-            downstream_remote_address: Some(
-                self.client
-                    .map_or(ends.remote, |client| SocketAddr::new(client, 0)),
-            ),
-            downstream_direct_remote_address: Some(ends.peer),
-            downstream_local_address: Some(ends.destination),
-            requested_server_name: ends.server_name.as_deref(),
-            downstream_tls: downstream_tls.as_ref(),
-            upstream_tls: upstream_tls.as_ref(),
-            connection_id: scene.accepted.registration.control.id,
-            filter_chain_name: Some(scene.chain),
-            request: &request,
-            response: &response,
-            trailers: trailers.as_ref().map(|trailers| trailers as &dyn HeaderLookup),
-        };
-        scene.accepted.worker.with_log_line(|line| {
-            for log in scene.access_logs {
-                line.clear();
-                log.format.write(&record, line);
-                log.writer.try_write(line);
-            }
-        });
-    }
 }
 
 /// What a tunnel was asked for, and by which configuration it was let through.
@@ -587,40 +532,4 @@ pub(super) struct Scene<'s> {
     pub(super) access_logs: &'s [AccessLog],
     pub(super) chain: &'s str,
     pub(super) cluster: Option<&'s str>,
-}
-
-/// The request's header as the client sent it, but for sanitized fields.
-struct RequestLookup<'r> {
-    head: &'r RequestHead,
-    logged: &'r Logged,
-}
-
-impl HeaderLookup for RequestLookup<'_> {
-    fn lookup(&self, name: &HeaderName) -> Option<&[u8]> {
-        let text = match name {
-            HeaderName::Method => self.head.method.as_str(),
-            HeaderName::Path => &self.logged.path,
-            HeaderName::Authority => &self.logged.authority,
-            HeaderName::Scheme => self.head.scheme()?,
-            name => return find(&self.head.fields, name),
-        };
-        Some(text.as_bytes())
-    }
-}
-
-struct FieldsLookup<'f>(&'f Fields);
-
-impl HeaderLookup for FieldsLookup<'_> {
-    fn lookup(&self, name: &HeaderName) -> Option<&[u8]> {
-        find(self.0, name)
-    }
-}
-
-/// Formats have the numbers of [`KnownName`] for the names that have one.
-fn find<'f>(fields: &'f Fields, name: &HeaderName) -> Option<&'f [u8]> {
-    match name {
-        HeaderName::Numbered(number) => fields.get(*KnownName::ALL.get(usize::from(*number))?),
-        HeaderName::Named(name) => fields.find(name),
-        HeaderName::Method | HeaderName::Path | HeaderName::Authority | HeaderName::Scheme => None,
-    }
 }

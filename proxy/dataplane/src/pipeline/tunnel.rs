@@ -5,8 +5,9 @@
 use super::record::{Asked, KeptTrace, Record, Scene};
 use super::rights::{self, Kept};
 use super::{Request, RequestContext, Taken};
+use crate::access_log::AccessLog;
 use crate::connection::Accepted;
-use crate::snapshot::{AccessLog, ClusterPolicy, ClusterShared, EndpointState};
+use crate::snapshot::{ClusterPolicy, ClusterShared, EndpointState};
 use crate::tunnel::{Limits, Moved, Pump, PumpEnd, Side, SideError};
 use crate::worker::Worker;
 use outrigger_config::model::{Name, RoutePriority};

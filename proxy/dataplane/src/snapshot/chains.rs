@@ -2,11 +2,10 @@
 
 use super::tokens::TokenPolicy;
 use super::{ClusterSlot, RateLimitSet, RoutesPolicy, TracingPolicy};
+use crate::access_log::AccessLog;
 use outrigger_config::model::{self, Name};
 use outrigger_identity::{Basis, Belief};
-use outrigger_telemetry::{
-    AccessLogFormat, AccessLogWriter, AuthorizationMetrics, ListenerMetrics, PolicyMetrics,
-};
+use outrigger_telemetry::{AuthorizationMetrics, ListenerMetrics, PolicyMetrics};
 use outrigger_traffic::SubsetKey;
 use outrigger_traffic::authorization::PolicySet;
 use outrigger_traffic::fault::FaultState;
@@ -115,12 +114,6 @@ pub(crate) struct TcpPolicy {
     /// The subset that is asked for of each, if there is any.
     pub(crate) subsets: Option<Arc<[Option<SubsetKey>]>>,
     pub(crate) access_logs: Arc<[AccessLog]>,
-}
-
-/// An access log: what a line holds, and where it goes.
-pub(crate) struct AccessLog {
-    pub(crate) format: AccessLogFormat,
-    pub(crate) writer: Arc<AccessLogWriter>,
 }
 
 /// Compiled authorization policies by the names that chains and routes list.

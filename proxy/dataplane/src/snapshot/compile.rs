@@ -14,14 +14,11 @@ mod tokens;
 use super::*;
 use authorization::Authorization;
 use foldhash::HashMap;
-use outrigger_config::model::{
-    AccessLogFormat as FormatModel, AccessLogSink as SinkModel, Origin, RouteAction,
-};
-use outrigger_http1::KnownName;
+use outrigger_config::model::{Origin, RouteAction};
 use outrigger_identity as identity;
 use outrigger_identity::jwt::KeyCells;
 use outrigger_telemetry::trace::SpanSinks;
-use outrigger_telemetry::{AccessLogSinks, Metrics, Sink};
+use outrigger_telemetry::{AccessLogSinks, Metrics};
 use rate_limits::RateLimits;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -3,6 +3,7 @@
 use super::dial::{DialFault, Dialled};
 use super::rate_limit::Refusal;
 use super::{ConnectionClose, downstream_close, policy};
+use crate::access_log;
 use crate::authorization::Remarks;
 use crate::connection::Accepted;
 use crate::relay::{RelayEnd, Relayed};
@@ -173,7 +174,11 @@ impl Record {
             upstream_host: self.upstream,
             upstream_cluster: cluster.map(|cluster| cluster.config.name().as_str()),
             upstream_local_address: self.local,
+            upstream_protocol: None,
+            upstream_transport_failure_reason: None,
             upstream_request_attempt_count: self.attempts,
+            trace_id: None,
+            span_id: None,
             route_name: None,
             virtual_host: None,
             downstream_remote_address: Some(ends.remote),
@@ -188,13 +193,7 @@ impl Record {
             response: &(),
             trailers: None,
         };
-        accepted.worker.with_log_line(|line| {
-            for log in policy(chain).access_logs.iter() {
-                line.clear();
-                log.format.write(&record, line);
-                log.writer.try_write(line);
-            }
-        });
+        access_log::tell(&policy(chain).access_logs, &record, &accepted.worker);
     }
 
     fn tell_recorder(&self, accepted: &Accepted, outcome: &Outcome) {

@@ -1,15 +1,21 @@
 //! Formats, compiled: literals and operators in turn, which are copied and printed one after the other.
 
+mod attributes;
+mod json;
+mod omitting;
+
 use super::escape::{push_json, push_text};
 use super::line::{Line, Literal};
-use super::operator::{FormatError, Operator, Piece, Read, parse};
+use super::operator::{FormatError, FormatOptions, Operator, Piece, Read, Value, milliseconds, parse};
 use super::record::RequestRecord;
 use crate::flags::ResponseFlags;
+use omitting::Omitting;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-/// No value but text is longer: flags are, when all are set, and then an IPv6 address with its zone and port.
-const BOUNDED_VALUE_BYTES_MAX: usize = 128;
+pub use attributes::LogAttributes;
+pub use json::JsonTemplate;
+
 /// What one value probably needs of a line, for the first size of a line's buffer.
 const VALUE_BYTES: usize = 32;
 
@@ -48,12 +54,27 @@ const DEFAULT_JSON: [(&str, &str); 25] = [
     ("connection_id", "%CONNECTION_ID%"),
 ];
 
+fn default_members() -> Vec<(String, JsonTemplate)> {
+    let member = |(key, template): (&str, &str)| (key.to_owned(), JsonTemplate::Text(template.to_owned()));
+    DEFAULT_JSON.map(member).into()
+}
+
 /// A compiled format. Lines are UTF-8 and end with one newline; values can neither end a line nor a JSON string.
 ///
-/// A header that a format names is thereby allowed to be logged; `authorization`, `proxy-authorization`, `cookie` and
-/// `set-cookie` print as `[redacted]` all the same.
+/// A header that a format names is thereby allowed to be logged, but credentials print as `[redacted]` unless
+/// [`FormatOptions::headers_allowed`] names them.
 #[derive(Debug, Clone)]
-pub struct AccessLogFormat {
+pub struct AccessLogFormat(Layout);
+
+#[derive(Debug, Clone)]
+enum Layout {
+    InTurn(InTurn),
+    Omitting(Omitting),
+}
+
+/// Every value is printed, one after the other.
+#[derive(Debug, Clone)]
+struct InTurn {
     fields: Vec<Field>,
     /// What follows the last field.
     end: Literal,
@@ -81,23 +102,26 @@ enum Style {
 
 impl AccessLogFormat {
     /// Envoy's default text line.
-    pub fn default_text() -> AccessLogFormat {
-        AccessLogFormat::text(DEFAULT_TEXT).expect("a test writes with it")
+    pub fn default_text(options: FormatOptions<'_>) -> AccessLogFormat {
+        AccessLogFormat::text(DEFAULT_TEXT, options).expect("a test writes with it")
     }
 
     /// A JSON object of the usual fields.
-    pub fn default_json() -> AccessLogFormat {
-        let fields = DEFAULT_JSON.map(|(key, template)| (key.to_owned(), template.to_owned()));
-        AccessLogFormat::json(&fields).expect("a test writes with it")
+    pub fn default_json(options: FormatOptions<'_>) -> AccessLogFormat {
+        AccessLogFormat::json(&default_members(), options).expect("a test writes with it")
     }
 
     /// A line of text with operators. The newline at its end is added if it is not there.
     ///
     /// # Errors
     /// The first fault of the template.
-    pub fn text(template: &str) -> Result<AccessLogFormat, FormatError> {
+    pub fn text(template: &str, options: FormatOptions<'_>) -> Result<AccessLogFormat, FormatError> {
+        let pieces = parse(template.strip_suffix('\n').unwrap_or(template), options)?;
+        if options.omit_empty_values {
+            return Ok(AccessLogFormat(Layout::Omitting(Omitting::text(pieces))));
+        }
         let mut compiler = Compiler::default();
-        for piece in parse(template.strip_suffix('\n').unwrap_or(template))? {
+        for piece in pieces {
             match piece {
                 Piece::Literal(text) => compiler.literal.extend_from_slice(text.as_bytes()),
                 Piece::Operator(operator) => compiler.push(operator, Style::Text),
@@ -111,40 +135,45 @@ impl AccessLogFormat {
     ///
     /// # Errors
     /// The first fault, with its key.
-    pub fn json(fields: &[(String, String)]) -> Result<AccessLogFormat, FormatError> {
-        let mut compiler = Compiler::default();
-        compiler.literal.push(b'{');
-        for (place, (key, template)) in fields.iter().enumerate() {
-            if fields[..place].iter().any(|(earlier, _)| earlier == key) {
-                return Err(FormatError::DuplicateKey { key: key.clone() });
-            }
-            let literal = &mut compiler.literal;
-            literal.extend_from_slice(if place == 0 { b"\"" } else { b",\"" });
-            push_json(key.as_bytes(), literal);
-            literal.extend_from_slice(b"\":");
-            let in_key = |source| FormatError::InKey {
-                key: key.clone(),
-                source: Box::new(source),
-            };
-            compiler.push_json_value(parse(template).map_err(in_key)?);
+    pub fn json(
+        members: &[(String, JsonTemplate)],
+        options: FormatOptions<'_>,
+    ) -> Result<AccessLogFormat, FormatError> {
+        if options.omit_empty_values {
+            let object = Omitting::json(members, options)?;
+            return Ok(AccessLogFormat(Layout::Omitting(object)));
         }
-        Ok(compiler.end_with(b"}\n"))
+        let mut compiler = Compiler::default();
+        compiler.push_json_object(members, options)?;
+        Ok(compiler.end_with(b"\n"))
     }
 
     /// Looks headers up by number from now on, where `number_of` knows one for their name in lower case. Every
     /// [`HeaderLookup`](super::HeaderLookup) of a record that is written must know the same numbers.
     #[must_use]
     pub fn number_names(mut self, number_of: impl Fn(&str) -> Option<u8>) -> AccessLogFormat {
-        for field in &mut self.fields {
-            if let Operator::Header(header) = &mut field.operator {
-                header.number_names(&number_of);
+        match &mut self.0 {
+            Layout::InTurn(format) => {
+                for field in &mut format.fields {
+                    field.operator.number_names(&number_of);
+                }
             }
+            Layout::Omitting(format) => format.number_names(&number_of),
         }
         self
     }
 
     /// Appends the line of `record` to `out`, its newline included.
     pub fn write(&self, record: &RequestRecord<'_>, out: &mut Vec<u8>) {
+        match &self.0 {
+            Layout::InTurn(format) => format.write(record, out),
+            Layout::Omitting(format) => format.write(record, out),
+        }
+    }
+}
+
+impl InTurn {
+    fn write(&self, record: &RequestRecord<'_>, out: &mut Vec<u8>) {
         let mut end = out.len();
         out.resize(end + self.bytes_expected, 0);
         let mut fields = self.fields.iter();
@@ -179,7 +208,7 @@ impl AccessLogFormat {
         end: usize,
     ) -> usize {
         out.truncate(end);
-        field.print_escaped(record, out);
+        field.print_at_leisure(record, out);
         let end = out.len();
         out.resize(end + self.bytes_expected, 0);
         end
@@ -208,6 +237,47 @@ impl Compiler {
         });
     }
 
+    fn push_json_object(
+        &mut self,
+        members: &[(String, JsonTemplate)],
+        options: FormatOptions<'_>,
+    ) -> Result<(), FormatError> {
+        self.literal.push(b'{');
+        json::refuse_twins(members)?;
+        for (place, (key, template)) in members.iter().enumerate() {
+            let literal = &mut self.literal;
+            literal.extend_from_slice(if place == 0 { b"\"" } else { b",\"" });
+            push_json(key.as_bytes(), literal);
+            literal.extend_from_slice(b"\":");
+            self.push_json_template(template, options)
+                .map_err(|fault| json::in_key(key, fault))?;
+        }
+        self.literal.push(b'}');
+        Ok(())
+    }
+
+    fn push_json_template(
+        &mut self,
+        template: &JsonTemplate,
+        options: FormatOptions<'_>,
+    ) -> Result<(), FormatError> {
+        match template {
+            JsonTemplate::Text(template) => self.push_json_value(parse(template, options)?),
+            JsonTemplate::Object(members) => self.push_json_object(members, options)?,
+            JsonTemplate::List(items) => {
+                self.literal.push(b'[');
+                for (place, item) in items.iter().enumerate() {
+                    if place > 0 {
+                        self.literal.push(b',');
+                    }
+                    self.push_json_template(item, options)?;
+                }
+                self.literal.push(b']');
+            }
+        }
+        Ok(())
+    }
+
     fn push_json_value(&mut self, pieces: Vec<Piece>) {
         if let [Piece::Operator(operator)] = pieces.as_slice() {
             return self.push(operator.clone(), Style::Json);
@@ -226,11 +296,11 @@ impl Compiler {
         self.literal.extend_from_slice(last);
         let end = Literal::new(&self.literal);
         let literals = self.fields.iter().map(|field| field.before.room_bytes());
-        AccessLogFormat {
+        AccessLogFormat(Layout::InTurn(InTurn {
             bytes_expected: literals.sum::<usize>() + end.room_bytes() + self.fields.len() * VALUE_BYTES,
             fields: self.fields,
             end,
-        }
+        }))
     }
 }
 
@@ -242,6 +312,8 @@ impl Field {
                 return self.print_string(header.read(record), |line, value| line.push_clean(value), line);
             }
             Operator::Plain(read) => read,
+            // It is printed at leisure.
+            Operator::Rare(_) => return None,
         };
         match *read {
             Read::Text(read) => self.print_string(
@@ -305,43 +377,33 @@ impl Field {
         }
     }
 
-    /// Appends a field for which there was no room, or whose value has to be escaped.
-    fn print_escaped(&self, record: &RequestRecord<'_>, out: &mut Vec<u8>) {
-        let value = match &self.operator {
-            Operator::Header(header) => header.read(record),
-            Operator::Plain(Read::Text(read)) => read(record).map(str::as_bytes),
-            Operator::Plain(_) => None,
-        };
-        let Some(value) = value else {
-            return self.print_bounded(record, out);
-        };
-        out.extend_from_slice(self.before.as_bytes());
-        match self.style {
-            Style::Text => push_text(value, out),
-            Style::Json | Style::JsonInside => push_json(value, out),
+    /// Appends a field for which there was no room, whose value has to be escaped, or which may cost more.
+    fn print_at_leisure(&self, record: &RequestRecord<'_>, out: &mut Vec<u8>) {
+        let value = self.operator.value(record);
+        let before = self.before.as_bytes();
+        // The literal before a JSON value that is no number ends with its opening quote.
+        let quoted = self.style == Style::Json && !self.operator.is_number();
+        if quoted && value == Value::Missing {
+            out.extend_from_slice(&before[..before.len() - 1]);
+            return out.extend_from_slice(b"null");
         }
-        if self.style == Style::Json {
+        out.extend_from_slice(before);
+        match (value, self.style) {
+            (Value::Number(number), _) => push_number(number, out),
+            (Value::Text(text), Style::Text) => push_text(&text, out),
+            (Value::Text(text), Style::Json | Style::JsonInside) => push_json(&text, out),
+            (Value::Missing, Style::Json) => out.extend_from_slice(b"null"),
+            (Value::Missing, Style::Text | Style::JsonInside) => out.push(b'-'),
+        }
+        if quoted {
             out.push(b'"');
         }
     }
-
-    /// Appends a field whose value is no text from anywhere.
-    fn print_bounded(&self, record: &RequestRecord<'_>, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.resize(start + self.before.room_bytes() + BOUNDED_VALUE_BYTES_MAX, 0);
-        let mut line = Line::new(&mut out[start..]);
-        let printed = self.print(record, &mut line);
-        debug_assert!(printed.is_some(), "{:?} is longer than any can be", self.operator);
-        let left = line.bytes_left();
-        out.truncate(out.len() - left);
-    }
 }
 
-#[inline(always)]
-fn milliseconds(duration: Duration) -> u64 {
-    let whole = duration.as_secs().saturating_mul(1_000);
-    whole.saturating_add(duration.subsec_millis().into())
+fn push_number(number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(number.to_string().as_bytes());
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,6 +1,7 @@
 //! What is known of a request when it has ended.
 
 use crate::flags::ResponseFlags;
+use crate::trace::{SpanId, TraceId};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -23,16 +24,47 @@ pub enum HeaderName {
     Named(Box<str>),
 }
 
+impl HeaderName {
+    /// A field's name, which must be in lower case.
+    pub fn named(name: &str) -> HeaderName {
+        HeaderName::Named(name.into())
+    }
+
+    /// Becomes the number of a field's name, where `number_of` knows one.
+    pub fn become_number(&mut self, number_of: &dyn Fn(&str) -> Option<u8>) {
+        if let HeaderName::Named(name) = self
+            && let Some(number) = number_of(name)
+        {
+            *self = HeaderName::Numbered(number);
+        }
+    }
+}
+
 /// Header fields by name; pseudo-headers whatever version the request came in.
 pub trait HeaderLookup {
     /// The first field of this name.
     fn lookup(&self, name: &HeaderName) -> Option<&[u8]>;
+
+    /// The values of all fields of this name, joined by commas in `joined`, which comes empty; a single one is lent as it
+    /// is.
+    fn joined<'a>(&'a self, name: &HeaderName, joined: &'a mut Vec<u8>) -> Option<&'a [u8]>;
+
+    /// Bytes of all names and values, pseudo-headers included.
+    fn bytes(&self) -> u64;
 }
 
 /// No header at all.
 impl HeaderLookup for () {
     fn lookup(&self, _: &HeaderName) -> Option<&[u8]> {
         None
+    }
+
+    fn joined<'a>(&'a self, _: &HeaderName, _: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        None
+    }
+
+    fn bytes(&self) -> u64 {
+        0
     }
 }
 
@@ -107,8 +139,16 @@ pub struct RequestRecord<'a> {
     pub upstream_cluster: Option<&'a str>,
     /// Our address on the last attempt's connection.
     pub upstream_local_address: Option<SocketAddr>,
+    /// The last attempt's protocol: `HTTP/1.1` or `HTTP/2`.
+    pub upstream_protocol: Option<&'a str>,
+    /// Why the last attempt got no connection, or lost it, in words.
+    pub upstream_transport_failure_reason: Option<&'a str>,
     /// Attempts made; 0 when none was.
     pub upstream_request_attempt_count: u32,
+    /// The trace that it is part of, where requests are traced.
+    pub trace_id: Option<TraceId>,
+    /// Our own span of it.
+    pub span_id: Option<SpanId>,
     /// The route.
     pub route_name: Option<&'a str>,
     /// The virtual host.

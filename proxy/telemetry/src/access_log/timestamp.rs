@@ -45,7 +45,7 @@ fn text_of_second(seconds: u64) -> [u8; 24] {
 
 /// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant's `civil_from_days`, for days that are not
 /// negative): years run from March, so that the leap day is the last of its year.
-fn civil_from_days(days: u64) -> (u32, u32, u32) {
+pub(super) fn civil_from_days(days: u64) -> (u32, u32, u32) {
     let days = days + 719_468;
     let era = days / 146_097;
     let day_of_era = (days % 146_097) as u32;

@@ -4,18 +4,25 @@
 //! and never for I/O. Each thread has its usual lane, so that workers do not meet there; a lane that is held at this
 //! moment is passed over, and when all are held, or the lane is full, the line is dropped and counted. Nothing waits.
 //! Lines of one thread keep their order as long as its lane is not passed over; between threads there is no order.
+//!
+//! A sink that takes nothing (a terminal that is stopped, a FIFO without a reader) holds up its own thread alone; its lanes
+//! fill, and then its lines are dropped. How sinks are opened and written to is `output`'s.
+
+mod output;
+mod sinks;
 
 use crate::metrics::Metrics;
+use output::Output;
 use parking_lot::{Condvar, Mutex};
 use std::cell::Cell;
-use std::collections::HashMap;
-use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
+
+pub use sinks::{AccessLogSinks, Reopened, Sink};
 
 /// Lanes of a sink.
 const LANES: usize = 8;
@@ -28,64 +35,6 @@ const BUFFER_BYTES_KEPT: usize = 64 * 1024;
 /// Lines are gathered for this long after the first of a batch; it bounds how late a line is seen.
 const BATCH_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Where lines go.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Sink {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-    /// A file, created if it is not there and appended to.
-    File(PathBuf),
-}
-
-/// The sinks that are open, one writer each, whoever asks: a reload finds the writer that it had.
-pub struct AccessLogSinks {
-    metrics: Arc<Metrics>,
-    open: Mutex<HashMap<Sink, Weak<AccessLogWriter>>>,
-}
-
-impl AccessLogSinks {
-    /// No sink is open. Lines are counted in `metrics`.
-    pub fn new(metrics: Arc<Metrics>) -> AccessLogSinks {
-        AccessLogSinks {
-            metrics,
-            open: Mutex::default(),
-        }
-    }
-
-    /// The writer of this sink; it ends, after its last line, when the last holder drops it.
-    ///
-    /// # Errors
-    /// The file cannot be opened for appending, or no thread can be started.
-    pub fn open(&self, sink: &Sink) -> io::Result<Arc<AccessLogWriter>> {
-        let mut open = self.open.lock();
-        if let Some(writer) = open.get(sink).and_then(Weak::upgrade) {
-            return Ok(writer);
-        }
-        let output: Box<dyn Write + Send> = match sink {
-            Sink::Stdout => Box::new(io::stdout()),
-            Sink::Stderr => Box::new(io::stderr()),
-            Sink::File(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
-        };
-        let writer = Arc::new(AccessLogWriter::start(output, Arc::clone(&self.metrics))?);
-        open.retain(|_, writer| writer.strong_count() > 0);
-        open.insert(sink.clone(), Arc::downgrade(&writer));
-        Ok(writer)
-    }
-
-    /// Closes every sink, as [`AccessLogWriter::close`], within `bound` for all of them. For the end of the process.
-    pub fn close(&self, bound: Duration) -> bool {
-        let deadline = Instant::now() + bound;
-        let writers: Vec<_> = self.open.lock().values().filter_map(Weak::upgrade).collect();
-        let mut all = true;
-        for writer in writers {
-            all &= writer.close(deadline.saturating_duration_since(Instant::now()));
-        }
-        all
-    }
-}
-
 /// Takes lines from any thread to one sink, without ever making a caller wait.
 pub struct AccessLogWriter {
     shared: Arc<Shared>,
@@ -97,6 +46,15 @@ impl AccessLogWriter {
     /// # Errors
     /// No thread can be started.
     pub fn start(output: Box<dyn Write + Send>, metrics: Arc<Metrics>) -> io::Result<AccessLogWriter> {
+        AccessLogWriter::to(Output::stream(output), metrics)
+    }
+
+    /// Starts the thread that appends to a file, which [`AccessLogWriter::reopen`] opens anew.
+    fn to_file(path: PathBuf, metrics: Arc<Metrics>) -> io::Result<AccessLogWriter> {
+        AccessLogWriter::to(Output::file(path)?, metrics)
+    }
+
+    fn to(output: Output, metrics: Arc<Metrics>) -> io::Result<AccessLogWriter> {
         let shared = Arc::new(Shared {
             lanes: std::array::from_fn(|_| Lane::default()),
             asleep: AtomicBool::new(false),
@@ -104,6 +62,9 @@ impl AccessLogWriter {
             writer_thread: OnceLock::new(),
             ended: Mutex::new(false),
             on_end: Condvar::new(),
+            reopening: AtomicBool::new(false),
+            reopened: Mutex::default(),
+            on_reopen: Condvar::new(),
             metrics,
         });
         let writer = Arc::clone(&shared);
@@ -123,6 +84,40 @@ impl AccessLogWriter {
             self.shared.metrics.process().access_log_lines_dropped.inc();
         }
         kept
+    }
+
+    /// Asks for the file to be opened anew; [`AccessLogWriter::await_reopened`] takes what is returned.
+    fn reopen(&self) -> u64 {
+        let ticket = {
+            let mut reopened = self.shared.reopened.lock();
+            reopened.asked += 1;
+            reopened.asked
+        };
+        self.shared.reopening.store(true, SeqCst);
+        self.shared.wake();
+        ticket
+    }
+
+    /// Waits until the file was opened anew after it was asked for, no longer than until `deadline`.
+    ///
+    /// # Errors
+    /// Why it was not: what was open before is written to as before.
+    fn await_reopened(&self, ticket: u64, deadline: Instant) -> Result<(), String> {
+        let mut reopened = self.shared.reopened.lock();
+        while reopened.done < ticket {
+            if *self.shared.ended.lock() {
+                return Err("the log was closed".to_owned());
+            }
+            if self
+                .shared
+                .on_reopen
+                .wait_until(&mut reopened, deadline)
+                .timed_out()
+            {
+                return Err("the sink takes nothing now; it is opened anew when it does".to_owned());
+            }
+        }
+        reopened.fault.clone().map_or(Ok(()), Err)
     }
 
     /// Takes no more lines, writes those that were taken, and waits for that no longer than `bound`. True if every
@@ -170,7 +165,20 @@ struct Shared {
     writer_thread: OnceLock<Thread>,
     ended: Mutex<bool>,
     on_end: Condvar,
+    /// The file is to be opened anew.
+    reopening: AtomicBool,
+    reopened: Mutex<Reopening>,
+    on_reopen: Condvar,
     metrics: Arc<Metrics>,
+}
+
+/// How often a file was to be opened anew, and was.
+#[derive(Default)]
+struct Reopening {
+    asked: u64,
+    done: u64,
+    /// Why the last time failed.
+    fault: Option<String>,
 }
 
 impl Shared {
@@ -212,13 +220,17 @@ impl Shared {
     }
 
     /// The writer's thread: gather, write, sleep when there is nothing.
-    fn run(&self, mut output: Box<dyn Write + Send>) {
+    fn run(&self, mut output: Output) {
         let mut batch = Vec::new();
-        let mut failing = false;
         loop {
-            // Read before the lanes are emptied: what was taken before the close is then certainly seen.
+            // Read before the lanes are emptied: what was taken before the close, or before a file was to be opened anew, is
+            // then certainly seen.
             let closing = self.closing.load(SeqCst);
-            let wrote = self.write_waiting(&mut *output, &mut batch, &mut failing, closing);
+            let reopening = self.reopening.swap(false, SeqCst);
+            let wrote = self.write_waiting(&mut output, &mut batch, closing);
+            if reopening {
+                self.reopen(&mut output);
+            }
             if closing {
                 break;
             }
@@ -227,16 +239,33 @@ impl Shared {
                 continue;
             }
             self.asleep.store(true, SeqCst);
-            if self.is_empty() && !self.closing.load(SeqCst) {
+            if self.is_empty() && !self.is_called() {
                 thread::park();
             }
-            if !self.asleep.swap(false, SeqCst) && !self.closing.load(SeqCst) {
+            if !self.asleep.swap(false, SeqCst) && !self.is_called() {
                 // Woken by the first line of a batch: let the others come.
                 thread::park_timeout(BATCH_INTERVAL);
             }
         }
         *self.ended.lock() = true;
         self.on_end.notify_all();
+        // Whoever looks whether it has ended holds this lock until it waits.
+        drop(self.reopened.lock());
+        self.on_reopen.notify_all();
+    }
+
+    /// Somebody waits for the writer itself.
+    fn is_called(&self) -> bool {
+        self.closing.load(SeqCst) || self.reopening.load(SeqCst)
+    }
+
+    fn reopen(&self, output: &mut Output) {
+        let fault = output.reopen().err().map(|error| error.to_string());
+        let mut reopened = self.reopened.lock();
+        reopened.done = reopened.asked;
+        reopened.fault = fault;
+        drop(reopened);
+        self.on_reopen.notify_all();
     }
 
     fn is_empty(&self) -> bool {
@@ -244,13 +273,7 @@ impl Shared {
     }
 
     /// Writes what waits in each lane; false if nothing did. When `closing`, the lanes take no more.
-    fn write_waiting(
-        &self,
-        output: &mut dyn Write,
-        batch: &mut Vec<u8>,
-        failing: &mut bool,
-        closing: bool,
-    ) -> bool {
+    fn write_waiting(&self, output: &mut Output, batch: &mut Vec<u8>, closing: bool) -> bool {
         let mut wrote = false;
         for lane in &self.lanes {
             let count = {
@@ -261,7 +284,10 @@ impl Shared {
             };
             if count > 0 {
                 wrote = true;
-                self.write_batch(output, batch, count, failing);
+                let written = output.write_lines(batch, count);
+                let process = self.metrics.process();
+                process.access_log_lines_written.add(written);
+                process.access_log_lines_dropped.add(count - written);
             }
             batch.clear();
             if batch.capacity() > BUFFER_BYTES_KEPT {
@@ -269,23 +295,6 @@ impl Shared {
             }
         }
         wrote
-    }
-
-    /// Writes one batch and counts its lines. A sink that fails is named once, until it works again.
-    fn write_batch(&self, output: &mut dyn Write, batch: &[u8], count: u64, failing: &mut bool) {
-        let process = self.metrics.process();
-        match output.write_all(batch).and_then(|()| output.flush()) {
-            Ok(()) => {
-                process.access_log_lines_written.add(count);
-                *failing = false;
-            }
-            Err(error) => {
-                process.access_log_lines_dropped.add(count);
-                if !std::mem::replace(failing, true) {
-                    tracing::warn!(%error, lines = count, "access log cannot be written; lines are lost until it can");
-                }
-            }
-        }
     }
 }
 

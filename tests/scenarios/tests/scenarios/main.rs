@@ -1,6 +1,7 @@
 //! What a client and an upstream see of a whole proxy: one behaviour per module.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod access_log;
 mod architecture;
 mod attacks;
 mod authority;

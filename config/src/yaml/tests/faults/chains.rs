@@ -108,7 +108,7 @@ fn tcp() {
             ),
             (
                 "{cluster: a, access_logs: [«{»format: json}]}",
-                &["missing field `path` in access log"],
+                &["one of `path` and `collector` is missing in access log"],
             ),
         ],
     );

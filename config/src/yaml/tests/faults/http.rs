@@ -141,7 +141,7 @@ fn http_options() {
             ),
             (
                 "access_logs: [«{»format: json}]",
-                &["missing field `path` in access log"],
+                &["one of `path` and `collector` is missing in access log"],
             ),
             (
                 "access_logs: [{path: stdout, format: «xml»}]",
@@ -155,7 +155,41 @@ fn http_options() {
                 "access_logs: [{path: stdout, format: {json: «{»}}}]",
                 &["a JSON format needs a member"],
             ),
+            ("access_logs: [{collector: «c»}]", &["no collector is named `c`"]),
             ("access_logs: «stdout»", &["expected a list, found `stdout`"]),
+            (
+                "access_logs: [{path: stdout, headers_allowed: [«a b»]}]",
+                &["`a b` is not a header name"],
+            ),
+            (
+                "access_logs: [{path: stdout, filter: «{»}}]",
+                &["this filter asks nothing | leave it out to log everything"],
+            ),
+            (
+                "access_logs: [{path: stdout, filter: {status: «{»}}}]",
+                &[
+                    "one of `at_least`, `at_most`, `equals` and `differs_from` is missing in status comparison",
+                ],
+            ),
+            (
+                "access_logs: [{path: stdout, filter: {response_flags: [UH, «UX»]}}]",
+                &[
+                    "expected `UH`, `UF`, `UO`, `NR`, `URX`, `DC`, `UC`, `UT`, `UR`, `DPE`, `UPE`, `SI`, `DT`, `UAEX`, `DI`, `FI`, \
+                   `OM`, `RL` or `RLSE`, found `UX` | did you mean `UH`?",
+                ],
+            ),
+            (
+                "access_logs: [{path: stdout, filter: {not_health_check: «false»}}]",
+                &["`not_health_check: false` matches nothing | write `not: {not_health_check: true}`"],
+            ),
+            (
+                "access_logs: [{path: stdout, filter: {sampled: «101»}}]",
+                &["101 is not between 0 and 100"],
+            ),
+            (
+                "access_logs: [{path: stdout, filter: {grpc_status: [«17»]}}]",
+                &["17 is not between 0 and 16"],
+            ),
             (
                 "«rate_limit»: {}",
                 &["unknown field `rate_limit` in http | did you mean `rate_limits`?"],

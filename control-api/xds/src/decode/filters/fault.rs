@@ -97,15 +97,7 @@ pub(super) fn fault(refusals: &mut Refusals, path: &Path, filter: &HttpFault) ->
 fn percent(refusals: &mut Refusals, path: &Path, percent: Option<&FractionalPercent>) -> Value {
     let path = path.field("percentage");
     let millionths = percent.map_or(Some(0), |percent| value::millionths(refusals, &path, percent));
-    percent_value(&path, millionths.unwrap_or_default())
-}
-
-fn percent_value(path: &Path, millionths: u32) -> Value {
-    let (whole, part) = (millionths / 10_000, millionths % 10_000);
-    match part {
-        0 => Value::plain(path, whole),
-        _ => Value::plain(path, format!("{whole}.{part:04}").trim_end_matches('0')),
-    }
+    value::percent(&path, millionths.unwrap_or_default())
 }
 
 fn delay(refusals: &mut Refusals, path: &Path, delay: &FaultDelay) -> Option<Value> {

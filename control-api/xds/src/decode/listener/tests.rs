@@ -29,6 +29,8 @@ use envoy_types::pb::google::protobuf::{Any, Duration, UInt32Value};
 use outrigger_config::model::{Interception, ProxyProtocolMode};
 use prost::{Message as _, Name};
 
+mod access_logs;
+
 fn any<T: prost::Message + Name>(message: &T) -> Any {
     Any {
         type_url: type_url::<T>(),

@@ -3,8 +3,9 @@
 use super::authorization::{Authorization, same_level};
 use super::faults::FaultPlace;
 use super::*;
+use crate::access_log::{self, AccessLog};
 use outrigger_identity::{Basis, Belief};
-use outrigger_telemetry::{AccessLogFormat, ListenerMetrics};
+use outrigger_telemetry::ListenerMetrics;
 use outrigger_traffic::SubsetKey;
 
 impl Compiler {
@@ -221,32 +222,10 @@ impl Compiler {
     }
 
     fn access_logs(&self, configs: &[model::AccessLog]) -> Result<Arc<[AccessLog]>, String> {
-        configs.iter().map(|log| self.access_log(log)).collect()
-    }
-
-    fn access_log(&self, config: &model::AccessLog) -> Result<AccessLog, String> {
-        let format = match config.format() {
-            FormatModel::DefaultText => AccessLogFormat::default_text(),
-            FormatModel::DefaultJson => AccessLogFormat::default_json(),
-            FormatModel::Text(text) => {
-                AccessLogFormat::text(text).map_err(|error| format!("access log format: {error}"))?
-            }
-            FormatModel::Json(keys) => {
-                AccessLogFormat::json(keys).map_err(|error| format!("access log format: {error}"))?
-            }
-        };
-        let format =
-            format.number_names(|name| KnownName::from_lowercase(name.as_bytes()).map(|known| known as u8));
-        let sink = match config.sink() {
-            SinkModel::Stdout => Sink::Stdout,
-            SinkModel::Stderr => Sink::Stderr,
-            SinkModel::File(path) => Sink::File(path.clone()),
-        };
-        let writer = self
-            .sinks
-            .open(&sink)
-            .map_err(|error| format!("access log: {error}"))?;
-        Ok(AccessLog { format, writer })
+        configs
+            .iter()
+            .map(|log| access_log::compile(log, &self.sinks))
+            .collect()
     }
 }
 

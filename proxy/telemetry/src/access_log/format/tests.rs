@@ -1,12 +1,18 @@
 use super::super::record::{CertificateRecord, HeaderLookup, HeaderName, TlsRecord};
 use super::*;
+use crate::access_log::operator::PLAIN;
 use crate::flags::ResponseFlags;
-use std::time::UNIX_EPOCH;
+use crate::trace::{AttributeValue, SpanId, TraceId};
+use std::time::{Duration, UNIX_EPOCH};
+
+mod attributes;
+mod omitting;
+mod rare;
 
 /// The names that have numbers, where a test gives them.
 const NUMBERED: [&str; 3] = ["server", "x-request-id", "cookie"];
 
-struct Headers(&'static [(&'static str, &'static [u8])]);
+pub(in crate::access_log) struct Headers(pub(in crate::access_log) &'static [(&'static str, &'static [u8])]);
 
 impl HeaderLookup for Headers {
     fn lookup(&self, name: &HeaderName) -> Option<&[u8]> {
@@ -22,6 +28,27 @@ impl HeaderLookup for Headers {
             .iter()
             .find(|(known, _)| *known == name)
             .map(|(_, value)| *value)
+    }
+
+    fn joined<'a>(&'a self, name: &HeaderName, joined: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        let HeaderName::Named(name) = name else {
+            return self.lookup(name);
+        };
+        let values: Vec<_> = self
+            .0
+            .iter()
+            .filter(|(known, _)| *known == &**name)
+            .map(|(_, value)| *value)
+            .collect();
+        *joined = values.join(&b',');
+        (!values.is_empty()).then_some(&joined[..])
+    }
+
+    fn bytes(&self) -> u64 {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.len() + value.len()) as u64)
+            .sum()
     }
 }
 
@@ -71,7 +98,7 @@ const fn certificate(subject: &'static str, uri_names: Option<&'static str>) -> 
     }
 }
 
-fn record() -> RequestRecord<'static> {
+pub(in crate::access_log) fn record() -> RequestRecord<'static> {
     RequestRecord {
         start_time: UNIX_EPOCH + Duration::from_millis(1_709_164_800_001),
         protocol: Some("HTTP/1.1"),
@@ -89,7 +116,11 @@ fn record() -> RequestRecord<'static> {
         upstream_host: Some("10.0.0.7:8080".parse().unwrap()),
         upstream_cluster: Some("backend"),
         upstream_local_address: Some("10.0.0.1:40000".parse().unwrap()),
+        upstream_protocol: Some("HTTP/2"),
+        upstream_transport_failure_reason: None,
         upstream_request_attempt_count: 2,
+        trace_id: TraceId::new(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c),
+        span_id: SpanId::new(0x00f0_67aa_0ba9_02b7),
         route_name: Some("cart"),
         virtual_host: Some("shop"),
         downstream_remote_address: Some("[2001:db8::1]:5000".parse().unwrap()),
@@ -112,12 +143,17 @@ fn line(format: &AccessLogFormat, record: &RequestRecord<'_>) -> String {
     String::from_utf8(out).unwrap()
 }
 
+fn text(template: &str) -> Result<AccessLogFormat, FormatError> {
+    AccessLogFormat::text(template, FormatOptions::default())
+}
+
+fn members(fields: &[(&str, &str)]) -> Vec<(String, JsonTemplate)> {
+    let member = |(key, text): &(&str, &str)| ((*key).to_owned(), JsonTemplate::Text((*text).to_owned()));
+    fields.iter().map(member).collect()
+}
+
 fn json(fields: &[(&str, &str)]) -> Result<AccessLogFormat, FormatError> {
-    let fields: Vec<_> = fields
-        .iter()
-        .map(|(key, text)| ((*key).to_owned(), (*text).to_owned()))
-        .collect();
-    AccessLogFormat::json(&fields)
+    AccessLogFormat::json(&members(fields), FormatOptions::default())
 }
 
 #[test]
@@ -149,6 +185,19 @@ fn every_operator_prints_its_field() {
         ("%DOWNSTREAM_LOCAL_PORT%", "443"),
         ("%REQUESTED_SERVER_NAME%", "shop.example"),
         ("%CONNECTION_ID%", "77"),
+        ("%ACCESS_LOG_TYPE%", "DownstreamEnd"),
+        ("%DOWNSTREAM_DIRECT_REMOTE_PORT%", "6000"),
+        ("%RESPONSE_TX_DURATION%", "-"),
+        ("%UPSTREAM_CLUSTER_RAW%", "backend"),
+        ("%UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%", "10.0.0.1"),
+        ("%UPSTREAM_LOCAL_PORT%", "40000"),
+        ("%UPSTREAM_REMOTE_ADDRESS%", "10.0.0.7:8080"),
+        ("%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "10.0.0.7"),
+        ("%UPSTREAM_REMOTE_PORT%", "8080"),
+        ("%UPSTREAM_PROTOCOL%", "HTTP/2"),
+        ("%UPSTREAM_TRANSPORT_FAILURE_REASON%", "-"),
+        ("%UPSTREAM_PEER_CERT_V_START%", "1970-01-01T00:00:00.000Z"),
+        ("%UPSTREAM_PEER_CERT_V_END%", "1970-01-01T00:00:00.000Z"),
         ("%FILTER_CHAIN_NAME%", "tls"),
         ("%DOWNSTREAM_TLS_VERSION%", "TLSv1.3"),
         ("%DOWNSTREAM_TLS_CIPHER%", "TLS_AES_128_GCM_SHA256"),
@@ -183,7 +232,7 @@ fn every_operator_prints_its_field() {
         ("", ""),
     ];
     for (template, expected) in table {
-        let printed = line(&AccessLogFormat::text(template).unwrap(), &record());
+        let printed = line(&text(template).unwrap(), &record());
         assert_eq!(printed, format!("{expected}\n"), "{template}");
     }
 }
@@ -198,10 +247,9 @@ fn flags_and_missing_values_print_as_envoy_does() {
         downstream_tls: None,
         ..record()
     };
-    let text = AccessLogFormat::text(
-        "%RESPONSE_FLAGS% %UPSTREAM_HOST% %TRAILER(A)% %REQ(:PATH)% %DOWNSTREAM_PEER_CERT_V_END%\n",
-    )
-    .unwrap();
+    let text =
+        text("%RESPONSE_FLAGS% %UPSTREAM_HOST% %TRAILER(A)% %REQ(:PATH)% %DOWNSTREAM_PEER_CERT_V_END%\n")
+            .unwrap();
     assert_eq!(line(&text, &nothing), "UF,URX - - - -\n");
     let fields = [
         ("flags", "%RESPONSE_FLAGS%"),
@@ -217,7 +265,10 @@ fn flags_and_missing_values_print_as_envoy_does() {
 #[test]
 fn the_default_text_is_envoys() {
     assert_eq!(
-        line(&AccessLogFormat::default_text(), &record()),
+        line(
+            &AccessLogFormat::default_text(FormatOptions::default()),
+            &record()
+        ),
         "[2024-02-29T00:00:00.001Z] \"GET /cart?id=1 HTTP/1.1\" 200 - 0 1024 12 11 \"-\" \
          \"curl/8.5 (\\\"quoted\\\")\" \"d2a0\" \"shop.example\" \"10.0.0.7:8080\"\n"
     );
@@ -225,7 +276,10 @@ fn the_default_text_is_envoys() {
 
 #[test]
 fn the_default_json_is_one_object_with_numbers_and_nulls() {
-    let printed = line(&AccessLogFormat::default_json(), &record());
+    let printed = line(
+        &AccessLogFormat::default_json(FormatOptions::default()),
+        &record(),
+    );
     assert!(
         printed.starts_with("{\"start_time\":\"2024-02-29T00:00:00.001Z\",\"method\":\"GET\","),
         "{printed}"
@@ -261,7 +315,7 @@ fn json_keeps_the_order_of_keys_and_escapes_keys_literals_and_values() {
 #[test]
 fn no_value_can_forge_a_line_or_leave_its_quotes() {
     for format in [
-        AccessLogFormat::text("\"%REQ(X-EVIL)%\"").unwrap(),
+        text("\"%REQ(X-EVIL)%\"").unwrap(),
         json(&[("v", "%REQ(X-EVIL)%")]).unwrap(),
     ] {
         let printed = line(&format, &record());
@@ -272,11 +326,49 @@ fn no_value_can_forge_a_line_or_leave_its_quotes() {
 }
 
 #[test]
-fn credentials_never_print_even_when_named() {
+fn credentials_print_only_where_they_are_allowed_by_name() {
     let template =
         "%REQ(AUTHORIZATION)% %REQ(X-ABSENT?Cookie)% %RESP(set-cookie)% %REQ(PROXY-AUTHORIZATION)%";
-    let printed = line(&AccessLogFormat::text(template).unwrap(), &record());
+    let printed = line(&text(template).unwrap(), &record());
     assert_eq!(printed, "[redacted] [redacted] [redacted] -\n");
+    let allowed = ["Cookie".to_owned()];
+    let options = FormatOptions {
+        headers_allowed: &allowed,
+        ..FormatOptions::default()
+    };
+    let format = AccessLogFormat::text(template, options).unwrap();
+    assert_eq!(
+        line(&format, &record()),
+        "[redacted] session=secret [redacted] -\n"
+    );
+}
+
+#[test]
+fn what_is_printed_at_leisure_is_what_is_printed_at_once() {
+    for plain in PLAIN.iter().flat_map(|(_, operators)| operators.iter()) {
+        let template = format!("%{}%", plain.name);
+        let at_once = line(&json(&[("a", &template)]).unwrap(), &record());
+        let mut at_leisure = br#"{"a":"#.to_vec();
+        match plain.read.value(&record()) {
+            Value::Number(number) => push_number(number, &mut at_leisure),
+            Value::Missing => at_leisure.extend_from_slice(b"null"),
+            Value::Text(text) => {
+                at_leisure.push(b'"');
+                push_json(&text, &mut at_leisure);
+                at_leisure.push(b'"');
+            }
+        }
+        at_leisure.extend_from_slice(b"}\n");
+        let at_leisure = String::from_utf8(at_leisure).unwrap();
+        match plain.name {
+            // No flag is a dash, and yet left out where what is missing is.
+            "RESPONSE_FLAGS" => assert_eq!(
+                (at_once.as_str(), at_leisure.as_str()),
+                ("{\"a\":\"-\"}\n", "{\"a\":null}\n")
+            ),
+            _ => assert_eq!(at_once, at_leisure, "{template}"),
+        }
+    }
 }
 
 #[test]
@@ -289,9 +381,15 @@ fn numbered_names_are_looked_up_by_number_and_stay_credentials() {
                 _ => None,
             }
         }
+        fn joined<'a>(&'a self, name: &HeaderName, _: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+            self.lookup(name)
+        }
+        fn bytes(&self) -> u64 {
+            0
+        }
     }
     let template = "%REQ(SERVER)% %REQ(X-Request-Id):3% %REQ(X-OTHER?COOKIE)% %REQ(USER-AGENT)% %REQ(:PATH)%";
-    let format = AccessLogFormat::text(template).unwrap().number_names(|name| {
+    let format = text(template).unwrap().number_names(|name| {
         let number = NUMBERED.iter().position(|known| *known == name)?;
         u8::try_from(number).ok()
     });
@@ -313,6 +411,12 @@ fn values_longer_than_expected_leave_room_for_what_follows() {
         fn lookup(&self, _: &HeaderName) -> Option<&[u8]> {
             Some(&self.0)
         }
+        fn joined<'a>(&'a self, name: &HeaderName, _: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+            self.lookup(name)
+        }
+        fn bytes(&self) -> u64 {
+            self.0.len() as u64
+        }
     }
     let fields = [
         ("first", "%REQ(LONG)%"),
@@ -322,7 +426,7 @@ fn values_longer_than_expected_leave_room_for_what_follows() {
     ];
     let (format, text) = (
         json(&fields).unwrap(),
-        AccessLogFormat::text("<%REQ(LONG)%> %UPSTREAM_HOST%").unwrap(),
+        text("<%REQ(LONG)%> %UPSTREAM_HOST%").unwrap(),
     );
     for bytes in 0..400 {
         let value = "v".repeat(bytes);

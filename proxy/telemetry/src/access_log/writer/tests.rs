@@ -208,3 +208,157 @@ fn a_failing_sink_loses_lines_and_counts_them() {
     assert!(writer.close(BOUND));
     assert_eq!(counts(&metrics), (0, 1));
 }
+
+#[test]
+fn a_full_disk_loses_lines_and_counts_them() {
+    let metrics = Metrics::new(1, &[]);
+    let sinks = AccessLogSinks::new(Arc::clone(&metrics));
+    let writer = sinks.open(&Sink::File("/dev/full".into())).unwrap();
+    assert!(writer.try_write(b"one\n") && writer.try_write(b"two\n"));
+    assert!(writer.close(BOUND));
+    assert_eq!(counts(&metrics), (0, 2));
+}
+
+#[test]
+fn a_line_that_was_torn_stands_alone_and_only_lost_lines_are_counted() {
+    /// Takes so many bytes, then nothing until it is let, then everything.
+    struct Filling {
+        room: usize,
+        freed: Arc<AtomicBool>,
+        taken: Arc<Mutex<Vec<u8>>>,
+    }
+    impl Write for Filling {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = match self.freed.load(SeqCst) {
+                true => bytes.len(),
+                false if self.room == 0 => return Err(io::ErrorKind::StorageFull.into()),
+                false => bytes.len().min(self.room),
+            };
+            self.room = self.room.saturating_sub(count);
+            self.taken.lock().extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (freed, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+    let mut output = Output::stream(Box::new(Filling {
+        room: 10,
+        freed: Arc::clone(&freed),
+        taken: Arc::clone(&taken),
+    }));
+    assert_eq!(output.write_lines(b"first\nsecond\nthird\n", 3), 1);
+    assert_eq!(output.write_lines(b"fourth\n", 1), 0);
+    freed.store(true, SeqCst);
+    assert_eq!(output.write_lines(b"fifth\n", 1), 1);
+    assert_eq!(*taken.lock(), b"first\nseco\nfifth\n");
+}
+
+#[test]
+fn a_stream_that_does_not_wait_is_waited_for() {
+    struct Busy(u32, Arc<Mutex<Vec<u8>>>);
+    impl Write for Busy {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.0 > 0 {
+                self.0 -= 1;
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.1.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let metrics = Metrics::new(1, &[]);
+    let busy = Box::new(Busy(3, Arc::clone(&taken)));
+    let writer = AccessLogWriter::start(busy, Arc::clone(&metrics)).unwrap();
+    assert!(writer.try_write(b"late\n"));
+    assert!(writer.close(BOUND));
+    assert_eq!(
+        (taken.lock().as_slice(), counts(&metrics)),
+        (&b"late\n"[..], (1, 0))
+    );
+}
+
+#[test]
+fn a_fifo_without_a_reader_holds_up_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    let metrics = Metrics::new(1, &[]);
+    let sinks = AccessLogSinks::new(Arc::clone(&metrics));
+    let writer = sinks
+        .open(&Sink::File(path.clone()))
+        .expect("opening waits for no reader");
+    // More than the pipe holds, and the lanes.
+    let line = [b"x".repeat(4_095), b"\n".to_vec()].concat();
+    while counts(&metrics).1 == 0 {
+        writer.try_write(&line);
+    }
+    assert!(
+        !writer.close(Duration::from_millis(1)),
+        "nobody reads, and the end does not wait"
+    );
+    // A reader gets whole lines, from the first on.
+    let mut reader = std::io::BufReader::new(fs::File::open(&path).unwrap());
+    let mut first = Vec::new();
+    std::io::BufRead::read_until(&mut reader, b'\n', &mut first).unwrap();
+    assert_eq!(first, line);
+}
+
+#[test]
+fn a_renamed_file_is_left_when_it_is_opened_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let [path, old] = ["access.log", "access.log.1"].map(|name| directory.path().join(name));
+    let sinks = AccessLogSinks::new(Metrics::new(1, &[]));
+    let writer = sinks.open(&Sink::File(path.clone())).unwrap();
+    let stdout = sinks.open(&Sink::Stdout).unwrap();
+    assert!(writer.try_write(b"one\n"));
+    fs::rename(&path, &old).unwrap();
+    assert!(writer.try_write(b"two\n"));
+    let expected = Reopened {
+        files: 1,
+        faults: Vec::new(),
+    };
+    assert_eq!(sinks.reopen(BOUND), expected, "standard output is no file");
+    // What was taken before is in the old file by now, and what comes after in the new one.
+    assert_eq!(fs::read_to_string(&old).unwrap(), "one\ntwo\n");
+    assert!(writer.try_write(b"three\n"));
+    assert!(writer.close(BOUND));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
+    drop(stdout);
+}
+
+#[test]
+fn a_removed_file_is_made_anew_and_what_cannot_be_opened_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let inner = directory.path().join("logs");
+    fs::create_dir(&inner).unwrap();
+    let path = inner.join("access.log");
+    let sinks = AccessLogSinks::new(Metrics::new(1, &[]));
+    let writer = sinks.open(&Sink::File(path.clone())).unwrap();
+    assert!(writer.try_write(b"one\n"));
+    fs::rename(&inner, directory.path().join("moved")).unwrap();
+    let reopened = sinks.reopen(BOUND);
+    assert_eq!(reopened.files, 0);
+    assert_eq!(reopened.faults[0].0, path);
+    assert!(reopened.faults[0].1.contains("No such file"), "{reopened:?}");
+    assert!(writer.try_write(b"two\n"));
+    fs::create_dir(&inner).unwrap();
+    assert_eq!(sinks.reopen(BOUND).files, 1);
+    fs::remove_file(&path).unwrap();
+    assert_eq!(sinks.reopen(BOUND).files, 1);
+    assert!(writer.try_write(b"three\n"));
+    assert!(writer.close(BOUND));
+    let moved = directory.path().join("moved/access.log");
+    assert_eq!(fs::read_to_string(moved).unwrap(), "one\ntwo\n");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
+    assert!(
+        sinks.reopen(BOUND).files + sinks.reopen(BOUND).faults.len() > 0,
+        "a closed log says so"
+    );
+}
