@@ -152,7 +152,10 @@ async fn operators_tell_what_happened_and_credentials_are_not_told() {
     assert_eq!(found[0]["key"], "allowed");
     assert_eq!(found[0]["cookie"], Value::Null);
     assert_eq!(found[1]["to"]["why"], "connection_refused", "{}", found[1]);
-    assert_eq!(found[1]["flags"], "UpstreamConnectionFailure,UpstreamRetryLimitExceeded");
+    assert_eq!(
+        found[1]["flags"],
+        "UpstreamConnectionFailure,UpstreamRetryLimitExceeded"
+    );
     assert_eq!(found[1]["grpc"], "Unavailable");
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(!text.contains("secret"), "{text}");
