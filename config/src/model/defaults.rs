@@ -301,6 +301,28 @@ pub const SERVICE_NAME: &str = "outrigger";
 pub const RECORDER_MEMORY_BYTES: usize = 8 * 1024 * 1024;
 /// A request that takes as long is slow enough to be asked about.
 pub const RECORDER_SLOW: Duration = Duration::from_secs(1);
+/// Upper bounds of the buckets of latency histograms. From half a millisecond, where a hop on one machine ends, to a
+/// minute, where timeouts do; close to each other from 100 to 500 ms, where objectives of latency lie.
+pub const LATENCY_BUCKETS: [Duration; 18] = [
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_micros(2_500),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(250),
+    Duration::from_millis(300),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_millis(2_500),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+];
 /// How collectors are spoken to: what all of them take.
 pub const COLLECTOR_PROTOCOL: super::CollectorProtocol = super::CollectorProtocol::Grpc;
 /// One request to a collector, as OpenTelemetry's `OTEL_EXPORTER_OTLP_TIMEOUT`.

@@ -22,6 +22,8 @@ model! {
         by_ref proxy_protocol: DownstreamProxyProtocol,
         /// How the address that a connection was meant for is learnt.
         copy interception: Interception,
+        /// Where its requests come from, seen from what the proxy stands beside. Only metrics tell.
+        copy direction: TrafficDirection,
         /// TCP keep-alive of accepted connections; none: off.
         by_ref tcp_keepalive: Option<TcpKeepalive>,
         /// `TCP_USER_TIMEOUT` of accepted connections; none: the kernel's.
@@ -95,6 +97,28 @@ pub enum Interception {
     Redirect,
     /// The socket's own address, after `TPROXY`; the listening socket is transparent (`IP_TRANSPARENT`).
     Tproxy,
+}
+
+/// Where requests come from, seen from what the proxy stands beside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrafficDirection {
+    /// That is not said, or there is no such side, as for a gateway.
+    Unspecified,
+    /// From others, to it.
+    Inbound,
+    /// From it, to others.
+    Outbound,
+}
+
+impl TrafficDirection {
+    /// As metrics and the configuration have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TrafficDirection::Unspecified => "unspecified",
+            TrafficDirection::Inbound => "inbound",
+            TrafficDirection::Outbound => "outbound",
+        }
+    }
 }
 
 model! {

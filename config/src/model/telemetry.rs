@@ -12,6 +12,9 @@ model! {
         by_ref service_name: Option<String>,
         /// What else it says of itself: attributes of OpenTelemetry's resource by their keys.
         by_ref resource: BTreeMap<String, String>,
+        /// Upper bounds of the buckets of latency histograms, 1 to 40 that rise: [`defaults::LATENCY_BUCKETS`]. Read once,
+        /// at start.
+        by_ref latency_buckets: Vec<Duration>,
         /// Whom it may send to, by OTLP; filter chains say what is sent where.
         by_ref collectors: Vec<Arc<Collector>>,
         /// What is kept of requests and connections that are over, to explain them; none: nothing.
@@ -24,6 +27,7 @@ impl Default for Telemetry {
         Telemetry {
             service_name: None,
             resource: BTreeMap::new(),
+            latency_buckets: defaults::LATENCY_BUCKETS.to_vec(),
             collectors: Vec::new(),
             recorder: Some(FlightRecorder::default()),
         }

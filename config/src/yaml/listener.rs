@@ -5,7 +5,8 @@ use super::shapes::{CONNECTION_RATE, HTTP2, LISTENER, TCP_KEEPALIVE};
 use super::tree::Node;
 use super::{Unique, alike, chain, proxy_protocol};
 use crate::model::{
-    Admin, ConnectionRate, Http2Options, Interception, Listener, Name, TcpKeepalive, defaults,
+    Admin, ConnectionRate, Http2Options, Interception, Listener, Name, TcpKeepalive, TrafficDirection,
+    defaults,
 };
 use std::net::SocketAddr;
 
@@ -51,6 +52,13 @@ pub(super) fn listener(
             ("tproxy", Interception::Tproxy),
         ],
     );
+    let directions = [
+        TrafficDirection::Unspecified,
+        TrafficDirection::Inbound,
+        TrafficDirection::Outbound,
+    ];
+    let directions = directions.map(|direction| (direction.as_str(), direction));
+    let direction = fields.choice(reader, "direction", &directions);
     let proxy_protocol = proxy_protocol::downstream(reader, &fields);
     let tcp_keepalive = tcp_keepalive(reader, &fields);
     let tcp_user_timeout = fields.duration_or_off(reader, "tcp_user_timeout").flatten();
@@ -80,6 +88,7 @@ pub(super) fn listener(
         connection_rate_max,
         proxy_protocol,
         interception: interception.unwrap_or(Interception::Off),
+        direction: direction.unwrap_or(TrafficDirection::Unspecified),
         tcp_keepalive,
         tcp_user_timeout,
         filter_chains,

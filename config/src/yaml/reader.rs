@@ -463,7 +463,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    fn duration(&mut self, node: &Node, zero: bool, off: bool) -> Option<Duration> {
+    pub(super) fn duration(&mut self, node: &Node, zero: bool, off: bool) -> Option<Duration> {
         let expected = if off { "a duration or `off`" } else { "a duration" };
         let value = self.parse(node, expected, scalar::duration)?;
         if value.is_zero() && !zero {

@@ -11,6 +11,7 @@ use crate::model::{
 };
 use crate::receipt::Code;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Attributes of the resource at most: OpenTelemetry's limit of attributes of anything.
 const RESOURCE_ATTRIBUTES_MAX: usize = 128;
@@ -21,6 +22,12 @@ const HEADERS_MAX: usize = 64;
 /// The port that is everybody's habit for the other protocol.
 const HABITUAL_PORTS: [(CollectorProtocol, u16); 2] =
     [(CollectorProtocol::Grpc, 4318), (CollectorProtocol::Http, 4317)];
+
+/// Bounds of buckets at most: each is a sample of every histogram.
+const BUCKETS_MAX: usize = 40;
+/// Shorter ones are below what can be measured from outside, longer ones above every timeout.
+const BUCKET_MIN: Duration = Duration::from_micros(100);
+const BUCKET_MAX: Duration = Duration::from_secs(3600);
 
 /// The document's `telemetry`.
 pub(super) fn telemetry(reader: &mut Reader<'_>, document: &Fields<'_>) -> Telemetry {
@@ -46,6 +53,7 @@ pub(super) fn telemetry(reader: &mut Reader<'_>, document: &Fields<'_>) -> Telem
             reader.fault(entry.key_span, message);
         }
     }
+    let latency_buckets = latency_buckets(reader, &fields);
     let mut names = Unique::new("collector");
     let collectors = fields.list(reader, "collectors").iter();
     let collectors = collectors
@@ -55,6 +63,7 @@ pub(super) fn telemetry(reader: &mut Reader<'_>, document: &Fields<'_>) -> Telem
     Telemetry {
         service_name,
         resource,
+        latency_buckets,
         collectors,
         recorder: recorder(reader, &fields),
     }
@@ -78,6 +87,33 @@ fn recorder(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<FlightRecord
         recorder.slow = fields.duration(reader, "slow").unwrap_or(recorder.slow);
     }
     Some(recorder)
+}
+
+/// Bounds that rise.
+fn latency_buckets(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Duration> {
+    if fields.entry("latency_buckets").is_none() {
+        return defaults::LATENCY_BUCKETS.to_vec();
+    }
+    let nodes = fields.list(reader, "latency_buckets");
+    if !(1..=BUCKETS_MAX).contains(&nodes.len()) {
+        let message = format!("{} bounds; there are 1 to {BUCKETS_MAX}", nodes.len());
+        reader.fault(fields.span_of("latency_buckets"), message);
+        return Vec::new();
+    }
+    let mut bounds: Vec<Duration> = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let Some(bound) = reader.duration(node, false, false) else {
+            continue;
+        };
+        if !(BUCKET_MIN..=BUCKET_MAX).contains(&bound) {
+            reader.fault(node.span, "a bound is of 100us to 1h");
+        } else if bounds.last().is_some_and(|last| bound <= *last) {
+            let help = "write each once, the shortest first";
+            reader.fault_with_help(node.span, "a bound is above the one before", help);
+        }
+        bounds.push(bound);
+    }
+    bounds
 }
 
 fn attribute(text: &str) -> Result<String, Problem> {

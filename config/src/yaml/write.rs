@@ -208,6 +208,7 @@ fn listener(listener: &Listener) -> Out {
             proxy_protocol::downstream(&listener.proxy_protocol),
         )
         .with("interception", word(interception))
+        .with("direction", word(listener.direction.as_str()))
         .with("tcp_keepalive", tcp_keepalive(listener.tcp_keepalive.as_ref()))
         .with("tcp_user_timeout", duration_or_off(listener.tcp_user_timeout))
         .with(

@@ -293,6 +293,12 @@ async fn read_source(source: ConfigurationSource, status: &Status) -> Result<Arc
             "`runtime`, `admin` and `control` are read at start only: their changes need a restart"
         );
     }
+    if old.telemetry().latency_buckets() != loaded.config.telemetry().latency_buckets() {
+        tracing::warn!(
+            "`latency_buckets` of `telemetry` are read at start only: what was counted in other buckets cannot be told in \
+             new ones, so that histograms keep theirs; a change needs a restart"
+        );
+    }
     Ok(Arc::new(reuse(&old, loaded.config)))
 }
 

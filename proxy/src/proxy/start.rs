@@ -24,7 +24,7 @@ use outrigger_config::MeshConfig;
 use outrigger_dataplane::snapshot::Discovered;
 use outrigger_dataplane::{ApplyError, DataPlane, ListeningSocket, Options, refusals};
 use outrigger_identity::Material;
-use outrigger_telemetry::{Metrics, UpgradeOutcome};
+use outrigger_telemetry::{LatencyBuckets, Metrics, UpgradeOutcome};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +46,9 @@ impl Proxy {
         let not_listening = |source| StartError::Admin { address, source };
         let mut admin = Endpoint::open(address, &mut inheritance).map_err(not_listening)?;
         let workers = config.runtime().workers().unwrap_or_else(available_cores);
-        let metrics = Metrics::new(workers, refusals::reasons());
+        let buckets = LatencyBuckets::new(config.telemetry().latency_buckets())
+            .expect("the configuration's reader holds bounds to what they may be");
+        let metrics = Metrics::with_buckets(workers, refusals::reasons(), buckets);
         let material = load_material(&config, None).map_err(StartError::Configuration)?;
         let discovery = Discovery::new(Arc::clone(&metrics));
         let prepared = discovery.prepare(&config);

@@ -55,6 +55,7 @@ fn the_example_s_sidecar_has_its_inbound_and_what_it_uses() {
 listeners:
 - name: inbound/80
   address: 127.0.0.1:15106
+  direction: inbound
   filter_chains:
   - name: \"80\"
     tls: {{certificates: [{{identity: default}}], client: {{roots: spiffe}}}}
@@ -62,6 +63,7 @@ listeners:
     http: {{route_configuration: inbound/80, {logs}}}
 - name: outbound
   address: 127.0.0.1:15101
+  direction: outbound
   filter_chains: [{{http: {{route_configuration: outbound, {logs}}}}}]
 route_configurations:
 - name: inbound/80
@@ -212,6 +214,7 @@ fn intercepted_connections_are_told_apart_by_port_host_and_address() {
 listeners:
 - name: inbound
   address: 0.0.0.0:15006
+  direction: inbound
   interception: redirect
   filter_chains:
   - {name: '80', match: {destination_port: 8080}, http: {route_configuration: inbound/80}}
@@ -219,9 +222,11 @@ listeners:
   - {name: '82', match: {destination_port: 82}, http: {route_configuration: inbound/82}, tcp: {cluster: inbound/82}}
 - name: outbound/cache.other:6379
   address: 127.0.0.1:6379
+  direction: outbound
   filter_chains: [{tcp: {cluster: cache.other:6379}}]
 - name: outbound
   address: 127.0.0.1:15001
+  direction: outbound
   interception: redirect
   filter_chains:
   - name: tcp/db.other:5432
@@ -276,10 +281,12 @@ fn what_is_not_known_passes_only_where_that_is_said() {
 listeners:
 - name: inbound
   address: 10.1.2.3:15006
+  direction: inbound
   interception: redirect
   filter_chains: [{name: '80', match: {destination_port: 80}, http: {route_configuration: inbound/80}}]
 - name: outbound
   address: 127.0.0.1:15001
+  direction: outbound
   interception: redirect
   filter_chains:
   - {name: http/80, match: {destination_port: 80}, http: {route_configuration: outbound/80}}

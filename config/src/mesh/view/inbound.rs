@@ -7,6 +7,7 @@ use crate::mesh::read::MutualTls;
 use crate::mesh::service::{Port, Service};
 use crate::mesh::sidecar::{Interception, Place, Sidecar};
 use crate::mesh::targets::Own;
+use crate::model::TrafficDirection;
 use crate::yaml::tree::{Entry, Node};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ impl<'m> Builder<'m> {
         }
         for (index, place) in settings.inbound().into_iter().enumerate() {
             let name = numbered("inbound", index);
-            let mut entries = listener(place, &name, chains.clone());
+            let mut entries = listener(place, TrafficDirection::Inbound, &name, chains.clone());
             entries.push(entry("interception", plain(place.span, mode.word())));
             self.listeners.push(map(place.span, entries));
         }
@@ -63,7 +64,7 @@ impl<'m> Builder<'m> {
             for (index, place) in places.into_iter().enumerate() {
                 self.refuse_circle(place, listens);
                 let name = numbered(&format!("inbound/{}", port.name), index);
-                let entries = listener(place, &name, vec![Arc::clone(&chain)]);
+                let entries = listener(place, TrafficDirection::Inbound, &name, vec![Arc::clone(&chain)]);
                 self.listeners.push(map(place.span, entries));
             }
         }
@@ -139,11 +140,17 @@ pub(super) fn numbered(name: &str, index: usize) -> String {
 }
 
 /// A listener with its chains.
-pub(super) fn listener(place: Place, name: &str, chains: Vec<Arc<Node>>) -> Vec<Entry> {
+pub(super) fn listener(
+    place: Place,
+    direction: TrafficDirection,
+    name: &str,
+    chains: Vec<Arc<Node>>,
+) -> Vec<Entry> {
     let span = place.span;
     vec![
         entry("name", text(span, name)),
         entry("address", text(span, place.address.to_string())),
+        entry("direction", plain(span, direction.as_str())),
         entry("filter_chains", list(span, chains)),
     ]
 }

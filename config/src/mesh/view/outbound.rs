@@ -7,6 +7,7 @@ use crate::mesh::check;
 use crate::mesh::made::{entry, list, map, plain, text};
 use crate::mesh::service::{Port, Service, Use};
 use crate::mesh::sidecar::{Interception, Place, Sidecar};
+use crate::model::TrafficDirection;
 use crate::yaml::scalar;
 use crate::yaml::tree::Node;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -180,7 +181,7 @@ impl<'m> Builder<'m> {
         let chain = map(own.span, vec![http]);
         for (index, place) in settings.outbound().into_iter().enumerate() {
             let name = numbered("outbound", index);
-            let entries = listener(place, &name, vec![Arc::clone(&chain)]);
+            let entries = listener(place, TrafficDirection::Outbound, &name, vec![Arc::clone(&chain)]);
             self.listeners.push(map(place.span, entries));
         }
     }
@@ -229,7 +230,7 @@ impl<'m> Builder<'m> {
         }
         for (index, place) in settings.outbound().into_iter().enumerate() {
             let name = numbered("outbound", index);
-            let mut entries = listener(place, &name, chains.clone());
+            let mut entries = listener(place, TrafficDirection::Outbound, &name, chains.clone());
             entries.push(entry("interception", plain(place.span, mode.word())));
             self.listeners.push(map(place.span, entries));
         }
@@ -325,7 +326,7 @@ impl<'m> Builder<'m> {
             address: parsed,
             span,
         };
-        let entries = listener(place, &name, vec![map(span, chain)]);
+        let entries = listener(place, TrafficDirection::Outbound, &name, vec![map(span, chain)]);
         self.listeners.push(map(span, entries));
     }
 

@@ -48,6 +48,12 @@ pub(crate) static LISTENER: Shape = Shape::new(
              SO_ORIGINAL_DST, tproxy from the socket itself.",
         ),
         defaulted(
+            "direction",
+            Kind::Choice(&["unspecified", "inbound", "outbound"]),
+            "unspecified",
+            "Where its requests come from, seen from the service that the proxy stands beside: metrics tell them apart by it.",
+        ),
+        defaulted(
             "tcp_keepalive",
             TCP_KEEPALIVE_OR_OFF,
             "off",

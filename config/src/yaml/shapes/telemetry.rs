@@ -19,6 +19,12 @@ pub(crate) static TELEMETRY: Shape = Shape::new(
             Kind::Map(&Kind::Text("a text")),
             "What else it says of itself: attributes of OpenTelemetry's resource.",
         ),
+        defaulted(
+            "latency_buckets",
+            Kind::List(&Kind::Duration { zero: false }),
+            "[500us, 1ms, 2500us, 5ms, 10ms, 25ms, 50ms, 100ms, 200ms, 250ms, 300ms, 500ms, 1s, 2500ms, 5s, 10s, 30s, 60s]",
+            "Upper bounds of the buckets of all histograms of metrics: 1 to 40, rising, of 100us to 1h. Read once, at start.",
+        ),
         optional(
             "collectors",
             Kind::List(&Kind::Object(&COLLECTOR)),

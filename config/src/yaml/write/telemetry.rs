@@ -14,6 +14,10 @@ pub(super) fn telemetry(config: &MeshConfig) -> Map {
     if !telemetry.resource.is_empty() {
         map.put("resource", pairs(&telemetry.resource));
     }
+    map.put(
+        "latency_buckets",
+        list(telemetry.latency_buckets.iter().map(|bound| duration(*bound))),
+    );
     let collectors = telemetry.collectors.iter().map(|one| collector(one));
     let recorder = match &telemetry.recorder {
         None => word("off"),

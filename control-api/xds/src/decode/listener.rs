@@ -13,7 +13,7 @@ use super::cluster::tcp_keepalive;
 use super::tls::Credentials;
 use super::{Refusals, check_name, extras, matching, value};
 use crate::support::{Message, message};
-use envoy_types::pb::envoy::config::core::v3::{SocketOption, socket_option};
+use envoy_types::pb::envoy::config::core::v3::{SocketOption, TrafficDirection, socket_option};
 pub(super) use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::google::protobuf::BoolValue;
 use network::Limits;
@@ -32,7 +32,7 @@ message! {
     pub(super) LISTENER, refuse_listener: Listener as "envoy.config.listener.v3.Listener" {
         used: name, address, filter_chains, default_filter_chain, metadata, listener_filters,
             listener_filters_timeout, transparent, socket_options, tcp_backlog_size, bind_to_port, tcp_keepalive,
-            use_original_dst, api_listener, freebind;
+            use_original_dst, api_listener, freebind, traffic_direction;
         refused: additional_addresses, fcds_config, filter_chain_matcher, per_connection_buffer_high_watermark_timeout,
             deprecated_v1, drain_type, tcp_fast_open_queue_length, udp_listener_config, connection_balance_config,
             access_log, enable_mptcp, ignore_global_conn_limit, bypass_overload_manager, listener_specifier;
@@ -40,7 +40,6 @@ message! {
             stats_matcher = "metrics have names of their own",
             per_connection_buffer_limit_bytes = "what is buffered of a stream is bounded by 64 KiB and its window",
             continue_on_listener_filters_timeout = "a client that has said too little is served as what it is so far",
-            traffic_direction = "nothing depends on it",
             reuse_port = "every worker accepts from a socket of its own",
             enable_reuse_port = "every worker accepts from a socket of its own",
             max_connections_to_accept_per_socket_event = "workers take turns otherwise";
@@ -107,11 +106,24 @@ fn listener(
         }
         None => refusals.fault(&path.field("address"), "an address is missing"),
     }
+    put_direction(refusals, &mut map, &path, message);
     refuse_flags(refusals, &path, message);
     put_socket(refusals, &mut map, &path, message);
     listener_filters::read(refusals, &path, message, &mut map);
     put_chains(refusals, carried, &mut map, name, message);
     map
+}
+
+/// What is not specified says nothing: whoever writes for both sides may say it in metadata.
+fn put_direction(refusals: &mut Refusals, map: &mut Map, path: &Path, message: &Listener) {
+    let path = path.field("traffic_direction");
+    let word = match TrafficDirection::try_from(message.traffic_direction) {
+        Ok(TrafficDirection::Unspecified) => return,
+        Ok(TrafficDirection::Inbound) => "inbound",
+        Ok(TrafficDirection::Outbound) => "outbound",
+        Err(_) => return refusals.fault(&path, format!("{} is no direction", message.traffic_direction)),
+    };
+    map.put("direction", Value::plain(&path, word));
 }
 
 fn refuse_flags(refusals: &mut Refusals, path: &Path, message: &Listener) {

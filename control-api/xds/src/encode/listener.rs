@@ -6,6 +6,7 @@ mod http;
 use super::filters::Carrying;
 use super::{Encoding, Remainder, canonical, value};
 use crate::decode::listener::TCP_USER_TIMEOUT;
+use envoy_types::pb::envoy::config::core;
 use envoy_types::pb::envoy::config::core::v3::{
     Address, Metadata, ProxyProtocolPassThroughTlVs as PassThrough, SocketAddress, SocketOption,
     TcpKeepalive, address, proxy_protocol_pass_through_tl_vs::PassTlVsMatchType as MatchType, socket_address,
@@ -19,7 +20,9 @@ use envoy_types::pb::envoy::extensions::filters::listener::{
     tls_inspector::v3::TlsInspector,
 };
 use envoy_types::pb::google::protobuf::Any;
-use outrigger_config::model::{ChainMode, FilterChain, Interception, Listener, PassTlvs, ProxyProtocolMode};
+use outrigger_config::model::{
+    ChainMode, FilterChain, Interception, Listener, PassTlvs, ProxyProtocolMode, TrafficDirection,
+};
 use serde_json::{Value as Json, json};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -58,6 +61,12 @@ fn message(encoding: &Encoding<'_>, model: &Listener, mut written: Json) -> (Mes
         ..Message::default()
     };
     remainder.said("backlog");
+    message.set_traffic_direction(match model.direction() {
+        TrafficDirection::Unspecified => core::v3::TrafficDirection::Unspecified,
+        TrafficDirection::Inbound => core::v3::TrafficDirection::Inbound,
+        TrafficDirection::Outbound => core::v3::TrafficDirection::Outbound,
+    });
+    remainder.said("direction");
     put_socket(model, &mut remainder, &mut message);
     put_filters(model, &mut remainder, &mut message);
     let limits = chain::Limits::of(model, &mut remainder);

@@ -42,6 +42,7 @@ services:
 listeners:
 - name: inbound
   address: 0.0.0.0:15006
+  direction: inbound
   interception: redirect
   filter_chains:
   - name: '80'
@@ -54,6 +55,7 @@ listeners:
   - {name: raw, match: {destination_port: 81}, tcp: {cluster: inbound/raw, idle_timeout: 2m, access_logs: [{path: stdout}]}}
 - name: outbound
   address: 127.0.0.1:15001
+  direction: outbound
   interception: redirect
   filter_chains:
   - {name: http/80, match: {destination_port: 80}, http: {route_configuration: outbound/80, idle_timeout: 1m}}

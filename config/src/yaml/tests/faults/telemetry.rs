@@ -3,6 +3,26 @@
 use super::check;
 
 #[test]
+fn buckets_rise_within_what_can_be_told() {
+    let range = "a bound is of 100us to 1h";
+    let many: Vec<String> = (1..=41).map(|number| format!("{number}s")).collect();
+    let many = format!("latency_buckets: «[»{}]", many.join(", "));
+    check(
+        |fields| format!("telemetry: {{{fields}}}\n"),
+        &[
+            ("latency_buckets: «[»]", &["0 bounds; there are 1 to 40"]),
+            (&many, &["41 bounds; there are 1 to 40"]),
+            (
+                "latency_buckets: [1s, «1s», 2s]",
+                &["a bound is above the one before | write each once, the shortest first"],
+            ),
+            ("latency_buckets: [«99us», 1s]", &[range]),
+            ("latency_buckets: [1s, «3601s»]", &[range]),
+        ],
+    );
+}
+
+#[test]
 fn collectors_are_reached_and_believed() {
     let such = "such as `http://127.0.0.1:4317`";
     let scheme = format!("`grpc://a:1` does not begin with `http://` or `https://` | {such}");

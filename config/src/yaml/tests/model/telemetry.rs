@@ -20,6 +20,19 @@ fn a_collector_has_defaults() {
 }
 
 #[test]
+fn buckets_are_those_that_are_given_and_come_back() {
+    let config = valid("telemetry: {latency_buckets: [100us, 2500us, 1h]}\n").config;
+    let bounds = [100, 2_500, 3_600_000_000].map(Duration::from_micros);
+    assert_eq!(config.telemetry().latency_buckets(), &bounds);
+    let again = valid(&to_yaml(&config)).config;
+    assert_eq!(again.telemetry().latency_buckets(), &bounds);
+    assert_eq!(
+        valid("drain: {}\n").config.telemetry().latency_buckets(),
+        &defaults::LATENCY_BUCKETS
+    );
+}
+
+#[test]
 fn a_small_queue_makes_small_batches() {
     let text = "telemetry: {collectors: [{name: c, endpoint: http://a:1, queue_max: 9}]}\n";
     assert_eq!(valid(text).config.telemetry().collectors()[0].batch_max(), 9);

@@ -26,7 +26,7 @@ use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{
     TcpProxy, tcp_proxy::ClusterSpecifier,
 };
 use envoy_types::pb::google::protobuf::{Any, Duration, UInt32Value};
-use outrigger_config::model::{Interception, ProxyProtocolMode};
+use outrigger_config::model::{Interception, ProxyProtocolMode, TrafficDirection};
 use prost::{Message as _, Name};
 
 mod access_logs;
@@ -150,8 +150,10 @@ fn a_tcp_chain_and_listener_filters_are_understood() {
         filter(any(&OriginalDst::default())),
         filter(any(&ProxyProtocol::default())),
     ];
+    message.traffic_direction = 1;
     let parts = understood(&message);
     let model = &parts.listeners[0];
+    assert_eq!(model.direction(), TrafficDirection::Inbound);
     assert_eq!(model.interception(), Interception::Redirect);
     assert_eq!(model.proxy_protocol().mode(), ProxyProtocolMode::Required);
     let tcp = model.filter_chains()[0].mode().tcp().unwrap();
