@@ -19,6 +19,7 @@ mod connection;
 mod control;
 mod decisions;
 mod error;
+pub mod event_loop;
 pub mod external_authorization;
 mod flood;
 mod gather;

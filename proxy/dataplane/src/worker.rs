@@ -506,6 +506,8 @@ async fn serve(seed: Seed) {
     worker.set_recorder(&worker.snapshot());
     tokio::task::spawn_local(overload::follow(Rc::clone(&worker)));
     let reaper = tokio::task::spawn_local(crate::pool::reap_idle(Rc::clone(&worker)));
+    let event_loop = worker.metrics.event_loop("worker");
+    let _lateness = tokio::task::spawn_local(crate::event_loop::measure(event_loop, index));
     let _room = tokio::task::spawn_local(crate::pool::make_room(Rc::clone(&worker)));
     let mut listeners = accept::Listeners::default();
     loop {

@@ -22,7 +22,7 @@ use crate::upgrade::UpgradeError;
 use crate::upgrade::predecessor::UpgradeSocket;
 use outrigger_config::MeshConfig;
 use outrigger_dataplane::snapshot::Discovered;
-use outrigger_dataplane::{ApplyError, DataPlane, ListeningSocket, Options, refusals};
+use outrigger_dataplane::{ApplyError, DataPlane, ListeningSocket, Options, event_loop, refusals};
 use outrigger_identity::Material;
 use outrigger_telemetry::{LatencyBuckets, Metrics, UpgradeOutcome};
 use std::path::Path;
@@ -148,6 +148,10 @@ impl Proxy {
             status,
             admin,
             _publishers: vec![
+                Task(tokio::spawn(event_loop::measure(
+                    metrics.event_loop("control"),
+                    0,
+                ))),
                 Task(tokio::spawn(rebalance)),
                 Task(tokio::spawn(overload.run())),
                 Task(tokio::spawn(supervising)),

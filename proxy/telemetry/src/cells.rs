@@ -192,6 +192,18 @@ cells! {
         bytes_sent: Counter = "outrigger_listener_sent_bytes_total",
     }
 
+    /// What one worker counts for the listeners of one direction.
+    pub struct DirectionCells ["direction"] {
+        /// Requests answered, by the class of the status sent downstream.
+        requests: CounterBy<CodeClass, { CodeClass::COUNT }> = "outrigger_requests_total",
+        /// Requests by response flag; a request with two flags counts for both.
+        response_flags: FlagCounters = "outrigger_response_flags_total",
+        /// From a request's first byte to the end of its response, retries included.
+        duration: Histogram = "outrigger_request_duration_seconds",
+        /// Requests in flight now.
+        requests_active: Gauge = "outrigger_requests_active",
+    }
+
     /// What one worker counts for a route.
     pub struct RouteCells ["route_configuration", "virtual_host", "route"] {
         /// Requests answered, by the class of the status sent downstream.
@@ -245,12 +257,16 @@ cells! {
     pub struct ClusterCells ["cluster"] {
         /// Requests whose final answer came from, or failed at, this cluster, by code class.
         requests: CounterBy<CodeClass, { CodeClass::COUNT }> = "outrigger_cluster_requests_total",
+        /// Requests that went to this cluster by response flag; a request with two flags counts for both.
+        response_flags: FlagCounters = "outrigger_cluster_response_flags_total",
         /// Requests in flight to the cluster now.
         requests_active: Gauge = "outrigger_cluster_requests_active",
         /// Attempts: a request that is retried once makes two.
         attempts: Counter = "outrigger_cluster_attempts_total",
         /// From the start of an attempt to the end of its response.
         request_duration: Histogram = "outrigger_cluster_attempt_duration_seconds",
+        /// From the start of an attempt to the head of its answer, waiting for a connection included.
+        time_to_answer: Histogram = "outrigger_cluster_attempt_time_to_answer_seconds",
         /// Attempts that followed another, by what became of that.
         retries: CounterBy<RetryReason, { RetryReason::COUNT }> = "outrigger_cluster_retries_total",
         /// Retries that the budget did not allow, by its bound.
@@ -461,6 +477,12 @@ cells! {
         buffering_refused: Counter = "outrigger_buffering_refused_total",
     }
 
+    /// What is measured of the threads of one kind.
+    pub struct EventLoopCells ["thread"] {
+        /// How late a thread comes to what is due; a timer is late by up to a millisecond in any case.
+        delay: Histogram = "outrigger_event_loop_delay_seconds",
+    }
+
     /// What is told of a resource of which the process may have so much. One task writes at a time.
     pub struct PressureCells ["resource"] {
         /// How much of it is in use, of its limit.
@@ -561,6 +583,23 @@ cells! {
         open_file_descriptors: SharedGauge = "process_open_fds",
         /// File descriptors that may be open at once.
         file_descriptors_max: SharedGauge = "process_max_fds",
+    }
+}
+
+impl DirectionCells {
+    /// A request has begun.
+    #[inline]
+    pub fn request_began(&self) {
+        self.requests_active.inc();
+    }
+
+    /// Counts a request that has ended.
+    #[inline]
+    pub fn request_ended(&self, status: u16, flags: ResponseFlags, duration: Duration) {
+        self.requests_active.dec();
+        self.requests[CodeClass::of(status)].inc();
+        self.response_flags.add(flags);
+        self.duration.observe(duration);
     }
 }
 

@@ -32,10 +32,10 @@ pub use cell::histogram::{Histogram, LatencyBuckets};
 pub use cell::labelled::{CounterBy, FlagCounters, Label, RefusalCounters, SharedCounterBy};
 pub use cell::{Countdown, Counter, Gauge, SharedCounter, SharedDuration, SharedGauge};
 pub use cells::{
-    AdaptiveCells, AuthorizationCells, BreakerCells, CertificateCells, ClusterCells, DiscoveryCells,
-    ExportCells, HealthCells, KeySetCells, ListenerCells, OverloadActionCells, PolicyCells, PressureCells,
-    ProcessMetrics, RateLimitCells, RevocationListCells, RouteCells, SourceCells, TokenCells,
-    TrustBundleCells, WorkerCells,
+    AdaptiveCells, AuthorizationCells, BreakerCells, CertificateCells, ClusterCells, DirectionCells,
+    DiscoveryCells, EventLoopCells, ExportCells, HealthCells, KeySetCells, ListenerCells,
+    OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RevocationListCells,
+    RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 pub use exposition::ExpositionFormat;
 pub use flags::ResponseFlags;
@@ -54,9 +54,9 @@ pub use labels::{
 };
 pub use metrics::{
     AdaptiveMetrics, AuthorizationMetrics, BreakerMetrics, CertificateMetrics, ClusterMetrics,
-    DiscoveryMetrics, ExportMetrics, HealthMetrics, KeySetMetrics, ListenerMetrics, Metrics,
-    OverloadActionMetrics, PolicyMetrics, PressureMetrics, RateLimitMetrics, RevocationListMetrics,
-    RouteMetrics, SourceMetrics, TokenMetrics, TrustBundleMetrics, WorkerMetrics,
+    DirectionMetrics, DiscoveryMetrics, EventLoopMetrics, ExportMetrics, HealthMetrics, KeySetMetrics,
+    ListenerMetrics, Metrics, OverloadActionMetrics, PolicyMetrics, PressureMetrics, RateLimitMetrics,
+    RevocationListMetrics, RouteMetrics, SourceMetrics, TokenMetrics, TrustBundleMetrics, WorkerMetrics,
 };
 pub use process::ProcessFigures;
 pub use reference::reference;

@@ -3,10 +3,10 @@
 use crate::cell::Terms;
 use crate::cell::histogram::LatencyBuckets;
 use crate::cells::{
-    AdaptiveCells, AuthorizationCells, BreakerCells, Cells, CertificateCells, ClusterCells, DiscoveryCells,
-    ExportCells, HealthCells, KeySetCells, ListenerCells, OverloadActionCells, PolicyCells, PressureCells,
-    ProcessMetrics, RateLimitCells, RevocationListCells, RouteCells, SourceCells, TokenCells,
-    TrustBundleCells, WorkerCells,
+    AdaptiveCells, AuthorizationCells, BreakerCells, Cells, CertificateCells, ClusterCells, DirectionCells,
+    DiscoveryCells, EventLoopCells, ExportCells, HealthCells, KeySetCells, ListenerCells,
+    OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RevocationListCells,
+    RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 use crate::exposition::ExpositionFormat;
 use crate::inventory::{Inventory, LabelledCells, OTHER, Section};
@@ -24,6 +24,10 @@ pub(crate) const LABEL_SETS_MAX: usize = 65_536;
 pub(crate) const SOURCES_MAX: usize = 256;
 /// A listener's cells.
 pub type ListenerMetrics = LabelledCells<ListenerCells>;
+/// The cells of the listeners of one direction.
+pub type DirectionMetrics = LabelledCells<DirectionCells>;
+/// The cells of the threads of one kind.
+pub type EventLoopMetrics = LabelledCells<EventLoopCells>;
 /// A route's cells.
 pub type RouteMetrics = LabelledCells<RouteCells>;
 /// A cluster's cells.
@@ -135,6 +139,7 @@ impl Limit {
 }
 
 inventories! {
+    directions: DirectionCells, Workers, Common, "Directions";
     listeners: ListenerCells, Workers, Common, "Listeners";
     routes: RouteCells, Workers, Common, "Routes";
     clusters: ClusterCells, Workers, Common, "Clusters";
@@ -154,6 +159,7 @@ inventories! {
     pressures: PressureCells, One, Common, "Overload by resource";
     overload_actions: OverloadActionCells, One, Common, "Overload by action";
     exports: ExportCells, One, Common, "Collectors";
+    event_loops: EventLoopCells, Workers, Common, "Event loops";
     workers: WorkerCells, Workers, Single, "Workers";
     processes: ProcessMetrics, One, Single, "Process";
 }
@@ -225,6 +231,20 @@ impl Metrics {
         self.inventories
             .listeners
             .resolve(&[name], || self.count_folded())
+    }
+
+    /// The handle of a direction.
+    pub fn direction(&self, direction: &str) -> Arc<DirectionMetrics> {
+        self.inventories
+            .directions
+            .resolve(&[direction], || self.count_folded())
+    }
+
+    /// The handle of the threads of this kind.
+    pub fn event_loop(&self, thread: &str) -> Arc<EventLoopMetrics> {
+        self.inventories
+            .event_loops
+            .resolve(&[thread], || self.count_folded())
     }
 
     /// The handle of a route.

@@ -85,6 +85,7 @@ pub(super) async fn forward(
         None => {}
     }
     active.cells.requests[CodeClass::of(request.record.status())].inc();
+    active.cells.response_flags.add(request.record.flags());
 }
 
 /// The cluster that the request goes to.

@@ -20,8 +20,8 @@ use crate::worker::Worker;
 use outrigger_config::model::{Name, Route, VirtualHost};
 use outrigger_http1::{Fields, RequestHead, ResponseHead, Version};
 use outrigger_telemetry::{
-    AttemptOutcome, AttemptStory, CodeClass, Event, EventKind, ListenerCells, ResponseFlags, RouteCells,
-    RouteMetrics, Story,
+    AttemptOutcome, AttemptStory, CodeClass, DirectionCells, Event, EventKind, ListenerCells, ResponseFlags,
+    RouteCells, RouteMetrics, Story,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -100,6 +100,7 @@ impl Record {
     #[inline(always)]
     pub(super) fn begin(context: &RequestContext<'_>, version: Version, head: &RequestHead) -> Record {
         context.listener().requests_active.inc();
+        context.direction().request_began();
         let logged = (!context.chain().http().access_logs.is_empty()).then(|| {
             Box::new(Logged {
                 start_time: SystemTime::now(),
@@ -226,6 +227,10 @@ impl Record {
     /// When the request's head was read.
     pub(super) fn started(&self) -> Instant {
         self.started
+    }
+
+    pub(super) fn flags(&self) -> ResponseFlags {
+        self.flags
     }
 
     pub(super) fn status(&self) -> u16 {
@@ -442,6 +447,9 @@ impl Record {
             self.bytes_received,
             self.bytes_sent,
         );
+        context
+            .direction()
+            .request_ended(self.status, self.flags, duration);
         if let Some(peer) = &context.ends().identity {
             self.count_source(peer, context.worker());
         }
@@ -469,7 +477,7 @@ impl Record {
     /// nothing of how fast anything is.
     pub(super) fn tunnel_ended(
         self,
-        listener: &ListenerCells,
+        (direction, listener): (&DirectionCells, &ListenerCells),
         route: &RouteCells,
         scene: &Scene<'_>,
         head: &RequestHead,
@@ -488,6 +496,7 @@ impl Record {
             self.bytes_received,
             self.bytes_sent,
         );
+        direction.request_ended(self.status, self.flags, answered);
         if let Some(peer) = &scene.accepted.ends.identity {
             self.count_source(peer, &scene.accepted.worker);
         }

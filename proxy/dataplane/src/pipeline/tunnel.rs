@@ -12,7 +12,9 @@ use crate::tunnel::{Limits, Moved, Pump, PumpEnd, Side, SideError};
 use crate::worker::Worker;
 use outrigger_config::model::{Name, RoutePriority};
 use outrigger_http1::RequestHead;
-use outrigger_telemetry::{ClusterMetrics, ListenerMetrics, ResponseFlags, RouteMetrics, TunnelEnd};
+use outrigger_telemetry::{
+    ClusterMetrics, DirectionMetrics, ListenerMetrics, ResponseFlags, RouteMetrics, TunnelEnd,
+};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -78,6 +80,7 @@ pub(crate) struct Tunnel {
     head: RequestHead,
     route: Arc<RouteMetrics>,
     listener: Arc<ListenerMetrics>,
+    direction: Arc<DirectionMetrics>,
     access_logs: Arc<[AccessLog]>,
     chain: Name,
     idle: Option<Duration>,
@@ -120,6 +123,7 @@ impl Tunnel {
             },
             route: Arc::clone(route),
             listener: Arc::clone(&chain.listener),
+            direction: Arc::clone(&chain.direction),
             access_logs: Arc::clone(&chain.http().access_logs),
             chain: chain.config.name().clone(),
             kept,
@@ -204,7 +208,8 @@ impl Tunnel {
             generation: self.generation,
             trace: self.trace.as_deref(),
         };
-        record.tunnel_ended(cells, route, &scene, &self.head, &asked);
+        let direction = self.direction.worker(worker.index);
+        record.tunnel_ended((direction, cells), route, &scene, &self.head, &asked);
     }
 }
 

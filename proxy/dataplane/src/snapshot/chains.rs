@@ -5,7 +5,7 @@ use super::{ClusterSlot, RateLimitSet, RoutesPolicy, TracingPolicy};
 use crate::access_log::AccessLog;
 use outrigger_config::model::{self, Name};
 use outrigger_identity::{Basis, Belief};
-use outrigger_telemetry::{AuthorizationMetrics, ListenerMetrics, PolicyMetrics};
+use outrigger_telemetry::{AuthorizationMetrics, DirectionMetrics, ListenerMetrics, PolicyMetrics};
 use outrigger_traffic::SubsetKey;
 use outrigger_traffic::authorization::PolicySet;
 use outrigger_traffic::fault::FaultState;
@@ -20,6 +20,7 @@ pub(crate) struct ChainPolicy {
     /// There where bytes may be passed on as they are.
     pub(crate) tcp: Option<TcpPolicy>,
     pub(crate) listener: Arc<ListenerMetrics>,
+    pub(crate) direction: Arc<DirectionMetrics>,
     /// Authorization policies of its own.
     pub(crate) authorization: Option<Arc<AuthorizationLevel>>,
     /// Counts of decisions, by policies of routes too.
@@ -35,6 +36,7 @@ impl ChainPolicy {
             http: self.http.clone(),
             tcp: self.tcp.clone(),
             listener: Arc::clone(&self.listener),
+            direction: Arc::clone(&self.direction),
             authorization: self.authorization.clone(),
             authorization_metrics: Arc::clone(&self.authorization_metrics),
         }

@@ -66,6 +66,12 @@ pub(super) fn answered(
         let outcome = outlier::answered(response, grpc);
         outlier.record(cluster, endpoint, worker, outcome);
     }
+    let elapsed = worker.now().duration_since(started);
+    cluster
+        .metrics
+        .worker(worker.index)
+        .time_to_answer
+        .observe(elapsed);
     if let Some(ewma) = cluster.balancer.observes() {
         observe(ewma, endpoint, response.status, worker.now(), started);
     }

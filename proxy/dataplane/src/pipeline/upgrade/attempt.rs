@@ -55,9 +55,9 @@ pub(in super::super) async fn attempt(
     exchange.downstream.send_tunnel_head(&exchange.response)?;
     request.record.response_started(&exchange.response);
     let cells = cluster.metrics.worker(worker.index);
-    cells
-        .request_duration
-        .observe(Instant::now().duration_since(started));
+    let elapsed = Instant::now().duration_since(started);
+    cells.request_duration.observe(elapsed);
+    cells.time_to_answer.observe(elapsed);
     request.made = Some(Box::new(Made {
         upstream: upstream.into_side(),
         _held: Held::begin(cluster, endpoint, worker, taken.policy.priority),

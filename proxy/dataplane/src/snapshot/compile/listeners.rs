@@ -5,7 +5,7 @@ use super::faults::FaultPlace;
 use super::*;
 use crate::access_log::{self, AccessLog};
 use outrigger_identity::{Basis, Belief};
-use outrigger_telemetry::ListenerMetrics;
+use outrigger_telemetry::{DirectionMetrics, ListenerMetrics};
 use outrigger_traffic::SubsetKey;
 
 impl Compiler {
@@ -24,12 +24,14 @@ impl Compiler {
             let key = SocketKey::of(listener);
             let before = previous.and_then(|previous| previous.listener(&key));
             let metrics = self.metrics.listener(listener.name().as_str());
+            let direction = self.metrics.direction(listener.direction().as_str());
             let mut places = Vec::new();
             for chain in listener.filter_chains() {
                 let old = before.and_then(|before| old_chain(previous?, before, chain));
                 let place = Place {
                     listener: listener.name(),
                     metrics: &metrics,
+                    direction: &direction,
                     before: old.map(|(_, chain)| chain),
                 };
                 match self.chain(chain, &place, material, routes, slots) {
@@ -102,6 +104,7 @@ impl Compiler {
         if let Some(before) = before
             && before.config == *config
             && Arc::ptr_eq(&before.listener, metrics)
+            && Arc::ptr_eq(&before.direction, place.direction)
             && same_tls(before.tls.as_ref(), tls.as_ref())
             && same_routes(before.http.as_ref(), routes)
             && same_level(before.authorization.as_ref(), authorization.as_ref())
@@ -125,6 +128,7 @@ impl Compiler {
             http,
             tcp,
             listener: Arc::clone(metrics),
+            direction: Arc::clone(place.direction),
             authorization,
             authorization_metrics: self
                 .metrics
@@ -233,6 +237,7 @@ impl Compiler {
 struct Place<'c> {
     listener: &'c Name,
     metrics: &'c Arc<ListenerMetrics>,
+    direction: &'c Arc<DirectionMetrics>,
     /// The chain of the same identity in the snapshot before.
     before: Option<&'c Arc<ChainPolicy>>,
 }
