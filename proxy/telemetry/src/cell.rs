@@ -179,11 +179,15 @@ pub(crate) trait Series: Sized {
 
     /// Writes the samples of the sum over `workers` of what `cell` finds in each.
     fn write<C>(workers: &[C], cell: impl Fn(&C) -> &Self, out: &mut Samples<'_>);
+
+    /// Counts something of everything that it can.
+    #[cfg(test)]
+    fn touch(&self);
 }
 
 /// Cells whose only sample is the sum of their values.
 macro_rules! plain_series {
-    ($($cell:ty as $kind:ident: $sum:ty,)*) => {$(
+    ($($cell:ty as $kind:ident: $sum:ty, $touch:expr;)*) => {$(
         impl Series for $cell {
             const KIND: Kind = Kind::$kind;
 
@@ -195,15 +199,20 @@ macro_rules! plain_series {
                 let values = workers.iter().map(|worker| cell(worker).value());
                 out.value(values.fold(0, <$sum>::wrapping_add));
             }
+
+            #[cfg(test)]
+            fn touch(&self) {
+                $touch(self);
+            }
         }
     )*};
 }
 
 plain_series! {
-    Counter as Counter: u64,
-    SharedCounter as Counter: u64,
-    Gauge as Gauge: i64,
-    SharedGauge as Gauge: i64,
+    Counter as Counter: u64, Counter::inc;
+    SharedCounter as Counter: u64, SharedCounter::inc;
+    Gauge as Gauge: i64, Gauge::dec;
+    SharedGauge as Gauge: i64, |gauge: &SharedGauge| gauge.set(i64::MAX);
 }
 
 impl Series for SharedDuration {
@@ -216,6 +225,11 @@ impl Series for SharedDuration {
     fn write<C>(workers: &[C], cell: impl Fn(&C) -> &SharedDuration, out: &mut Samples<'_>) {
         let used: Duration = workers.iter().map(|worker| cell(worker).value()).sum();
         out.value(used.as_secs_f64());
+    }
+
+    #[cfg(test)]
+    fn touch(&self) {
+        self.raise_to(Duration::from_millis(1));
     }
 }
 
@@ -232,6 +246,11 @@ impl Series for Countdown {
         if let Some(left) = workers.iter().filter_map(|worker| cell(worker).left(now)).min() {
             out.value(left);
         }
+    }
+
+    #[cfg(test)]
+    fn touch(&self) {
+        self.set(Some(UNIX_EPOCH));
     }
 }
 

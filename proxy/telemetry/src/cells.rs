@@ -41,6 +41,10 @@ pub(crate) trait Cells: Sized + Send + Sync + 'static {
 
     /// Cells that have counted nothing.
     fn new(terms: &Terms) -> Self;
+
+    /// Has each of them count something.
+    #[cfg(test)]
+    fn touch(&self);
 }
 
 /// Declares structs of cells, with each field's documentation as its help text.
@@ -70,6 +74,11 @@ macro_rules! cells {
 
             fn new(terms: &Terms) -> $name {
                 $name { $($field: <$kind as Series>::new(terms)),* }
+            }
+
+            #[cfg(test)]
+            fn touch(&self) {
+                $(self.$field.touch();)*
             }
         }
     )*};

@@ -108,6 +108,10 @@ impl<C: Cells> Inventory<C> {
 pub(crate) trait Section: Send + Sync {
     /// Takes what is alive now, sorted by labels; it stays alive while it is read.
     fn open(&self) -> Box<dyn OpenSection>;
+
+    /// Makes a label set of which everything has counted something, and keeps it alive.
+    #[cfg(test)]
+    fn touch(&self) -> Arc<dyn std::any::Any>;
 }
 
 /// The label sets that one scrape reads.
@@ -137,6 +141,14 @@ impl<C: Cells> Section for Inventory<C> {
             families,
             label_sets: found,
         })
+    }
+
+    #[cfg(test)]
+    fn touch(&self) -> Arc<dyn std::any::Any> {
+        let values = ["a \\ \"b\"\n", "§", ""];
+        let cells = self.resolve(&values[..C::LABELS.len()], || {});
+        cells.workers.iter().for_each(C::touch);
+        cells
     }
 }
 

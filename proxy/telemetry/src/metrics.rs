@@ -222,6 +222,13 @@ impl Metrics {
         &self.buckets
     }
 
+    /// Has every family count something, under label values that need escaping.
+    #[cfg(test)]
+    pub(crate) fn touch(&self) -> Vec<Arc<dyn std::any::Any>> {
+        let sections = self.inventories.sections();
+        sections.iter().map(|section| section.touch()).collect()
+    }
+
     fn count_folded(&self) {
         self.process().label_sets_folded.inc();
     }

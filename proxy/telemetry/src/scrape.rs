@@ -102,4 +102,6 @@ impl std::fmt::Debug for Scrape {
 }
 
 #[cfg(test)]
+mod peers;
+#[cfg(test)]
 mod tests;

@@ -193,6 +193,12 @@ impl Series for Histogram {
         let below = buckets.texts.iter().map(String::as_str).zip(cumulative);
         out.histogram(below, count, sum_of(bounds + 1) as f64 / 1e9);
     }
+
+    #[cfg(test)]
+    fn touch(&self) {
+        self.observe(Duration::from_micros(700));
+        self.observe(Duration::from_secs(3_000));
+    }
 }
 
 #[cfg(test)]

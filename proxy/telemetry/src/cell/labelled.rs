@@ -60,6 +60,11 @@ impl<L: Label, const N: usize> Series for CounterBy<L, N> {
         };
         write_counted(L::NAME, L::VALUES, sum_of, out);
     }
+
+    #[cfg(test)]
+    fn touch(&self) {
+        self.counters.iter().for_each(Series::touch);
+    }
 }
 
 /// The same with any number of writers; for what happens rarely.
@@ -98,6 +103,11 @@ impl<L: Label, const N: usize> Series for SharedCounterBy<L, N> {
                 .sum()
         };
         write_counted(L::NAME, L::VALUES, sum_of, out);
+    }
+
+    #[cfg(test)]
+    fn touch(&self) {
+        self.counters.iter().for_each(Series::touch);
     }
 }
 
@@ -138,6 +148,11 @@ impl Series for RefusalCounters {
                 .sum()
         };
         write_counted("reason", cell(first).reasons, sum_of, out);
+    }
+
+    #[cfg(test)]
+    fn touch(&self) {
+        self.counters.iter().for_each(Series::touch);
     }
 }
 
@@ -184,6 +199,11 @@ impl Series for FlagCounters {
         };
         let sum_of = |index: usize| workers.iter().map(|worker| value_of(cell(worker), index)).sum();
         write_counted("flag", ResponseFlags::NAMES, sum_of, out);
+    }
+
+    #[cfg(test)]
+    fn touch(&self) {
+        self.add(ResponseFlags::UH | ResponseFlags::DC);
     }
 }
 

@@ -35,6 +35,7 @@ mod http2_windows;
 mod jwt;
 mod lifecycle;
 mod mesh_pair;
+mod metrics;
 mod mirroring;
 mod mutual_tls;
 mod namespaces;
