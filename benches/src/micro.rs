@@ -7,6 +7,7 @@ mod authorization;
 mod balancing;
 mod rate_limit;
 mod recorder;
+mod scrape;
 
 use std::hint::black_box;
 use std::path::Path;
@@ -94,6 +95,9 @@ pub(crate) enum Case {
     PickPriority,
     /// Compile a configuration of 1,000 clusters with 10,000 endpoints of which one changed.
     CompileOneEndpoint,
+    /// Render the metrics of 100 clusters that have all been called.
+    #[value(name = "scrape-100-clusters")]
+    Scrape100Clusters,
 }
 
 /// Prints nanoseconds per call of the chosen cases, all if none is chosen.
@@ -128,10 +132,9 @@ pub(crate) fn run_once(case: Case, iterations: u64) -> Result<()> {
 
 /// Instructions per call, from runs of this program under callgrind.
 pub(crate) fn instructions(case: Case, directory: &Path) -> Result<u64> {
-    let calls = if case == Case::CompileOneEndpoint {
-        50
-    } else {
-        4_000
+    let calls = match case {
+        Case::CompileOneEndpoint | Case::Scrape100Clusters => 50,
+        _ => 4_000,
     };
     let file = directory.join("micro.out");
     let mut counts = [0_u64; 2];
@@ -211,6 +214,7 @@ impl Case {
             Self::Authorize10 => authorization::decide_among(POLICIES[0]),
             Self::Authorize1000 => authorization::decide_among(POLICIES[1]),
             Self::Authorize10000 => authorization::decide_among(POLICIES[2]),
+            Self::Scrape100Clusters => Ok(scrape::render(100)),
             Self::RateLimit => rate_limit::count(false),
             Self::RateLimitKeyed => rate_limit::count(true),
             Self::RecordRequest => recorder::record(),

@@ -12,8 +12,10 @@ use crate::identities::{self, FAULT_SETTLE, Identities};
 use crate::jwks::{self, Jwks};
 use crate::status::Status;
 use outrigger_config::{MeshConfig, difference, reuse};
+use outrigger_dataplane::snapshot::Snapshot;
 use outrigger_dataplane::{ApplyError, ListeningSocket};
 use outrigger_identity::Material;
+use outrigger_telemetry::LatencyBuckets;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -293,12 +295,6 @@ async fn read_source(source: ConfigurationSource, status: &Status) -> Result<Arc
             "`runtime`, `admin` and `control` are read at start only: their changes need a restart"
         );
     }
-    if old.telemetry().latency_buckets() != loaded.config.telemetry().latency_buckets() {
-        tracing::warn!(
-            "`latency_buckets` of `telemetry` are read at start only: what was counted in other buckets cannot be told in \
-             new ones, so that histograms keep theirs; a change needs a restart"
-        );
-    }
     Ok(Arc::new(reuse(&old, loaded.config)))
 }
 
@@ -403,12 +399,24 @@ fn reject(reason: String) -> Rejection {
     }
 }
 
+/// Says so where a configuration asks for other buckets than histograms have, wherever it came from.
+fn warn_of_buckets(published: &Snapshot, status: &Status) {
+    let asked = LatencyBuckets::new(published.config().telemetry().latency_buckets());
+    if asked.as_ref() != Some(status.metrics.buckets()) {
+        tracing::warn!(
+            "`latency_buckets` of `telemetry` are read at start only: what was counted in other buckets cannot be told in \
+             new ones, so that histograms keep theirs; a change needs a restart"
+        );
+    }
+}
+
 pub(super) fn note_accepted(status: &Status, generation: u64) {
     let now = SystemTime::now();
     *status.accepted_at.lock() = now;
     *status.rejection.lock() = None;
     let published = status.published.load();
     faults::warn(published.config(), now);
+    warn_of_buckets(&published, status);
     status.legends.keep(&published);
     let process = status.metrics.process();
     process.configuration_updates_accepted.inc();

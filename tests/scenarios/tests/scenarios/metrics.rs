@@ -36,7 +36,7 @@ async fn a_scraper_gets_the_format_and_coding_that_it_asks_for() {
         )
     );
     let mut decoded = String::new();
-    let mut decoder = GzDecoder::new(open.body.bytes.as_ref());
+    let mut decoder = GzDecoder::new(&open.body.bytes[..]);
     decoder.read_to_string(&mut decoded).expect("gzip that is whole");
     assert!(decoded.contains(
         "# TYPE process_resident_memory_bytes gauge\n# UNIT process_resident_memory_bytes bytes\n"
