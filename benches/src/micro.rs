@@ -3,6 +3,7 @@
 //!
 //! Inputs are made before the clock starts. Nothing here does I/O.
 
+mod access_log;
 mod authorization;
 mod balancing;
 mod rate_limit;
@@ -93,6 +94,12 @@ pub(crate) enum Case {
     PickPeakEwma,
     /// Pick among 100 endpoints in two priorities, the first of which is half healthy.
     PickPriority,
+    /// Write a line of the default text format.
+    AccessLogText,
+    /// Write a line of the default JSON format.
+    AccessLogJson,
+    /// Ask a filter that leaves the request out.
+    AccessLogFilteredOut,
     /// Compile a configuration of 1,000 clusters with 10,000 endpoints of which one changed.
     CompileOneEndpoint,
     /// Render the metrics of 100 clusters that have all been called.
@@ -215,6 +222,9 @@ impl Case {
             Self::Authorize1000 => authorization::decide_among(POLICIES[1]),
             Self::Authorize10000 => authorization::decide_among(POLICIES[2]),
             Self::Scrape100Clusters => Ok(scrape::render(100)),
+            Self::AccessLogText => access_log::text(),
+            Self::AccessLogJson => access_log::json(),
+            Self::AccessLogFilteredOut => access_log::filtered_out(),
             Self::RateLimit => rate_limit::count(false),
             Self::RateLimitKeyed => rate_limit::count(true),
             Self::RecordRequest => recorder::record(),
