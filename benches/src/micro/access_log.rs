@@ -3,7 +3,8 @@
 use super::Call;
 use anyhow::{Result, ensure};
 use outrigger_telemetry::{
-    AccessLogFormat, FormatOptions, HeaderLookup, HeaderName, LogFilter, LogRelation, RequestRecord, ResponseFlags,
+    AccessLogFormat, FormatOptions, HeaderLookup, HeaderName, LogFilter, LogRelation, RequestRecord,
+    ResponseFlags,
 };
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -39,7 +40,10 @@ const REQUEST: Headers = Headers(&[
     (":method", "GET"),
     (":path", "/service-00007/v1/items?page=2"),
     (":authority", "shop.example"),
-    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+    (
+        "user-agent",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    ),
     ("x-request-id", "8f1c2f1e-6a52-4f0e-9a57-0d8f0a0c1b2d"),
     ("x-forwarded-for", "192.0.2.17"),
 ]);
