@@ -12,8 +12,8 @@ use anyhow::{Context, Result, ensure};
 use crate::peer::find_program;
 use crate::process::{ProcessTree, Running, free_address};
 
-/// What it says when a revision is everybody's.
-pub(super) const RELEASED: &str = "a revision of the mesh is released to all nodes";
+/// What it says when nodes are told a revision.
+pub(super) const RELEASED: &str = "nodes are told the mesh anew";
 /// What it says when a node has asked.
 pub(super) const MET: &str = "a node's stream begins";
 /// What it says when it takes connections.

@@ -197,14 +197,22 @@ impl PathIndex {
         {
             candidates.add(routes);
         }
+        if !self.string_prefix_lengths.is_empty() {
+            self.collect_beginnings(path, candidates);
+        }
+        if let Some(segments) = path.as_bytes().strip_prefix(b"/") {
+            self.walk(segments, candidates);
+        }
+    }
+
+    /// Never inlined: most virtual hosts have no prefixes that are texts, and their requests pay for a branch.
+    #[inline(never)]
+    fn collect_beginnings<'a>(&'a self, path: &str, candidates: &mut Candidates<'a>) {
         for &length in &self.string_prefix_lengths {
             let beginning = path.as_bytes().get(..length);
             if let Some(routes) = beginning.and_then(|beginning| self.string_prefixes.get(beginning)) {
                 candidates.add(routes);
             }
-        }
-        if let Some(segments) = path.as_bytes().strip_prefix(b"/") {
-            self.walk(segments, candidates);
         }
     }
 
