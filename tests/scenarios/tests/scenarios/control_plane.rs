@@ -5,6 +5,7 @@ mod chaos;
 mod misbehaving;
 mod pushes;
 mod refused;
+mod replicas;
 mod reports;
 mod rollouts;
 mod warming;

@@ -3,6 +3,7 @@
 
 mod arrival;
 mod mesh;
+mod partition;
 mod passing;
 mod rules;
 mod under_load;
