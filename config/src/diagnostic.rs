@@ -89,6 +89,11 @@ impl Diagnostic {
         }
     }
 
+    /// It may be otherwise where the same part is used by others.
+    pub(crate) fn depends_on_use(&self) -> bool {
+        self.code.is_some_and(Code::depends_on_use)
+    }
+
     /// By which remarks on several documents are sorted.
     pub(crate) fn order(&self) -> impl Ord + '_ {
         (

@@ -168,7 +168,11 @@ impl Mesh {
         warnings.take(self.warnings.iter().cloned());
         let everything = std::iter::once_with(|| view::everything(self));
         let roles = self.roles();
-        let views = roles.map(|role| view::make(self, &role).map(|(_, warnings)| warnings));
+        let views = roles.map(|role| {
+            let (view, mut warnings) = view::make(self, &role)?;
+            warnings.extend(self.remarks(&view));
+            Ok(warnings)
+        });
         for found in everything.chain(views) {
             match found {
                 Ok(found) => warnings.take(found),
@@ -182,6 +186,24 @@ impl Mesh {
             true => Ok(warnings.shown(&self.sources)),
             false => Err(Diagnostics(faults.shown(&self.sources))),
         }
+    }
+}
+
+impl Mesh {
+    /// What the receipt of a view's configuration says of parts by themselves. Of what depends on who uses a part, another
+    /// view may say otherwise.
+    fn remarks(&self, view: &View) -> impl Iterator<Item = Diagnostic> + '_ {
+        let found = crate::receipt::find(&view.config).into_remarks().into_iter();
+        found
+            .filter(|remark| !remark.depends_on_use())
+            .filter_map(|mut remark| {
+                let document = self
+                    .sources
+                    .iter()
+                    .position(|source| *source.name == *remark.file)?;
+                remark.span.document = u32::try_from(document).ok()?;
+                Some(remark)
+            })
     }
 }
 

@@ -6,8 +6,18 @@
 //! for each rule, below here. A rule speaks only where it is certain; what it cannot decide, or could only at a cost that
 //! grows with the square of the configuration, it passes over. No clock, no files, no sockets.
 
+mod breakers;
+mod clusters;
 mod code;
+mod faults;
 mod findings;
+pub(crate) mod implication;
+mod listeners;
+mod policies;
+mod rate_limits;
+mod retries;
+mod routes;
+mod timeouts;
 
 pub use code::Code;
 
@@ -55,7 +65,7 @@ pub fn receipt(config: &MeshConfig) -> Receipt {
 /// What the rules find, without what was noted.
 pub(crate) fn find(config: &MeshConfig) -> Receipt {
     let mut findings = Findings::new(config);
-    for (_, rule) in RULES {
+    for rule in RULES {
         rule(&mut findings);
     }
     findings.into_receipt()
@@ -63,8 +73,26 @@ pub(crate) fn find(config: &MeshConfig) -> Receipt {
 
 type Rule = fn(&mut Findings<'_>);
 
-/// Every rule, with its name.
-const RULES: &[(&str, Rule)] = &[];
+/// Every rule: one function for each thing that is looked at.
+const RULES: &[Rule] = &[
+    listeners::covered,
+    listeners::limits,
+    listeners::chains,
+    listeners::certificates,
+    timeouts::of_connections,
+    timeouts::of_routes,
+    retries::of_routes,
+    routes::of_routes,
+    routes::of_hosts,
+    routes::of_subsets,
+    faults::of_all,
+    clusters::of_each,
+    breakers::of_each,
+    policies::known,
+    policies::contradictions,
+    rate_limits::stricter,
+    rate_limits::overrides,
+];
 
 impl Receipt {
     /// The remarks, in the order of documents.
@@ -108,6 +136,10 @@ impl Receipt {
             .filter(|remark| remark.path.is_none() && *remark.file == *source.name);
         crate::yaml::give_lines_of(own, source);
         self
+    }
+
+    pub(crate) fn into_remarks(self) -> Vec<Diagnostic> {
+        self.remarks
     }
 
     fn extend(&mut self, remarks: impl IntoIterator<Item = Diagnostic>) {

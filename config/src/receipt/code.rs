@@ -121,8 +121,116 @@ codes! {
         "Nothing is ever ejected.", "Let something be ejected, or remove `outlier_detection`.";
     CollectorPortOdd = "collector-port-odd",
         "A collector's port is the one where collectors take the other protocol.", "Write the other `protocol`, or another port.";
+    OneEndpointNeverEjected = "one-endpoint-never-ejected",
+        "Outlier detection on a cluster of one endpoint: the last one is never ejected.", "Give the cluster more endpoints, or remove `outlier_detection`.";
     LocalOriginNotCounted = "local-origin-not-counted",
         "A setting has no effect: failures seen here are not counted apart.", "Write `split_external_local_origin_errors: true`, or remove it.";
+    ListenerCovered = "listener-covered",
+        "A listener on one address takes connections that this one, on all addresses of the port, seems to take.",
+        "Give one of them another port.";
+    ListenerLimitNeverReached = "listener-limit-never-reached",
+        "A listener's `connections_max` is above the limit of the process.", "Make it smaller than that of `overload`, or remove it.";
+    ChainNeverMatches = "chain-never-matches",
+        "No connection of its listener comes to this filter chain.",
+        "Change its `match`, or say by `interception` how connections for other destinations come here.";
+    ClientCertificateNeverKnown = "client-certificate-never-known",
+        "`forward_client_certificate` has nothing to tell: clients are not asked for a certificate.", "Give the chain `tls: {client: …}`, or remove it.";
+    IdentityNeverKnown = "identity-never-known",
+        "A condition asks who the client is where no client is asked for a certificate.", "Give the chain `tls: {client: …}`, or remove the condition.";
+    ClaimNeverKnown = "claim-never-known",
+        "A policy asks for claims of a token that is required nowhere that it applies.", "Require the provider by `jwt`, or ask for something else.";
+    AllowAlwaysDenied = "allow-always-denied",
+        "All that an ALLOW policy allows, a DENY policy beside it denies.", "Narrow the rules of the one that denies, or remove the other.";
+    AllowAddsNothing = "allow-adds-nothing",
+        "An ALLOW policy stands beside one that allows everything.", "Remove it, or narrow the rules of the other.";
+    RoutesBehindMaintenance = "routes-behind-maintenance",
+        "No route of the virtual host is ever taken: everybody gets the maintenance page.", "Name in `allow` who is served as ever, or remove `maintenance`.";
+    RoutesBehindRedirect = "routes-behind-redirect",
+        "No route of the virtual host is ever taken: no request comes by HTTPS, and all others are redirected.",
+        "Use the route configuration in a filter chain with `tls`, too, or remove its routes.";
+    HstsNeverSent = "hsts-never-sent",
+        "`hsts` has no effect: no request comes by HTTPS.", "Give the chain `tls`, or remove it.";
+    RouteTimeoutNeverPasses = "route-timeout-never-passes",
+        "A route's `timeout` never passes: `stream_duration_max` ends the stream before.", "Give `stream_duration_max` more than `timeout`, or remove one of them.";
+    IdleTimeoutNeverPasses = "idle-timeout-never-passes",
+        "An idle timeout never passes: another limit ends the stream or the connection before.", "Make it shorter, or remove it.";
+    TimeoutAboveIdle = "timeout-above-idle",
+        "An answer may take longer than a stream may be idle: a server that is silent for so long is cut.",
+        "Write `stream_idle_timeout: off` in the route, which its `timeout` bounds, or a shorter `timeout`.";
+    HedgeNeverDue = "hedge-never-due",
+        "No hedge is ever made: the attempt or the request has timed out before it is due.", "Hedge sooner, or wait longer for answers.";
+    RetryBudgetNothing = "retry-budget-nothing",
+        "Nothing is ever retried or hedged: the cluster's retry budget is 0.", "Give the cluster a `retry_budget`, or write `retry: off`.";
+    RetriesMultiply = "retries-multiply",
+        "A route retries, and asks the next proxy by a header to retry, too: the attempts multiply.", "Retry in one place.";
+    MirrorOfNothing = "mirror-of-nothing",
+        "A mirror gets 0 percent of the requests.", "Give it a share, or remove it.";
+    UpgradeTimeoutUnused = "upgrade-timeout-unused",
+        "`upgrade_idle_timeout` has no effect: nothing may be upgraded there.", "Write `upgrades`, or remove it.";
+    SubsetOfNobody = "subset-of-nobody",
+        "A subset is asked for in which no endpoint is: `fallback` says what happens.", "Give an endpoint the `metadata`, or ask for another subset.";
+    SubsetsUnused = "subsets-unused",
+        "A cluster has `subsets`, and no route asks for one.", "Ask for one by `subset`, or remove it.";
+    FaultOfNothing = "fault-of-nothing",
+        "A fault touches no request: its share is 0.", "Give it a share, or remove it.";
+    FaultUnguarded = "fault-unguarded",
+        "A fault breaks every request, whoever sends it, with no end.", "Ask for `headers` or `identities`, or write `affected_max`, `active_max` or `expires`.";
+    RateLimitNeverRefuses = "rate-limit-never-refuses",
+        "A stricter rate limit beside this one counts the same requests.", "Make it the stricter one, tell requests apart by something else, or remove it.";
+    RateLimitOverrideShadowed = "rate-limit-override-shadowed",
+        "An earlier override takes every value that this one would take.", "Put it before that one, or remove it.";
+    LocalityBalancingUnused = "locality-balancing-unused",
+        "`locality_balancing` has no effect: no endpoint's locality is known, or there are too few endpoints.", "Give endpoints a `locality`, lower `cluster_size_min`, or remove it.";
+    LocalityWeightsNothing = "locality-weights-nothing",
+        "The weights of all localities of a priority sum to nothing: its endpoints are never picked.", "Give one of them a weight.";
+    SlowStartUnused = "slow-start-unused",
+        "`slow_start` has nothing to start slowly: endpoints are listed, and none is ever found unhealthy.", "Give the cluster `health_check` or `outlier_detection`, or remove it.";
+    PriorityNeverUsed = "priority-never-used",
+        "Endpoints of a lower priority never get a request: nothing finds those before them unhealthy.", "Give the cluster `health_check` or `outlier_detection`, or one priority.";
+    PanicNever = "panic-never",
+        "A setting of panic has no effect: nothing finds an endpoint unhealthy.", "Give the cluster `health_check` or `outlier_detection`, or remove it.";
+    OutlierStatisticsNeverCounted = "outlier-statistics-never-counted",
+        "Ejection by statistics takes more endpoints than the cluster has.", "Lower the number of endpoints that it takes, or remove its settings.";
+    HealthCheckSlowerThanEjection = "health-check-slower-than-ejection",
+        "An ejected endpoint is back before a health check has looked at it.", "Check more often, or eject for longer.";
+    PendingLimitNeverReached = "pending-limit-never-reached",
+        "`pending_max` is never reached: pending requests count among `requests_max`, which is no more.", "Make it smaller than `requests_max`.";
+    HighPriorityUnused = "high-priority-unused",
+        "Limits for high priority have no effect: no route to the cluster has it.", "Give a route `priority: high`, or remove them.";
+    EndpointLimitNeverReached = "endpoint-limit-never-reached",
+        "A limit for each endpoint is above that of the whole cluster.", "Make it smaller than the cluster's, or remove it.";
+    AdaptiveLimitNeverReached = "adaptive-limit-never-reached",
+        "The adaptive limit never acts: its minimum is above what the circuit breakers allow.", "Lower `concurrency_min`, or raise `requests_max`.";
+    CertificateExpired = "certificate-expired",
+        "A certificate or an authority has expired.", "Replace it.";
+    CertificateExpiresSoon = "certificate-expires-soon",
+        "A certificate or an authority that is read from a file will expire soon.", "Replace it, or see why whoever renews it has not.";
+    CertificateNotYetValid = "certificate-not-yet-valid",
+        "A certificate or an authority is not valid yet.", "Check the clock, or wait.";
+    PrivateKeyOpen = "private-key-open",
+        "Other users of the machine may read a private key.", "Take their permissions away.";
+}
+
+impl Code {
+    /// What is said follows from who uses a part, not from the part alone.
+    pub(crate) fn depends_on_use(self) -> bool {
+        matches!(
+            self,
+            Code::SubsetsUnused
+                | Code::OneEndpointNeverEjected
+                | Code::HighPriorityUnused
+                | Code::IdentityNeverKnown
+                | Code::ClaimNeverKnown
+                | Code::AllowAlwaysDenied
+                | Code::AllowAddsNothing
+                | Code::RateLimitNeverCounts
+                | Code::RateLimitNeverRefuses
+                | Code::RoutesBehindRedirect
+                | Code::HstsNeverSent
+                | Code::UpgradeTimeoutUnused
+                | Code::AuthorizationContextUnused
+        )
+    }
 }
 
 impl fmt::Display for Code {

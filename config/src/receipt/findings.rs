@@ -12,6 +12,10 @@ use std::collections::{HashMap, HashSet};
 /// in proportion to the configuration.
 pub(super) const COMPARED_MAX: usize = 64;
 
+/// Conditions of policies that are compared with each other in one receipt, all together. Beyond, policies are taken to be
+/// unlike.
+const COMPARISONS_MAX: u32 = 1_000_000;
+
 /// A configuration by its names and uses, and the remarks so far.
 pub(super) struct Findings<'c> {
     pub(super) config: &'c MeshConfig,
@@ -22,7 +26,9 @@ pub(super) struct Findings<'c> {
     around: HashMap<&'c Name, Around<'c>>,
     remarks: Vec<Diagnostic>,
     left_out: usize,
-    steps: u64,
+    pub(super) steps: u64,
+    /// Conditions that are still compared with each other.
+    pub(super) comparisons_left: u32,
 }
 
 /// What is known of the filter chains that use one route configuration.
@@ -36,6 +42,10 @@ pub(super) struct Around<'c> {
     pub(super) tls: bool,
     /// JWT providers that one of them requires.
     pub(super) providers: HashSet<&'c Name>,
+    /// Policies of the last one.
+    pub(super) authorization: &'c [Name],
+    /// Rate limits of the only one; none where there are several.
+    pub(super) rate_limits: &'c [Name],
 }
 
 /// A route with what it stands in.
@@ -44,6 +54,13 @@ pub(super) struct Placed<'c> {
     pub(super) configuration: &'c RouteConfiguration,
     pub(super) host: &'c VirtualHost,
     pub(super) route: &'c Route,
+}
+
+impl<'c> Placed<'c> {
+    /// A field of the route.
+    pub(super) fn place(self, field: &'c str) -> Place<'c> {
+        place("route", &self.route.name, &self.route.origin, field)
+    }
 }
 
 impl<'c> Findings<'c> {
@@ -55,6 +72,11 @@ impl<'c> Findings<'c> {
             of.chains.push(http);
             of.identities |= knows_identities(chain);
             of.tls |= chain.tls.is_some();
+            of.authorization = &chain.authorization;
+            of.rate_limits = match of.chains.len() {
+                1 => &http.rate_limits,
+                _ => &[],
+            };
             if let Some(requirement) = &http.jwt {
                 providers(requirement, &mut of.providers);
             }
@@ -76,6 +98,7 @@ impl<'c> Findings<'c> {
             remarks: Vec::new(),
             left_out: 0,
             steps: 0,
+            comparisons_left: COMPARISONS_MAX,
         }
     }
 

@@ -50,6 +50,22 @@ fn shadowed_routes() {
         ("path: /a, methods: [GET, PUT]", "path: /a, methods: [PUT]"),
         ("template: '/a/{x}'", "template: '/a/{y}'"),
         ("regex: /a.*", "regex: /a.*"),
+        ("regex: /a.*", "path: /ab"),
+        ("prefix: /a", "regex: '/a/[0-9]+'"),
+        ("string_prefix: /a", "path: /ab"),
+        ("string_prefix: /a", "prefix: /ab/c"),
+        ("string_prefix: /a", "template: '/ab/{x}'"),
+        ("string_prefix: /a", "regex: /ab.*"),
+        ("template: '/a/{x}'", "path: /a/b"),
+        ("template: '/{y}/{x}'", "template: '/a/{x}'"),
+        (
+            "prefix: /, headers: [{name: x, present: true}]",
+            "path: /b, headers: [{name: x, exact: a}]",
+        ),
+        (
+            "prefix: /, query: [{name: x, prefix: a}]",
+            "path: /b, query: [{name: x, exact: ab}]",
+        ),
         ("grpc: {service: a.B}", "grpc: {service: a.B, method: C}"),
         ("connect: true", "connect: true, headers: [{name: x, exact: a}]"),
         (
@@ -86,7 +102,24 @@ fn shadowed_routes() {
             "path: /b, headers: [{name: x, exact: a, invert: true}]",
         ),
         ("prefix: /, query: [{name: x, exact: a}]", "path: /b"),
-        ("regex: /a.*", "path: /ab"),
+        ("regex: /a.*", "path: /b"),
+        ("regex: '/a[0-9]+'", "prefix: /a1"),
+        ("regex: /a|/b", "path: /c"),
+        ("prefix: /a", "regex: '/a?b'"),
+        ("prefix: /a", "regex: '/b|/a/.*'"),
+        ("prefix: /a", "regex: '(?i)/a/.*'"),
+        ("string_prefix: /ab", "prefix: /a"),
+        ("template: '/a/{x}'", "path: /a/"),
+        ("template: '/a/{x}'", "path: /a/b/c"),
+        ("template: '/a/b/{x}'", "template: '/a/{y}/{x}'"),
+        (
+            "prefix: /, headers: [{name: x, exact: a}]",
+            "path: /b, headers: [{name: x, present: true}]",
+        ),
+        (
+            "prefix: /, headers: [{name: x, prefix: ab}]",
+            "path: /b, headers: [{name: x, exact: a}]",
+        ),
     ];
     for (first, second) in no {
         assert!(!shadowed(first, second), "{first} does not shadow {second}");

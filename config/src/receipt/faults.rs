@@ -1,0 +1,59 @@
+//! Faults that touch nothing, and such that touch everything.
+
+use super::findings::{Findings, place};
+use super::{Code, Place};
+use crate::model::{Fault, Fraction};
+
+const NONE: Fraction = Fraction(0);
+
+/// Faults of filter chains and routes.
+pub(super) fn of_all(findings: &mut Findings<'_>) {
+    for (_, chain) in findings.chains() {
+        findings.step();
+        if let Some(fault) = chain.mode.http().and_then(|http| http.fault.as_ref()) {
+            one(
+                findings,
+                place("filter chain", &chain.name, &chain.origin, "http.fault"),
+                fault,
+            );
+        }
+    }
+    for placed in findings.routes() {
+        findings.step();
+        if let Some(Some(fault)) = &placed.route.fault {
+            one(findings, placed.place("fault"), fault);
+        }
+    }
+}
+
+fn one(findings: &mut Findings<'_>, place: Place<'_>, fault: &Fault) {
+    let shares = [
+        fault.delay.map(|delay| delay.fraction),
+        fault.abort.map(|abort| abort.fraction),
+        fault.response_rate.map(|rate| rate.fraction),
+    ];
+    let bounded = fault.affected_max == NONE;
+    if bounded || (!fault.by_header && shares.into_iter().flatten().all(|share| share == NONE)) {
+        findings.remark(
+            Code::FaultOfNothing,
+            place,
+            "this fault touches no request: its share is 0".to_owned(),
+            "give it a share, or remove it",
+        );
+        return;
+    }
+    let breaks_all = shares[..2].iter().flatten().any(|share| *share == Fraction::ALL);
+    let guarded = !fault.headers.is_empty()
+        || !fault.identities.is_empty()
+        || fault.affected_max != Fraction::ALL
+        || fault.active_max.is_some()
+        || fault.expires.is_some();
+    if breaks_all && !guarded {
+        findings.remark(
+            Code::FaultUnguarded,
+            place,
+            "this fault breaks every request, whoever sends it, with no end".to_owned(),
+            "ask for `headers` or `identities`, or write `affected_max`, `active_max` or `expires`",
+        );
+    }
+}
