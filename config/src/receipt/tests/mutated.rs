@@ -250,6 +250,7 @@ fn every_change_draws_its_remark_and_no_other() {
         "policy-unused",
         "service-unused",
         "control-tls-unused",
+        "collector-port-odd",
         "permissive-unused",
         "http-behind-tls",
         "certificate-expired",
