@@ -182,6 +182,14 @@ impl Diagnostic {
                 None => Ok(()),
             };
         }
+        if self.span.line == 0 {
+            // It was not written anywhere.
+            writeln!(out, "{severity}: {}", printable(&self.message))?;
+            return match &self.help {
+                Some(help) => writeln!(out, "  = help: {}", printable(help)),
+                None => Ok(()),
+            };
+        }
         let gutter = " ".repeat(self.span.line.to_string().len());
         writeln!(out, "{severity}: {}", printable(&self.message))?;
         writeln!(

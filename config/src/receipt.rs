@@ -22,7 +22,7 @@ mod timeouts;
 pub use code::Code;
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{MeshConfig, Name, Origin};
+use crate::model::{MeshConfig, Origin};
 use crate::source::Source;
 use findings::Findings;
 
@@ -43,7 +43,7 @@ pub struct Place<'p> {
     /// What kind of part it is: `cluster`.
     pub what: &'p str,
     /// Its name.
-    pub name: &'p Name,
+    pub name: &'p str,
     /// Where it was written.
     pub origin: &'p Origin,
     /// The field that is meant, from the part on: `retry.per_try_timeout`. Empty: the whole part.

@@ -7,11 +7,13 @@
 mod belief;
 pub mod follow;
 mod plan;
+mod receipt;
 mod register;
 mod revision;
 
 pub use belief::{Belief, RETURN_WITHIN, Reporting};
 pub use plan::{Freshness, Plan, Release, Selection};
+pub use receipt::{NodeReceipt, NodeRemark};
 pub use register::{
     NodeRefusal, NodeReported, NodeStatus, NodeTaken, REPORT_INTERVAL, Register, Registration, ReportRefused,
     TypeReport,

@@ -127,6 +127,7 @@ fn dump(status: &Status) -> anyhow::Result<Value> {
         "generation": snapshot.generation(),
         "accepted_at_seconds": seconds(*status.accepted_at.lock()),
         "configuration": effective,
+        "receipt": status.receipts.report(),
         "control": status.control.as_ref().map(|control| control.report()),
         "rejected": rejection.map(|rejection| json!({
             "at_seconds": seconds(rejection.at),

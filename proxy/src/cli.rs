@@ -100,8 +100,14 @@ pub(crate) struct CheckArguments {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: PathBuf,
     /// Print the configuration with every default written out.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     pub(crate) effective: bool,
+    /// Print faults and remarks as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// End with 2 where there is any remark, as for a fault.
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 #[derive(Debug, Args)]

@@ -17,6 +17,7 @@ mod told;
 
 pub(crate) use told::Shared;
 
+use crate::receipts::Made;
 use follow::Follower;
 use outrigger_config::MeshConfig;
 use outrigger_config::model;
@@ -64,6 +65,8 @@ pub(crate) struct NotApplied {
 struct Words {
     /// The local document: the last one counts.
     base: watch::Receiver<Arc<MeshConfig>>,
+    /// Receipts of what is in force.
+    receipts: watch::Receiver<Arc<Made>>,
     /// Nobody answers in time: begin with what is kept on disk.
     use_last_good: Arc<Notify>,
 }
@@ -90,6 +93,7 @@ impl Control {
         base: Arc<MeshConfig>,
         published: Arc<arc_swap::ArcSwap<Snapshot>>,
         metrics: Arc<Metrics>,
+        receipts: watch::Receiver<Arc<Made>>,
     ) -> Control {
         let shared = Arc::new(Shared::new(settings, metrics));
         // One at a time: the next one is made of what came meanwhile.
@@ -98,6 +102,7 @@ impl Control {
         let use_last_good = Arc::new(Notify::new());
         let words = Words {
             base: heard,
+            receipts,
             use_last_good: Arc::clone(&use_last_good),
         };
         let follower = Follower::new(

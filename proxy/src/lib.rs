@@ -33,6 +33,7 @@ mod overload;
 mod proxy;
 mod rate_limit_codec;
 mod rebalancing;
+mod receipts;
 mod status;
 mod upgrade;
 mod watch;

@@ -10,6 +10,7 @@ use crate::inheritance::Descent;
 use crate::jwks;
 use crate::logging::Logging;
 use crate::overload::Overload;
+use crate::receipts;
 use crate::why::Legends;
 use arc_swap::ArcSwap;
 use outrigger_config::model::Name;
@@ -68,6 +69,7 @@ pub(crate) struct Feeds {
     /// None: policy comes from the local document alone.
     pub(crate) control: Option<Arc<control::Shared>>,
     pub(crate) access_logs: Arc<AccessLogSinks>,
+    pub(crate) receipts: Arc<receipts::Shared>,
 }
 
 pub(crate) struct Status {
@@ -87,6 +89,7 @@ pub(crate) struct Status {
     pub(crate) overload: Arc<Overload>,
     pub(crate) control: Option<Arc<control::Shared>>,
     access_logs: Arc<AccessLogSinks>,
+    pub(crate) receipts: Arc<receipts::Shared>,
     /// Once listeners have taken what they want of what another process left.
     pub(crate) descent: Mutex<Descent>,
     pub(crate) asks: mpsc::Sender<Ask>,
@@ -123,6 +126,7 @@ impl Status {
             overload: feeds.overload,
             control: feeds.control,
             access_logs: feeds.access_logs,
+            receipts: feeds.receipts,
             descent: Mutex::new(descent),
             asks,
             recorder: feeds.recorder,

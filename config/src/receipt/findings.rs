@@ -185,7 +185,7 @@ pub(super) fn providers<'c>(requirement: &'c JwtRequirement, into: &mut HashSet<
 pub(super) fn place<'p>(what: &'p str, name: &'p Name, origin: &'p Origin, field: &'p str) -> Place<'p> {
     Place {
         what,
-        name,
+        name: name.as_str(),
         origin,
         field,
     }

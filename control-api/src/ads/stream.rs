@@ -5,7 +5,7 @@ use super::retry::Retry;
 use super::secrets::Secrets;
 use crate::access::{Action, Caller, Denied, DeniedKind, NodeClaim};
 use crate::authority::Bundle;
-use crate::fleet::{Agent, Freshness, Plan, Registration};
+use crate::fleet::{Agent, Freshness, NodeReceipt, Plan, Registration};
 use envoy_types::pb::envoy::config::core::v3::{Node, node::UserAgentVersionType};
 use outrigger_xds::session::{Heard, Request, Response, Scope, Server, Variant, View};
 use std::sync::Arc;
@@ -155,11 +155,8 @@ impl<Q: Send + 'static, R: Send + 'static> Stream<Q, R> {
 
     /// Learns from the first request whose stream it is, and whether it may be.
     async fn meet(&self, first: &Request, plan: &Plan) -> Result<Known, Status> {
-        let node = match first {
-            Request::StateOfTheWorld(request) => request.node.as_ref(),
-            Request::Delta(request) => request.node.as_ref(),
-        };
-        let node = node.ok_or_else(|| Status::invalid_argument("the first request says no node"))?;
+        let node =
+            node_of(first).ok_or_else(|| Status::invalid_argument("the first request says no node"))?;
         if node.id.is_empty() || node.cluster.is_empty() {
             let message = "a node has an id, and a cluster: the service or gateway whose node it is";
             return Err(Status::invalid_argument(message));
@@ -270,6 +267,7 @@ impl<Q: Send + 'static, R: Send + 'static> Stream<Q, R> {
 
     async fn hear(&self, known: &mut Known, request: Request) -> Result<(), Status> {
         let now = Instant::now();
+        let told = node_of(&request).map(NodeReceipt::of);
         let heard = known.session.receive(request, now);
         let heard = heard.map_err(|violation| Status::invalid_argument(violation.to_string()))?;
         self.ads.metrics.heard(&heard);
@@ -278,6 +276,10 @@ impl<Q: Send + 'static, R: Send + 'static> Stream<Q, R> {
             resource_type,
             ..
         } = heard;
+        // A request that does not say who asks says nothing of it.
+        if let Some(receipt) = told {
+            known.registration.receipt(receipt);
+        }
         for refusal in refused {
             tracing::warn!(
                 node = known.claim.node,
@@ -327,6 +329,14 @@ pub(super) fn denied(denied: &Denied) -> Status {
     match denied.kind() {
         DeniedKind::Unauthenticated => Status::unauthenticated(denied.reason()),
         _ => Status::permission_denied(denied.reason()),
+    }
+}
+
+/// Who asks, where a request says so.
+fn node_of(request: &Request) -> Option<&Node> {
+    match request {
+        Request::StateOfTheWorld(request) => request.node.as_ref(),
+        Request::Delta(request) => request.node.as_ref(),
     }
 }
 

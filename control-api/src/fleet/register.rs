@@ -4,7 +4,7 @@ mod reports;
 
 pub use reports::{NodeReported, REPORT_INTERVAL, ReportRefused};
 
-use super::Agent;
+use super::{Agent, NodeReceipt};
 use crate::access::{NodeClaim, Principal};
 use outrigger_xds::resource::ResourceType;
 use outrigger_xds::session::Server;
@@ -96,6 +96,8 @@ pub struct NodeStatus {
     /// The authorities that it was given by SDS and has taken: SHA-256 of each, hexadecimal.
     #[serde(skip)]
     pub authorities: Arc<[String]>,
+    /// What it says is odd about the configuration that it has in force; none: nothing, or it does not tell.
+    pub receipt: Option<NodeReceipt>,
 }
 
 /// All nodes.
@@ -170,6 +172,7 @@ impl Register {
             refusals: Vec::new(),
             fault: None,
             authorities: Arc::default(),
+            receipt: None,
         });
         let entry = Entry {
             status: Arc::clone(&status),
@@ -254,6 +257,16 @@ impl Registration {
         if *self.status.authorities != *authorities {
             let mut status = NodeStatus::clone(&self.status);
             status.authorities = authorities.into();
+            self.status = Arc::new(status);
+            self.fleet.register.put(&self.status);
+        }
+    }
+
+    /// Notes what the node says of its configuration.
+    pub fn receipt(&mut self, receipt: Option<NodeReceipt>) {
+        if receipt != self.status.receipt {
+            let mut status = NodeStatus::clone(&self.status);
+            status.receipt = receipt;
             self.status = Arc::new(status);
             self.fleet.register.put(&self.status);
         }

@@ -56,6 +56,7 @@ fn summary(status: &NodeStatus, reported: Option<&NodeReported>) -> Value {
         "lag_seconds": lag.fold(None, |most: Option<f64>, lag| Some(most.map_or(lag, |most| most.max(lag)))),
         "impaired": reported.map(|reported| reported.reported.observed().impaired()),
         "fault": status.fault,
+        "remarks": status.receipt.as_ref().map_or(0, |receipt| receipt.count),
     })
 }
 

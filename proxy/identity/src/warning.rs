@@ -1,7 +1,7 @@
 //! What works, or may work again, and still wants attention: certificates near or outside their time, keys that others
 //! can read. An expired certificate is no error, because refusing it at start would take down what a reload tomorrow mends.
 
-use crate::certificate::CertificateFacts;
+use crate::certificate::{CertificateFacts, Validity};
 use crate::credential::Credential;
 use crate::material::Material;
 use crate::roots::RootSet;
@@ -10,6 +10,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+/// A certificate expires soon when less than this share of its lifetime is left: it ought to have been renewed at half.
+const SOON_SHARE: f64 = 0.2;
+/// Nothing expires soon that holds for longer than this, however long its lifetime.
+const SOON_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 /// Something about a part that is not an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +27,15 @@ pub enum IdentityWarning {
         position: usize,
         /// For how long.
         since: Duration,
+    },
+    /// A certificate's time is nearly over.
+    ExpiresSoon {
+        /// Where it is.
+        place: String,
+        /// Which one there, counted from 1.
+        position: usize,
+        /// For how long it still holds.
+        remaining: Duration,
     },
     /// A certificate's time has not begun: peers refuse it.
     NotYetValid {
@@ -52,6 +66,15 @@ impl fmt::Display for IdentityWarning {
                 f,
                 "certificate {position} in {place} expired {} ago",
                 Rough(*since)
+            ),
+            IdentityWarning::ExpiresSoon {
+                place,
+                position,
+                remaining,
+            } => write!(
+                f,
+                "certificate {position} in {place} expires in {}",
+                Rough(*remaining)
             ),
             IdentityWarning::NotYetValid {
                 place,
@@ -109,16 +132,58 @@ impl Material {
     }
 }
 
+impl Material {
+    /// All that [`Material::warnings`] says as of `now`, and which certificates will expire soon: of whose time less than
+    /// [`SOON_SHARE`] is left, and less than [`SOON_MAX`].
+    pub fn outlook(&self, now: SystemTime) -> Vec<IdentityWarning> {
+        let mut outlook = self.warnings(None, now);
+        for (source, credential) in self.credentials() {
+            soon(&shown(source), credential.chain(), now, &mut outlook);
+        }
+        for (roots, set) in self.all_roots() {
+            if let Roots::File(file) = roots {
+                soon(&file.display().to_string(), set.authorities(), now, &mut outlook);
+            }
+        }
+        outlook.sort_by_cached_key(ToString::to_string);
+        outlook
+    }
+}
+
+fn soon(place: &str, certificates: &[CertificateFacts], now: SystemTime, outlook: &mut Vec<IdentityWarning>) {
+    for (index, certificate) in certificates.iter().enumerate() {
+        let Validity {
+            not_before,
+            not_after,
+        } = certificate.validity;
+        let lifetime = not_after.duration_since(not_before).unwrap_or_default();
+        let remaining = not_after.duration_since(now).unwrap_or_default();
+        if !remaining.is_zero() && now >= not_before && remaining < lifetime.mul_f64(SOON_SHARE).min(SOON_MAX)
+        {
+            outlook.push(IdentityWarning::ExpiresSoon {
+                place: place.to_owned(),
+                position: index + 1,
+                remaining,
+            });
+        }
+    }
+}
+
+/// Where a certificate comes from.
+fn shown(source: &CertificateSource) -> String {
+    match source {
+        CertificateSource::Files(files) => files.certificate_file().display().to_string(),
+        CertificateSource::Identity(name) => format!("identity `{name}`"),
+    }
+}
+
 fn of_credential(
     source: &CertificateSource,
     credential: &Credential,
     now: SystemTime,
     warnings: &mut Vec<IdentityWarning>,
 ) {
-    let place = match source {
-        CertificateSource::Files(files) => files.certificate_file().display().to_string(),
-        CertificateSource::Identity(name) => format!("identity `{name}`"),
-    };
+    let place = shown(source);
     of_dates(&place, credential.chain(), now, warnings);
     if let Some(key) = credential.key_file()
         && key.mode & 0o064 != 0

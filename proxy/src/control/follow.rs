@@ -9,6 +9,7 @@ use super::taking::Taking;
 use super::told::{Shared, Source};
 use super::{Push, Words};
 use crate::backoff::Backoff;
+use crate::receipts;
 use arc_swap::ArcSwap;
 use envoy_types::pb::envoy::config::core::v3::{Locality, Node};
 use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
@@ -26,6 +27,8 @@ use tokio::time::sleep_until;
 
 /// The interval at which preferred servers are tried is doubled at most so often: 30 seconds to 16 minutes.
 const RETURN_DOUBLINGS_MAX: u32 = 5;
+/// The node's metadata under which a control plane finds the receipt of what is in force.
+const RECEIPT: &str = "outrigger.receipt";
 /// Responses that are taken together at most: as many as a session bears unanswered.
 const TOGETHER_MAX: usize = UNSETTLED_MAX;
 /// A server that has not answered a stream of a proxy that has nothing yet is no better than one that is away.
@@ -52,6 +55,7 @@ pub(super) struct Follower {
 /// What is to be done besides the stream.
 enum Due {
     Base,
+    Receipt,
     LastGood,
     Look,
     Keep(Step),
@@ -182,6 +186,7 @@ impl Follower {
         let look = self.taking.next_look().map(tokio::time::Instant::from_std);
         tokio::select! {
             Ok(()) = self.words.base.changed() => Due::Base,
+            Ok(()) = self.words.receipts.changed() => Due::Receipt,
             () = self.words.use_last_good.notified() => Due::LastGood,
             () = maybe(look) => Due::Look,
             step = self.keeper.step() => Due::Keep(step),
@@ -194,6 +199,12 @@ impl Follower {
             Due::Base => {
                 let base = Arc::clone(&self.words.base.borrow_and_update());
                 self.taking.rebase(base).await;
+            }
+            Due::Receipt => {
+                let made = Arc::clone(&self.words.receipts.borrow_and_update());
+                let is_odd = !made.receipt.is_empty();
+                let told = is_odd.then(|| receipts::told(made.generation, &made.receipt));
+                self.taking.client.tell(RECEIPT, told);
             }
             Due::LastGood => self.use_last_good().await,
             Due::Look => drop(self.taking.look().await),

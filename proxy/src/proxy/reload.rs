@@ -284,9 +284,7 @@ async fn read_source(source: ConfigurationSource, status: &Status) -> Result<Arc
         .await
         .map_err(|error| reject(format!("error: loading failed: {error}\n")))?
         .map_err(reject)?;
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
+    status.receipts.read(Arc::new(loaded.config.clone()));
     // What is in force stays so until this is put in force: one reload at a time.
     let old = Arc::clone(status.published.load().config());
     let changes = difference(&old, &loaded.config);

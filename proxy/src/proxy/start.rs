@@ -17,6 +17,7 @@ use crate::notify::Notifier;
 use crate::overload::Overload;
 use crate::rate_limit_codec::EnvoyRateLimit;
 use crate::rebalancing::Rebalancing;
+use crate::receipts;
 use crate::status::{Feeds, Status};
 use crate::upgrade::UpgradeError;
 use crate::upgrade::predecessor::UpgradeSocket;
@@ -36,9 +37,6 @@ impl Proxy {
     /// does not accept any more then.
     pub async fn start(source: ConfigurationSource, options: ProxyOptions) -> Result<Proxy, StartError> {
         let loaded = source.load().map_err(StartError::Configuration)?;
-        for warning in &loaded.warnings {
-            tracing::warn!("{warning}");
-        }
         let config = Arc::new(loaded.config);
         let path = options.upgrade_socket.as_deref();
         let mut inheritance = Inheritance::collect(path, options.activated).await?;
@@ -95,6 +93,7 @@ impl Proxy {
         identities.commit(sources, plane.snapshot().material());
         exports.follow(plane.published());
         exports.commit(plane.snapshot().config());
+        let receipts = Arc::new(receipts::Shared::new(Arc::clone(&metrics)));
         let settings = base.control().as_ref();
         let control = settings.map(|settings| {
             Control::start(
@@ -102,8 +101,10 @@ impl Proxy {
                 Arc::clone(&base),
                 plane.published(),
                 Arc::clone(&metrics),
+                receipts.subscribe(),
             )
         });
+        let receiving = receipts::follow(Arc::clone(&receipts), plane.published(), plane.revisions());
         let descent = inheritance.descent();
         let (sender, asks) = mpsc::channel(ASKS_MAX);
         let overload = Overload::new(plane.overload(), plane.published(), Arc::clone(&metrics));
@@ -123,6 +124,7 @@ impl Proxy {
                 recorder: plane.recorder(),
                 control: control.as_ref().map(Control::shared),
                 access_logs: plane.access_logs(),
+                receipts: Arc::clone(&receipts),
             },
             descent,
             sender,
@@ -155,6 +157,7 @@ impl Proxy {
                 Task(tokio::spawn(rebalance)),
                 Task(tokio::spawn(overload.run())),
                 Task(tokio::spawn(supervising)),
+                Task(tokio::spawn(receiving)),
                 Task(tokio::spawn(publishing)),
                 Task(tokio::spawn(publisher.run())),
             ],

@@ -510,6 +510,12 @@ cells! {
         begun: SharedCounter = "outrigger_overload_actions_begun_total",
     }
 
+    /// What is told of remarks of one kind on the configuration in force. One task writes at a time.
+    pub struct RemarkCells ["code"] {
+        /// Remarks in the receipt of the configuration in force.
+        remarks: SharedGauge = "outrigger_configuration_remarks",
+    }
+
     /// What is counted for what one collector is sent, of one `signal`: `spans` or `logs`.
     pub struct ExportCells ["collector", "signal"] {
         /// Spans or log records that the collector took.

@@ -55,7 +55,7 @@ pub use labels::{
 pub use metrics::{
     AdaptiveMetrics, AuthorizationMetrics, BreakerMetrics, CertificateMetrics, ClusterMetrics,
     DirectionMetrics, DiscoveryMetrics, EventLoopMetrics, ExportMetrics, HealthMetrics, KeySetMetrics,
-    ListenerMetrics, Metrics, OverloadActionMetrics, PolicyMetrics, PressureMetrics, RateLimitMetrics,
+    ListenerMetrics, Metrics, OverloadActionMetrics, PolicyMetrics, PressureMetrics, RateLimitMetrics, RemarkMetrics,
     RevocationListMetrics, RouteMetrics, SourceMetrics, TokenMetrics, TrustBundleMetrics, WorkerMetrics,
 };
 pub use process::ProcessFigures;

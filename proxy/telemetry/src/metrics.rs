@@ -5,7 +5,7 @@ use crate::cell::histogram::LatencyBuckets;
 use crate::cells::{
     AdaptiveCells, AuthorizationCells, BreakerCells, Cells, CertificateCells, ClusterCells, DirectionCells,
     DiscoveryCells, EventLoopCells, ExportCells, HealthCells, KeySetCells, ListenerCells,
-    OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RevocationListCells,
+    OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RemarkCells, RevocationListCells,
     RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 use crate::exposition::ExpositionFormat;
@@ -63,6 +63,9 @@ pub type WorkerMetrics = LabelledCells<WorkerCells>;
 pub type PressureMetrics = LabelledCells<PressureCells>;
 /// The cells of something that is done near a limit: one set.
 pub type OverloadActionMetrics = LabelledCells<OverloadActionCells>;
+
+/// The cells of a kind of remarks on the configuration: one set.
+pub type RemarkMetrics = LabelledCells<RemarkCells>;
 
 /// The cells of what one collector is sent.
 pub type ExportMetrics = LabelledCells<ExportCells>;
@@ -158,6 +161,7 @@ inventories! {
     key_sets: KeySetCells, One, Common, "Key sets";
     pressures: PressureCells, One, Common, "Overload by resource";
     overload_actions: OverloadActionCells, One, Common, "Overload by action";
+    remarks: RemarkCells, One, Common, "Configuration by remark";
     exports: ExportCells, One, Common, "Collectors";
     event_loops: EventLoopCells, Workers, Common, "Event loops";
     workers: WorkerCells, Workers, Single, "Workers";
@@ -377,6 +381,11 @@ impl Metrics {
         self.inventories
             .pressures
             .resolve(&[resource], || self.count_folded())
+    }
+
+    /// The cells of a kind of remarks on the configuration; they vanish with the last holder.
+    pub fn remark(&self, code: &str) -> Arc<RemarkMetrics> {
+        self.inventories.remarks.resolve(&[code], || self.count_folded())
     }
 
     /// The handle of something that is done near a limit.

@@ -56,6 +56,7 @@ pub(super) async fn show(client: &Client, status: Status, out: Out<'_>) -> Done 
             "revision",
             "in_force",
             "refused",
+            "remarks",
             "lag_seconds",
             "impaired",
         ];
@@ -68,6 +69,7 @@ pub(super) async fn show(client: &Client, status: Status, out: Out<'_>) -> Done 
             "REVISION",
             "IN FORCE",
             "REFUSED",
+            "REMARKS",
             "LAG (S)",
             "IMPAIRED",
         ];
@@ -144,6 +146,43 @@ async fn one_node(client: &Client, node: &str, out: Out<'_>) -> Done {
         )?;
         writeln!(out, "  {}", text("reason"))?;
     }
-    health::of_node(&node["health"], out)?;
+    health::of_node(&node["health"], &mut *out)?;
+    remarks(&node["receipt"], out)?;
     Ok(code)
+}
+
+/// What a node says is odd about its configuration.
+fn remarks(receipt: &Value, out: Out<'_>) -> Result<(), CommandError> {
+    if receipt.is_null() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "remarks on its configuration: {}",
+        show::value(&receipt["count"])
+    )?;
+    for remark in items(receipt, "remarks") {
+        let text = |name: &str| show::value(&remark[name]);
+        let given = |name: &str| !remark[name].is_null() && remark[name] != json!("");
+        let part = if given("part") {
+            format!("{}: ", text("part"))
+        } else {
+            String::new()
+        };
+        writeln!(out, "[{}] {part}{}", text("code"), text("message"))?;
+        let place = match given("path") {
+            true => format!("{}: {}", text("file"), text("path")),
+            false => text("file"),
+        };
+        let field = if given("field") {
+            format!(", {}", text("field"))
+        } else {
+            String::new()
+        };
+        writeln!(out, "  at {place}{field}")?;
+        if given("help") {
+            writeln!(out, "  {}", text("help"))?;
+        }
+    }
+    Ok(())
 }

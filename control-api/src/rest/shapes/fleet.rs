@@ -30,6 +30,7 @@ pub(super) static SHAPES: &[Shape] = &[
                 "Endpoints that it reports to be other than healthy; null if it reports none at all.",
             ),
             nullable("fault", Text, "Why it has no view."),
+            given("remarks", Whole, "How many remarks its configuration draws."),
         ],
     ),
     shape(
@@ -66,6 +67,39 @@ pub(super) static SHAPES: &[Shape] = &[
                 "How endpoints stand as it sees them; null: it has not reported.",
             ),
             nullable("fault", Text, "Why it has no view."),
+            nullable(
+                "receipt",
+                One("Receipt"),
+                "What it says is odd about its configuration; null if nothing is.",
+            ),
+        ],
+    ),
+    shape(
+        "Receipt",
+        "What is odd about a node's configuration, as the node tells it.",
+        &[
+            given("generation", Whole, "The node's own number of the configuration."),
+            given("count", Whole, "How many remarks there are."),
+            given(
+                "remarks",
+                Many("Remark"),
+                "As many of them as were told: 64 at most.",
+            ),
+        ],
+    ),
+    shape(
+        "Remark",
+        "One remark.",
+        &[
+            given("code", Text, "Its kind (`docs/receipts.md`)."),
+            given("message", Text, "What is odd."),
+            nullable("help", Text, "What would be right."),
+            nullable("part", Text, "The part that it is about."),
+            nullable("field", Text, "The field of that part."),
+            given("file", Text, "The resource, or the node's own document."),
+            given("line", Whole, "The line in that document; 0 in a resource."),
+            given("column", Whole, "The column."),
+            nullable("path", Text, "The field of the resource."),
         ],
     ),
     shape(

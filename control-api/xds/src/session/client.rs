@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::google::protobuf::{Value, value::Kind};
 
 pub use self::status::{ABSENT_AFTER, Presence, Refused, ResourceState, TypeState};
 
@@ -147,7 +148,10 @@ pub struct Client {
 /// What is known of the stream at hand.
 #[derive(Clone, Copy, Debug)]
 struct Stream {
+    /// The node is told as it is now.
     node_told: bool,
+    /// The node is another than was told: if nothing else is to be said, that is.
+    has_news: bool,
 }
 
 impl Client {
@@ -174,7 +178,10 @@ impl Client {
     /// A stream begins: its first requests tell what is wanted, and what is held if `versions` are known there.
     pub fn connected(&mut self, versions: Versions, now: Instant) {
         self.streams += 1;
-        self.stream = Some(Stream { node_told: false });
+        self.stream = Some(Stream {
+            node_told: false,
+            has_news: false,
+        });
         for conversation in &mut self.conversations {
             conversation.stream_began(self.streams, versions, now);
         }
@@ -308,6 +315,26 @@ impl Client {
         })
     }
 
+    /// Says something new of the node, in its metadata; none: nothing any more. The server is told with the next request, or
+    /// with one that says nothing else: servers that look at the node of a stream's first request only ignore it.
+    pub fn tell(&mut self, key: &str, value: Option<String>) {
+        let fields = &mut self.node.metadata.get_or_insert_default().fields;
+        let is_new = match value {
+            Some(text) => {
+                let value = Value {
+                    kind: Some(Kind::StringValue(text)),
+                };
+                fields.insert(key.to_owned(), value.clone()) != Some(value)
+            }
+            None => fields.remove(key).is_some(),
+        };
+        if let Some(stream) = self.stream.as_mut().filter(|_| is_new) {
+            // The first request tells it in any case.
+            stream.has_news |= stream.node_told;
+            stream.node_told = false;
+        }
+    }
+
     /// The next request to send, until there is none. Changed subscriptions go before answers, so that a server knows
     /// what hangs on a resource before it hears that the resource was taken.
     pub fn poll(&mut self) -> Option<Request> {
@@ -333,12 +360,20 @@ impl Client {
                 .filter(covered)
                 .find_map(|conversation| conversation.amend(variant));
         }
+        if request.is_none() && stream.has_news {
+            request = self
+                .conversations
+                .iter_mut()
+                .filter(covered)
+                .find_map(|conversation| conversation.nothing_new(variant));
+        }
         let node = (!stream.node_told).then(|| self.node.clone());
         match request.as_mut()? {
             Request::StateOfTheWorld(request) => request.node = node,
             Request::Delta(request) => request.node = node,
         }
         stream.node_told = true;
+        stream.has_news = false;
         request
     }
 

@@ -135,6 +135,22 @@ impl Conversation {
         })
     }
 
+    /// A request that says nothing but who asks, as far as one may be sent now: its answer to the latest response must stay
+    /// what it is.
+    pub(super) fn nothing_new(&mut self, variant: Variant) -> Option<Request> {
+        let is_quiet = self.told.is_open && self.told.answers.is_empty() && !self.is_undecided();
+        match variant {
+            _ if !is_quiet => None,
+            Variant::Delta => Some(self.delta_request(String::new(), None)),
+            Variant::StateOfTheWorld
+                if !self.told.is_settled() || self.entries.values().any(|entry| entry.refused.is_some()) =>
+            {
+                None
+            }
+            Variant::StateOfTheWorld => Some(self.state_request(self.told.nonce.clone(), None)),
+        }
+    }
+
     pub(super) fn is_undecided(&self) -> bool {
         self.unsettled
             .iter()
