@@ -1,4 +1,4 @@
-//! `outrigger check` on files that a configuration names.
+//! `outrigger check`: files that a configuration names, and what is odd about it.
 
 use std::path::Path;
 use std::process::Command;
@@ -64,5 +64,70 @@ fn sources_over_the_network_are_not_asked() {
     assert!(
         faults.contains("identity `api`") && faults.contains("roots.pem"),
         "{faults}"
+    );
+}
+
+fn check(text: &str, flags: &[&str]) -> (Option<i32>, String, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("mesh.yaml");
+    std::fs::write(&file, text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_outrigger"))
+        .arg("check")
+        .arg("-c")
+        .arg(&file)
+        .args(flags)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+const IDLE: &str = "\
+listeners: [{name: l, address: 127.0.0.1:1, filter_chains: [{http: {route_configuration: r}}]}]
+clusters:
+- name: shop
+  outlier_detection: true
+  endpoints: [{address: 127.0.0.1:2}]
+route_configurations:
+- {name: r, virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, forward: {cluster: shop}}]}]}
+";
+
+#[test]
+fn remarks_are_shown_with_their_lines_and_are_no_faults_unless_asked() {
+    let (code, told, remarks) = check(IDLE, &[]);
+    assert_eq!(code, Some(0), "{remarks}");
+    assert!(told.ends_with("1 clusters, 1 warnings\n"), "{told}");
+    for part in [
+        "warning[one-endpoint-never-ejected]: nothing is ever ejected",
+        "mesh.yaml:3:3",
+        "3 | - name: shop",
+        "= help: ",
+    ] {
+        assert!(remarks.contains(part), "{part} is not in:\n{remarks}");
+    }
+    assert_eq!(check(IDLE, &["--strict"]).0, Some(2));
+    let clean = IDLE.replace("  outlier_detection: true\n", "");
+    assert_eq!(check(&clean, &["--strict"]).0, Some(0));
+}
+
+#[test]
+fn programs_are_told_in_json() {
+    let (code, told, _) = check(IDLE, &["--json"]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(code, Some(0));
+    assert_eq!(told["faults"], serde_json::json!([]));
+    let remark = &told["remarks"][0];
+    assert_eq!(remark["code"], "one-endpoint-never-ejected");
+    assert_eq!(
+        (&remark["part"], &remark["field"]),
+        (&"cluster `shop`".into(), &"outlier_detection".into())
+    );
+    assert_eq!((&remark["line"], &remark["column"]), (&3.into(), &3.into()));
+    let (code, told, _) = check("listeners: 7\n", &["--json"]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(code, Some(2));
+    assert!(
+        told["faults"][0].as_str().unwrap().contains("mesh.yaml:1:12"),
+        "{told}"
     );
 }

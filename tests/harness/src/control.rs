@@ -133,6 +133,20 @@ impl Control {
         self.path("bundle.pem")
     }
 
+    /// What a node says is odd about its configuration: code, part and field of each remark. None: it says nothing.
+    pub fn receipt(&self, node: &str) -> Option<Vec<String>> {
+        let receipt = self.parts().fleet.register().find(node)?.receipt.clone()?;
+        let shown = receipt.remarks.iter().map(|remark| {
+            let part = remark.part.as_deref().unwrap_or_default();
+            format!(
+                "{} {part} {}",
+                remark.code,
+                remark.field.as_deref().unwrap_or_default()
+            )
+        });
+        Some(shown.collect())
+    }
+
     /// Waits until a node has what is current now, whole, and gives the revision.
     pub async fn settled(&self, node: &str) -> u64 {
         let parts = self.parts().clone();

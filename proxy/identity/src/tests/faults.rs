@@ -220,3 +220,37 @@ fn the_files_to_watch_are_those_that_are_read() {
             .eq(&expected.map(|file| authority.path(file)))
     );
 }
+
+#[test]
+fn what_will_expire_soon_is_foreseen() {
+    let authority = Authority::new("root");
+    let day = Duration::from_secs(86_400);
+    let now = SystemTime::now();
+    for (name, before, after) in [
+        ("short", 8, 1),
+        ("fresh", 1, 8),
+        ("long", 3_000, 40),
+        ("ending", 3_000, 20),
+    ] {
+        authority.issue_with(name, &["a.example"], |params| {
+            params.not_before = (now - before * day).into();
+            params.not_after = (now + after * day).into();
+        });
+    }
+    let loaded = material(&authority.downstream(&["short", "fresh", "long", "ending"], "")).unwrap();
+    let soon = |now| -> Vec<String> {
+        let outlook = loaded.outlook(now);
+        let of = |warning: &IdentityWarning| match warning {
+            IdentityWarning::ExpiresSoon { place, .. } => Some(place.rsplit('/').next().unwrap().to_owned()),
+            _ => None,
+        };
+        outlook.iter().filter_map(of).collect()
+    };
+    assert_eq!(soon(now), ["ending.pem", "short.pem"]);
+    assert_eq!(
+        soon(now + 7 * day),
+        ["ending.pem", "fresh.pem"],
+        "what has expired is not about to"
+    );
+    assert_eq!(soon(now + 11 * day), ["ending.pem", "long.pem"]);
+}

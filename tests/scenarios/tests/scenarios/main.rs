@@ -44,6 +44,7 @@ mod pages;
 mod programs;
 mod proxy_protocol;
 mod rate_limits;
+mod receipts;
 mod reload;
 mod replays;
 mod restraint;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod lifetimes;
+mod news;
 mod offers;
 mod streams;
 mod subscriptions;
