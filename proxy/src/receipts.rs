@@ -14,7 +14,6 @@ use arc_swap::ArcSwap;
 use outrigger_config::receipt::{Code, Receipt, receipt};
 use outrigger_config::{Diagnostic, MeshConfig, difference};
 use outrigger_dataplane::snapshot::Snapshot;
-use outrigger_identity::Material;
 use outrigger_telemetry::{Metrics, RemarkMetrics};
 use parking_lot::Mutex;
 use serde_json::Value;
