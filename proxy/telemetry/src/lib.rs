@@ -55,8 +55,9 @@ pub use labels::{
 pub use metrics::{
     AdaptiveMetrics, AuthorizationMetrics, BreakerMetrics, CertificateMetrics, ClusterMetrics,
     DirectionMetrics, DiscoveryMetrics, EventLoopMetrics, ExportMetrics, HealthMetrics, KeySetMetrics,
-    ListenerMetrics, Metrics, OverloadActionMetrics, PolicyMetrics, PressureMetrics, RateLimitMetrics, RemarkMetrics,
-    RevocationListMetrics, RouteMetrics, SourceMetrics, TokenMetrics, TrustBundleMetrics, WorkerMetrics,
+    ListenerMetrics, Metrics, OverloadActionMetrics, PolicyMetrics, PressureMetrics, RateLimitMetrics,
+    RemarkMetrics, RevocationListMetrics, RouteMetrics, SourceMetrics, TokenMetrics, TrustBundleMetrics,
+    WorkerMetrics,
 };
 pub use process::ProcessFigures;
 pub use reference::reference;

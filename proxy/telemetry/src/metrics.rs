@@ -5,8 +5,8 @@ use crate::cell::histogram::LatencyBuckets;
 use crate::cells::{
     AdaptiveCells, AuthorizationCells, BreakerCells, Cells, CertificateCells, ClusterCells, DirectionCells,
     DiscoveryCells, EventLoopCells, ExportCells, HealthCells, KeySetCells, ListenerCells,
-    OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RemarkCells, RevocationListCells,
-    RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
+    OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RemarkCells,
+    RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 use crate::exposition::ExpositionFormat;
 use crate::inventory::{Inventory, LabelledCells, OTHER, Section};
