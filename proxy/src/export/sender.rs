@@ -140,13 +140,17 @@ impl<S: Signal> Sender<S> {
         loop {
             let settings = self.turn(give_up).await?;
             let failure = match self.attempt(&settings, message.clone()).await {
-                Ok(answer) => {
+                Attempted::Answered(answer) => {
                     self.backoff.reset();
                     let rejection = S::rejection(&answer);
                     self.note_taken(&settings, rejection.as_ref().map(|(_, why)| why.as_str()));
                     return Ok(rejection.map_or(0, |(count, _)| count));
                 }
-                Err(failure) => failure,
+                Attempted::Changed => {
+                    self.connection = None;
+                    continue;
+                }
+                Attempted::Failed(failure) => failure.without_headers(&settings.collector),
             };
             self.shared.cells().failures[failure.reason].inc();
             self.note_failed(&settings, &failure);
@@ -196,9 +200,9 @@ impl<S: Signal> Sender<S> {
         }
     }
 
-    async fn attempt(&mut self, settings: &Settings, message: Bytes) -> Result<Bytes, Failure> {
+    async fn attempt(&mut self, settings: &Settings, message: Bytes) -> Attempted {
         let timeout = settings.collector.timeout();
-        let cut = cut(self.orders.clone());
+        let cut = cut(self.orders.clone(), settings);
         let material = self.identities.material();
         let connection = &mut self.connection;
         connection.take_if(|open| !open.is_for(&settings.collector, &material));
@@ -218,12 +222,14 @@ impl<S: Signal> Sender<S> {
                 }
             }
         };
-        let sent = tokio::select! {
-            sent = exchange => sent,
-            () = sleep(timeout) => Err(Failure::timeout(timeout)),
-            () = cut => Err(Failure::timeout(END_TIMEOUT)),
-        };
-        sent.map_err(|failure| failure.without_headers(&settings.collector))
+        tokio::select! {
+            sent = exchange => match sent {
+                Ok(answer) => Attempted::Answered(answer),
+                Err(failure) => Attempted::Failed(failure),
+            },
+            () = sleep(timeout) => Attempted::Failed(Failure::timeout(timeout)),
+            cut = cut => cut,
+        }
     }
 
     fn note_taken(&mut self, settings: &Settings, rejection: Option<&str>) {
@@ -270,12 +276,25 @@ impl<S: Signal> Sender<S> {
     }
 }
 
-/// Waits for the end that is ordered, whenever that is.
-async fn cut(mut orders: watch::Receiver<Orders>) {
+/// What came of an attempt.
+enum Attempted {
+    /// The collector took it, and says this.
+    Answered(Bytes),
+    Failed(Failure),
+    /// It was given up, since there are other settings; the collector may have it all the same.
+    Changed,
+}
+
+/// Waits for other settings, or for the end that is ordered, whenever that is.
+async fn cut(mut orders: watch::Receiver<Orders>, settings: &Settings) -> Attempted {
     loop {
-        let end = orders.borrow_and_update().end;
-        if let Some(end) = end {
-            return sleep_until(end).await;
+        let now = orders.borrow_and_update().clone();
+        if now.settings.as_ref() != Some(settings) {
+            return Attempted::Changed;
+        }
+        if let Some(end) = now.end {
+            sleep_until(end).await;
+            return Attempted::Failed(Failure::timeout(END_TIMEOUT));
         }
         if orders.changed().await.is_err() {
             return std::future::pending().await;

@@ -81,7 +81,7 @@ impl Proxy {
             keys: jwks.cells(),
             health: health.links(),
             log_sinks: Some(Arc::clone(&exports) as _),
-            span_sinks: None,
+            span_sinks: Some(Arc::clone(&exports) as _),
         };
         let base = Arc::clone(&config);
         let plane = start_plane(plane_options, config, &discovered, material, &mut inheritance).await?;
