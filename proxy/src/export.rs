@@ -16,8 +16,8 @@ mod signal;
 
 use arc_swap::ArcSwap;
 use lane::{Lane, Settings};
-use opentelemetry_proto::tonic::resource::v1::Resource;
 use outrigger_config::MeshConfig;
+use outrigger_config::model::Collector;
 use outrigger_dataplane::snapshot::Snapshot;
 use outrigger_identity::Material;
 use outrigger_telemetry::Metrics;
@@ -38,6 +38,8 @@ pub(crate) struct Exports {
     spans: Lanes<Spans>,
     logs: Lanes<Logs>,
     identities: Identities,
+    /// `runtime.socket_mark`: rules that lead connections here must let these pass, or what is sent would be traced, and sent.
+    mark: Option<u32>,
 }
 
 /// Where certificates and authorities are found as they are now.
@@ -54,11 +56,12 @@ impl Identities {
 }
 
 impl Exports {
-    pub(crate) fn new(metrics: &Arc<Metrics>) -> Exports {
+    pub(crate) fn new(metrics: &Arc<Metrics>, mark: Option<u32>) -> Exports {
         Exports {
             spans: Lanes::new(Arc::clone(metrics)),
             logs: Lanes::new(Arc::clone(metrics)),
             identities: Identities::default(),
+            mark,
         }
     }
 
@@ -71,8 +74,13 @@ impl Exports {
     /// with what waits for it; what waits for one that is gone is sent for a while yet.
     pub(crate) fn commit(&self, config: &MeshConfig) {
         let resource = Arc::new(encode::resource(config));
-        self.spans.commit(config, &resource, &self.identities);
-        self.logs.commit(config, &resource, &self.identities);
+        let settings = |collector: &Arc<Collector>| Settings {
+            collector: Arc::clone(collector),
+            resource: Arc::clone(&resource),
+            mark: self.mark,
+        };
+        self.spans.commit(config, settings, &self.identities);
+        self.logs.commit(config, settings, &self.identities);
     }
 
     /// Sends what waits, and takes nothing more: for the end of the process. It takes no longer than [`END_TIMEOUT`].
@@ -128,7 +136,12 @@ impl<S: Signal> Lanes<S> {
         lane
     }
 
-    fn commit(&self, config: &MeshConfig, resource: &Arc<Resource>, identities: &Identities) {
+    fn commit(
+        &self,
+        config: &MeshConfig,
+        settings: impl Fn(&Arc<Collector>) -> Settings,
+        identities: &Identities,
+    ) {
         let collectors = config.telemetry().collectors().iter();
         let collectors: HashMap<&str, _> = collectors.map(|one| (one.name().as_str(), one)).collect();
         let state = &mut *self.state.lock();
@@ -140,11 +153,7 @@ impl<S: Signal> Lanes<S> {
                 ending.push(Arc::clone(lane));
                 return false;
             };
-            let settings = Settings {
-                collector: Arc::clone(collector),
-                resource: Arc::clone(resource),
-            };
-            lane.go_on(settings, identities);
+            lane.go_on(settings(collector), identities);
             true
         });
     }

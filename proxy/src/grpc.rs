@@ -43,6 +43,17 @@ pub(crate) async fn connect(
     tls: Option<&UpstreamTls>,
     material: &Material,
 ) -> Result<Channel, ChannelError> {
+    connect_marked(host, port, None, tls, material).await
+}
+
+/// The same, with the mark of `runtime.socket_mark`, if there is one.
+pub(crate) async fn connect_marked(
+    host: &str,
+    port: u16,
+    mark: Option<u32>,
+    tls: Option<&UpstreamTls>,
+    material: &Material,
+) -> Result<Channel, ChannelError> {
     let unfit = |reason: &dyn std::fmt::Display| ChannelError::Configuration {
         host: host.to_owned(),
         reason: reason.to_string(),
@@ -64,7 +75,7 @@ pub(crate) async fn connect(
     let connector = service_fn(move |_| {
         let (host, identity) = (host.clone(), identity.clone());
         async move {
-            dial::open(&host, port, identity.as_deref())
+            dial::open(&host, port, mark, identity.as_deref())
                 .await
                 .map(TokioIo::new)
         }

@@ -29,10 +29,18 @@ enum Transport {
 
 impl Connection {
     /// Connects, with TLS if the collector has it. Without a time limit of its own; may be dropped at any time.
-    pub(super) async fn open(collector: &Arc<Collector>, material: &Material) -> Result<Connection, Failure> {
+    pub(super) async fn open(
+        collector: &Arc<Collector>,
+        material: &Material,
+        mark: Option<u32>,
+    ) -> Result<Connection, Failure> {
         let transport = match collector.protocol() {
-            CollectorProtocol::Grpc => Transport::Grpc(grpc::Connection::open(collector, material).await?),
-            CollectorProtocol::Http => Transport::Http(http::Connection::open(collector, material).await?),
+            CollectorProtocol::Grpc => {
+                Transport::Grpc(grpc::Connection::open(collector, material, mark).await?)
+            }
+            CollectorProtocol::Http => {
+                Transport::Http(http::Connection::open(collector, material, mark).await?)
+            }
         };
         Ok(Connection {
             collector: Arc::clone(collector),

@@ -50,6 +50,8 @@ pub(super) struct Shared {
 pub(super) struct Settings {
     pub(super) collector: Arc<Collector>,
     pub(super) resource: Arc<Resource>,
+    /// What sockets are marked with.
+    pub(super) mark: Option<u32>,
 }
 
 /// What the task is told.
@@ -242,6 +244,7 @@ mod tests {
         Settings {
             collector: Arc::clone(&config.telemetry().collectors()[0]),
             resource: Arc::default(),
+            mark: None,
         }
     }
 

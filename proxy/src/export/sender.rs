@@ -211,7 +211,8 @@ impl<S: Signal> Sender<S> {
                 let was_open = connection.is_some();
                 let open = match connection {
                     Some(open) => open,
-                    None => connection.insert(Connection::open(&settings.collector, &material).await?),
+                    None => connection
+                        .insert(Connection::open(&settings.collector, &material, settings.mark).await?),
                 };
                 match open.send::<S>(message.clone(), timeout).await {
                     // The collector may have closed it while nothing was sent: that is no failure of its.

@@ -71,7 +71,7 @@ impl Proxy {
         let health = Health::new(Arc::clone(&metrics), Arc::clone(&rebalancing), mark);
         let checks = health.prepare(&config, &discovered, &material, None);
         checks.warm().await;
-        let exports = Arc::new(Exports::new(&metrics));
+        let exports = Arc::new(Exports::new(&metrics, mark));
         let plane_options = Options {
             workers,
             metrics: Arc::clone(&metrics),

@@ -17,10 +17,14 @@ use tonic::{Request, Status};
 pub(super) struct Connection(Grpc<Channel>);
 
 impl Connection {
-    pub(super) async fn open(collector: &Collector, material: &Material) -> Result<Connection, Failure> {
+    pub(super) async fn open(
+        collector: &Collector,
+        material: &Material,
+        mark: Option<u32>,
+    ) -> Result<Connection, Failure> {
         let endpoint = collector.endpoint();
         let tls = collector.tls().as_ref();
-        let channel = grpc::connect(endpoint.host(), endpoint.port(), tls, material).await;
+        let channel = grpc::connect_marked(endpoint.host(), endpoint.port(), mark, tls, material).await;
         let channel = channel.map_err(|error| match &error {
             ChannelError::Configuration { .. } => Failure::configuration(&error),
             ChannelError::Unreachable(cause) => Failure::connection(cause),

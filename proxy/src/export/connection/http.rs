@@ -25,7 +25,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn open(collector: &Collector, material: &Material) -> Result<Connection, Failure> {
+    pub(super) async fn open(
+        collector: &Collector,
+        material: &Material,
+        mark: Option<u32>,
+    ) -> Result<Connection, Failure> {
         let identity = match collector.tls() {
             Some(tls) => {
                 let identity = outrigger_identity::upstream(tls, &["http/1.1"], material);
@@ -34,7 +38,7 @@ impl Connection {
             None => None,
         };
         let endpoint = collector.endpoint();
-        let stream = dial::open(endpoint.host(), endpoint.port(), identity.as_ref()).await;
+        let stream = dial::open(endpoint.host(), endpoint.port(), mark, identity.as_ref()).await;
         let stream = stream.map_err(|error| Failure::connection(&error))?;
         let (requests, connection) = handshake(TokioIo::new(stream))
             .await

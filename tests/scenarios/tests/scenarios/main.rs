@@ -9,6 +9,7 @@ mod authorization;
 mod backpressure;
 mod balancing;
 mod circuit_breakers;
+mod collectors;
 mod compression;
 mod control_plane;
 mod cors;
