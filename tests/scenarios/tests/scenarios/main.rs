@@ -59,6 +59,7 @@ mod strictness_requests;
 mod strictness_responses;
 mod tcp;
 mod tls;
+mod tracing;
 mod trusted_proxies;
 mod upgrade_in_place;
 mod upgrades;
