@@ -83,6 +83,7 @@ pub(super) fn manager(
     }
     // Where routes do not say otherwise; and how long a tunnel may be idle is said by the connection's own.
     remainder.unless("http.upgrade_idle_timeout", "1h");
+    remainder.unless("http.tracing", "off");
     remainder.unless("http.hint_peers", json!({ "authenticated": true }));
     put_protocol(http, remainder, &mut message);
     put_paths(http, remainder, &mut message);
