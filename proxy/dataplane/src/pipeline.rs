@@ -3,7 +3,8 @@
 //! 1. **begin**: count it, note when; refuse it ([`overload`]) if the process is near what it may have.
 //! 2. **sanitize** ([`sanitize`]): normalize the path; drop hop-by-hop fields; replace what an untrusted client must
 //!    not say.
-//! 3. **match** ([`decide`]): virtual host, route, action. Some virtual hosts answer before any route ([`edge`]).
+//! 3. **match** ([`decide`]): virtual host, route, action. Some virtual hosts answer before any route ([`edge`]). Where the
+//!    chain traces, the request's trace is taken up, or begun, by what its route says of it ([`trace`]).
 //! 4. **authenticate** ([`authenticate`]): tokens, where they are asked for. **authorize** ([`authorize`]): policies are
 //!    asked then, and after them maybe another service ([`external_authorization`]).
 //! 5. **limit** ([`rate_limit`]): requests that come too often are refused.

@@ -279,11 +279,21 @@ impl Fields {
         let Some(first) = self.entries.iter().position(is_same) else {
             return self.append(known, name, value);
         };
-        let mut index = 0;
-        self.entries.retain(|entry| {
-            index += 1;
-            index - 1 <= first || !is_same(entry)
-        });
+        if self.entries[first + 1..].iter().any(is_same) {
+            let mut index = 0;
+            self.entries.retain(|entry| {
+                index += 1;
+                index - 1 <= first || !is_same(entry)
+            });
+        }
+        let entry = self.entries[first];
+        if entry.value_bytes as usize == value.len() {
+            debug_assert!(scan::is_value(value), "field values hold no controls");
+            // As long as the old one: ids are.
+            let start = entry.value_start as usize;
+            self.bytes[start..start + value.len()].copy_from_slice(value);
+            return;
+        }
         self.entries[first] = self.write(known, name, value);
     }
 

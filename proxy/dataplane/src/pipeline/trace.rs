@@ -223,6 +223,18 @@ impl Carrier for HeadCarrier<'_> {
         }
     }
 
+    fn only(&self, header: TraceHeader) -> Option<&[u8]> {
+        fn one<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> Option<&'v [u8]> {
+            let first = values.next()?;
+            values.next().is_none().then_some(first)
+        }
+        match known(header) {
+            Some(known) if !self.0.contains(known) => None,
+            Some(known) => one(self.0.get_all(known)),
+            None => one(self.0.find_all(header.as_str())),
+        }
+    }
+
     fn set(&mut self, header: TraceHeader, value: &[u8]) {
         match known(header) {
             Some(known) => self.0.set_known(known, value),

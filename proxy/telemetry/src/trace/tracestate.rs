@@ -10,16 +10,16 @@ const PART_MAX: usize = 256;
 /// Leaves a list that is well formed, as one field, and drops any other: a member that is malformed, or one too many,
 /// spoils them all. What is too long for a header of the request never gets here, and up to that everything is passed on.
 pub(super) fn clean(carrier: &mut dyn Carrier) {
-    let Some(first) = carrier.first(TraceHeader::Tracestate) else {
-        return;
-    };
     if let Some(only) = carrier.only(TraceHeader::Tracestate) {
         if !members(only).is_some_and(|members| (1..=MEMBERS_MAX).contains(&members)) {
             carrier.remove(TraceHeader::Tracestate);
         }
         return;
     }
-    let mut joined = Vec::with_capacity(2 * first.len());
+    if carrier.first(TraceHeader::Tracestate).is_none() {
+        return;
+    }
+    let mut joined = Vec::new();
     carrier.each(TraceHeader::Tracestate, &mut |value| {
         if !joined.is_empty() && !value.is_empty() {
             joined.push(b',');
@@ -56,24 +56,52 @@ fn trim(mut text: &[u8]) -> &[u8] {
 }
 
 fn is_member(member: &[u8]) -> bool {
-    let Some(mark) = member.iter().position(|byte| *byte == b'=') else {
+    let length = member.iter().take_while(|byte| is(**byte, IN_KEY)).count();
+    let (key, rest) = member.split_at(length);
+    let Some((b'=', value)) = rest.split_first() else {
         return false;
     };
-    let (key, value) = (&member[..mark], &member[mark + 1..]);
     is_key(key) && is_value(value)
 }
 
 /// `( lcalpha / DIGIT ) 0*255 ( keychar )`; the key of a tenant has an `@` in it.
 fn is_key(key: &[u8]) -> bool {
-    let is_first = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let is_char = |byte: &u8| is_first(byte) || matches!(byte, b'_' | b'-' | b'*' | b'/' | b'@');
-    key.len() <= PART_MAX && key.first().is_some_and(is_first) && key.iter().all(is_char)
+    key.len() <= PART_MAX && key.first().is_some_and(|first| is(*first, BEGINS_KEY))
 }
 
 /// `0*255(chr) nblk-chr`: printable, without `,` and `=`. Blanks at its end are no part of it, and are off already.
 fn is_value(value: &[u8]) -> bool {
-    let is_char = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b',' | b'=');
-    (1..=PART_MAX).contains(&value.len()) && value.iter().all(is_char)
+    (1..=PART_MAX).contains(&value.len()) && value.iter().all(|byte| is(*byte, IN_VALUE))
+}
+
+/// What a byte may be.
+const BEGINS_KEY: u8 = 1;
+const IN_KEY: u8 = 2;
+const IN_VALUE: u8 = 4;
+
+/// What each byte may be: lists are read byte by byte, for every request that has one.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let char = byte as u8;
+        if char.is_ascii_lowercase() || char.is_ascii_digit() {
+            classes[byte] |= BEGINS_KEY | IN_KEY;
+        }
+        if matches!(char, b'_' | b'-' | b'*' | b'/' | b'@') {
+            classes[byte] |= IN_KEY;
+        }
+        if matches!(char, b' '..=b'~') && !matches!(char, b',' | b'=') {
+            classes[byte] |= IN_VALUE;
+        }
+        byte += 1;
+    }
+    classes
+};
+
+#[inline]
+fn is(byte: u8, class: u8) -> bool {
+    CLASSES[usize::from(byte)] & class != 0
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! B3 and Datadog: read, written, and turned into one another.
 
-use super::{CLIENT, SERVER, collector, hex, of_kind, spans, traceparent, traced};
+use super::{CLIENT, SERVER, collector, hex, of_kind, spans, traced, traceparent};
 use outrigger_fixtures::Scripted;
 use outrigger_fixtures::otlp::OtlpCollector;
 use outrigger_fixtures::wire::Head;
@@ -37,10 +37,18 @@ impl Mesh {
         let head = self.upstream.last_request().head;
         let count = 2 * self.upstream.request_count();
         let all = spans(&self.collector, count).await;
-        let (server, client) = (*of_kind(&all, SERVER).last().unwrap(), *of_kind(&all, CLIENT).last().unwrap());
+        let (server, client) = (
+            *of_kind(&all, SERVER).last().unwrap(),
+            *of_kind(&all, CLIENT).last().unwrap(),
+        );
         assert_eq!(client.parent_span_id, server.span_id);
         assert_eq!(client.trace_id, server.trace_id);
-        let ids = [&server.trace_id, &server.span_id, &server.parent_span_id, &client.span_id];
+        let ids = [
+            &server.trace_id,
+            &server.span_id,
+            &server.parent_span_id,
+            &client.span_id,
+        ];
         (head, ids.map(|id| hex(id)))
     }
 }
@@ -51,10 +59,14 @@ async fn b3_in_one_header_goes_round() {
     let (head, [trace, server, parent, client]) = mesh.send(&format!("b3: {TRACE}-{PARENT}-1\r\n")).await;
     assert_eq!((trace.as_str(), parent.as_str()), (TRACE, PARENT));
     assert_eq!(head.field("b3"), Some(&*format!("{TRACE}-{client}-1-{server}")));
-    assert_eq!((head.field("traceparent"), head.field("x-b3-traceid")), (None, None));
+    assert_eq!(
+        (head.field("traceparent"), head.field("x-b3-traceid")),
+        (None, None)
+    );
     // An id of 64 bits stays one, and a debug trace too.
     let narrow = &TRACE[16..];
-    let (head, [trace, server, _, client]) = mesh.send(&format!("b3: {narrow}-{PARENT}-d-{PARENT}\r\n")).await;
+    let (head, [trace, server, _, client]) =
+        mesh.send(&format!("b3: {narrow}-{PARENT}-d-{PARENT}\r\n")).await;
     assert_eq!(trace, format!("{:0>32}", narrow));
     assert_eq!(head.field("b3"), Some(&*format!("{narrow}-{client}-d-{server}")));
 }
@@ -65,11 +77,15 @@ async fn b3_in_several_headers_goes_round() {
     let fields = format!("X-B3-TraceId: {TRACE}\r\nX-B3-SpanId: {PARENT}\r\nX-B3-Sampled: 1\r\n");
     let (head, [trace, server, parent, client]) = mesh.send(&fields).await;
     assert_eq!((trace.as_str(), parent.as_str()), (TRACE, PARENT));
-    let told = ["x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled"].map(|name| head.field(name));
+    let told =
+        ["x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled"].map(|name| head.field(name));
     assert_eq!(told, [Some(TRACE), Some(&*client), Some(&*server), Some("1")]);
     let fields = format!("X-B3-TraceId: {TRACE}\r\nX-B3-SpanId: {PARENT}\r\nX-B3-Flags: 1\r\n");
     let (head, _) = mesh.send(&fields).await;
-    assert_eq!((head.field("x-b3-flags"), head.field("x-b3-sampled")), (Some("1"), None));
+    assert_eq!(
+        (head.field("x-b3-flags"), head.field("x-b3-sampled")),
+        (Some("1"), None)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +122,9 @@ async fn datadog_goes_round() {
 async fn contexts_are_translated_and_nothing_stale_is_left() {
     let mut mesh = mesh("extract: [w3c, b3, datadog], inject: [w3c, datadog], ").await;
     let (head, [trace, _, parent, client]) = mesh
-        .send(&format!("b3: {TRACE}-{PARENT}-1\r\ntracestate: foo=1\r\nx-b3-sampled: 0\r\n"))
+        .send(&format!(
+            "b3: {TRACE}-{PARENT}-1\r\ntracestate: foo=1\r\nx-b3-sampled: 0\r\n"
+        ))
         .await;
     assert_eq!((trace.as_str(), parent.as_str()), (TRACE, PARENT));
     assert_eq!(traceparent(&head), (TRACE.to_owned(), client, "01".to_owned()));
@@ -118,7 +136,9 @@ async fn contexts_are_translated_and_nothing_stale_is_left() {
     // The first of the formats in which there is one.
     let other = "0".repeat(31) + "7";
     let (_, [trace, ..]) = mesh
-        .send(&format!("b3: {TRACE}-{PARENT}-1\r\ntraceparent: 00-{other}-{PARENT}-01\r\n"))
+        .send(&format!(
+            "b3: {TRACE}-{PARENT}-1\r\ntraceparent: 00-{other}-{PARENT}-01\r\n"
+        ))
         .await;
     assert_eq!(trace, other);
 }

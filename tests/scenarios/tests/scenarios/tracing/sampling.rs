@@ -1,6 +1,6 @@
 //! What is kept: by whoever sent the request, by a believed peer's wish, by a share, by a route, and by how it ended.
 
-use super::{CLIENT, ERROR, SERVER, collector, of_kind, one, spans, traceparent, traced};
+use super::{CLIENT, ERROR, SERVER, collector, of_kind, one, spans, traced, traceparent};
 use outrigger_fixtures::Scripted;
 use outrigger_harness::{Client, Document, Proxy};
 
@@ -18,7 +18,10 @@ async fn a_request_is_traced_when_a_believed_peer_asks_and_no_other() {
         let tracing = format!("{NOTHING}{fields}");
         traced(Document::to(&[upstream.address()]), &collector, &tracing).http(peers)
     };
-    for (fields, header) in [("", "x-envoy-force-trace"), ("force_header: X-Trace-Me, ", "x-trace-me")] {
+    for (fields, header) in [
+        ("", "x-envoy-force-trace"),
+        ("force_header: X-Trace-Me, ", "x-trace-me"),
+    ] {
         let untrusting = Proxy::start(document(fields, "")).await;
         let mut client = Client::connect(untrusting.address()).await;
         client.fetch("/", &format!("{header}: 1\r\n")).await;
@@ -37,7 +40,10 @@ async fn a_request_is_traced_when_a_believed_peer_asks_and_no_other() {
         assert_eq!(head.field(header), None);
         assert_eq!(traceparent(&head).2, "03");
         let kept = spans(&collector, before + 2).await.split_off(before);
-        assert_eq!(one(of_kind(&kept, SERVER)[0], "url.path").as_deref(), Some("/forced"));
+        assert_eq!(
+            one(of_kind(&kept, SERVER)[0], "url.path").as_deref(),
+            Some("/forced")
+        );
         assert_eq!(believing.admin().metric(&decided("forced")).await, 1.0);
     }
 }
@@ -53,14 +59,24 @@ async fn the_sender_s_decision_counts_where_it_is_to() {
         ("ignore", 0, "", &sampled, "00"),
         ("ignore", 100, "", &dropped, "01"),
         ("follow_believed", 0, "", &sampled, "00"),
-        ("follow_believed", 0, "hint_peers: { addresses: [127.0.0.1/32] }", &sampled, "01"),
+        (
+            "follow_believed",
+            0,
+            "hint_peers: { addresses: [127.0.0.1/32] }",
+            &sampled,
+            "01",
+        ),
     ] {
         let tracing = format!("sampling: {{ parent: {parent}, percent: {percent} }}, ");
         let document = traced(Document::to(&[upstream.address()]), &collector, &tracing).http(peers);
         let proxy = Proxy::start(document).await;
         Client::connect(proxy.address()).await.fetch("/", sent).await;
         let told = traceparent(&upstream.last_request().head);
-        assert_eq!((told.0.as_str(), told.2.as_str()), (TRACE, flags), "{parent} {percent} {peers}");
+        assert_eq!(
+            (told.0.as_str(), told.2.as_str()),
+            (TRACE, flags),
+            "{parent} {percent} {peers}"
+        );
     }
 }
 
@@ -93,7 +109,10 @@ async fn proxies_agree_on_a_share_and_a_rate_bounds_it() {
     // One an hour at most would be one; more than one a second never comes out of one bucket at once.
     let (_, limited) = flags("sampling: { traces_per_second: 1 }, ", &vec![String::new(); 20]).await;
     let admin = limited.admin();
-    let (kept, refused) = (admin.metric(&decided("share")).await, admin.metric(&decided("rate_limited")).await);
+    let (kept, refused) = (
+        admin.metric(&decided("share")).await,
+        admin.metric(&decided("rate_limited")).await,
+    );
     assert_eq!(kept + refused, 20.0);
     assert!(refused > 0.0);
 }
@@ -115,7 +134,10 @@ async fn routes_say_otherwise() {
     client.fetch("/all", "x-who: them\r\n").await;
     assert_eq!(traceparent(&upstream.last_request().head).2, "03");
     let kept = spans(&collector, 2).await;
-    assert_eq!((kept.len(), of_kind(&kept, SERVER)[0].name.as_str()), (2, "all of them"));
+    assert_eq!(
+        (kept.len(), of_kind(&kept, SERVER)[0].name.as_str()),
+        (2, "all of them")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +148,9 @@ async fn errors_are_kept_by_their_end() {
                 "/bad" => "503 X",
                 _ => "200 OK",
             };
-            script.send(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")).await?;
+            script
+                .send(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n"))
+                .await?;
         }
         Ok(())
     })
@@ -146,7 +170,10 @@ async fn errors_are_kept_by_their_end() {
     assert_eq!(one(servers[0], "url.path").as_deref(), Some("/bad"));
     assert_eq!(one(servers[0], "who").as_deref(), Some("me"));
     assert_eq!(servers[0].status.as_ref().map(|status| status.code), Some(ERROR));
-    assert_eq!((super::hex(&servers[0].trace_id), super::hex(&clients[0].span_id)), (trace, parent));
+    assert_eq!(
+        (super::hex(&servers[0].trace_id), super::hex(&clients[0].span_id)),
+        (trace, parent)
+    );
     let metric = "outrigger_listener_traces_kept_at_end_total{reason=\"error\"}";
     assert_eq!(proxy.admin().metric(metric).await, 1.0);
 }

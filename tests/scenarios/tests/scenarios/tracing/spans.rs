@@ -1,6 +1,6 @@
 //! Spans as a collector gets them, field by field, and who is whose parent.
 
-use super::{CLIENT, ERROR, SERVER, collector, hex, of_kind, one, spans, traceparent, traced};
+use super::{CLIENT, ERROR, SERVER, collector, hex, of_kind, one, spans, traced, traceparent};
 use outrigger_fixtures::Scripted;
 use outrigger_fixtures::otlp::{Span, attribute};
 use outrigger_harness::{Client, Document, Proxy};
@@ -20,20 +20,26 @@ fn told(span: &Span, keys: &[&str]) -> Vec<Option<String>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_told_field_by_field() {
     let (upstream, collector) = (Scripted::ok().await, collector().await);
-    let document = traced(Document::to(&[upstream.address()]), &collector, "")
-        .routes("{ name: carts, match: { prefix: /cart }, forward: { cluster: upstream, prefix_rewrite: /basket } }");
+    let document = traced(Document::to(&[upstream.address()]), &collector, "").routes(
+        "{ name: carts, match: { prefix: /cart }, forward: { cluster: upstream, prefix_rewrite: /basket } }",
+    );
     let proxy = Proxy::start(document).await;
     let mut client = Client::connect(proxy.address()).await;
-    let fields = format!(
-        "traceparent: 00-{TRACE}-{PARENT}-01\r\ntracestate: foo=1\r\nuser-agent: tester\r\n"
-    );
+    let fields =
+        format!("traceparent: 00-{TRACE}-{PARENT}-01\r\ntracestate: foo=1\r\nuser-agent: tester\r\n");
     client.fetch("/cart/7?token=secret&x", &fields).await;
     let head = upstream.last_request().head;
     let all = spans(&collector, 2).await;
     let (server, attempt) = (of_kind(&all, SERVER)[0], of_kind(&all, CLIENT)[0]);
 
     assert_eq!(server.name, "GET /cart/*");
-    assert_eq!((hex(&server.trace_id).as_str(), hex(&server.parent_span_id).as_str()), (TRACE, PARENT));
+    assert_eq!(
+        (
+            hex(&server.trace_id).as_str(),
+            hex(&server.parent_span_id).as_str()
+        ),
+        (TRACE, PARENT)
+    );
     assert_eq!((server.flags, server.trace_state.as_str()), (REMOTE | 1, "foo=1"));
     assert!(server.start_time_unix_nano <= attempt.start_time_unix_nano);
     assert!(attempt.start_time_unix_nano <= attempt.end_time_unix_nano);
@@ -80,12 +86,18 @@ async fn a_request_is_told_field_by_field() {
         head.field("x-request-id"),
         None,
     ];
-    assert_eq!(told(server, &keys), expected.map(|value| value.map(str::to_owned)));
+    assert_eq!(
+        told(server, &keys),
+        expected.map(|value| value.map(str::to_owned))
+    );
 
     assert_eq!(attempt.name, "GET");
     assert_eq!(attempt.parent_span_id, server.span_id);
     assert_eq!((attempt.flags, &attempt.trace_id), (LOCAL | 1, &server.trace_id));
-    assert_eq!(traceparent(&head), (TRACE.to_owned(), hex(&attempt.span_id), "01".to_owned()));
+    assert_eq!(
+        traceparent(&head),
+        (TRACE.to_owned(), hex(&attempt.span_id), "01".to_owned())
+    );
     let keys = [
         "http.request.method",
         "url.full",
@@ -105,7 +117,10 @@ async fn a_request_is_told_field_by_field() {
         Some("200"),
         None,
     ];
-    assert_eq!(told(attempt, &keys), expected.map(|value| value.map(str::to_owned)));
+    assert_eq!(
+        told(attempt, &keys),
+        expected.map(|value| value.map(str::to_owned))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +134,9 @@ async fn two_sidecars_and_a_retry_are_one_trace() {
                     0 => "503 X",
                     _ => "200 OK",
                 };
-                script.send(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")).await?;
+                script
+                    .send(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n"))
+                    .await?;
             }
             Ok(())
         }
@@ -130,12 +147,22 @@ async fn two_sidecars_and_a_retry_are_one_trace() {
         .forward("retry: { retry_on: [5xx], backoff: { base: 1ms } }");
     let inbound = Proxy::start(inbound).await;
     let outbound = Proxy::start(traced(Document::to(&[inbound.address()]), &collector, "")).await;
-    assert_eq!(Client::connect(outbound.address()).await.fetch("/", "").await.status(), 200);
+    assert_eq!(
+        Client::connect(outbound.address())
+            .await
+            .fetch("/", "")
+            .await
+            .status(),
+        200
+    );
     let all = spans(&collector, 5).await;
     assert_eq!(all.len(), 5);
     assert!(all.iter().all(|span| span.trace_id == all[0].trace_id));
     let (servers, clients) = (of_kind(&all, SERVER), of_kind(&all, CLIENT));
-    let begins = servers.iter().find(|span| span.parent_span_id.is_empty()).expect("one begins the trace");
+    let begins = servers
+        .iter()
+        .find(|span| span.parent_span_id.is_empty())
+        .expect("one begins the trace");
     let child = |parent: &Span, of: &[&Span]| -> Vec<Span> {
         let children = of.iter().filter(|span| span.parent_span_id == parent.span_id);
         children.map(|span| (*span).clone()).collect()
@@ -146,16 +173,28 @@ async fn two_sidecars_and_a_retry_are_one_trace() {
     assert_eq!(received.len(), 1);
     let attempts = child(&received[0], &clients);
     assert_eq!(attempts.len(), 2);
-    let codes = attempts.iter().map(|span| one(span, "http.response.status_code").unwrap());
+    let codes = attempts
+        .iter()
+        .map(|span| one(span, "http.response.status_code").unwrap());
     assert_eq!(codes.collect::<Vec<_>>(), ["503", "200"]);
     let resent = attempts.iter().map(|span| one(span, "http.request.resend_count"));
     assert_eq!(resent.collect::<Vec<_>>(), [None, Some("1".to_owned())]);
     assert_eq!(attempts[0].status.as_ref().map(|status| status.code), Some(ERROR));
     assert_eq!(one(&attempts[0], "error.type").as_deref(), Some("503"));
     // Each attempt told the upstream of its own span.
-    let told = upstream.requests().into_iter().map(|request| traceparent(&request.head).1);
-    assert_eq!(told.collect::<Vec<_>>(), [hex(&attempts[0].span_id), hex(&attempts[1].span_id)]);
-    let events: Vec<&str> = received[0].events.iter().map(|event| event.name.as_str()).collect();
+    let told = upstream
+        .requests()
+        .into_iter()
+        .map(|request| traceparent(&request.head).1);
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [hex(&attempts[0].span_id), hex(&attempts[1].span_id)]
+    );
+    let events: Vec<&str> = received[0]
+        .events
+        .iter()
+        .map(|event| event.name.as_str())
+        .collect();
     assert_eq!(events, ["retry"]);
     assert!(sent[0].events.iter().all(|event| event.name == "answered"));
 }
@@ -177,15 +216,28 @@ async fn what_is_refused_here_says_why() {
     assert_eq!(client.fetch("/nowhere", "").await.status(), 404);
     let all = spans(&collector, 5).await;
     let servers = of_kind(&all, SERVER);
-    let event = |span: &Span| span.events.first().map(|event| (event.name.clone(), attribute(&event.attributes, "outrigger.subject")));
+    let event = |span: &Span| {
+        span.events.first().map(|event| {
+            (
+                event.name.clone(),
+                attribute(&event.attributes, "outrigger.subject"),
+            )
+        })
+    };
     assert_eq!(servers.len(), 4);
     assert_eq!(event(servers[0]).unwrap().0, "fault_abort");
     assert_eq!(one(servers[0], "error.type").as_deref(), Some("555"));
     assert_eq!(one(servers[0], "outrigger.response_flags").as_deref(), Some("FI"));
     assert_eq!(event(servers[1]), None);
-    assert_eq!(event(servers[2]), Some(("rate_limited".to_owned(), Some("few".to_owned()))));
+    assert_eq!(
+        event(servers[2]),
+        Some(("rate_limited".to_owned(), Some("few".to_owned())))
+    );
     assert_eq!(one(servers[2], "error.type"), None);
-    assert_eq!((servers[3].name.as_str(), one(servers[3], "http.route")), ("GET", None));
+    assert_eq!(
+        (servers[3].name.as_str(), one(servers[3], "http.route")),
+        ("GET", None)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,14 +269,30 @@ async fn grpc_is_told_by_its_own_conventions() {
         assert_eq!(client.exchange(request).await.status(), 200);
     }
     let all = spans(&collector, 4).await;
-    let keys = ["rpc.system", "rpc.service", "rpc.method", "rpc.grpc.status_code", "error.type"];
+    let keys = [
+        "rpc.system",
+        "rpc.service",
+        "rpc.method",
+        "rpc.grpc.status_code",
+        "error.type",
+    ];
     for kind in [SERVER, CLIENT] {
         let of_kind = of_kind(&all, kind);
         let expected = |method: &str, code: &str, error: Option<&str>| {
-            [Some("grpc"), Some("shop.v1.Cart"), Some(method), Some(code), error].map(|value| value.map(str::to_owned))
+            [
+                Some("grpc"),
+                Some("shop.v1.Cart"),
+                Some(method),
+                Some(code),
+                error,
+            ]
+            .map(|value| value.map(str::to_owned))
         };
         assert_eq!(told(of_kind[0], &keys), expected("Add", "0", None));
-        assert_eq!(told(of_kind[1], &keys), expected("Pay", "14", Some("UNAVAILABLE")));
+        assert_eq!(
+            told(of_kind[1], &keys),
+            expected("Pay", "14", Some("UNAVAILABLE"))
+        );
         assert_eq!(of_kind[0].name, "shop.v1.Cart/Add");
         assert_eq!(of_kind[1].status.as_ref().map(|status| status.code), Some(ERROR));
     }
@@ -236,8 +304,10 @@ async fn a_tunnel_s_spans_end_with_it() {
         if let Some(head) = script.head().await? {
             script.ran(head, Default::default());
             script
-                .send("HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-                       sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+                .send(
+                    "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                       sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+                )
                 .await?;
             script.until_closed().await?;
         }
@@ -255,18 +325,32 @@ async fn a_tunnel_s_spans_end_with_it() {
         .await;
     assert_eq!(client.head().await.status(), 101);
     let admin = proxy.admin();
-    admin.wait_for_metric("outrigger_listener_tunnels_active", 1.0).await;
+    admin
+        .wait_for_metric("outrigger_listener_tunnels_active", 1.0)
+        .await;
     // Another request's spans arrive, and none of the tunnel's.
     Client::connect(proxy.address()).await.fetch("/", "").await;
     let before = spans(&collector, 1).await;
-    assert!(before.iter().all(|span| one(span, "url.path").as_deref() != Some("/chat")));
+    assert!(
+        before
+            .iter()
+            .all(|span| one(span, "url.path").as_deref() != Some("/chat"))
+    );
     let (trace, parent, _) = traceparent(&upstream.requests()[0].head);
     drop(client);
-    admin.wait_for_metric("outrigger_listener_tunnels_active", 0.0).await;
+    admin
+        .wait_for_metric("outrigger_listener_tunnels_active", 0.0)
+        .await;
     let all = spans(&collector, before.len() + 2).await;
-    let tunnel: Vec<Span> = all.into_iter().filter(|span| hex(&span.trace_id) == trace).collect();
+    let tunnel: Vec<Span> = all
+        .into_iter()
+        .filter(|span| hex(&span.trace_id) == trace)
+        .collect();
     let (server, attempt) = (of_kind(&tunnel, SERVER)[0], of_kind(&tunnel, CLIENT)[0]);
-    assert_eq!(told(server, &["url.path", "http.response.status_code"]), ["/chat", "101"].map(|value| Some(value.to_owned())));
+    assert_eq!(
+        told(server, &["url.path", "http.response.status_code"]),
+        ["/chat", "101"].map(|value| Some(value.to_owned()))
+    );
     assert_eq!(hex(&attempt.span_id), parent);
     assert_eq!(attempt.parent_span_id, server.span_id);
 }

@@ -1,6 +1,6 @@
 //! The cases of W3C's Trace Context (level 2), through a proxy: what the next hop is told.
 
-use super::{collector, traceparent, traced};
+use super::{collector, traced, traceparent};
 use outrigger_fixtures::Scripted;
 use outrigger_harness::{Client, Document, Proxy};
 
@@ -94,12 +94,20 @@ fn tracestates() -> Vec<Case> {
     let value = format!("a={}", "v".repeat(256));
     let too_long_value = format!("a={}", "v".repeat(257));
     let members = |count: usize| {
-        let members: Vec<String> = (1..=count).map(|number| format!("bar{number:02}={number:02}")).collect();
+        let members: Vec<String> = (1..=count)
+            .map(|number| format!("bar{number:02}={number:02}"))
+            .collect();
         members.join(",")
     };
     let (full, too_full, over_512) = (members(32), members(33), format!("{value},b={}", &value[2..]));
-    let all: String = (0x20..=0x7e_u8).map(char::from).filter(|char| !",=".contains(*char)).collect();
-    let all = format!("abcdefghijklmnopqrstuvwxyz0123456789_-*/@a-z0-9_-*/={}", all.trim_end());
+    let all: String = (0x20..=0x7e_u8)
+        .map(char::from)
+        .filter(|char| !",=".contains(*char))
+        .collect();
+    let all = format!(
+        "abcdefghijklmnopqrstuvwxyz0123456789_-*/@a-z0-9_-*/={}",
+        all.trim_end()
+    );
     let kept: Vec<&str> = vec![
         "foo=1,bar=2",
         "foo=1 \t , \t bar=2, \t baz=3",
@@ -140,19 +148,34 @@ fn tracestates() -> Vec<Case> {
     let mut cases: Vec<Case> = kept.iter().map(|state| with(&[state], Some(state))).collect();
     cases.extend(dropped.iter().map(|state| with(&[state], None)));
     cases.extend([
-        with(&["foo=1,bar=2", "rojo=1,congo=2", "baz=3"], Some("foo=1,bar=2,rojo=1,congo=2,baz=3")),
+        with(
+            &["foo=1,bar=2", "rojo=1,congo=2", "baz=3"],
+            Some("foo=1,bar=2,rojo=1,congo=2,baz=3"),
+        ),
         with(&["foo=1", ""], Some("foo=1")),
         with(&["", "foo=1"], Some("foo=1")),
         with(&["foo=1", "foo=2"], Some("foo=1,foo=2")),
         with(&["foo=1", &longer], None),
         with(&["foo=1", &too_full], None),
         with(&[&full, "z=1"], None),
-        case(&[("traceparent", &valid), ("TraceState", "foo=1")], true, Some("foo=1")),
+        case(
+            &[("traceparent", &valid), ("TraceState", "foo=1")],
+            true,
+            Some("foo=1"),
+        ),
         case(&[("traceparent", &valid), ("trace-state", "foo=1")], true, None),
         // It belongs to the trace that was, not to the one that begins.
         case(&[("tracestate", "foo=1")], false, None),
         case(&[("traceparent", "00-x"), ("tracestate", "foo=1")], false, None),
-        case(&[("traceparent", &valid), ("traceparent", &valid), ("tracestate", "foo=1")], false, None),
+        case(
+            &[
+                ("traceparent", &valid),
+                ("traceparent", &valid),
+                ("tracestate", "foo=1"),
+            ],
+            false,
+            None,
+        ),
     ]);
     cases
 }
@@ -164,16 +187,26 @@ async fn every_case_is_as_the_specification_has_it() {
     let proxy = Proxy::start(document).await;
     let mut client = Client::connect(proxy.address()).await;
     for case in traceparents().into_iter().chain(tracestates()) {
-        let lines: String = case.sent.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let lines: String = case
+            .sent
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
         let baggage = "baggage: a=b;c, d=e\r\n";
-        assert_eq!(client.fetch("/", &format!("{lines}{baggage}")).await.status(), 200);
+        assert_eq!(
+            client.fetch("/", &format!("{lines}{baggage}")).await.status(),
+            200
+        );
         let head = upstream.last_request().head;
         let (trace, parent, flags) = traceparent(&head);
         assert_eq!(trace == TRACE, case.goes_on, "{lines}");
         assert_ne!(parent, PARENT, "{lines}");
         assert_ne!(trace, "0".repeat(32));
         // What is not known of flags is not passed on; what begins here is random.
-        let sent = case.sent.iter().find(|(name, _)| name.eq_ignore_ascii_case("traceparent"));
+        let sent = case
+            .sent
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("traceparent"));
         let expected = match sent {
             Some((_, value)) if case.goes_on => {
                 let digits = &value.trim()[53..55];
