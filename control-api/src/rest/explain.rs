@@ -153,6 +153,7 @@ mod tests {
             refusals: Vec::new(),
             fault: None,
             authorities: Arc::default(),
+            receipt: None,
         }
     }
 
