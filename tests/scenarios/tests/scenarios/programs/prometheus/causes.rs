@@ -12,6 +12,7 @@ use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -136,7 +137,7 @@ impl Causes {
         });
     }
 
-    /// Clients with a certificate of yesterday's come and come.
+    /// Clients with a certificate of yesterday's come and come, among others: in order, and without TLS.
     async fn strangers(&mut self) {
         let server = self.authority.issue("server", &["a.example"]);
         let client = self.authority.issue_with("late", &["b.example"], expired);
@@ -148,16 +149,21 @@ impl Causes {
         let document = answering("").chain(&chain);
         let proxy = self.proxy("OutriggerPeersRefused", document).await;
         let address = self.proxies[proxy].address();
-        let config = self.authority.client_config(&["http/1.1"], Some(&client));
+        let known = self.authority.issue("known", &["b.example"]);
+        let [known, late] = [&known, &client]
+            .map(|client| self.authority.client_config(&["http/1.1"], Some(client)));
         self.tasks.spawn(async move {
             loop {
                 for _ in 0..3 {
-                    if let Ok(mut refused) =
-                        Client::connect_tls(address, std::sync::Arc::clone(&config), "a.example").await
-                    {
+                    let late = Arc::clone(&late);
+                    if let Ok(mut refused) = Client::connect_tls(address, late, "a.example").await {
                         let _ = refused.try_response_within().await;
                     }
                 }
+                let known = Arc::clone(&known);
+                let mut client = Client::connect_tls(address, known, "a.example").await.unwrap();
+                assert_eq!(client.fetch("/", "").await.status(), 200);
+                assert_eq!(Client::connect(address).await.fetch("/", "").await.status(), 400);
                 tokio::time::sleep(PAUSE).await;
             }
         });
@@ -184,7 +190,7 @@ impl Causes {
         self.proxy("OutriggerControlPlaneLost", document).await;
     }
 
-    /// Its log goes to a pipe that is open, and that nobody reads.
+    /// Its log goes to a pipe that is open, and that nobody reads, and to a collector that is not there.
     async fn dropped(&mut self) {
         let pipe = self.files.path().join("log");
         rustix::fs::mknodat(
@@ -202,8 +208,12 @@ impl Causes {
         self.opened.push(options.open(&pipe).unwrap());
         let long = "x".repeat(4000);
         let document = answering(&format!(
-            "access_logs: [{{ path: {}, format: {{ text: {long} }} }}]",
+            "access_logs: [{{ path: {}, format: {{ text: {long} }} }}, {{ collector: nobody }}]",
             pipe.display()
+        ))
+        .with(&format!(
+            "telemetry: {{ collectors: [{{ name: nobody, endpoint: 'http://{}', queue_max: 16, batch_max: 16 }}] }}",
+            self.refusing.address()
         ));
         let proxy = self.proxy("OutriggerTelemetryDropped", document).await;
         let address = self.proxies[proxy].address();

@@ -13,9 +13,9 @@ const FAILED: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\
 /// More than half a second, which is what an attempt may take by its objective.
 const SLOW: Duration = Duration::from_millis(600);
 
-/// Requests that are in order, for each that is not, where a cause must not be seen by its errors: half of what the
+/// Requests that are in order, for each that is not, where a cause must not be seen by its errors: a fifth of what the
 /// budget of errors allows.
-const GOOD: usize = 2000;
+const GOOD: usize = 5000;
 
 /// Starts the proxy and what goes through it.
 pub(super) async fn start(causes: &mut Causes) {
@@ -100,7 +100,7 @@ fn document(backend: SocketAddr, bad: SocketAddr, nobody: SocketAddr) -> String 
     let clusters = [
         plain("failing", ""),
         plain("flaky", ""),
-        plain("slow", ""),
+        plain("slow", ", pool: { requests_per_connection_max: 1 }"),
         plain("sluggish", ""),
         plain("limited", ", circuit_breakers: { high: { requests_max: 1 } }"),
         plain("denied", ", retry_budget: { percent: 0, concurrency_min: 0 }"),
@@ -109,8 +109,9 @@ fn document(backend: SocketAddr, bad: SocketAddr, nobody: SocketAddr) -> String 
              health_check: {{ tcp: {{}}, interval: 100ms, unhealthy_interval: 100ms }} }}\n"
         ),
         format!(
-            "  - {{ name: ejected, endpoints: [{{ address: '{backend}' }}, {{ address: '{bad}' }}], \
-             panic_threshold: 0, outlier_detection: {{ consecutive_5xx: 2, base_ejection_time: 300s, interval: 50ms }} }}\n"
+            "  - {{ name: ejected, endpoints: [{{ address: '{backend}' }}, {{ address: '{bad}' }}, \
+             {{ address: '{nobody}' }}], panic_threshold: 0, \
+             outlier_detection: {{ consecutive_5xx: 2, max_ejection_percent: 70, base_ejection_time: 300s, interval: 50ms }} }}\n"
         ),
     ];
     let retry = "retry: { retry_on: [5xx] }";
