@@ -150,8 +150,8 @@ impl Causes {
         let proxy = self.proxy("OutriggerPeersRefused", document).await;
         let address = self.proxies[proxy].address();
         let known = self.authority.issue("known", &["b.example"]);
-        let [known, late] = [&known, &client]
-            .map(|client| self.authority.client_config(&["http/1.1"], Some(client)));
+        let [known, late] =
+            [&known, &client].map(|client| self.authority.client_config(&["http/1.1"], Some(client)));
         self.tasks.spawn(async move {
             loop {
                 for _ in 0..3 {
