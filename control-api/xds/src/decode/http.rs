@@ -2,6 +2,7 @@
 
 mod header_values;
 mod protocol;
+mod tracing;
 
 use super::carried::{Carried, CarriedKind};
 use super::{Extras, Refusals, access_log, filters, value};
@@ -20,6 +21,7 @@ pub(crate) const MESSAGES: &[&[&Message]] = &[
     &[&MANAGER, &RDS, &UPGRADE_CONFIG],
     protocol::MESSAGES,
     header_values::MESSAGES,
+    tracing::MESSAGES,
 ];
 
 message! {
@@ -29,8 +31,8 @@ message! {
             server_name, server_header_transformation, max_request_headers_kb, stream_idle_timeout, request_timeout,
             request_headers_timeout, access_log, xff_num_trusted_hops, via, generate_request_id,
             forward_client_cert_details, set_current_client_cert_details, upgrade_configs, normalize_path,
-            merge_slashes, path_with_escaped_slashes_action, route_specifier;
-        refused: add_user_agent, tracing, http3_protocol_options, scheme_header_transformation, stream_flush_timeout,
+            merge_slashes, path_with_escaped_slashes_action, route_specifier, tracing;
+        refused: add_user_agent, http3_protocol_options, scheme_header_transformation, stream_flush_timeout,
             drain_timeout, drain_timeout_jitter, delayed_close_timeout, access_log_flush_interval,
             flush_access_log_on_new_request, access_log_options, original_ip_detection_extensions,
             early_header_mutation_extensions, internal_address_config, skip_xff_append,
@@ -111,6 +113,12 @@ pub(super) fn manager(
     if !(given.has("access_logs") && carried.is_shared()) {
         let logs = access_log::logs(refusals, &path.field("access_log"), &manager.access_log);
         map.put_some("access_logs", logs);
+    }
+    // Metadata says more of it.
+    if let Some(tracing) = &manager.tracing
+        && !given.has("tracing")
+    {
+        tracing::put(refusals, &mut map, &path.field("tracing"), tracing);
     }
     given.merge(refusals, &mut map);
     Manager {

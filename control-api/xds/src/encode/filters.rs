@@ -11,6 +11,7 @@ mod rate_limit;
 mod rbac;
 mod rbac_condition;
 
+pub(super) use ext_authz::grpc_service;
 pub(crate) use rate_limit::network as network_limits;
 pub(crate) use rbac::network as network_rbac;
 

@@ -2,6 +2,7 @@
 
 mod chain;
 mod http;
+mod tracing;
 
 use super::filters::Carrying;
 use super::{Encoding, Remainder, canonical, value};

@@ -1,5 +1,7 @@
 //! Listeners of other control planes, and what is refused of them, by its path.
 
+mod tracing;
+
 use super::*;
 use crate::decode::{Decoded, Fault, decode, type_url};
 use envoy_types::pb::envoy::config::core::v3::{

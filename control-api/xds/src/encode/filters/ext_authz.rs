@@ -73,7 +73,11 @@ pub(super) fn filter(settings: &ExternalAuthorization) -> (Any, bool) {
 }
 
 /// A service that is asked over gRPC.
-pub(super) fn grpc_service(cluster: &str, authority: Option<&str>, timeout: Duration) -> GrpcService {
+pub(in crate::encode) fn grpc_service(
+    cluster: &str,
+    authority: Option<&str>,
+    timeout: Duration,
+) -> GrpcService {
     GrpcService {
         timeout: Some(value::duration(timeout)),
         target_specifier: Some(TargetSpecifier::EnvoyGrpc(EnvoyGrpc {

@@ -1,5 +1,6 @@
 //! What ends a chain: HTTP connection managers and TCP proxies.
 
+use super::tracing;
 use crate::encode::filters::{self, Carrying};
 use crate::encode::{Remainder, access_log, canonical, value};
 use envoy_types::pb::envoy::config::core::v3::{
@@ -64,6 +65,7 @@ pub(super) fn manager(
         xff_num_trusted_hops: http.xff_num_trusted_hops(),
         via: via(http, remainder),
         upgrade_configs: upgrades.chain(connect).collect(),
+        tracing: http.tracing().as_deref().map(tracing::message),
         normalize_path: Some(value::boolean(true)),
         route_specifier: Some(RouteSpecifier::Rds(Rds {
             config_source: Some(value::config_source()),
