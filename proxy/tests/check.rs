@@ -68,17 +68,17 @@ fn sources_over_the_network_are_not_asked() {
 }
 
 fn check(text: &str, flags: &[&str]) -> (Option<i32>, String, String) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a directory can be made");
     let file = directory.path().join("mesh.yaml");
-    std::fs::write(&file, text).unwrap();
+    std::fs::write(&file, text).expect("the file can be written");
     let output = Command::new(env!("CARGO_BIN_EXE_outrigger"))
         .arg("check")
         .arg("-c")
         .arg(&file)
         .args(flags)
         .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
+        .expect("the program can be run");
+    let text = |bytes| String::from_utf8(bytes).expect("it says text");
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 

@@ -4,7 +4,6 @@ use outrigger_fixtures::Echo;
 use outrigger_harness::{Admin, Control, Process, wait_until};
 use serde_json::Value;
 use std::fs;
-use std::process::Command;
 
 fn idle(before: &str, clusters: &str) -> String {
     format!(

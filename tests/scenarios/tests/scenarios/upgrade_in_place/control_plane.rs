@@ -40,9 +40,9 @@ async fn a_successor_has_its_policy_before_it_accepts_and_no_request_fails() {
     drop(ads);
     let load = Load::start(address);
     load.go_on(10).await;
-    site.write(format!(
-        "admin: {{address: '127.0.0.1:0'}}\ncontrol: {{servers: ['http://127.0.0.1:1'], node: a, first_wait: 100ms}}\n"
-    ));
+    site.write(
+        "admin: {address: '127.0.0.1:0'}\ncontrol: {servers: ['http://127.0.0.1:1'], node: a, first_wait: 100ms}\n",
+    );
     let mut without = site.spawn();
     assert_ne!(without.exit_code().await, 0);
     wait_until("the refusal", async || {
