@@ -143,7 +143,7 @@ impl Note<'_> {
 pub(super) fn is_error(kind: Kind, status: u16, flags: ResponseFlags, details: &str) -> bool {
     match kind {
         Kind::Request => {
-            status >= 500 || status < 100 || !flags.is_empty() || (status >= 400 && details != VIA_UPSTREAM)
+            !(100..500).contains(&status) || !flags.is_empty() || (status >= 400 && details != VIA_UPSTREAM)
         }
         Kind::Connection => !flags.is_empty() || !details.is_empty(),
     }
