@@ -268,6 +268,7 @@ defaults: {trust_domain: example.org}
 services:
   - name: shop/web
     ports: [{port: 80, protocol: http}]
+    sidecar: {}
     endpoints: [{address: '192.0.2.1:80'}]
 ";
 

@@ -45,7 +45,7 @@ fn http(listener: &mut Listener, edit: impl FnOnce(&mut HttpConnectionManager)) 
 
 const EDITS: &[(&str, &str, Edit)] = &[
     ("no address", "address: ", |one| one.address = None),
-    ("port 65536", "address.socket_address: ", |one| {
+    ("port 65536", "address.socket_address.port_value: ", |one| {
         one.address = at(65_536)
     }),
     ("an address that is a name", "address.socket_address", |one| {

@@ -350,14 +350,13 @@ fn of_a_request_that_is_over_conditions_on_what_is_not_kept_are_told_as_such() {
     let config = any_host(&[
         "{path: /a, methods: [POST], headers: [{name: x-a, exact: v}]}",
         "{path: /a, headers: [{name: x-a, contains: v, invert: true}], query: [{name: q, exact: '1'}]}",
-        "{path: /a, grpc: true}",
-        "{path: /a, source_identities: [{exact: 'spiffe://a/b'}]}",
+        "{path: /a, source_identities: [{spiffe_id: 'spiffe://a/b'}]}",
         "{path: /b}",
         "{prefix: /a}",
     ]);
     let found = Found::Route {
         virtual_host: 0,
-        route: 5,
+        route: 4,
     };
     let id = "spiffe://a/c".parse().unwrap();
     let request = PastRequest {
@@ -378,7 +377,6 @@ fn of_a_request_that_is_over_conditions_on_what_is_not_kept_are_told_as_such() {
         [
             "method must be POST, it is `GET`".to_owned(),
             format!("{forgotten} header `x-a` must not contain `v`; query parameter `q` must be `1`"),
-            format!("{forgotten} header `content-type` must begin with `application/grpc`"),
             "the peer's identity must be `spiffe://a/b`, it is `spiffe://a/c`".to_owned(),
             "path `/b` does not match `/a`".to_owned(),
         ]
