@@ -52,6 +52,9 @@ async fn a_collector_is_believed_by_its_certificate() {
             .await
             .unwrap();
         arrived(&collector, 2 * SPANS).await;
+        // Not before the proxy knows: what is under way when a collector changes is sent again.
+        let exported = series("exported_total", "");
+        proxy.admin().wait_for_metric(&exported, (2 * SPANS) as f64).await;
         let named = format!("ca_file: {}, server_name: collector.example", root.display());
         proxy
             .reload(traced(&upstream, &secured(wire, address, &named)))
