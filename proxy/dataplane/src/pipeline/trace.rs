@@ -8,7 +8,7 @@ use super::{Request, RequestContext, Taken, hints};
 use crate::snapshot::{RouteTracing, TracingPolicy};
 use outrigger_config::model::{HeaderValue, PathMatch, Route};
 use outrigger_http1::{Fields, KnownName, RequestHead};
-use outrigger_telemetry::trace::{Carrier, OutgoingContext, SpanId, TraceHeader, TraceId};
+use outrigger_telemetry::trace::{Carrier, Format, OutgoingContext, SpanId, TraceHeader, TraceId};
 use std::borrow::Cow;
 
 /// The trace of one request.
@@ -24,6 +24,8 @@ pub(super) struct RequestTrace {
     pub(super) tail: bool,
     /// The trace id is random.
     pub(super) random: bool,
+    /// It came by W3C's headers, so that a `tracestate` is its own, and well formed.
+    has_state: bool,
     debug: bool,
     priority: Option<i8>,
     pub(super) grpc: bool,
@@ -38,6 +40,14 @@ pub(super) struct RequestTrace {
 pub(super) struct Told {
     pub(super) name: Option<String>,
     pub(super) attributes: Vec<(String, String)>,
+}
+
+impl RequestTrace {
+    /// The `tracestate` that it goes with. One of a request whose trace came otherwise belongs to another trace, and nobody has
+    /// looked at what is in it.
+    pub(super) fn state<'f>(&self, fields: &'f Fields) -> Option<&'f [u8]> {
+        fields.get(KnownName::Tracestate).filter(|_| self.has_state)
+    }
 }
 
 /// Takes off the header with which a request is to be traced. True if it came from a peer that is believed.
@@ -73,7 +83,7 @@ pub(super) fn begin(
         Some(RouteTracing::Changed { sampler, span_name }) => (sampler.as_ref(), span_name.as_ref()),
     };
     let worker = context.worker();
-    let extracted = policy
+    let mut extracted = policy
         .propagation
         .take(&mut HeadCarrier(&mut request.head.fields));
     let trace_id = extracted
@@ -82,7 +92,8 @@ pub(super) fn begin(
     let sampler = own.unwrap_or(&policy.sampler);
     let is_trusted = sampler.asks_for_trust() && hints::is_believed(context);
     let now = worker.now().into_std().saturating_duration_since(policy.epoch);
-    let decision = sampler.decide(&extracted, trace_id, is_forced, is_trusted, now);
+    let trust = (is_forced, is_trusted);
+    let decision = sampler.decide(&mut extracted, trace_id, trust, now, || worker.random());
     context.listener().traces[decision].inc();
     let sampled = decision.is_kept();
     let mut trace = Box::new(RequestTrace {
@@ -92,6 +103,7 @@ pub(super) fn begin(
         sampled,
         tail: policy.tail.is_some(),
         random: extracted.random || extracted.trace_id.is_none(),
+        has_state: extracted.format == Some(Format::W3c),
         debug: extracted.debug && sampled,
         priority: extracted.priority,
         grpc: request.grpc,
@@ -253,6 +265,31 @@ impl Carrier for HeadCarrier<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_state_belongs_to_traces_of_w3c() {
+        let mut fields = Fields::new();
+        fields.push(b"tracestate", b"a=b");
+        let state = |has_state| {
+            let trace = RequestTrace {
+                trace_id: TraceId::random(1, 2),
+                span_id: SpanId::random(3),
+                parent: None,
+                sampled: true,
+                tail: false,
+                random: true,
+                has_state,
+                debug: false,
+                priority: None,
+                grpc: false,
+                grpc_status: None,
+                told: None,
+            };
+            trace.state(&fields).map(<[u8]>::to_vec)
+        };
+        assert_eq!(state(true), Some(b"a=b".to_vec()));
+        assert_eq!(state(false), None);
+    }
 
     #[test]
     fn every_header_is_found_where_it_is_put() {

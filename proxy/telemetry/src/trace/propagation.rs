@@ -57,6 +57,13 @@ impl Extracted {
         }
     }
 
+    /// Leaves open what was decided.
+    pub(super) fn forget_decision(&mut self) {
+        self.sampled = None;
+        self.debug = false;
+        self.priority = None;
+    }
+
     pub(super) fn with_ids(self, trace_id: TraceId, parent: Option<SpanId>, format: Format) -> Extracted {
         Extracted {
             trace_id: Some(trace_id),

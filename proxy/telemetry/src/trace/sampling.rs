@@ -2,7 +2,8 @@
 //!
 //! What is decided at a request's start is told to the next hops, so that a trace is whole or not there: by a believed
 //! peer's wish, by whoever sent the request, or by a share of all traces, which follows from the trace id so that all
-//! proxies agree. What turns out at a request's end ([`TailRule`]) keeps the spans of this proxy alone.
+//! proxies agree. An id that came from somebody whose decision does not count decides nothing either: whoever picks it would
+//! pick the decision. What turns out at a request's end ([`TailRule`]) keeps the spans of this proxy alone.
 
 use super::ids::TraceId;
 use super::propagation::Extracted;
@@ -72,31 +73,41 @@ pub struct Sampler {
 impl Sampler {
     /// Whether it matters who sent a request.
     pub fn asks_for_trust(&self) -> bool {
-        self.parent == ParentRule::FollowTrusted
+        self.parent != ParentRule::Follow
     }
 
-    /// Decides about a request of this trace. `is_forced`: a believed peer asks for it; `is_trusted`: whoever sent the request
-    /// is believed; `now`: as [`TraceRate::take`] has it.
+    /// Decides about a request of this trace, and takes out of what it says all that does not count. `is_forced`: a believed
+    /// peer asks for it; `is_trusted`: whoever sent the request is believed; `now`: as [`TraceRate::take`] has it; `draw`: random
+    /// bits, for a request whose sender may not decide by the id that it picks.
     pub fn decide(
         &self,
-        extracted: &Extracted,
+        extracted: &mut Extracted,
         trace_id: TraceId,
-        is_forced: bool,
-        is_trusted: bool,
+        (is_forced, is_trusted): (bool, bool),
         now: Duration,
+        draw: impl FnOnce() -> u64,
     ) -> SamplingDecision {
-        if is_forced {
-            return SamplingDecision::Forced;
-        }
         let follows = match self.parent {
             ParentRule::Follow => true,
             ParentRule::FollowTrusted => is_trusted,
             ParentRule::Ignore => false,
         };
-        match extracted.sampled.filter(|_| follows) {
+        if !follows {
+            extracted.forget_decision();
+        }
+        if is_forced {
+            return SamplingDecision::Forced;
+        }
+        // Proxies that ignore each other's decisions agree all the same, if they believe each other.
+        let is_picked_by_stranger = self.asks_for_trust() && !is_trusted && extracted.trace_id.is_some();
+        let in_share = || match is_picked_by_stranger {
+            true => self.ratio.includes(TraceId::random(0, draw())),
+            false => self.ratio.includes(trace_id),
+        };
+        match extracted.sampled {
             Some(true) => SamplingDecision::Parent,
             Some(false) => SamplingDecision::ParentDropped,
-            None if !self.ratio.includes(trace_id) => SamplingDecision::ShareDropped,
+            None if !in_share() => SamplingDecision::ShareDropped,
             None if self.rate.as_ref().is_some_and(|rate| !rate.take(now)) => SamplingDecision::RateLimited,
             None => SamplingDecision::Share,
         }
@@ -185,7 +196,8 @@ mod tests {
         };
         let decide = |rule, millionths, sampled, forced, trusted| {
             let sampler = sampler(rule, millionths);
-            sampler.decide(&told(sampled), trace(9), forced, trusted, Duration::ZERO)
+            let trust = (forced, trusted);
+            sampler.decide(&mut told(sampled), trace(9), trust, Duration::ZERO, || 9)
         };
         let all = 1_000_000;
         assert_eq!(decide(ParentRule::Follow, 0, Some(false), true, true), Forced);
@@ -224,6 +236,60 @@ mod tests {
     }
 
     #[test]
+    fn who_is_not_followed_neither_forces_nor_evades() {
+        use ParentRule::{Follow, FollowTrusted, Ignore};
+        let (lowest, highest) = (trace(1), trace((1 << 56) - 1));
+        let decide = |rule, trace_id: Option<TraceId>, trusted, drawn: u64| {
+            let mut extracted = Extracted {
+                trace_id,
+                ..Extracted::default()
+            };
+            let id = trace_id.unwrap_or(highest);
+            let sampler = sampler(rule, 500_000);
+            let decision = sampler.decide(&mut extracted, id, (false, trusted), Duration::ZERO, || drawn);
+            decision.is_kept()
+        };
+        let (in_it, out_of_it) = (highest.low(), 1);
+        for rule in [FollowTrusted, Ignore] {
+            assert!(!decide(rule, Some(highest), false, out_of_it), "{rule:?}");
+            assert!(decide(rule, Some(lowest), false, in_it), "{rule:?}");
+            // Ids of believed peers, and those that were made here, agree with what others decide.
+            assert!(decide(rule, Some(highest), true, out_of_it), "{rule:?}");
+            assert!(!decide(rule, Some(lowest), true, in_it), "{rule:?}");
+            assert!(decide(rule, None, false, out_of_it), "{rule:?}");
+        }
+        assert!(decide(Follow, Some(highest), false, out_of_it));
+    }
+
+    #[test]
+    fn nothing_of_a_decision_goes_on_that_does_not_count() {
+        let told = Extracted {
+            trace_id: Some(trace(9)),
+            sampled: Some(true),
+            debug: true,
+            priority: Some(2),
+            ..Extracted::default()
+        };
+        let left = |rule, is_forced, is_trusted| {
+            let mut left = told;
+            let sampler = sampler(rule, 1_000_000);
+            sampler.decide(&mut left, trace(9), (is_forced, is_trusted), Duration::ZERO, || 9);
+            left
+        };
+        let without = Extracted {
+            sampled: None,
+            debug: false,
+            priority: None,
+            ..told
+        };
+        assert_eq!(left(ParentRule::Follow, false, false), told);
+        assert_eq!(left(ParentRule::FollowTrusted, false, true), told);
+        assert_eq!(left(ParentRule::FollowTrusted, false, false), without);
+        assert_eq!(left(ParentRule::Ignore, false, true), without);
+        assert_eq!(left(ParentRule::Ignore, true, true), without);
+    }
+
+    #[test]
     fn the_rate_limits_what_is_begun_here() {
         let mut sampler = sampler(ParentRule::Follow, 1_000_000);
         sampler.rate = Some(Arc::new(TraceRate::per_second(1)));
@@ -232,8 +298,10 @@ mod tests {
             sampled: Some(true),
             ..told
         };
-        let decide =
-            |told: &Extracted, forced| sampler.decide(told, trace(9), forced, true, Duration::from_secs(5));
+        let decide = |told: &Extracted, forced| {
+            let now = Duration::from_secs(5);
+            sampler.decide(&mut told.clone(), trace(9), (forced, true), now, || 9)
+        };
         assert_eq!(decide(&told, false), SamplingDecision::Share);
         assert_eq!(decide(&told, false), SamplingDecision::RateLimited);
         // Others count on these.

@@ -136,7 +136,7 @@ impl Record {
             span_id: trace.span_id,
             parent: trace.parent,
             flags: u8::from(trace.sampled) * SAMPLED + u8::from(trace.random) * RANDOM,
-            tracestate: head.fields.get(KnownName::Tracestate),
+            tracestate: trace.state(&head.fields),
             // The clock on the wall is read for those alone that are kept.
             start: SystemTime::now() - duration,
             duration,
