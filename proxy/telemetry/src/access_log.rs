@@ -23,4 +23,5 @@ pub use grpc::GrpcNames;
 pub use operator::{FormatError, FormatOptions};
 pub use page::page;
 pub use record::{CertificateRecord, HeaderLookup, HeaderName, RequestRecord, TlsRecord};
+pub use sensitive::{REDACTED, is_credential};
 pub use writer::{AccessLogSinks, AccessLogWriter, Reopened, Sink};

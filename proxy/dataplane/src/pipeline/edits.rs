@@ -7,6 +7,7 @@ use outrigger_config::model::{
     HeaderEdit, HeaderEditKind, HeaderEdits, HeaderValue, HeaderValuePart, PathMatch,
 };
 use outrigger_http1::{Fields, RequestHead};
+use outrigger_telemetry::access_log::{REDACTED, is_credential};
 use outrigger_traffic::header_value::{ValueSource, assemble};
 use outrigger_traffic::template;
 use std::borrow::Cow;
@@ -78,17 +79,26 @@ fn write_assembled(fields: &mut Fields, edit: &HeaderEdit, value: &[u8]) {
 }
 
 impl Known<'_> {
-    /// A value that is known now.
-    pub(super) fn value<'v>(&self, value: &'v HeaderValue, head: &RequestHead) -> Cow<'v, [u8]> {
+    /// A value that is known now, as it may be told to others: without credentials.
+    pub(super) fn told<'v>(&self, value: &'v HeaderValue, head: &RequestHead) -> Cow<'v, [u8]> {
         match value {
             HeaderValue::Text(text) => Cow::Borrowed(text.as_bytes()),
-            HeaderValue::Parts(parts) => Cow::Owned(self.assemble(parts, head)),
+            HeaderValue::Parts(parts) => Cow::Owned(self.put_together(parts, head, true)),
         }
     }
 
     fn assemble(&self, parts: &[HeaderValuePart], head: &RequestHead) -> Vec<u8> {
+        self.put_together(parts, head, false)
+    }
+
+    fn put_together(&self, parts: &[HeaderValuePart], head: &RequestHead, redacts: bool) -> Vec<u8> {
+        let source = Source {
+            known: self,
+            head,
+            redacts,
+        };
         let mut value = Vec::new();
-        assemble(parts, &Source { known: self, head }, &mut value);
+        assemble(parts, &source, &mut value);
         value
     }
 }
@@ -96,6 +106,22 @@ impl Known<'_> {
 struct Source<'s> {
     known: &'s Known<'s>,
     head: &'s RequestHead,
+    redacts: bool,
+}
+
+/// Headers with a whole target in them, whose query may hold anything.
+const TARGETS: [&str; 2] = ["referer", "x-envoy-original-path"];
+
+/// What is told of a header: of a credential that it is there, by the rule of the access log; of a target no query.
+fn without_secrets<'v>(name: &str, value: &'v [u8]) -> &'v [u8] {
+    if TARGETS.contains(&name) {
+        let end = value.iter().position(|byte| *byte == b'?');
+        &value[..end.unwrap_or(value.len())]
+    } else if !value.is_empty() && is_credential(name) {
+        REDACTED
+    } else {
+        value
+    }
 }
 
 impl ValueSource for Source<'_> {
@@ -109,6 +135,10 @@ impl ValueSource for Source<'_> {
     fn request_header(&self, name: &str) -> Option<&[u8]> {
         match name {
             "host" => Some(self.head.authority().as_bytes()),
+            name if self.redacts => {
+                let value = self.head.fields.find(name)?;
+                Some(without_secrets(name, value))
+            }
             name => self.head.fields.find(name),
         }
     }
@@ -124,5 +154,30 @@ impl ValueSource for Source<'_> {
 
     fn upstream_host(&self) -> Option<&str> {
         self.known.record.upstream_host()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_secrets;
+
+    #[test]
+    fn credentials_are_not_told() {
+        for (name, value, told) in [
+            ("authorization", "Bearer abc", "[redacted]"),
+            ("cookie", "a=b", "[redacted]"),
+            ("x-vault-token", "s.1", "[redacted]"),
+            ("authorization", "", ""),
+            ("x-tenant", "a?b", "a?b"),
+            ("referer", "https://a.example/b?token=c", "https://a.example/b"),
+            ("x-envoy-original-path", "/b?token=c", "/b"),
+            ("referer", "https://a.example/b", "https://a.example/b"),
+        ] {
+            assert_eq!(
+                without_secrets(name, value.as_bytes()),
+                told.as_bytes(),
+                "{name}"
+            );
+        }
     }
 }

@@ -141,7 +141,7 @@ fn told(
         matched_path: request.matched_path.as_deref(),
     };
     let text = |value: &HeaderValue| {
-        let value = known.value(value, request.head);
+        let value = known.told(value, request.head);
         String::from_utf8_lossy(&value).into_owned()
     };
     let attributes = attributes.iter().map(|(key, value)| (key.clone(), text(value)));

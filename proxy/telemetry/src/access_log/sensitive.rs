@@ -6,7 +6,7 @@
 //! word in it that says so (`x-vault-token`), since people name their own.
 
 /// What stands for the value of a credential.
-pub(super) const REDACTED: &[u8] = b"[redacted]";
+pub const REDACTED: &[u8] = b"[redacted]";
 
 /// Names that are credentials and do not say so by a word of [`WORDS`].
 pub(super) const NAMES: &[&str] = &[
@@ -51,7 +51,7 @@ pub(super) const PAIRS: &[(&str, &str)] = &[
 const HARMLESS: &[&str] = &["x-token-type"];
 
 /// Whether what is named so, in lower case, is a credential.
-pub(super) fn is_credential(name: &str) -> bool {
+pub fn is_credential(name: &str) -> bool {
     if NAMES.contains(&name) {
         return true;
     }

@@ -120,12 +120,15 @@ impl TracedRequest<'_> {
         let mut attempts: Vec<AttemptStory> = self.story.map_or(&[][..], Story::attempts).to_vec();
         attempts.extend(self.last_attempt);
         attempts.sort_by_key(|attempt| attempt.number);
-        let last = attempts.last().map(|attempt| attempt.number);
+        // The one that is open answered, or was under way at the end: of two that raced that may be the first.
+        let last = self.last_attempt.as_ref().or(attempts.last());
+        let last = last.map(|attempt| attempt.number);
         let mut spans = Vec::with_capacity(1 + attempts.len());
         spans.push(self.server_span());
         for attempt in &attempts {
             spans.push(self.client_span(attempt, Some(attempt.number) == last));
         }
+        spans.iter_mut().for_each(FinishedSpan::cut);
         spans
     }
 

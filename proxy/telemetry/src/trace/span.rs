@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+/// How long a text is at most, in bytes, as in the access log's attributes: what a client makes up must not fill a queue.
+const TEXT_BYTES_MAX: usize = 4_096;
+
 /// A span that has ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FinishedSpan {
@@ -42,6 +45,30 @@ impl FinishedSpan {
     pub fn attribute(&self, name: &str) -> Option<&AttributeValue> {
         let (_, value) = self.attributes.iter().find(|(known, _)| known == name)?;
         Some(value)
+    }
+
+    /// Cuts its texts to what a collector is to have of them. Of a `tracestate` whole members go, as its format has it.
+    pub(super) fn cut(&mut self) {
+        cut(&mut self.name);
+        if self.tracestate.len() > TEXT_BYTES_MAX {
+            cut(&mut self.tracestate);
+            let end = self.tracestate.rfind(',').unwrap_or(0);
+            self.tracestate.truncate(end);
+        }
+        for (_, value) in &mut self.attributes {
+            if let AttributeValue::Text(text) = value
+                && text.len() > TEXT_BYTES_MAX
+            {
+                cut(text.to_mut());
+            }
+        }
+    }
+}
+
+fn cut(text: &mut String) {
+    if text.len() > TEXT_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+        text.shrink_to_fit();
     }
 }
 

@@ -302,3 +302,47 @@ fn names_have_few_values() {
     assert_eq!(name(named), "checkout");
     assert_eq!(one(&named.spans()[0], "tenant").as_deref(), Some("a"));
 }
+
+#[test]
+fn of_two_attempts_that_raced_the_one_that_answered_is_the_last() {
+    let mut story = Story::default();
+    story.end_attempt(attempt(2, AttemptOutcome::Cancelled));
+    let spans = TracedRequest {
+        story: Some(&story),
+        last_attempt: Some(attempt(1, AttemptOutcome::Answered(200))),
+        grpc: true,
+        grpc_status: Some(14),
+        ..request()
+    }
+    .spans();
+    assert_eq!(one(&spans[1], "error.type").as_deref(), Some("UNAVAILABLE"));
+    assert_eq!(one(&spans[2], "error.type"), None);
+    assert_eq!(one(&spans[2], "outrigger.cancelled").as_deref(), Some("true"));
+}
+
+#[test]
+fn texts_that_clients_make_up_are_cut() {
+    let long = "\u{e9}".repeat(3_000);
+    let target = format!("/{long}?{long}=1");
+    let state = vec![format!("k={}", "v".repeat(250)); 30].join(",");
+    let own = [("own".to_owned(), long.clone())];
+    let spans = TracedRequest {
+        target: &target,
+        authority: &long,
+        user_agent: Some(long.as_bytes()),
+        tracestate: Some(state.as_bytes()),
+        name: Some(&long),
+        attributes: &own,
+        ..request()
+    }
+    .spans();
+    for span in &spans {
+        assert!(span.name.len() <= 4_096);
+        assert_eq!(span.tracestate.len(), 16 * 253 - 1);
+        assert!(span.tracestate.ends_with('v'));
+        assert!(told(span).iter().all(|(_, value)| value.len() <= 4_096));
+    }
+    for name in ["url.path", "url.query", "server.address", "user_agent.original", "own"] {
+        assert!(one(&spans[0], name).unwrap().len() >= 4_095, "{name}");
+    }
+}
