@@ -48,6 +48,17 @@ impl Story {
         }
     }
 
+    /// Tells otherwise what became of the attempt with this number, which was beside another: it went on until then.
+    pub fn amend_attempt(&mut self, number: u32, outcome: AttemptOutcome, ended: Duration) {
+        if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.number == number) {
+            attempt.outcome = outcome;
+            attempt.ended = ended;
+            if matches!(outcome, AttemptOutcome::Answered(_)) {
+                attempt.answered.get_or_insert(ended);
+            }
+        }
+    }
+
     /// Takes back the attempt with this number: it goes on.
     pub fn resume_attempt(&mut self, number: u32) -> Option<AttemptStory> {
         let place = self
@@ -213,6 +224,28 @@ mod tests {
         assert_eq!(story.resume_attempt(1).map(|attempt| attempt.number), Some(1));
         assert_eq!(story.attempts(), [attempt(2)]);
         assert_eq!(story.resume_attempt(1), None);
+    }
+
+    #[test]
+    fn what_became_of_an_attempt_beside_another_is_told_when_it_is_known() {
+        let ms = Duration::from_millis;
+        let mut story = Story::default();
+        story.end_attempt(AttemptStory {
+            outcome: AttemptOutcome::Cancelled,
+            ..attempt(1)
+        });
+        let mut amended = |number, outcome, ended| {
+            story.amend_attempt(number, outcome, ended);
+            let attempt = story.attempts()[0];
+            (attempt.outcome, attempt.ended, attempt.answered)
+        };
+        let cancelled = AttemptOutcome::Cancelled;
+        assert_eq!(amended(1, cancelled, ms(7)), (cancelled, ms(7), None));
+        let failed = AttemptOutcome::Failed("connection_reset");
+        assert_eq!(amended(1, failed, ms(8)), (failed, ms(8), None));
+        let answered = AttemptOutcome::Answered(503);
+        assert_eq!(amended(1, answered, ms(9)), (answered, ms(9), Some(ms(9))));
+        assert_eq!(amended(2, failed, ms(10)), (answered, ms(9), Some(ms(9))));
     }
 
     #[test]

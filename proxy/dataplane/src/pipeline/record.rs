@@ -294,10 +294,23 @@ impl Record {
         self.peer_address = None;
     }
 
-    /// The attempt before the last one goes on, and the last one does not.
-    pub(super) fn answered_by(&mut self, endpoint: &Arc<EndpointState>, upstream: &Upstream, now: Instant) {
+    /// The last attempt goes on, and the one before it, beside which it was made, does not: this is what came of that.
+    #[cold]
+    pub(super) fn other_ended(&mut self, outcome: AttemptOutcome, now: Instant) {
         let number = self.current.number.saturating_sub(1);
-        self.end_attempt(AttemptOutcome::Cancelled, now);
+        let at = now.saturating_duration_since(self.started);
+        self.story().amend_attempt(number, outcome, at);
+    }
+
+    /// The attempt before the last one goes on, and the last one does not: this is what came of it.
+    pub(super) fn answered_by(
+        &mut self,
+        (endpoint, upstream): (&Arc<EndpointState>, &Upstream),
+        outcome: AttemptOutcome,
+        now: Instant,
+    ) {
+        let number = self.current.number.saturating_sub(1);
+        self.end_attempt(outcome, now);
         if let Some(resumed) = self.story().resume_attempt(number) {
             self.current = Current {
                 number,

@@ -19,7 +19,7 @@ use crate::timer::after;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 use outrigger_config::model::HedgeAfter;
-use outrigger_telemetry::{CancelledAttempt, EventKind, HedgeDenied, RetryDenied, RouteCells};
+use outrigger_telemetry::{AttemptOutcome, CancelledAttempt, EventKind, HedgeDenied, RetryDenied, RouteCells};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -327,7 +327,7 @@ async fn race(
         started,
     };
     let first = (&*under_way, &mut *upstream);
-    let end = judge(
+    let judged = judge(
         scene,
         request,
         exchange,
@@ -335,11 +335,19 @@ async fn race(
         first,
         (&mut second, &beside),
         came,
-    )?;
+    );
+    let now = worker.tick();
+    let (end, of_other) = match judged {
+        Ok(judged) => judged,
+        Err(stop) => {
+            request.record.other_ended(AttemptOutcome::Cancelled, now);
+            return Err(stop);
+        }
+    };
     match end {
         End::First(length) => {
-            let now = worker.now();
-            request.record.answered_by(under_way.endpoint(), upstream, now);
+            let goes_on = (under_way.endpoint(), &*upstream);
+            request.record.answered_by(goes_on, of_other, now);
             drop(second);
             drop(beside);
             series.end_hedge();
@@ -352,6 +360,7 @@ async fn race(
             }
         }
         End::Second(length) => {
+            request.record.other_ended(of_other, now);
             // The first is dropped by this, and so cancelled.
             *upstream = exchange.take_over(second);
             *under_way = beside.under_way;
@@ -382,7 +391,7 @@ struct Beside {
     started: Instant,
 }
 
-/// Decides by what came first which of the two attempts goes on, and notes what became of the other.
+/// Decides by what came first which of the two attempts goes on, and tells what became of the other.
 fn judge(
     scene: &Scene<'_>,
     request: &Request<'_>,
@@ -391,7 +400,7 @@ fn judge(
     (first, upstream): (&ActiveAttempt, &mut Upstream),
     (second, beside): (&mut Second, &Beside),
     came: Came,
-) -> Result<End, Stop> {
+) -> Result<(End, AttemptOutcome), Stop> {
     let (cluster, worker) = (scene.cluster, scene.worker());
     let (first, other) = (first.endpoint(), beside.under_way.endpoint());
     let cancelled = |which| scene.cells().hedged_attempts_cancelled[which].inc();
@@ -410,35 +419,38 @@ fn judge(
             if series.is_unwanted(request, exchange, &exchange.response, upstream) {
                 let head = &exchange.response;
                 observed::answered(cluster, first, worker, head, grpc, scene.started);
-                End::Second(None)
+                (End::Second(None), AttemptOutcome::Answered(head.status))
             } else {
                 cancelled(CancelledAttempt::Hedge);
                 observed::cancelled(cluster, other, worker, beside.started);
-                End::First(Some(length))
+                (End::First(Some(length)), AttemptOutcome::Cancelled)
             }
         }
         Came::Second(Ok(length)) => {
             if series.is_unwanted(request, exchange, &second.head, &mut second.upstream) {
                 observed::answered(cluster, other, worker, &second.head, grpc, beside.started);
-                End::First(None)
+                (End::First(None), AttemptOutcome::Answered(second.head.status))
             } else {
                 cancelled(CancelledAttempt::First);
                 observed::cancelled(cluster, first, worker, scene.started);
-                End::Second(Some(length))
+                (End::Second(Some(length)), AttemptOutcome::Cancelled)
             }
         }
         Came::First(Err(error)) => {
+            let outcome = AttemptOutcome::Failed(error.detail);
             stopped(first, &Stop::Attempt(error));
-            End::Second(None)
+            (End::Second(None), outcome)
         }
         Came::Second(Err(error)) => {
+            let outcome = AttemptOutcome::Failed(error.detail);
             stopped(other, &Stop::Attempt(error));
-            End::First(None)
+            (End::First(None), outcome)
         }
         // The first one's own time is up.
-        Came::Stopped(stop @ Stop::Attempt(_)) => {
-            stopped(first, &stop);
-            End::Second(None)
+        Came::Stopped(Stop::Attempt(error)) => {
+            let outcome = AttemptOutcome::Failed(error.detail);
+            stopped(first, &Stop::Attempt(error));
+            (End::Second(None), outcome)
         }
         Came::Stopped(stop) => {
             stopped(other, &stop);
