@@ -21,7 +21,7 @@ mod tracestate;
 mod w3c;
 
 pub use headers::{Carrier, TraceHeader};
-pub use http::{TracedRequest, TracedRoute, is_error};
+pub use http::{SentRequest, TracedRequest, TracedRoute, is_error};
 pub use ids::{SpanId, TraceId};
 pub use propagation::{Extracted, Format, OutgoingContext, Propagation, WrittenFormat};
 pub use rate::TraceRate;

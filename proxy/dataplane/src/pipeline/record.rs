@@ -53,6 +53,8 @@ pub(super) struct Record {
     pub(super) trace: Option<Box<RequestTrace>>,
     /// What was asked for, where something else is sent.
     original: Option<Box<Original>>,
+    /// The last attempt's connection is TLS.
+    sent_by_tls: bool,
     /// Our address on the last attempt's connection.
     local_address: Option<SocketAddr>,
     /// Which address the last attempt's connection went to, where the endpoint has several.
@@ -137,6 +139,7 @@ impl Record {
             found: (None, None),
             trace: None,
             original: None,
+            sent_by_tls: false,
             local_address: None,
             peer_address: None,
             client: None,
@@ -382,6 +385,7 @@ impl Record {
     pub(super) fn connected(&mut self, upstream: &Upstream) {
         self.local_address = upstream.local_address();
         self.peer_address = upstream.peer_address();
+        self.sent_by_tls = upstream.tls().is_some();
         if let Some(logged) = &mut self.logged {
             logged.upstream_tls = upstream.tls().cloned();
             logged.upstream_protocol = Some(if upstream.is_http2() { "HTTP/2" } else { "HTTP/1.1" });

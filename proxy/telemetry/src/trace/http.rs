@@ -41,6 +41,8 @@ pub struct TracedRequest<'r> {
     pub target: &'r str,
     /// Host, and port if it names one, as they came.
     pub authority: &'r str,
+    /// What of that attempts were sent with.
+    pub sent: SentRequest<'r>,
     /// The version of HTTP that the client spoke, as `1.1`.
     pub protocol_version: &'static str,
     /// The client, as trusted proxies tell it.
@@ -71,6 +73,17 @@ pub struct TracedRequest<'r> {
     pub last_attempt: Option<AttemptStory>,
     /// What the configuration adds.
     pub attributes: &'r [(String, String)],
+}
+
+/// A request as it goes to an upstream.
+#[derive(Clone, Copy, Debug)]
+pub struct SentRequest<'r> {
+    /// `http` or `https`, as the connection is.
+    pub scheme: &'r str,
+    /// Path and query, rewritten or as they came; empty if there is none.
+    pub target: &'r str,
+    /// Host, and port if it names one, rewritten or as they came.
+    pub authority: &'r str,
 }
 
 /// A route, as spans tell it.
@@ -108,6 +121,25 @@ type Attributes = Vec<(Cow<'static, str>, AttributeValue)>;
 
 fn put(attributes: &mut Attributes, name: &'static str, value: impl Into<AttributeValue>) {
     attributes.push((Cow::Borrowed(name), value.into()));
+}
+
+fn put_server(attributes: &mut Attributes, authority: &str, scheme: &str) {
+    let (host, port) = host_and_port(authority, scheme);
+    if !host.is_empty() {
+        put(attributes, "server.address", host.to_owned());
+        if let Some(port) = port {
+            put(attributes, "server.port", port);
+        }
+    }
+}
+
+/// The service and the method of gRPC.
+fn put_rpc(attributes: &mut Attributes, rpc: Option<(&str, &str)>) {
+    if let Some((service, method)) = rpc {
+        put(attributes, "rpc.system", "grpc");
+        put(attributes, "rpc.service", service.to_owned());
+        put(attributes, "rpc.method", method.to_owned());
+    }
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -159,7 +191,8 @@ impl TracedRequest<'_> {
 
     fn server_span(&self) -> FinishedSpan {
         let method = Method::of(self.method);
-        let name = match (self.name, self.rpc(), self.route.and_then(|route| route.template)) {
+        let rpc = self.rpc(self.target);
+        let name = match (self.name, rpc, self.route.and_then(|route| route.template)) {
             (Some(name), _, _) => name.to_owned(),
             (None, Some((service, method)), _) => format!("{service}/{method}"),
             (None, None, Some(template)) => format!("{} {template}", method.in_names()),
@@ -207,7 +240,7 @@ impl TracedRequest<'_> {
             put(attributes, "url.query", redacted(query));
         }
         put(attributes, "url.scheme", self.scheme.to_owned());
-        self.put_server(attributes);
+        put_server(attributes, self.authority, self.scheme);
         put(attributes, "client.address", self.client.to_string());
         put(
             attributes,
@@ -233,7 +266,7 @@ impl TracedRequest<'_> {
             );
             put(attributes, "outrigger.route", route.name.to_owned());
         }
-        self.put_rpc(attributes);
+        put_rpc(attributes, self.rpc(self.target));
     }
 
     /// What became of it.
@@ -266,27 +299,9 @@ impl TracedRequest<'_> {
         }
     }
 
-    fn put_server(&self, attributes: &mut Attributes) {
-        let (host, port) = host_and_port(self.authority, self.scheme);
-        if !host.is_empty() {
-            put(attributes, "server.address", host.to_owned());
-            if let Some(port) = port {
-                put(attributes, "server.port", port);
-            }
-        }
-    }
-
     /// The service and the method of gRPC.
-    fn rpc(&self) -> Option<(&str, &str)> {
-        rpc_of(self.target).filter(|_| self.grpc)
-    }
-
-    fn put_rpc(&self, attributes: &mut Attributes) {
-        if let Some((service, method)) = self.rpc() {
-            put(attributes, "rpc.system", "grpc");
-            put(attributes, "rpc.service", service.to_owned());
-            put(attributes, "rpc.method", method.to_owned());
-        }
+    fn rpc<'t>(&self, target: &'t str) -> Option<(&'t str, &'t str)> {
+        rpc_of(target).filter(|_| self.grpc)
     }
 
     /// What kind of error it ended in: what failed on the way, or else the status.
@@ -304,7 +319,9 @@ impl TracedRequest<'_> {
 
     fn client_span(&self, attempt: &AttemptStory, is_last: bool) -> FinishedSpan {
         let method = Method::of(self.method);
-        let name = match self.rpc() {
+        let sent = self.sent;
+        let rpc = self.rpc(sent.target);
+        let name = match rpc {
             Some((service, method)) => format!("{service}/{method}"),
             None => method.in_names().to_owned(),
         };
@@ -313,18 +330,18 @@ impl TracedRequest<'_> {
         span.parent = Some(self.span_id);
         let attributes = &mut span.attributes;
         method.put(attributes);
-        if !self.target.is_empty() {
-            let (path, query) = self.target.split_once('?').unwrap_or((self.target, ""));
+        if !sent.target.is_empty() {
+            let (path, query) = sent.target.split_once('?').unwrap_or((sent.target, ""));
             let mark = if query.is_empty() { "" } else { "?" };
             let url = format!(
                 "{}://{}{path}{mark}{}",
-                self.scheme,
-                self.authority,
+                sent.scheme,
+                sent.authority,
                 redacted(query)
             );
             put(attributes, "url.full", url);
         }
-        self.put_server(attributes);
+        put_server(attributes, sent.authority, sent.scheme);
         put(
             attributes,
             "network.peer.address",
@@ -337,7 +354,7 @@ impl TracedRequest<'_> {
         if let Some(cluster) = self.cluster {
             put(attributes, "outrigger.cluster", cluster.to_owned());
         }
-        self.put_rpc(attributes);
+        put_rpc(attributes, rpc);
         let error = match attempt.outcome {
             AttemptOutcome::Answered(status) => {
                 put(attributes, "http.response.status_code", status);

@@ -8,7 +8,7 @@ use crate::snapshot::TracingPolicy;
 use outrigger_config::model::{Name, Route, VirtualHost};
 use outrigger_http1::{Fields, KnownName, RequestHead, ResponseHead, Version};
 use outrigger_telemetry::ListenerCells;
-use outrigger_telemetry::trace::{TraceId, TracedRequest, TracedRoute, is_error};
+use outrigger_telemetry::trace::{SentRequest, TraceId, TracedRequest, TracedRoute, is_error};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -145,6 +145,11 @@ impl Record {
             scheme: head.scheme().unwrap_or("http"),
             target: &target,
             authority,
+            sent: SentRequest {
+                scheme: if self.sent_by_tls { "https" } else { "http" },
+                target: head.path_and_query(),
+                authority: head.authority(),
+            },
             protocol_version: match self.version {
                 Version::Http10 => "1.0",
                 Version::Http11 => "1.1",

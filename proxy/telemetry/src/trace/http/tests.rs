@@ -19,6 +19,11 @@ fn request() -> TracedRequest<'static> {
         scheme: "http",
         target: "/cart/7?token=secret",
         authority: "shop.example:8080",
+        sent: SentRequest {
+            scheme: "http",
+            target: "/cart/7?token=secret",
+            authority: "shop.example:8080",
+        },
         protocol_version: "1.1",
         client: IpAddr::from([10, 0, 0, 9]),
         peer: SocketAddr::from(([127, 0, 0, 1], 5000)),
@@ -228,6 +233,10 @@ fn grpc_is_told_by_the_conventions_for_rpc() {
     let call = |grpc_status| TracedRequest {
         method: "POST",
         target: "/shop.v1.Cart/Add",
+        sent: SentRequest {
+            target: "/shop.v1.Cart/Add",
+            ..request().sent
+        },
         grpc: true,
         grpc_status: Some(grpc_status),
         protocol_version: "2",
@@ -329,6 +338,11 @@ fn texts_that_clients_make_up_are_cut() {
     let spans = TracedRequest {
         target: &target,
         authority: &long,
+        sent: SentRequest {
+            scheme: "https",
+            target: &target,
+            authority: &long,
+        },
         user_agent: Some(long.as_bytes()),
         tracestate: Some(state.as_bytes()),
         name: Some(&long),
@@ -345,4 +359,24 @@ fn texts_that_clients_make_up_are_cut() {
     for name in ["url.path", "url.query", "server.address", "user_agent.original", "own"] {
         assert!(one(&spans[0], name).unwrap().len() >= 4_095, "{name}");
     }
+}
+
+#[test]
+fn client_spans_tell_what_was_sent() {
+    let spans = TracedRequest {
+        sent: SentRequest {
+            scheme: "https",
+            target: "/v2/7?token=secret",
+            authority: "carts.internal",
+        },
+        ..request()
+    }
+    .spans();
+    assert_eq!(one(&spans[0], "url.path").as_deref(), Some("/cart/7"));
+    assert_eq!(one(&spans[0], "server.address").as_deref(), Some("shop.example"));
+    let told = ["url.full", "server.address", "server.port"].map(|name| one(&spans[1], name).unwrap());
+    assert_eq!(
+        told,
+        ["https://carts.internal/v2/7?token=REDACTED", "carts.internal", "443"]
+    );
 }
