@@ -173,11 +173,7 @@ mod tests {
             ("x-envoy-original-path", "/b?token=c", "/b"),
             ("referer", "https://a.example/b", "https://a.example/b"),
         ] {
-            assert_eq!(
-                without_secrets(name, value.as_bytes()),
-                told.as_bytes(),
-                "{name}"
-            );
+            assert_eq!(without_secrets(name, value.as_bytes()), told.as_bytes(), "{name}");
         }
     }
 }

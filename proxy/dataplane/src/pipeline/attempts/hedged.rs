@@ -19,7 +19,9 @@ use crate::timer::after;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 use outrigger_config::model::HedgeAfter;
-use outrigger_telemetry::{AttemptOutcome, CancelledAttempt, EventKind, HedgeDenied, RetryDenied, RouteCells};
+use outrigger_telemetry::{
+    AttemptOutcome, CancelledAttempt, EventKind, HedgeDenied, RetryDenied, RouteCells,
+};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;

@@ -356,7 +356,13 @@ fn texts_that_clients_make_up_are_cut() {
         assert!(span.tracestate.ends_with('v'));
         assert!(told(span).iter().all(|(_, value)| value.len() <= 4_096));
     }
-    for name in ["url.path", "url.query", "server.address", "user_agent.original", "own"] {
+    for name in [
+        "url.path",
+        "url.query",
+        "server.address",
+        "user_agent.original",
+        "own",
+    ] {
         assert!(one(&spans[0], name).unwrap().len() >= 4_095, "{name}");
     }
 }
@@ -377,6 +383,10 @@ fn client_spans_tell_what_was_sent() {
     let told = ["url.full", "server.address", "server.port"].map(|name| one(&spans[1], name).unwrap());
     assert_eq!(
         told,
-        ["https://carts.internal/v2/7?token=REDACTED", "carts.internal", "443"]
+        [
+            "https://carts.internal/v2/7?token=REDACTED",
+            "carts.internal",
+            "443"
+        ]
     );
 }
