@@ -284,7 +284,7 @@ services:
                 text: MESH.into(),
             };
             let revision = Arc::new(MeshRevision::load(1, &[source], None).unwrap());
-            let role = revision.role("shop/web", "a", Agent::Outrigger).unwrap();
+            let role = revision.role("shop/web", "a", Agent::Grpc).unwrap();
             let first = revision.view_in_turn(&role).await.unwrap();
             // The only thread that there is for it is busy.
             let (end, ended) = std::sync::mpsc::channel::<()>();
