@@ -52,6 +52,30 @@ impl TraceSampling {
     }
 }
 
+/// What a route changes of which traces are kept; none: as the filter chain has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RouteTraceSampling {
+    pub(crate) parent: Option<ParentSampling>,
+    pub(crate) fraction: Option<Fraction>,
+    pub(crate) traces_per_second: Option<Option<u32>>,
+}
+
+impl RouteTraceSampling {
+    /// Whether the decision of whoever sent a request counts.
+    pub fn parent(self) -> Option<ParentSampling> {
+        self.parent
+    }
+    /// The share of the other traces; which ones follows from their ids.
+    pub fn fraction(self) -> Option<Fraction> {
+        self.fraction
+    }
+    /// How many of that share at most, in the whole process; at least 1, or no limit. The chain's limit is shared with its
+    /// other routes, a route's own is not.
+    pub fn traces_per_second(self) -> Option<Option<u32>> {
+        self.traces_per_second
+    }
+}
+
 impl Default for TraceSampling {
     /// What is said where nothing is: [`super::defaults::TRACE_FRACTION`].
     fn default() -> TraceSampling {
@@ -105,8 +129,8 @@ pub enum RouteTracing {
     Off,
     /// They are traced otherwise.
     Changed {
-        /// In place of the chain's; none: the chain's.
-        sampling: Option<TraceSampling>,
+        /// What of the chain's is otherwise.
+        sampling: Option<RouteTraceSampling>,
         /// In place of the chain's; none: the chain's.
         span_name: Option<HeaderValue>,
     },

@@ -4,11 +4,11 @@ use super::header_value::{self, Place};
 use super::listener;
 use super::reader::{Fields, Part, Reader, is_off, scalar_of};
 use super::scalar::{self, Problem};
-use super::shapes::{ROUTE_TRACING, TRACE_SAMPLING, TRACING};
+use super::shapes::{ROUTE_TRACE_SAMPLING, ROUTE_TRACING, TRACE_SAMPLING, TRACING};
 use super::tree::Node;
 use super::{Unique, headers};
 use crate::model::{
-    HeaderName, HeaderValue, ParentSampling, RouteTracing, TraceFormat, TraceSampling, Tracing,
+    HeaderName, HeaderValue, ParentSampling, RouteTraceSampling, RouteTracing, TraceFormat, TraceSampling, Tracing,
     WrittenTraceFormat, defaults,
 };
 use std::collections::BTreeMap;
@@ -80,7 +80,7 @@ pub(super) fn of_route(reader: &mut Reader<'_>, route: &Fields<'_>) -> Option<Ro
     let fields = reader.fields(node, &ROUTE_TRACING)?;
     let sampling = fields
         .node(reader, "sampling")
-        .and_then(|node| sampling(reader, node));
+        .and_then(|node| route_sampling(reader, node));
     let span_name = fields.parsed(reader, "span_name", value);
     Some(RouteTracing::Changed { sampling, span_name })
 }
@@ -95,6 +95,18 @@ fn sampling(reader: &mut Reader<'_>, node: &Node) -> Option<TraceSampling> {
         parent: parent.unwrap_or(default.parent),
         fraction: fraction.unwrap_or(default.fraction),
         traces_per_second,
+    })
+}
+
+/// What a route does not say stays as its filter chain has it.
+fn route_sampling(reader: &mut Reader<'_>, node: &Node) -> Option<RouteTraceSampling> {
+    let fields = reader.fields(node, &ROUTE_TRACE_SAMPLING)?;
+    let says_rate = fields.entry("traces_per_second").is_some();
+    let traces_per_second = fields.integer32_or_off(reader, "traces_per_second");
+    Some(RouteTraceSampling {
+        parent: fields.choice(reader, "parent", &PARENTS),
+        fraction: fields.parsed(reader, "percent", scalar::percent),
+        traces_per_second: says_rate.then_some(traces_per_second),
     })
 }
 

@@ -25,5 +25,5 @@ pub use http::{SentRequest, TracedRequest, TracedRoute, is_error};
 pub use ids::{SpanId, TraceId};
 pub use propagation::{Extracted, Format, OutgoingContext, Propagation, WrittenFormat};
 pub use rate::TraceRate;
-pub use sampling::{ParentRule, Ratio, Sampler, TailRule};
+pub use sampling::{ParentRule, Ratio, Sampler, SamplerChange, TailRule};
 pub use span::{AttributeValue, FinishedSpan, SpanEvent, SpanKind, SpanSink, SpanSinks, SpanStatus};

@@ -95,14 +95,36 @@ pub(crate) static TRACE_SAMPLING: Shape = Shape::new(
     ],
 );
 
+pub(crate) static ROUTE_TRACE_SAMPLING: Shape = Shape::new(
+    "route trace sampling",
+    "Which traces of a route are kept; what is not given is as in the filter chain.",
+    &[
+        optional(
+            "parent",
+            Kind::Choice(&["follow", "follow_believed", "ignore"]),
+            "What whoever sent a request has decided: it counts; only of believed peers (`hint_peers`); it does not.",
+        ),
+        optional(
+            "percent",
+            Kind::Percent,
+            "How many of the other traces, with at most four digits after the point; which ones follows from their ids.",
+        ),
+        optional(
+            "traces_per_second",
+            Kind::IntegerOrOff { min: 1, max: U32 },
+            "How many of those a second at most, in the whole process; not shared with other routes.",
+        ),
+    ],
+);
+
 pub(crate) static ROUTE_TRACING: Shape = Shape::new(
     "route tracing",
     "What a route changes in its filter chain's tracing.",
     &[
         optional(
             "sampling",
-            Kind::Object(&TRACE_SAMPLING),
-            "Which traces are kept; the filter chain's if not given.",
+            Kind::Object(&ROUTE_TRACE_SAMPLING),
+            "Which traces are kept, where that is not as in the filter chain.",
         ),
         SPAN_NAME,
     ],

@@ -2,7 +2,7 @@
 
 use super::emit::{Map, Out, list, text};
 use super::{boolean, duration_or_off, number_or_off, percent, word};
-use crate::model::{HeaderValue, RouteTracing, TraceSampling, Tracing};
+use crate::model::{HeaderValue, RouteTraceSampling, RouteTracing, TraceSampling, Tracing};
 use crate::yaml::tracing::{FORMATS, PARENTS, WRITTEN_FORMATS};
 use std::fmt::Debug;
 
@@ -45,7 +45,7 @@ pub(super) fn of_route(route: &RouteTracing) -> Out {
     };
     let mut map = Map::default();
     if let Some(changed) = changed {
-        map.put("sampling", sampling(*changed));
+        map.put("sampling", route_sampling(*changed));
     }
     put_span_name(&mut map, span_name.as_ref());
     map.into()
@@ -62,6 +62,20 @@ fn sampling(sampling: TraceSampling) -> Map {
         .with("parent", words_of(&PARENTS, sampling.parent))
         .with("percent", percent(sampling.fraction.parts_per_million()))
         .with("traces_per_second", number_or_off(sampling.traces_per_second))
+}
+
+fn route_sampling(sampling: RouteTraceSampling) -> Map {
+    let mut map = Map::default();
+    if let Some(parent) = sampling.parent {
+        map.put("parent", words_of(&PARENTS, parent));
+    }
+    if let Some(fraction) = sampling.fraction {
+        map.put("percent", percent(fraction.parts_per_million()));
+    }
+    if let Some(traces) = sampling.traces_per_second {
+        map.put("traces_per_second", number_or_off(traces));
+    }
+    map
 }
 
 fn words<T: Copy + PartialEq + Debug>(known: &[(&'static str, T)], values: &[T]) -> Out {

@@ -89,7 +89,8 @@ pub(super) fn begin(
     let trace_id = extracted
         .trace_id
         .unwrap_or_else(|| TraceId::random(worker.random(), worker.random()));
-    let sampler = own.unwrap_or(&policy.sampler);
+    let changed = own.map(|own| own.over(&policy.sampler));
+    let sampler = changed.as_ref().unwrap_or(&policy.sampler);
     let is_trusted = sampler.asks_for_trust() && hints::is_believed(context);
     let now = worker.now().into_std().saturating_duration_since(policy.epoch);
     let trust = (is_forced, is_trusted);

@@ -2,7 +2,7 @@
 
 use outrigger_config::model::{self, HeaderValue, ParentSampling, TraceFormat, WrittenTraceFormat};
 use outrigger_telemetry::trace::{
-    FinishedSpan, Format, ParentRule, Propagation, Ratio, Sampler, SpanSink, SpanSinks, TailRule, TraceRate,
+    FinishedSpan, Format, ParentRule, Propagation, Ratio, Sampler, SamplerChange, SpanSink, SpanSinks, TailRule, TraceRate,
     WrittenFormat,
 };
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub(crate) enum RouteTracing {
     /// Its requests are not traced.
     Off,
     Changed {
-        sampler: Option<Sampler>,
+        sampler: Option<SamplerChange>,
         span_name: Option<HeaderValue>,
     },
 }
@@ -62,7 +62,7 @@ impl RouteTracing {
         match config {
             model::RouteTracing::Off => RouteTracing::Off,
             model::RouteTracing::Changed { sampling, span_name } => RouteTracing::Changed {
-                sampler: sampling.map(sampler),
+                sampler: sampling.map(sampler_change),
                 span_name: span_name.clone(),
             },
         }
@@ -79,16 +79,32 @@ impl SpanSink for Nowhere {
 
 fn sampler(sampling: model::TraceSampling) -> Sampler {
     Sampler {
-        parent: match sampling.parent() {
-            ParentSampling::Follow => ParentRule::Follow,
-            ParentSampling::FollowBelieved => ParentRule::FollowTrusted,
-            ParentSampling::Ignore => ParentRule::Ignore,
-        },
+        parent: rule(sampling.parent()),
         ratio: Ratio::per_million(sampling.fraction().parts_per_million()),
-        rate: sampling
-            .traces_per_second()
-            .map(|traces| Arc::new(TraceRate::per_second(traces))),
+        rate: rate(sampling.traces_per_second()),
     }
+}
+
+fn sampler_change(sampling: model::RouteTraceSampling) -> SamplerChange {
+    SamplerChange {
+        parent: sampling.parent().map(rule),
+        ratio: sampling
+            .fraction()
+            .map(|share| Ratio::per_million(share.parts_per_million())),
+        rate: sampling.traces_per_second().map(rate),
+    }
+}
+
+fn rule(parent: ParentSampling) -> ParentRule {
+    match parent {
+        ParentSampling::Follow => ParentRule::Follow,
+        ParentSampling::FollowBelieved => ParentRule::FollowTrusted,
+        ParentSampling::Ignore => ParentRule::Ignore,
+    }
+}
+
+fn rate(traces_per_second: Option<u32>) -> Option<Arc<TraceRate>> {
+    traces_per_second.map(|traces| Arc::new(TraceRate::per_second(traces)))
 }
 
 fn read(format: TraceFormat) -> Format {

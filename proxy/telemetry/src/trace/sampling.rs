@@ -70,6 +70,28 @@ pub struct Sampler {
     pub rate: Option<Arc<TraceRate>>,
 }
 
+/// What a route changes of its chain's sampler; none: as there.
+#[derive(Clone, Debug, Default)]
+pub struct SamplerChange {
+    /// Whose decision counts.
+    pub parent: Option<ParentRule>,
+    /// The share of the other traces that is kept.
+    pub ratio: Option<Ratio>,
+    /// How many of that share are kept a second at most.
+    pub rate: Option<Option<Arc<TraceRate>>>,
+}
+
+impl SamplerChange {
+    /// The chain's sampler with what is changed of it.
+    pub fn over(&self, chain: &Sampler) -> Sampler {
+        Sampler {
+            parent: self.parent.unwrap_or(chain.parent),
+            ratio: self.ratio.unwrap_or(chain.ratio),
+            rate: self.rate.as_ref().unwrap_or(&chain.rate).clone(),
+        }
+    }
+}
+
 impl Sampler {
     /// Whether it matters who sent a request.
     pub fn asks_for_trust(&self) -> bool {
@@ -299,14 +321,39 @@ mod tests {
             ..told
         };
         let decide = |told: &Extracted, forced| {
-            let now = Duration::from_secs(5);
-            sampler.decide(&mut told.clone(), trace(9), (forced, true), now, || 9)
+            let (mut told, now) = (*told, Duration::from_secs(5));
+            sampler.decide(&mut told, trace(9), (forced, true), now, || 9)
         };
         assert_eq!(decide(&told, false), SamplingDecision::Share);
         assert_eq!(decide(&told, false), SamplingDecision::RateLimited);
         // Others count on these.
         assert_eq!(decide(&parent, false), SamplingDecision::Parent);
         assert_eq!(decide(&told, true), SamplingDecision::Forced);
+    }
+
+    #[test]
+    fn a_route_changes_what_it_says_alone() {
+        let mut chain = sampler(ParentRule::Ignore, 500_000);
+        chain.rate = Some(Arc::new(TraceRate::per_second(1)));
+        let share = SamplerChange {
+            ratio: Some(Ratio::per_million(0)),
+            ..SamplerChange::default()
+        };
+        let changed = share.over(&chain);
+        assert_eq!(
+            (changed.parent, changed.ratio, changed.rate.is_some()),
+            (ParentRule::Ignore, Ratio::per_million(0), true)
+        );
+        let rule = SamplerChange {
+            parent: Some(ParentRule::Follow),
+            rate: Some(None),
+            ..SamplerChange::default()
+        };
+        let changed = rule.over(&chain);
+        assert_eq!(
+            (changed.parent, changed.ratio, changed.rate.is_some()),
+            (ParentRule::Follow, chain.ratio, false)
+        );
     }
 
     #[test]

@@ -95,9 +95,27 @@ fn routes_change_what_they_name() {
     let Some(RouteTracing::Changed { sampling, span_name }) = changed else {
         panic!("{changed:?}")
     };
-    assert_eq!(sampling.unwrap().fraction().parts_per_million(), 0);
     assert_eq!(
-        (sampling.unwrap().parent(), span_name),
-        (ParentSampling::Follow, None)
+        sampling.unwrap().fraction().map(|share| share.parts_per_million()),
+        Some(0)
+    );
+    // What it does not say is the chain's.
+    let sampling = sampling.unwrap();
+    assert_eq!(
+        (sampling.parent(), sampling.traces_per_second(), span_name),
+        (None, None, None)
+    );
+    let unlimited = route(", tracing: {sampling: {parent: ignore, traces_per_second: off}}");
+    let Some(RouteTracing::Changed {
+        sampling: Some(sampling),
+        ..
+    }) = unlimited
+    else {
+        panic!("{unlimited:?}")
+    };
+    assert_eq!(sampling.parent(), Some(ParentSampling::Ignore));
+    assert_eq!(
+        (sampling.fraction(), sampling.traces_per_second()),
+        (None, Some(None))
     );
 }
