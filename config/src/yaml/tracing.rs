@@ -8,8 +8,8 @@ use super::shapes::{ROUTE_TRACE_SAMPLING, ROUTE_TRACING, TRACE_SAMPLING, TRACING
 use super::tree::Node;
 use super::{Unique, headers};
 use crate::model::{
-    HeaderName, HeaderValue, ParentSampling, RouteTraceSampling, RouteTracing, TraceFormat, TraceSampling, Tracing,
-    WrittenTraceFormat, defaults,
+    HeaderName, HeaderValue, ParentSampling, RouteTraceSampling, RouteTracing, TraceFormat, TraceSampling,
+    Tracing, WrittenTraceFormat, defaults,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;

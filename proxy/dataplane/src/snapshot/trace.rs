@@ -2,8 +2,8 @@
 
 use outrigger_config::model::{self, HeaderValue, ParentSampling, TraceFormat, WrittenTraceFormat};
 use outrigger_telemetry::trace::{
-    FinishedSpan, Format, ParentRule, Propagation, Ratio, Sampler, SamplerChange, SpanSink, SpanSinks, TailRule, TraceRate,
-    WrittenFormat,
+    FinishedSpan, Format, ParentRule, Propagation, Ratio, Sampler, SamplerChange, SpanSink, SpanSinks,
+    TailRule, TraceRate, WrittenFormat,
 };
 use std::sync::Arc;
 use std::time::Instant;

@@ -96,7 +96,10 @@ fn routes_change_what_they_name() {
         panic!("{changed:?}")
     };
     assert_eq!(
-        sampling.unwrap().fraction().map(|share| share.parts_per_million()),
+        sampling
+            .unwrap()
+            .fraction()
+            .map(|share| share.parts_per_million()),
         Some(0)
     );
     // What it does not say is the chain's.
