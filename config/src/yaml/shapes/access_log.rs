@@ -101,7 +101,7 @@ pub(crate) static LOG_FILTER: Shape = Shape::new(
         optional(
             "not_health_check",
             Kind::Boolean,
-            "It is no probe of a load balancer or an orchestrator, by its `user-agent`; only `true`.",
+            "It is no probe of a load balancer or an orchestrator: a `GET` or `HEAD` that did not fail, with a probe's `user-agent`, from a loopback, link-local or private address; only `true`.",
         ),
         optional(
             "headers",

@@ -7,6 +7,7 @@ use super::grpc::GrpcNames;
 use super::record::{HeaderName, RequestRecord};
 use crate::flags::ResponseFlags;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 /// How the user agents of probes begin: those of load balancers and orchestrators that say what they are.
 pub(super) const PROBES: &[&str] = &[
@@ -58,7 +59,7 @@ pub enum LogFilter {
     ByHeader(u32, HeaderName),
     /// The route is one of these, which are sorted.
     Routes(Box<[Box<str>]>),
-    /// This header, the user agent, is no known probe's.
+    /// It is no probe: this header, the user agent, is no known one's, or it is not what probes do from where probes come.
     NotHealthCheck(HeaderName),
     /// The value of a header of the request, several joined by commas; none if it is not there.
     Header(HeaderName, HeaderCondition),
@@ -99,7 +100,8 @@ impl LogFilter {
                 .is_some_and(|name| routes.binary_search_by(|route| (**route).cmp(name)).is_ok()),
             LogFilter::NotHealthCheck(name) => {
                 let agent = record.request.lookup(name).unwrap_or_default();
-                !PROBES.iter().any(|probe| agent.starts_with(probe.as_bytes()))
+                let says_so = PROBES.iter().any(|probe| agent.starts_with(probe.as_bytes()));
+                !(says_so && may_be_probe(record))
             }
             LogFilter::Header(name, holds) => {
                 let mut joined = Vec::new();
@@ -153,6 +155,27 @@ impl fmt::Debug for LogFilter {
             LogFilter::Not(inner) => write!(f, "not {inner:?}"),
             LogFilter::AnyOf(inner) => write!(f, "any of {inner:?}"),
             LogFilter::All(inner) => write!(f, "all of {inner:?}"),
+        }
+    }
+}
+
+/// Whether this is what probes do, from where they come: anybody can write a probe's user agent, and nobody may stay out of
+/// the log by that. It asks, it does not fail, and who sent it is near, as the connection tells and as trusted proxies do.
+fn may_be_probe(record: &RequestRecord<'_>) -> bool {
+    let method = record.request.lookup(&HeaderName::Method);
+    let is_near = |address: Option<SocketAddr>| address.is_some_and(|address| is_near(address.ip()));
+    matches!(method, Some(b"GET" | b"HEAD"))
+        && (100..400).contains(&record.response_code)
+        && is_near(record.downstream_direct_remote_address)
+        && is_near(record.downstream_remote_address)
+}
+
+/// Loopback, link-local or private (RFC 1918, RFC 4193).
+fn is_near(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_link_local() || address.is_private(),
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unicast_link_local() || address.is_unique_local()
         }
     }
 }

@@ -70,6 +70,7 @@ async fn a_filter_says_who_has_a_line() {
             vec!["/named", "/probe", "/twice"],
         ),
         ("{ duration: { at_least: 1h } }", vec![]),
+        // Not the ones that fail, nor those that do what probes do not.
         ("{ not: { not_health_check: true } }", vec!["/probe"]),
     ];
     let logs: Vec<String> = table
@@ -90,7 +91,7 @@ async fn a_filter_says_who_has_a_line() {
     let proxy = Proxy::start(document).await;
     for (path, fields) in [
         ("/named", ""),
-        ("/503", ""),
+        ("/503", "user-agent: kube-probe/1.31\r\n"),
         ("/404", ""),
         ("/probe", "user-agent: kube-probe/1.31\r\n"),
         ("/twice", "x-a: b\r\nx-a: c\r\n"),

@@ -70,12 +70,88 @@ fn flags_routes_and_the_user_agent_are_asked_for() {
     ));
 
     let probe = LogFilter::NotHealthCheck(HeaderName::named("user-agent"));
-    const PROBE: Headers = Headers(&[("user-agent", b"kube-probe/1.31")]);
-    let probed = RequestRecord {
+    assert!(takes(&probe, &record()) && takes(&probe, &connection()) && !takes(&probe, &probed()));
+}
+
+const PROBE: Headers = Headers(&[(":method", b"GET"), ("user-agent", b"kube-probe/1.31")]);
+const HEAD: Headers = Headers(&[(":method", b"HEAD"), ("user-agent", b"kube-probe/1.31")]);
+const POST: Headers = Headers(&[(":method", b"POST"), ("user-agent", b"kube-probe/1.31")]);
+
+fn probed() -> RequestRecord<'static> {
+    from("10.0.0.1:1", "10.0.0.1:1")
+}
+
+fn from(direct: &str, client: &str) -> RequestRecord<'static> {
+    RequestRecord {
         request: &PROBE,
+        downstream_direct_remote_address: Some(direct.parse().unwrap()),
+        downstream_remote_address: Some(client.parse().unwrap()),
         ..record()
-    };
-    assert!(takes(&probe, &record()) && takes(&probe, &connection()) && !takes(&probe, &probed));
+    }
+}
+
+#[test]
+fn nobody_stays_out_of_the_log_by_a_probes_user_agent_alone() {
+    let probe = LogFilter::NotHealthCheck(HeaderName::named("user-agent"));
+    let table = [
+        (probed(), false),
+        (
+            RequestRecord {
+                request: &HEAD,
+                ..probed()
+            },
+            false,
+        ),
+        (
+            RequestRecord {
+                request: &POST,
+                ..probed()
+            },
+            true,
+        ),
+        (
+            RequestRecord {
+                response_code: 399,
+                ..probed()
+            },
+            false,
+        ),
+        (
+            RequestRecord {
+                response_code: 400,
+                ..probed()
+            },
+            true,
+        ),
+        (
+            RequestRecord {
+                response_code: 0,
+                ..probed()
+            },
+            true,
+        ),
+        (from("127.0.0.1:1", "127.0.0.1:1"), false),
+        (from("[::1]:1", "[::1]:1"), false),
+        (from("169.254.1.1:1", "169.254.1.1:1"), false),
+        (from("[fe80::1]:1", "[fd00::1]:1"), false),
+        (from("[::ffff:192.168.0.1]:1", "172.16.0.1:1"), false),
+        (from("192.0.2.1:1", "10.0.0.1:1"), true),
+        (from("[2001:db8::1]:1", "[2001:db8::1]:1"), true),
+        // A trusted proxy is near, and tells who is not.
+        (from("10.0.0.1:1", "192.0.2.1:0"), true),
+    ];
+    for (record, has_line) in table {
+        let addresses = (
+            record.downstream_direct_remote_address,
+            record.downstream_remote_address,
+        );
+        assert_eq!(
+            takes(&probe, &record),
+            has_line,
+            "{} {addresses:?}",
+            record.response_code
+        );
+    }
 }
 
 #[test]
