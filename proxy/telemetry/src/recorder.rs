@@ -23,15 +23,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Words of one record at most (8 KiB): all attempts and events that a story holds have a place in it unless their names
 /// are long.
 const RECORD_WORDS_MAX: usize = 1024;
+/// Words of one worker at least (32 KiB): the place where records are made, and rings of which either has room for the
+/// longest one.
+const WORKER_WORDS_MIN: usize = 4 * RECORD_WORDS_MAX;
 /// Of the memory, what errors and slow ones have to themselves.
 const ERRORS_SHARE: f64 = 0.375;
 /// Records after which a worker looks at the wall clock again, which may have been set.
 const CLOCK_RECORDS: u64 = 4096;
+/// The time after which it does, however few there were.
+const CLOCK_AGE: Duration = Duration::from_secs(10);
 
 /// How much is kept, and what is slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecorderSettings {
-    /// Bytes of all workers' rings together.
+    /// Bytes of all workers' rings together; a worker has 32 KiB in any case.
     pub memory_bytes: usize,
     /// From this on a request is kept for as long as an error.
     pub slow: Duration,
@@ -107,7 +112,7 @@ impl Recorder {
         all_rings[worker] = None;
         let settings = settings?;
         let words = settings.memory_bytes / size_of::<u64>() / all_rings.len();
-        let words = words.saturating_sub(RECORD_WORDS_MAX);
+        let words = words.max(WORKER_WORDS_MIN) - RECORD_WORDS_MAX;
         let for_errors = (words as f64 * ERRORS_SHARE) as usize;
         let (all, all_writer) = Ring::new(words - for_errors);
         let (errors, errors_writer) = Ring::new(for_errors);
@@ -175,7 +180,9 @@ impl RecorderWriter {
     #[inline]
     pub fn record(&mut self, note: &Note<'_>) {
         self.number += 1;
-        if self.number.is_multiple_of(CLOCK_RECORDS) {
+        // A request that began before the last look counts as younger than it is: the next one does not.
+        let age = note.started.saturating_duration_since(self.clock.base) + note.duration;
+        if age >= CLOCK_AGE || self.number.is_multiple_of(CLOCK_RECORDS) {
             self.clock = Clock::now();
         }
         let last = self.record.len() - 1;

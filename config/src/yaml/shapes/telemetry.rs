@@ -49,7 +49,7 @@ pub(crate) static RECORDER: Shape = Shape::new(
                 max: 1024 * 1024 * 1024,
             },
             "8MiB",
-            "Memory that records may take, of all workers together.",
+            "Memory that records may take, of all workers together; each has 32 KiB in any case.",
         ),
         defaulted(
             "slow",

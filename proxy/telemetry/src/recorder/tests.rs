@@ -176,6 +176,25 @@ fn a_story_comes_back_whole() {
 fn long_texts_are_cut_and_a_long_story_says_what_it_leaves_out() {
     let recorder = Recorder::new(1);
     let mut writer = recorder.open(0, Some(SETTINGS)).unwrap();
+    let story = long_story();
+    let path = format!("/{}", "ä".repeat(100));
+    writer.record(&Note {
+        path: &path,
+        request_id: "i".repeat(64).as_bytes(),
+        story: Some(&story),
+        ..note(Instant::now())
+    });
+    let told = one(&recorder);
+    assert!(told.path_cut && told.path.starts_with("/ä") && told.path.len() <= 100);
+    assert_eq!(told.request_id, "i".repeat(64), "an id is found by all of it");
+    assert_eq!(told.told_attempts.len(), 33);
+    assert!(told.events.iter().all(|event| event.subject == "a".repeat(96)));
+    assert_eq!(told.events.len() + told.left_out as usize, 64);
+    assert!(told.left_out > 0);
+}
+
+/// One that has no place in a record.
+fn long_story() -> Story {
     let mut story = Story::default();
     for number in 1..=32 {
         story.end_attempt(AttemptStory {
@@ -196,20 +215,7 @@ fn long_texts_are_cut_and_a_long_story_says_what_it_leaves_out() {
             value,
         });
     }
-    let path = format!("/{}", "ä".repeat(100));
-    writer.record(&Note {
-        path: &path,
-        request_id: "i".repeat(64).as_bytes(),
-        story: Some(&story),
-        ..note(Instant::now())
-    });
-    let told = one(&recorder);
-    assert!(told.path_cut && told.path.starts_with("/ä") && told.path.len() <= 100);
-    assert_eq!(told.request_id, "i".repeat(64), "an id is found by all of it");
-    assert_eq!(told.told_attempts.len(), 33);
-    assert!(told.events.iter().all(|event| event.subject == "a".repeat(96)));
-    assert_eq!(told.events.len() + told.left_out as usize, 64);
-    assert!(told.left_out > 0);
+    story
 }
 
 #[test]
@@ -298,6 +304,52 @@ fn the_newest_of_all_workers_stand_first() {
     };
     assert_eq!(statuses(10), [205, 204, 202, 201, 200]);
     assert_eq!(statuses(2), [205, 204]);
+}
+
+#[test]
+fn however_small_the_memory_each_worker_keeps_the_longest_story() {
+    let workers = 64;
+    let recorder = Recorder::new(workers);
+    let small = RecorderSettings {
+        memory_bytes: 256 << 10,
+        ..SETTINGS
+    };
+    let writers: Vec<RecorderWriter> = (0..workers)
+        .filter_map(|worker| recorder.open(worker, Some(small)))
+        .collect();
+    assert!(recorder.memory_bytes() <= workers * (32 << 10));
+    let story = long_story();
+    for mut writer in writers {
+        writer.record(&Note {
+            status: 503,
+            story: Some(&story),
+            ..note(Instant::now())
+        });
+        (0..1000).for_each(|_| writer.record(&note(Instant::now())));
+    }
+    let kept = recorder.read(usize::MAX, |told| told.status == 503);
+    assert_eq!(
+        kept.len(),
+        workers,
+        "in the errors' ring: the other has gone round"
+    );
+    assert!(recorder.read(usize::MAX, |told| told.status == 200).len() > workers);
+}
+
+#[test]
+fn the_wall_clock_is_looked_at_again_after_a_while() {
+    let recorder = Recorder::new(1);
+    let mut writer = recorder.open(0, Some(SETTINGS)).unwrap();
+    let now = Instant::now();
+    // As if it had been set since: to now, from 1970.
+    writer.clock = Clock { base: now, micros: 0 };
+    let soon = now + CLOCK_AGE / 2;
+    writer.record(&note(soon));
+    assert_eq!(one(&recorder).started, UNIX_EPOCH + CLOCK_AGE / 2, "not yet");
+    let before = SystemTime::now();
+    writer.record(&note(now + CLOCK_AGE));
+    let told = recorder.read(1, |told| told.number == 2).remove(0);
+    assert!(told.started > before, "{:?}", told.started);
 }
 
 #[test]
