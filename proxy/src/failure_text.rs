@@ -7,6 +7,11 @@ const CHARACTERS_MAX: usize = 200;
 
 /// An error and what brought it about: libraries often say no more than "transport error" themselves.
 pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
+    printable(&causes(error))
+}
+
+/// The same as it is, neither cut nor fit to be shown.
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -16,7 +21,7 @@ pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
         }
         cause = error.source();
     }
-    printable(&text)
+    text
 }
 
 /// What a peer said.

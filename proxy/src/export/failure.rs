@@ -1,6 +1,6 @@
 //! Why a collector did not take a request, and whether it may take it later: OTLP's rules of retries.
 
-use crate::failure_text::{printable, with_causes};
+use crate::failure_text::{causes, printable};
 use envoy_types::pb::google::protobuf::Duration as DurationMessage;
 use envoy_types::pb::google::rpc::Status as StatusMessage;
 use outrigger_config::model::Collector;
@@ -21,8 +21,7 @@ struct RetryInfo {
     retry_delay: Option<DurationMessage>,
 }
 
-/// Why a request failed. It holds no header's value once [`Failure::without_headers`] was asked for.
-#[derive(Debug, PartialEq)]
+/// Why a request failed. Its text may repeat what was sent in headers: [`Failure::shown`] is the one way to it.
 pub(super) struct Failure {
     pub(super) reason: ExportFailure,
     pub(super) retry: Retry,
@@ -47,7 +46,7 @@ impl Failure {
 
     /// There is no connection, or it broke: whatever was sent may have come or not, and is sent again.
     pub(super) fn connection(error: &(dyn Error + 'static)) -> Failure {
-        Failure::new(ExportFailure::Connection, Retry::Later, with_causes(error))
+        Failure::new(ExportFailure::Connection, Retry::Later, causes(error))
     }
 
     /// TLS cannot be spoken as it is configured; identities may come yet.
@@ -67,7 +66,7 @@ impl Failure {
             return Failure::connection(cause);
         }
         let after = retry_delay(status);
-        let text = format!("{:?}: {}", status.code(), printable(status.message()));
+        let text = format!("{:?}: {}", status.code(), status.message());
         let may_pass = match status.code() {
             Code::Cancelled
             | Code::DeadlineExceeded
@@ -100,28 +99,39 @@ impl Failure {
         }
     }
 
-    /// Without what was sent in headers, which a collector may have repeated.
-    pub(super) fn without_headers(mut self, collector: &Collector) -> Failure {
-        for (_, value) in collector.headers() {
-            if let Ok(value) = std::str::from_utf8(value.expose())
-                && !value.is_empty()
-            {
-                self.text = self.text.replace(value, "[redacted]");
-                // Of `Bearer abc` a collector repeats `abc`.
-                let credential = value.rsplit(' ').next().unwrap_or_default();
-                if credential.len() > 3 {
-                    self.text = self.text.replace(credential, "[redacted]");
-                }
-            }
-        }
-        self
+    /// Why, as a log may say it.
+    pub(super) fn shown(&self, collector: &Collector) -> String {
+        shown(&self.text, collector)
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+/// What a collector said, as a log may say it: without what was sent in headers, which it may have repeated, and only then
+/// cut, so that no part of a credential stays.
+pub(super) fn shown(text: &str, collector: &Collector) -> String {
+    let mut hidden = vec![false; text.len()];
+    for (_, value) in collector.headers() {
+        let Ok(value) = std::str::from_utf8(value.expose()) else {
+            continue;
+        };
+        // Of `Bearer abc` a collector repeats `abc`.
+        let credential = value.rsplit(' ').next().filter(|credential| credential.len() > 3);
+        for secret in [value].into_iter().chain(credential) {
+            for (at, _) in text.match_indices(secret) {
+                hidden[at..at + secret.len()].fill(true);
+            }
+        }
     }
+    let mut kept = String::with_capacity(text.len());
+    let mut was_hidden = false;
+    for (at, character) in text.char_indices() {
+        match (hidden[at], was_hidden) {
+            (true, false) => kept.push_str("[redacted]"),
+            (true, true) => {}
+            (false, _) => kept.push(character),
+        }
+        was_hidden = hidden[at];
+    }
+    printable(&kept)
 }
 
 /// `RetryInfo` among the details of a status.
@@ -150,6 +160,7 @@ fn retry_after_of(text: &str, now: SystemTime) -> Option<Duration> {
 mod tests {
     use super::*;
     use envoy_types::pb::google::protobuf::Any;
+    use std::sync::Arc;
 
     fn exhausted(delay: Option<DurationMessage>) -> Status {
         let info = RetryInfo { retry_delay: delay };
@@ -227,19 +238,42 @@ mod tests {
         assert_eq!(of(429, Some("soon")), Retry::Later);
     }
 
-    #[test]
-    fn credentials_that_are_repeated_are_not_kept() {
-        let text = "telemetry: {collectors: [{name: c, endpoint: http://a:1, headers: {authorization: Bearer abcde, x: y}}]}";
+    fn collector(authorization: &str) -> Arc<Collector> {
         let source = outrigger_config::Source {
             name: String::new(),
-            text: text.to_owned(),
+            text: format!(
+                "telemetry: {{collectors: [{{name: c, endpoint: http://a:1, headers: {{authorization: {authorization}, x: yz}}}}]}}"
+            ),
         };
         let loaded = outrigger_config::load(&source, &outrigger_config::Environment::empty()).unwrap();
-        let collector = &loaded.config.telemetry().collectors()[0];
+        Arc::clone(&loaded.config.telemetry().collectors()[0])
+    }
+
+    #[test]
+    fn credentials_that_are_repeated_are_not_kept() {
         let failure = Failure::of_status(&Status::unauthenticated("no abcde, no Bearer abcde"));
         assert_eq!(
-            failure.without_headers(collector).to_string(),
+            failure.shown(&collector("Bearer abcde")),
             "Unauthenticated: no [redacted], no [redacted]"
         );
+    }
+
+    #[test]
+    fn a_credential_that_is_longer_than_what_is_shown_leaves_no_part() {
+        let token: String = (0..300_usize)
+            .map(|at| char::from(b"abcdefghijklm"[at % 13]))
+            .collect();
+        let collector = collector(&format!("Bearer {token}"));
+        let said = format!("no {token} here, and none \n before {}", "é".repeat(300));
+        let shown_as = format!("no [redacted] here, and none   before {}", "é".repeat(300));
+        let cut = |text: String| text.chars().take(200).collect::<String>();
+        assert_eq!(shown(&said, &collector), cut(shown_as.clone()));
+        let refused = Failure::of_status(&Status::unauthenticated(said.as_str()));
+        assert_eq!(
+            refused.shown(&collector),
+            cut(format!("Unauthenticated: {shown_as}"))
+        );
+        let broken = Failure::connection(&std::io::Error::other(said));
+        assert_eq!(broken.shown(&collector), cut(shown_as));
     }
 }

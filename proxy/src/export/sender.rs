@@ -1,7 +1,7 @@
 //! The task of one queue: batches of what waits, each sent until the collector has it or it is given up.
 
 use super::connection::Connection;
-use super::failure::{Failure, Retry};
+use super::failure::{Failure, Retry, shown};
 use super::lane::{Orders, Settings, Shared};
 use super::signal::Signal;
 use super::{END_TIMEOUT, Identities};
@@ -150,7 +150,7 @@ impl<S: Signal> Sender<S> {
                     self.connection = None;
                     continue;
                 }
-                Attempted::Failed(failure) => failure.without_headers(&settings.collector),
+                Attempted::Failed(failure) => failure,
             };
             self.shared.cells().failures[failure.reason].inc();
             self.note_failed(&settings, &failure);
@@ -237,7 +237,7 @@ impl<S: Signal> Sender<S> {
         let collector = settings.collector.name().as_str();
         match rejection {
             Some(why) if self.told != Told::Rejecting => {
-                let why = crate::failure_text::printable(why);
+                let why = shown(why, &settings.collector);
                 tracing::warn!(
                     collector,
                     signal = S::NAME,
@@ -259,6 +259,7 @@ impl<S: Signal> Sender<S> {
 
     fn note_failed(&mut self, settings: &Settings, failure: &Failure) {
         let collector = settings.collector.name().as_str();
+        let failure = failure.shown(&settings.collector);
         if self.told == Told::Failing {
             tracing::debug!(
                 collector,
