@@ -13,6 +13,7 @@ mod failure;
 mod lane;
 mod sender;
 mod signal;
+mod size;
 
 use arc_swap::ArcSwap;
 use lane::{Lane, Settings};

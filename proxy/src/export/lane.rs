@@ -21,6 +21,12 @@ use tokio::time::Instant;
 /// Pieces that a queue's channel takes: more than there can be, since each holds an item and items are counted.
 const PIECES_MAX: usize = u32::MAX as usize;
 
+/// Bytes of items, as [`Signal::size`] says, that make a batch: half of what gRPC libraries take in a message where nothing
+/// else is said (4 MiB), the OpenTelemetry Collector's receiver among them. A longer one would be refused whole.
+pub(super) const BATCH_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes of items that a queue holds: 8 KiB for each of the 2048 that it holds by default.
+const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// A queue, and the task that empties it. Dropped, the task ends with what it has.
 pub(super) struct Lane<S: Signal> {
     pieces: mpsc::Sender<Vec<S::Item>>,
@@ -38,11 +44,19 @@ pub(super) struct Shared {
     /// Items that wait or are being sent; at most `limit`.
     count: AtomicUsize,
     limit: AtomicUsize,
+    /// Their bytes; at most [`QUEUE_BYTES_MAX`].
+    bytes: AtomicUsize,
     /// So many make a batch.
     batch_max: AtomicUsize,
     /// A batch is full.
     pub(super) full: Notify,
     metrics: Arc<ExportMetrics>,
+}
+
+/// What a queue has.
+struct Held {
+    count: usize,
+    bytes: usize,
 }
 
 /// Where items go, and by what.
@@ -69,6 +83,7 @@ impl<S: Signal> Lane<S> {
         let shared = Shared {
             count: AtomicUsize::new(0),
             limit: AtomicUsize::new(defaults::COLLECTOR_QUEUE_MAX as usize),
+            bytes: AtomicUsize::new(0),
             batch_max: AtomicUsize::new(defaults::COLLECTOR_BATCH_MAX as usize),
             full: Notify::new(),
             metrics,
@@ -96,20 +111,24 @@ impl<S: Signal> Lane<S> {
         if self.is_ending.load(Relaxed) {
             return refused(ExportDrop::NoCollector);
         }
-        let before = self.shared.count.fetch_add(count, Relaxed);
-        if before + count > self.shared.limit.load(Relaxed) {
-            self.shared.count.fetch_sub(count, Relaxed);
+        let bytes = items.iter().map(S::size).sum();
+        let before = self.shared.add(count, bytes);
+        let is_full =
+            before.count + count > self.shared.limit.load(Relaxed) || before.bytes + bytes > QUEUE_BYTES_MAX;
+        if is_full {
+            self.shared.remove(count, bytes);
             return refused(ExportDrop::QueueFull);
         }
         if self.pieces.try_send(items).is_err() {
             // The task has ended.
-            self.shared.count.fetch_sub(count, Relaxed);
+            self.shared.remove(count, bytes);
             return refused(ExportDrop::NoCollector);
         }
         self.shared.show();
         // The first item wakes the task, and then only a full batch does.
         let batch_max = self.shared.batch_max.load(Relaxed);
-        if before < batch_max && before + count >= batch_max {
+        let fills = |before, added, limit| before < limit && before + added >= limit;
+        if fills(before.count, count, batch_max) || fills(before.bytes, bytes, BATCH_BYTES_MAX) {
             self.shared.full.notify_one();
         }
         true
@@ -195,10 +214,23 @@ impl Shared {
         self.metrics.worker(0)
     }
 
-    /// Items are sent or dropped: there is room for as many.
-    pub(super) fn done(&self, count: usize) {
-        self.count.fetch_sub(count, Relaxed);
+    /// Items are sent or dropped: there is room for as many, and for their bytes.
+    pub(super) fn done(&self, count: usize, bytes: usize) {
+        self.remove(count, bytes);
         self.show();
+    }
+
+    /// What there was before.
+    fn add(&self, count: usize, bytes: usize) -> Held {
+        Held {
+            count: self.count.fetch_add(count, Relaxed),
+            bytes: self.bytes.fetch_add(bytes, Relaxed),
+        }
+    }
+
+    fn remove(&self, count: usize, bytes: usize) {
+        self.count.fetch_sub(count, Relaxed);
+        self.bytes.fetch_sub(bytes, Relaxed);
     }
 
     fn show(&self) {
@@ -259,8 +291,29 @@ mod tests {
         let cells = lane.shared.cells();
         assert_eq!(cells.dropped[ExportDrop::QueueFull].value(), 3);
         assert_eq!(cells.queue.value(), limit as i64);
-        lane.shared.done(5);
+        lane.shared.done(5, 5 * Logs::size(&records(1)[0]));
         assert!(lane.put(records(5)) && !lane.put(records(1)));
+    }
+
+    #[test]
+    fn what_has_no_room_by_its_bytes_is_dropped_whole_and_counted() {
+        let (_, lane) = lane();
+        let of_half_a_mebibyte = || {
+            let mut records = records(1);
+            let beside = Logs::size(&records[0]);
+            records[0].body = "x".repeat(512 * 1024 - beside);
+            records
+        };
+        for _ in 0..31 {
+            assert!(lane.put(of_half_a_mebibyte()));
+        }
+        assert!(!lane.put([of_half_a_mebibyte(), records(1)].concat()));
+        assert!(lane.put(of_half_a_mebibyte()) && !lane.put(records(1)));
+        let cells = lane.shared.cells();
+        assert_eq!(cells.dropped[ExportDrop::QueueFull].value(), 3);
+        assert_eq!(cells.queue.value(), 32);
+        lane.shared.done(1, 512 * 1024);
+        assert!(lane.put(of_half_a_mebibyte()));
     }
 
     #[test]

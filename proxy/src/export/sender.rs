@@ -2,7 +2,7 @@
 
 use super::connection::Connection;
 use super::failure::{Failure, Retry, shown};
-use super::lane::{Orders, Settings, Shared};
+use super::lane::{BATCH_BYTES_MAX, Orders, Settings, Shared};
 use super::signal::Signal;
 use super::{END_TIMEOUT, Identities};
 use crate::backoff::Backoff;
@@ -23,7 +23,7 @@ pub(super) struct Sender<S: Signal> {
     shared: Arc<Shared>,
     identities: Identities,
     /// Taken out of the queue and not in a batch yet.
-    waiting: VecDeque<S::Item>,
+    waiting: Waiting<S>,
     connection: Option<Connection>,
     backoff: Backoff,
     /// The collector is not bothered before.
@@ -31,6 +31,18 @@ pub(super) struct Sender<S: Signal> {
     /// Orders to end were seen: what was waited for is tried once more, at once.
     is_ending: bool,
     told: Told,
+}
+
+/// What was taken out of the queue, in order.
+struct Waiting<S: Signal> {
+    items: VecDeque<S::Item>,
+    bytes: usize,
+}
+
+/// What is sent at once.
+struct Batch<S: Signal> {
+    items: Vec<S::Item>,
+    bytes: usize,
 }
 
 /// What the log says of the collector.
@@ -41,6 +53,45 @@ enum Told {
     Failing,
     /// It takes what it is sent, but for some.
     Rejecting,
+}
+
+impl<S: Signal> Default for Waiting<S> {
+    fn default() -> Waiting<S> {
+        Waiting {
+            items: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+}
+
+impl<S: Signal> Waiting<S> {
+    fn take_in(&mut self, piece: Vec<S::Item>) {
+        self.bytes += piece.iter().map(S::size).sum::<usize>();
+        self.items.extend(piece);
+    }
+
+    /// More would not be sent at once.
+    fn fills(&self, batch_max: usize) -> bool {
+        self.items.len() >= batch_max || self.bytes >= BATCH_BYTES_MAX
+    }
+
+    /// Takes the first items out, as many as are sent at once: one at least, however long.
+    fn batch(&mut self, batch_max: usize) -> Batch<S> {
+        let (mut count, mut bytes) = (0, 0);
+        for item in self.items.iter().take(batch_max) {
+            let size = S::size(item);
+            if count > 0 && bytes + size > BATCH_BYTES_MAX {
+                break;
+            }
+            count += 1;
+            bytes += size;
+        }
+        self.bytes -= bytes;
+        Batch {
+            items: self.items.drain(..count).collect(),
+            bytes,
+        }
+    }
 }
 
 impl<S: Signal> Sender<S> {
@@ -55,7 +106,7 @@ impl<S: Signal> Sender<S> {
             orders,
             shared,
             identities,
-            waiting: VecDeque::new(),
+            waiting: Waiting::default(),
             connection: None,
             backoff: Backoff::default(),
             not_before: Instant::now(),
@@ -67,8 +118,8 @@ impl<S: Signal> Sender<S> {
     /// Until it is told to end, or nobody can put anything in any more.
     pub(super) async fn run(mut self) {
         while let Some((settings, batch)) = self.gather().await {
-            let count = batch.len();
-            let message = Bytes::from(S::message(&settings.resource, batch));
+            let (count, bytes) = (batch.items.len(), batch.bytes);
+            let message = Bytes::from(S::message(&settings.resource, batch.items));
             // The connection may be in use: a future of some size, once for each task.
             match self.deliver(message).await {
                 Ok(rejected) => {
@@ -81,41 +132,40 @@ impl<S: Signal> Sender<S> {
                 }
                 Err(reason) => self.shared.cells().dropped[reason].add(count as u64),
             }
-            self.shared.done(count);
+            self.shared.done(count, bytes);
         }
     }
 
     /// The next batch: when it is full, or its first item has waited for long enough, or the end has come.
-    async fn gather(&mut self) -> Option<(Settings, Vec<S::Item>)> {
+    async fn gather(&mut self) -> Option<(Settings, Batch<S>)> {
         loop {
             let orders = self.orders.borrow_and_update().clone();
             self.take_in();
-            if orders.end.is_some() && self.waiting.is_empty() {
+            if orders.end.is_some() && self.waiting.items.is_empty() {
                 return None;
             }
-            if !self.waiting.is_empty()
+            if !self.waiting.items.is_empty()
                 && let Some(settings) = orders.settings
             {
                 return self.fill(settings).await;
             }
             tokio::select! {
-                piece = self.pieces.recv() => self.waiting.extend(piece?),
+                piece = self.pieces.recv() => self.waiting.take_in(piece?),
                 changed = self.orders.changed() => changed.ok()?,
             }
         }
     }
 
     /// A batch, by the settings as they are when it is whole.
-    async fn fill(&mut self, mut settings: Settings) -> Option<(Settings, Vec<S::Item>)> {
+    async fn fill(&mut self, mut settings: Settings) -> Option<(Settings, Batch<S>)> {
         let begun = Instant::now();
         loop {
             self.take_in();
             let batch_max = settings.collector.batch_max() as usize;
             let due = begun + settings.collector.batch_delay();
             let is_ending = self.orders.borrow().end.is_some();
-            if self.waiting.len() >= batch_max || is_ending || Instant::now() >= due {
-                let count = self.waiting.len().min(batch_max);
-                return Some((settings, self.waiting.drain(..count).collect()));
+            if self.waiting.fills(batch_max) || is_ending || Instant::now() >= due {
+                return Some((settings, self.waiting.batch(batch_max)));
             }
             tokio::select! {
                 () = sleep_until(due) => {}
@@ -130,7 +180,7 @@ impl<S: Signal> Sender<S> {
 
     fn take_in(&mut self) {
         while let Ok(piece) = self.pieces.try_recv() {
-            self.waiting.extend(piece);
+            self.waiting.take_in(piece);
         }
     }
 
@@ -301,5 +351,50 @@ async fn cut(mut orders: watch::Receiver<Orders>, settings: &Settings) -> Attemp
         if orders.changed().await.is_err() {
             return std::future::pending().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::signal::Logs;
+    use outrigger_telemetry::export::{LogRecord, Severity};
+    use std::time::UNIX_EPOCH;
+
+    fn record(bytes: usize) -> LogRecord {
+        let mut record = LogRecord {
+            time: UNIX_EPOCH,
+            severity: Severity::Info,
+            body: String::new(),
+            attributes: Vec::new(),
+            trace_id: None,
+            span_id: None,
+        };
+        record.body = "x".repeat(bytes.saturating_sub(Logs::size(&record)));
+        record
+    }
+
+    #[test]
+    fn a_batch_is_bounded_by_count_and_by_bytes() {
+        let mut waiting = Waiting::<Logs>::default();
+        let lengths = |batch: Batch<Logs>| {
+            assert_eq!(batch.bytes, batch.items.iter().map(Logs::size).sum::<usize>());
+            batch.items.len()
+        };
+        waiting.take_in(vec![record(60 * 1024); 33]);
+        assert!(waiting.fills(33) && !waiting.fills(34));
+        waiting.take_in(vec![record(60 * 1024); 479]);
+        assert!(waiting.fills(513));
+        let mut sent = 0;
+        while sent < 512 {
+            let count = lengths(waiting.batch(512));
+            assert_eq!(count, (512 - sent).min(34), "34 of 60 KiB are 2040 KiB");
+            sent += count;
+        }
+        assert!(waiting.items.is_empty() && waiting.bytes == 0);
+        waiting.take_in(vec![record(3 * BATCH_BYTES_MAX), record(0), record(0), record(0)]);
+        assert_eq!(lengths(waiting.batch(2)), 1);
+        assert_eq!(lengths(waiting.batch(2)), 2);
+        assert_eq!(lengths(waiting.batch(2)), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! What can be sent: spans and log records, each with its place in the protocol.
 
-use super::encode;
+use super::{encode, size};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -24,6 +24,9 @@ pub(super) trait Signal: Send + Sync + 'static {
     /// The path over HTTP, after the endpoint's.
     const PATH: &'static str;
 
+    /// Bytes that it takes in a request, or some more; the same whenever it is asked.
+    fn size(item: &Self::Item) -> usize;
+
     /// The request that sends these.
     fn message(resource: &Resource, items: Vec<Self::Item>) -> Vec<u8>;
 
@@ -41,6 +44,10 @@ impl Signal for Spans {
     const NAME: &'static str = "spans";
     const METHOD: &'static str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
     const PATH: &'static str = "/v1/traces";
+
+    fn size(item: &FinishedSpan) -> usize {
+        size::span(item)
+    }
 
     fn message(resource: &Resource, items: Vec<FinishedSpan>) -> Vec<u8> {
         let scope_spans = ScopeSpans {
@@ -75,6 +82,10 @@ impl Signal for Logs {
     const NAME: &'static str = "logs";
     const METHOD: &'static str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
     const PATH: &'static str = "/v1/logs";
+
+    fn size(item: &LogRecord) -> usize {
+        size::log_record(item)
+    }
 
     fn message(resource: &Resource, items: Vec<LogRecord>) -> Vec<u8> {
         let scope_logs = ScopeLogs {
