@@ -1,5 +1,6 @@
 //! Spans, log records and who tells of them, as OTLP's messages.
 
+use super::signal::Observed;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord as LogMessage, SeverityNumber};
@@ -8,7 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind as KindNumber}
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, SpanFlags, Status};
 use outrigger_config::MeshConfig;
-use outrigger_telemetry::export::{LogRecord, Severity};
+use outrigger_telemetry::export::Severity;
 use outrigger_telemetry::trace::{AttributeValue, FinishedSpan, SpanEvent, SpanKind, SpanStatus};
 use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -77,16 +78,16 @@ fn event(event: SpanEvent) -> Event {
     }
 }
 
-pub(super) fn log_record(record: LogRecord) -> LogMessage {
+pub(super) fn log_record(observed: Observed) -> LogMessage {
+    let Observed { record, at } = observed;
     let (number, name) = match record.severity {
         Severity::Info => (SeverityNumber::Info, "INFO"),
         Severity::Warn => (SeverityNumber::Warn, "WARN"),
         Severity::Error => (SeverityNumber::Error, "ERROR"),
     };
-    let time = nanoseconds(record.time);
     LogMessage {
-        time_unix_nano: time,
-        observed_time_unix_nano: time,
+        time_unix_nano: nanoseconds(record.time),
+        observed_time_unix_nano: nanoseconds(at),
         severity_number: number as i32,
         severity_text: name.to_owned(),
         body: Some(any(AttributeValue::from(record.body))),
@@ -133,6 +134,7 @@ fn nanoseconds(time: SystemTime) -> u64 {
 mod tests {
     use super::*;
     use outrigger_config::{Environment, Source, load};
+    use outrigger_telemetry::export::LogRecord;
     use outrigger_telemetry::trace::{SpanId, TraceId};
     use std::time::Duration;
 
@@ -220,7 +222,10 @@ mod tests {
             trace_id: TraceId::new(1),
             span_id: SpanId::new(2),
         };
-        let said = log_record(record);
+        let said = log_record(Observed {
+            record,
+            at: at(3_000),
+        });
         let body = said.body.unwrap().value;
         assert_eq!(body, Some(Value::StringValue("GET / 503".to_owned())));
         assert_eq!(
@@ -229,6 +234,7 @@ mod tests {
         );
         assert_eq!((said.severity_number, said.severity_text.as_str()), (13, "WARN"));
         assert_eq!(said.time_unix_nano, 1_000_000_000);
+        assert_eq!(said.observed_time_unix_nano, 3_000_000_000);
         assert_eq!((said.trace_id.len(), said.trace_id[15]), (16, 1));
         assert_eq!((said.span_id.len(), said.span_id[7]), (8, 2));
     }

@@ -2,7 +2,7 @@
 
 use super::Identities;
 use super::sender::Sender;
-use super::signal::{Logs, Signal, Spans};
+use super::signal::{Logs, Observed, Signal, Spans};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use outrigger_config::model::{Collector, defaults};
 use outrigger_telemetry::export::{LogRecord, LogSink};
@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -205,7 +205,8 @@ impl SpanSink for Lane<Spans> {
 
 impl LogSink for Lane<Logs> {
     fn try_send(&self, record: LogRecord) -> bool {
-        self.put(vec![record])
+        let at = SystemTime::now();
+        self.put(vec![Observed { record, at }])
     }
 }
 
@@ -247,7 +248,7 @@ mod tests {
     use outrigger_telemetry::export::Severity;
     use std::time::UNIX_EPOCH;
 
-    fn records(count: usize) -> Vec<LogRecord> {
+    fn records(count: usize) -> Vec<Observed> {
         let record = LogRecord {
             time: UNIX_EPOCH,
             severity: Severity::Info,
@@ -256,7 +257,8 @@ mod tests {
             trace_id: None,
             span_id: None,
         };
-        vec![record; count]
+        let at = UNIX_EPOCH;
+        vec![Observed { record, at }; count]
     }
 
     fn lane() -> (Arc<Metrics>, Lane<Logs>) {
@@ -301,7 +303,7 @@ mod tests {
         let of_half_a_mebibyte = || {
             let mut records = records(1);
             let beside = Logs::size(&records[0]);
-            records[0].body = "x".repeat(512 * 1024 - beside);
+            records[0].record.body = "x".repeat(512 * 1024 - beside);
             records
         };
         for _ in 0..31 {

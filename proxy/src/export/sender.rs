@@ -357,12 +357,12 @@ async fn cut(mut orders: watch::Receiver<Orders>, settings: &Settings) -> Attemp
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::signal::Logs;
+    use crate::export::signal::{Logs, Observed};
     use outrigger_telemetry::export::{LogRecord, Severity};
     use std::time::UNIX_EPOCH;
 
-    fn record(bytes: usize) -> LogRecord {
-        let mut record = LogRecord {
+    fn record(bytes: usize) -> Observed {
+        let record = LogRecord {
             time: UNIX_EPOCH,
             severity: Severity::Info,
             body: String::new(),
@@ -370,8 +370,12 @@ mod tests {
             trace_id: None,
             span_id: None,
         };
-        record.body = "x".repeat(bytes.saturating_sub(Logs::size(&record)));
-        record
+        let mut observed = Observed {
+            at: record.time,
+            record,
+        };
+        observed.record.body = "x".repeat(bytes.saturating_sub(Logs::size(&observed)));
+        observed
     }
 
     #[test]

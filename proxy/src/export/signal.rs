@@ -11,6 +11,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
 use outrigger_telemetry::export::LogRecord;
 use outrigger_telemetry::trace::FinishedSpan;
 use prost::Message;
+use std::time::SystemTime;
 
 /// One kind of what collectors take.
 pub(super) trait Signal: Send + Sync + 'static {
@@ -76,18 +77,25 @@ impl Signal for Spans {
 /// Log records.
 pub(super) enum Logs {}
 
+/// A log record, and when it was handed over: what it tells of has mostly begun before.
+#[derive(Clone)]
+pub(super) struct Observed {
+    pub(super) record: LogRecord,
+    pub(super) at: SystemTime,
+}
+
 impl Signal for Logs {
-    type Item = LogRecord;
+    type Item = Observed;
 
     const NAME: &'static str = "logs";
     const METHOD: &'static str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
     const PATH: &'static str = "/v1/logs";
 
-    fn size(item: &LogRecord) -> usize {
-        size::log_record(item)
+    fn size(item: &Observed) -> usize {
+        size::log_record(&item.record)
     }
 
-    fn message(resource: &Resource, items: Vec<LogRecord>) -> Vec<u8> {
+    fn message(resource: &Resource, items: Vec<Observed>) -> Vec<u8> {
         let scope_logs = ScopeLogs {
             scope: Some(encode::scope()),
             log_records: items.into_iter().map(encode::log_record).collect(),

@@ -44,7 +44,7 @@ fn attributes(attributes: &[(Cow<'static, str>, AttributeValue)]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::export::signal::{Logs, Signal, Spans};
+    use crate::export::signal::{Logs, Observed, Signal, Spans};
     use opentelemetry_proto::tonic::resource::v1::Resource;
     use outrigger_telemetry::export::{LogRecord, Severity};
     use outrigger_telemetry::trace::{
@@ -101,6 +101,10 @@ mod tests {
                 attributes: span.attributes.clone(),
                 trace_id: Some(span.trace_id),
                 span_id: Some(span.span_id),
+            };
+            let record = Observed {
+                at: record.time,
+                record,
             };
             for (estimate, length) in [
                 (Spans::size(&span), length::<Spans>(&span)),
