@@ -55,6 +55,8 @@ pub(crate) struct Setup {
     pub(crate) policies: usize,
     /// Whether it records what is over.
     pub(crate) records: bool,
+    /// How many of a hundred requests it traces, if it is to.
+    pub(crate) traced_percent: Option<u8>,
     /// Where the second hop listens, with mutual TLS; none: there is one hop.
     pub(crate) between: Option<SocketAddr>,
     /// For what speaks TLS.
@@ -190,6 +192,7 @@ impl Setup {
             access_log: scenario.has_access_log(),
             policies: scenario.policies(),
             records: scenario.records(),
+            traced_percent: scenario.traced_percent(),
             between: scenario.has_two_hops().then(free_address).transpose()?,
             certificate: certificate.clone(),
             directory: directory.join(format!("{}-{}", scenario.name(), peer.name())),

@@ -30,6 +30,14 @@ pub(crate) enum Scenario {
     Authorization,
     /// As `http1`, without the flight recorder, which ours alone has.
     RecorderOff,
+    /// As `http1`, where one of a hundred requests is traced; asked of ours alone, and of a collector that is away.
+    #[value(name = "tracing-1")]
+    #[serde(rename = "tracing-1")]
+    Tracing1,
+    /// As `tracing-1`, where all are.
+    #[value(name = "tracing-100")]
+    #[serde(rename = "tracing-100")]
+    Tracing100,
     /// HTTP/2 in, HTTP/1.1 out, 1 KiB.
     #[value(name = "h2-h1")]
     #[serde(rename = "h2-h1")]
@@ -102,6 +110,8 @@ impl Scenario {
             Self::AccessLog => "access-log",
             Self::Authorization => "authorization",
             Self::RecorderOff => "recorder-off",
+            Self::Tracing1 => "tracing-1",
+            Self::Tracing100 => "tracing-100",
             Self::H2H1 => "h2-h1",
             Self::H2H2 => "h2-h2",
             Self::TlsH1 => "tls-h1",
@@ -166,6 +176,15 @@ impl Scenario {
     /// Whether what is over is recorded, as it is by default.
     pub(crate) fn records(self) -> bool {
         self != Self::RecorderOff
+    }
+
+    /// How many of a hundred requests are traced; none: nothing is said of traces.
+    pub(crate) fn traced_percent(self) -> Option<u8> {
+        match self {
+            Self::Tracing1 => Some(1),
+            Self::Tracing100 => Some(100),
+            _ => None,
+        }
     }
 
     /// How many authorization policies are asked.

@@ -56,10 +56,17 @@ pub(super) fn configuration(setup: &Setup) -> String {
         "http1"
     };
     let (policies, authorization) = policies(setup.policies);
-    let recorder = match setup.records {
-        true => "",
-        false => "telemetry: { recorder: off }\n",
+    // Nobody listens at the collector's port: what is counted ends where spans are handed over.
+    let telemetry = match (setup.records, setup.traced_percent) {
+        (true, None) => "",
+        (true, Some(_)) => {
+            "telemetry: { collectors: [{ name: away, endpoint: 'http://127.0.0.1:9', queue_max: 65536 }] }\n"
+        }
+        (false, _) => "telemetry: { recorder: off }\n",
     };
+    let tracing = setup.traced_percent.map_or(String::new(), |percent| {
+        format!("          tracing: {{ collector: away, sampling: {{ percent: {percent} }} }}\n")
+    });
     let (first, between, second_listener, second_routes) = match setup.between {
         Some(address) => second_hop(setup, address),
         None => ("upstream", String::new(), String::new(), String::new()),
@@ -68,12 +75,12 @@ pub(super) fn configuration(setup: &Setup) -> String {
         r#"admin: {{ address: 127.0.0.1:0 }}
 runtime: {{ workers: 1 }}
 drain: {{ grace: 0s, timeout: 5s }}
-{recorder}{policies}listeners:
+{telemetry}{policies}listeners:
   - name: bench
     address: {}
     filter_chains:
       - name: plain
-{authorization}{tls}{http}{tcp}{access_logs}{second_listener}route_configurations:
+{authorization}{tls}{http}{tracing}{tcp}{access_logs}{second_listener}route_configurations:
   - name: main
     virtual_hosts:
       - name: all

@@ -91,6 +91,7 @@ fn a_scenario_changes_what_it_names_and_nothing_else() {
                 Scenario::Http1 | Scenario::Body64k | Scenario::Body1m | Scenario::Memory => true,
                 Scenario::Latency => true,
                 Scenario::Authorization | Scenario::RecorderOff => peer != Peer::Outrigger,
+                Scenario::Tracing1 | Scenario::Tracing100 => peer != Peer::Outrigger,
                 // HTTP/2 without TLS is recognised by its preface, so nothing need say so.
                 Scenario::H2H1 => matches!(peer, Peer::Outrigger | Peer::Envoy),
                 // Those that pass upgrades on by themselves.

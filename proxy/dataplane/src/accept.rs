@@ -3,7 +3,7 @@
 //! A listening socket that closes is emptied first, since closing one resets what waits in its backlog.
 
 use crate::connection;
-use crate::snapshot::{ListenerShared, Snapshot, SocketKey};
+use crate::snapshot::{ListenerShared, SocketKey};
 use crate::worker::{HandOver, LocalSnapshot, Worker};
 use outrigger_config::model::{self, Interception};
 use outrigger_telemetry::ConnectionRefusal;
@@ -105,10 +105,13 @@ struct Open {
     task: JoinHandle<()>,
 }
 
-#[derive(Default)]
+/// What an acceptor and those who rule it share.
 struct CloseSignal {
     told: Cell<Option<Ending>>,
     waker: RefCell<Option<Waker>>,
+    /// The last snapshot that holds this listener: connections that wait in the backlog of a listener that was removed are
+    /// served by it. Kept up to date, so that nothing that has left the configuration stays here until somebody connects.
+    snapshot: RefCell<Rc<LocalSnapshot>>,
 }
 
 /// How accepting from a socket ends.
@@ -134,7 +137,11 @@ impl Listeners {
                     continue;
                 }
             };
-            let signal = Rc::new(CloseSignal::default());
+            let signal = Rc::new(CloseSignal {
+                told: Cell::default(),
+                waker: RefCell::default(),
+                snapshot: RefCell::new(worker.snapshot()),
+            });
             let accepting = accept(
                 Rc::clone(worker),
                 Rc::clone(&listener),
@@ -154,13 +161,14 @@ impl Listeners {
     }
 
     /// Gives sockets that stay the backlog and the transparency that a new snapshot says.
-    pub(crate) fn adjust(&mut self, snapshot: &Snapshot) {
+    pub(crate) fn adjust(&mut self, snapshot: &Rc<LocalSnapshot>) {
         for (key, sockets) in &mut self.open {
             let Some(listener) = snapshot.listener(key) else {
                 continue;
             };
             let backlog = listener.config.backlog();
             for open in sockets {
+                *open.signal.snapshot.borrow_mut() = Rc::clone(snapshot);
                 open.set_transparent(is_transparent(&listener.config), key.address);
                 if Some(backlog) == open.backlog {
                     continue;
@@ -257,14 +265,12 @@ impl CloseSignal {
 }
 
 async fn accept(worker: Rc<Worker>, listener: Rc<TcpListener>, key: SocketKey, signal: Rc<CloseSignal>) {
-    // The last snapshot that holds this listener: connections that wait in the backlog of a listener that was removed
-    // are served by it.
-    let mut snapshot = worker.snapshot();
-    let mut take = |stream, peer| {
+    let take = |stream, peer| {
         let current = worker.snapshot();
         if current.listener(&key).is_some() {
-            snapshot = current;
+            *signal.snapshot.borrow_mut() = current;
         }
+        let snapshot = Rc::clone(&signal.snapshot.borrow());
         accepted_one(&worker, &snapshot, stream, peer, &key);
     };
     while signal.told.get().is_none() {

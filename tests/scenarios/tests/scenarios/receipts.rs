@@ -59,7 +59,7 @@ async fn a_receipt_is_shown_counted_and_logged_and_points_into_the_document_as_i
     assert_eq!(two["remarks"][0]["line"], 7, "{two}");
     process.admin().wait_for_metric(series, 2.0).await;
 
-    fs::write(&file, idle("", "[]\n")).unwrap();
+    fs::write(&file, idle("", " []\n")).unwrap();
     receipt(process.admin(), 0).await;
     wait_until("the series to go", async || {
         let text = process.admin().metrics().await.0;
