@@ -69,7 +69,7 @@ pub(super) fn authenticate(
     });
     request
         .record
-        .hide_parameters(|name| is_parameter(requirement, providers, name));
+        .hide_parameters(request.head, |name| is_parameter(requirement, providers, name));
     if let Err(fault) = outcome {
         context.listener().unauthenticated_requests.inc();
         return Err(fault);

@@ -5,6 +5,7 @@ use super::active::ActiveRequest;
 use super::attempts::attempts;
 use super::edits::{Known, edit_request};
 use super::exchange::{Exchange, Limits, Stop};
+use super::record::ORIGINAL_PATH;
 use super::{Request, RequestContext, Taken};
 use super::{affinity, compress, deadline, mirror, notes, respond, rights, session, upgrade};
 use crate::body::BodyLength;
@@ -252,7 +253,8 @@ fn rewrite_request(
         if target != head.path_and_query() {
             request.record.keep_original(head);
             let original = head.path_and_query().to_owned();
-            head.fields.set(b"x-envoy-original-path", original.as_bytes());
+            head.fields.set(ORIGINAL_PATH.as_bytes(), original.as_bytes());
+            request.record.path_rewritten();
             head.set_path_and_query(&target);
         }
     }

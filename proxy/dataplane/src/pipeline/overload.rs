@@ -20,7 +20,7 @@ pub(super) async fn refuse(
         .note(now, EventKind::Overloaded, "", refusal.as_str(), 0);
     if context.chain().http().tokens.is_some() {
         // Which parameters hold tokens its route would have said: none is logged.
-        request.record.hide_parameters(|_| true);
+        request.record.hide_parameters(request.head, |_| true);
     }
     respond::local(&mut request, downstream, context, None, LocalReply::Overloaded).await;
     let metrics = &context.chain().http().routes.unmatched;

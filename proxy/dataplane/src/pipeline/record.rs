@@ -4,9 +4,9 @@ mod flight;
 mod line;
 mod traces;
 
+pub(super) use line::ORIGINAL_PATH;
 pub(super) use traces::{KeptTrace, TraceScene};
 
-use super::authenticate::with_query;
 use super::trace::RequestTrace;
 use super::{RequestContext, Taken};
 use crate::access_log::AccessLog;
@@ -17,6 +17,7 @@ use crate::snapshot::{ClusterSlot, EndpointState};
 use crate::tls::{self, KnownPeer};
 use crate::upstream::Upstream;
 use crate::worker::Worker;
+use line::OriginalPath;
 use outrigger_config::model::{Name, Route, VirtualHost};
 use outrigger_http1::{Fields, RequestHead, ResponseHead, Version};
 use outrigger_telemetry::{
@@ -88,6 +89,7 @@ struct Logged {
     start_time: SystemTime,
     /// The target before any rewrite.
     path: String,
+    original_path: OriginalPath,
     authority: String,
     route: Option<(Name, Name)>,
     remarks: Remarks,
@@ -107,6 +109,7 @@ impl Record {
             Box::new(Logged {
                 start_time: SystemTime::now(),
                 path: head.path_and_query().to_owned(),
+                original_path: OriginalPath::Field,
                 authority: head.authority().to_owned(),
                 route: None,
                 remarks: Remarks::default(),
@@ -172,16 +175,6 @@ impl Record {
     pub(super) fn take_route(&mut self, virtual_host: &VirtualHost, route: &Route) {
         if let Some(logged) = &mut self.logged {
             logged.route = Some((virtual_host.name().clone(), route.name().clone()));
-        }
-    }
-
-    /// Leaves parameters out of the path that is logged: those for which `hidden` says so.
-    pub(super) fn hide_parameters(&mut self, hidden: impl Fn(&str) -> bool) {
-        if let Some(logged) = &mut self.logged
-            && let Some((path, query)) = logged.path.split_once('?')
-            && let Some(left) = outrigger_traffic::query::without(query, |name, _| hidden(name))
-        {
-            logged.path = with_query(path, &left);
         }
     }
 

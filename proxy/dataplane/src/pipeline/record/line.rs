@@ -1,5 +1,6 @@
 //! A request's line in access logs: what is known of it at its end.
 
+use super::super::authenticate::with_query;
 use super::{Logged, Record, Scene};
 use crate::access_log;
 use crate::tls;
@@ -9,7 +10,45 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// The field that tells upstreams what was asked for before the path was rewritten.
+pub(in super::super) const ORIGINAL_PATH: &str = "x-envoy-original-path";
+
+/// What is logged as [`ORIGINAL_PATH`].
+#[derive(Default)]
+pub(super) enum OriginalPath {
+    /// The field as it is.
+    #[default]
+    Field,
+    /// The path that is logged: it was rewritten here.
+    Logged,
+    /// What a trusted proxy in front wrote there, without the parameters that no log shows.
+    Cleaned(String),
+}
+
 impl Record {
+    /// The path is another from now on, and `x-envoy-original-path` tells what was asked for: of that, what is logged of
+    /// the path is.
+    pub(in super::super) fn path_rewritten(&mut self) {
+        if let Some(logged) = &mut self.logged {
+            logged.original_path = OriginalPath::Logged;
+        }
+    }
+
+    /// Leaves parameters out of the paths that are logged: those for which `hidden` says so.
+    pub(in super::super) fn hide_parameters(&mut self, head: &RequestHead, hidden: impl Fn(&str) -> bool) {
+        let Some(logged) = &mut self.logged else {
+            return;
+        };
+        if let Some(path) = without_parameters(&logged.path, &hidden) {
+            logged.path = path;
+        }
+        if let Some(told) = head.fields.find(ORIGINAL_PATH)
+            && let Some(path) = without_parameters(&String::from_utf8_lossy(told), &hidden)
+        {
+            logged.original_path = OriginalPath::Cleaned(path);
+        }
+    }
+
     /// Writes it to the logs that take it.
     pub(super) fn write_line(
         &self,
@@ -91,6 +130,13 @@ impl Record {
     }
 }
 
+/// A path without some of its parameters; none if it has none of them.
+fn without_parameters(path: &str, hidden: &impl Fn(&str) -> bool) -> Option<String> {
+    let (path, query) = path.split_once('?')?;
+    let left = outrigger_traffic::query::without(query, |name, _| hidden(name))?;
+    Some(with_query(path, &left))
+}
+
 /// The request's header as the client sent it, but for sanitized fields.
 struct RequestLookup<'r> {
     head: &'r RequestHead,
@@ -107,6 +153,17 @@ impl RequestLookup<'_> {
             scheme,
         ]
     }
+
+    /// What stands for `x-envoy-original-path`, if it is that one's name and the field is not for logs: tokens may be in it.
+    fn original_path(&self, name: &HeaderName) -> Option<&[u8]> {
+        let path = match &self.logged.original_path {
+            OriginalPath::Field => return None,
+            OriginalPath::Logged => &self.logged.path,
+            OriginalPath::Cleaned(path) => path,
+        };
+        let is_its = matches!(name, HeaderName::Named(name) if **name == *ORIGINAL_PATH);
+        is_its.then_some(path.as_bytes())
+    }
 }
 
 impl HeaderLookup for RequestLookup<'_> {
@@ -116,14 +173,20 @@ impl HeaderLookup for RequestLookup<'_> {
             HeaderName::Path => &self.logged.path,
             HeaderName::Authority => &self.logged.authority,
             HeaderName::Scheme => self.head.scheme()?,
-            name => return find(&self.head.fields, name),
+            name => {
+                let field = find(&self.head.fields, name)?;
+                return Some(self.original_path(name).unwrap_or(field));
+            }
         };
         Some(text.as_bytes())
     }
 
     fn joined<'a>(&'a self, name: &HeaderName, joined: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         match name {
-            HeaderName::Numbered(_) | HeaderName::Named(_) => find_joined(&self.head.fields, name, joined),
+            HeaderName::Numbered(_) | HeaderName::Named(_) => match self.original_path(name) {
+                Some(_) => self.lookup(name),
+                None => find_joined(&self.head.fields, name, joined),
+            },
             pseudo => self.lookup(pseudo),
         }
     }

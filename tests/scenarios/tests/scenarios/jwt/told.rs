@@ -159,3 +159,46 @@ async fn tokens_in_parameters_and_cookies_are_found_and_taken_off() {
     lines.sort_unstable();
     assert_eq!(lines, expected);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_passed_on_is_in_no_logged_path_even_where_it_is_rewritten() {
+    let issuer = Issuer::p256("one");
+    let upstream = Scripted::ok().await;
+    let directory = tempfile::tempdir().unwrap();
+    let (text, json) = (directory.path().join("text"), directory.path().join("json"));
+    let places = "locations: [{ query: access_token }], forward: true";
+    let document = guarded(&[upstream.address()], &[provider(&[&issuer], places)])
+        .http(&format!(
+            "xff_num_trusted_hops: 1, access_logs: [{{ path: '{}' }}, {{ path: '{}', format: json }}]",
+            text.display(),
+            json.display()
+        ))
+        .routes(
+            "{ match: { prefix: /old }, forward: { cluster: upstream, prefix_rewrite: /new } }, \
+             { match: { prefix: / }, forward: { cluster: upstream } }",
+        );
+    let proxy = Proxy::start(document).await;
+    let token = issuer.token(&claims());
+    let query = format!("?access_token={token}&b=1");
+    let told = format!("x-envoy-original-path: /front{query}\r\n");
+    for (path, fields, seen, original) in [("/old", "", "/new", "/old"), ("/kept", &*told, "/kept", "/front")]
+    {
+        let response = fetch_path(&proxy, &format!("{path}{query}"), fields).await;
+        assert_eq!(response.status(), 200, "{path}");
+        let head = upstream.last_request().head;
+        assert_eq!(head.target(), format!("{seen}{query}"));
+        let forwarded = head.field("x-envoy-original-path");
+        assert_eq!(forwarded, Some(&*format!("{original}{query}")));
+    }
+    for file in [text, json] {
+        let lines = wait_until("both lines", || async {
+            let lines = std::fs::read_to_string(&file).ok()?;
+            (lines.lines().count() == 2).then_some(lines)
+        })
+        .await;
+        assert!(!lines.contains(&token), "{lines}");
+        for path in ["/old?b=1", "/front?b=1"] {
+            assert!(lines.contains(path), "no {path} in {lines}");
+        }
+    }
+}
