@@ -24,7 +24,8 @@ use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Configurations that are kept to tell of requests that they served; parts that did not change are shared.
+/// Configurations that are kept to tell of requests that they served, those that differ in endpoints alone as one; parts
+/// that did not change are shared.
 pub(crate) const LEGENDS_MAX: usize = 32;
 
 /// The configurations of late, the newest last.
@@ -37,11 +38,13 @@ impl Legends {
         let mut kept = self.0.lock();
         if kept
             .back()
-            .is_some_and(|newest| newest.generation() == snapshot.generation())
+            .is_some_and(|newest| newest.generations().contains(&snapshot.generation()))
         {
             return;
         }
         let legend = Legend::of(snapshot, kept.back().map(AsRef::as_ref));
+        // It may be of the newest one's configurations, too, which it then takes the place of.
+        kept.pop_back_if(|newest| newest.generations().start() == legend.generations().start());
         kept.push_back(Arc::new(legend));
         if kept.len() > LEGENDS_MAX {
             kept.pop_front();
@@ -76,15 +79,21 @@ pub(crate) fn answer(
     let legend_of = |told: &Recorded| {
         legends
             .iter()
-            .find(|legend| legend.generation() == told.generation)
+            .find(|legend| legend.generations().contains(&told.generation))
             .map(AsRef::as_ref)
     };
+    let mut passed_over = false;
     let found = recorder.read(query.limit(), |told| {
-        query.takes(&Scene::of(told, legend_of(told)))
+        let scene = Scene::of(told, legend_of(told));
+        passed_over |= query.needs_legend(&scene);
+        query.takes(&scene)
     });
     let scenes: Vec<Scene<'_>> = found
         .iter()
         .map(|told| Scene::of(told, legend_of(told)))
         .collect();
-    report::report(&scenes, recorder.is_on(), query)
+    report::report(&scenes, recorder.is_on(), passed_over, query)
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,6 +149,29 @@ impl Cluster {
             ..self.clone()
         }
     }
+
+    /// True if the other is this one with other endpoints at most, and was written in the same place.
+    pub fn is_but_for_endpoints(&self, other: &Cluster) -> bool {
+        let place = |cluster: &Cluster| {
+            let origin = &cluster.origin;
+            (
+                origin.file.clone(),
+                origin.line,
+                origin.column,
+                origin.path.clone(),
+            )
+        };
+        self.name == other.name && place(self) == place(other) && self.with_endpoints_of(other) == *other
+    }
+
+    /// This cluster with another's endpoints in place of its own.
+    pub fn with_endpoints_of(&self, other: &Cluster) -> Cluster {
+        self.with_endpoint_set(&EndpointSet {
+            endpoints: other.endpoints.clone(),
+            locality_weights: other.locality_weights.clone(),
+            overprovisioning_factor: Some(other.balancing.overprovisioning_factor),
+        })
+    }
 }
 
 impl MeshConfig {

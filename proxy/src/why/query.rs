@@ -2,7 +2,9 @@
 
 use super::scene::Scene;
 use outrigger_telemetry::ResponseFlags;
+use outrigger_telemetry::recorder::Recorded;
 use serde::Deserialize;
+use std::borrow::Cow;
 
 /// Bytes of a request's id that are recorded.
 const REQUEST_ID_BYTES_MAX: usize = 64;
@@ -80,14 +82,29 @@ impl WhyQuery {
 
     /// True if this is what is asked for.
     pub(super) fn takes(&self, scene: &Scene<'_>) -> bool {
-        let told = scene.told;
         let is = |wanted: &Option<String>, name: Option<&str>| {
             wanted
                 .as_deref()
                 .is_none_or(|wanted| name.is_some_and(|name| name == wanted))
         };
+        self.takes_but_for_names(scene.told)
+            && is(&self.route, scene.route.map(|route| route.name().as_str()))
+            && is(&self.cluster, scene.cluster_name.map(|name| name.as_str()))
+    }
+
+    /// True if this may be what is asked for, and what its route or its cluster is called cannot be told any more.
+    pub(super) fn needs_legend(&self, scene: &Scene<'_>) -> bool {
+        let told = scene.told;
+        scene.legend.is_none()
+            && (self.route.is_some() || self.cluster.is_some())
+            && (self.route.is_none() || told.route.is_some())
+            && (self.cluster.is_none() || told.cluster.is_some())
+            && self.takes_but_for_names(told)
+    }
+
+    fn takes_but_for_names(&self, told: &Recorded) -> bool {
         let id = self.request_id.as_deref().map(recorded_part);
-        id.is_none_or(|id| told.request_id == id)
+        id.is_none_or(|id| told.request_id == *id)
             && self
                 .trace_id
                 .as_deref()
@@ -98,17 +115,12 @@ impl WhyQuery {
                 .flag
                 .as_deref()
                 .is_none_or(|flag| told.flags.names().any(|name| name == flag))
-            && is(&self.route, scene.route.map(|route| route.name().as_str()))
-            && is(&self.cluster, scene.cluster_name.map(|name| name.as_str()))
     }
 }
 
-/// An id as far as it is recorded.
-fn recorded_part(id: &str) -> &str {
-    let end = (0..=id.len().min(REQUEST_ID_BYTES_MAX))
-        .rev()
-        .find(|end| id.is_char_boundary(*end));
-    &id[..end.unwrap_or(0)]
+/// An id as far as it is recorded, and as it is read: bytes are cut, and what is left of a character is replaced.
+fn recorded_part(id: &str) -> Cow<'_, str> {
+    String::from_utf8_lossy(&id.as_bytes()[..id.len().min(REQUEST_ID_BYTES_MAX)])
 }
 
 fn trace_id(text: &str) -> Option<u128> {
@@ -148,7 +160,9 @@ mod tests {
     #[test]
     fn ids_are_compared_as_far_as_they_are_recorded() {
         assert_eq!(recorded_part("abc"), "abc");
-        assert_eq!(recorded_part(&"a".repeat(70)).len(), 64);
-        assert_eq!(recorded_part(&"ä".repeat(70)).len(), 64);
+        assert_eq!(recorded_part(&"a".repeat(70)), "a".repeat(64));
+        assert_eq!(recorded_part(&"ä".repeat(70)), "ä".repeat(32));
+        let cut = format!("a{}\u{fffd}", "ä".repeat(31));
+        assert_eq!(recorded_part(&format!("a{}", "ä".repeat(70))), cut);
     }
 }

@@ -2,15 +2,16 @@
 
 use super::query::WhyQuery;
 use super::scene::Scene;
-use super::{Answer, cause, connection, sentences};
+use super::{Answer, LEGENDS_MAX, cause, connection, sentences};
 use outrigger_config::Timestamp;
 use outrigger_telemetry::recorder::{Kind, RecordedAttempt, RecordedOutcome};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-pub(super) fn report(scenes: &[Scene<'_>], is_on: bool, query: &WhyQuery) -> Answer {
+/// `passed_over`: some records might be meant, and nothing is kept that names their route and cluster.
+pub(super) fn report(scenes: &[Scene<'_>], is_on: bool, passed_over: bool, query: &WhyQuery) -> Answer {
     if scenes.is_empty() {
-        return nothing(is_on, query);
+        return nothing(is_on, passed_over, query);
     }
     let told: Vec<(String, Vec<String>)> = scenes
         .iter()
@@ -42,7 +43,7 @@ pub(super) fn report(scenes: &[Scene<'_>], is_on: bool, query: &WhyQuery) -> Ans
 }
 
 /// Nothing was found, and what that may be due to.
-fn nothing(is_on: bool, query: &WhyQuery) -> Answer {
+fn nothing(is_on: bool, passed_over: bool, query: &WhyQuery) -> Answer {
     let why = match is_on {
         false => "nothing is recorded: the flight recorder is off (`telemetry.recorder`)",
         true if query.request_id.is_some() || query.trace_id.is_some() => {
@@ -53,6 +54,13 @@ fn nothing(is_on: bool, query: &WhyQuery) -> Answer {
             "nothing that is recorded is so: what is still open is recorded when it ends, and what is oldest is \
                  overwritten"
         }
+    };
+    let why = match passed_over {
+        false => why.to_owned(),
+        true => format!(
+            "{why}; records of configurations that are not kept any more (the last {LEGENDS_MAX} are that differ in more \
+             than endpoints) were passed over: their routes and clusters have no names: ask without `route` and `cluster`"
+        ),
     };
     Answer {
         text: format!("{why}\n"),

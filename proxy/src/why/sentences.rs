@@ -82,8 +82,8 @@ pub(super) fn configuration(scene: &Scene<'_>) -> String {
     match scene.legend {
         Some(_) => format!("Configuration {generation} was in force for it."),
         None => format!(
-            "Configuration {generation} was in force for it, which is not kept any more (the last {} are): what names \
-             and policies it met cannot be told.",
+            "Configuration {generation} was in force for it, which is not kept any more (the last {} \
+             that differ in more than endpoints are): what names and policies it met cannot be told.",
             super::LEGENDS_MAX
         ),
     }

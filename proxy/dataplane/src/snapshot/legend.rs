@@ -3,12 +3,15 @@
 
 use super::Snapshot;
 use outrigger_config::model::{Cluster, FilterChain, Listener, MeshConfig, Name};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-/// A configuration, and what the numbers of its chains and clusters are.
+/// A configuration, and what the numbers of its chains and clusters are. Configurations that follow each other and differ
+/// in endpoints alone share one, so that a mesh whose endpoints come and go does not run out of them.
 #[derive(Debug, Clone)]
 pub struct Legend {
-    generation: u64,
+    /// The first and the last one that it is of.
+    generations: RangeInclusive<u64>,
     config: Arc<MeshConfig>,
     /// By slot: indexes of a listener and of its chain.
     chains: Arc<[Option<(u32, u32)>]>,
@@ -31,8 +34,8 @@ impl Legend {
         let clusters: Vec<Option<Name>> = names
             .map(|cluster| Some(cluster.as_ref()?.config.name().clone()))
             .collect();
-        Legend {
-            generation: snapshot.generation,
+        let mut legend = Legend {
+            generations: snapshot.generation..=snapshot.generation,
             config: Arc::clone(&snapshot.config),
             chains: match before {
                 Some(before) if *before.chains == *chains => Arc::clone(&before.chains),
@@ -42,15 +45,43 @@ impl Legend {
                 Some(before) if *before.clusters == *clusters => Arc::clone(&before.clusters),
                 _ => clusters.into(),
             },
+        };
+        if let Some(before) = before
+            && before.generations.end() + 1 == snapshot.generation
+            && legend.tells_the_same(before)
+        {
+            legend.generations = *before.generations.start()..=snapshot.generation;
         }
+        legend
     }
 
-    /// The configuration's number.
-    pub fn generation(&self) -> u64 {
-        self.generation
+    /// True if all that can be told by the one before is told the same by this one: endpoints alone are others.
+    fn tells_the_same(&self, before: &Legend) -> bool {
+        fn are_same<T>(one: &[Arc<T>], other: &[Arc<T>]) -> bool {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
+        }
+        let (config, old) = (&*self.config, &*before.config);
+        let (clusters, old_clusters) = (config.clusters(), old.clusters());
+        Arc::ptr_eq(&self.chains, &before.chains)
+            && Arc::ptr_eq(&self.clusters, &before.clusters)
+            && are_same(config.listeners(), old.listeners())
+            && are_same(config.route_configurations(), old.route_configurations())
+            && are_same(config.authorization_policies(), old.authorization_policies())
+            && are_same(config.jwt_providers(), old.jwt_providers())
+            && are_same(config.rate_limits(), old.rate_limits())
+            && clusters.len() == old_clusters.len()
+            && clusters
+                .iter()
+                .zip(old_clusters)
+                .all(|(one, other)| Arc::ptr_eq(one, other) || one.is_but_for_endpoints(other))
     }
 
-    /// The configuration.
+    /// The numbers of the configurations that it is of.
+    pub fn generations(&self) -> &RangeInclusive<u64> {
+        &self.generations
+    }
+
+    /// The configuration, the last of those.
     pub fn config(&self) -> &Arc<MeshConfig> {
         &self.config
     }
