@@ -219,6 +219,12 @@ pub(crate) async fn serve(
         asked: None,
     };
     let worker = context.worker();
+    let chain = context.chain();
+    let hops = trusted_hops(context);
+    if hops > 0 && asks_for_client(context, &request.record) {
+        let told = request.head.fields.get_all(KnownName::XForwardedFor);
+        request.record.client = forwarded::client(told, hops);
+    }
     let _place = if worker.overload.concerns_requests() {
         match worker.overload.admit_request(worker.random()) {
             Ok(place) => place,
@@ -230,16 +236,6 @@ pub(crate) async fn serve(
     } else {
         None
     };
-    let chain = context.chain();
-    let hops = trusted_hops(context);
-    let asks_for_clients = chain.http().routes.asks_for_clients
-        || chain.authorization.is_some()
-        || chain.http().external_authorization.is_some()
-        || chain.http().tracing.is_some();
-    if hops > 0 && (request.record.is_logged() || asks_for_clients) {
-        let told = request.head.fields.get_all(KnownName::XForwardedFor);
-        request.record.client = forwarded::client(told, hops);
-    }
     let metrics;
     let mut route = None;
     let tracing = chain.http().tracing.as_deref();
@@ -421,6 +417,17 @@ pub(crate) async fn refuse(
     respond::local(&mut request, downstream, context, None, reply).await;
     let metrics = &context.chain().http().routes.unmatched;
     request.record.finish(context, metrics, request.head, None);
+}
+
+/// True if something is decided by who the client is, or tells of it.
+fn asks_for_client(context: &RequestContext<'_>, record: &Record) -> bool {
+    let chain = context.chain();
+    record.is_logged()
+        || context.worker().recorder.borrow().is_some()
+        || chain.http().routes.asks_for_clients
+        || chain.authorization.is_some()
+        || chain.http().external_authorization.is_some()
+        || chain.http().tracing.is_some()
 }
 
 /// How many proxies in front are trusted. With the PROXY protocol the peer is the one that it names: who wrote the

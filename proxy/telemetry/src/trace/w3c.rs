@@ -19,6 +19,13 @@ pub(super) struct Traceparent {
     pub(super) random: bool,
 }
 
+impl TraceId {
+    /// The trace's id in a `traceparent`; none if the trace has to begin anew.
+    pub fn of_traceparent(value: &[u8]) -> Option<TraceId> {
+        Some(Traceparent::parse(value)?.trace_id)
+    }
+}
+
 impl Traceparent {
     /// Reads a value; None if the trace has to begin anew.
     ///
@@ -76,6 +83,7 @@ mod tests {
             let read = parse(&text).unwrap();
             assert_eq!((read.sampled, read.random), (flags & 1 != 0, flags & 2 != 0));
             assert_eq!(read.write(), text.as_bytes());
+            assert_eq!(TraceId::of_traceparent(text.as_bytes()), Some(read.trace_id));
         }
         // Flags of later versions are not passed on.
         assert_eq!(

@@ -4,6 +4,7 @@ use super::Record;
 use crate::connection::Accepted;
 use outrigger_http1::{KnownName, RequestHead, Version};
 use outrigger_telemetry::recorder::{Kind, Note, Protocol};
+use outrigger_telemetry::trace::TraceId;
 use outrigger_telemetry::{AttemptOutcome, AttemptStory};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -65,7 +66,10 @@ impl Record {
             request_ended: self.request_ended.is_some(),
             trace_id: match self.trace_id() {
                 Some(id) => Some(id.get()),
-                None => head.fields.get(KnownName::Traceparent).and_then(trace_id),
+                None => {
+                    let told = head.fields.get(KnownName::Traceparent);
+                    told.and_then(TraceId::of_traceparent).map(TraceId::get)
+                }
             },
             method: head.method.as_str(),
             path,
@@ -100,33 +104,5 @@ impl Record {
                 status => AttemptOutcome::Answered(status),
             },
         })
-    }
-}
-
-/// The trace's id in a `traceparent` (W3C Trace Context, section 3.2).
-#[cold]
-fn trace_id(traceparent: &[u8]) -> Option<u128> {
-    let digits = traceparent.get(3..35)?;
-    // `from_str_radix` would take a sign.
-    let are_hex = digits.iter().all(u8::is_ascii_hexdigit);
-    let text = std::str::from_utf8(digits).ok().filter(|_| are_hex)?;
-    u128::from_str_radix(text, 16).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_traceparent_tells_its_trace() {
-        let whole = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert_eq!(trace_id(whole), Some(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c));
-        for wrong in [
-            &b""[..],
-            b"00-0af7",
-            b"00-+af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        ] {
-            assert_eq!(trace_id(wrong), None);
-        }
     }
 }

@@ -282,3 +282,33 @@ async fn a_tunnel_is_told_of_when_it_has_ended() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_that_a_trusted_proxy_tells_of_is_told() {
+    let upstream = Scripted::ok().await;
+    let dead = "{ match: { prefix: /dead }, forward: { cluster: dead } }, \
+                { match: { prefix: / }, forward: { cluster: upstream } }";
+    let document = Document::to(&[upstream.address()])
+        .http("xff_num_trusted_hops: 1")
+        .routes(dead)
+        .with_cluster("dead", &[nowhere().await], "");
+    let proxy = Proxy::start(document).await;
+    for (path, client) in [("/dead", "192.0.2.7"), ("/live", "192.0.2.8")] {
+        let fields = format!("x-request-id: for-{client}\r\nx-forwarded-for: {client}\r\n");
+        client::fetch(proxy.address(), path, &fields).await;
+        let record = &recorded(&proxy, &format!("request-id=for-{client}")).await[0];
+        assert_eq!(record["peer"], format!("{client}:0"), "{record:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_was_cut_in_a_character_is_found() {
+    let upstream = Scripted::ok().await;
+    let document = Document::to(&[upstream.address()]).http("xff_num_trusted_hops: 1");
+    let proxy = Proxy::start(document).await;
+    let id = format!("a{}", "\u{e4}".repeat(40));
+    client::fetch(proxy.address(), PATH, &format!("x-request-id: {id}\r\n")).await;
+    told(&proxy).await;
+    let (code, said, wrong) = why(&proxy, &[&id]).await;
+    assert_eq!(code, 0, "{said}{wrong}");
+}
