@@ -97,7 +97,8 @@ fn what_spans_cannot_be_is_refused() {
         change(&mut tracing);
         traced(tracing)
     };
-    let rows: [(&str, fn(&mut Tracing)); 6] = [
+    type Row = (&'static str, fn(&mut Tracing));
+    let rows: [Row; 6] = [
         ("provider", |tracing| tracing.provider = None),
         ("provider.typed_config", |tracing| {
             tracing.provider = provider(&ZipkinConfig::default());
