@@ -134,7 +134,7 @@ impl Material {
 
 impl Material {
     /// All that [`Material::warnings`] says as of `now`, and which certificates will expire soon: of whose time less than
-    /// [`SOON_SHARE`] is left, and less than [`SOON_MAX`].
+    /// `SOON_SHARE` is left, and less than `SOON_MAX`.
     pub fn outlook(&self, now: SystemTime) -> Vec<IdentityWarning> {
         let mut outlook = self.warnings(None, now);
         for (source, credential) in self.credentials() {
