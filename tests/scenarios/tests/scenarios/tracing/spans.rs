@@ -110,7 +110,7 @@ async fn a_request_is_told_field_by_field() {
     let port = upstream.address().port().to_string();
     let expected = [
         Some("GET"),
-        Some("http://test/cart/7?token=REDACTED&REDACTED"),
+        Some("http://test/basket/7?token=REDACTED&REDACTED"),
         Some("test"),
         Some("127.0.0.1"),
         Some(&*port),

@@ -148,7 +148,7 @@ async fn a_request_is_told_by_the_configuration_that_served_it() {
     assert_eq!(gone["route"], Value::Null);
     let said = gone["explanation"].to_string();
     assert!(
-        said.contains("which is not kept any more (the last 32 are)"),
+        said.contains("which is not kept any more (the last 32 that differ"),
         "{said}"
     );
 }
