@@ -34,8 +34,8 @@ pub use cell::{Countdown, Counter, Gauge, SharedCounter, SharedDuration, SharedG
 pub use cells::{
     AdaptiveCells, AuthorizationCells, BreakerCells, CertificateCells, ClusterCells, DirectionCells,
     DiscoveryCells, EventLoopCells, ExportCells, HealthCells, KeySetCells, ListenerCells,
-    OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RevocationListCells,
-    RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
+    OverloadActionCells, PolicyCells, PressureCells, ProcessMetrics, RateLimitCells, RemarkCells,
+    RevocationListCells, RouteCells, SourceCells, TokenCells, TrustBundleCells, WorkerCells,
 };
 pub use exposition::ExpositionFormat;
 pub use flags::ResponseFlags;

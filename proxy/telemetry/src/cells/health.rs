@@ -1,6 +1,9 @@
 //! What is counted of the health of endpoints.
 
-use super::*;
+use super::{Cells, Family};
+use crate::cell::labelled::CounterBy;
+use crate::cell::{Series, SharedGauge, Terms};
+use crate::exposition::Heading;
 use crate::labels::{CheckOutcome, EjectionEnd, EjectionPrevented, HealthChange, Outlier};
 
 cells! {
