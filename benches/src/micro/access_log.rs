@@ -72,6 +72,7 @@ fn record() -> RequestRecord<'static> {
         upstream_request_attempt_count: 1,
         trace_id: None,
         span_id: None,
+        trace_flags: 0,
         route_name: Some("items"),
         virtual_host: Some("shop"),
         downstream_remote_address: address(9, 50_000),

@@ -72,5 +72,6 @@ fn log_record(record: &RequestRecord<'_>, line: &[u8], attributes: &LogAttribute
         attributes: attributes.of(record),
         trace_id: record.trace_id,
         span_id: record.span_id,
+        trace_flags: record.trace_flags,
     }
 }

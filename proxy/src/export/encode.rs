@@ -94,6 +94,8 @@ pub(super) fn log_record(observed: Observed) -> LogMessage {
         attributes: attributes(record.attributes),
         trace_id: record.trace_id.map_or_else(Vec::new, |id| id.to_bytes().to_vec()),
         span_id: record.span_id.map_or_else(Vec::new, |id| id.to_bytes().to_vec()),
+        // The low eight bits are W3C's, the others are kept for later.
+        flags: record.trace_flags.into(),
         ..LogMessage::default()
     }
 }
@@ -221,6 +223,7 @@ mod tests {
             attributes: vec![("http.response.status_code".into(), 503_u16.into())],
             trace_id: TraceId::new(1),
             span_id: SpanId::new(2),
+            trace_flags: 3,
         };
         let said = log_record(Observed {
             record,
@@ -236,7 +239,7 @@ mod tests {
         assert_eq!(said.time_unix_nano, 1_000_000_000);
         assert_eq!(said.observed_time_unix_nano, 3_000_000_000);
         assert_eq!((said.trace_id.len(), said.trace_id[15]), (16, 1));
-        assert_eq!((said.span_id.len(), said.span_id[7]), (8, 2));
+        assert_eq!((said.span_id.len(), said.span_id[7], said.flags), (8, 2, 3));
     }
 
     #[test]

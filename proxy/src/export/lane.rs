@@ -256,6 +256,7 @@ mod tests {
             attributes: Vec::new(),
             trace_id: None,
             span_id: None,
+            trace_flags: 0,
         };
         let at = UNIX_EPOCH;
         vec![Observed { record, at }; count]

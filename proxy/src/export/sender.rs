@@ -369,6 +369,7 @@ mod tests {
             attributes: Vec::new(),
             trace_id: None,
             span_id: None,
+            trace_flags: 0,
         };
         let mut observed = Observed {
             at: record.time,

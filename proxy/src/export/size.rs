@@ -101,6 +101,7 @@ mod tests {
                 attributes: span.attributes.clone(),
                 trace_id: Some(span.trace_id),
                 span_id: Some(span.span_id),
+                trace_flags: 3,
             };
             let record = Observed {
                 at: record.time,

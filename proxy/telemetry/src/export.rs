@@ -20,6 +20,8 @@ pub struct LogRecord {
     pub trace_id: Option<TraceId>,
     /// The span that it belongs to; none without a trace.
     pub span_id: Option<SpanId>,
+    /// The flags of W3C that the trace has; 0 without one.
+    pub trace_flags: u8,
 }
 
 /// How bad it is that a record was written.

@@ -11,6 +11,10 @@ use outrigger_http1::{Fields, KnownName, RequestHead};
 use outrigger_telemetry::trace::{Carrier, Format, OutgoingContext, SpanId, TraceHeader, TraceId};
 use std::borrow::Cow;
 
+/// Flags of W3C's contexts.
+const SAMPLED: u8 = 1;
+const RANDOM: u8 = 2;
+
 /// The trace of one request.
 pub(super) struct RequestTrace {
     pub(super) trace_id: TraceId,
@@ -43,6 +47,11 @@ pub(super) struct Told {
 }
 
 impl RequestTrace {
+    /// The flags that its context has, as W3C's have it.
+    pub(super) fn flags(&self) -> u8 {
+        u8::from(self.sampled) * SAMPLED + u8::from(self.random) * RANDOM
+    }
+
     /// The `tracestate` that it goes with. One of a request whose trace came otherwise belongs to another trace, and nobody has
     /// looked at what is in it.
     pub(super) fn state<'f>(&self, fields: &'f Fields) -> Option<&'f [u8]> {

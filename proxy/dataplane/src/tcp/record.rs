@@ -179,6 +179,7 @@ impl Record {
             upstream_request_attempt_count: self.attempts,
             trace_id: None,
             span_id: None,
+            trace_flags: 0,
             route_name: None,
             virtual_host: None,
             downstream_remote_address: Some(ends.remote),

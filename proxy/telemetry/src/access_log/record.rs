@@ -149,6 +149,8 @@ pub struct RequestRecord<'a> {
     pub trace_id: Option<TraceId>,
     /// Our own span of it.
     pub span_id: Option<SpanId>,
+    /// The flags of W3C that its trace has: 1 if it is sampled, 2 if its id is random. 0 without a trace.
+    pub trace_flags: u8,
     /// The route.
     pub route_name: Option<&'a str>,
     /// The virtual host.

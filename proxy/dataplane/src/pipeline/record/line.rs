@@ -94,6 +94,7 @@ impl Record {
             upstream_request_attempt_count: self.attempts,
             trace_id: self.trace.as_ref().map(|trace| trace.trace_id),
             span_id: self.trace.as_ref().map(|trace| trace.span_id),
+            trace_flags: self.trace.as_ref().map_or(0, |trace| trace.flags()),
             route_name: logged.route.as_ref().map(|(_, route)| route.as_str()),
             virtual_host: logged.route.as_ref().map(|(host, _)| host.as_str()),
             // A proxy tells no port: Envoy shows 0 there too.

@@ -14,10 +14,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
-/// Flags of W3C's contexts.
-const SAMPLED: u8 = 1;
-const RANDOM: u8 = 2;
-
 /// Where a request was traced.
 pub(in super::super) struct TraceScene<'s> {
     pub(in super::super) policy: &'s TracingPolicy,
@@ -135,7 +131,7 @@ impl Record {
             trace_id: trace.trace_id,
             span_id: trace.span_id,
             parent: trace.parent,
-            flags: u8::from(trace.sampled) * SAMPLED + u8::from(trace.random) * RANDOM,
+            flags: trace.flags(),
             tracestate: trace.state(&head.fields),
             // The clock on the wall is read for those alone that are kept.
             start: SystemTime::now() - duration,

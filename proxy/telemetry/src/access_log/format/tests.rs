@@ -121,6 +121,7 @@ pub(in crate::access_log) fn record() -> RequestRecord<'static> {
         upstream_request_attempt_count: 2,
         trace_id: TraceId::new(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c),
         span_id: SpanId::new(0x00f0_67aa_0ba9_02b7),
+        trace_flags: 1,
         route_name: Some("cart"),
         virtual_host: Some("shop"),
         downstream_remote_address: Some("[2001:db8::1]:5000".parse().unwrap()),
