@@ -60,7 +60,13 @@ async fn a_record_says_what_its_trace_s_context_says() {
     let proxy = Proxy::start(document).await;
     let traced = |flags: &str| format!("traceparent: 00-{TRACE}-00f067aa0ba902b7-{flags}\r\n");
     // Kept; kept, with an id that is random, as level 2 says it; neither; and a trace that begins here.
-    for head in [traced("01"), traced("03"), traced("00"), traced("02"), String::new()] {
+    for head in [
+        traced("01"),
+        traced("03"),
+        traced("00"),
+        traced("02"),
+        String::new(),
+    ] {
         fetch(proxy.address(), "/", &head).await;
     }
     let records = wait_until("all records", || async {
@@ -78,7 +84,10 @@ async fn a_record_says_what_its_trace_s_context_says() {
     })
     .await;
     for (record, span) in [&records[0], &records[1], &records[4]].into_iter().zip(&spans) {
-        assert_eq!((&record.trace_id, &record.span_id), (&span.trace_id, &span.span_id));
+        assert_eq!(
+            (&record.trace_id, &record.span_id),
+            (&span.trace_id, &span.span_id)
+        );
         assert_eq!(record.flags, span.flags & 0xff);
     }
 }
