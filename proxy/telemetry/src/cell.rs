@@ -185,6 +185,24 @@ pub(crate) trait Series: Sized {
     fn touch(&self);
 }
 
+/// A cell that only counts.
+pub(crate) trait Count: Default + Series {
+    /// What it has counted.
+    fn count(&self) -> u64;
+}
+
+impl Count for Counter {
+    fn count(&self) -> u64 {
+        self.value()
+    }
+}
+
+impl Count for SharedCounter {
+    fn count(&self) -> u64 {
+        self.value()
+    }
+}
+
 /// Cells whose only sample is the sum of their values.
 macro_rules! plain_series {
     ($($cell:ty as $kind:ident: $sum:ty, $touch:expr;)*) => {$(

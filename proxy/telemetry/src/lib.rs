@@ -29,7 +29,7 @@ pub use access_log::{
     LogRelation, Reopened, RequestRecord, Sink, TlsRecord,
 };
 pub use cell::histogram::{Histogram, LatencyBuckets};
-pub use cell::labelled::{CounterBy, FlagCounters, Label, RefusalCounters, SharedCounterBy};
+pub use cell::labelled::{CounterBy, CountersBy, FlagCounters, Label, RefusalCounters, SharedCounterBy};
 pub use cell::{Countdown, Counter, Gauge, SharedCounter, SharedDuration, SharedGauge};
 pub use cells::{
     AdaptiveCells, AuthorizationCells, BreakerCells, CertificateCells, ClusterCells, DirectionCells,

@@ -2,7 +2,7 @@
 //!
 //! A sample appears once it has counted something; a label set that never saw a reason does not list it.
 
-use super::{Counter, Series, SharedCounter, Terms};
+use super::{Count, Counter, Series, SharedCounter, Terms};
 use crate::exposition::{Kind, Samples};
 use crate::flags::ResponseFlags;
 use std::marker::PhantomData;
@@ -20,94 +20,66 @@ pub trait Label: Copy + 'static {
     fn index(self) -> usize;
 }
 
-/// One [`Counter`] for each value of the label `L`; `N` is how many there are.
+/// One counter for each value of the label `L`, on one writer or several as `C` allows; `N` is how many there are.
 ///
 /// `counters[TlsFailure::Timeout].inc()`.
 #[derive(Debug)]
-pub struct CounterBy<L, const N: usize> {
-    counters: [Counter; N],
+pub struct CountersBy<C, L, const N: usize> {
+    counters: [C; N],
     label: PhantomData<L>,
 }
 
-impl<L: Label, const N: usize> Index<L> for CounterBy<L, N> {
-    type Output = Counter;
-
-    #[inline]
-    fn index(&self, label: L) -> &Counter {
-        &self.counters[label.index()]
-    }
-}
-
-impl<L: Label, const N: usize> Series for CounterBy<L, N> {
-    const KIND: Kind = Kind::Counter;
-    const LABEL: Option<&'static str> = Some(L::NAME);
-    const VALUES: &'static [&'static str] = L::VALUES;
-
-    fn new(_: &Terms) -> CounterBy<L, N> {
-        const { assert!(N == L::VALUES.len(), "a counter for each value") };
-        CounterBy {
-            counters: std::array::from_fn(|_| Counter::default()),
-            label: PhantomData,
-        }
-    }
-
-    fn write<C>(workers: &[C], cell: impl Fn(&C) -> &CounterBy<L, N>, out: &mut Samples<'_>) {
-        let sum_of = |index: usize| {
-            workers
-                .iter()
-                .map(|worker| cell(worker).counters[index].value())
-                .sum()
-        };
-        write_counted(L::NAME, L::VALUES, sum_of, out);
-    }
-
-    #[cfg(test)]
-    fn touch(&self) {
-        self.counters.iter().for_each(Series::touch);
-    }
-}
+/// A [`Counter`] for each value of the label `L`.
+pub type CounterBy<L, const N: usize> = CountersBy<Counter, L, N>;
 
 /// The same with any number of writers; for what happens rarely.
-#[derive(Debug)]
-pub struct SharedCounterBy<L, const N: usize> {
-    counters: [SharedCounter; N],
-    label: PhantomData<L>,
-}
+pub type SharedCounterBy<L, const N: usize> = CountersBy<SharedCounter, L, N>;
 
-impl<L: Label, const N: usize> Index<L> for SharedCounterBy<L, N> {
-    type Output = SharedCounter;
+impl<C, L: Label, const N: usize> Index<L> for CountersBy<C, L, N> {
+    type Output = C;
 
-    fn index(&self, label: L) -> &SharedCounter {
+    #[inline]
+    fn index(&self, label: L) -> &C {
         &self.counters[label.index()]
     }
 }
 
-impl<L: Label, const N: usize> Series for SharedCounterBy<L, N> {
+impl<C: Count, L: Label, const N: usize> Series for CountersBy<C, L, N> {
     const KIND: Kind = Kind::Counter;
     const LABEL: Option<&'static str> = Some(L::NAME);
     const VALUES: &'static [&'static str] = L::VALUES;
 
-    fn new(_: &Terms) -> SharedCounterBy<L, N> {
+    fn new(_: &Terms) -> CountersBy<C, L, N> {
         const { assert!(N == L::VALUES.len(), "a counter for each value") };
-        SharedCounterBy {
-            counters: std::array::from_fn(|_| SharedCounter::default()),
+        CountersBy {
+            counters: std::array::from_fn(|_| C::default()),
             label: PhantomData,
         }
     }
 
-    fn write<C>(workers: &[C], cell: impl Fn(&C) -> &SharedCounterBy<L, N>, out: &mut Samples<'_>) {
-        let sum_of = |index: usize| {
-            workers
-                .iter()
-                .map(|worker| cell(worker).counters[index].value())
-                .sum()
-        };
-        write_counted(L::NAME, L::VALUES, sum_of, out);
+    fn write<W>(workers: &[W], cell: impl Fn(&W) -> &CountersBy<C, L, N>, out: &mut Samples<'_>) {
+        let count_of = |worker: &W, index: usize| cell(worker).counters[index].count();
+        write_counted(L::NAME, L::VALUES, workers, count_of, out);
     }
 
     #[cfg(test)]
     fn touch(&self) {
         self.counters.iter().for_each(Series::touch);
+    }
+}
+
+/// The counters of a label whose values are rare: the first count makes them, on the thread that writes.
+#[derive(Debug, Default)]
+struct LateCounters<const N: usize>(OnceLock<Box<[Counter; N]>>);
+
+impl<const N: usize> LateCounters<N> {
+    fn at(&self, index: usize) -> &Counter {
+        let make = || Box::new(std::array::from_fn(|_| Counter::default()));
+        &self.0.get_or_init(make)[index]
+    }
+
+    fn count(&self, index: usize) -> u64 {
+        self.0.get().map_or(0, |counters| counters[index].value())
     }
 }
 
@@ -139,15 +111,10 @@ impl Series for RefusalCounters {
         }
     }
 
-    fn write<C>(workers: &[C], cell: impl Fn(&C) -> &RefusalCounters, out: &mut Samples<'_>) {
+    fn write<W>(workers: &[W], cell: impl Fn(&W) -> &RefusalCounters, out: &mut Samples<'_>) {
         let Some(first) = workers.first() else { return };
-        let sum_of = |index: usize| {
-            workers
-                .iter()
-                .map(|worker| cell(worker).counters[index].value())
-                .sum()
-        };
-        write_counted("reason", cell(first).reasons, sum_of, out);
+        let count_of = |worker: &W, index: usize| cell(worker).counters[index].value();
+        write_counted("reason", cell(first).reasons, workers, count_of, out);
     }
 
     #[cfg(test)]
@@ -158,10 +125,10 @@ impl Series for RefusalCounters {
 
 /// Requests by response flag; a request with two flags counts once for each.
 ///
-/// Flags are rare: the counters are made by the first one, on the thread that writes.
+/// Flags are rare: the counters are made by the first one.
 #[derive(Debug, Default)]
 pub struct FlagCounters {
-    counters: OnceLock<Box<[Counter; ResponseFlags::COUNT]>>,
+    counters: LateCounters<{ ResponseFlags::COUNT }>,
 }
 
 impl FlagCounters {
@@ -175,12 +142,7 @@ impl FlagCounters {
 
     #[cold]
     fn add_each(&self, flags: ResponseFlags) {
-        let counters = self
-            .counters
-            .get_or_init(|| Box::new(std::array::from_fn(|_| Counter::default())));
-        for index in flags.indexes() {
-            counters[index].inc();
-        }
+        flags.indexes().for_each(|index| self.counters.at(index).inc());
     }
 }
 
@@ -193,12 +155,9 @@ impl Series for FlagCounters {
         FlagCounters::default()
     }
 
-    fn write<C>(workers: &[C], cell: impl Fn(&C) -> &FlagCounters, out: &mut Samples<'_>) {
-        let value_of = |cell: &FlagCounters, index: usize| {
-            cell.counters.get().map_or(0, |counters| counters[index].value())
-        };
-        let sum_of = |index: usize| workers.iter().map(|worker| value_of(cell(worker), index)).sum();
-        write_counted("flag", ResponseFlags::NAMES, sum_of, out);
+    fn write<W>(workers: &[W], cell: impl Fn(&W) -> &FlagCounters, out: &mut Samples<'_>) {
+        let count_of = |worker: &W, index: usize| cell(worker).counters.count(index);
+        write_counted("flag", ResponseFlags::NAMES, workers, count_of, out);
     }
 
     #[cfg(test)]
@@ -207,10 +166,16 @@ impl Series for FlagCounters {
     }
 }
 
-/// Writes a sample for each value that has counted something.
-fn write_counted(label: &str, values: &[&str], sum_of: impl Fn(usize) -> u64, out: &mut Samples<'_>) {
+/// Writes a sample for each value that has counted something, the workers' counts summed.
+fn write_counted<W>(
+    label: &str,
+    values: &[&str],
+    workers: &[W],
+    count_of: impl Fn(&W, usize) -> u64,
+    out: &mut Samples<'_>,
+) {
     for (index, value) in values.iter().enumerate() {
-        let sum = sum_of(index);
+        let sum: u64 = workers.iter().map(|worker| count_of(worker, index)).sum();
         if sum > 0 {
             out.value_by(label, value, sum);
         }
