@@ -13,6 +13,7 @@ mod cells;
 pub mod export;
 mod exposition;
 mod flags;
+pub mod grpc_status;
 mod inventory;
 mod labels;
 mod metrics;

@@ -1,50 +1,9 @@
-//! The status of gRPC requests, by Envoy's rules: the trailers', else the header's, else what HTTP's status stands for.
+//! The status of gRPC requests, as log lines tell it.
 
 use super::operator::Value;
 use super::record::{HeaderName, RequestRecord};
+use crate::grpc_status;
 use std::borrow::Cow;
-
-/// The statuses by their numbers, as gRPC's libraries name them.
-const CAMEL: [&str; 17] = [
-    "OK",
-    "Canceled",
-    "Unknown",
-    "InvalidArgument",
-    "DeadlineExceeded",
-    "NotFound",
-    "AlreadyExists",
-    "PermissionDenied",
-    "ResourceExhausted",
-    "FailedPrecondition",
-    "Aborted",
-    "OutOfRange",
-    "Unimplemented",
-    "Internal",
-    "Unavailable",
-    "DataLoss",
-    "Unauthenticated",
-];
-
-/// The same, as gRPC's specification does.
-const SNAKE: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
 
 /// How a status is printed. A number that has no name prints as itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,37 +44,20 @@ impl GrpcNames {
             return None;
         }
         let trailers = record.trailers.and_then(|trailers| trailers.lookup(&self.status));
-        match trailers.or_else(|| record.response.lookup(&self.status)) {
-            Some(number) => std::str::from_utf8(number).ok()?.trim().parse().ok(),
-            None => of_http(record.response_code),
-        }
+        let head = record.response.lookup(&self.status);
+        grpc_status::of_answer(trailers, head, record.response_code)
     }
 
     pub(super) fn value<'a>(&self, record: &RequestRecord<'a>, spelling: StatusSpelling) -> Value<'a> {
-        let names = match spelling {
-            StatusSpelling::Camel => CAMEL,
-            StatusSpelling::Snake => SNAKE,
-            StatusSpelling::Number => return Value::of_number(self.status(record).map(u64::from)),
+        let status = self.status(record);
+        let name_of = match spelling {
+            StatusSpelling::Camel => grpc_status::library_name,
+            StatusSpelling::Snake => grpc_status::name,
+            StatusSpelling::Number => return Value::of_number(status.map(u64::from)),
         };
-        Value::from(
-            self.status(record)
-                .map(|status| match names.get(status as usize) {
-                    Some(name) => Cow::Borrowed(name.as_bytes()),
-                    None => Cow::Owned(status.to_string().into_bytes()),
-                }),
-        )
+        Value::from(status.map(|status| match name_of(status) {
+            Some(name) => Cow::Borrowed(name.as_bytes()),
+            None => Cow::Owned(status.to_string().into_bytes()),
+        }))
     }
-}
-
-/// What a status of HTTP stands for (gRPC's `http-grpc-status-mapping.md`); none where no answer was sent.
-fn of_http(status: u16) -> Option<u32> {
-    Some(match status {
-        0 => return None,
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502..=504 => 14,
-        _ => 2,
-    })
 }

@@ -1,6 +1,7 @@
 //! What attributes of spans are made of.
 
 use super::{Attributes, put};
+use crate::grpc_status;
 use std::borrow::Cow;
 
 /// A method, known or not: names of spans and the attribute have few values.
@@ -79,30 +80,9 @@ pub(super) fn rpc_of(target: &str) -> Option<(&str, &str)> {
     (!service.is_empty() && !method.is_empty()).then_some((service, method))
 }
 
-/// The names of gRPC's statuses, by their numbers.
-const GRPC_CODES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-
 /// The name of a status of gRPC, or its number.
 pub(super) fn grpc_code(code: u16) -> Cow<'static, str> {
-    match GRPC_CODES.get(usize::from(code)) {
+    match grpc_status::name(code.into()) {
         Some(name) => Cow::Borrowed(name),
         None => Cow::Owned(code.to_string()),
     }
@@ -119,9 +99,7 @@ pub(super) fn grpc_is_server_error(code: u16) -> bool {
         "DATA_LOSS",
     ];
     // What has no name is unknown.
-    GRPC_CODES
-        .get(usize::from(code))
-        .is_none_or(|name| FAULTS.contains(name))
+    grpc_status::name(code.into()).is_none_or(|name| FAULTS.contains(&name))
 }
 
 #[cfg(test)]
