@@ -5,21 +5,8 @@ use crate::refusals;
 use outrigger_config::model::RateLimitedGrpcStatus;
 use outrigger_config::model::defaults::MAINTENANCE_STATUS;
 use outrigger_identity::jwt::JwtFault;
-use outrigger_telemetry::{DeadlineWait, Overflow, ResponseFlags, RightLost};
+use outrigger_telemetry::{DeadlineWait, Overflow, ResponseFlags, RightLost, grpc_status as grpc};
 use outrigger_traffic::retry::AttemptFailure;
-
-/// gRPC status codes that local replies use.
-mod grpc {
-    pub(super) const UNKNOWN: u8 = 2;
-    pub(super) const DEADLINE_EXCEEDED: u8 = 4;
-    pub(super) const PERMISSION_DENIED: u8 = 7;
-    pub(super) const RESOURCE_EXHAUSTED: u8 = 8;
-    pub(super) const FAILED_PRECONDITION: u8 = 9;
-    pub(super) const UNIMPLEMENTED: u8 = 12;
-    pub(super) const INTERNAL: u8 = 13;
-    pub(super) const UNAVAILABLE: u8 = 14;
-    pub(super) const UNAUTHENTICATED: u8 = 16;
-}
 
 /// Why the proxy answers by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,28 +236,21 @@ impl LocalReply {
                 "down for maintenance\n",
             ),
             // As Envoy. The details are those of a log that names no policy.
-            LocalReply::Denied => Answer {
-                grpc_status: grpc::PERMISSION_DENIED,
-                ..Answer::new(
-                    403,
-                    ResponseFlags::NONE,
-                    "rbac_access_denied",
-                    "RBAC: access denied\n",
-                )
-            },
-            LocalReply::ExternallyDenied { status } => Answer {
-                grpc_status: authorization_grpc_status(status),
-                ..Answer::new(status, ResponseFlags::UAEX, "ext_authz_denied", "access denied\n")
-            },
-            LocalReply::ExternalAuthorizationFailed { status, details } => Answer {
-                grpc_status: authorization_grpc_status(status),
-                ..Answer::new(
-                    status,
-                    ResponseFlags::UAEX,
-                    details,
-                    "whether this is allowed could not be found out\n",
-                )
-            },
+            LocalReply::Denied => Answer::new(
+                403,
+                ResponseFlags::NONE,
+                "rbac_access_denied",
+                "RBAC: access denied\n",
+            ),
+            LocalReply::ExternallyDenied { status } => {
+                Answer::new(status, ResponseFlags::UAEX, "ext_authz_denied", "access denied\n")
+            }
+            LocalReply::ExternalAuthorizationFailed { status, details } => Answer::new(
+                status,
+                ResponseFlags::UAEX,
+                details,
+                "whether this is allowed could not be found out\n",
+            ),
             LocalReply::RateLimited {
                 status,
                 grpc_status,
@@ -309,10 +289,9 @@ impl LocalReply {
                 .answer()
             },
             // What a request gets that policy denies from its start: whoever asks again gets the same.
-            LocalReply::RightLost(lost) => Answer {
-                grpc_status: grpc::PERMISSION_DENIED,
-                ..Answer::new(403, ResponseFlags::NONE, lost.as_str(), "RBAC: access denied\n")
-            },
+            LocalReply::RightLost(lost) => {
+                Answer::new(403, ResponseFlags::NONE, lost.as_str(), "RBAC: access denied\n")
+            }
             LocalReply::Attempt {
                 failure,
                 detail,
@@ -327,31 +306,11 @@ impl Answer {
     fn new(status: u16, flags: ResponseFlags, details: &'static str, body: &'static str) -> Answer {
         Answer {
             status,
-            grpc_status: grpc_status_of(status),
+            grpc_status: grpc::of_http(status),
             flags,
             details,
             body,
         }
-    }
-}
-
-/// The gRPC status that stands for the HTTP status of a refusal: here 401 and 403 say what they are.
-pub(crate) fn authorization_grpc_status(status: u16) -> u8 {
-    match status {
-        401 => grpc::UNAUTHENTICATED,
-        403 => grpc::PERMISSION_DENIED,
-        other => grpc_status_of(other),
-    }
-}
-
-/// The gRPC status that stands for an HTTP status, from gRPC's `http-grpc-status-mapping.md`.
-fn grpc_status_of(status: u16) -> u8 {
-    match status {
-        400 => grpc::INTERNAL,
-        401 => grpc::UNAUTHENTICATED,
-        404 => grpc::UNIMPLEMENTED,
-        429 | 502 | 503 | 504 => grpc::UNAVAILABLE,
-        _ => grpc::UNKNOWN,
     }
 }
 
@@ -466,7 +425,7 @@ mod tests {
             ),
             (LocalReply::BadPath { reason: "x" }, 400, grpc::INTERNAL),
             (LocalReply::ConnectRefused, 405, grpc::UNKNOWN),
-            (LocalReply::UpgradeRefused, 403, grpc::UNKNOWN),
+            (LocalReply::UpgradeRefused, 403, grpc::PERMISSION_DENIED),
             (LocalReply::HttpsRequired, 403, grpc::FAILED_PRECONDITION),
             (LocalReply::HostMissing, 400, grpc::INTERNAL),
             (LocalReply::Maintenance, 503, grpc::UNAVAILABLE),
@@ -501,6 +460,11 @@ mod tests {
             ),
             (LocalReply::Overloaded, 503, grpc::UNAVAILABLE),
             (LocalReply::FaultAbort { status: 503 }, 503, grpc::UNAVAILABLE),
+            (
+                LocalReply::FaultAbort { status: 403 },
+                403,
+                grpc::PERMISSION_DENIED,
+            ),
             (LocalReply::FaultGrpcAbort { status: 8 }, 429, 8),
             (LocalReply::FaultGrpcAbort { status: 14 }, 503, 14),
             (

@@ -151,7 +151,7 @@ pub(in crate::pipeline) async fn stop(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::{Answer, authorization_grpc_status};
+    use crate::reply::Answer;
     use outrigger_telemetry::ResponseFlags;
 
     #[test]
@@ -165,7 +165,7 @@ mod tests {
         let denied = LocalReply::ExternallyDenied { status: 401 }.answer();
         assert_eq!(
             (denied.status, denied.grpc_status, denied.details),
-            (401, authorization_grpc_status(401), "ext_authz_denied")
+            (401, 16, "ext_authz_denied")
         );
         assert!(denied.flags.contains(ResponseFlags::UAEX));
         let Answer { status, flags, .. } = LocalReply::ExternalAuthorizationFailed {
