@@ -2,6 +2,7 @@
 
 mod filter;
 
+use super::Unique;
 use super::reader::{Fields, Part, Reader, scalar_of};
 use super::scalar::{self, Problem};
 use super::shapes::{ACCESS_LOG, ACCESS_LOG_FORMAT};
@@ -30,6 +31,11 @@ fn access_log(reader: &mut Reader<'_>, node: &Node) -> Option<AccessLog> {
         Some(node) => access_log_format(reader, node),
         None => Some(AccessLogFormat::DefaultText),
     };
+    if fields.entry("collector").is_some()
+        && let Some(node) = fields.node(reader, "format")
+    {
+        refuse_twins(reader, node);
+    }
     let omit_empty_values = fields.boolean(reader, "omit_empty_values").unwrap_or(false);
     let headers_allowed = headers_allowed(reader, &fields);
     let filter = match fields.node(reader, "filter") {
@@ -103,6 +109,36 @@ fn member(reader: &mut Reader<'_>, node: &Node, depth: usize) -> Option<LogMembe
         _ => reader
             .parse(node, "a text with operators", line)
             .map(LogMember::Text),
+    }
+}
+
+/// To a collector the members of a JSON format are attributes, those within others by `outer.inner`: no two may be the same.
+fn refuse_twins(reader: &mut Reader<'_>, format: &Node) {
+    fn each(
+        reader: &mut Reader<'_>,
+        keys: &mut Unique<String>,
+        outer: &str,
+        entries: &[Entry],
+        depth: usize,
+    ) {
+        for entry in entries {
+            let key = match outer {
+                "" => entry.key.clone(),
+                outer => format!("{outer}.{}", entry.key),
+            };
+            match &entry.value.value {
+                // What is deeper has been refused.
+                Value::Map(inner) if depth < MEMBER_DEPTH_MAX => each(reader, keys, &key, inner, depth + 1),
+                _ => keys.insert(reader, key, entry.key_span),
+            }
+        }
+    }
+    let Value::Map(fields) = &format.value else {
+        return;
+    };
+    let json = fields.iter().find(|field| field.key == "json");
+    if let Some(Value::Map(members)) = json.map(|json| &json.value.value) {
+        each(reader, &mut Unique::new("attribute"), "", members, 1);
     }
 }
 

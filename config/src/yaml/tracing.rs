@@ -172,10 +172,12 @@ fn attributes(reader: &mut Reader<'_>, fields: &Fields<'_>) -> BTreeMap<String, 
         reader.fault(fields.span_of("attributes"), message);
     }
     let mut attributes = BTreeMap::new();
+    let mut keys = Unique::new("attribute");
     for entry in entries.iter().take(ATTRIBUTES_MAX) {
         if entry.key.is_empty() {
             reader.fault(entry.key_span, "an attribute's key may not be empty");
         }
+        keys.insert(reader, entry.key.clone(), entry.key_span);
         if let Some(value) = reader.parse(&entry.value, "a text", value) {
             attributes.insert(entry.key.clone(), value);
         }

@@ -71,7 +71,7 @@ pub struct TracedRequest<'r> {
     pub story: Option<&'r Story>,
     /// The attempt that is not in the story.
     pub last_attempt: Option<AttemptStory>,
-    /// What the configuration adds.
+    /// What the configuration adds, or says in place of what would be said.
     pub attributes: &'r [(String, String)],
 }
 
@@ -211,9 +211,6 @@ impl TracedRequest<'_> {
         method.put(attributes);
         self.put_request(attributes);
         self.put_answer(attributes);
-        for (key, value) in self.attributes {
-            attributes.push((Cow::Owned(key.clone()), value.clone().into()));
-        }
         span.events = self
             .story
             .map_or(&[][..], Story::events)
@@ -227,7 +224,19 @@ impl TracedRequest<'_> {
                 false => "".into(),
             });
         }
+        self.put_configured(&mut span.attributes);
         span
+    }
+
+    /// What the configuration has it say, in place of what it says by itself: a key stands once.
+    fn put_configured(&self, attributes: &mut Attributes) {
+        for (key, value) in self.attributes {
+            let value = value.clone().into();
+            match attributes.iter_mut().find(|(known, _)| known == key) {
+                Some((_, said)) => *said = value,
+                None => attributes.push((Cow::Owned(key.clone()), value)),
+            }
+        }
     }
 
     /// What came.

@@ -109,6 +109,10 @@ fn what_the_process_says_of_itself() {
                 &["a key has 1 to 4096 bytes, a value at most as many"],
             ),
             (
+                "{resource: {a: b, «a»: c}}",
+                &["the key `a` stands twice | it stands first at 1:24"],
+            ),
+            (
                 "{recorder: {memory: «1KiB»}}",
                 &["1024 is not between 262144 and 1073741824"],
             ),

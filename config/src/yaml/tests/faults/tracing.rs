@@ -1,6 +1,6 @@
 //! Tracing.
 
-use super::super::{with_http, with_route};
+use super::super::{valid, with_http, with_route};
 use super::check;
 
 fn with_tracing(fields: &str) -> String {
@@ -50,6 +50,10 @@ fn of_filter_chains() {
                 &["an attribute's key may not be empty"],
             ),
             (
+                "{collector: otel, attributes: {a: b, «a»: c}}",
+                &["the key `a` stands twice | it stands first at 6:76"],
+            ),
+            (
                 "{collector: otel, sampling: {percent: «101»}}",
                 &["101 is not between 0 and 100"],
             ),
@@ -67,6 +71,25 @@ fn of_filter_chains() {
             ),
         ],
     );
+}
+
+#[test]
+fn attributes_of_log_records_stand_once() {
+    let format =
+        |sink: &str| format!("access_logs: [{{{sink}, format: {{json: {{a.b: c, a: {{«b»: d}}}}}}}}]");
+    let with_collector = |fields: &str| {
+        let collectors = "telemetry: {collectors: [{name: otel, endpoint: 'http://127.0.0.1:4317'}]}\n";
+        with_http(fields) + collectors
+    };
+    check(
+        with_collector,
+        &[(
+            &*format("collector: otel"),
+            &["a second attribute `a.b` | the first stands at 6:84"],
+        )],
+    );
+    // In a file they are not the same.
+    valid(&with_collector(&format("path: stdout").replace(['«', '»'], "")));
 }
 
 #[test]

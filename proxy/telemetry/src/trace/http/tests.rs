@@ -313,6 +313,26 @@ fn names_have_few_values() {
 }
 
 #[test]
+fn what_the_configuration_says_stands_in_place_of_what_is_said_anyway() {
+    let own = [("url.path", "/hidden"), ("error.type", "ours"), ("tenant", "a")];
+    let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let spans = TracedRequest {
+        status: 503,
+        attributes: &own,
+        ..request()
+    }
+    .spans();
+    for (key, value) in &own {
+        assert_eq!(one(&spans[0], key).as_ref(), Some(value), "{key}");
+    }
+    let mut keys: Vec<_> = spans[0].attributes.iter().map(|(key, _)| key.clone()).collect();
+    let count = keys.len();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), count, "a key stands once: {keys:?}");
+}
+
+#[test]
 fn of_two_attempts_that_raced_the_one_that_answered_is_the_last() {
     let mut story = Story::default();
     story.end_attempt(attempt(2, AttemptOutcome::Cancelled));

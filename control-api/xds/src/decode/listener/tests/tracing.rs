@@ -88,6 +88,32 @@ fn shares_tags_and_the_provider_are_understood() {
 }
 
 #[test]
+fn a_tag_stands_once() {
+    let literal = |value: &str| {
+        tag(
+            "a",
+            custom_tag::Type::Literal(custom_tag::Literal {
+                value: value.to_owned(),
+            }),
+        )
+    };
+    let faults = read(&traced(Tracing {
+        custom_tags: vec![literal("b"), literal("c")],
+        provider: open_telemetry(),
+        ..Tracing::default()
+    }))
+    .expect_err("two tags of one key");
+    let tags = format!("{HTTP}.tracing.custom_tags");
+    let [fault] = &faults[..] else {
+        panic!("{faults:#?}")
+    };
+    assert_eq!(fault.path, format!("{tags}[1].literal.value"));
+    assert_eq!(fault.message, "a second attribute `a`");
+    let help = format!("the first stands at {tags}[0].literal.value");
+    assert_eq!(fault.help, Some(help));
+}
+
+#[test]
 fn what_spans_cannot_be_is_refused() {
     let with = |change: fn(&mut Tracing)| {
         let mut tracing = Tracing {
