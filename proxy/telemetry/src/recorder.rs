@@ -18,13 +18,13 @@ pub use recorded::{Recorded, RecordedAttempt, RecordedEvent, RecordedOutcome};
 use parking_lot::Mutex;
 use ring::{Ring, RingWriter};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Words of one record at most (8 KiB): all attempts and events that a story holds have a place in it unless their names
 /// are long.
 const RECORD_WORDS_MAX: usize = 1024;
-/// Words of one worker at least (32 KiB): the place where records are made, and rings of which either has room for the
-/// longest one.
+/// Words of one worker at least (32 KiB): either ring has room for the longest record.
 const WORKER_WORDS_MIN: usize = 4 * RECORD_WORDS_MAX;
 /// Of the memory, what errors and slow ones have to themselves.
 const ERRORS_SHARE: f64 = 0.375;
@@ -60,7 +60,6 @@ struct Rings {
 pub struct RecorderWriter {
     all: RingWriter,
     errors: RingWriter,
-    record: Box<[u64]>,
     settings: RecorderSettings,
     number: u64,
     clock: Clock,
@@ -83,15 +82,28 @@ impl Clock {
         }
     }
 
+    /// Microseconds since the epoch of a moment; the wall clock is looked at again if that is due.
     #[inline(always)]
-    fn micros_at(self, at: Instant) -> u64 {
-        let micros =
-            |duration: Duration| duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros());
+    fn micros_at(&mut self, at: Instant, due: bool) -> u64 {
+        match at.checked_duration_since(self.base) {
+            Some(after) if after < CLOCK_AGE && !due => self.micros + micros(after),
+            _ => self.look_again(at),
+        }
+    }
+
+    #[cold]
+    fn look_again(&mut self, at: Instant) -> u64 {
+        *self = Clock::now();
         match at.checked_duration_since(self.base) {
             Some(after) => self.micros + micros(after),
             None => self.micros.saturating_sub(micros(self.base - at)),
         }
     }
+}
+
+#[inline(always)]
+fn micros(duration: Duration) -> u64 {
+    duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros())
 }
 
 impl Recorder {
@@ -112,7 +124,7 @@ impl Recorder {
         all_rings[worker] = None;
         let settings = settings?;
         let words = settings.memory_bytes / size_of::<u64>() / all_rings.len();
-        let words = words.max(WORKER_WORDS_MIN) - RECORD_WORDS_MAX;
+        let words = words.max(WORKER_WORDS_MIN);
         let for_errors = (words as f64 * ERRORS_SHARE) as usize;
         let (all, all_writer) = Ring::new(words - for_errors);
         let (errors, errors_writer) = Ring::new(for_errors);
@@ -120,7 +132,6 @@ impl Recorder {
         Some(RecorderWriter {
             all: all_writer,
             errors: errors_writer,
-            record: vec![0; RECORD_WORDS_MAX].into_boxed_slice(),
             settings,
             number: 0,
             clock: Clock::now(),
@@ -133,7 +144,7 @@ impl Recorder {
         let words = rings
             .iter()
             .flatten()
-            .map(|rings| rings.all.words() + rings.errors.words() + RECORD_WORDS_MAX);
+            .map(|rings| rings.all.words() + rings.errors.words());
         words.sum::<usize>() * size_of::<u64>()
     }
 
@@ -177,21 +188,29 @@ impl RecorderWriter {
     }
 
     /// Records what is over.
-    #[inline]
+    #[inline(always)]
     pub fn record(&mut self, note: &Note<'_>) {
         self.number += 1;
-        // A request that began before the last look counts as younger than it is: the next one does not.
-        let age = note.started.saturating_duration_since(self.clock.base) + note.duration;
-        if age >= CLOCK_AGE || self.number.is_multiple_of(CLOCK_RECORDS) {
-            self.clock = Clock::now();
-        }
-        let last = self.record.len() - 1;
-        let length = note::pack(note, self.clock.micros_at(note.started), &mut self.record[..last]);
-        let record = &mut self.record[..=length];
-        self.all.write(record, self.number);
+        let due = self.number.is_multiple_of(CLOCK_RECORDS);
+        let started = self.clock.micros_at(note.started, due);
+        let words_max = note.words_max().min(RECORD_WORDS_MAX - 1);
+        self.all
+            .write(words_max, self.number, |words| note::pack(note, started, words));
         if note.is_error() || note.story.is_some() || note.duration >= self.settings.slow {
-            self.errors.write(record, self.number);
+            self.keep_longer();
         }
+    }
+
+    /// Records the last one beside those that are kept longer.
+    #[cold]
+    fn keep_longer(&mut self) {
+        let last = self.all.last();
+        self.errors.write(last.len(), self.number, |words| {
+            for (word, last) in words.iter().zip(last) {
+                word.store(last.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+            last.len()
+        });
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is told to the recorder, and how it becomes words.
 
+use super::ring::Word;
 use super::words::Packer;
 use crate::flags::ResponseFlags;
 use crate::story::{AttemptOutcome, AttemptStory, Story};
@@ -165,29 +166,70 @@ pub(super) mod bits {
     pub(in super::super) const LAST_ATTEMPT: u64 = 1 << 5;
 }
 
+/// Words that are put for every note: [`pack`] has them first.
+const FIXED_WORDS: usize = 11;
+/// An address's words.
+const ADDRESS_WORDS: usize = 3;
+/// Words of a name that is cut, with its length.
+const NAME_WORDS_MAX: usize = 1 + NAME_BYTES_MAX / 8;
+/// Words of an attempt at most: four, its address and why it failed.
+const ATTEMPT_WORDS_MAX: usize = 4 + ADDRESS_WORDS + NAME_WORDS_MAX;
+/// Words of an event at most: three, its subject and its detail.
+const EVENT_WORDS_MAX: usize = 3 + 2 * NAME_WORDS_MAX;
+
+impl Note<'_> {
+    /// The texts that are kept of it, cut.
+    #[inline(always)]
+    fn texts(&self) -> [&[u8]; 6] {
+        let details = if self.details == VIA_UPSTREAM {
+            ""
+        } else {
+            self.details
+        };
+        [
+            cut(self.method.as_bytes(), METHOD_BYTES_MAX),
+            cut(self.path.as_bytes(), PATH_BYTES_MAX),
+            cut(self.authority.as_bytes(), AUTHORITY_BYTES_MAX),
+            cut(self.request_id, REQUEST_ID_BYTES_MAX),
+            cut(details.as_bytes(), DETAILS_BYTES_MAX),
+            cut(self.peer_id.as_bytes(), PEER_BYTES_MAX),
+        ]
+    }
+
+    /// Words that [`pack`] puts, or a few more.
+    #[inline(always)]
+    pub(super) fn words_max(&self) -> usize {
+        let texts = self.texts();
+        let bytes: usize = texts.iter().map(|text| text.len()).sum();
+        let trace = 2;
+        let plain = FIXED_WORDS + ADDRESS_WORDS + ATTEMPT_WORDS_MAX + trace + bytes / 8 + texts.len();
+        match self.story {
+            None => plain,
+            Some(story) => plain + story_words_max(story),
+        }
+    }
+}
+
+#[cold]
+fn story_words_max(story: &Story) -> usize {
+    1 + story.attempts().len() * ATTEMPT_WORDS_MAX + story.events().len() * EVENT_WORDS_MAX
+}
+
 /// Packs a note; `started` is its start in microseconds since the epoch. Gives the number of words.
 #[inline(always)]
-pub(super) fn pack(note: &Note<'_>, started: u64, words: &mut [u64]) -> usize {
-    let is_via_upstream = note.details == VIA_UPSTREAM;
-    let details = if is_via_upstream { "" } else { note.details };
-    let texts = [
-        cut(note.method.as_bytes(), METHOD_BYTES_MAX),
-        cut(note.path.as_bytes(), PATH_BYTES_MAX),
-        cut(note.authority.as_bytes(), AUTHORITY_BYTES_MAX),
-        cut(note.request_id, REQUEST_ID_BYTES_MAX),
-        cut(details.as_bytes(), DETAILS_BYTES_MAX),
-        cut(note.peer_id.as_bytes(), PEER_BYTES_MAX),
-    ];
+pub(super) fn pack<W: Word>(note: &Note<'_>, started: u64, words: &[W]) -> usize {
+    let texts = note.texts();
     let set = |bit: u64, is: bool| if is { bit } else { 0 };
-    let bits = set(bits::VIA_UPSTREAM, is_via_upstream)
+    let bits = set(bits::VIA_UPSTREAM, note.details == VIA_UPSTREAM)
         | set(bits::TRACE, note.trace_id.is_some())
         | set(bits::STORY, note.story.is_some())
         | set(bits::PATH_CUT, note.path.len() > PATH_BYTES_MAX)
         | set(bits::REQUEST_ENDED, note.request_ended)
         | set(bits::LAST_ATTEMPT, note.last_attempt.is_some());
     let index = |index: Option<u32>| u64::from(index.unwrap_or(NOWHERE));
+    let [method, path, authority, id, details, peer_id] = texts.map(|text| text.len() as u64);
     let mut packer = Packer::new(words);
-    packer.put([
+    packer.put::<FIXED_WORDS>([
         started,
         micros(note.duration),
         u64::from(note.status)
@@ -202,10 +244,7 @@ pub(super) fn pack(note: &Note<'_>, started: u64, words: &mut [u64]) -> usize {
         note.connection,
         note.bytes_received,
         note.bytes_sent,
-        texts
-            .iter()
-            .enumerate()
-            .fold(0, |word, (place, text)| word | (text.len() as u64) << (8 * place)),
+        method | path << 8 | authority << 16 | id << 24 | details << 32 | peer_id << 40,
     ]);
     packer.put_address(Some(note.peer));
     if let Some(attempt) = note.last_attempt {
@@ -219,10 +258,10 @@ pub(super) fn pack(note: &Note<'_>, started: u64, words: &mut [u64]) -> usize {
             packer.put_bytes(text);
         }
     }
-    if let Some(story) = note.story {
-        pack_story(story, &mut packer);
+    match note.story {
+        None => packer.len(),
+        Some(story) => pack_story(story, packer).len(),
     }
-    packer.len()
 }
 
 #[inline(always)]
@@ -232,27 +271,28 @@ fn cut(text: &[u8], bytes_max: usize) -> &[u8] {
 
 /// Attempts and events as far as there is room: how many there were is told first.
 #[cold]
-fn pack_story(story: &Story, packer: &mut Packer<'_>) {
+fn pack_story<'w, W: Word>(story: &Story, mut packer: Packer<'w, W>) -> Packer<'w, W> {
     let (attempts, events) = (story.attempts(), story.events());
     packer.put([attempts.len() as u64 | (events.len() as u64) << 16 | u64::from(story.left_out()) << 32]);
     for attempt in attempts {
         if packer.is_full() {
-            return;
+            return packer;
         }
-        pack_attempt(attempt, packer);
+        pack_attempt(attempt, &mut packer);
     }
     for event in events {
         if packer.is_full() {
-            return;
+            return packer;
         }
         packer.put([micros(event.at), event.kind as u64, event.value]);
         packer.put_text(&event.subject, NAME_BYTES_MAX);
         packer.put_text(event.detail, NAME_BYTES_MAX);
     }
+    packer
 }
 
 #[inline(always)]
-fn pack_attempt(attempt: &AttemptStory, packer: &mut Packer<'_>) {
+fn pack_attempt<W: Word>(attempt: &AttemptStory, packer: &mut Packer<'_, W>) {
     let (outcome, status, why) = match attempt.outcome {
         AttemptOutcome::Answered(status) => (0, u64::from(status), ""),
         AttemptOutcome::Failed(why) => (1, 0, why),

@@ -3,11 +3,13 @@
 //! The writer says up to where it is about to overwrite ([`Ring::reserved`]), writes, and says up to where what it wrote
 //! is whole ([`Ring::committed`]). A reader copies what is whole and then looks at what was reserved meanwhile: words that
 //! may have been overwritten while it copied are left out. Nobody waits for anybody. Records are of any length; each ends
-//! with a word that tells its length, so that a reader goes from the newest back.
+//! with a word that tells its length, so that a reader goes from the newest back. A record lies in one segment, so that it
+//! is made in its place: what is left of a segment that is too short for it is passed over.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, OnceLock};
+use zerocopy::FromZeros;
 
 /// A record's length in words stands in this many low bits of its last word.
 const LENGTH_BITS: u32 = 16;
@@ -15,9 +17,13 @@ const LENGTH_BITS: u32 = 16;
 /// Words that are allocated together (32 KiB), when they are first written: who serves little takes little.
 const SEGMENT_WORDS: usize = 4096;
 
+/// What stands for a number where words are passed over.
+const PASSED_OVER: u64 = 0;
+
 /// A word that threads share; a trait so that a model checker's can take its place.
 pub(super) trait Word: Sized {
     fn zero() -> Self;
+    fn zeros(count: usize) -> Box<[Self]>;
     fn load(&self, ordering: Ordering) -> u64;
     fn store(&self, value: u64, ordering: Ordering);
     fn fence(ordering: Ordering);
@@ -26,6 +32,11 @@ pub(super) trait Word: Sized {
 impl Word for AtomicU64 {
     fn zero() -> AtomicU64 {
         AtomicU64::new(0)
+    }
+
+    /// Fresh memory is zero already: nothing is written.
+    fn zeros(count: usize) -> Box<[AtomicU64]> {
+        <[AtomicU64]>::new_box_zeroed_with_elems(count).expect("a segment is small")
     }
 
     #[inline(always)]
@@ -62,6 +73,8 @@ pub(super) struct RingWriter<W = AtomicU64> {
     position: u64,
     /// `position` in the ring.
     place: usize,
+    /// How many words the last record took.
+    last: usize,
 }
 
 impl<W: Word> Ring<W> {
@@ -79,6 +92,7 @@ impl<W: Word> Ring<W> {
             ring: Arc::clone(&ring),
             position: 0,
             place: 0,
+            last: 0,
         };
         (ring, writer)
     }
@@ -101,7 +115,7 @@ impl<W: Word> Ring<W> {
     #[cold]
     fn allocate<'r>(&self, segment: &'r OnceLock<Box<[W]>>, index: usize) -> &'r [W] {
         let words = (self.length - index * SEGMENT_WORDS).min(SEGMENT_WORDS);
-        segment.get_or_init(|| (0..words).map(|_| W::zero()).collect())
+        segment.get_or_init(|| W::zeros(words))
     }
 
     /// A copy of what is whole.
@@ -129,37 +143,75 @@ impl<W: Word> Ring<W> {
 }
 
 impl<W: Word> RingWriter<W> {
-    /// Writes a record, whose last word is made of its length and `number`. One that is longer than the ring, or than its
-    /// last word can tell, is not written.
+    /// Writes a record: `pack` puts words into a place of `words_max` and tells how many they are. `number` is not 0. One
+    /// that may be longer than a segment is not written: `false`.
     #[inline(always)]
-    pub(super) fn write(&mut self, record: &mut [u64], number: u64) {
-        let length = self.ring.length;
-        let Some(last) = record.len().checked_sub(1) else {
-            return;
-        };
-        if record.len() > length || record.len() >> LENGTH_BITS != 0 {
-            return;
+    pub(super) fn write(&mut self, words_max: usize, number: u64, pack: impl FnOnce(&[W]) -> usize) -> bool {
+        debug_assert_ne!(number, PASSED_OVER);
+        let mut place = self.place;
+        let segment = self.ring.segment(place / SEGMENT_WORDS);
+        let mut room = &segment[place % SEGMENT_WORDS..];
+        if room.len() <= words_max {
+            if !self.pass_over(words_max) {
+                return false;
+            }
+            place = self.place;
+            room = &self.ring.segment(place / SEGMENT_WORDS)[place % SEGMENT_WORDS..];
+        } else {
+            self.reserve(words_max + 1);
         }
-        record[last] = number << LENGTH_BITS | record.len() as u64;
-        let end = self.position + record.len() as u64;
+        let length = pack(&room[..words_max]);
+        room[length].store(number << LENGTH_BITS | (length as u64 + 1), Ordering::Relaxed);
+        self.last = length;
+        self.went_on(length + 1);
+        self.ring.committed.store(self.position, Ordering::Release);
+        true
+    }
+
+    /// The words of the last record.
+    pub(super) fn last(&self) -> &[W] {
+        let end = match self.place {
+            0 => self.ring.length,
+            place => place,
+        } - 1;
+        let begin = end - self.last;
+        &self.ring.segment(begin / SEGMENT_WORDS)[begin % SEGMENT_WORDS..][..self.last]
+    }
+
+    /// So many words from here on may be overwritten.
+    #[inline(always)]
+    fn reserve(&self, words: usize) {
+        let end = self.position + words as u64;
         self.ring.reserved.store(end, Ordering::Relaxed);
         W::fence(Ordering::Release);
-        let mut rest: &[u64] = record;
-        while !rest.is_empty() {
-            let segment = self.ring.segment(self.place / SEGMENT_WORDS);
-            let room = &segment[self.place % SEGMENT_WORDS..];
-            let (now, later) = rest.split_at(rest.len().min(room.len()));
-            for (word, value) in room.iter().zip(now) {
-                word.store(*value, Ordering::Relaxed);
-            }
-            self.place += now.len();
-            if self.place == length {
-                self.place = 0;
-            }
-            rest = later;
+    }
+
+    #[inline(always)]
+    fn went_on(&mut self, words: usize) {
+        self.position += words as u64;
+        self.place += words;
+        if self.place == self.ring.length {
+            self.place = 0;
         }
-        self.position = end;
-        self.ring.committed.store(end, Ordering::Release);
+    }
+
+    /// Goes on to a segment in which a record of so many words has room, and reserves that; `false` if there is none.
+    #[cold]
+    fn pass_over(&mut self, words_max: usize) -> bool {
+        if words_max >= self.ring.length.min(SEGMENT_WORDS) || words_max + 1 >= 1 << LENGTH_BITS {
+            return false;
+        }
+        loop {
+            let room = &self.ring.segment(self.place / SEGMENT_WORDS)[self.place % SEGMENT_WORDS..];
+            let length = room.len();
+            if length > words_max {
+                self.reserve(words_max + 1);
+                return true;
+            }
+            self.reserve(length);
+            room[length - 1].store(PASSED_OVER << LENGTH_BITS | length as u64, Ordering::Relaxed);
+            self.went_on(length);
+        }
     }
 }
 
@@ -174,7 +226,7 @@ impl Copied {
     /// The records, the newest first, each with its number and without its last word.
     pub(super) fn records(&self) -> impl Iterator<Item = (u64, &[u64])> {
         let mut end = self.words.len();
-        std::iter::from_fn(move || {
+        let records = std::iter::from_fn(move || {
             let range: Range<usize> = {
                 let last = end.checked_sub(1)?;
                 let length = (self.words[last] & ((1 << LENGTH_BITS) - 1)) as usize;
@@ -188,7 +240,8 @@ impl Copied {
             let number = self.words[range.end] >> LENGTH_BITS;
             end = range.start;
             Some((number, &self.words[range]))
-        })
+        });
+        records.filter(|(number, _)| *number != PASSED_OVER)
     }
 }
 

@@ -1,27 +1,34 @@
 //! Putting records into words and taking them out again.
 
+use super::ring::Word;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::Ordering;
 
-/// Puts values one after the other into a record's words. What has no place any more is left out, and [`Packer::is_full`]
-/// tells.
-pub(super) struct Packer<'w> {
-    words: &'w mut [u64],
-    at: usize,
+/// Puts values one after the other into a record's words. What has no place any more is left out, and
+/// [`Packer::is_full`] tells.
+pub(super) struct Packer<'w, W> {
+    words: usize,
+    rest: &'w [W],
+    /// Words at the end that are left alone: what did not fit was to go there.
+    closed: usize,
     full: bool,
 }
 
-impl<'w> Packer<'w> {
-    pub(super) fn new(words: &'w mut [u64]) -> Packer<'w> {
+impl<'w, W: Word> Packer<'w, W> {
+    #[inline(always)]
+    pub(super) fn new(words: &'w [W]) -> Packer<'w, W> {
         Packer {
-            words,
-            at: 0,
+            words: words.len(),
+            rest: words,
+            closed: 0,
             full: false,
         }
     }
 
     /// How many words were put.
+    #[inline(always)]
     pub(super) fn len(&self) -> usize {
-        self.at
+        self.words - self.closed - self.rest.len()
     }
 
     /// True once something had no place.
@@ -32,10 +39,12 @@ impl<'w> Packer<'w> {
     /// Puts all of these words or none.
     #[inline(always)]
     pub(super) fn put<const N: usize>(&mut self, values: [u64; N]) -> bool {
-        match self.words.get_mut(self.at..self.at + N) {
-            Some(place) => {
-                place.copy_from_slice(&values);
-                self.at += N;
+        match self.rest.split_first_chunk::<N>() {
+            Some((places, rest)) => {
+                for (place, value) in places.iter().zip(values) {
+                    place.store(value, Ordering::Relaxed);
+                }
+                self.rest = rest;
                 true
             }
             None => {
@@ -46,34 +55,35 @@ impl<'w> Packer<'w> {
     }
 
     /// Nothing has a place any more: what follows would be read as what was left out.
-    #[cold]
+    #[inline(always)]
     fn close(&mut self) {
         self.full = true;
-        self.words = &mut std::mem::take(&mut self.words)[..self.at];
+        self.closed += self.rest.len();
+        self.rest = &[];
     }
 
     /// Puts bytes, eight to a word; zeros fill the last one. Their number has to be known from elsewhere.
     #[inline(always)]
     pub(super) fn put_bytes(&mut self, bytes: &[u8]) {
-        let (whole, rest) = bytes.as_chunks::<8>();
-        let count = whole.len() + usize::from(!rest.is_empty());
-        let Some(places) = self.words.get_mut(self.at..self.at + count) else {
+        let (whole, tail) = bytes.as_chunks::<8>();
+        let count = bytes.len().div_ceil(8);
+        let Some((places, rest)) = self.rest.split_at_checked(count) else {
             return self.close();
         };
-        for (place, bytes) in places.iter_mut().zip(whole) {
-            *place = u64::from_le_bytes(*bytes);
+        self.rest = rest;
+        for (place, bytes) in places.iter().zip(whole) {
+            place.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
         }
-        if !rest.is_empty() {
-            places[count - 1] = tail(rest, bytes);
+        if let (false, Some(place)) = (tail.is_empty(), places.last()) {
+            place.store(last_word(tail, bytes), Ordering::Relaxed);
         }
-        self.at += count;
     }
 
     /// Puts a text with its length before it, of at most so many bytes.
     pub(super) fn put_text(&mut self, text: &str, bytes_max: usize) {
         let bytes = &text.as_bytes()[..text.len().min(bytes_max)];
         // Both or none: a length without its bytes would be read as that of what follows.
-        if self.at + 1 + bytes.len().div_ceil(8) > self.words.len() {
+        if 1 + bytes.len().div_ceil(8) > self.rest.len() {
             return self.close();
         }
         self.put([bytes.len() as u64]);
@@ -89,7 +99,7 @@ impl<'w> Packer<'w> {
 
 /// The last bytes of a text as a word; `all` ends with them.
 #[inline(always)]
-fn tail(rest: &[u8], all: &[u8]) -> u64 {
+fn last_word(rest: &[u8], all: &[u8]) -> u64 {
     match all.last_chunk::<8>() {
         // The bytes before are there already: they are moved out.
         Some(last) => u64::from_le_bytes(*last) >> (8 * (8 - rest.len())),
@@ -171,17 +181,19 @@ impl<'w> Unpacker<'w> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicU64;
 
     #[test]
     fn texts_of_every_length_come_back() {
         for length in 0..40 {
             let text: String = "abcdefghijklmnopqrstuvwxyz0123456789ABCD"[..length].to_owned();
-            let mut words = [u64::MAX; 8];
-            let mut packer = Packer::new(&mut words);
+            let words = [const { AtomicU64::new(u64::MAX) }; 8];
+            let mut packer = Packer::new(&words);
             packer.put_text(&text, 100);
             packer.put([7]);
             let count = packer.len();
             assert!(!packer.is_full());
+            let words = words.map(AtomicU64::into_inner);
             let mut unpacker = Unpacker::new(&words[..count]);
             assert_eq!(unpacker.take_text(), Some(text));
             assert_eq!(unpacker.take(), Some([7]));
@@ -191,16 +203,19 @@ mod tests {
 
     #[test]
     fn what_has_no_place_is_left_out_whole() {
-        let mut words = [0; 3];
-        let mut packer = Packer::new(&mut words);
+        let words = [const { AtomicU64::new(0) }; 3];
+        let mut packer = Packer::new(&words);
         packer.put_text("0123456789abcdef!", 16);
         assert_eq!(packer.len(), 3);
-        assert!(!packer.put([1]) && packer.is_full());
+        assert!(!packer.put([1]) && packer.is_full() && packer.len() == 3);
         assert_eq!(
-            Unpacker::new(&words).take_text().as_deref(),
+            Unpacker::new(&words.map(AtomicU64::into_inner))
+                .take_text()
+                .as_deref(),
             Some("0123456789abcdef")
         );
-        let mut packer = Packer::new(&mut words);
+        let words = [const { AtomicU64::new(0) }; 3];
+        let mut packer = Packer::new(&words);
         packer.put([1]);
         packer.put_text("0123456789abcdef!", 100);
         // Nor what would have a place: it would be read as what is left out.
@@ -217,8 +232,9 @@ mod tests {
             Some("[::]:0"),
         ] {
             let address: Option<SocketAddr> = address.map(|text| text.parse().unwrap());
-            let mut words = [0; 3];
-            Packer::new(&mut words).put_address(address);
+            let words = [const { AtomicU64::new(0) }; 3];
+            Packer::new(&words).put_address(address);
+            let words = words.map(AtomicU64::into_inner);
             assert_eq!(Unpacker::new(&words).take_address(), Some(address));
         }
     }
