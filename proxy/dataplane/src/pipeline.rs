@@ -64,7 +64,7 @@ use external_authorization::Authorized;
 use hints::Hints;
 use outrigger_config::model::{self, CompressionAlgorithm, RouteAction};
 use outrigger_http1::{KnownName, Method, RequestHead};
-use outrigger_telemetry::{DirectionCells, ListenerCells, UpgradeProtocol};
+use outrigger_telemetry::{ListenerCells, UpgradeProtocol};
 use outrigger_traffic::authorization::Claims;
 use outrigger_traffic::edge::EdgeAnswer;
 use outrigger_traffic::{Found, RequestView, forwarded};
@@ -122,10 +122,6 @@ impl<'c> RequestContext<'c> {
 
     fn listener(&self) -> &ListenerCells {
         self.chain().listener.worker(self.worker().index)
-    }
-
-    fn direction(&self) -> &DirectionCells {
-        self.chain().direction.worker(self.worker().index)
     }
 }
 

@@ -29,7 +29,7 @@ pub use access_log::{
     GrpcNames, HeaderCondition, HeaderLookup, HeaderName, JsonTemplate, LogAttributes, LogFilter,
     LogRelation, Reopened, RequestRecord, Sink, TlsRecord,
 };
-pub use cell::histogram::{Histogram, LatencyBuckets};
+pub use cell::histogram::{Histogram, LatencyBuckets, Measured};
 pub use cell::labelled::{CounterBy, CountersBy, FlagCounters, Label, RefusalCounters, SharedCounterBy};
 pub use cell::{Countdown, Counter, Gauge, SharedCounter, SharedDuration, SharedGauge};
 pub use cells::{

@@ -26,7 +26,7 @@ use outrigger_telemetry::{
 };
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// The story of one request.
@@ -56,8 +56,6 @@ pub(super) struct Record {
     original: Option<Box<Original>>,
     /// The last attempt's connection is TLS.
     sent_by_tls: bool,
-    /// Our address on the last attempt's connection.
-    local_address: Option<SocketAddr>,
     /// Which address the last attempt's connection went to, where the endpoint has several.
     peer_address: Option<SocketAddr>,
     /// The client as trusted proxies tell it.
@@ -95,6 +93,8 @@ struct Logged {
     remarks: Remarks,
     /// TLS of the last attempt's connection.
     upstream_tls: Option<tls::Session>,
+    /// Our address on that connection.
+    upstream_local_address: Option<SocketAddr>,
     /// The last attempt's protocol, once it had a connection.
     upstream_protocol: Option<&'static str>,
     response: ResponseHead,
@@ -103,9 +103,10 @@ struct Logged {
 impl Record {
     #[inline(always)]
     pub(super) fn begin(context: &RequestContext<'_>, version: Version, head: &RequestHead) -> Record {
-        context.listener().requests_active.inc();
-        context.direction().request_began();
-        let logged = (!context.chain().http().access_logs.is_empty()).then(|| {
+        let (chain, worker) = (context.chain(), context.worker());
+        chain.listener.worker(worker.index).requests_active.inc();
+        chain.direction.worker(worker.index).request_began();
+        let logged = (!chain.http().access_logs.is_empty()).then(|| {
             Box::new(Logged {
                 start_time: SystemTime::now(),
                 path: head.path_and_query().to_owned(),
@@ -114,11 +115,12 @@ impl Record {
                 route: None,
                 remarks: Remarks::default(),
                 upstream_tls: None,
+                upstream_local_address: None,
                 upstream_protocol: None,
                 response: ResponseHead::new(),
             })
         });
-        let started = context.worker().tick();
+        let started = worker.tick();
         Record {
             started,
             logged,
@@ -143,7 +145,6 @@ impl Record {
             trace: None,
             original: None,
             sent_by_tls: false,
-            local_address: None,
             peer_address: None,
             client: None,
             bytes_received: 0,
@@ -376,11 +377,11 @@ impl Record {
     /// The attempt has a connection.
     #[inline(always)]
     pub(super) fn connected(&mut self, upstream: &Upstream) {
-        self.local_address = upstream.local_address();
         self.peer_address = upstream.peer_address();
         self.sent_by_tls = upstream.tls().is_some();
         if let Some(logged) = &mut self.logged {
             logged.upstream_tls = upstream.tls().cloned();
+            logged.upstream_local_address = upstream.local_address();
             logged.upstream_protocol = Some(if upstream.is_http2() { "HTTP/2" } else { "HTTP/1.1" });
         }
     }
@@ -447,24 +448,19 @@ impl Record {
         head: &RequestHead,
         taken: Option<Taken<'_>>,
     ) {
-        context.listener().requests_active.dec();
-        let now = context.worker().tick();
+        let (chain, worker) = (context.chain(), context.worker());
+        chain.listener.worker(worker.index).requests_active.dec();
+        let now = worker.tick();
         let duration = now.duration_since(self.started);
-        metrics.worker(context.worker().index).request_ended(
-            self.status,
-            self.flags,
+        self.count(
+            chain.direction.worker(worker.index),
+            metrics.worker(worker.index),
             duration,
-            self.bytes_received,
-            self.bytes_sent,
         );
-        context
-            .direction()
-            .request_ended(self.status, self.flags, duration);
         if let Some(peer) = &context.ends().identity {
-            self.count_source(peer, context.worker());
+            self.count_source(peer, worker);
         }
         if let Some(logged) = &self.logged {
-            let chain = context.chain();
             let cluster = self.cluster.and_then(|slot| context.snapshot.cluster(slot));
             let scene = Scene {
                 accepted: context.accepted,
@@ -499,14 +495,7 @@ impl Record {
         let answered = self
             .upstream_answered
             .map_or(duration, |at| at.duration_since(self.started));
-        route.request_ended(
-            self.status,
-            self.flags,
-            answered,
-            self.bytes_received,
-            self.bytes_sent,
-        );
-        direction.request_ended(self.status, self.flags, answered);
+        self.count(direction, route, answered);
         if let Some(peer) = &scene.accepted.ends.identity {
             self.count_source(peer, &scene.accepted.worker);
         }
@@ -527,6 +516,16 @@ impl Record {
             self.tell_traces(trace, &scene, now, answered);
         }
         self.tell_recorder(scene.accepted, asked.generation, asked.head, (now, duration));
+    }
+
+    /// Counts the request where it came in and for its route.
+    #[inline(always)]
+    fn count(&self, direction: &DirectionCells, route: &RouteCells, duration: Duration) {
+        let (class, duration) = (CodeClass::of(self.status), route.measure(duration));
+        direction.request_ended(class, self.flags, duration);
+        route.request_ended(class, self.flags, duration);
+        route.request_bytes.add(self.bytes_received);
+        route.response_bytes.add(self.bytes_sent);
     }
 
     /// Counts the request for who has made it.

@@ -76,6 +76,18 @@ impl LatencyBuckets {
     }
 
     #[inline]
+    fn measure(&self, duration: Duration) -> Measured {
+        let nanos = duration
+            .as_secs()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(duration.subsec_nanos().into());
+        Measured {
+            nanos,
+            bucket: self.bucket_of(nanos),
+        }
+    }
+
+    #[inline]
     fn bucket_of(&self, nanos: u64) -> usize {
         let mut bucket = usize::from(self.first[(nanos | 1).ilog2() as usize]);
         while self.bounds.get(bucket).is_some_and(|bound| nanos > *bound) {
@@ -107,6 +119,14 @@ fn seconds_text(nanos: u64) -> String {
     text
 }
 
+/// A duration whose bucket has been found: one that several histograms count is looked up once. All histograms of a
+/// process have the same buckets.
+#[derive(Debug, Clone, Copy)]
+pub struct Measured {
+    nanos: u64,
+    bucket: usize,
+}
+
 /// Durations in the process's buckets, with a single writer.
 #[derive(Debug)]
 pub struct Histogram {
@@ -128,14 +148,22 @@ impl Histogram {
     /// Counts one duration: two additions.
     #[inline]
     pub fn observe(&self, duration: Duration) {
-        let nanos = duration
-            .as_secs()
-            .saturating_mul(1_000_000_000)
-            .saturating_add(duration.subsec_nanos().into());
+        self.count_measured(self.measure(duration));
+    }
+
+    /// Finds a duration's bucket, for this histogram and others.
+    #[inline]
+    pub fn measure(&self, duration: Duration) -> Measured {
+        self.buckets.measure(duration)
+    }
+
+    /// Counts one duration.
+    #[inline]
+    pub fn count_measured(&self, duration: Measured) {
         let counts = self.counts.get_or_init(|| self.first_counts());
         if let Some((sum, buckets)) = counts.split_last() {
-            buckets[self.buckets.bucket_of(nanos)].inc();
-            sum.add(nanos);
+            buckets[duration.bucket].inc();
+            sum.add(duration.nanos);
         }
     }
 

@@ -1,13 +1,12 @@
 //! What is counted for the listeners of one direction.
 
 use super::{Cells, Family};
-use crate::cell::histogram::Histogram;
+use crate::cell::histogram::{Histogram, Measured};
 use crate::cell::labelled::{CounterBy, FlagCounters};
 use crate::cell::{Gauge, Series, Terms};
 use crate::exposition::Heading;
 use crate::flags::ResponseFlags;
 use crate::labels::CodeClass;
-use std::time::Duration;
 
 cells! {
     /// What one worker counts for the listeners of one direction.
@@ -32,10 +31,10 @@ impl DirectionCells {
 
     /// Counts a request that has ended.
     #[inline]
-    pub fn request_ended(&self, status: u16, flags: ResponseFlags, duration: Duration) {
+    pub fn request_ended(&self, class: CodeClass, flags: ResponseFlags, duration: Measured) {
         self.requests_active.dec();
-        self.requests[CodeClass::of(status)].inc();
+        self.requests[class].inc();
         self.response_flags.add(flags);
-        self.duration.observe(duration);
+        self.duration.count_measured(duration);
     }
 }

@@ -1,7 +1,7 @@
 //! What is counted for a route.
 
 use super::{Cells, Family};
-use crate::cell::histogram::Histogram;
+use crate::cell::histogram::{Histogram, Measured};
 use crate::cell::labelled::{CounterBy, FlagCounters};
 use crate::cell::{Counter, Gauge, Series, Terms};
 use crate::exposition::Heading;
@@ -64,20 +64,18 @@ cells! {
 }
 
 impl RouteCells {
-    /// Counts a request that has ended: everything but [`RouteCells::requests_active`], which its owner keeps.
+    /// Finds a duration's bucket, as [`RouteCells::request_ended`] and [`super::DirectionCells::request_ended`] want it.
     #[inline]
-    pub fn request_ended(
-        &self,
-        status: u16,
-        flags: ResponseFlags,
-        duration: Duration,
-        request_bytes: u64,
-        response_bytes: u64,
-    ) {
-        self.requests[CodeClass::of(status)].inc();
+    pub fn measure(&self, duration: Duration) -> Measured {
+        self.duration.measure(duration)
+    }
+
+    /// Counts a request that has ended: everything but its bytes and [`RouteCells::requests_active`], which its owner
+    /// keeps.
+    #[inline]
+    pub fn request_ended(&self, class: CodeClass, flags: ResponseFlags, duration: Measured) {
+        self.requests[class].inc();
         self.response_flags.add(flags);
-        self.duration.observe(duration);
-        self.request_bytes.add(request_bytes);
-        self.response_bytes.add(response_bytes);
+        self.duration.count_measured(duration);
     }
 }

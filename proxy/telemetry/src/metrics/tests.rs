@@ -70,13 +70,19 @@ fn a_finished_request_counts_everywhere_at_once() {
     let route = metrics.route("main", "shop", "cart");
     let cells = route.worker(0);
     cells.request_ended(
-        503,
+        CodeClass::of(503),
         ResponseFlags::UF | ResponseFlags::URX,
-        Duration::from_millis(3),
-        10,
-        20,
+        cells.measure(Duration::from_millis(3)),
     );
-    cells.request_ended(200, ResponseFlags::NONE, Duration::from_millis(70), 1, 2);
+    cells.request_bytes.add(10);
+    cells.response_bytes.add(20);
+    cells.request_ended(
+        CodeClass::of(200),
+        ResponseFlags::NONE,
+        cells.measure(Duration::from_millis(70)),
+    );
+    cells.request_bytes.add(1);
+    cells.response_bytes.add(2);
     let text = metrics.render();
     let of = |family: &str, extra: &str| {
         let labels = r#"route_configuration="main",virtual_host="shop",route="cart""#;

@@ -88,7 +88,7 @@ impl Record {
                 .peer_address
                 .or_else(|| self.endpoint.as_ref().map(|endpoint| endpoint.address)),
             upstream_cluster: scene.cluster,
-            upstream_local_address: self.local_address,
+            upstream_local_address: logged.upstream_local_address,
             upstream_protocol: logged.upstream_protocol,
             upstream_transport_failure_reason: self.last_failure(),
             upstream_request_attempt_count: self.attempts,
