@@ -85,7 +85,18 @@ impl Stream {
     }
 }
 
+impl Stream {
+    fn poll_flush_tls(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Plain(_) => Poll::Ready(Ok(())),
+            Stream::TlsServer(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+            Stream::TlsClient(client) => Pin::new(&mut client.tls).poll_flush(cx),
+        }
+    }
+}
+
 impl AsyncRead for Stream {
+    #[inline]
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
@@ -103,6 +114,7 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
+    #[inline]
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             // Nearly always there is room, and then neither the task's budget nor its waker need be touched: reads
@@ -138,11 +150,11 @@ impl AsyncWrite for Stream {
         true
     }
 
+    #[inline(always)]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Plain(_) => Poll::Ready(Ok(())),
-            Stream::TlsServer(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
-            Stream::TlsClient(client) => Pin::new(&mut client.tls).poll_flush(cx),
+            tls => tls.poll_flush_tls(cx),
         }
     }
 

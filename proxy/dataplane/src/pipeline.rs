@@ -82,17 +82,20 @@ use upgrade::Upgrade;
 /// What a request is served with.
 pub(crate) struct RequestContext<'c> {
     accepted: &'c Accepted,
-    pub(crate) snapshot: Rc<LocalSnapshot>,
+    pub(crate) snapshot: &'c LocalSnapshot,
+    /// The connection's filter chain in it.
+    chain: &'c Arc<ChainPolicy>,
     /// The epoch of the connection's rights by which the request was found to be in its right.
     judged: Cell<u32>,
 }
 
 impl<'c> RequestContext<'c> {
-    /// Takes the snapshot that the request is served by.
-    pub(crate) fn new(accepted: &'c Accepted) -> RequestContext<'c> {
+    /// `snapshot`: by which the request is served, which the connection has adopted.
+    pub(crate) fn new(accepted: &'c Accepted, snapshot: &'c LocalSnapshot) -> RequestContext<'c> {
         RequestContext {
             accepted,
-            snapshot: accepted.registration.control.snapshot(),
+            snapshot,
+            chain: accepted.registration.control.chain(snapshot),
             judged: Cell::new(accepted.registration.control.rights.epoch()),
         }
     }
@@ -107,8 +110,8 @@ impl<'c> RequestContext<'c> {
         &self.accepted.worker
     }
 
-    pub(crate) fn chain(&self) -> &Arc<ChainPolicy> {
-        self.accepted.registration.control.chain(&self.snapshot)
+    pub(crate) fn chain(&self) -> &'c Arc<ChainPolicy> {
+        self.chain
     }
 
     fn ends(&self) -> &Ends {

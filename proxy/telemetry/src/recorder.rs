@@ -194,8 +194,11 @@ impl RecorderWriter {
         let due = self.number.is_multiple_of(CLOCK_RECORDS);
         let started = self.clock.micros_at(note.started, due);
         let words_max = note.words_max().min(RECORD_WORDS_MAX - 1);
-        self.all
-            .write(words_max, self.number, |words| note::pack(note, started, words));
+        let Some(room) = self.all.room(words_max) else {
+            return;
+        };
+        let length = note::pack(note, started, room);
+        self.all.commit(length, self.number);
         if note.is_error() || note.story.is_some() || note.duration >= self.settings.slow {
             self.keep_longer();
         }
@@ -205,12 +208,13 @@ impl RecorderWriter {
     #[cold]
     fn keep_longer(&mut self) {
         let last = self.all.last();
-        self.errors.write(last.len(), self.number, |words| {
-            for (word, last) in words.iter().zip(last) {
-                word.store(last.load(Ordering::Relaxed), Ordering::Relaxed);
-            }
-            last.len()
-        });
+        let Some(room) = self.errors.room(last.len()) else {
+            return;
+        };
+        for (word, last) in room.iter().zip(last) {
+            word.store(last.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.errors.commit(last.len(), self.number);
     }
 }
 

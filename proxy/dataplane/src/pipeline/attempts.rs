@@ -184,7 +184,7 @@ async fn attempt(
             }
         };
     }
-    observed::answered(
+    let answered_after = observed::answered(
         cluster,
         under_way.endpoint(),
         worker,
@@ -201,7 +201,7 @@ async fn attempt(
     exchange.forget_sent();
     request
         .record
-        .upstream_answered(exchange.response.status, worker.now());
+        .attempt_answered(exchange.response.status, started, answered_after);
     series.active().answered(worker);
     begin_response(request, exchange, context, taken, length)?;
     if length != BodyLength::None {

@@ -123,7 +123,9 @@ impl<'x, 'd> Exchange<'x, 'd> {
     ) -> Exchange<'x, 'd> {
         let worker = context.worker();
         let now = worker.now();
-        let mut exchange = Exchange {
+        let ended = length == BodyLength::None;
+        // Made where it stays: what is changed afterwards would be copied, all of it.
+        Exchange {
             downstream,
             context,
             limits,
@@ -135,10 +137,13 @@ impl<'x, 'd> Exchange<'x, 'd> {
                 next: 0,
             },
             copy: None,
-            request_done: false,
+            request_done: ended,
             sent: false,
             flushed: false,
-            deadline: earlier(limits.deadline, limits.request_end),
+            deadline: match ended {
+                true => earlier(limits.deadline, after(now, limits.route_timeout)),
+                false => earlier(limits.deadline, limits.request_end),
+            },
             last_progress: now,
             try_limits: None,
             awaited: Awaited::Nothing,
@@ -148,12 +153,8 @@ impl<'x, 'd> Exchange<'x, 'd> {
             pace: None,
             request_bytes: 0,
             response_bytes: 0,
-            request_ended: None,
-        };
-        if length == BodyLength::None {
-            exchange.end_of_request(now);
+            request_ended: ended.then_some(now),
         }
-        exchange
     }
 
     /// Copies the request for mirrors from here on.

@@ -39,7 +39,8 @@ pub(super) struct Record {
     flags: ResponseFlags,
     details: &'static str,
     request_ended: Option<Instant>,
-    upstream_answered: Option<Instant>,
+    /// When the head of the last answer was there, counted from the start.
+    upstream_answered: Option<Duration>,
     started_response: bool,
     attempts: u32,
     /// The attempt that is under way, or was the last to be.
@@ -365,10 +366,7 @@ impl Record {
             number: self.current.number,
             endpoint: self.peer_address.unwrap_or(endpoint.address),
             started: since(self.current.started),
-            answered: self
-                .upstream_answered
-                .filter(|_| self.current.status != 0)
-                .map(since),
+            answered: self.upstream_answered.filter(|_| self.current.status != 0),
             ended: since(now),
             outcome,
         })
@@ -387,7 +385,16 @@ impl Record {
     }
 
     pub(super) fn upstream_answered(&mut self, status: u16, at: Instant) {
-        self.upstream_answered = Some(at);
+        self.attempt_answered(status, at, Duration::ZERO);
+    }
+
+    /// The head of an answer is there, so long after `started`.
+    #[inline(always)]
+    pub(super) fn attempt_answered(&mut self, status: u16, started: Instant, elapsed: Duration) {
+        self.upstream_answered = Some(match started == self.started {
+            true => elapsed,
+            false => started.saturating_duration_since(self.started) + elapsed,
+        });
         self.current.status = status;
         self.status = status;
         self.details = "via_upstream";
@@ -492,9 +499,7 @@ impl Record {
         listener.requests_active.dec();
         let now = scene.accepted.worker.tick();
         let duration = now.duration_since(self.started);
-        let answered = self
-            .upstream_answered
-            .map_or(duration, |at| at.duration_since(self.started));
+        let answered = self.upstream_answered.unwrap_or(duration);
         self.count(direction, route, answered);
         if let Some(peer) = &scene.accepted.ends.identity {
             self.count_source(peer, &scene.accepted.worker);

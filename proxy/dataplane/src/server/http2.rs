@@ -380,7 +380,8 @@ async fn serve_stream(
 ) {
     let started = Instant::now();
     guard.follow().await;
-    let context = RequestContext::new(&guard.accepted);
+    let snapshot = guard.accepted.registration.control.snapshot();
+    let context = RequestContext::new(&guard.accepted, &snapshot);
     let fields_max = context.chain().http().options.request_headers_count_max();
     let (mut parts, body) = request.into_parts();
     let protocol = match parts.method {
@@ -439,7 +440,7 @@ async fn serve_stream(
             finished: false,
             _guard: None,
         }));
-        drop(context);
+        drop(snapshot);
         // A task of its own, because this one's state is that of a request.
         tokio::task::spawn_local(Box::pin(run_tunnel(guard, tunnel, side)));
     }

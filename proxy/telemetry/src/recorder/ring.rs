@@ -143,29 +143,29 @@ impl<W: Word> Ring<W> {
 }
 
 impl<W: Word> RingWriter<W> {
-    /// Writes a record: `pack` puts words into a place of `words_max` and tells how many they are. `number` is not 0. One
-    /// that may be longer than a segment is not written: `false`.
+    /// Room for a record of at most so many words, and the one that tells its length: they may be overwritten from now on.
+    /// None: it would be longer than a segment.
     #[inline(always)]
-    pub(super) fn write(&mut self, words_max: usize, number: u64, pack: impl FnOnce(&[W]) -> usize) -> bool {
-        debug_assert_ne!(number, PASSED_OVER);
-        let mut place = self.place;
-        let segment = self.ring.segment(place / SEGMENT_WORDS);
-        let mut room = &segment[place % SEGMENT_WORDS..];
-        if room.len() <= words_max {
-            if !self.pass_over(words_max) {
-                return false;
-            }
-            place = self.place;
-            room = &self.ring.segment(place / SEGMENT_WORDS)[place % SEGMENT_WORDS..];
-        } else {
-            self.reserve(words_max + 1);
+    pub(super) fn room(&mut self, words_max: usize) -> Option<&[W]> {
+        let begin = self.place % SEGMENT_WORDS;
+        if self.ring.segment(self.place / SEGMENT_WORDS).len() - begin <= words_max {
+            return self.room_after(words_max);
         }
-        let length = pack(&room[..words_max]);
-        room[length].store(number << LENGTH_BITS | (length as u64 + 1), Ordering::Relaxed);
+        self.reserve(words_max + 1);
+        let segment = self.ring.segment(self.place / SEGMENT_WORDS);
+        Some(&segment[begin..begin + words_max])
+    }
+
+    /// A record of so many words was put into the room that was given last. `number` is not 0.
+    #[inline(always)]
+    pub(super) fn commit(&mut self, length: usize, number: u64) {
+        debug_assert_ne!(number, PASSED_OVER);
+        let segment = self.ring.segment(self.place / SEGMENT_WORDS);
+        let last = &segment[self.place % SEGMENT_WORDS + length];
+        last.store(number << LENGTH_BITS | (length as u64 + 1), Ordering::Relaxed);
         self.last = length;
         self.went_on(length + 1);
         self.ring.committed.store(self.position, Ordering::Release);
-        true
     }
 
     /// The words of the last record.
@@ -195,23 +195,26 @@ impl<W: Word> RingWriter<W> {
         }
     }
 
-    /// Goes on to a segment in which a record of so many words has room, and reserves that; `false` if there is none.
+    /// As [`RingWriter::room`], where the segment has too little: what is left of it is passed over.
     #[cold]
-    fn pass_over(&mut self, words_max: usize) -> bool {
+    fn room_after(&mut self, words_max: usize) -> Option<&[W]> {
         if words_max >= self.ring.length.min(SEGMENT_WORDS) || words_max + 1 >= 1 << LENGTH_BITS {
-            return false;
+            return None;
         }
         loop {
-            let room = &self.ring.segment(self.place / SEGMENT_WORDS)[self.place % SEGMENT_WORDS..];
-            let length = room.len();
-            if length > words_max {
-                self.reserve(words_max + 1);
-                return true;
+            let segment = self.ring.segment(self.place / SEGMENT_WORDS);
+            let left = segment.len() - self.place % SEGMENT_WORDS;
+            if left > words_max {
+                break;
             }
-            self.reserve(length);
-            room[length - 1].store(PASSED_OVER << LENGTH_BITS | length as u64, Ordering::Relaxed);
-            self.went_on(length);
+            self.reserve(left);
+            let last = &segment[segment.len() - 1];
+            last.store(PASSED_OVER << LENGTH_BITS | left as u64, Ordering::Relaxed);
+            self.went_on(left);
         }
+        self.reserve(words_max + 1);
+        let segment = self.ring.segment(self.place / SEGMENT_WORDS);
+        Some(&segment[self.place % SEGMENT_WORDS..][..words_max])
     }
 }
 

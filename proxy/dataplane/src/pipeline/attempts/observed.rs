@@ -52,7 +52,7 @@ pub(super) fn connected(cluster: &Arc<ClusterPolicy>, endpoint: &Arc<EndpointSta
     }
 }
 
-/// The head of an attempt's answer is here.
+/// The head of an attempt's answer is here. Tells how long it took.
 #[inline(always)]
 pub(super) fn answered(
     cluster: &Arc<ClusterPolicy>,
@@ -61,7 +61,7 @@ pub(super) fn answered(
     response: &ResponseHead,
     grpc: bool,
     started: Instant,
-) {
+) -> Duration {
     if let Some(outlier) = &cluster.outlier {
         let outcome = outlier::answered(response, grpc);
         outlier.record(cluster, endpoint, worker, outcome);
@@ -75,6 +75,7 @@ pub(super) fn answered(
     if let Some(ewma) = cluster.balancer.observes() {
         observe(ewma, endpoint, response.status, worker.now(), started);
     }
+    elapsed
 }
 
 /// An attempt was cancelled because the other one's answer was there: that is no failure of its endpoint, but where response

@@ -154,7 +154,7 @@ async fn put(
     }
     let asking = Asking {
         worker: context.worker(),
-        snapshot: &context.snapshot,
+        snapshot: context.snapshot,
         ends: context.ends(),
     };
     let started = asking.worker.tick();

@@ -97,7 +97,7 @@ impl Record {
             number: 1,
             endpoint: self.peer_address.unwrap_or(endpoint.address),
             started: since(self.current.started),
-            answered: answered.map(since),
+            answered,
             ended: duration,
             outcome: match self.current.status {
                 0 => AttemptOutcome::Cancelled,

@@ -8,7 +8,6 @@ use outrigger_http1::{Fields, KnownName, RequestHead};
 use outrigger_telemetry::{AttemptOutcome, HeaderLookup, HeaderName, RequestRecord};
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// The field that tells upstreams what was asked for before the path was rewritten.
 pub(in super::super) const ORIGINAL_PATH: &str = "x-envoy-original-path";
@@ -65,7 +64,6 @@ impl Record {
         let request = RequestLookup { head, logged };
         let response = FieldsLookup(&logged.response.fields);
         let trailers = self.trailers.as_deref().map(FieldsLookup);
-        let since_start = |at: Option<Instant>| at.map(|at| at.duration_since(self.started));
         let record = RequestRecord {
             start_time: logged.start_time,
             protocol: Some(self.protocol()),
@@ -82,8 +80,8 @@ impl Record {
             bytes_received: self.bytes_received,
             bytes_sent: self.bytes_sent,
             duration,
-            request_duration: since_start(self.request_ended),
-            response_duration: since_start(self.upstream_answered),
+            request_duration: self.request_ended.map(|at| at.duration_since(self.started)),
+            response_duration: self.upstream_answered,
             upstream_host: self
                 .peer_address
                 .or_else(|| self.endpoint.as_ref().map(|endpoint| endpoint.address)),

@@ -298,7 +298,8 @@ async fn one_request(
     last: bool,
 ) -> Option<Box<Tunnel>> {
     connection.begin(info, &head, last);
-    let context = RequestContext::new(accepted);
+    let snapshot = accepted.registration.control.snapshot();
+    let context = RequestContext::new(accepted, &snapshot);
     let length = match info.framing {
         framing if framing.is_empty() => crate::body::BodyLength::None,
         outrigger_http1::Framing::Length(length) => crate::body::BodyLength::Exact(length),
@@ -332,7 +333,8 @@ async fn refuse(
     };
     connection.begin(info, &head, true);
     head.clear();
-    let context = RequestContext::new(accepted);
+    let snapshot = accepted.registration.control.snapshot();
+    let context = RequestContext::new(accepted, &snapshot);
     let mut downstream = Downstream::Http1(connection);
     Box::pin(pipeline::refuse(&context, &mut downstream, &mut head, reply)).await;
     connection.after = After::Close;

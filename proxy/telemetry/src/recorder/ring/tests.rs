@@ -29,13 +29,15 @@ fn write<W: Word>(writer: &mut RingWriter<W>, words: &[u64], number: u64) -> boo
 }
 
 fn write_claiming<W: Word>(writer: &mut RingWriter<W>, words: &[u64], words_max: usize, number: u64) -> bool {
-    writer.write(words_max, number, |places| {
-        assert_eq!(places.len(), words_max);
-        for (place, word) in places.iter().zip(words) {
-            place.store(*word, Ordering::Relaxed);
-        }
-        words.len()
-    })
+    let Some(room) = writer.room(words_max) else {
+        return false;
+    };
+    assert_eq!(room.len(), words_max);
+    for (place, word) in room.iter().zip(words) {
+        place.store(*word, Ordering::Relaxed);
+    }
+    writer.commit(words.len(), number);
+    true
 }
 
 fn read<W: Word>(ring: &Ring<W>) -> Vec<(u64, Vec<u64>)> {
