@@ -57,6 +57,8 @@ pub(crate) struct Setup {
     pub(crate) records: bool,
     /// How many of a hundred requests it traces, if it is to.
     pub(crate) traced_percent: Option<u8>,
+    /// Who is sent the traces.
+    pub(crate) collector: SocketAddr,
     /// Where the second hop listens, with mutual TLS; none: there is one hop.
     pub(crate) between: Option<SocketAddr>,
     /// For what speaks TLS.
@@ -193,6 +195,7 @@ impl Setup {
             policies: scenario.policies(),
             records: scenario.records(),
             traced_percent: scenario.traced_percent(),
+            collector: upstream.collector,
             between: scenario.has_two_hops().then(free_address).transpose()?,
             certificate: certificate.clone(),
             directory: directory.join(format!("{}-{}", scenario.name(), peer.name())),

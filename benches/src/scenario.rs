@@ -30,7 +30,7 @@ pub(crate) enum Scenario {
     Authorization,
     /// As `http1`, without the flight recorder, which ours alone has.
     RecorderOff,
-    /// As `http1`, where one of a hundred requests is traced; asked of ours alone, and of a collector that is away.
+    /// As `http1`, where one of a hundred requests is traced and told to a collector; asked of ours alone.
     #[value(name = "tracing-1")]
     #[serde(rename = "tracing-1")]
     Tracing1,

@@ -4,6 +4,7 @@
 //! TLS. `/count` over HTTP/1.1 tells how many requests both have answered, which is how `compare` knows the
 //! requests between two moments. It never judges requests: it reads heads only as far as it must.
 
+mod collector;
 mod echo;
 mod http1;
 mod http2;
@@ -36,6 +37,8 @@ pub(crate) struct Addresses {
     pub(crate) echo: SocketAddr,
     /// The server speaks first.
     pub(crate) banner: SocketAddr,
+    /// A collector of telemetry, by OTLP over HTTP/1.1.
+    pub(crate) collector: SocketAddr,
 }
 
 /// The bodies by path, and how many were sent.
@@ -81,11 +84,13 @@ pub(crate) fn run(http1: SocketAddr, http2: SocketAddr) -> Result<()> {
     let http2 = TcpListener::bind(http2).context("binding the HTTP/2 address")?;
     let echo = TcpListener::bind("127.0.0.1:0").context("binding the echo's address")?;
     let banner = TcpListener::bind("127.0.0.1:0").context("binding the banner's address")?;
+    let collector = TcpListener::bind("127.0.0.1:0").context("binding the collector's address")?;
     let addresses = Addresses {
         http1: http1.local_addr()?,
         http2: http2.local_addr()?,
         echo: echo.local_addr()?,
         banner: banner.local_addr()?,
+        collector: collector.local_addr()?,
     };
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{}", serde_json::to_string(&addresses)?)?;
@@ -99,7 +104,7 @@ pub(crate) fn run(http1: SocketAddr, http2: SocketAddr) -> Result<()> {
     let shared = bodies.clone();
     let third = std::thread::Builder::new()
         .name("upstream-echo".to_owned())
-        .spawn(move || echo::serve(echo, banner, shared))
+        .spawn(move || echo::serve(echo, banner, collector, shared))
         .context("starting the echo's thread")?;
     http1::serve(&http1, &bodies)?;
     for thread in [second, third] {
@@ -178,18 +183,20 @@ mod tests {
         let http2 = TcpListener::bind("127.0.0.1:0").unwrap();
         let echo = TcpListener::bind("127.0.0.1:0").unwrap();
         let banner = TcpListener::bind("127.0.0.1:0").unwrap();
+        let collector = TcpListener::bind("127.0.0.1:0").unwrap();
         let addresses = Addresses {
             http1: http1.local_addr().unwrap(),
             http2: http2.local_addr().unwrap(),
             echo: echo.local_addr().unwrap(),
             banner: banner.local_addr().unwrap(),
+            collector: collector.local_addr().unwrap(),
         };
         let bodies = Bodies::new();
         let shared = bodies.clone();
         let echoed = bodies.clone();
         std::thread::spawn(move || http1::serve(&http1, &bodies));
         std::thread::spawn(move || http2::serve(http2, shared));
-        std::thread::spawn(move || echo::serve(echo, banner, echoed));
+        std::thread::spawn(move || echo::serve(echo, banner, collector, echoed));
         addresses
     }
 
@@ -243,6 +250,22 @@ mod tests {
         }
         let greeted = crate::load::echo::banners(addresses.banner, 3).unwrap();
         assert_eq!((greeted.succeeded, greeted.failed), (3, 0));
+    }
+
+    #[test]
+    fn the_collector_takes_whole_messages() {
+        let address = start().collector;
+        let message = "POST /v1/traces HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nspans";
+        let whole = [message, message].concat();
+        let (first, second) = whole.split_at(message.len() + 9);
+        let mut socket = TcpStream::connect(address).unwrap();
+        for piece in [first, second] {
+            socket.write_all(piece.as_bytes()).unwrap();
+        }
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut text = String::new();
+        socket.read_to_string(&mut text).unwrap();
+        assert_eq!(text.matches("HTTP/1.1 200 OK\r\n").count(), 2, "{text}");
     }
 
     #[test]

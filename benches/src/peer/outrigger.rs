@@ -56,16 +56,17 @@ pub(super) fn configuration(setup: &Setup) -> String {
         "http1"
     };
     let (policies, authorization) = policies(setup.policies);
-    // Nobody listens at the collector's port: what is counted ends where spans are handed over.
+    // The queue has room for all: what is counted is the way of every span into its message and out.
     let telemetry = match (setup.records, setup.traced_percent) {
-        (true, None) => "",
-        (true, Some(_)) => {
-            "telemetry: { collectors: [{ name: away, endpoint: 'http://127.0.0.1:9', queue_max: 65536 }] }\n"
-        }
-        (false, _) => "telemetry: { recorder: off }\n",
+        (true, None) => String::new(),
+        (true, Some(_)) => format!(
+            "telemetry: {{ collectors: [{{ name: upstream, protocol: http, endpoint: 'http://{}', queue_max: 65536 }}] }}\n",
+            setup.collector
+        ),
+        (false, _) => "telemetry: { recorder: off }\n".to_owned(),
     };
     let tracing = setup.traced_percent.map_or(String::new(), |percent| {
-        format!("          tracing: {{ collector: away, sampling: {{ percent: {percent} }} }}\n")
+        format!("          tracing: {{ collector: upstream, sampling: {{ percent: {percent} }} }}\n")
     });
     let (first, between, second_listener, second_routes) = match setup.between {
         Some(address) => second_hop(setup, address),

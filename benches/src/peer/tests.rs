@@ -8,6 +8,7 @@ fn setups(peer: Peer, directory: &Path) -> Vec<(Scenario, Setup)> {
         http2: unused,
         echo: unused,
         banner: unused,
+        collector: unused,
     };
     Scenario::value_variants()
         .iter()

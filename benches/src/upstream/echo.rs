@@ -1,4 +1,4 @@
-//! Connections that are not HTTP: an echo, which takes WebSocket handshakes too, and a banner.
+//! An echo, which takes WebSocket handshakes too, a banner, and the collector beside them.
 //!
 //! The echo gives back every byte as it came, also after a WebSocket handshake: what lies between reads no frames. A
 //! kibibyte counts as one answer.
@@ -10,7 +10,7 @@ use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::Bodies;
+use super::{Bodies, collector};
 
 /// What a server says that speaks first.
 pub(crate) const BANNER: &[u8] = b"220 upstream ready\r\n";
@@ -22,15 +22,21 @@ pub(crate) const WEBSOCKET_ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const READ_BYTES: usize = 64 << 10;
 const ANSWER_BYTES: u64 = 1 << 10;
 
-/// Serves both for ever.
-pub(super) fn serve(echo: TcpListener, banner: TcpListener, bodies: Bodies) -> Result<()> {
+/// Serves all three for ever.
+pub(super) fn serve(
+    echo: TcpListener,
+    banner: TcpListener,
+    collector: TcpListener,
+    bodies: Bodies,
+) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         let echo = accept(echo, move |socket| echo_all(socket, bodies.clone()));
         let banner = accept(banner, greet);
-        tokio::try_join!(echo, banner).map(|_| ())
+        let collector = accept(collector, collector::take);
+        tokio::try_join!(echo, banner, collector).map(|_| ())
     })
 }
 
