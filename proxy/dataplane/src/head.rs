@@ -39,6 +39,17 @@ impl Http2RequestFault {
         Http2RequestFault::TooManyFields,
     ];
 
+    /// True if it is found in a head that was taken over, all but its authority.
+    pub(crate) fn has_whole_head(self) -> bool {
+        match self {
+            Http2RequestFault::AuthorityMismatch
+            | Http2RequestFault::MissingAuthority
+            | Http2RequestFault::InvalidAuthority
+            | Http2RequestFault::TooManyFields => true,
+            Http2RequestFault::MissingPath | Http2RequestFault::InvalidPath => false,
+        }
+    }
+
     /// For `response_code_details` and metrics.
     pub(crate) fn reason(self) -> &'static str {
         match self {

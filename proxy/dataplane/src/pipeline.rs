@@ -45,9 +45,11 @@ mod sanitize;
 mod session;
 mod trace;
 mod tunnel;
+mod unreadable;
 mod upgrade;
 
 pub(crate) use tunnel::Tunnel;
+pub(crate) use unreadable::{Extent, refuse};
 
 use crate::body::BodyLength;
 use crate::connection::{Accepted, Ends};
@@ -373,49 +375,6 @@ async fn act(
             respond::direct(request, downstream, context, taken, direct).await
         }
     }
-}
-
-/// Answers a request that could not be read.
-pub(crate) async fn refuse(
-    context: &RequestContext<'_>,
-    downstream: &mut Downstream<'_>,
-    head: &mut RequestHead,
-    reply: LocalReply,
-) {
-    let record = Record::begin(context, downstream.version(), head);
-    let mut request = Request {
-        head,
-        length: BodyLength::None,
-        grpc: false,
-        record,
-        upgrade: None,
-        made: None,
-        edge: None,
-        coding: None,
-        matched_path: None,
-        cross_origin: None,
-        session: None,
-        authorized: None,
-        hints: None,
-        deadlines: None,
-        may_have_run: false,
-        limited: None,
-        claims: None,
-        pace: None,
-        asked: None,
-    };
-    let reason = match reply {
-        LocalReply::Malformed { reason, .. } => reason,
-        LocalReply::TlsOnPlainPort => refusals::TLS_ON_PLAIN_PORT,
-        _ => refusals::HEAD_TIMEOUT,
-    };
-    context
-        .listener()
-        .refused_requests
-        .refuse(refusals::index(reason));
-    respond::local(&mut request, downstream, context, None, reply).await;
-    let metrics = &context.chain().http().routes.unmatched;
-    request.record.finish(context, metrics, request.head, None);
 }
 
 /// True if something is decided by who the client is, or tells of it.

@@ -121,6 +121,24 @@ reasons! {
     TooManyTrailers = 431, "too_many_trailers", "the trailer section has more fields than the limit";
 }
 
+impl RequestError {
+    /// True if it is found at the end of a head: that is whole then, and what is wrong is what it says.
+    pub fn has_whole_head(self) -> bool {
+        matches!(
+            self,
+            Self::MissingHost
+                | Self::BothLengths
+                | Self::InvalidContentLength
+                | Self::RepeatedContentLength
+                | Self::RepeatedTransferEncoding
+                | Self::UnknownTransferCoding
+                | Self::TransferEncodingInHttp10
+                | Self::UnknownExpectation
+                | Self::BodyOnConnect
+        )
+    }
+}
+
 reasons! {
     /// Why an answer is refused. The upstream's connection cannot be used any further.
     ResponseError: shared {

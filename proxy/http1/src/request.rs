@@ -235,6 +235,65 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_head_is_whole_where_a_refusal_says_so() {
+        for (text, expected) in [
+            ("GET / HTTP/1.1\r\n", RequestError::MissingHost),
+            (
+                "GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n",
+                RequestError::BothLengths,
+            ),
+            (
+                "GET / HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n",
+                RequestError::InvalidContentLength,
+            ),
+            (
+                "GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 1\r\n",
+                RequestError::RepeatedContentLength,
+            ),
+            (
+                "GET / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+                RequestError::RepeatedTransferEncoding,
+            ),
+            (
+                "GET / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n",
+                RequestError::UnknownTransferCoding,
+            ),
+            (
+                "GET / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n",
+                RequestError::TransferEncodingInHttp10,
+            ),
+            (
+                "GET / HTTP/1.1\r\nhost: a\r\nexpect: b\r\n",
+                RequestError::UnknownExpectation,
+            ),
+            (
+                "CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\ncontent-length: 1\r\n",
+                RequestError::BodyOnConnect,
+            ),
+            (
+                "GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n",
+                RequestError::RepeatedHost,
+            ),
+            (
+                "GET / HTTP/1.1\r\nhost : a\r\n",
+                RequestError::WhitespaceBeforeColon,
+            ),
+            ("GET /# HTTP/1.1\r\nhost: a\r\n", RequestError::FragmentInTarget),
+        ] {
+            let limits = Limits {
+                accept_http_10: true,
+                ..Limits::default()
+            };
+            let mut head = RequestHead::new();
+            let message = format!("{text}x-last: 1\r\n\r\n");
+            let error = RequestDecoder::new(limits).decode(message.as_bytes(), &mut head);
+            assert_eq!(error.unwrap_err(), expected, "{text}");
+            let is_whole = head.fields.find("x-last").is_some();
+            assert_eq!(expected.has_whole_head(), is_whole, "{text}");
+        }
+    }
+
+    #[test]
     fn an_end_is_taken_once_and_only_where_it_is_next() {
         let mut decoder = RequestDecoder::new(Limits::default());
         let mut head = RequestHead::new();

@@ -1,6 +1,6 @@
 //! Refusing a request at its very start, because the process is near what it may have.
 
-use super::{Request, RequestContext, respond};
+use super::{Request, RequestContext, respond, trace};
 use crate::reply::LocalReply;
 use crate::server::Downstream;
 use outrigger_telemetry::{EventKind, OverloadRefusal};
@@ -22,6 +22,7 @@ pub(super) async fn refuse(
         // Which parameters hold tokens its route would have said: none is logged.
         request.record.hide_parameters(request.head, |_| true);
     }
+    trace::begin_refused(&mut request, context);
     respond::local(&mut request, downstream, context, None, LocalReply::Overloaded).await;
     let metrics = &context.chain().http().routes.unmatched;
     request.record.finish(context, metrics, request.head, None);

@@ -76,6 +76,15 @@ pub(super) fn take_force_header(
     hints::is_believed(context)
 }
 
+/// Begins the trace of a request that is refused before anything is asked about it, where its chain traces.
+#[cold]
+pub(super) fn begin_refused(request: &mut Request<'_>, context: &RequestContext<'_>) {
+    if let Some(policy) = context.chain().http().tracing.as_deref() {
+        let is_forced = take_force_header(context, policy, request.head);
+        begin(request, context, policy, None, is_forced);
+    }
+}
+
 /// Reads the request's context, decides, and notes it; `taken`: the route that takes it, if one does.
 #[inline(never)]
 pub(super) fn begin(
@@ -125,8 +134,9 @@ pub(super) fn begin(
     }
     request.record.trace = Some(trace);
     // Others than the attempts' endpoints see the request, too: for them it comes from its own span.
-    let has_mirrors = taken.is_some_and(|taken| !taken.policy.mirrors.is_empty());
-    if has_mirrors || context.chain().http().external_authorization.is_some() {
+    if let Some(taken) = taken
+        && (!taken.policy.mirrors.is_empty() || context.chain().http().external_authorization.is_some())
+    {
         inject(request, policy, 0);
     }
 }

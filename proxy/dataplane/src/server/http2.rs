@@ -14,7 +14,7 @@ use crate::gather::Gather;
 use crate::head::request_from_http2;
 use crate::http2::{Http2Receiver, Keepalive, flush};
 use crate::io::Stream;
-use crate::pipeline::{self, RequestContext, Tunnel};
+use crate::pipeline::{self, Extent, RequestContext, Tunnel};
 use crate::reply::LocalReply;
 use crate::rights;
 use crate::server::{Downstream, in_box};
@@ -423,7 +423,11 @@ async fn serve_stream(
                 status: fault.status(),
                 reason: fault.reason(),
             };
-            pipeline::refuse(&context, &mut downstream, &mut head, reply).await;
+            let extent = match fault.has_whole_head() {
+                true => Extent::Whole,
+                false => Extent::Part,
+            };
+            pipeline::refuse(&context, &mut downstream, &mut head, extent, reply).await;
             None
         }
     };

@@ -1,6 +1,7 @@
 //! Tracing: contexts that come and go, what is kept, and the spans that a collector gets.
 
 mod formats;
+mod refusals;
 mod sampling;
 mod spans;
 mod w3c;

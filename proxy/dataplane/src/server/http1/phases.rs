@@ -4,7 +4,7 @@ use super::{After, Connection};
 use crate::connection::Accepted;
 use crate::incoming::ReadError;
 use crate::io::Stream;
-use crate::pipeline::{self, RequestContext, Tunnel};
+use crate::pipeline::{self, Extent, RequestContext, Tunnel};
 use crate::reply::LocalReply;
 use crate::rights;
 use crate::server::{Downstream, http2, in_box};
@@ -85,24 +85,18 @@ pub(crate) async fn serve(stream: Stream, first: BytesMut, accepted: Accepted, d
                 return Box::pin(http2::serve(connection.io, read, accepted)).await;
             }
             Next::Closed(reason) => break reason,
-            Next::HeadTimeout => (None, Some(LocalReply::HeadTimeout)),
-            Next::Tls => (None, Some(LocalReply::TlsOnPlainPort)),
-            Next::Refused(error) => (
-                None,
-                Some(LocalReply::Malformed {
-                    status: error.status(),
-                    reason: error.reason(),
-                }),
-            ),
+            Next::HeadTimeout => (None, Some((LocalReply::HeadTimeout, Extent::Part))),
+            Next::Tls => (None, Some((LocalReply::TlsOnPlainPort, Extent::Part))),
+            Next::Refused(error) => (None, Some(malformed(error))),
         };
         requests += 1;
         let last = last_request(&accepted, opened, requests);
         let head: Box<RequestHead> = head.take().unwrap_or_default();
         let tunnel = match (info, refused) {
             (Some(info), _) => one_request(&mut connection, head, &accepted, info, last.is_some()).await,
-            (None, reply) => {
-                let reply = reply.unwrap_or(LocalReply::HeadTimeout);
-                refuse(&mut connection, head, &accepted, reply).await;
+            (None, refused) => {
+                let refused = refused.unwrap_or((LocalReply::HeadTimeout, Extent::Part));
+                refuse(&mut connection, head, &accepted, refused).await;
                 None
             }
         };
@@ -319,12 +313,24 @@ async fn one_request(
     tunnel
 }
 
+/// The answer to a request that cannot be read, and how much of its head could.
+fn malformed(error: RequestError) -> (LocalReply, Extent) {
+    let reply = LocalReply::Malformed {
+        status: error.status(),
+        reason: error.reason(),
+    };
+    match error.has_whole_head() {
+        true => (reply, Extent::Whole),
+        false => (reply, Extent::Part),
+    }
+}
+
 /// Answers a request that could not be read, and closes.
 async fn refuse(
     connection: &mut Connection,
     mut head: Box<RequestHead>,
     accepted: &Accepted,
-    reply: LocalReply,
+    (reply, extent): (LocalReply, Extent),
 ) {
     let info = HeadInfo {
         keep_alive: false,
@@ -332,11 +338,20 @@ async fn refuse(
         ..connection.info
     };
     connection.begin(info, &head, true);
-    head.clear();
+    if extent == Extent::Part {
+        head.clear();
+    }
     let snapshot = accepted.registration.control.snapshot();
     let context = RequestContext::new(accepted, &snapshot);
     let mut downstream = Downstream::Http1(connection);
-    Box::pin(pipeline::refuse(&context, &mut downstream, &mut head, reply)).await;
+    Box::pin(pipeline::refuse(
+        &context,
+        &mut downstream,
+        &mut head,
+        extent,
+        reply,
+    ))
+    .await;
     connection.after = After::Close;
 }
 
