@@ -10,6 +10,7 @@ mod jwks;
 mod listener;
 mod metrics;
 mod rate_limits;
+mod stats;
 
 use crate::status::{Ask, Phase, Status};
 use axum::extract::{Query, Request, State};
@@ -32,6 +33,7 @@ const INDEX: &str = "\
 GET  /ready          200 when requests should be sent here, 503 while starting or draining
 GET  /live           200 while the process runs
 GET  /metrics        metrics: Prometheus' text format, or OpenMetrics
+GET  /stats          metrics for people, one to a line; filter=REGEX, usedonly
 GET  /config_dump    the configuration in force, and the last one that was refused
 GET  /clusters       clusters, endpoints and what they carry
 GET  /jwks           keys of JWT providers, and how they stand
@@ -73,6 +75,7 @@ pub(crate) fn routes(status: Arc<Status>) -> Router {
         .route("/ready", get(ready))
         .route("/live", get(|| async { "live\n" }))
         .route("/metrics", get(metrics::metrics))
+        .route("/stats", get(stats::stats))
         .route("/config_dump", get(config_dump))
         .route("/clusters", get(clusters))
         .route("/jwks", get(jwks::jwks))

@@ -1,10 +1,11 @@
-//! `GET /metrics`: all metrics, streamed.
+//! `GET /metrics`: all metrics, streamed; and the stream of `/stats`.
 //!
 //! A scrape is written chunk by chunk into a channel that holds few, and waits there for its reader, so that it needs
 //! the same memory whatever the number of clusters. Between chunks others have their turn on the control threads; workers
 //! are never asked. A reader that takes nothing for [`Patience::chunk`] is cut off, and sees that the answer is not whole.
 
 use super::Shared;
+use super::stats::Picks;
 use crate::overload;
 use crate::status::Status;
 use axum::body::{Body, Bytes};
@@ -62,6 +63,33 @@ impl Default for Scrapes {
 }
 
 pub(super) async fn metrics(State(status): Shared, headers: HeaderMap) -> Response {
+    let values = |name: HeaderName| headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
+    let accept = values(header::ACCEPT).filter_map(|value| str::from_utf8(value).ok());
+    let format = ExpositionFormat::negotiate(accept);
+    let gzip = [CompressionAlgorithm::Gzip(GZIP_LEVEL)];
+    let coding = content_coding::negotiate(values(header::ACCEPT_ENCODING), &gzip);
+    let encoder = coding.map(|_| GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL)));
+    let mut response = stream(status, format, Shape::Exposition, encoder);
+    let vary = HeaderValue::from_static("accept, accept-encoding");
+    response.headers_mut().insert(header::VARY, vary);
+    response
+}
+
+/// What is made of the text.
+pub(super) enum Shape {
+    /// It stays as it is.
+    Exposition,
+    /// Lines for people.
+    Lines(Picks),
+}
+
+/// Answers with all metrics, if there is room for another reader.
+pub(super) fn stream(
+    status: Arc<Status>,
+    format: ExpositionFormat,
+    shape: Shape,
+    encoder: Option<GzEncoder<Vec<u8>>>,
+) -> Response {
     let outcomes = &status.metrics.process().scrapes;
     let Ok(place) = Arc::clone(&status.scrapes.0).try_acquire_owned() else {
         outcomes[ScrapeOutcome::Refused].inc();
@@ -74,22 +102,17 @@ pub(super) async fn metrics(State(status): Shared, headers: HeaderMap) -> Respon
         )
             .into_response();
     };
-    let values = |name: HeaderName| headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
-    let accept = values(header::ACCEPT).filter_map(|value| str::from_utf8(value).ok());
-    let format = ExpositionFormat::negotiate(accept);
-    let gzip = [CompressionAlgorithm::Gzip(GZIP_LEVEL)];
-    let coding = content_coding::negotiate(values(header::ACCEPT_ENCODING), &gzip);
     let (teller, told) = channel(PATIENCE);
-    let encoder = coding.map(|_| GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL)));
-    tokio::spawn(serve(Arc::clone(&status), format, encoder, teller, place));
+    let content_type = match shape {
+        Shape::Exposition => format.content_type(),
+        Shape::Lines(_) => "text/plain; charset=utf-8",
+    };
+    let is_coded = encoder.is_some();
+    tokio::spawn(serve(status, format, Output { shape, encoder }, teller, place));
     let mut response = Body::from_stream(told).into_response();
     let fields = response.headers_mut();
-    fields.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(format.content_type()),
-    );
-    fields.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
-    if coding.is_some() {
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if is_coded {
         fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
@@ -98,20 +121,20 @@ pub(super) async fn metrics(State(status): Shared, headers: HeaderMap) -> Respon
 async fn serve(
     status: Arc<Status>,
     format: ExpositionFormat,
-    encoder: Option<GzEncoder<Vec<u8>>>,
+    output: Output,
     teller: Teller,
     _place: OwnedSemaphorePermit,
 ) {
     refresh(&status).await;
     let scrape = status.metrics.scrape(format);
-    let outcome = tell(scrape, encoder, teller).await;
+    let outcome = tell(scrape, output, teller).await;
     count(&status.metrics, outcome);
 }
 
 fn count(metrics: &Metrics, outcome: ScrapeOutcome) {
     metrics.process().scrapes[outcome].inc();
     if outcome == ScrapeOutcome::Slow {
-        tracing::warn!("a scrape of /metrics was cut off: its reader was too slow");
+        tracing::warn!("a scrape was cut off: its reader was too slow");
     }
 }
 
@@ -130,9 +153,20 @@ async fn refresh(status: &Status) {
     }
 }
 
+/// What becomes of the text on its way.
+struct Output {
+    shape: Shape,
+    encoder: Option<GzEncoder<Vec<u8>>>,
+}
+
 /// Writes a scrape to its reader, and says what became of it.
-async fn tell(mut scrape: Scrape, mut encoder: Option<GzEncoder<Vec<u8>>>, teller: Teller) -> ScrapeOutcome {
+async fn tell(mut scrape: Scrape, output: Output, teller: Teller) -> ScrapeOutcome {
+    let Output { shape, mut encoder } = output;
     while let Some(text) = scrape.next_chunk() {
+        let text = match &shape {
+            Shape::Exposition => text,
+            Shape::Lines(picks) => picks.lines(&text),
+        };
         let chunk = match &mut encoder {
             None => text.into_bytes(),
             Some(encoder) => {

@@ -11,6 +11,13 @@ fn metrics(clusters: usize) -> (Arc<Metrics>, Vec<Arc<outrigger_telemetry::Clust
     (metrics, held)
 }
 
+fn plain() -> Output {
+    Output {
+        shape: Shape::Exposition,
+        encoder: None,
+    }
+}
+
 async fn whole(mut told: Told) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(chunk) = told.next().await {
@@ -28,7 +35,10 @@ async fn a_reader_gets_everything_and_gzip_is_the_same_text() {
         let encoder = gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
         let telling = tokio::spawn(tell(
             metrics.scrape(ExpositionFormat::OpenMetrics),
-            encoder,
+            Output {
+                shape: Shape::Exposition,
+                encoder,
+            },
             teller,
         ));
         let mut bytes = whole(told).await.unwrap();
@@ -52,7 +62,7 @@ async fn what_waits_for_a_slow_reader_is_bounded_and_then_dropped() {
     // It takes nothing; or it has taken a little again and again, until its time was up.
     for (chunk, whole) in [(Duration::from_millis(1), long), (long, Duration::ZERO)] {
         let (teller, mut told) = channel(Patience { chunk, whole });
-        let outcome = tell(metrics.scrape(ExpositionFormat::Text), None, teller).await;
+        let outcome = tell(metrics.scrape(ExpositionFormat::Text), plain(), teller).await;
         assert_eq!(outcome, ScrapeOutcome::Slow);
         assert_eq!(told.chunks.len(), CHUNKS_WAITING_MAX);
         for _ in 0..CHUNKS_WAITING_MAX {
@@ -68,6 +78,6 @@ async fn a_reader_that_leaves_ends_the_scrape() {
     let (metrics, _held) = metrics(10);
     let (teller, told) = channel(PATIENCE);
     drop(told);
-    let outcome = tell(metrics.scrape(ExpositionFormat::Text), None, teller).await;
+    let outcome = tell(metrics.scrape(ExpositionFormat::Text), plain(), teller).await;
     assert_eq!(outcome, ScrapeOutcome::Left);
 }

@@ -191,8 +191,12 @@ impl Shared {
             };
             let before = lines.bytes.len();
             let after = before + line.len();
-            if lines.closed || after > LANE_BYTES_MAX {
+            if lines.closed {
                 return false;
+            }
+            // Another has room: a line that comes out of order is better than none.
+            if after > LANE_BYTES_MAX {
+                continue;
             }
             lines.bytes.extend_from_slice(line);
             lines.count += 1;

@@ -253,6 +253,21 @@ async fn the_admin_endpoint_tells_what_is() {
         "defaults are written out: {dump}"
     );
     assert_eq!(admin.json("/server_info").await["phase"], "ready");
+    let stats = admin
+        .fetch("/stats?usedonly&filter=^outrigger_cluster_(requests|request_duration)")
+        .await;
+    let (stats, lines) = (stats.text(), 2);
+    assert_eq!(stats.lines().count(), lines, "{stats}");
+    assert!(
+        stats.contains("outrigger_cluster_requests_total{cluster=\"upstream\",code_class=\"2xx\"}: 1\n"),
+        "{stats}"
+    );
+    assert!(
+        stats.contains("outrigger_cluster_request_duration_seconds{cluster=\"upstream\"}: count 1, mean "),
+        "{stats}"
+    );
+    assert_eq!(admin.fetch("/stats?filter=(").await.status(), 400);
+    assert_eq!(admin.fetch("/stats?filters=a").await.status(), 400);
     assert_eq!(admin.fetch("/no-such-path").await.status(), 404);
     proxy.begin_drain().await;
     assert_eq!(admin.fetch("/ready").await.status(), 503);

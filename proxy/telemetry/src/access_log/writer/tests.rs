@@ -67,11 +67,11 @@ fn a_stalled_sink_costs_lines_and_they_are_counted() {
     let gated = gated();
     assert!(gated.writer.try_write(b"first\n"));
     gated.entered.recv_timeout(BOUND).unwrap();
-    // The writer now stands in the gate, with the first line; the lane fills behind it.
+    // The writer now stands in the gate, with the first line; the lanes fill behind it, one after the other.
     let line = [b'x'; 1_024];
-    let kept = (0..2_000).filter(|_| gated.writer.try_write(&line)).count();
-    assert_eq!(kept, LANE_BYTES_MAX / line.len());
-    assert_eq!(counts(&gated.metrics), (0, 2_000 - kept as u64));
+    let kept = (0..5_000).filter(|_| gated.writer.try_write(&line)).count();
+    assert_eq!(kept, LANES * LANE_BYTES_MAX / line.len());
+    assert_eq!(counts(&gated.metrics), (0, 5_000 - kept as u64));
     assert!(
         !gated.writer.close(Duration::from_millis(1)),
         "a stalled sink does not hold up the end"
@@ -79,7 +79,7 @@ fn a_stalled_sink_costs_lines_and_they_are_counted() {
     drop(gated.let_in);
     assert!(gated.writer.close(BOUND));
     assert_eq!(gated.taken.lock().len(), b"first\n".len() + kept * line.len());
-    assert_eq!(counts(&gated.metrics), (1 + kept as u64, 2_000 - kept as u64));
+    assert_eq!(counts(&gated.metrics), (1 + kept as u64, 5_000 - kept as u64));
 }
 
 #[test]
