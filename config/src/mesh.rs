@@ -33,6 +33,7 @@ use service::Service;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Faults, and as many warnings, that [`Mesh::validate`] gathers at most.
 const FAULTS_MAX: usize = crate::yaml::reader::DIAGNOSTICS_MAX;
@@ -160,9 +161,9 @@ impl Mesh {
     }
 
     /// Makes every view once, and one of all that no node may have asked for: what is accepted has no fault for any
-    /// node. A fault that several have is told once. What is accepted may look odd: warnings, in the order of documents.
+    /// node, as of `now`. A fault that several have is told once. What is accepted may look odd: warnings, in the order of documents.
     /// Costs what all views together cost.
-    pub fn validate(&self) -> Result<Vec<Diagnostic>, Diagnostics> {
+    pub fn validate(&self, now: SystemTime) -> Result<Vec<Diagnostic>, Diagnostics> {
         let mut faults = Gathered::default();
         let mut warnings = Gathered::default();
         warnings.take(self.warnings.iter().cloned());
@@ -170,7 +171,7 @@ impl Mesh {
         let roles = self.roles();
         let views = roles.map(|role| {
             let (view, mut warnings) = view::make(self, &role)?;
-            warnings.extend(self.remarks(&view));
+            warnings.extend(self.remarks(&view, now));
             Ok(warnings)
         });
         for found in everything.chain(views) {
@@ -192,9 +193,12 @@ impl Mesh {
 impl Mesh {
     /// What the receipt of a view's configuration says of parts by themselves. Of what depends on who uses a part, another
     /// view may say otherwise.
-    fn remarks(&self, view: &View) -> impl Iterator<Item = Diagnostic> + '_ {
-        let found = crate::receipt::find(&view.config).into_remarks().into_iter();
+    fn remarks(&self, view: &View, now: SystemTime) -> impl Iterator<Item = Diagnostic> + '_ {
+        let mut found = crate::receipt::find(&view.config);
+        found.add_expired(&view.config, now);
         found
+            .into_remarks()
+            .into_iter()
             .filter(|remark| !remark.depends_on_use())
             .filter_map(|mut remark| {
                 let document = self

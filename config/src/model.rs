@@ -59,6 +59,7 @@ pub use tls::*;
 pub use tracing::*;
 
 use crate::diagnostic::{Diagnostic, placed};
+use crate::receipt::Counts;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -186,12 +187,28 @@ model! {
 
 /// What looked odd while a configuration was read; it takes no part in comparisons, as [`Origin`] does not.
 #[derive(Debug, Clone, Default)]
-pub struct Notes(pub(crate) Arc<[Diagnostic]>);
+pub struct Notes {
+    kept: Arc<[Diagnostic]>,
+    counts: Counts,
+}
 
 impl Notes {
+    /// `counts`: of these warnings and of those that were not kept.
+    pub(crate) fn new(kept: Vec<Diagnostic>, counts: Counts) -> Notes {
+        Notes {
+            kept: kept.into(),
+            counts,
+        }
+    }
+
+    /// How many there are of each code, those that were not kept included.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
     /// Warnings, as they were found; the lines that they point at are not kept.
     pub fn as_slice(&self) -> &[Diagnostic] {
-        &self.0
+        &self.kept
     }
 }
 

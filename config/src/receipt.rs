@@ -9,6 +9,7 @@
 mod breakers;
 mod clusters;
 mod code;
+mod counts;
 mod faults;
 mod findings;
 pub(crate) mod implication;
@@ -24,16 +25,19 @@ pub use code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{MeshConfig, Origin};
 use crate::source::Source;
+pub use counts::Counts;
 use findings::Findings;
+use std::time::SystemTime;
 
-/// Remarks that a receipt keeps; the rest is counted.
+/// Remarks of which a receipt keeps the text; the rest is counted.
 pub const REMARKS_MAX: usize = 1_000;
 
 /// What is odd about one configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Receipt {
     remarks: Vec<Diagnostic>,
-    left_out: usize,
+    /// Of all, also of those that are not kept.
+    counts: Counts,
     steps: u64,
 }
 
@@ -51,14 +55,12 @@ pub struct Place<'p> {
 }
 
 /// Makes the receipt of a configuration: what was noted when it was read, and what all rules find. Costs time in proportion
-/// to the configuration.
+/// to the configuration. What depends on the time is added by [`Receipt::add_expired`].
 pub fn receipt(config: &MeshConfig) -> Receipt {
-    let mut receipt = Receipt::default();
-    receipt.extend(config.notes().as_slice().iter().cloned());
-    let found = find(config);
-    receipt.steps = found.steps;
-    receipt.extend(found.remarks);
-    receipt.left_out += found.left_out;
+    let notes = config.notes();
+    let mut receipt = find(config);
+    receipt.keep(notes.as_slice().iter().cloned());
+    receipt.counts.merge(notes.counts());
     receipt
 }
 
@@ -99,9 +101,13 @@ impl Receipt {
     pub fn remarks(&self) -> &[Diagnostic] {
         &self.remarks
     }
-    /// How many more there are than [`REMARKS_MAX`].
+    /// How many there are in all.
+    pub fn count(&self) -> usize {
+        self.counts.sum()
+    }
+    /// How many there are beside those of which the text is kept, at most [`REMARKS_MAX`].
     pub fn left_out(&self) -> usize {
-        self.left_out
+        self.count().saturating_sub(self.remarks.len())
     }
     /// Nothing is odd.
     pub fn is_empty(&self) -> bool {
@@ -111,21 +117,19 @@ impl Receipt {
     pub fn steps(&self) -> u64 {
         self.steps
     }
-    /// How many remarks there are of each code that has any; those that were left out are not among them.
+    /// How many remarks there are of each code that has any, those without text included.
     pub fn counts(&self) -> impl Iterator<Item = (Code, usize)> {
-        let of = |code: Code| {
-            self.remarks
-                .iter()
-                .filter(|remark| remark.code == Some(code))
-                .count()
-        };
-        let counts = Code::ALL.iter().map(move |code| (*code, of(*code)));
-        counts.filter(|(_, count)| *count > 0)
+        self.counts.iter()
     }
 
     /// Adds a remark that does not follow from the configuration alone.
     pub fn add(&mut self, code: Code, place: Place<'_>, message: String, help: &str) {
         self.extend([Diagnostic::remark(code, place, message, help.to_owned())]);
+    }
+
+    /// Adds a remark for each fault of the configuration whose time is over as of `now`.
+    pub fn add_expired(&mut self, config: &MeshConfig, now: SystemTime) {
+        self.extend(faults::expired(config, now));
     }
 
     /// Gives the remarks of a document the lines that they point at.
@@ -143,10 +147,16 @@ impl Receipt {
     }
 
     fn extend(&mut self, remarks: impl IntoIterator<Item = Diagnostic>) {
+        let mut counts = std::mem::take(&mut self.counts);
+        self.keep(remarks.into_iter().inspect(|remark| counts.add(remark.code)));
+        self.counts = counts;
+    }
+
+    /// Keeps the text of as many as there is room for; they are counted already.
+    fn keep(&mut self, remarks: impl Iterator<Item = Diagnostic>) {
         for remark in remarks {
-            match self.remarks.len() {
-                REMARKS_MAX.. => self.left_out += 1,
-                _ => self.remarks.push(remark),
+            if self.remarks.len() < REMARKS_MAX {
+                self.remarks.push(remark);
             }
         }
         self.remarks.sort_by(|one, other| one.order().cmp(&other.order()));

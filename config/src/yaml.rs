@@ -114,7 +114,8 @@ pub(crate) fn read(
     count_the_rest(&mut diagnostics, Severity::Error, faults);
     match config {
         Some(mut config) if faults == 0 => {
-            config.notes = Notes(diagnostics.iter().cloned().collect());
+            let notes = diagnostics.iter().filter(|one| one.code.is_some());
+            config.notes = Notes::new(notes.cloned().collect(), reader.remarked);
             Ok(Loaded {
                 config,
                 warnings: diagnostics,

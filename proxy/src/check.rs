@@ -31,7 +31,9 @@ pub(crate) fn run(arguments: &CheckArguments) -> ExitCode {
     let config = &loaded.config;
     let material = Material::load(config, None);
     let mut receipt = with_lines(receipt(config), arguments);
-    receipts::add_certificates(&mut receipt, config, &material.material, SystemTime::now());
+    let now = SystemTime::now();
+    receipt.add_expired(config, now);
+    receipts::add_certificates(&mut receipt, config, &material.material, now);
     let mut faults: Vec<String> = material.faults.iter().map(ToString::to_string).collect();
     faults.extend(compile(config, material.material));
     tell(arguments, config, &receipt, &faults);
@@ -84,7 +86,7 @@ fn tell(arguments: &CheckArguments, config: &MeshConfig, receipt: &Receipt, faul
         config.listeners().len(),
         config.route_configurations().len(),
         config.clusters().len(),
-        receipt.remarks().len() + receipt.left_out()
+        receipt.count()
     );
 }
 

@@ -11,7 +11,7 @@ pub(crate) use certificates::add as add_certificates;
 pub(crate) use shown::{remark, told};
 
 use arc_swap::ArcSwap;
-use outrigger_config::receipt::{Code, Receipt, receipt};
+use outrigger_config::receipt::{Code, REMARKS_MAX, Receipt, receipt};
 use outrigger_config::{Diagnostic, MeshConfig, difference};
 use outrigger_dataplane::snapshot::Snapshot;
 use outrigger_telemetry::{Metrics, RemarkMetrics};
@@ -112,7 +112,7 @@ fn is_same(one: &Snapshot, other: &Snapshot) -> bool {
 
 struct Maker {
     shared: Arc<Shared>,
-    /// The receipt of a configuration without its certificates.
+    /// The receipt of a configuration without what the time and certificates add.
     of_config: Option<(Arc<MeshConfig>, Receipt)>,
     /// Held, because series vanish with the last holder.
     held: HashMap<Code, Arc<RemarkMetrics>>,
@@ -132,6 +132,7 @@ impl Maker {
                 None => receipt(&as_read(read, &config)),
             };
             let mut whole = of_config.clone();
+            whole.add_expired(&config, now);
             certificates::add(&mut whole, &config, &material, now);
             (config, of_config, whole)
         });
@@ -176,7 +177,9 @@ impl Maker {
         }
         let more = new.len().saturating_sub(LOGGED_MAX) + receipt.left_out();
         if more > 0 && !new.is_empty() {
-            tracing::warn!("{more} more remarks on the configuration are in /config_dump");
+            tracing::warn!(
+                "{more} more remarks on the configuration; /config_dump shows the first {REMARKS_MAX}"
+            );
         }
         self.logged = receipt.remarks().iter().map(identity).collect();
     }

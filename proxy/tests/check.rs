@@ -131,3 +131,51 @@ fn programs_are_told_in_json() {
         "{told}"
     );
 }
+
+/// Every remark is counted; the text of as many as anybody reads is shown. What only the clock knows is among them.
+#[test]
+fn what_is_not_shown_is_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("idle.yaml");
+    let unused: String = (0..1_200)
+        .map(|number| format!("- {{name: idle-{number}}}\n"))
+        .collect();
+    let text = format!(
+        "clusters:\n{unused}
+listeners: [{{name: l, address: 127.0.0.1:1, filter_chains: [{{http: {{route_configuration: r}}}}]}}]
+route_configurations: [{{name: r, virtual_hosts: [{{name: v, domains: ['*'], routes: [
+  {{match: {{prefix: /}}, direct_response: {{status: 200}}, fault: {{abort: {{percent: 1, status: 500}}, expires: \"2020-01-31T18:00:00Z\"}}}}]}}]}}]\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let check = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+        let output = command
+            .arg("check")
+            .arg("-c")
+            .arg(&file)
+            .args(more)
+            .output()
+            .unwrap();
+        (
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (said, remarks) = check(&[]);
+    assert!(said.contains("1201 warnings"), "{said}");
+    assert!(remarks.contains("201 more remarks are not shown"), "{remarks}");
+    let (said, _) = check(&["--json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["remarks"].as_array().unwrap().len(), 1_000);
+    assert_eq!(said["remarks_left_out"], 201);
+    std::fs::write(
+        &file,
+        std::fs::read_to_string(&file)
+            .unwrap()
+            .replace(&unused, "")
+            .replace("clusters:\n", ""),
+    )
+    .unwrap();
+    let (_, remarks) = check(&[]);
+    assert!(remarks.contains("warning[fault-expired]"), "{remarks}");
+}

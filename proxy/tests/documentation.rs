@@ -167,7 +167,7 @@ fn every_mesh_shown_is_valid() {
             };
             let environment = outrigger_config::Environment::empty();
             let mesh = outrigger_config::load_mesh(&[source], &environment);
-            let faults = mesh.and_then(|mesh| mesh.validate()).err();
+            let faults = mesh.and_then(|mesh| mesh.validate(SystemTime::now())).err();
             assert!(faults.is_none(), "{}", faults.unwrap());
             shown += 1;
         }
@@ -215,4 +215,15 @@ fn every_example_is_valid_and_explained() {
             check(directory.path(), &std::fs::read_to_string(&path).unwrap(), name);
         }
     }
+}
+
+/// The page on metrics says what the telemetry takes by default, the page on configuration what the configuration does.
+#[test]
+fn both_pages_tell_of_the_same_latency_buckets() {
+    use outrigger_config::model::defaults::LATENCY_BUCKETS;
+    use outrigger_telemetry::LatencyBuckets;
+    assert_eq!(
+        LatencyBuckets::new(&LATENCY_BUCKETS),
+        Some(LatencyBuckets::default())
+    );
 }

@@ -147,7 +147,7 @@ mod tests {
         write_fleet(&mesh, 3).unwrap();
         write_moving(&mesh, &[SocketAddr::from(([127, 0, 0, 1], 1))]).unwrap();
         let mesh = load_mesh(&read(&mesh), &Environment::empty()).unwrap();
-        mesh.validate().unwrap();
+        mesh.validate(std::time::SystemTime::now()).unwrap();
         let view = mesh.view(&mesh.sidecar("bench/s1", "node-1")).unwrap();
         assert!(view.services.contains("bench/moving"), "{:?}", view.services);
     }

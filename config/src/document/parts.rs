@@ -9,6 +9,7 @@ use crate::model::{
     AuthorizationPolicy, BalancingOptions, Cluster, Endpoint, Identity, JwtProvider, Listener,
     LocalityWeight, MeshConfig, Name, Origin, RateLimit, RouteConfiguration, TrustBundle,
 };
+use crate::receipt::Counts;
 use crate::yaml;
 use std::sync::Arc;
 
@@ -33,8 +34,10 @@ pub struct Parts {
     pub rate_limits: Vec<Arc<RateLimit>>,
     /// What these refer to by name, each name and kind once; also to each other.
     pub references: Vec<Reference>,
-    /// What looks odd.
+    /// What looks odd, as far as it is kept.
     pub warnings: Vec<Diagnostic>,
+    /// How much looks odd.
+    pub remarked: Counts,
 }
 
 impl Parts {

@@ -24,7 +24,9 @@ fn read(text: &str) -> Result<Mesh, Diagnostics> {
 #[track_caller]
 fn mesh(text: &str) -> Mesh {
     let mesh = read(text).unwrap_or_else(|faults| panic!("{faults}"));
-    let warnings = mesh.validate().unwrap_or_else(|faults| panic!("{faults}"));
+    let warnings = mesh
+        .validate(std::time::SystemTime::now())
+        .unwrap_or_else(|faults| panic!("{faults}"));
     assert!(warnings.is_empty(), "{}", warnings[0]);
     mesh
 }

@@ -1,8 +1,10 @@
-//! Faults that touch nothing, and such that touch everything.
+//! Faults that touch nothing, or nothing any more, and such that touch everything.
 
-use super::findings::{Findings, place};
+use super::findings::{Findings, chains, place, routes};
 use super::{Code, Place};
-use crate::model::{Fault, Fraction};
+use crate::diagnostic::Diagnostic;
+use crate::model::{Fault, Fraction, MeshConfig};
+use std::time::SystemTime;
 
 const NONE: Fraction = Fraction(0);
 
@@ -24,6 +26,26 @@ pub(super) fn of_all(findings: &mut Findings<'_>) {
             one(findings, placed.place("fault"), fault);
         }
     }
+}
+
+/// A remark for each fault of filter chains and routes whose time is over as of `now`.
+pub(super) fn expired(config: &MeshConfig, now: SystemTime) -> impl Iterator<Item = Diagnostic> {
+    let of_chains = chains(config).filter_map(|(_, chain)| {
+        let fault = chain.mode.http()?.fault.as_ref()?;
+        let place = place("filter chain", &chain.name, &chain.origin, "http.fault.expires");
+        Some((place, &**fault))
+    });
+    let of_routes = routes(config).filter_map(|placed| {
+        let fault = placed.route.fault.as_ref()?.as_ref()?;
+        Some((placed.place("fault.expires"), &**fault))
+    });
+    let all = of_chains.chain(of_routes);
+    let over = all.filter(move |(_, fault)| fault.expires.is_some_and(|moment| moment <= now));
+    over.map(|(place, _)| {
+        let message = "this fault has expired: it does nothing any more".to_owned();
+        let help = "remove it, or let it expire later".to_owned();
+        Diagnostic::remark(Code::FaultExpired, place, message, help)
+    })
 }
 
 fn one(findings: &mut Findings<'_>, place: Place<'_>, fault: &Fault) {

@@ -1,12 +1,13 @@
 //! What rules see of a configuration, and what they find.
 
-use super::{Code, Place, REMARKS_MAX, Receipt};
+use super::{Code, Counts, Place, REMARKS_MAX, Receipt};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    AuthorizationPolicy, Cluster, FilterChain, HttpOptions, JwtRequirement, Listener, MeshConfig, Name,
-    Origin, RateLimit, Route, RouteConfiguration, VirtualHost,
+    AuthorizationPolicy, AuthorizationService, Cluster, FilterChain, HttpOptions, JwtRequirement, Listener,
+    MeshConfig, Name, Origin, RateLimit, Route, RouteConfiguration, VirtualHost,
 };
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 /// Others of its kind that one part is compared with at most, where all have to be looked at: so the work of a rule stays
 /// in proportion to the configuration.
@@ -25,17 +26,27 @@ pub(super) struct Findings<'c> {
     /// Route configurations that chains use, with what is known of those chains.
     around: HashMap<&'c Name, Around<'c>>,
     remarks: Vec<Diagnostic>,
-    left_out: usize,
+    counts: Counts,
     pub(super) steps: u64,
     /// Conditions that are still compared with each other.
     pub(super) comparisons_left: u32,
 }
 
-/// What is known of the filter chains that use one route configuration.
+/// What is known of the filter chains that use one route configuration: found once, so that no route has to look at them.
 #[derive(Default)]
 pub(super) struct Around<'c> {
-    /// How HTTP is spoken on each.
-    pub(super) chains: Vec<&'c HttpOptions>,
+    /// How many there are; never none.
+    pub(super) count: usize,
+    /// One of them asks an authorization service over gRPC.
+    pub(super) grpc_authorization: bool,
+    /// One of them lets requests be upgraded.
+    pub(super) upgrades: bool,
+    /// One of them believes what proxies before it say.
+    pub(super) trusts_proxies: bool,
+    /// The longest time that one of them gives a request to be sent; none: no end.
+    pub(super) request_timeout: Option<Duration>,
+    /// The longest that a stream may be idle on one of them; none: for ever.
+    pub(super) stream_idle_timeout: Option<Duration>,
     /// One of them may know the verified identity of its client.
     pub(super) identities: bool,
     /// One of them terminates TLS.
@@ -46,6 +57,39 @@ pub(super) struct Around<'c> {
     pub(super) authorization: &'c [Name],
     /// Rate limits of the only one; none where there are several.
     pub(super) rate_limits: &'c [Name],
+}
+
+impl<'c> Around<'c> {
+    /// Before any chain is added; `http`: the first one's.
+    fn of(http: &HttpOptions) -> Around<'c> {
+        Around {
+            request_timeout: http.request_timeout,
+            stream_idle_timeout: http.stream_idle_timeout,
+            ..Around::default()
+        }
+    }
+
+    fn add(&mut self, chain: &'c FilterChain, http: &'c HttpOptions) {
+        let longest = |one: Option<Duration>, other: Option<Duration>| Some(one?.max(other?));
+        let asked = http.external_authorization.as_ref();
+        self.count += 1;
+        self.grpc_authorization |=
+            asked.is_some_and(|asked| matches!(asked.service, AuthorizationService::Grpc(_)));
+        self.upgrades |= !http.upgrades.is_empty();
+        self.trusts_proxies |= http.xff_num_trusted_hops > 0;
+        self.request_timeout = longest(self.request_timeout, http.request_timeout);
+        self.stream_idle_timeout = longest(self.stream_idle_timeout, http.stream_idle_timeout);
+        self.identities |= knows_identities(chain);
+        self.tls |= chain.tls.is_some();
+        self.authorization = &chain.authorization;
+        self.rate_limits = match self.count {
+            1 => &http.rate_limits,
+            _ => &[],
+        };
+        if let Some(requirement) = &http.jwt {
+            providers(requirement, &mut self.providers);
+        }
+    }
 }
 
 /// A route with what it stands in.
@@ -68,18 +112,10 @@ impl<'c> Findings<'c> {
         let mut around: HashMap<&Name, Around<'_>> = HashMap::new();
         for (_, chain) in chains(config) {
             let Some(http) = chain.mode.http() else { continue };
-            let of = around.entry(&http.route_configuration).or_default();
-            of.chains.push(http);
-            of.identities |= knows_identities(chain);
-            of.tls |= chain.tls.is_some();
-            of.authorization = &chain.authorization;
-            of.rate_limits = match of.chains.len() {
-                1 => &http.rate_limits,
-                _ => &[],
-            };
-            if let Some(requirement) = &http.jwt {
-                providers(requirement, &mut of.providers);
-            }
+            around
+                .entry(&http.route_configuration)
+                .or_insert_with(|| Around::of(http))
+                .add(chain, http);
         }
         Findings {
             config,
@@ -96,7 +132,7 @@ impl<'c> Findings<'c> {
                 .collect(),
             around,
             remarks: Vec::new(),
-            left_out: 0,
+            counts: Counts::default(),
             steps: 0,
             comparisons_left: COMPARISONS_MAX,
         }
@@ -109,19 +145,12 @@ impl<'c> Findings<'c> {
 
     /// All routes.
     pub(super) fn routes(&self) -> impl Iterator<Item = Placed<'c>> + use<'c> {
-        self.hosts().flat_map(|(configuration, host)| {
-            host.routes.iter().map(move |route| Placed {
-                configuration,
-                host,
-                route,
-            })
-        })
+        routes(self.config)
     }
 
     /// All virtual hosts.
     pub(super) fn hosts(&self) -> impl Iterator<Item = (&'c RouteConfiguration, &'c VirtualHost)> + use<'c> {
-        let all = self.config.route_configurations.iter();
-        all.flat_map(|routes| routes.virtual_hosts.iter().map(move |host| (&**routes, &**host)))
+        hosts(self.config)
     }
 
     /// What is known of the chains that use a route configuration; none: no chain does, so that nothing is certain.
@@ -135,26 +164,43 @@ impl<'c> Findings<'c> {
     }
 
     pub(super) fn remark(&mut self, code: Code, place: Place<'_>, message: String, help: impl Into<String>) {
-        match self.remarks.len() {
-            REMARKS_MAX.. => self.left_out += 1,
-            _ => self
-                .remarks
-                .push(Diagnostic::remark(code, place, message, help.into())),
+        self.counts.add(Some(code));
+        if self.remarks.len() < REMARKS_MAX {
+            self.remarks
+                .push(Diagnostic::remark(code, place, message, help.into()));
         }
     }
 
     pub(super) fn into_receipt(self) -> Receipt {
         let mut receipt = Receipt {
-            left_out: self.left_out,
+            counts: self.counts,
             steps: self.steps,
             ..Receipt::default()
         };
-        receipt.extend(self.remarks);
+        receipt.keep(self.remarks.into_iter());
         receipt
     }
 }
 
-fn chains(config: &MeshConfig) -> impl Iterator<Item = (&Listener, &FilterChain)> {
+/// All virtual hosts of a configuration.
+fn hosts(config: &MeshConfig) -> impl Iterator<Item = (&RouteConfiguration, &VirtualHost)> {
+    let all = config.route_configurations.iter();
+    all.flat_map(|routes| routes.virtual_hosts.iter().map(move |host| (&**routes, &**host)))
+}
+
+/// All routes of a configuration.
+pub(super) fn routes(config: &MeshConfig) -> impl Iterator<Item = Placed<'_>> {
+    hosts(config).flat_map(|(configuration, host)| {
+        host.routes.iter().map(move |route| Placed {
+            configuration,
+            host,
+            route,
+        })
+    })
+}
+
+/// All filter chains of a configuration, with their listeners.
+pub(super) fn chains(config: &MeshConfig) -> impl Iterator<Item = (&Listener, &FilterChain)> {
     config.listeners.iter().flat_map(|listener| {
         listener
             .filter_chains

@@ -5,7 +5,7 @@ use super::findings::{COMPARED_MAX, Findings, knows_identities, place, providers
 use super::implication::implies_one;
 use crate::model::{
     AuthorizationAction, AuthorizationPolicy, Condition, DescriptorPart, DescriptorSource, JwtRequirement,
-    Name, RateLimitCounting,
+    Name,
 };
 use std::collections::{HashMap, HashSet};
 
@@ -83,7 +83,7 @@ fn applied<'c>(findings: &mut Findings<'c>) -> Applied<'c> {
             for name in &placed.route.authorization {
                 applied.policies.entry(name).or_default().add_all();
             }
-            for name in placed.route.rate_limits.iter().chain(&placed.host.rate_limits) {
+            for name in &placed.route.rate_limits {
                 applied.limits.entry(name).or_default().add_all();
             }
             continue;
@@ -100,7 +100,7 @@ fn applied<'c>(findings: &mut Findings<'c>) -> Applied<'c> {
                 .or_default()
                 .add(identities, tokens.iter().copied());
         }
-        for name in placed.route.rate_limits.iter().chain(&placed.host.rate_limits) {
+        for name in &placed.route.rate_limits {
             applied
                 .limits
                 .entry(name)
@@ -108,6 +108,7 @@ fn applied<'c>(findings: &mut Findings<'c>) -> Applied<'c> {
                 .add(identities, tokens.iter().copied());
         }
     }
+    of_hosts(findings, &mut applied);
     for (_, chain) in findings.chains() {
         findings.step();
         let identities = knows_identities(chain);
@@ -145,6 +146,29 @@ fn applied<'c>(findings: &mut Findings<'c>) -> Applied<'c> {
     applied
 }
 
+/// Rate limits of virtual hosts apply to each of their routes; more routes than are looked at say nothing more.
+fn of_hosts<'c>(findings: &mut Findings<'c>, applied: &mut Applied<'c>) {
+    for (configuration, host) in findings.hosts() {
+        for route in host.routes.iter().take(COMPARED_MAX + 1) {
+            let own = tokens(route.jwt.as_ref().and_then(Option::as_ref));
+            for name in &host.rate_limits {
+                findings.step();
+                let known = applied.limits.entry(name).or_default();
+                match findings.around(configuration) {
+                    None => known.add_all(),
+                    Some(around) => {
+                        let tokens = match route.jwt {
+                            Some(_) => &own,
+                            None => &around.providers,
+                        };
+                        known.add(around.identities, tokens.iter().copied());
+                    }
+                }
+            }
+        }
+    }
+}
+
 fn tokens(requirement: Option<&JwtRequirement>) -> HashSet<&Name> {
     let mut named = HashSet::new();
     if let Some(requirement) = requirement {
@@ -173,13 +197,9 @@ pub(super) fn known(findings: &mut Findings<'_>) {
         };
         let lacking = |list: &Vec<DescriptorPart>| list.iter().any(|part| !known.may_count(part));
         if !limit.descriptors.is_empty() && limit.descriptors.iter().all(lacking) {
-            let field = match limit.counting {
-                RateLimitCounting::Local(_) => "descriptor",
-                RateLimitCounting::Global(_) => "descriptors",
-            };
             findings.remark(
                 Code::RateLimitNeverCounts,
-                place("rate limit", &limit.name, &limit.origin, field),
+                place("rate limit", &limit.name, &limit.origin, "descriptors"),
                 format!("the rate limit `{}` counts nothing: the identities or claims that it asks for are known nowhere that it applies", limit.name),
                 "ask clients for certificates (`tls: {client: …}`) or tokens (`jwt`) there, or count by something else",
             );
@@ -233,7 +253,7 @@ pub(super) fn contradictions(findings: &mut Findings<'_>) {
         let chains = findings.around(placed.configuration);
         // Of one chain alone it is certain that its policies apply.
         let outer = chains
-            .filter(|around| around.chains.len() == 1)
+            .filter(|around| around.count == 1)
             .map(|around| around.authorization)
             .unwrap_or_default();
         if !placed.route.authorization.is_empty() {

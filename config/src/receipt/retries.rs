@@ -9,14 +9,21 @@ const ASK_TO_RETRY: [&str; 3] = ["x-envoy-retry-on", "x-envoy-retry-grpc-on", "x
 
 /// Retry policies of routes.
 pub(super) fn of_routes(findings: &mut Findings<'_>) {
-    for placed in findings.routes() {
-        findings.step();
-        let RouteAction::Forward(forward) = &placed.route.action else {
-            continue;
-        };
-        if forward.retry.is_some() {
-            budget(findings, placed, forward);
-            multiply(findings, placed);
+    for (configuration, host) in findings.hosts() {
+        let by_host = asks(&host.request_headers);
+        for route in &host.routes {
+            findings.step();
+            let placed = Placed {
+                configuration,
+                host,
+                route,
+            };
+            if let RouteAction::Forward(forward) = &route.action
+                && forward.retry.is_some()
+            {
+                budget(findings, placed, forward);
+                multiply(findings, placed, by_host);
+            }
         }
     }
 }
@@ -45,13 +52,15 @@ fn budget(findings: &mut Findings<'_>, placed: Placed<'_>, forward: &Forward) {
     }
 }
 
-fn multiply(findings: &mut Findings<'_>, placed: Placed<'_>) {
-    let asks = |edits: &HeaderEdits| {
-        let mut names = edits.write.iter().map(|edit| edit.name.as_str().to_owned());
-        names.find(|name| ASK_TO_RETRY.contains(&name.as_str()))
-    };
-    let edits = [&placed.route.request_headers, &placed.host.request_headers];
-    if let Some(name) = edits.into_iter().find_map(asks) {
+/// The header that is written and by which the next proxy is asked to retry.
+fn asks(edits: &HeaderEdits) -> Option<&str> {
+    let mut names = edits.write.iter().map(|edit| edit.name.as_str());
+    names.find(|name| ASK_TO_RETRY.contains(name))
+}
+
+/// `by_host`: the header that the virtual host writes to every request.
+fn multiply(findings: &mut Findings<'_>, placed: Placed<'_>, by_host: Option<&str>) {
+    if let Some(name) = asks(&placed.route.request_headers).or(by_host) {
         findings.remark(
             Code::RetriesMultiply,
             placed.place("forward.retry"),

@@ -3,7 +3,7 @@
 use super::Code;
 use super::findings::{Findings, Placed, place};
 use crate::model::{
-    AuthorizationService, Cluster, Discovery, Forward, Fraction, HashPolicy, HashSource, Name, RouteAction,
+    Cluster, Discovery, Forward, Fraction, HashPolicy, HashSource, Name, RouteAction,
     RouteExternalAuthorization, WeightedCluster,
 };
 use std::collections::{HashMap, HashSet};
@@ -56,15 +56,9 @@ fn context(findings: &mut Findings<'_>, placed: Placed<'_>) {
     let Some(RouteExternalAuthorization::Context(_)) = &placed.route.external_authorization else {
         return;
     };
-    let by_grpc = findings.around(placed.configuration).is_none_or(|around| {
-        let services = around
-            .chains
-            .iter()
-            .filter_map(|http| http.external_authorization.as_ref());
-        services
-            .into_iter()
-            .any(|asked| matches!(asked.service, AuthorizationService::Grpc(_)))
-    });
+    let by_grpc = findings
+        .around(placed.configuration)
+        .is_none_or(|around| around.grpc_authorization);
     if !by_grpc {
         findings.remark(
             Code::AuthorizationContextUnused,
@@ -98,7 +92,7 @@ fn upgrades(findings: &mut Findings<'_>, placed: Placed<'_>, forward: &Forward) 
         Some(own) => !own.is_empty(),
         None => findings
             .around(placed.configuration)
-            .is_none_or(|around| around.chains.iter().any(|http| !http.upgrades.is_empty())),
+            .is_none_or(|around| around.upgrades),
     };
     if !upgrades {
         findings.remark(
@@ -136,9 +130,9 @@ pub(super) fn of_hosts(findings: &mut Findings<'_>) {
     for (configuration, host) in findings.hosts() {
         findings.step();
         let place = |field| place("virtual host", &host.name, &host.origin, field);
-        let never_https = findings.around(configuration).is_some_and(|around| {
-            !around.tls && around.chains.iter().all(|http| http.xff_num_trusted_hops == 0)
-        });
+        let never_https = findings
+            .around(configuration)
+            .is_some_and(|around| !around.tls && !around.trusts_proxies);
         if host
             .maintenance
             .as_ref()

@@ -68,21 +68,18 @@ fn attempts(findings: &mut Findings<'_>, placed: Placed<'_>, forward: &Forward) 
 }
 
 fn idle(findings: &mut Findings<'_>, placed: Placed<'_>, forward: &Forward) {
-    let Some(chains) = findings
-        .around(placed.configuration)
-        .map(|around| around.chains.clone())
-    else {
+    let Some(around) = findings.around(placed.configuration) else {
         return;
     };
+    let (request_timeout, idle_timeout) = (around.request_timeout, around.stream_idle_timeout);
     let own = forward.stream_idle_timeout.flatten();
     let timeout = forward.timeout.filter(|_| forward.timeout_explicit);
     if let Some(idle) = own {
         // A request that is still being sent is bounded by the chain, one that is answered by the route.
-        let sending =
-            |http: &&crate::model::HttpOptions| http.request_timeout.is_some_and(|most| most <= idle);
+        let sending = request_timeout.is_some_and(|longest| longest <= idle);
         let never = match (forward.stream_duration_max, bound(forward)) {
             (Some(age), _) if age <= idle => Some(("stream_duration_max", age)),
-            (_, Some(bound)) if bound <= idle && chains.iter().all(sending) => Some(("timeout", bound)),
+            (_, Some(bound)) if bound <= idle && sending => Some(("timeout", bound)),
             _ => None,
         };
         if let Some((field, passes)) = never {
@@ -95,14 +92,8 @@ fn idle(findings: &mut Findings<'_>, placed: Placed<'_>, forward: &Forward) {
             return;
         }
     }
-    let effective = match forward.stream_idle_timeout {
-        Some(own) => own,
-        // The most patient of the chains; one without a limit waits for ever.
-        None => {
-            let all = chains.iter().map(|http| http.stream_idle_timeout);
-            all.max_by_key(|idle| idle.unwrap_or(Duration::MAX)).flatten()
-        }
-    };
+    // Of the chains the most patient one decides.
+    let effective = forward.stream_idle_timeout.unwrap_or(idle_timeout);
     let attempt = forward.retry.as_ref().and_then(|retry| retry.per_try_timeout);
     if let (Some(timeout), Some(idle)) = (timeout, effective)
         && idle < timeout

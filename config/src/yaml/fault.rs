@@ -7,9 +7,7 @@ use super::shapes::{FAULT, FAULT_ABORT, FAULT_DELAY, FAULT_RATE};
 use super::tree::Node;
 use super::{headers, peers};
 use crate::model::{Fault, FaultAbort, FaultAbortKind, FaultDelay, FaultRate, Fraction, defaults};
-use crate::receipt::Code;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// The `fault` of a filter chain's `http` or of a route; `Some(None)`: off.
 pub(super) fn fault(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Option<Arc<Fault>>> {
@@ -46,15 +44,6 @@ fn settings(reader: &mut Reader<'_>, node: &Node) -> Option<Fault> {
         && says.iter().all(|name| fields.entry(name).is_none())
     {
         reader.fault(fields.span, "this fault does nothing");
-    }
-    if matches!(expires, Some(Some(moment)) if moment <= SystemTime::now()) {
-        let message = "this fault has expired: it does nothing any more";
-        reader.warn(
-            Code::FaultExpired,
-            fields.span_of("expires"),
-            message,
-            "remove it, or let it expire later",
-        );
     }
     Some(Fault {
         headers,

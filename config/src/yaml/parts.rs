@@ -37,6 +37,7 @@ pub(crate) fn read(resource: &str, document: Value) -> Result<Parts, Diagnostics
     }
     let faults = reader.fault_count();
     parts.references = reader.declarations.take_references();
+    parts.remarked = reader.remarked;
     let (errors, warnings) = split(reader.diagnostics);
     parts.warnings = warnings;
     if faults == 0 {
@@ -143,7 +144,8 @@ pub(crate) fn assemble<'a>(
     let mut reader = Reader::new("", Path::new(""));
     let mut config = base.clone();
     let mut references: Vec<&Reference> = Vec::new();
-    let mut notes = base.notes.0.to_vec();
+    let mut notes = base.notes.as_slice().to_vec();
+    let mut remarked = base.notes.counts().clone();
     for part in parts {
         config.listeners.extend(part.listeners.iter().cloned());
         config
@@ -159,6 +161,7 @@ pub(crate) fn assemble<'a>(
         config.rate_limits.extend(part.rate_limits.iter().cloned());
         references.extend(&part.references);
         notes.extend(part.warnings.iter().cloned());
+        remarked.merge(&part.remarked);
     }
     let names = once(&mut reader, &mut config);
     addresses(&mut reader, &config);
@@ -173,11 +176,12 @@ pub(crate) fn assemble<'a>(
     rate_limit::check(&mut reader, &config);
     returning::warn(&mut reader, &config);
     let faults = reader.fault_count();
+    remarked.merge(&reader.remarked);
     let (errors, warnings) = split(reader.diagnostics);
     match faults {
         0 => {
             notes.extend(warnings.iter().cloned());
-            config.notes = Notes(notes.into());
+            config.notes = Notes::new(notes, remarked);
             Ok(Assembled { config, warnings })
         }
         _ => Err(Diagnostics(errors)),

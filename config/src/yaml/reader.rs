@@ -16,7 +16,7 @@ use super::unsupported;
 use crate::diagnostic::{Diagnostic, Severity, Span};
 use crate::document;
 use crate::model::{Name, Origin};
-use crate::receipt::Code;
+use crate::receipt::{Code, Counts};
 use crate::suggest::nearest;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,6 +47,8 @@ pub(crate) struct Reader<'a> {
     comparisons: usize,
     /// What is being read, as warnings name it.
     part: Option<Arc<str>>,
+    /// Warnings by what they are about, those that were not kept included.
+    pub(crate) remarked: Counts,
     /// Names that the document declares.
     pub(crate) declarations: Declarations,
 }
@@ -62,6 +64,7 @@ impl<'a> Reader<'a> {
             warnings: 0,
             comparisons: 0,
             part: None,
+            remarked: Counts::default(),
             declarations: Declarations::default(),
         }
     }
@@ -116,6 +119,7 @@ impl<'a> Reader<'a> {
 
     fn remark(&mut self, code: Code, part: Option<Arc<str>>, span: Span, message: String, help: String) {
         self.report(Severity::Warning, span, message, Some(help));
+        self.remarked.add(Some(code));
         if self.warnings <= DIAGNOSTICS_MAX
             && let Some(last) = self.diagnostics.last_mut()
         {

@@ -109,7 +109,7 @@ impl MeshRevision {
         before: Option<&MeshRevision>,
     ) -> Result<MeshRevision, Diagnostics> {
         let mesh = load_mesh(documents, &Environment::empty())?;
-        let warnings = mesh.validate()?;
+        let warnings = mesh.validate(std::time::SystemTime::now())?;
         let before = before
             .map(|before| before.views.lock().clone())
             .unwrap_or_default();

@@ -237,7 +237,9 @@ mod tests {
             );
         }
         let mesh = load_mesh(&sources, &Environment::empty()).unwrap_or_else(|faults| panic!("{faults}"));
-        let warnings = mesh.validate().unwrap_or_else(|faults| panic!("{faults}"));
+        let warnings = mesh
+            .validate(std::time::SystemTime::now())
+            .unwrap_or_else(|faults| panic!("{faults}"));
         assert!(warnings.is_empty(), "{warnings:?}");
         fs::write(world.bundle(), "").unwrap();
         for name in ["gateway.yaml", "hello.yaml", "echo.yaml"] {

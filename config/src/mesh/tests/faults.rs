@@ -9,7 +9,7 @@ use crate::yaml::tests::{expect, unmark};
 /// What is wrong with a mesh, to itself or to a node of it.
 fn found(sources: &[Source]) -> Vec<Diagnostic> {
     let faults = match load_mesh(sources, &Environment::empty()) {
-        Ok(mesh) => mesh.validate().err(),
+        Ok(mesh) => mesh.validate(std::time::SystemTime::now()).err(),
         Err(faults) => Some(faults),
     };
     faults.map(Diagnostics::into_vec).unwrap_or_default()
@@ -384,7 +384,7 @@ fn what_nobody_refers_to_is_warned_of() {
         "services: [{name: shop/db, ports: [{port: 5432, protocol: tcp}]}]\n\
          rate_limits: [{name: shop/slow, local: {limit: {requests: 1, per: 1s}}}]\n",
     );
-    let warnings = mesh.unwrap().validate().unwrap();
+    let warnings = mesh.unwrap().validate(std::time::SystemTime::now()).unwrap();
     let warned: Vec<&str> = warnings.iter().map(Diagnostic::message).collect();
     assert_eq!(
         warned,
@@ -402,7 +402,10 @@ fn what_a_view_warns_of_is_told_once_with_its_line() {
     );
     let callers = "- {name: a/b, ports: [{port: 80}], sidecar: {}, uses: [shop/web]}\n\
                    - {name: a/c, ports: [{port: 80}], sidecar: {}, uses: [shop/web]}\n";
-    let warnings = read(&format!("{text}{callers}")).unwrap().validate().unwrap();
+    let warnings = read(&format!("{text}{callers}"))
+        .unwrap()
+        .validate(std::time::SystemTime::now())
+        .unwrap();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     let shown = warnings[0].to_string();
     assert!(shown.contains("10 |   virtual_host: {retry"), "{shown}");

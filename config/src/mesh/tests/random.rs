@@ -127,7 +127,7 @@ proptest! {
     fn views_load_and_name_only_what_is_used(plans in vec(plan(), 1..8)) {
         let text = written(&plans);
         let mesh = read(&text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
-        if let Err(faults) = mesh.validate() {
+        if let Err(faults) = mesh.validate(std::time::SystemTime::now()) {
             panic!("{faults}\n{text}");
         }
         for (at, plan) in plans.iter().enumerate() {
@@ -170,7 +170,7 @@ proptest! {
 
     #[test]
     fn no_text_panics(text in "\\PC{0,200}") {
-        let _ = read(&text).map(|mesh| mesh.validate());
+        let _ = read(&text).map(|mesh| mesh.validate(std::time::SystemTime::now()));
     }
 
     #[test]
@@ -182,7 +182,7 @@ proptest! {
         }
         let end = (at + 1..=text.len()).find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());
         text.replace_range(at..end, &with);
-        let _ = read(&text).map(|mesh| mesh.validate());
+        let _ = read(&text).map(|mesh| mesh.validate(std::time::SystemTime::now()));
     }
 
     #[test]

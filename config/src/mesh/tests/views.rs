@@ -44,7 +44,9 @@ fn holds(mesh: &Mesh, role: &NodeRole, expected: &str) {
 #[test]
 fn the_example_s_sidecar_has_its_inbound_and_what_it_uses() {
     let mesh = example();
-    let warnings = mesh.validate().unwrap_or_else(|faults| panic!("{faults}"));
+    let warnings = mesh
+        .validate(std::time::SystemTime::now())
+        .unwrap_or_else(|faults| panic!("{faults}"));
     assert!(warnings.is_empty(), "{}", warnings[0]);
     let logs = "access_logs: [{path: stdout, format: json}]";
     holds(
@@ -272,7 +274,7 @@ fn what_is_not_known_passes_only_where_that_is_said() {
         "[shop/http]",
     ) + "\n- {name: shop/passing, ports: [{port: 80}], uses: [shop/http], outbound: {unknown: pass}, sidecar: {inbound: 10.1.2.3:15006}}";
     let mesh = read(&passes).unwrap();
-    mesh.validate().unwrap();
+    mesh.validate(std::time::SystemTime::now()).unwrap();
     assert!(!shown(&mesh, &sidecar("shop/all")).contains("original_destination"));
     holds(
         &mesh,

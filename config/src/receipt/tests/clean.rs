@@ -1,6 +1,6 @@
 //! Configurations that draw no remark.
 
-use super::super::receipt;
+use super::made;
 use crate::{Environment, Source, load_file, load_mesh};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ fn examples_draw_no_remark() {
             continue;
         }
         let loaded = load_file(&path, &Environment::empty()).unwrap_or_else(|error| panic!("{error}"));
-        for remark in receipt(&loaded.config).remarks() {
+        for remark in made(&loaded.config).remarks() {
             found.push_str(&format!("{remark} ({:?} {:?})\n", remark.part(), remark.field()));
         }
     }
@@ -37,7 +37,7 @@ fn the_example_mesh_draws_no_remark() {
         })
         .collect();
     let mesh = load_mesh(&sources, &Environment::empty()).unwrap();
-    let warnings = mesh.validate().unwrap();
+    let warnings = mesh.validate(std::time::SystemTime::now()).unwrap();
     assert!(warnings.is_empty(), "{}", warnings[0]);
 }
 

@@ -1,69 +1,124 @@
 //! What a receipt costs grows with the configuration, not with its square.
 
-use super::super::find;
+use super::super::{Receipt, find};
 use super::source;
-use crate::{Environment, MeshConfig, load};
-use std::fmt::Write;
+use crate::model::{ChainMode, MeshConfig, Name, RouteAction};
+use crate::{Environment, load};
+use std::sync::Arc;
 
-/// A configuration with `count` of everything that rules compare with each other.
-fn large(count: usize) -> MeshConfig {
-    let mut text = String::from("route_configurations:\n");
-    for host in 0..count.div_ceil(100) {
-        writeln!(text, "- name: r{host}\n  virtual_hosts:\n  - name: v\n    domains: ['*']\n    rate_limits: [limit-0]\n    routes:").unwrap();
-        for route in host * 100..(host * 100 + 100).min(count) {
-            writeln!(
-                text,
-                "    - {{match: {{regex: '/a{route}[0-9]*', headers: [{{name: x-a, exact: b{route}}}]}}, \
-                 authorization: [allow-{route}, deny-{route}], rate_limits: [limit-{route}], \
-                 forward: {{cluster: c{route}, timeout: 5s, retry: {{retry_on: [reset], per_try_timeout: 1s}}}}}}"
-            )
-            .unwrap();
-        }
-    }
-    text.push_str("clusters:\n");
-    for cluster in 0..count {
-        writeln!(text, "- {{name: c{cluster}, outlier_detection: true, endpoints: [{{address: 127.0.0.1:1}}, {{address: 127.0.0.1:2}}]}}").unwrap();
-    }
-    text.push_str("authorization_policies:\n");
-    for policy in 0..count {
-        writeln!(text, "- {{name: allow-{policy}, action: allow, rules: [{{methods: [GET], paths: [{{prefix: /a}}, {{prefix: /b}}]}}]}}").unwrap();
-        writeln!(
-            text,
-            "- {{name: deny-{policy}, action: deny, rules: [{{paths: [{{prefix: /c}}, {{prefix: /d}}]}}]}}"
-        )
-        .unwrap();
-    }
-    text.push_str("rate_limits:\n");
-    for limit in 0..count {
-        writeln!(text, "- {{name: limit-{limit}, descriptors: [[{{constant: a{limit}, key: k}}]], local: {{limit: {{requests: {}, per: 1s}}}}}}", limit + 1).unwrap();
-    }
-    text.push_str("listeners:\n- name: l\n  address: 127.0.0.1:1\n  filter_chains:\n");
-    for chain in 0..count.div_ceil(100) {
-        writeln!(
-            text,
-            "  - {{match: {{source_prefixes: [10.{}.{}.0/24]}}, http: {{route_configuration: r{chain}}}}}",
-            chain / 256,
-            chain % 256
-        )
-        .unwrap();
-    }
-    load(&source(&text), &Environment::empty())
-        .unwrap_or_else(|faults| panic!("{faults}"))
-        .config
+/// One of everything that rules compare with others.
+const ONE: &str = "
+listeners:
+- {name: l, address: 127.0.0.1:1, filter_chains: [{name: chain, http: {route_configuration: r}}]}
+route_configurations:
+- name: r
+  virtual_hosts:
+  - name: v
+    domains: ['*']
+    rate_limits: [limit]
+    request_headers: {set: {x-a: b}}
+    routes:
+    - {name: route, match: {regex: '/a[0-9]*', headers: [{name: x-a, exact: b}]}, authorization: [allow, deny],
+       rate_limits: [limit], forward: {cluster: c, timeout: 5s, retry: {retry_on: [reset], per_try_timeout: 1s}}}
+clusters:
+- {name: c, outlier_detection: true, endpoints: [{address: 127.0.0.1:1}, {address: 127.0.0.1:2}]}
+authorization_policies:
+- {name: allow, action: allow, rules: [{methods: [GET], paths: [{prefix: /a}, {prefix: /b}]}]}
+- {name: deny, action: deny, rules: [{paths: [{prefix: /c}, {prefix: /d}]}]}
+rate_limits:
+- {name: limit, descriptors: [[{constant: a, key: k}]], local: {limit: {requests: 7, per: 1s}}}
+";
+
+fn numbered(name: &str, number: usize) -> Name {
+    Name(format!("{name}-{number}").into())
 }
 
+fn copies<T: Clone>(one: &Arc<T>, count: usize, mut number: impl FnMut(&mut T, usize)) -> Vec<Arc<T>> {
+    let copy = |at| {
+        let mut copy = T::clone(one);
+        number(&mut copy, at);
+        Arc::new(copy)
+    };
+    (0..count).map(copy).collect()
+}
+
+/// A configuration with `count` of everything: chains, routes, clusters, rate limits, and policies of both kinds. Route
+/// configurations have `together` routes each; chains take them in turn.
+fn large(count: usize, together: usize) -> MeshConfig {
+    let mut config = load(&source(ONE), &Environment::empty())
+        .unwrap_or_else(|faults| panic!("{faults}"))
+        .config;
+    config.clusters = copies(&config.clusters[0], count, |cluster, at| {
+        cluster.name = numbered("c", at);
+    });
+    config.rate_limits = copies(&config.rate_limits[0], count, |limit, at| {
+        limit.name = numbered("limit", at);
+    });
+    let policies = config.authorization_policies.iter();
+    config.authorization_policies = policies
+        .flat_map(|policy| {
+            copies(policy, count, |policy, at| {
+                policy.name = numbered(policy.name.as_str(), at);
+            })
+        })
+        .collect();
+    let groups = count.div_ceil(together);
+    config.route_configurations = copies(&config.route_configurations[0], groups, |routes, group| {
+        routes.name = numbered("r", group);
+        let mut host = (*routes.virtual_hosts[0]).clone();
+        // As many of the host as of the routes: each route has to do with each of them.
+        let own = group * together..count.min((group + 1) * together);
+        host.rate_limits = own.clone().map(|at| numbered("limit", at)).collect();
+        let route = host.routes[0].clone();
+        let numbered_route = |at| {
+            let mut route = route.clone();
+            route.name = numbered("route", at);
+            route.authorization = vec![numbered("allow", at), numbered("deny", at)];
+            route.rate_limits = vec![numbered("limit", at)];
+            if let RouteAction::Forward(forward) = &mut route.action {
+                forward.clusters[0].cluster = numbered("c", at);
+            }
+            route
+        };
+        host.routes = own.map(numbered_route).collect();
+        routes.virtual_hosts = vec![Arc::new(host)];
+    });
+    let mut listener = (*config.listeners[0]).clone();
+    let chain = listener.filter_chains[0].clone();
+    let chains = (0..count).map(|at| {
+        let mut chain = chain.clone();
+        chain.name = numbered("chain", at);
+        if let ChainMode::Http(http) = &mut chain.mode {
+            http.route_configuration = numbered("r", at % groups);
+        }
+        chain
+    });
+    listener.filter_chains = chains.collect();
+    config.listeners = vec![Arc::new(listener)];
+    config
+}
+
+#[track_caller]
+fn found(count: usize, together: usize) -> Receipt {
+    let found = find(&large(count, together));
+    assert!(found.is_empty(), "{}", found.remarks()[0]);
+    found
+}
+
+/// In many route configurations, and in one that all chains use.
 #[test]
 fn steps_are_in_proportion() {
-    let (small, large) = (find(&large(250)), find(&large(1_000)));
-    assert!(small.steps() > 250 * 10, "{}", small.steps());
-    let ratio = large.steps() as f64 / small.steps() as f64;
-    assert!(
-        ratio < 4.2,
-        "four times the configuration takes {ratio} times the steps"
-    );
-    assert!(large.is_empty(), "{}", large.remarks()[0]);
+    for together in [100, usize::MAX] {
+        let steps = |count: usize| found(count, together.min(count)).steps() as f64;
+        let (small, large) = (steps(1_000), steps(10_000));
+        assert!(small > 1_000.0 * 10.0, "{small}");
+        let ratio = large / small;
+        assert!(
+            ratio < 10.2,
+            "ten times the configuration takes {ratio} times the steps"
+        );
+    }
 }
-
 /// Policies with very many rules are compared as far as a bound, not as far as they go.
 #[test]
 fn policies_of_many_rules_are_bounded() {

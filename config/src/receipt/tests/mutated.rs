@@ -5,7 +5,7 @@ mod edges;
 mod policies;
 mod routes;
 
-use super::super::receipt;
+use super::made;
 use super::source;
 use crate::{Environment, load};
 use std::collections::HashSet;
@@ -50,7 +50,7 @@ fn wrong(row: &Row) -> Option<String> {
         text = text.replace(old, new);
     }
     let receipt = match load(&source(&text), &Environment::empty()) {
-        Ok(loaded) => receipt(&loaded.config).with_lines(&source(&text)),
+        Ok(loaded) => made(&loaded.config).with_lines(&source(&text)),
         Err(faults) => return Some(faults.to_string()),
     };
     let shown: String = receipt
@@ -220,7 +220,7 @@ fn changes_that_come_near_draw_nothing() {
         assert_eq!(SHOP.matches(old).count(), 1, "{old}");
         let text = SHOP.replace(old, new);
         match load(&source(&text), &Environment::empty()) {
-            Ok(loaded) => receipt(&loaded.config)
+            Ok(loaded) => made(&loaded.config)
                 .remarks()
                 .iter()
                 .for_each(|one| failures.push_str(&format!("{new}: {one}\n"))),

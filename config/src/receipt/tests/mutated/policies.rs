@@ -167,7 +167,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
         "rate-limit-never-counts",
         "rate limit `subjects`",
-        "descriptor",
+        "descriptors",
         "name: subjects",
     ),
     row(
@@ -193,7 +193,7 @@ pub(super) const ROWS: &[Row] = &[
         )],
         "rate-limit-never-counts",
         "rate limit `connections`",
-        "descriptor",
+        "descriptors",
         "name: connections",
     ),
 ];

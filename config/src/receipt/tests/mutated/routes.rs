@@ -423,8 +423,8 @@ pub(super) const ROWS: &[Row] = &[
         )],
         "fault-expired",
         "route `catalogue`",
-        "",
-        "\"2020",
+        "fault.expires",
+        "name: catalogue",
     ),
     row(
         &[(

@@ -104,22 +104,3 @@ fn virtual_hosts_whose_policy_nobody_takes() {
     );
     assert_eq!((warnings[0].line(), warnings.len()), (8, 1));
 }
-
-#[test]
-fn faults_that_have_expired() {
-    check(
-        |expires| {
-            super::with_http(&format!("fault: {{abort: {{status: 503}}, expires: {expires}}}"))
-                .replace(" clusters: [{name: a}, {name: backend}]\n", "")
-                .replace("clusters: [{name: a}, {name: backend}]\n", "")
-        },
-        &[
-            ("never", &[]),
-            ("2999-01-31T18:00:00Z", &[]),
-            (
-                "«2020-01-31T18:00:00Z»",
-                &["this fault has expired: it does nothing any more | remove it, or let it expire later"],
-            ),
-        ],
-    );
-}
