@@ -2,11 +2,12 @@
 
 use super::super::shapes;
 use crate::model::{
-    CircuitBreakers, Cluster, LocalityBalancing, PathMatch, RateLimit, RateLimitCounting, RouteAction,
-    StringMatch,
+    CircuitBreakers, Cluster, FlightRecorder, LocalityBalancing, PathMatch, RateLimit, RateLimitCounting,
+    RouteAction, StringMatch,
 };
 use crate::{Environment, MeshConfig, load_file};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
@@ -150,4 +151,13 @@ fn resilience_shows_every_policy_and_is_explained_as_it_is() {
     assert_eq!(config.rate_limits().iter().filter(globals).count(), 1);
     let routes = config.route_configurations()[0].virtual_hosts()[0].routes();
     assert!(routes.iter().any(|route| matches!(route.fault(), Some(Some(_)))));
+}
+
+#[test]
+fn the_recorder_is_shown_with_other_settings_than_its_own() {
+    let config = example("why.yaml");
+    let recorder = config.telemetry().recorder().as_ref().unwrap();
+    assert_eq!(recorder.memory_bytes(), 32 << 20);
+    assert_eq!(recorder.slow(), Duration::from_millis(250));
+    assert_ne!(*recorder, FlightRecorder::default());
 }
