@@ -86,7 +86,7 @@ fn recorded(generation: u64) -> Recorder {
     let mut writer = recorder.open(0, Some(settings)).unwrap();
     writer.record(&Note {
         kind: Kind::Request,
-        started: Instant::now(),
+        ended: Instant::now(),
         duration: Duration::ZERO,
         status: 200,
         flags: ResponseFlags::NONE,

@@ -94,10 +94,9 @@ impl Clock {
     #[cold]
     fn look_again(&mut self, at: Instant) -> u64 {
         *self = Clock::now();
-        match at.checked_duration_since(self.base) {
-            Some(after) => self.micros + micros(after),
-            None => self.micros.saturating_sub(micros(self.base - at)),
-        }
+        // What is over ended before this look.
+        self.micros
+            .saturating_sub(micros(self.base.saturating_duration_since(at)))
     }
 }
 
@@ -192,7 +191,8 @@ impl RecorderWriter {
     pub fn record(&mut self, note: &Note<'_>) {
         self.number += 1;
         let due = self.number.is_multiple_of(CLOCK_RECORDS);
-        let started = self.clock.micros_at(note.started, due);
+        let ended = self.clock.micros_at(note.ended, due);
+        let started = ended.saturating_sub(micros(note.duration));
         let words_max = note.words_max().min(RECORD_WORDS_MAX - 1);
         let Some(room) = self.all.room(words_max) else {
             return;

@@ -16,6 +16,7 @@ use outrigger_telemetry::{AttemptOutcome, AttemptStory, RequestRecord, ResponseF
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
 
 /// The story of one connection so far.
 pub(super) struct Record {
@@ -201,7 +202,8 @@ impl Record {
         let mut recorder = accepted.worker.recorder.borrow_mut();
         let Some(recorder) = recorder.as_mut() else { return };
         let ends = &accepted.ends;
-        let duration = accepted.opened.elapsed();
+        let ended = Instant::now();
+        let duration = ended.duration_since(accepted.opened);
         let attempt = self.upstream.map(|endpoint| AttemptStory {
             number: self.attempts,
             endpoint,
@@ -213,7 +215,7 @@ impl Record {
         });
         recorder.record(&Note {
             kind: Kind::Connection,
-            started: accepted.opened.into_std(),
+            ended: ended.into_std(),
             duration,
             status: 0,
             flags: outcome.flags,

@@ -79,8 +79,8 @@ impl Protocol {
 pub struct Note<'a> {
     /// What it is of.
     pub kind: Kind,
-    /// When it began, as the worker's clock tells.
-    pub started: std::time::Instant,
+    /// When it ended, as the worker's clock tells.
+    pub ended: std::time::Instant,
     /// How long it took.
     pub duration: Duration,
     /// The status that was sent downstream; 0 if none was, and for connections.

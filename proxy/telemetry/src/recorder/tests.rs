@@ -17,10 +17,10 @@ const ATTEMPT: AttemptStory = AttemptStory {
     outcome: AttemptOutcome::Answered(200),
 };
 
-fn note(started: Instant) -> Note<'static> {
+fn note(ended: Instant) -> Note<'static> {
     Note {
         kind: Kind::Request,
-        started,
+        ended,
         duration: Duration::from_micros(1500),
         status: 200,
         flags: ResponseFlags::NONE,
@@ -78,8 +78,8 @@ fn one(recorder: &Recorder) -> Recorded {
 fn a_plain_request_comes_back_whole() {
     let recorder = Recorder::new(1);
     let mut writer = recorder.open(0, Some(SETTINGS)).unwrap();
-    let (before, started) = (SystemTime::now(), Instant::now());
-    writer.record(&note(started));
+    let (before, ended) = (SystemTime::now(), Instant::now());
+    writer.record(&note(ended));
     let told = one(&recorder);
     assert_eq!((told.worker, told.number, told.kind), (0, 1, Kind::Request));
     assert_eq!((told.status, told.attempts, told.generation), (200, 1, 3));
@@ -102,7 +102,7 @@ fn a_plain_request_comes_back_whole() {
             outcome: RecordedOutcome::Answered(200),
         }]
     );
-    assert_eq!(told.peer, Some(note(started).peer));
+    assert_eq!(told.peer, Some(note(ended).peer));
     assert!(told.request_ended);
     assert_eq!(told.duration, Duration::from_micros(1500));
     assert_eq!((told.method.as_str(), told.path.as_str()), ("GET", "/orders/17"));
@@ -292,7 +292,7 @@ fn the_newest_of_all_workers_stand_first() {
         writers[usize::from(turn % 2)].record(&Note {
             status: 200 + turn,
             duration: Duration::from_millis(u64::from(turn)),
-            ..note(now)
+            ..note(now + Duration::from_millis(u64::from(turn)))
         });
     }
     let statuses = |limit| -> Vec<u16> {
@@ -345,11 +345,13 @@ fn the_wall_clock_is_looked_at_again_after_a_while() {
     writer.clock = Clock { base: now, micros: 0 };
     let soon = now + CLOCK_AGE / 2;
     writer.record(&note(soon));
-    assert_eq!(one(&recorder).started, UNIX_EPOCH + CLOCK_AGE / 2, "not yet");
-    let before = SystemTime::now();
+    let ended = |told: &Recorded| told.started + told.duration;
+    assert_eq!(ended(&one(&recorder)), UNIX_EPOCH + CLOCK_AGE / 2, "not yet");
+    // Records have whole microseconds.
+    let before = SystemTime::now() - Duration::from_micros(1);
     writer.record(&note(now + CLOCK_AGE));
     let told = recorder.read(1, |told| told.number == 2).remove(0);
-    assert!(told.started > before, "{:?}", told.started);
+    assert!(ended(&told) > before, "{:?}", ended(&told));
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Record {
         let id = head.fields.get(KnownName::XRequestId).unwrap_or_default();
         recorder.record(&Note {
             kind: Kind::Request,
-            started: self.started.into_std(),
+            ended: now.into_std(),
             duration,
             status: self.status,
             flags: self.flags,
