@@ -212,7 +212,9 @@ proptest! {
         };
         prop_assert_eq!((length, header.addresses), (bytes.len(), addresses));
         prop_assert!(header.tlvs.iter().all(|tlv| tlvs.contains(tlv)));
-        let fits = tlvs.iter().map(|tlv| tlv.value.len() + 3).sum::<usize>() + 52 <= HEADER_BYTES_MAX;
+        let addresses_bytes = if source.is_ipv4() && destination.is_ipv4() { 12 } else { 36 };
+        let fields_bytes: usize = tlvs.iter().map(|tlv| tlv.value.len() + 3).sum();
+        let fits = 16 + addresses_bytes + fields_bytes <= HEADER_BYTES_MAX;
         prop_assert_eq!(fits, header.tlvs == tlvs);
     }
 
