@@ -162,7 +162,13 @@ impl<S: Signal> Lane<S> {
             return;
         }
         // Nothing was ever sent from a queue without a task, and nobody waits for what is in it.
-        self.waiting.lock().take();
+        if let Some(mut waiting) = self.waiting.lock().take() {
+            waiting.close();
+            while let Ok(items) = waiting.try_recv() {
+                self.shared.cells().dropped[ExportDrop::Ended].add(items.len() as u64);
+                self.shared.done(items.len(), items.iter().map(S::size).sum());
+            }
+        }
         let end = Some(Instant::now() + bound);
         self.orders.send_modify(|orders| orders.end = end);
     }
@@ -322,7 +328,10 @@ mod tests {
     #[test]
     fn a_queue_of_a_collector_that_is_gone_takes_nothing() {
         let (_, lane) = lane();
+        assert!(lane.put(records(3)));
         lane.end(Duration::ZERO);
+        assert_eq!(lane.shared.cells().dropped[ExportDrop::Ended].value(), 3);
+        assert_eq!(lane.shared.cells().queue.value(), 0);
         assert!(!lane.put(records(2)));
         assert_eq!(lane.shared.cells().dropped[ExportDrop::NoCollector].value(), 2);
         assert!(lane.has_ended());

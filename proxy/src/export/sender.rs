@@ -140,6 +140,10 @@ impl<S: Signal> Sender<S> {
     async fn gather(&mut self) -> Option<(Settings, Batch<S>)> {
         loop {
             let orders = self.orders.borrow_and_update().clone();
+            // Whoever puts something in from now on is told that it is not taken.
+            if orders.end.is_some() {
+                self.pieces.close();
+            }
             self.take_in();
             if orders.end.is_some() && self.waiting.items.is_empty() {
                 return None;

@@ -1,17 +1,20 @@
 //! What can be sent: spans and log records, each with its place in the protocol.
 
 use super::{encode, size};
-use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
-use opentelemetry_proto::tonic::logs::v1::{ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
 use outrigger_telemetry::export::LogRecord;
 use outrigger_telemetry::trace::FinishedSpan;
 use prost::Message;
 use std::time::SystemTime;
+
+/// The version of OpenTelemetry's semantic conventions by which attributes are named.
+const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.27.0";
+/// Two fields' tags and lengths, each of a byte and five at most.
+const WRAPPING_BYTES_MAX: usize = 12;
+
+const GROWS: &str = "a vector has room for everything";
 
 /// One kind of what collectors take.
 pub(super) trait Signal: Send + Sync + 'static {
@@ -51,20 +54,7 @@ impl Signal for Spans {
     }
 
     fn message(resource: &Resource, items: Vec<FinishedSpan>) -> Vec<u8> {
-        let scope_spans = ScopeSpans {
-            scope: Some(encode::scope()),
-            spans: items.into_iter().map(encode::span).collect(),
-            schema_url: String::new(),
-        };
-        let resource_spans = ResourceSpans {
-            resource: Some(resource.clone()),
-            scope_spans: vec![scope_spans],
-            schema_url: String::new(),
-        };
-        let request = ExportTraceServiceRequest {
-            resource_spans: vec![resource_spans],
-        };
-        request.encode_to_vec()
+        wrapped(resource, items.into_iter().map(encode::span))
     }
 
     fn rejection(answer: &[u8]) -> Option<(u64, String)> {
@@ -96,20 +86,7 @@ impl Signal for Logs {
     }
 
     fn message(resource: &Resource, items: Vec<Observed>) -> Vec<u8> {
-        let scope_logs = ScopeLogs {
-            scope: Some(encode::scope()),
-            log_records: items.into_iter().map(encode::log_record).collect(),
-            schema_url: String::new(),
-        };
-        let resource_logs = ResourceLogs {
-            resource: Some(resource.clone()),
-            scope_logs: vec![scope_logs],
-            schema_url: String::new(),
-        };
-        let request = ExportLogsServiceRequest {
-            resource_logs: vec![resource_logs],
-        };
-        request.encode_to_vec()
+        wrapped(resource, items.into_iter().map(encode::log_record))
     }
 
     fn rejection(answer: &[u8]) -> Option<(u64, String)> {
@@ -119,8 +96,84 @@ impl Signal for Logs {
     }
 }
 
+/// The request that sends these. Both signals' have the same fields: a list of one resource's (1), which has the resource (1)
+/// and a list of one scope's (2), which has the scope (1), the items (2) and the schema's URL (3). Put together from within:
+/// encoded as one message, each item is measured again for every message around it.
+fn wrapped<M: Message>(resource: &Resource, items: impl Iterator<Item = M>) -> Vec<u8> {
+    let mut of_scope = Vec::new();
+    put_message(1, &encode::scope(), &mut of_scope);
+    for item in items {
+        put_message(2, &item, &mut of_scope);
+    }
+    put(3, SCHEMA_URL.as_bytes(), &mut of_scope);
+    let mut of_resource = Vec::with_capacity(of_scope.len() + resource.encoded_len() + WRAPPING_BYTES_MAX);
+    put_message(1, resource, &mut of_resource);
+    put(2, &of_scope, &mut of_resource);
+    drop(of_scope);
+    let mut request = Vec::with_capacity(of_resource.len() + WRAPPING_BYTES_MAX);
+    put(1, &of_resource, &mut request);
+    request
+}
+
+/// Puts a field that is a message.
+fn put_message(field: u8, message: &impl Message, out: &mut Vec<u8>) {
+    out.push(tag(field));
+    message.encode_length_delimited(out).expect(GROWS);
+}
+
+/// Puts a field that is encoded already, or is a text.
+fn put(field: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(tag(field));
+    prost::encode_length_delimiter(bytes.len(), out).expect(GROWS);
+    out.extend_from_slice(bytes);
+}
+
+/// What stands before a field with a length, of a number below 16.
+fn tag(field: u8) -> u8 {
+    field << 3 | 2
+}
+
 /// A message without a count is a hint, and nothing was rejected.
 fn rejected(count: i64, why: String) -> Option<(u64, String)> {
     let count = u64::try_from(count).ok()?;
     (count > 0).then_some((count, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use opentelemetry_proto::tonic::common::v1::KeyValue;
+    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+
+    #[test]
+    fn a_request_put_together_is_the_request_encoded_as_a_whole() {
+        let long = "x".repeat(1_000);
+        let spans: Vec<Span> = ["a", &long]
+            .iter()
+            .map(|name| Span {
+                name: (*name).to_owned(),
+                ..Span::default()
+            })
+            .collect();
+        let resource = Resource {
+            attributes: vec![KeyValue::default()],
+            ..Resource::default()
+        };
+        for count in 0..=spans.len() {
+            let spans = spans[..count].to_vec();
+            let whole = ExportTraceServiceRequest {
+                resource_spans: vec![ResourceSpans {
+                    resource: Some(resource.clone()),
+                    scope_spans: vec![ScopeSpans {
+                        scope: Some(encode::scope()),
+                        spans: spans.clone(),
+                        schema_url: SCHEMA_URL.to_owned(),
+                    }],
+                    schema_url: String::new(),
+                }],
+            };
+            assert_eq!(wrapped(&resource, spans.into_iter()), whole.encode_to_vec());
+        }
+    }
 }

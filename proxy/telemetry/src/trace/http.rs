@@ -370,12 +370,14 @@ impl TracedRequest<'_> {
                 self.answer_error(attributes, status, is_last)
             }
             AttemptOutcome::Failed(why) => Some(Cow::Borrowed(why)),
-            // It was let go: that is nobody's error but the request's.
-            AttemptOutcome::Cancelled if is_last => self.error_type(),
-            AttemptOutcome::Cancelled => {
-                put(attributes, "outrigger.cancelled", AttributeValue::Bool(true));
-                None
-            }
+            // It was let go: that is nobody's error but the request's, if it has one.
+            AttemptOutcome::Cancelled => match self.error_type().filter(|_| is_last) {
+                Some(error) => Some(error),
+                None => {
+                    put(attributes, "outrigger.cancelled", AttributeValue::Bool(true));
+                    None
+                }
+            },
         };
         if let Some(answered) = attempt.answered {
             span.events.push(SpanEvent {
