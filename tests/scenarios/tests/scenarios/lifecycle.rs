@@ -254,16 +254,18 @@ async fn the_admin_endpoint_tells_what_is() {
     );
     assert_eq!(admin.json("/server_info").await["phase"], "ready");
     let stats = admin
-        .fetch("/stats?usedonly&filter=^outrigger_cluster_(requests|request_duration)")
+        .fetch("/stats?usedonly&filter=^outrigger_cluster_(requests|attempt_time_to_answer)")
         .await;
-    let (stats, lines) = (stats.text(), 2);
-    assert_eq!(stats.lines().count(), lines, "{stats}");
+    let stats = stats.text();
+    assert_eq!(stats.lines().count(), 2, "{stats}");
     assert!(
         stats.contains("outrigger_cluster_requests_total{cluster=\"upstream\",code_class=\"2xx\"}: 1\n"),
         "{stats}"
     );
     assert!(
-        stats.contains("outrigger_cluster_request_duration_seconds{cluster=\"upstream\"}: count 1, mean "),
+        stats.contains(
+            "outrigger_cluster_attempt_time_to_answer_seconds{cluster=\"upstream\"}: count 1, mean "
+        ),
         "{stats}"
     );
     assert_eq!(admin.fetch("/stats?filter=(").await.status(), 400);
