@@ -21,4 +21,4 @@ pub use document::Document;
 pub use outrigger_config::Timestamp;
 pub use process::Process;
 pub use proxy::Proxy;
-pub use wait::{DEADLINE, wait_until, within};
+pub use wait::{DEADLINE, wait_for, wait_until, within};

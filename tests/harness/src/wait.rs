@@ -9,13 +9,18 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Waits until `condition` gives something; panics with `what` after [`DEADLINE`].
-pub async fn wait_until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn wait_until<T>(what: &str, condition: impl AsyncFnMut() -> Option<T>) -> T {
+    wait_for(DEADLINE, what, condition).await
+}
+
+/// As [`wait_until`], for what takes longer: `deadline` at most.
+pub async fn wait_for<T>(deadline: Duration, what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(started.elapsed() < DEADLINE, "waited in vain: {what}");
+        assert!(started.elapsed() < deadline, "waited in vain: {what}");
         tokio::time::sleep(PAUSE).await;
     }
 }

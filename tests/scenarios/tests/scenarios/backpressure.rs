@@ -26,7 +26,9 @@ const BODY_BYTES: u64 = if cfg!(debug_assertions) {
 /// What the proxy may grow by: its buffers and windows for one stream, and what the allocator keeps.
 const GROWTH_BYTES: u64 = 16 << 20;
 
-/// A sender that has not moved for this long is taken to be held back.
+/// A sender that has not moved for this long is taken to be held back. That nothing happens can be seen by waiting alone: if
+/// the machine stops for as long while bytes still move, less has been sent than might have been, and the bounds hold all
+/// the same.
 const STILL: Duration = Duration::from_millis(300);
 
 async fn proxy(upstream: SocketAddr, cluster: &str) -> (Process, TempDir) {

@@ -70,6 +70,7 @@ impl Backend {
                             script
                                 .send("HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
                                 .await?;
+                            // What the test is about: a body that always comes on, and never comes to its end.
                             loop {
                                 script.send("x").await?;
                                 tokio::time::sleep(Duration::from_millis(10)).await;

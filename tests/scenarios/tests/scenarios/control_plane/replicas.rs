@@ -4,7 +4,7 @@ use crate::programs::{Beside, installed, run};
 use outrigger_fixtures::Echo;
 use outrigger_harness::client::fetch;
 use outrigger_harness::process::control_binary;
-use outrigger_harness::{Process, wait_until};
+use outrigger_harness::{Process, wait_for, wait_until};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -180,16 +180,16 @@ drain: {{grace: 1ms, timeout: 5s}}
 
 /// Waits for something, and has requests succeed meanwhile at all nodes.
 async fn serve_until(nodes: &[Process], what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let waiting = async {
-        while !condition().await {
-            for node in nodes {
-                assert_eq!(fetch(node.address(), "/", "").await.status(), 200);
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    wait_for(ROLLOUT_TIMEOUT, what, async || {
+        if condition().await {
+            return Some(());
         }
-    };
-    let waited = tokio::time::timeout(ROLLOUT_TIMEOUT, waiting).await;
-    waited.unwrap_or_else(|_| panic!("waited in vain: {what}"));
+        for node in nodes {
+            assert_eq!(fetch(node.address(), "/", "").await.status(), 200);
+        }
+        None
+    })
+    .await;
 }
 
 /// Whether a request to this node reaches this upstream.

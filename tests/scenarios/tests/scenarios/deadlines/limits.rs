@@ -1,7 +1,9 @@
 //! The age of a stream, and the time in which a request must have come.
 
 use outrigger_fixtures::Scripted;
-use outrigger_harness::{Client, Document, Proxy};
+use outrigger_harness::{Client, Document, Proxy, within};
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// Answers with a head, or not at all, and then keeps silent.
 async fn silent(head: &'static str) -> Scripted {
@@ -76,20 +78,34 @@ async fn a_request_that_does_not_come_to_its_end_is_408() {
 /// An answer that has begun ends the wait for the request, and so does the request's end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_has_come_may_be_served_for_longer() {
-    let upstream = Scripted::start(|mut script| async move {
-        script.request().await?;
-        tokio::time::sleep(std::time::Duration::from_millis(400)).await;
-        script
-            .send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
-            .await?;
-        script.until_closed().await
+    let (came, answers) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (there, may_answer) = (Arc::clone(&came), Arc::clone(&answers));
+    let upstream = Scripted::start(move |mut script| {
+        let (there, may_answer) = (Arc::clone(&there), Arc::clone(&may_answer));
+        async move {
+            script.request().await?;
+            there.notify_one();
+            may_answer.notified().await;
+            script
+                .send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                .await?;
+            script.until_closed().await
+        }
     })
     .await;
     let document = Document::to(&[upstream.address()])
         .workers(1)
         .http("request_timeout: 200ms");
     let proxy = Proxy::start(document).await;
-    let whole = "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbody";
-    let response = Client::connect(proxy.address()).await.exchange(whole).await;
-    assert_eq!(response.text(), "ok");
+    let mut client = Client::connect(proxy.address()).await;
+    client
+        .send("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbody")
+        .await;
+    within("the request at its upstream", came.notified()).await;
+    // One that begins later, and does not come to its end, has had its time: so has this one, if it were to have any.
+    let half = "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf";
+    let response = Client::connect(proxy.address()).await.exchange(half).await;
+    assert_eq!(response.status(), 408);
+    answers.notify_one();
+    assert_eq!(client.response("PUT").await.text(), "ok");
 }
