@@ -72,7 +72,7 @@ use outrigger_traffic::edge::EdgeAnswer;
 use outrigger_traffic::{Found, RequestView, forwarded};
 use pace::Pace;
 use rate_limit::{Counted, Limited};
-use record::Record;
+use record::{GrpcCall, Record};
 use session::Session;
 use std::cell::Cell;
 use std::pin::pin;
@@ -142,7 +142,6 @@ struct Taken<'s> {
 struct Request<'r> {
     head: &'r mut RequestHead,
     length: BodyLength,
-    grpc: bool,
     record: Record,
     /// What it asks for beside an answer.
     upgrade: Option<Box<Upgrade>>,
@@ -176,6 +175,11 @@ struct Request<'r> {
 }
 
 impl Request<'_> {
+    /// It is a call of gRPC, and none that asks for a tunnel.
+    fn is_grpc(&self) -> bool {
+        self.record.is_grpc()
+    }
+
     /// What header values are put together from.
     fn known<'k>(&'k self, context: &'k RequestContext<'k>, taken: Taken<'k>) -> Known<'k> {
         Known {
@@ -197,12 +201,11 @@ pub(crate) async fn serve(
 ) -> Option<Box<Tunnel>> {
     let upgrade = Upgrade::of(downstream, head);
     // A status of gRPC goes with 200, which would say that there is a tunnel.
-    let grpc = upgrade.is_none() && is_grpc(&head.fields);
+    let grpc = (upgrade.is_none() && is_grpc(&head.fields)).then(GrpcCall::default);
     let mut request = Request {
-        record: Record::begin(context, downstream.version(), head),
+        record: Record::begin(context, downstream.version(), head, grpc),
         head,
         length,
-        grpc,
         upgrade,
         made: None,
         edge: None,

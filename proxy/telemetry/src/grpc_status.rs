@@ -1,6 +1,8 @@
 //! The statuses of gRPC: their numbers, their names, and what statuses of HTTP stand for. Who tells of them, and where they
 //! are read, is not known here.
 
+use crate::cell::labelled::Label;
+
 /// Nothing better is known.
 pub const UNKNOWN: u8 = 2;
 /// The call's time was up.
@@ -84,9 +86,64 @@ pub(crate) fn of_answer(trailers: Option<&[u8]>, head: Option<&[u8]>, http: u16)
     }
 }
 
+/// How a call ended, as metrics tell it: by the name of its status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GrpcOutcome(u8);
+
+impl GrpcOutcome {
+    /// How many there are: the statuses, [`GrpcOutcome::OTHER`] and [`GrpcOutcome::NONE`].
+    pub const COUNT: usize = STATUSES.len() + 2;
+    /// A number that is no status.
+    pub const OTHER: GrpcOutcome = GrpcOutcome(STATUSES.len() as u8);
+    /// It was over before a status was told: the client went away, or the stream was reset.
+    pub const NONE: GrpcOutcome = GrpcOutcome(STATUSES.len() as u8 + 1);
+
+    const NAMES: [&'static str; GrpcOutcome::COUNT] = {
+        let mut names = ["other"; GrpcOutcome::COUNT];
+        let mut number = 0;
+        while number < STATUSES.len() {
+            names[number] = STATUSES[number].name;
+            number += 1;
+        }
+        names[GrpcOutcome::NONE.0 as usize] = "none";
+        names
+    };
+}
+
+impl From<u32> for GrpcOutcome {
+    /// Of a status by its number.
+    fn from(status: u32) -> GrpcOutcome {
+        match u8::try_from(status) {
+            Ok(known) if known < GrpcOutcome::OTHER.0 => GrpcOutcome(known),
+            _ => GrpcOutcome::OTHER,
+        }
+    }
+}
+
+impl Label for GrpcOutcome {
+    const NAME: &'static str = "grpc_status";
+    const VALUES: &'static [&'static str] = &GrpcOutcome::NAMES;
+
+    fn index(self) -> usize {
+        self.0.into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn outcomes_are_as_many_as_there_are_statuses_and_two_more() {
+        let value = |outcome: GrpcOutcome| GrpcOutcome::VALUES[outcome.index()];
+        assert_eq!(value(0.into()), "OK");
+        assert_eq!(value(16.into()), "UNAUTHENTICATED");
+        for other in [17, 18, 255, 256, u32::MAX] {
+            assert_eq!(value(other.into()), "other");
+        }
+        assert_eq!(value(GrpcOutcome::NONE), "none");
+        assert_eq!(GrpcOutcome::VALUES.len(), 19);
+    }
 
     #[test]
     fn numbers_have_both_names_or_none() {

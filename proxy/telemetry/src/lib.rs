@@ -30,7 +30,9 @@ pub use access_log::{
     LogRelation, Reopened, RequestRecord, Sink, TlsRecord,
 };
 pub use cell::histogram::{Histogram, LatencyBuckets, Measured};
-pub use cell::labelled::{CounterBy, CountersBy, FlagCounters, Label, RefusalCounters, SharedCounterBy};
+pub use cell::labelled::{
+    CounterBy, CountersBy, FlagCounters, Label, RareCounterBy, RefusalCounters, SharedCounterBy,
+};
 pub use cell::{Countdown, Counter, Gauge, SharedCounter, SharedDuration, SharedGauge};
 pub use cells::{
     AdaptiveCells, AuthorizationCells, BreakerCells, CertificateCells, ClusterCells, DirectionCells,
@@ -40,6 +42,7 @@ pub use cells::{
 };
 pub use exposition::ExpositionFormat;
 pub use flags::ResponseFlags;
+pub use grpc_status::GrpcOutcome;
 pub use inventory::LabelledCells;
 pub use labels::{
     AuthorizationOutcome, CancelledAttempt, CheckOutcome, CodeClass, Coding, ConnectionClose,

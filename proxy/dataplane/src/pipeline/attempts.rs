@@ -189,7 +189,7 @@ async fn attempt(
         under_way.endpoint(),
         worker,
         &exchange.response,
-        request.grpc,
+        request.is_grpc(),
         started,
     );
     if series.rules().is_some() && series.judge_answer(request, exchange, context, &mut upstream) {

@@ -41,7 +41,7 @@ impl Deadlines {
         };
         let age_max = policy.and_then(|policy| policy.stream_duration_max());
         let request_timeout = context.chain().http().options.request_timeout();
-        if !request.grpc && request.hints.is_none() && age_max.is_none() && request_timeout.is_none() {
+        if !request.is_grpc() && request.hints.is_none() && age_max.is_none() && request_timeout.is_none() {
             return None;
         }
         let timeout_max = policy.and_then(|policy| policy.client_timeout_max());
@@ -57,7 +57,7 @@ impl Deadlines {
     ) -> Option<Box<Deadlines>> {
         let started = request.record.started();
         let hinted = request.hints.as_ref().and_then(|hints| hints.time_left());
-        let asked = if request.grpc {
+        let asked = if request.is_grpc() {
             grpc_timeout(&request.head.fields)
         } else {
             None
@@ -179,7 +179,7 @@ pub(super) fn tell(request: &mut Request<'_>, left: Duration) -> Result<(), Stop
         return Err(Stop::Reply(LocalReply::DeadlinePassed(DeadlineWait::Connection)));
     }
     let fields = &mut request.head.fields;
-    if request.grpc {
+    if request.record.is_grpc() {
         fields.set_known(KnownName::GrpcTimeout, grpc_timeout_text(left).as_bytes());
     } else {
         let left = left.as_millis().max(1);

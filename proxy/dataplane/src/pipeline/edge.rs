@@ -23,7 +23,7 @@ pub(super) fn answer(
         &EdgeRequest {
             method: request.head.method.as_str(),
             is_https: is_https(request),
-            is_grpc: request.grpc,
+            is_grpc: request.is_grpc(),
             authority: request.head.authority(),
             target: sent.unwrap_or(request.head.path_and_query()),
             client: client(context, request),

@@ -211,7 +211,7 @@ fn stopped(
 fn limits(request: &Request<'_>, context: &RequestContext<'_>, taken: Taken<'_>, policy: &Forward) -> Limits {
     // For gRPC the client's deadline counts; a timeout that was written caps it, the default one does not.
     // How long a handshake may take nobody can know; one that was written bounds it.
-    let has_other_limits = request.grpc || request.upgrade.is_some();
+    let has_other_limits = request.is_grpc() || request.upgrade.is_some();
     let route_timeout = if has_other_limits && !policy.timeout_explicit() {
         None
     } else {

@@ -1,9 +1,11 @@
 //! What is noted of a request, and told once at its end: metrics, access log and flight recorder.
 
 mod flight;
+mod grpc;
 mod line;
 mod traces;
 
+pub(super) use grpc::GrpcCall;
 pub(super) use line::ORIGINAL_PATH;
 pub(super) use traces::{KeptTrace, TraceScene};
 
@@ -53,6 +55,8 @@ pub(super) struct Record {
     found: (Option<u32>, Option<u32>),
     /// There where requests are traced.
     pub(super) trace: Option<Box<RequestTrace>>,
+    /// There where it is a call of gRPC.
+    grpc: Option<GrpcCall>,
     /// What was asked for, where something else is sent.
     original: Option<Box<Original>>,
     /// The last attempt's connection is TLS.
@@ -103,7 +107,12 @@ struct Logged {
 
 impl Record {
     #[inline(always)]
-    pub(super) fn begin(context: &RequestContext<'_>, version: Version, head: &RequestHead) -> Record {
+    pub(super) fn begin(
+        context: &RequestContext<'_>,
+        version: Version,
+        head: &RequestHead,
+        grpc: Option<GrpcCall>,
+    ) -> Record {
         let (chain, worker) = (context.chain(), context.worker());
         chain.listener.worker(worker.index).requests_active.inc();
         chain.direction.worker(worker.index).request_began();
@@ -144,6 +153,7 @@ impl Record {
             cluster: None,
             found: (None, None),
             trace: None,
+            grpc,
             original: None,
             sent_by_tls: false,
             peer_address: None,
@@ -419,7 +429,7 @@ impl Record {
         self.started_response = true;
         // What is sent: a gRPC fault is 200 on the wire.
         self.status = head.status;
-        if self.trace.as_ref().is_some_and(|trace| trace.grpc) {
+        if self.grpc.is_some() {
             self.note_grpc_status(head);
         }
         if let Some(logged) = &mut self.logged {
@@ -531,6 +541,9 @@ impl Record {
         route.request_ended(class, self.flags, duration);
         route.request_bytes.add(self.bytes_received);
         route.response_bytes.add(self.bytes_sent);
+        if self.grpc.is_some() {
+            self.count_call(route);
+        }
     }
 
     /// Counts the request for who has made it.

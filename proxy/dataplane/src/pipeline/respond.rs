@@ -35,7 +35,7 @@ pub(super) async fn local(
     request.record.local_reply(&answer);
     notes::local_reply(&mut request.record, context, reply);
     let mut head = ResponseHead::new();
-    let body = if request.grpc {
+    let body = if request.is_grpc() {
         grpc_head(&mut head, &answer);
         Bytes::new()
     } else if let Some(page) = edge::page(request, reply, answer.status) {
@@ -86,7 +86,7 @@ pub(super) fn end_grpc(
     downstream: &mut Downstream<'_>,
     answer: Option<&Answer>,
 ) -> bool {
-    let (true, Some(answer)) = (request.grpc, answer) else {
+    let (true, Some(answer)) = (request.is_grpc(), answer) else {
         return false;
     };
     let mut trailers = Fields::new();

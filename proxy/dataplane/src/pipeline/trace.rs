@@ -32,9 +32,6 @@ pub(super) struct RequestTrace {
     has_state: bool,
     debug: bool,
     priority: Option<i8>,
-    pub(super) grpc: bool,
-    /// The status of gRPC in the head of the answer.
-    pub(super) grpc_status: Option<u16>,
     /// What the configuration has spans say, where they may be kept.
     pub(super) told: Option<Box<Told>>,
 }
@@ -125,8 +122,6 @@ pub(super) fn begin(
         has_state: extracted.format == Some(Format::W3c),
         debug: extracted.debug && sampled,
         priority: extracted.priority,
-        grpc: request.grpc,
-        grpc_status: None,
         told: None,
     });
     if sampled || policy.tail.is_some() {
@@ -301,8 +296,6 @@ mod tests {
                 has_state,
                 debug: false,
                 priority: None,
-                grpc: false,
-                grpc_status: None,
                 told: None,
             };
             trace.state(&fields).map(<[u8]>::to_vec)

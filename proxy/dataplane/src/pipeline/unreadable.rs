@@ -25,11 +25,10 @@ pub(crate) async fn refuse(
     extent: Extent,
     reply: LocalReply,
 ) {
-    let record = Record::begin(context, downstream.version(), head);
+    let record = Record::begin(context, downstream.version(), head, None);
     let mut request = Request {
         head,
         length: BodyLength::None,
-        grpc: false,
         record,
         upgrade: None,
         made: None,

@@ -83,6 +83,45 @@ impl<const N: usize> LateCounters<N> {
     }
 }
 
+/// A [`Counter`] for each value of the label `L`, for labels that most label sets never count: until the first time this
+/// is a pointer.
+#[derive(Debug)]
+pub struct RareCounterBy<L, const N: usize> {
+    counters: LateCounters<N>,
+    label: PhantomData<L>,
+}
+
+impl<L: Label, const N: usize> RareCounterBy<L, N> {
+    /// Adds one.
+    pub fn inc(&self, label: L) {
+        self.counters.at(label.index()).inc();
+    }
+}
+
+impl<L: Label, const N: usize> Series for RareCounterBy<L, N> {
+    const KIND: Kind = Kind::Counter;
+    const LABEL: Option<&'static str> = Some(L::NAME);
+    const VALUES: &'static [&'static str] = L::VALUES;
+
+    fn new(_: &Terms) -> RareCounterBy<L, N> {
+        const { assert!(N == L::VALUES.len(), "a counter for each value") };
+        RareCounterBy {
+            counters: LateCounters::default(),
+            label: PhantomData,
+        }
+    }
+
+    fn write<W>(workers: &[W], cell: impl Fn(&W) -> &RareCounterBy<L, N>, out: &mut Samples<'_>) {
+        let count_of = |worker: &W, index: usize| cell(worker).counters.count(index);
+        write_counted(L::NAME, L::VALUES, workers, count_of, out);
+    }
+
+    #[cfg(test)]
+    fn touch(&self) {
+        (0..N).for_each(|index| self.counters.at(index).inc());
+    }
+}
+
 /// Refused requests, by the reasons that [`crate::Metrics::new`] was given.
 #[derive(Debug)]
 pub struct RefusalCounters {

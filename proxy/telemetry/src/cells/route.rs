@@ -2,10 +2,11 @@
 
 use super::{Cells, Family};
 use crate::cell::histogram::{Histogram, Measured};
-use crate::cell::labelled::{CounterBy, FlagCounters};
+use crate::cell::labelled::{CounterBy, FlagCounters, RareCounterBy};
 use crate::cell::{Counter, Gauge, Series, Terms};
 use crate::exposition::Heading;
 use crate::flags::ResponseFlags;
+use crate::grpc_status::GrpcOutcome;
 use crate::labels::{
     CancelledAttempt, CodeClass, CorsOrigin, DeadlineWait, FaultInjected, FaultSkipped, HedgeDenied,
     MirrorDrop, SessionCookieUse, TooLongResponse,
@@ -40,6 +41,8 @@ cells! {
         /// Copies of requests that did not get as far as an answer, by reason.
         mirrors_dropped: CounterBy<MirrorDrop, { MirrorDrop::COUNT }> =
             "outrigger_route_mirrors_dropped_total",
+        /// Requests of gRPC, by the status that their client got; other: a number that is no status; none: over before there was one.
+        grpc_requests: RareCounterBy<GrpcOutcome, { GrpcOutcome::COUNT }> = "outrigger_route_grpc_requests_total",
         /// Faults that were injected, by kind; a request with two counts for both.
         faults_injected: CounterBy<FaultInjected, { FaultInjected::COUNT }> =
             "outrigger_route_faults_injected_total",

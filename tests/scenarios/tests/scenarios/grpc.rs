@@ -146,3 +146,103 @@ async fn a_call_that_is_cut_after_its_head_ends_with_a_status() {
     let reset = ended_after_its_head(|stream| vec![Frame::reset(stream, code::INTERNAL_ERROR)], "1M").await;
     assert_eq!(reset.field("grpc-status"), Some("14"), "{reset:?}");
 }
+
+/// Answers each call by its path: with a status in trailers, in the head alone, or with none.
+async fn answering_by_path() -> FrameServer {
+    let server = FrameServer::start(|mut connection, _| async move {
+        connection.greet(&[]).await?;
+        // Until the proxy closes the connection.
+        while let Ok(call) = connection.next_headers().await {
+            let stream = call.stream;
+            let head = [(":status", "200"), ("content-type", "application/grpc")];
+            let with_trailers = |status| {
+                vec![
+                    Frame::headers(stream, &head, false),
+                    Frame::data(stream, "\0\0\0\0\x02ok", false),
+                    Frame::headers(stream, &[("grpc-status", status)], true),
+                ]
+            };
+            let answer = match call.field(":path").unwrap_or_default() {
+                "/shop.Cart/Add" => with_trailers("0"),
+                "/shop.Cart/Late" => with_trailers("5"),
+                "/shop.Cart/Strange" => with_trailers("99"),
+                "/shop.Cart/Only" => vec![Frame::headers(
+                    stream,
+                    &[head[0], head[1], ("grpc-status", "7")],
+                    true,
+                )],
+                "/shop.Cart/Plain" => vec![Frame::response(stream, "429", true)],
+                // A stream that its client leaves.
+                _ => vec![Frame::headers(stream, &head, false)],
+            };
+            connection.send_all(&answer).await?;
+        }
+        Ok(())
+    });
+    server.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_are_counted_by_the_status_that_their_client_got() {
+    let upstream = answering_by_path().await;
+    let routes = "{ name: cart, match: { prefix: /shop.Cart }, forward: { cluster: upstream } }, \
+                  { name: away, match: { prefix: /shop.Away }, forward: { cluster: nobody } }";
+    let document = Document::to(&[upstream.address()])
+        .cluster("protocol: http2")
+        .with_cluster("nobody", &[], "")
+        .routes(routes);
+    let proxy = Proxy::start(document).await;
+    let mut client = FrameConnection::connect(proxy.address(), &[]).await.unwrap();
+    let mut stream = 1;
+    let mut call = async |path: &str, content_type: &str| {
+        let fields = [("content-type", content_type), ("te", "trailers")];
+        let request = Frame::request(stream, "POST", path, &fields, true);
+        stream += 2;
+        client.send(request).await.unwrap();
+        let last = |frame: &Frame| frame.ends_stream();
+        client.next_where(last).await.unwrap()
+    };
+    for (path, content_type, told) in [
+        ("/shop.Cart/Add", "application/grpc", Some("0")),
+        ("/shop.Cart/Add", "application/grpc+proto", Some("0")),
+        ("/shop.Cart/Late", "application/grpc", Some("5")),
+        ("/shop.Cart/Only", "application/grpc", Some("7")),
+        ("/shop.Cart/Strange", "application/grpc", Some("99")),
+        ("/shop.Cart/Plain", "application/grpc", None),
+        ("/shop.Away/Any", "application/grpc", Some("14")),
+        ("/shop.Cart/Add", "application/grpc-web", Some("0")),
+    ] {
+        assert_eq!(
+            call(path, content_type).await.field("grpc-status"),
+            told,
+            "{path}"
+        );
+    }
+    let fields = [("content-type", "application/grpc")];
+    let watch = Frame::request(stream, "POST", "/shop.Cart/Watch", &fields, true);
+    client.send(watch).await.unwrap();
+    client.next_headers().await.unwrap();
+    client.send(Frame::reset(stream, code::CANCEL)).await.unwrap();
+    let admin = proxy.admin();
+    let series = |route: &str, status: &str| {
+        format!("outrigger_route_grpc_requests_total{{grpc_status=\"{status}\",route=\"{route}\"}}")
+    };
+    admin.wait_for_metric(&series("cart", "none"), 1.0).await;
+    for (route, status, count) in [
+        ("cart", "OK", 2.0),
+        ("cart", "NOT_FOUND", 1.0),
+        ("cart", "PERMISSION_DENIED", 1.0),
+        ("cart", "other", 1.0),
+        // What gRPC's clients make of an answer that is none of gRPC.
+        ("cart", "UNAVAILABLE", 1.0),
+        ("away", "UNAVAILABLE", 1.0),
+    ] {
+        assert_eq!(
+            admin.metric(&series(route, status)).await,
+            count,
+            "{route} {status}"
+        );
+    }
+    let all = admin.metric("outrigger_route_grpc_requests_total").await;
+    assert_eq!(all, 8.0, "what is not gRPC is not counted");
+}

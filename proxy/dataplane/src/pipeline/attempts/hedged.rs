@@ -415,7 +415,7 @@ fn judge(
             (stop, Awaited::Nothing),
         );
     };
-    let grpc = request.grpc;
+    let grpc = request.is_grpc();
     Ok(match came {
         Came::First(Ok(length)) => {
             if series.is_unwanted(request, exchange, &exchange.response, upstream) {

@@ -188,7 +188,7 @@ fn is_enough(request: &Request<'_>, ahead: &Ahead, policy: &AuthorizationBody) -
         return ahead.bytes() > policy.bytes_max();
     }
     // A gRPC client may well wait for an answer to its first message before it sends another.
-    ahead.bytes() >= policy.bytes_max() || request.grpc && has_message(ahead)
+    ahead.bytes() >= policy.bytes_max() || request.is_grpc() && has_message(ahead)
 }
 
 /// True if a whole gRPC message is here.

@@ -70,7 +70,7 @@ async fn tell(
     notes::local_reply(&mut request.record, context, reply);
     let mut head = ResponseHead::new();
     let mut body = denial.body.clone();
-    if request.grpc {
+    if request.is_grpc() {
         respond::grpc_head(&mut head, &answer);
         if !body.is_empty() {
             let message = percent_encoded(&body[..body.len().min(GRPC_MESSAGE_BYTES_MAX)]);

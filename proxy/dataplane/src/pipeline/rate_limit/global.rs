@@ -248,7 +248,7 @@ async fn refuse(
     reply: LocalReply,
     body: Bytes,
 ) {
-    if body.is_empty() || request.grpc {
+    if body.is_empty() || request.is_grpc() {
         return respond::local(request, downstream, context, Some(taken), reply).await;
     }
     let answer = reply.answer();

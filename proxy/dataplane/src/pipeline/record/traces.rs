@@ -6,7 +6,7 @@ use super::Record;
 use crate::connection::Ends;
 use crate::snapshot::TracingPolicy;
 use outrigger_config::model::{Name, Route, VirtualHost};
-use outrigger_http1::{Fields, KnownName, RequestHead, ResponseHead, Version};
+use outrigger_http1::{KnownName, RequestHead, Version};
 use outrigger_telemetry::ListenerCells;
 use outrigger_telemetry::trace::{SentRequest, TraceId, TracedRequest, TracedRoute, is_error};
 use std::borrow::Cow;
@@ -57,14 +57,6 @@ impl Record {
         self.trace.as_ref().map(|trace| trace.trace_id)
     }
 
-    /// Notes what the head of an answer says of gRPC.
-    #[cold]
-    pub(super) fn note_grpc_status(&mut self, head: &ResponseHead) {
-        if let Some(trace) = &mut self.trace {
-            trace.grpc_status = grpc_status(&head.fields);
-        }
-    }
-
     /// Sends the spans of a request that was served here to its end, if they are kept.
     #[inline(never)]
     pub(super) fn trace_ended(
@@ -105,10 +97,7 @@ impl Record {
         now: Instant,
         waited: Duration,
     ) {
-        let grpc_status = match &self.trailers {
-            Some(trailers) => self::grpc_status(trailers).or(trace.grpc_status),
-            None => trace.grpc_status,
-        };
+        let grpc_status = self.grpc_status();
         if !trace.sampled {
             let failed = is_error(self.status, grpc_status, self.flags);
             match scene.policy.tail.keeps(failed, waited) {
@@ -158,7 +147,7 @@ impl Record {
             route: scene.route,
             cluster: scene.cluster,
             status: self.status,
-            grpc: trace.grpc,
+            grpc: self.is_grpc(),
             grpc_status,
             response_flags: self.flags,
             details: self.details,
@@ -168,11 +157,4 @@ impl Record {
         };
         scene.policy.sink.try_send(traced.spans());
     }
-}
-
-fn grpc_status(fields: &Fields) -> Option<u16> {
-    std::str::from_utf8(fields.get(KnownName::GrpcStatus)?)
-        .ok()?
-        .parse()
-        .ok()
 }

@@ -1,7 +1,7 @@
 //! Causes that services make: a cluster each, at one proxy, with as much that is in order beside them as keeps their other
 //! budgets whole.
 
-use super::Causes;
+use super::{Causes, PAUSE};
 use outrigger_fixtures::Scripted;
 use outrigger_harness::{Client, Proxy};
 use std::net::SocketAddr;
@@ -69,6 +69,7 @@ pub(super) async fn start(causes: &mut Causes) {
         turns(address, [("/limited/", GOOD), ("/limited/urgent/", 1)]).await;
     });
     tasks.spawn(turns(address, [("/answered/", 10), ("/answered/forbidden", 1)]));
+    tasks.spawn(calls(address));
     causes.targets.push(proxy.admin().0);
     causes.proxies.push(proxy);
     // They last as long as the tasks.
@@ -90,6 +91,17 @@ async fn turns(address: SocketAddr, paths: [(&'static str, usize); 2]) {
                 }
             }
         }
+    }
+}
+
+/// Calls by gRPC, for ever.
+async fn calls(address: SocketAddr) {
+    let mut client = Client::connect(address).await;
+    loop {
+        client
+            .fetch("/answered/", "content-type: application/grpc\r\n")
+            .await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -1,0 +1,53 @@
+//! How a call of gRPC ended, for metrics and traces; access logs read it by rules of their own.
+
+use super::Record;
+use outrigger_http1::{Fields, KnownName, ResponseHead};
+use outrigger_telemetry::{GrpcOutcome, RouteCells, grpc_status};
+
+/// What is known of a request that is a call of gRPC.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in super::super) struct GrpcCall {
+    /// The status in the head of its answer.
+    status: Option<u16>,
+}
+
+impl Record {
+    /// It is a call of gRPC, and none that asks for a tunnel.
+    #[inline]
+    pub(in super::super) fn is_grpc(&self) -> bool {
+        self.grpc.is_some()
+    }
+
+    /// Notes what the head of an answer says of a call: it may be all of the answer.
+    #[inline(never)]
+    pub(super) fn note_grpc_status(&mut self, head: &ResponseHead) {
+        self.grpc = Some(GrpcCall {
+            status: status_in(&head.fields),
+        });
+    }
+
+    /// The status that the client was told: the trailers', or else the head's.
+    pub(super) fn grpc_status(&self) -> Option<u16> {
+        let trailers = self.trailers.as_deref().and_then(status_in);
+        trailers.or(self.grpc?.status)
+    }
+
+    /// Counts the call by its status. An answer that has none is what gRPC's clients take it for, if it came to its end.
+    #[inline(never)]
+    pub(super) fn count_call(&self, route: &RouteCells) {
+        let was_cut = self.status == 0 || (self.status == 200 && !self.flags.is_empty());
+        let outcome = match self.grpc_status() {
+            Some(status) => u32::from(status).into(),
+            None if was_cut => GrpcOutcome::NONE,
+            None => u32::from(grpc_status::of_http(self.status)).into(),
+        };
+        route.grpc_requests.inc(outcome);
+    }
+}
+
+fn status_in(fields: &Fields) -> Option<u16> {
+    std::str::from_utf8(fields.get(KnownName::GrpcStatus)?)
+        .ok()?
+        .parse()
+        .ok()
+}
