@@ -7,6 +7,7 @@
 //!
 //! These connections are made beside the data plane: nothing is traced or logged of them.
 
+mod compression;
 mod connection;
 mod encode;
 mod failure;

@@ -325,6 +325,8 @@ pub const LATENCY_BUCKETS: [Duration; 18] = [
 ];
 /// How collectors are spoken to: what all of them take.
 pub const COLLECTOR_PROTOCOL: super::CollectorProtocol = super::CollectorProtocol::Grpc;
+/// What is made of messages to a collector: nothing, as OTLP has it where nothing is said.
+pub const COLLECTOR_COMPRESSION: super::CollectorCompression = super::CollectorCompression::None;
 /// One request to a collector, as OpenTelemetry's `OTEL_EXPORTER_OTLP_TIMEOUT`.
 pub const COLLECTOR_TIMEOUT: Duration = Duration::from_secs(10);
 /// What may wait for a collector, as OpenTelemetry's `OTEL_BSP_MAX_QUEUE_SIZE` and `OTEL_BLRP_MAX_QUEUE_SIZE`.

@@ -75,6 +75,8 @@ model! {
         by_ref endpoint: CollectorEndpoint,
         /// How it is spoken to: [`defaults::COLLECTOR_PROTOCOL`].
         copy protocol: CollectorProtocol,
+        /// What is made of messages before they are sent: [`defaults::COLLECTOR_COMPRESSION`].
+        copy compression: CollectorCompression,
         /// TLS, there exactly if the endpoint's URL begins with `https:`.
         by_ref tls: Option<UpstreamTls>,
         /// Sent with each request, none twice. Values may be credentials: they are never shown.
@@ -91,6 +93,15 @@ model! {
         /// Where it was written.
         by_ref origin: Origin,
     }
+}
+
+/// What is made of messages to a collector before they are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CollectorCompression {
+    /// Nothing.
+    None,
+    /// They are compressed by gzip, which every collector takes.
+    Gzip,
 }
 
 model! {

@@ -6,8 +6,8 @@ use super::shapes::{COLLECTOR, RECORDER, TELEMETRY};
 use super::tree::Node;
 use super::{Unique, headers, targets, tls};
 use crate::model::{
-    Collector, CollectorEndpoint, CollectorProtocol, FlightRecorder, HeaderName, MeshConfig, Name, Roots,
-    Secret, Telemetry, defaults,
+    Collector, CollectorCompression, CollectorEndpoint, CollectorProtocol, FlightRecorder, HeaderName,
+    MeshConfig, Name, Roots, Secret, Telemetry, defaults,
 };
 use crate::receipt::Code;
 use std::sync::Arc;
@@ -135,6 +135,11 @@ fn collector(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<Name>) -> 
     ];
     let protocol = fields.choice(reader, "protocol", &words);
     let protocol = protocol.unwrap_or(defaults::COLLECTOR_PROTOCOL);
+    let compressions = [
+        ("none", CollectorCompression::None),
+        ("gzip", CollectorCompression::Gzip),
+    ];
+    let compression = fields.choice(reader, "compression", &compressions);
     let endpoint = fields.parsed(reader, "endpoint", |text| endpoint(text, protocol));
     let host = endpoint.as_ref().map(|endpoint| endpoint.host.as_str());
     let tls = fields.node(reader, "tls");
@@ -155,6 +160,7 @@ fn collector(reader: &mut Reader<'_>, node: &Node, names: &mut Unique<Name>) -> 
         name: name?,
         endpoint: endpoint?,
         protocol,
+        compression: compression.unwrap_or(defaults::COLLECTOR_COMPRESSION),
         tls: match tls {
             Some(tls) => Some(tls?),
             None => None,

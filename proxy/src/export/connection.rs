@@ -3,10 +3,11 @@
 mod grpc;
 mod http;
 
+use super::compression::gzip;
 use super::failure::Failure;
 use super::signal::Signal;
 use bytes::Bytes;
-use outrigger_config::model::{Collector, CollectorProtocol};
+use outrigger_config::model::{Collector, CollectorCompression, CollectorProtocol};
 use outrigger_identity::{Basis, Material};
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +65,10 @@ impl Connection {
         message: Bytes,
         timeout: Duration,
     ) -> Result<Bytes, Failure> {
+        let message = match self.collector.compression() {
+            CollectorCompression::None => message,
+            CollectorCompression::Gzip => gzip(&message).await,
+        };
         match &mut self.transport {
             Transport::Grpc(grpc) => grpc.send(&self.collector, S::METHOD, message, timeout).await,
             Transport::Http(http) => http.send(&self.collector, S::PATH, message).await,

@@ -76,6 +76,12 @@ pub(crate) static COLLECTOR: Shape = Shape::new(
             "grpc",
             "OTLP over gRPC, or over HTTP with protobuf.",
         ),
+        defaulted(
+            "compression",
+            Kind::Choice(&["none", "gzip"]),
+            "none",
+            "What is made of messages before they are sent.",
+        ),
         optional(
             "tls",
             Kind::Object(&UPSTREAM_TLS),

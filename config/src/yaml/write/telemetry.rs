@@ -2,7 +2,7 @@
 
 use super::emit::{Map, list, text};
 use super::{REDACTED_HEADER, duration, number, pairs, size, tls, word};
-use crate::model::{Collector, CollectorProtocol, MeshConfig};
+use crate::model::{Collector, CollectorCompression, CollectorProtocol, MeshConfig};
 
 pub(super) fn telemetry(config: &MeshConfig) -> Map {
     let telemetry = &config.telemetry;
@@ -35,10 +35,15 @@ fn collector(collector: &Collector) -> Map {
         CollectorProtocol::Grpc => "grpc",
         CollectorProtocol::Http => "http",
     };
+    let compression = match collector.compression {
+        CollectorCompression::None => "none",
+        CollectorCompression::Gzip => "gzip",
+    };
     let mut map = Map::default()
         .with("name", text(&collector.name))
         .with("endpoint", text(collector.endpoint.url()))
-        .with("protocol", word(protocol));
+        .with("protocol", word(protocol))
+        .with("compression", word(compression));
     if let Some(tls) = &collector.tls {
         map.put("tls", tls::upstream(tls));
     }

@@ -1,9 +1,12 @@
 //! OTLP over gRPC. Messages are bytes here: they were encoded once, for however many attempts.
 
+mod framed;
+
 use super::ANSWER_BYTES_MAX;
 use crate::export::failure::Failure;
 use crate::grpc::{self, ChannelError};
 use bytes::{Buf, BufMut, Bytes};
+use framed::Framed;
 use outrigger_config::model::Collector;
 use outrigger_identity::Material;
 use std::time::Duration;
@@ -11,10 +14,9 @@ use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
-use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-pub(super) struct Connection(Grpc<Channel>);
+pub(super) struct Connection(Grpc<Framed>);
 
 impl Connection {
     pub(super) async fn open(
@@ -30,7 +32,8 @@ impl Connection {
             ChannelError::Unreachable(cause) => Failure::connection(cause),
         })?;
         Ok(Connection(
-            Grpc::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX),
+            Grpc::new(Framed::new(channel, collector.compression()))
+                .max_decoding_message_size(ANSWER_BYTES_MAX),
         ))
     }
 

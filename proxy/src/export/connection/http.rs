@@ -4,13 +4,13 @@ use super::ANSWER_BYTES_MAX;
 use crate::dial;
 use crate::export::failure::Failure;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use outrigger_config::model::Collector;
+use outrigger_config::model::{Collector, CollectorCompression};
 use outrigger_identity::Material;
 use std::time::SystemTime;
 use tokio::task::JoinSet;
@@ -91,6 +91,9 @@ fn request(collector: &Collector, path: &str, message: Bytes) -> Result<Request<
     let headers = request.headers_mut();
     headers.insert(HOST, host);
     headers.insert(CONTENT_TYPE, PROTOBUF);
+    if collector.compression() == CollectorCompression::Gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     headers.insert(ACCEPT, PROTOBUF);
     headers.insert(USER_AGENT, AGENT);
     for (name, value) in collector.headers() {

@@ -335,10 +335,11 @@ fn telemetry() -> BoxedStrategy<String> {
         maybe("headers", Just("{X-a: Bearer x}".to_owned())),
         maybe("timeout", duration()),
         maybe("queue_max", Just("7".to_owned())),
+        maybe("compression", Just("gzip".to_owned())),
         maybe("batch_max", Just("5".to_owned())),
         maybe("batch_delay", duration()),
     )
-        .prop_map(|(endpoint, a, b, c, d, e)| format!("{{{a}{b}{c}{d}{e}name: o, endpoint: {endpoint}}}"));
+        .prop_map(|(endpoint, a, b, c, d, e, f)| format!("{{{a}{b}{c}{d}{e}{f}name: o, endpoint: {endpoint}}}"));
     (
         maybe("service_name", "[^\\x00]{1,9}".prop_map(|text| quoted(&text))),
         maybe(

@@ -62,6 +62,10 @@ fn collectors_are_reached_and_believed() {
                 &["no identity is named `own`"],
             ),
             (
+                "endpoint: http://a:1, compression: «zstd»",
+                &["expected `none` or `gzip`, found `zstd`"],
+            ),
+            (
                 "endpoint: http://a:1, queue_max: 5, batch_max: «6»",
                 &["`batch_max` is 6, above `queue_max`, 5"],
             ),

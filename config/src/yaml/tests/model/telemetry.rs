@@ -1,6 +1,6 @@
 //! Collectors.
 
-use crate::model::{CollectorProtocol, FlightRecorder, Name, Roots, Secret, defaults};
+use crate::model::{CollectorCompression, CollectorProtocol, FlightRecorder, Name, Roots, Secret, defaults};
 use crate::yaml::tests::{read, valid};
 use crate::{to_json, to_yaml};
 use std::time::Duration;
@@ -12,6 +12,7 @@ fn a_collector_has_defaults() {
     let collector = &config.telemetry().collectors()[0];
     assert_eq!(collector.endpoint().url(), "http://[::1]:4317");
     assert_eq!(collector.protocol(), CollectorProtocol::Grpc);
+    assert_eq!(collector.compression(), CollectorCompression::None);
     assert_eq!(collector.timeout(), defaults::COLLECTOR_TIMEOUT);
     assert_eq!(collector.queue_max(), defaults::COLLECTOR_QUEUE_MAX);
     assert_eq!(collector.batch_max(), defaults::COLLECTOR_BATCH_MAX);
@@ -30,6 +31,17 @@ fn buckets_are_those_that_are_given_and_come_back() {
         valid("drain: {}\n").config.telemetry().latency_buckets(),
         &defaults::LATENCY_BUCKETS
     );
+}
+
+#[test]
+fn what_is_made_of_messages_comes_back() {
+    let config =
+        valid("telemetry: {collectors: [{name: c, endpoint: 'http://a:1', compression: gzip}]}\n").config;
+    let again = valid(&to_yaml(&config)).config;
+    for config in [config, again] {
+        let compression = config.telemetry().collectors()[0].compression();
+        assert_eq!(compression, CollectorCompression::Gzip);
+    }
 }
 
 #[test]

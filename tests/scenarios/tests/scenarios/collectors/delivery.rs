@@ -2,7 +2,7 @@
 
 use super::*;
 use outrigger_fixtures::Refusing;
-use outrigger_fixtures::otlp::attribute;
+use outrigger_fixtures::otlp::{Reply, attribute};
 use outrigger_harness::wait::within;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -59,6 +59,46 @@ async fn spans_arrive_with_who_tells_and_what_is_secret_stays_so() {
             .await;
         let dump = proxy.admin().config_dump().await.to_string();
         assert!(dump.contains("x-api-key") && !dump.contains("hidden"), "{dump}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_compressed_where_they_are_to_be() {
+    for (wire, header) in [(Wire::Grpc, "grpc-encoding"), (Wire::Http, "content-encoding")] {
+        let (upstream, collector) = (Echo::start().await, OtlpCollector::start(wire).await);
+        let fields = |more: &str| plain(wire, collector.address(), &format!("{AT_ONCE}{more}"));
+        let compressed = traced(&upstream, &fields(", compression: gzip"));
+        let proxy = Proxy::start(compressed).await;
+        // The first is not taken, and sent again as it was.
+        let again = match wire {
+            Wire::Grpc => Reply::Status(14, None),
+            Wire::Http => Reply::Status(503, None),
+        };
+        collector.reply(again);
+        send(&proxy, 1).await;
+        wait_until("a message", async || {
+            (!collector.exports().is_empty()).then_some(())
+        })
+        .await;
+        collector.reply(Reply::Taken);
+        send(&proxy, 9).await;
+        arrived(&collector, 10 * SPANS).await;
+        for export in collector.exports() {
+            assert_eq!(export.headers[header], "gzip");
+            assert!(
+                export.bytes_sent < export.bytes,
+                "{} of {}",
+                export.bytes_sent,
+                export.bytes
+            );
+        }
+        let before = collector.exports().len();
+        proxy.reload(traced(&upstream, &fields(""))).await.unwrap();
+        send(&proxy, 1).await;
+        arrived(&collector, 11 * SPANS).await;
+        for export in &collector.exports()[before..] {
+            assert!(!export.headers.contains_key(header));
+        }
     }
 }
 
