@@ -46,6 +46,8 @@ model! {
         by_ref error_pages: Vec<ErrorPage>,
         /// Rate limits that apply beside those of the chain; they exist.
         by_ref rate_limits: Vec<Name>,
+        /// What is otherwise in the chain's tracing, where the route does not say otherwise; none: nothing.
+        by_ref tracing: Option<RouteTracing>,
         /// Where it was written.
         by_ref origin: Origin,
     }

@@ -52,7 +52,7 @@ impl TraceSampling {
     }
 }
 
-/// What a route changes of which traces are kept; none: as the filter chain has it.
+/// What a virtual host or a route changes of which traces are kept; none: as the filter chain has it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RouteTraceSampling {
     pub(crate) parent: Option<ParentSampling>,
@@ -69,8 +69,8 @@ impl RouteTraceSampling {
     pub fn fraction(self) -> Option<Fraction> {
         self.fraction
     }
-    /// How many of that share at most, in the whole process; at least 1, or no limit. The chain's limit is shared with its
-    /// other routes, a route's own is not.
+    /// How many of that share at most, in the whole process; at least 1, or no limit. Whose limit it is, the chain, the virtual
+    /// host or the route, has it for all of its requests together that have no nearer one.
     pub fn traces_per_second(self) -> Option<Option<u32>> {
         self.traces_per_second
     }
@@ -122,16 +122,16 @@ pub enum WrittenTraceFormat {
     Datadog,
 }
 
-/// What a route changes in its filter chain's tracing.
+/// What a virtual host changes in its filter chain's tracing, or a route in both's.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RouteTracing {
     /// Its requests are not traced, and contexts are passed on as they came.
     Off,
     /// They are traced otherwise.
     Changed {
-        /// What of the chain's is otherwise.
+        /// What is otherwise.
         sampling: Option<RouteTraceSampling>,
-        /// In place of the chain's; none: the chain's.
+        /// In place of the virtual host's or the chain's; none: that.
         span_name: Option<HeaderValue>,
     },
 }

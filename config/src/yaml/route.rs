@@ -69,6 +69,7 @@ fn virtual_host(
     let error_pages = edge::error_pages(reader, &fields);
     let maintenance = edge::maintenance(reader, &fields);
     let rate_limits = rate_limit::references(reader, &fields);
+    let tracing = tracing::of_route(reader, &fields);
     let retry = retry::policy(reader, &fields).flatten();
     let faults_before = reader.fault_count();
     let routes = routes(reader, &fields, name.as_ref(), retry.as_ref());
@@ -100,6 +101,7 @@ fn virtual_host(
         hsts,
         maintenance,
         rate_limits,
+        tracing,
         error_pages,
         origin: reader.origin(node.span),
     })

@@ -67,7 +67,7 @@ pub(super) fn settings(reader: &mut Reader<'_>, http: &Fields<'_>) -> Option<Arc
     }))
 }
 
-/// The `tracing` of a route.
+/// The `tracing` of a virtual host or a route.
 pub(super) fn of_route(reader: &mut Reader<'_>, route: &Fields<'_>) -> Option<RouteTracing> {
     let node = route.node(reader, "tracing")?;
     if is_off(node) {

@@ -186,7 +186,7 @@ fn what_a_document_of_a_configuration_refuses_is_refused_here() {
                 "virtual_host: {«domains»: [a]}",
                 &[
                     "unknown field `domains` in service virtual host | it may have `request_headers`, `response_headers`, `cors`, \
-                   `https_redirect`, `hsts`, `maintenance`, `error_pages`, `retry` and `rate_limits`",
+                   `https_redirect`, `hsts`, `maintenance`, `error_pages`, `retry`, `rate_limits` and `tracing`",
                 ],
             ),
         ],

@@ -84,6 +84,11 @@ pub(crate) static VIRTUAL_HOST: Shape = Shape::new(
             "Rate limits that apply beside those of the filter chain.",
         ),
         optional(
+            "tracing",
+            ROUTE_TRACING_OR_OFF,
+            "Changes the filter chain's tracing, where routes do not say otherwise.",
+        ),
+        optional(
             "routes",
             Kind::List(&Kind::Object(&ROUTE)),
             "Routes; the first that matches is taken.",
@@ -174,7 +179,7 @@ pub(crate) static ROUTE: Shape = Shape::new(
         optional(
             "tracing",
             ROUTE_TRACING_OR_OFF,
-            "Changes the filter chain's tracing.",
+            "Changes the filter chain's tracing, and what the virtual host changes of it.",
         ),
     ],
 )

@@ -6,7 +6,7 @@ use crate::yaml::shape::{Field, Kind, Shape, defaulted, optional, required};
 /// `off`, or how requests are traced.
 pub(crate) const TRACING_OR_OFF: Kind = Kind::Either(&[Kind::Choice(&["off"]), Kind::Object(&TRACING)]);
 
-/// `off`, or what a route changes.
+/// `off`, or what a virtual host or a route changes.
 pub(crate) const ROUTE_TRACING_OR_OFF: Kind =
     Kind::Either(&[Kind::Choice(&["off"]), Kind::Object(&ROUTE_TRACING)]);
 
@@ -97,7 +97,7 @@ pub(crate) static TRACE_SAMPLING: Shape = Shape::new(
 
 pub(crate) static ROUTE_TRACE_SAMPLING: Shape = Shape::new(
     "route trace sampling",
-    "Which traces of a route are kept; what is not given is as in the filter chain.",
+    "Which traces are kept; what is not given is as around it: in the virtual host, in the filter chain.",
     &[
         optional(
             "parent",
@@ -112,19 +112,19 @@ pub(crate) static ROUTE_TRACE_SAMPLING: Shape = Shape::new(
         optional(
             "traces_per_second",
             Kind::IntegerOrOff { min: 1, max: U32 },
-            "How many of those a second at most, in the whole process; not shared with other routes.",
+            "How many of those a second at most, in the whole process; not shared with others.",
         ),
     ],
 );
 
 pub(crate) static ROUTE_TRACING: Shape = Shape::new(
     "route tracing",
-    "What a route changes in its filter chain's tracing.",
+    "What a virtual host or a route changes in its filter chain's tracing.",
     &[
         optional(
             "sampling",
             Kind::Object(&ROUTE_TRACE_SAMPLING),
-            "Which traces are kept, where that is not as in the filter chain.",
+            "Which traces are kept, where that is not as around it.",
         ),
         SPAN_NAME,
     ],

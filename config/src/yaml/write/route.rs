@@ -32,6 +32,9 @@ fn virtual_host(host: &VirtualHost) -> Out {
     }
     edge::put_virtual_host(&mut map, host);
     put_rate_limits(&mut map, &host.rate_limits);
+    if let Some(changes) = &host.tracing {
+        map.put("tracing", tracing::of_route(changes));
+    }
     map.with("routes", list(host.routes.iter().map(route))).into()
 }
 

@@ -91,8 +91,11 @@ pub(super) fn begin(
     taken: Option<Taken<'_>>,
     is_forced: bool,
 ) {
-    let route = taken.and_then(|taken| taken.policy.tracing.as_deref());
-    let (own, span_name) = match route {
+    let changes = match taken {
+        Some(taken) => taken.policy.tracing.as_deref(),
+        None => of_host(request, context),
+    };
+    let (own, span_name) = match changes {
         None => (None, None),
         Some(RouteTracing::Off) => return,
         Some(RouteTracing::Changed { sampler, span_name }) => (sampler.as_ref(), span_name.as_ref()),
@@ -134,6 +137,12 @@ pub(super) fn begin(
     {
         inject(request, policy, 0);
     }
+}
+
+/// What the virtual host changes of a request that no route takes.
+fn of_host<'c>(request: &Request<'_>, context: &'c RequestContext<'_>) -> Option<&'c RouteTracing> {
+    let hosts = &context.chain().http().routes.virtual_hosts;
+    hosts.get(request.record.virtual_host()?)?.tracing.as_deref()
 }
 
 /// What the configuration has the request's span say.

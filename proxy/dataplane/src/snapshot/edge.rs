@@ -11,6 +11,8 @@ pub(crate) struct VirtualHostPolicy {
     pub(crate) routes: Arc<[super::RoutePolicy]>,
     /// There if anything in it is.
     pub(crate) edge: Option<Arc<EdgePolicy>>,
+    /// What it changes in the chain's tracing, for requests that no route takes, too.
+    pub(crate) tracing: Option<Arc<super::RouteTracing>>,
 }
 
 /// What a virtual host does for browsers.

@@ -56,8 +56,8 @@ pub(crate) struct RoutePolicy {
     pub(crate) authorization: Option<Arc<AuthorizationLevel>>,
     /// A fault in place of the chain's; `Some(None)`: none.
     pub(crate) fault: Option<Option<Arc<FaultPolicy>>>,
-    /// What it changes in the chain's tracing.
-    pub(crate) tracing: Option<Box<RouteTracing>>,
+    /// What it and its virtual host change in the chain's tracing.
+    pub(crate) tracing: Option<Arc<RouteTracing>>,
     /// Rate limits of its virtual host, and its own.
     pub(crate) rate_limits: Option<Arc<RateLimitSet>>,
     /// What is sent upstream may be another head than the one that came.

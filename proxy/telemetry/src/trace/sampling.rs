@@ -70,7 +70,7 @@ pub struct Sampler {
     pub rate: Option<Arc<TraceRate>>,
 }
 
-/// What a route changes of its chain's sampler; none: as there.
+/// What a virtual host or a route changes of its chain's sampler; none: as there.
 #[derive(Clone, Debug, Default)]
 pub struct SamplerChange {
     /// Whose decision counts.
@@ -82,6 +82,16 @@ pub struct SamplerChange {
 }
 
 impl SamplerChange {
+    /// What both change together: of what this one leaves alone, what the `outer` one changes.
+    #[must_use]
+    pub fn or(self, outer: &SamplerChange) -> SamplerChange {
+        SamplerChange {
+            parent: self.parent.or(outer.parent),
+            ratio: self.ratio.or(outer.ratio),
+            rate: self.rate.or_else(|| outer.rate.clone()),
+        }
+    }
+
     /// The chain's sampler with what is changed of it.
     pub fn over(&self, chain: &Sampler) -> Sampler {
         Sampler {

@@ -29,8 +29,9 @@ pub(super) fn host() -> BoxedStrategy<String> {
         maybe("hsts", hsts),
         maybe("maintenance", maintenance),
         maybe("error_pages", errors),
+        super::tracing::route(),
     )
-        .prop_map(|(a, b, c, d)| format!("{a}{b}{c}{d}"))
+        .prop_map(|(a, b, c, d, e)| format!("{a}{b}{c}{d}{e}"))
         .boxed()
 }
 

@@ -69,7 +69,7 @@ pub(super) fn http() -> BoxedStrategy<String> {
     maybe("tracing", prop_oneof![1 => Just("off".to_owned()), 4 => settings]).boxed()
 }
 
-/// Fields of a route.
+/// Fields of a virtual host or a route.
 pub(super) fn route() -> BoxedStrategy<String> {
     let changed = prop_oneof![
         sampling().prop_map(|sampling| format!("{{sampling: {sampling}}}")),

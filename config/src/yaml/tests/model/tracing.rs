@@ -5,6 +5,7 @@ use crate::model::{
     HeaderValue, HeaderValuePart, ParentSampling, RouteTracing, TraceFormat, TraceSampling, Tracing,
     WrittenTraceFormat, defaults,
 };
+use crate::to_yaml;
 use std::time::Duration;
 
 const COLLECTOR: &str = "telemetry: {collectors: [{name: o, endpoint: 'http://127.0.0.1:4317'}]}\n";
@@ -86,6 +87,36 @@ fn everything_is_as_it_is_said() {
     assert!(matches!(&parts[..], [HeaderValuePart::RequestHeader(name)] if name.as_str() == "x-tenant"));
     let none = tracing("tracing: {collector: o, extract: [], force_header: off, keep_slow: off}").unwrap();
     assert!(none.extract().is_empty() && none.force_header().is_none());
+}
+
+#[test]
+fn virtual_hosts_change_what_routes_do_not() {
+    let host = |fields: &str| {
+        let text = with_route("{match: {prefix: /}, forward: {cluster: a}, tracing: {span_name: b}}");
+        let text = text.replacen("domains:", &format!("{fields}domains:"), 1);
+        let config = valid(&text).config;
+        let again = valid(&to_yaml(&config)).config;
+        assert_eq!(config.route_configurations(), again.route_configurations());
+        let host = &config.route_configurations()[0].virtual_hosts()[0];
+        // What they come to together is the data plane's.
+        assert!(host.routes()[0].tracing().is_some());
+        host.tracing().clone()
+    };
+    assert_eq!(host(""), None);
+    assert_eq!(host("tracing: off\n    "), Some(RouteTracing::Off));
+    let changed = host("tracing: {sampling: {percent: 1}, span_name: a}\n    ");
+    let Some(RouteTracing::Changed {
+        sampling: Some(sampling),
+        span_name,
+    }) = changed
+    else {
+        panic!("{changed:?}")
+    };
+    assert_eq!(span_name, Some(HeaderValue::Text("a".into())));
+    assert_eq!(
+        sampling.fraction().map(|share| share.parts_per_million()),
+        Some(10_000)
+    );
 }
 
 #[test]

@@ -52,6 +52,11 @@ impl KeptTrace {
 }
 
 impl Record {
+    /// The index of the virtual host that takes the request, if one does.
+    pub(in super::super) fn virtual_host(&self) -> Option<usize> {
+        usize::try_from(self.found.0?).ok()
+    }
+
     /// The trace that the request belongs to, where it is traced.
     pub(in super::super) fn trace_id(&self) -> Option<TraceId> {
         self.trace.as_ref().map(|trace| trace.trace_id)

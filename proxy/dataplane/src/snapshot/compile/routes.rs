@@ -68,12 +68,19 @@ impl Compiler {
             .iter()
             .map(|host| {
                 let before = known.get(&Arc::as_ptr(host)).copied();
+                let tracing = match before {
+                    Some(before) => before.tracing.clone(),
+                    None => host.tracing().as_ref().map(RouteTracing::compile).map(Arc::new),
+                };
                 let routes = match before {
                     Some(before) if slots.is_unchanged(host, &before.routes) => Arc::clone(&before.routes),
-                    _ => self.virtual_host(config, host, slots),
+                    _ => self.virtual_host(config, host, tracing.as_ref(), slots),
                 };
-                let edge = edge::edge(host, before, faults);
-                VirtualHostPolicy { routes, edge }
+                VirtualHostPolicy {
+                    routes,
+                    edge: edge::edge(host, before, faults),
+                    tracing,
+                }
             })
             .collect();
         let has_session = |route: &&RoutePolicy| route.session.is_some();
@@ -132,6 +139,7 @@ impl Compiler {
         &self,
         config: &model::RouteConfiguration,
         host: &model::VirtualHost,
+        tracing: Option<&Arc<RouteTracing>>,
         slots: &Slots<'_>,
     ) -> Arc<[RoutePolicy]> {
         let compiled = |cors: &model::Cors| Arc::new(CorsPolicy::compile(cors));
@@ -145,6 +153,7 @@ impl Compiler {
                 cors,
                 authorization: slots.authorization.level(route.authorization()),
                 rate_limits: slots.rate_limits.of_route(host, route),
+                tracing: RouteTracing::of_route(route.tracing().as_ref(), tracing),
                 ..self.route(config, host, route, slots)
             }
         };
@@ -212,10 +221,7 @@ impl Compiler {
                     FaultPlace::Route(config.name().clone(), host.name().clone(), route.name().clone());
                 own.as_ref().map(|fault| self.faults.policy(place, fault))
             }),
-            tracing: route
-                .tracing()
-                .as_ref()
-                .map(|changes| Box::new(RouteTracing::compile(changes))),
+            tracing: None,
             rate_limits: None,
             session,
             retry,

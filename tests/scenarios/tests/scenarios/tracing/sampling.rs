@@ -141,6 +141,49 @@ async fn routes_say_otherwise() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn virtual_hosts_say_otherwise_and_their_routes_once_more() {
+    let (upstream, collector) = (Scripted::ok().await, collector().await);
+    let to = "forward: { cluster: upstream }";
+    let hosts = format!(
+        "{{ name: off, domains: [off.example], tracing: off, routes: [\
+           {{ match: {{ prefix: /on }}, {to}, tracing: {{ span_name: on }} }}, {{ match: {{ prefix: /a }}, {to} }}] }}, \
+         {{ name: all, domains: [all.example], tracing: {{ sampling: {{ percent: 100 }}, span_name: host }}, routes: [\
+           {{ match: {{ prefix: /named }}, {to}, tracing: {{ span_name: route }} }}, \
+           {{ match: {{ prefix: /a }}, {to} }}] }}, \
+         {{ name: rest, domains: ['*'], routes: [{{ match: {{ prefix: / }}, {to} }}] }}"
+    );
+    let document = traced(Document::to(&[upstream.address()]), &collector, NOTHING).virtual_hosts(&hosts);
+    let proxy = Proxy::start(document.workers(1)).await;
+    let mut client = Client::connect(proxy.address()).await;
+    let get =
+        |host: &str, path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{more}\r\n");
+    client
+        .exchange(get("off.example", "/a", "traceparent: x\r\n"))
+        .await;
+    assert_eq!(upstream.last_request().head.field("traceparent"), Some("x"));
+    // By the chain's share, which keeps nothing.
+    for (host, path) in [("off.example", "/on"), ("test", "/a")] {
+        client.exchange(get(host, path, "")).await;
+        assert_eq!(traceparent(&upstream.last_request().head).2, "02", "{host}");
+    }
+    for path in ["/a", "/named"] {
+        client.exchange(get("all.example", path, "")).await;
+        assert_eq!(traceparent(&upstream.last_request().head).2, "03", "{path}");
+    }
+    // No route takes these.
+    for (host, status) in [("all.example", 404), ("off.example", 404)] {
+        assert_eq!(client.exchange(get(host, "/no", "")).await.status(), status);
+    }
+    client.exchange(get("all.example", "/a/last", "")).await;
+    let kept = spans(&collector, 7).await;
+    let names: Vec<_> = of_kind(&kept, SERVER)
+        .iter()
+        .map(|span| span.name.as_str())
+        .collect();
+    assert_eq!(names, ["host", "route", "host", "host"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn errors_are_kept_by_their_end() {
     let upstream = Scripted::start(|mut script| async move {
         while let Some(request) = script.request().await? {
