@@ -141,7 +141,7 @@ fn force_header(text: &str) -> Result<Option<HeaderName>, Problem> {
     }
 }
 
-/// A value that is known when a route has taken the request.
+/// A value that is known when a request is over.
 fn value(text: &str) -> Result<HeaderValue, Problem> {
     if text.is_empty() {
         return scalar::problem("this may not be empty");
@@ -149,15 +149,9 @@ fn value(text: &str) -> Result<HeaderValue, Problem> {
     if text.contains("%PATH_VARIABLE(") {
         return scalar::problem("`%PATH_VARIABLE(…)%` can only be used in header edits of routes");
     }
-    if text.contains("%UPSTREAM_HOST%") {
-        return scalar::problem_with_help(
-            "`%UPSTREAM_HOST%` is not known when a trace begins",
-            "spans of attempts say where each went",
-        );
-    }
     let place = Place {
         matched: None,
-        response: false,
+        response: true,
     };
     header_value::value(text, place)
 }

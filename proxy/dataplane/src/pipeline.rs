@@ -170,8 +170,6 @@ struct Request<'r> {
     claims: Option<Box<Claims>>,
     /// Slows its answer down.
     pace: Option<Box<Pace>>,
-    /// Its head when policies were asked about it, where its route edits it.
-    asked: Option<Box<RequestHead>>,
 }
 
 impl Request<'_> {
@@ -183,7 +181,7 @@ impl Request<'_> {
     /// What header values are put together from.
     fn known<'k>(&'k self, context: &'k RequestContext<'k>, taken: Taken<'k>) -> Known<'k> {
         Known {
-            context,
+            ends: context.ends(),
             taken: Some(taken),
             record: &self.record,
             matched_path: self.matched_path.as_deref(),
@@ -220,7 +218,6 @@ pub(crate) async fn serve(
         limited: None,
         claims: None,
         pace: None,
-        asked: None,
     };
     let worker = context.worker();
     let chain = context.chain();

@@ -85,7 +85,7 @@ pub(super) fn authorize(
 pub(super) fn keep(request: &mut Request<'_>, chain: &ChainPolicy, taken: Taken<'_>) {
     // An authorization service may add and remove headers.
     if taken.policy.edits_requests || chain.http().external_authorization.is_some() {
-        request.asked = Some(Box::new(request.head.clone()));
+        request.record.asked = Some(Box::new(request.head.clone()));
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) struct Standing<'s> {
 impl<'s> Standing<'s> {
     pub(super) fn of(request: &'s Request<'_>, context: &RequestContext<'_>) -> Standing<'s> {
         Standing {
-            head: request.asked.as_deref().unwrap_or(request.head),
+            head: request.record.asked.as_deref().unwrap_or(request.head),
             claims: request.claims.as_deref(),
             remote: remote(context, request),
         }
@@ -149,7 +149,7 @@ pub(super) fn remote(context: &RequestContext<'_>, request: &Request<'_>) -> Opt
         return Some(context.ends().remote.ip());
     }
     let told = || {
-        let head = request.asked.as_deref().unwrap_or(request.head);
+        let head = request.record.asked.as_deref().unwrap_or(request.head);
         let told = head.fields.get_all(KnownName::XForwardedFor);
         forwarded::client(told, hops + 1)
     };

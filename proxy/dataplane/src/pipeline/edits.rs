@@ -1,8 +1,9 @@
 //! Header edits of routes and virtual hosts. A value that is plain text is written as it stands; one that has variables
 //! is put together first.
 
+use super::Taken;
 use super::record::Record;
-use super::{RequestContext, Taken};
+use crate::connection::Ends;
 use outrigger_config::model::{
     HeaderEdit, HeaderEditKind, HeaderEdits, HeaderValue, HeaderValuePart, PathMatch,
 };
@@ -15,7 +16,7 @@ use std::net::IpAddr;
 
 /// What values are put together from, beside the request's head.
 pub(super) struct Known<'k> {
-    pub(super) context: &'k RequestContext<'k>,
+    pub(super) ends: &'k Ends,
     /// The route that takes the request, where one does.
     pub(super) taken: Option<Taken<'k>>,
     pub(super) record: &'k Record,
@@ -144,8 +145,7 @@ impl ValueSource for Source<'_> {
     }
 
     fn client_address(&self) -> IpAddr {
-        let ends = self.known.context.ends();
-        self.known.record.client.unwrap_or(ends.remote.ip())
+        self.known.record.client.unwrap_or(self.known.ends.remote.ip())
     }
 
     fn protocol(&self) -> &str {

@@ -268,7 +268,7 @@ fn rewrite_request(
     ] {
         if !edits.is_empty() {
             let known = Known {
-                context,
+                ends: context.ends(),
                 taken: Some(taken),
                 record: &request.record,
                 matched_path: request.matched_path.as_deref(),

@@ -3,6 +3,7 @@
 mod flight;
 mod grpc;
 mod line;
+mod told;
 mod traces;
 
 pub(super) use grpc::GrpcCall;
@@ -59,6 +60,8 @@ pub(super) struct Record {
     grpc: Option<GrpcCall>,
     /// What was asked for, where something else is sent.
     original: Option<Box<Original>>,
+    /// The head when policies were asked about it, where the route edits it.
+    pub(super) asked: Option<Box<RequestHead>>,
     /// The last attempt's connection is TLS.
     sent_by_tls: bool,
     /// Which address the last attempt's connection went to, where the endpoint has several.
@@ -155,6 +158,7 @@ impl Record {
             trace: None,
             grpc,
             original: None,
+            asked: None,
             sent_by_tls: false,
             peer_address: None,
             client: None,
@@ -525,7 +529,9 @@ impl Record {
                 listener,
                 ends: &scene.accepted.ends,
                 head: asked.head,
+                asked: asked.head,
                 route: Some(kept.route()),
+                changes: kept.changes(),
                 cluster: scene.cluster,
             };
             self.tell_traces(trace, &scene, now, answered);

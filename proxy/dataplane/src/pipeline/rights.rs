@@ -28,7 +28,7 @@ pub(super) struct Kept {
 impl Kept {
     pub(super) fn of(request: &mut Request<'_>, context: &RequestContext<'_>) -> Box<Kept> {
         let remote = Standing::of(request, context).remote;
-        let head = match request.asked.take() {
+        let head = match request.record.asked.take() {
             Some(asked) => *asked,
             None => request.head.clone(),
         };

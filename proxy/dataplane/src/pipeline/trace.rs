@@ -3,10 +3,10 @@
 //! All that is decided at the request's start stands in a [`RequestTrace`] of a few words. Spans are made at the end, of what the
 //! record knows (`record/traces.rs`), and only if they are kept; the id of an attempt's span follows from the request's.
 
-use super::edits::Known;
+use super::record::Record;
 use super::{Request, RequestContext, Taken, hints};
 use crate::snapshot::{RouteTracing, TracingPolicy};
-use outrigger_config::model::{HeaderValue, PathMatch, Route};
+use outrigger_config::model::{PathMatch, Route};
 use outrigger_http1::{Fields, KnownName, RequestHead};
 use outrigger_telemetry::trace::{Carrier, Format, OutgoingContext, SpanId, TraceHeader, TraceId};
 use std::borrow::Cow;
@@ -32,15 +32,6 @@ pub(super) struct RequestTrace {
     has_state: bool,
     debug: bool,
     priority: Option<i8>,
-    /// What the configuration has spans say, where they may be kept.
-    pub(super) told: Option<Box<Told>>,
-}
-
-/// What the configuration has the span of a request say, put together when its route was found.
-#[derive(Default)]
-pub(super) struct Told {
-    pub(super) name: Option<String>,
-    pub(super) attributes: Vec<(String, String)>,
 }
 
 impl RequestTrace {
@@ -91,14 +82,10 @@ pub(super) fn begin(
     taken: Option<Taken<'_>>,
     is_forced: bool,
 ) {
-    let changes = match taken {
-        Some(taken) => taken.policy.tracing.as_deref(),
-        None => of_host(request, context),
-    };
-    let (own, span_name) = match changes {
-        None => (None, None),
+    let own = match changes(&request.record, context, taken) {
+        None => None,
         Some(RouteTracing::Off) => return,
-        Some(RouteTracing::Changed { sampler, span_name }) => (sampler.as_ref(), span_name.as_ref()),
+        Some(RouteTracing::Changed { sampler, .. }) => sampler.as_ref(),
     };
     let worker = context.worker();
     let mut extracted = policy
@@ -115,7 +102,7 @@ pub(super) fn begin(
     let decision = sampler.decide(&mut extracted, trace_id, trust, now, || worker.random());
     context.listener().traces[decision].inc();
     let sampled = decision.is_kept();
-    let mut trace = Box::new(RequestTrace {
+    let trace = Box::new(RequestTrace {
         trace_id,
         span_id: SpanId::random(worker.random()),
         parent: extracted.parent,
@@ -125,11 +112,7 @@ pub(super) fn begin(
         has_state: extracted.format == Some(Format::W3c),
         debug: extracted.debug && sampled,
         priority: extracted.priority,
-        told: None,
     });
-    if sampled || policy.tail.is_some() {
-        trace.told = told(request, context, policy, taken, span_name);
-    }
     request.record.trace = Some(trace);
     // Others than the attempts' endpoints see the request, too: for them it comes from its own span.
     if let Some(taken) = taken
@@ -139,40 +122,17 @@ pub(super) fn begin(
     }
 }
 
-/// What the virtual host changes of a request that no route takes.
-fn of_host<'c>(request: &Request<'_>, context: &'c RequestContext<'_>) -> Option<&'c RouteTracing> {
-    let hosts = &context.chain().http().routes.virtual_hosts;
-    hosts.get(request.record.virtual_host()?)?.tracing.as_deref()
-}
-
-/// What the configuration has the request's span say.
-fn told(
-    request: &Request<'_>,
-    context: &RequestContext<'_>,
-    policy: &TracingPolicy,
-    taken: Option<Taken<'_>>,
-    own_name: Option<&HeaderValue>,
-) -> Option<Box<Told>> {
-    let name = own_name.or(policy.config.span_name().as_ref());
-    let attributes = policy.config.attributes();
-    if name.is_none() && attributes.is_empty() {
-        return None;
+/// What is otherwise in the chain's tracing: by the route that takes the request, or else by its virtual host.
+pub(super) fn changes<'c>(
+    record: &Record,
+    context: &'c RequestContext<'_>,
+    taken: Option<Taken<'c>>,
+) -> Option<&'c RouteTracing> {
+    if let Some(taken) = taken {
+        return taken.policy.tracing.as_deref();
     }
-    let known = Known {
-        context,
-        taken,
-        record: &request.record,
-        matched_path: request.matched_path.as_deref(),
-    };
-    let text = |value: &HeaderValue| {
-        let value = known.told(value, request.head);
-        String::from_utf8_lossy(&value).into_owned()
-    };
-    let attributes = attributes.iter().map(|(key, value)| (key.clone(), text(value)));
-    Some(Box::new(Told {
-        name: name.map(text).filter(|name| !name.is_empty()),
-        attributes: attributes.filter(|(_, value)| !value.is_empty()).collect(),
-    }))
+    let hosts = &context.chain().http().routes.virtual_hosts;
+    hosts.get(record.virtual_host()?)?.tracing.as_deref()
 }
 
 /// Tells the next hop of the trace, for the attempt that is under way.
@@ -305,7 +265,6 @@ mod tests {
                 has_state,
                 debug: false,
                 priority: None,
-                told: None,
             };
             trace.state(&fields).map(<[u8]>::to_vec)
         };

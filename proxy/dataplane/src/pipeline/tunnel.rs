@@ -103,9 +103,7 @@ impl Tunnel {
         let (chain, worker) = (context.chain(), context.worker());
         let is_logged = request.record.is_logged();
         let trace = match (&chain.http().tracing, taken, &request.record.trace) {
-            (Some(policy), Some(taken), Some(_)) => {
-                Some(Box::new(KeptTrace::of(policy, taken.virtual_host, taken.route)))
-            }
+            (Some(policy), Some(taken), Some(_)) => Some(Box::new(KeptTrace::of(policy, taken))),
             _ => None,
         };
         let kept = Kept::of(&mut request, context);

@@ -44,7 +44,6 @@ pub(crate) async fn refuse(
         limited: None,
         claims: None,
         pace: None,
-        asked: None,
     };
     let reason = match reply {
         LocalReply::Malformed { reason, .. } => reason,

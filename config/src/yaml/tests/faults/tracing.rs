@@ -40,12 +40,6 @@ fn of_filter_chains() {
                 &["`%PATH_VARIABLE(…)%` can only be used in header edits of routes"],
             ),
             (
-                "{collector: otel, attributes: {a: «'%UPSTREAM_HOST%'»}}",
-                &[
-                    "`%UPSTREAM_HOST%` is not known when a trace begins | spans of attempts say where each went",
-                ],
-            ),
-            (
                 "{collector: otel, attributes: {«''»: b}}",
                 &["an attribute's key may not be empty"],
             ),

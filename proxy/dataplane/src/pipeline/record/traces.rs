@@ -1,11 +1,11 @@
 //! What traces are told of a request: its spans, where they are kept.
 
-use super::super::trace::{RequestTrace, template};
+use super::super::trace::{RequestTrace, changes, template};
 use super::super::{RequestContext, Taken};
 use super::Record;
 use crate::connection::Ends;
-use crate::snapshot::TracingPolicy;
-use outrigger_config::model::{Name, Route, VirtualHost};
+use crate::snapshot::{RouteTracing, TracingPolicy};
+use outrigger_config::model::Name;
 use outrigger_http1::{KnownName, RequestHead, Version};
 use outrigger_telemetry::ListenerCells;
 use outrigger_telemetry::trace::{SentRequest, TraceId, TracedRequest, TracedRoute, is_error};
@@ -20,8 +20,12 @@ pub(in super::super) struct TraceScene<'s> {
     pub(in super::super) listener: &'s ListenerCells,
     pub(in super::super) ends: &'s Ends,
     pub(in super::super) head: &'s RequestHead,
+    /// The head when policies were asked about it.
+    pub(in super::super) asked: &'s RequestHead,
     pub(in super::super) route: Option<TracedRoute<'s>>,
     pub(in super::super) cluster: Option<&'s str>,
+    /// What is otherwise there in the policy.
+    pub(in super::super) changes: Option<&'s RouteTracing>,
 }
 
 /// What a tunnel keeps to tell at its end.
@@ -30,16 +34,22 @@ pub(in super::super) struct KeptTrace {
     virtual_host: Name,
     route: Name,
     template: Option<String>,
+    changes: Option<Arc<RouteTracing>>,
 }
 
 impl KeptTrace {
-    pub(in super::super) fn of(policy: &Arc<TracingPolicy>, host: &VirtualHost, route: &Route) -> KeptTrace {
+    pub(in super::super) fn of(policy: &Arc<TracingPolicy>, taken: Taken<'_>) -> KeptTrace {
         KeptTrace {
             policy: Arc::clone(policy),
-            virtual_host: host.name().clone(),
-            route: route.name().clone(),
-            template: template(route).map(Cow::into_owned),
+            virtual_host: taken.virtual_host.name().clone(),
+            route: taken.route.name().clone(),
+            template: template(taken.route).map(Cow::into_owned),
+            changes: taken.policy.tracing.clone(),
         }
+    }
+
+    pub(in super::super) fn changes(&self) -> Option<&RouteTracing> {
+        self.changes.as_deref()
     }
 
     pub(in super::super) fn route(&self) -> TracedRoute<'_> {
@@ -82,12 +92,14 @@ impl Record {
             listener: context.listener(),
             ends: context.ends(),
             head,
+            asked: self.asked.as_deref().unwrap_or(head),
             route: taken.map(|taken| TracedRoute {
                 virtual_host: taken.virtual_host.name().as_str(),
                 name: taken.route.name().as_str(),
                 template: template.as_deref(),
             }),
             cluster: cluster.map(|cluster| cluster.config.name().as_str()),
+            changes: changes(self, context, taken),
         };
         let waited = now.saturating_duration_since(self.started);
         self.tell_traces(trace, &scene, now, waited);
@@ -121,6 +133,7 @@ impl Record {
             }
         };
         let duration = now.saturating_duration_since(self.started);
+        let told = self.told(scene);
         let traced = TracedRequest {
             trace_id: trace.trace_id,
             span_id: trace.span_id,
@@ -130,7 +143,7 @@ impl Record {
             // The clock on the wall is read for those alone that are kept.
             start: SystemTime::now() - duration,
             duration,
-            name: trace.told.as_ref().and_then(|told| told.name.as_deref()),
+            name: told.name.as_deref(),
             method: head.method.as_str(),
             scheme: head.scheme().unwrap_or("http"),
             target: &target,
@@ -158,7 +171,7 @@ impl Record {
             details: self.details,
             story: self.story.as_deref(),
             last_attempt: self.last_attempt(now),
-            attributes: trace.told.as_ref().map_or(&[], |told| &told.attributes),
+            attributes: &told.attributes,
         };
         scene.policy.sink.try_send(traced.spans());
     }

@@ -124,6 +124,43 @@ async fn a_request_is_told_field_by_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_configuration_says_is_of_the_request_as_it_came() {
+    let (upstream, collector) = (Scripted::ok().await, collector().await);
+    let fields = "keep_errors: true, sampling: { percent: 0 }, span_name: '%REQ(x-who)% at %REQ(host)%', \
+                  attributes: { tenant: '%REQ(x-tenant)%', to: '%UPSTREAM_HOST%', token: '%REQ(authorization)%', \
+                                none: '%REQ(x-absent)%', url.path: hidden }, ";
+    let routes = "{ match: { prefix: /away }, forward: { cluster: nobody, host_rewrite: other } }, \
+                  { match: { prefix: / }, forward: { cluster: upstream, host_rewrite: other }, \
+                    tracing: { sampling: { percent: 100 } }, \
+                    request_headers: { remove: [x-who], set: { x-tenant: edited } } }";
+    let document = traced(Document::to(&[upstream.address()]), &collector, fields).routes(routes);
+    let proxy = Proxy::start(document.with_cluster("nobody", &[], "").workers(1)).await;
+    let mut client = Client::connect(proxy.address()).await;
+    let sent = "x-who: them\r\nx-tenant: a\r\nauthorization: Bearer secret\r\n";
+    assert_eq!(client.fetch("/a", sent).await.status(), 200);
+    let head = upstream.last_request().head;
+    assert_eq!(
+        (head.field("x-who"), head.field("x-tenant"), head.field("host")),
+        (None, Some("edited"), Some("other"))
+    );
+    // Its trace is not kept, and its end is one that is.
+    assert_eq!(client.fetch("/away", sent).await.status(), 503);
+    let all = spans(&collector, 3).await;
+    let servers = of_kind(&all, SERVER);
+    let address = upstream.address().to_string();
+    for (server, to) in servers.iter().zip([Some(address), None]) {
+        assert_eq!(server.name, "them at test");
+        let keys = ["tenant", "to", "token", "none", "url.path"];
+        let of = |value: &str| Some(value.to_owned());
+        assert_eq!(
+            told(server, &keys),
+            [of("a"), to, of("[redacted]"), None, of("hidden")]
+        );
+    }
+    assert_eq!(servers.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_sidecars_and_a_retry_are_one_trace() {
     let count = Arc::new(AtomicUsize::new(0));
     let upstream = Scripted::start(move |mut script| {
@@ -315,11 +352,13 @@ async fn a_tunnel_s_spans_end_with_it() {
     })
     .await;
     let collector = collector().await;
-    let proxy = Proxy::start(traced(Document::to(&[upstream.address()]), &collector, "")).await;
+    let fields = "span_name: chat, attributes: { tenant: '%REQ(x-tenant)%' }, ";
+    let document = traced(Document::to(&[upstream.address()]), &collector, fields);
+    let proxy = Proxy::start(document.route("tracing: { span_name: 'ws %REQ(x-tenant)%' }")).await;
     let mut client = Client::connect(proxy.address()).await;
     client
         .send(
-            "GET /chat HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+            "GET /chat HTTP/1.1\r\nhost: test\r\nx-tenant: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n",
         )
         .await;
@@ -348,9 +387,10 @@ async fn a_tunnel_s_spans_end_with_it() {
         .collect();
     let (server, attempt) = (of_kind(&tunnel, SERVER)[0], of_kind(&tunnel, CLIENT)[0]);
     assert_eq!(
-        told(server, &["url.path", "http.response.status_code"]),
-        ["/chat", "101"].map(|value| Some(value.to_owned()))
+        told(server, &["url.path", "http.response.status_code", "tenant"]),
+        ["/chat", "101", "a"].map(|value| Some(value.to_owned()))
     );
+    assert_eq!(server.name, "ws a");
     assert_eq!(hex(&attempt.span_id), parent);
     assert_eq!(attempt.parent_span_id, server.span_id);
 }
