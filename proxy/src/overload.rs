@@ -132,15 +132,19 @@ impl Overload {
                 state.pressures.len() - 1
             });
             let cells = state.pressures[place].1.worker(0);
-            cells.percent.set(i64::from(pressure.percent()));
-            cells.used.set(gauge(usage.used));
-            cells.limit.set(gauge(limit));
+            cells.pressure.set_percent(pressure.percent());
+            let (used, of) = match usage.resource.is_in_bytes() {
+                true => (&cells.used_bytes, &cells.limit_bytes),
+                false => (&cells.used, &cells.limit),
+            };
+            used.set(gauge(usage.used));
+            of.set(gauge(limit));
         }
         let before = std::mem::replace(&mut state.told, state.actions);
         let degrees = degrees(state.actions).into_iter().zip(degrees(before));
         for ((now, before), (name, cells)) in degrees.zip(ACTIONS.iter().zip(&self.actions)) {
             let cells = cells.worker(0);
-            cells.percent.set(i64::from(now));
+            cells.degree.set_percent(now);
             let worst = worst(&state.usages);
             match (before > 0, now > 0) {
                 (false, true) => {

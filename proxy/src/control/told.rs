@@ -71,6 +71,8 @@ struct State {
 
 impl Shared {
     pub(super) fn new(control: &Control, metrics: Arc<Metrics>) -> Shared {
+        let servers = i64::try_from(control.servers().len()).unwrap_or(i64::MAX);
+        metrics.process().control_servers.set(servers);
         Shared {
             node: control.node().clone(),
             servers: control.servers().iter().map(|server| server.url()).collect(),
@@ -150,6 +152,8 @@ impl Shared {
     }
 
     pub(super) fn stuck(&self, why: Option<String>) {
+        let is_conflicting = i64::from(why.is_some());
+        self.metrics.process().control_conflicting.set(is_conflicting);
         self.state.lock().stuck = why;
     }
 

@@ -62,12 +62,11 @@ impl Observer {
         for (source, credential) in material.credentials() {
             let name = MaterialPart::Credential(source.clone()).to_string();
             let cells = self.metrics.certificate(&name);
-            let ends = credential
-                .chain()
-                .iter()
-                .map(|facts| facts.validity.not_after)
-                .min();
-            cells.worker(0).seconds_to_expiry.set(ends);
+            let validities = credential.chain().iter().map(|facts| facts.validity);
+            if let Some(first) = validities.min_by_key(|validity| validity.not_after) {
+                cells.worker(0).expires_in.set(Some(first.not_after));
+                cells.worker(0).validity.set(seconds(first.lifetime()));
+            }
             for facts in credential.chain() {
                 self.warn(&told, &name, &facts.fingerprint, facts.validity, now);
             }
@@ -84,12 +83,17 @@ impl Observer {
         let mut bundles = HashMap::new();
         for (name, set) in named.chain(sets) {
             let cells = self.metrics.trust_bundle(&name);
-            let ends = set
-                .authorities()
-                .iter()
-                .map(|facts| facts.validity.not_after)
-                .min();
-            cells.worker(0).seconds_to_expiry.set(ends);
+            let validities = || set.authorities().iter().map(|facts| facts.validity);
+            let first = validities().map(|validity| validity.not_after).min();
+            cells.worker(0).first_expires_in.set(first);
+            let last = validities().max_by_key(|validity| validity.not_after);
+            cells
+                .worker(0)
+                .expires_in
+                .set(last.map(|validity| validity.not_after));
+            if let Some(last) = last {
+                cells.worker(0).validity.set(seconds(last.lifetime()));
+            }
             for facts in set.authorities() {
                 self.warn(&told, &name, &facts.fingerprint, facts.validity, now);
             }
@@ -126,7 +130,7 @@ impl Observer {
             }
         }
         for (name, cells) in &lists {
-            cells.worker(0).seconds_to_next_update.set(due.get(name).copied());
+            cells.worker(0).update_due_in.set(due.get(name).copied());
         }
         self.lists = lists;
     }
@@ -213,6 +217,10 @@ impl Observer {
         self.certificates.insert(name, Arc::clone(&cells));
         cells
     }
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// How much is left of a lifetime at each threshold.

@@ -181,9 +181,18 @@ impl Proxy {
         read: Result<Outcome, Rejection>,
         sockets: &mut Vec<ListeningSocket>,
     ) -> Result<u64, Rejection> {
+        // What a control plane pushes is refused there.
+        let is_pushed = matches!(&read, Ok(Outcome::Candidate(candidate)) if candidate.answer.is_some());
+        let file_refused = |refused: bool| {
+            if !is_pushed {
+                let process = self.status.metrics.process();
+                process.configuration_file_refused.set(i64::from(refused));
+            }
+        };
         let result = match read {
             Ok(Outcome::Candidate(read)) => self.apply(*read, sockets).await,
             Ok(Outcome::Base(base)) => {
+                file_refused(false);
                 if let Some(control) = &self.control {
                     control.rebase(base);
                 }
@@ -194,6 +203,7 @@ impl Proxy {
             Ok(Outcome::Superseded) => return Ok(self.status.published.load().generation()),
             Err(rejection) => Err(rejection),
         };
+        file_refused(result.is_err());
         match &result {
             Ok(generation) => {
                 note_accepted(&self.status, *generation);

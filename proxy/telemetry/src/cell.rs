@@ -121,6 +121,47 @@ impl SharedGauge {
     }
 }
 
+/// A number that any thread may replace, and that is not shown before somebody does.
+#[derive(Debug)]
+pub struct LateGauge(AtomicI64);
+
+impl LateGauge {
+    /// Nobody has said a number.
+    const NONE: i64 = i64::MIN;
+
+    /// Replaces the number.
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Relaxed);
+    }
+
+    /// The number, if there is one.
+    pub fn value(&self) -> Option<i64> {
+        Some(self.0.load(Relaxed)).filter(|value| *value != LateGauge::NONE)
+    }
+}
+
+impl Default for LateGauge {
+    fn default() -> LateGauge {
+        LateGauge(AtomicI64::new(LateGauge::NONE))
+    }
+}
+
+/// A share that any thread may replace: set in percent, shown as a ratio.
+#[derive(Debug, Default)]
+pub struct SharedRatio(AtomicI64);
+
+impl SharedRatio {
+    /// Replaces the share.
+    pub fn set_percent(&self, percent: u32) {
+        self.0.store(i64::from(percent), Relaxed);
+    }
+
+    /// The share, of 1.
+    pub fn value(&self) -> f64 {
+        self.0.load(Relaxed) as f64 / 100.0
+    }
+}
+
 /// A moment that is waited for, shown as the seconds that are left when it is read: negative once it has passed, and
 /// nothing while there is none. Any thread may replace it.
 #[derive(Debug)]
@@ -173,6 +214,11 @@ pub(crate) trait Series: Sized {
     const LABEL: Option<&'static str> = None;
     /// What that label can say, where the cell alone decides it.
     const VALUES: &'static [&'static str] = &[];
+    /// Which of them are shown before they have counted anything; those beyond its end are not.
+    const FROM_ZERO: &'static [bool] = &[];
+    /// What several holders of one cell write adds up. Where the last one to write counts, a cell that is shared by what
+    /// has nothing to do with each other says nothing.
+    const ADDS_UP: bool = true;
 
     /// A cell that has counted nothing.
     fn new(terms: &Terms) -> Self;
@@ -205,9 +251,10 @@ impl Count for SharedCounter {
 
 /// Cells whose only sample is the sum of their values.
 macro_rules! plain_series {
-    ($($cell:ty as $kind:ident: $sum:ty, $touch:expr;)*) => {$(
+    ($($cell:ty as $kind:ident: $sum:ty, $adds_up:literal, $touch:expr;)*) => {$(
         impl Series for $cell {
             const KIND: Kind = Kind::$kind;
+            const ADDS_UP: bool = $adds_up;
 
             fn new(_: &Terms) -> $cell {
                 <$cell>::default()
@@ -227,10 +274,10 @@ macro_rules! plain_series {
 }
 
 plain_series! {
-    Counter as Counter: u64, Counter::inc;
-    SharedCounter as Counter: u64, SharedCounter::inc;
-    Gauge as Gauge: i64, Gauge::dec;
-    SharedGauge as Gauge: i64, |gauge: &SharedGauge| gauge.set(i64::MAX);
+    Counter as Counter: u64, true, Counter::inc;
+    SharedCounter as Counter: u64, true, SharedCounter::inc;
+    Gauge as Gauge: i64, true, Gauge::dec;
+    SharedGauge as Gauge: i64, false, |gauge: &SharedGauge| gauge.set(i64::MAX);
 }
 
 impl Series for SharedDuration {
@@ -251,8 +298,48 @@ impl Series for SharedDuration {
     }
 }
 
+impl Series for LateGauge {
+    const KIND: Kind = Kind::Gauge;
+    const ADDS_UP: bool = false;
+
+    fn new(_: &Terms) -> LateGauge {
+        LateGauge::default()
+    }
+
+    fn write<C>(workers: &[C], cell: impl Fn(&C) -> &LateGauge, out: &mut Samples<'_>) {
+        if let Some(value) = workers.iter().filter_map(|worker| cell(worker).value()).max() {
+            out.value(value);
+        }
+    }
+
+    #[cfg(test)]
+    fn touch(&self) {
+        self.set(1);
+    }
+}
+
+impl Series for SharedRatio {
+    const KIND: Kind = Kind::Gauge;
+    const ADDS_UP: bool = false;
+
+    fn new(_: &Terms) -> SharedRatio {
+        SharedRatio::default()
+    }
+
+    fn write<C>(workers: &[C], cell: impl Fn(&C) -> &SharedRatio, out: &mut Samples<'_>) {
+        let highest = workers.iter().map(|worker| cell(worker).value());
+        out.value(highest.fold(0.0, f64::max));
+    }
+
+    #[cfg(test)]
+    fn touch(&self) {
+        self.set_percent(50);
+    }
+}
+
 impl Series for Countdown {
     const KIND: Kind = Kind::Gauge;
+    const ADDS_UP: bool = false;
 
     fn new(_: &Terms) -> Countdown {
         Countdown::default()

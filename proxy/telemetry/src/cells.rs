@@ -13,6 +13,10 @@ pub(crate) struct Family<C: 'static> {
     pub(crate) label: Option<&'static str>,
     /// What that label can say, as far as it is known here.
     pub(crate) values: &'static [&'static str],
+    /// Which of them are shown before they have counted anything; those beyond its end are not.
+    pub(crate) from_zero: &'static [bool],
+    /// False: the last to write a cell counts, so that it says nothing where several share it.
+    pub(crate) adds_up: bool,
     /// Writes the samples of one label set: the cells of every worker, summed.
     pub(crate) write: fn(&[C], &mut Samples<'_>),
 }
@@ -52,6 +56,8 @@ macro_rules! cells {
                 },
                 label: <$kind as Series>::LABEL,
                 values: <$kind as Series>::VALUES,
+                from_zero: <$kind as Series>::FROM_ZERO,
+                adds_up: <$kind as Series>::ADDS_UP,
                 write: |workers, out| {
                     <$kind as Series>::write(workers, |cells: &$name| &cells.$field, out);
                 },

@@ -8,7 +8,8 @@ use crate::cell::Terms;
 use crate::cells::{Cells, Family};
 use crate::exposition::{Heading, Page, labels_text};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Weak};
 
 /// What is too many, or unknown, is counted under this value of the labels.
@@ -21,6 +22,8 @@ const SWEPT_FROM: usize = 64;
 pub struct LabelledCells<C> {
     /// As they stand between the braces.
     labels: Box<str>,
+    /// They are everything's for which there was no room: what does not add up says nothing of them.
+    is_other: bool,
     workers: Box<[C]>,
 }
 
@@ -46,6 +49,8 @@ struct LiveCells<C> {
     /// Dead ones are swept out when there are so many: twice what was alive the last time, so that sweeping costs each
     /// new one a constant.
     sweep_at: usize,
+    /// Hashes of label sets for which there was no room, so that each is told of once; as many as there may be label sets.
+    folded: HashSet<u64>,
 }
 
 /// The label sets of one kind that are alive.
@@ -65,14 +70,16 @@ impl<C: Cells> Inventory<C> {
             live: Mutex::new(LiveCells {
                 cells: BTreeMap::new(),
                 sweep_at: SWEPT_FROM.min(label_sets_max),
+                folded: HashSet::new(),
             }),
         })
     }
 
     /// The live handle of these labels, or a new one. When there are too many it is that of all others, and `folded` is
-    /// called.
+    /// called if it was not for these labels before.
     pub(crate) fn resolve(&self, labels: &[&str], folded: impl FnOnce()) -> Arc<LabelledCells<C>> {
         let mut key: Box<[String]> = labels.iter().map(|label| (*label).to_owned()).collect();
+        let mut is_other = false;
         let mut live = self.live.lock();
         if let Some(cells) = live.cells.get(&key).and_then(Weak::upgrade) {
             return cells;
@@ -82,7 +89,10 @@ impl<C: Cells> Inventory<C> {
             live.sweep_at = (live.cells.len() * 2).max(SWEPT_FROM).min(self.label_sets_max);
         }
         if live.cells.len() >= self.label_sets_max {
-            folded();
+            is_other = true;
+            if live.folded.len() < self.label_sets_max && live.folded.insert(hash(&key)) {
+                folded();
+            }
             key = labels.iter().map(|_| OTHER.to_owned()).collect();
             if let Some(cells) = live.cells.get(&key).and_then(Weak::upgrade) {
                 return cells;
@@ -91,6 +101,7 @@ impl<C: Cells> Inventory<C> {
         let pairs = C::LABELS.iter().copied().zip(key.iter().map(String::as_str));
         let cells = Arc::new(LabelledCells {
             labels: labels_text(pairs).into(),
+            is_other,
             workers: (0..self.workers).map(|_| C::new(&self.terms)).collect(),
         });
         live.cells.insert(key, Arc::downgrade(&cells));
@@ -102,6 +113,12 @@ impl<C: Cells> Inventory<C> {
     pub(crate) fn remembered(&self) -> usize {
         self.live.lock().cells.len()
     }
+}
+
+fn hash(labels: &[String]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    labels.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// An inventory as scrapes see it, whatever its cells.
@@ -167,7 +184,10 @@ impl<C: Cells> OpenSection for Opened<C> {
     }
 
     fn write(&self, family: usize, label_set: usize, page: &mut Page) {
-        let cells = &self.label_sets[label_set];
-        (self.families[family].write)(&cells.workers, &mut page.samples(&cells.labels));
+        let (cells, family) = (&self.label_sets[label_set], self.families[family]);
+        if cells.is_other && !family.adds_up {
+            return;
+        }
+        (family.write)(&cells.workers, &mut page.samples(&cells.labels));
     }
 }

@@ -2,10 +2,13 @@
 //!
 //! Adding a variant adds a series; nothing else has to change.
 
-/// Declares a label's values.
+/// Declares a label's values. Those that are marked `from_zero` are shown before they have counted anything, in the
+/// families that do so: rules for alerts look at how they grow, and what a series begins with is no growth.
 macro_rules! labels {
+    (@from_zero) => { false };
+    (@from_zero from_zero) => { true };
     ($($(#[$meta:meta])* pub enum $name:ident = $label:literal {
-        $($(#[$variant_meta:meta])* $variant:ident = $value:literal,)*
+        $($(#[$variant_meta:meta])* $variant:ident = $value:literal $($from_zero:ident)?,)*
     })*) => {$(
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +27,7 @@ macro_rules! labels {
         impl Label for $name {
             const NAME: &'static str = $label;
             const VALUES: &'static [&'static str] = &[$($value),*];
+            const FROM_ZERO: &'static [bool] = &[$(labels!(@from_zero $($from_zero)?)),*];
 
             #[inline]
             fn index(self) -> usize {
@@ -79,5 +83,5 @@ pub use retry::{RetryDenied, RetryReason, RetryWait};
 pub use tls::{TlsFailure, TlsHandshake, TlsVersion};
 pub use tracing::{SamplingDecision, TailReason};
 pub use upstream::{
-    ConnectionFailure, ConnectionProtocol, DestinationRefusal, ResolutionOutcome, UpstreamClose,
+    AttemptEnd, ConnectionFailure, ConnectionProtocol, DestinationRefusal, ResolutionOutcome, UpstreamClose,
 };

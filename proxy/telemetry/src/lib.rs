@@ -31,9 +31,12 @@ pub use access_log::{
 };
 pub use cell::histogram::{Histogram, LatencyBuckets, Measured};
 pub use cell::labelled::{
-    CounterBy, CountersBy, FlagCounters, Label, RareCounterBy, RefusalCounters, SharedCounterBy,
+    CounterBy, CounterFromZeroBy, CountersBy, FlagCounters, Label, RareCounterBy, RefusalCounters,
+    SharedCounterBy, SharedCounterFromZeroBy,
 };
-pub use cell::{Countdown, Counter, Gauge, SharedCounter, SharedDuration, SharedGauge};
+pub use cell::{
+    Countdown, Counter, Gauge, LateGauge, SharedCounter, SharedDuration, SharedGauge, SharedRatio,
+};
 pub use cells::{
     AdaptiveCells, AuthorizationCells, BreakerCells, CertificateCells, ClusterCells, DirectionCells,
     DiscoveryCells, EventLoopCells, ExportCells, HealthCells, KeySetCells, ListenerCells,
@@ -45,7 +48,7 @@ pub use flags::ResponseFlags;
 pub use grpc_status::GrpcOutcome;
 pub use inventory::LabelledCells;
 pub use labels::{
-    AuthorizationOutcome, CancelledAttempt, CheckOutcome, CodeClass, Coding, ConnectionClose,
+    AttemptEnd, AuthorizationOutcome, CancelledAttempt, CheckOutcome, CodeClass, Coding, ConnectionClose,
     ConnectionFailure, ConnectionProtocol, ConnectionRefusal, ControlUpdate, CorsOrigin, DeadlineWait,
     DecisionCacheUse, DestinationRefusal, Detected, EdgeAnswerKind, EjectionEnd, EjectionPrevented,
     ExportDrop, ExportFailure, ExternalAuthorizationFault, ExternalAuthorizationOutcome, FaultInjected,

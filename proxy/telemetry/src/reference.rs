@@ -13,10 +13,11 @@ pub fn reference() -> String {
              Served by the admin endpoint at `/metrics`, in Prometheus' text format, or in OpenMetrics where the scraper \
              asks for it, and compressed by gzip if it takes that. This page is printed from the code; what it is for, and which of it \
              tells what, is in [observability.md](observability.md).\n\n\
-             A series whose own label is written with its values below appears once it has counted something, and a histogram once it \
-             has seen a value. The series of a listener, route or cluster that leaves the configuration \
+             A series whose own label is written with its values below appears once it has counted something, those in bold from zero \
+             on, and a histogram once it has seen a value. The series of a listener, route or cluster that leaves the configuration \
              vanish when its last connection ends; if it comes back it may start at 0. Where there are too many label sets \
-             the rest are counted together, with `other` as the value of every label. The buckets of every histogram, in seconds, are \
+             the rest are counted together, with `other` as the value of every label; gauges that do not add up are not shown of \
+             them. The buckets of every histogram, in seconds, are \
              those of `telemetry.latency_buckets`, by default {buckets}.\n"
         ),
     };
@@ -38,7 +39,11 @@ impl Visitor for Page {
         for family in families {
             let heading = &family.heading;
             let mut labels: Vec<String> = C::LABELS.iter().map(|label| format!("`{label}`")).collect();
-            labels.extend(family.label.map(|label| own_label(label, family.values)));
+            labels.extend(
+                family
+                    .label
+                    .map(|label| own_label(label, family.values, family.from_zero)),
+            );
             self.text.push_str(&format!(
                 "| `{}` | {} | {} | {} | {} |\n",
                 heading.name,
@@ -52,10 +57,17 @@ impl Visitor for Page {
 }
 
 /// The label of a cell itself, with what it can say.
-fn own_label(label: &str, values: &[&str]) -> String {
+fn own_label(label: &str, values: &[&str], from_zero: &[bool]) -> String {
+    let shown = |(index, value): (usize, &&str)| match from_zero.get(index) {
+        Some(true) => format!("**{value}**"),
+        _ => (*value).to_owned(),
+    };
     match values {
         [] => format!("`{label}`"),
-        values => format!("`{label}`: {}", values.join(" \\| ")),
+        values => {
+            let values: Vec<String> = values.iter().enumerate().map(shown).collect();
+            format!("`{label}`: {}", values.join(" \\| "))
+        }
     }
 }
 

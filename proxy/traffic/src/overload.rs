@@ -37,6 +37,11 @@ impl Resource {
             Resource::Memory => "memory",
         }
     }
+
+    /// It is measured in bytes; the others are counted.
+    pub fn is_in_bytes(self) -> bool {
+        matches!(self, Resource::BufferedBytes | Resource::Memory)
+    }
 }
 
 /// Use in proportion to a limit, in ten-thousandths: 10,000 is all of it, and more is possible.

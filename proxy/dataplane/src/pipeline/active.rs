@@ -10,6 +10,7 @@ use outrigger_traffic::retry::{Allowance, RetryDenial};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A request counted as active at its cluster, and at its adaptive limit where it has one.
 pub(super) struct ActiveRequest<'a> {
@@ -161,33 +162,41 @@ fn since_epoch(cluster: &ClusterPolicy, worker: &Worker) -> Duration {
 }
 
 /// An attempt counted as active at its endpoint.
-pub(super) struct ActiveAttempt(Arc<EndpointState>);
+pub(super) struct ActiveAttempt {
+    endpoint: Arc<EndpointState>,
+    /// Its own time runs from here.
+    pub(super) started: Instant,
+}
 
 impl ActiveAttempt {
     /// Counts an attempt at an endpoint that is not limited.
     #[inline(always)]
-    pub(super) fn begin(endpoint: Arc<EndpointState>) -> ActiveAttempt {
+    pub(super) fn begin(endpoint: Arc<EndpointState>, started: Instant) -> ActiveAttempt {
         endpoint.load.begin();
-        ActiveAttempt(endpoint)
+        ActiveAttempt { endpoint, started }
     }
 
     /// Counts an attempt at an endpoint, unless that has as many as it may.
-    pub(super) fn try_begin(cluster: &ClusterPolicy, endpoint: &Arc<EndpointState>) -> Option<ActiveAttempt> {
+    pub(super) fn try_begin(
+        cluster: &ClusterPolicy,
+        endpoint: &Arc<EndpointState>,
+        started: Instant,
+    ) -> Option<ActiveAttempt> {
         let requests_max = cluster.endpoint_limits.and_then(|limits| limits.requests_max());
-        endpoint
-            .load
-            .try_begin(requests_max)
-            .then(|| ActiveAttempt(Arc::clone(endpoint)))
+        endpoint.load.try_begin(requests_max).then(|| ActiveAttempt {
+            endpoint: Arc::clone(endpoint),
+            started,
+        })
     }
 
     pub(super) fn endpoint(&self) -> &Arc<EndpointState> {
-        &self.0
+        &self.endpoint
     }
 }
 
 impl Drop for ActiveAttempt {
     fn drop(&mut self) {
-        self.0.load.end();
+        self.endpoint.load.end();
     }
 }
 

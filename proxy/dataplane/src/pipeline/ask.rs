@@ -11,7 +11,7 @@ mod wanted;
 pub(super) use wanted::while_wanted;
 
 use super::active::{ActiveAttempt, ActiveRequest};
-use super::attempts::retry_reason;
+use super::attempts::{end_by, retry_reason};
 use crate::body::{BodyFrame, BodyLength};
 use crate::connection::Ends;
 use crate::error::AttemptError;
@@ -25,7 +25,7 @@ use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
 use outrigger_config::model::RoutePriority;
 use outrigger_http1::{Fields, RequestHead, ResponseHead};
-use outrigger_telemetry::{CodeClass, Overflow};
+use outrigger_telemetry::{AttemptEnd, CodeClass, Overflow};
 use outrigger_traffic::health::Outcome;
 use outrigger_traffic::retry::{AttemptFailure, Decision, default_decision};
 use std::cell::{Cell, RefCell};
@@ -34,6 +34,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A whole request.
 pub(super) struct Message {
@@ -112,19 +113,27 @@ impl From<Unanswered> for NoAnswer {
 pub(super) struct Asked {
     endpoint: RefCell<Option<Arc<EndpointState>>>,
     awaited: Cell<Awaited>,
+    /// When the attempt began that is under way.
+    started: Cell<Option<Instant>>,
 }
 
 impl Asked {
     /// The caller's time is up. Counted for the endpoint, unless it passed in the queue for a connection.
     pub(super) fn timed_out(&self, worker: &Worker, cluster: &ClusterPolicy) {
-        if let (Some(outlier), Some(endpoint)) = (&cluster.outlier, self.endpoint.take())
+        let endpoint = self.endpoint.take();
+        if endpoint.is_some() {
+            cluster.metrics.worker(worker.index).attempts_unanswered[AttemptEnd::TimedOut].inc();
+        }
+        self.took(worker, cluster);
+        if let (Some(outlier), Some(endpoint)) = (&cluster.outlier, endpoint)
             && self.awaited.get() != Awaited::Queue
         {
             outlier.record(cluster, &endpoint, worker, Outcome::TimedOut);
         }
     }
 
-    fn begin(&self, endpoint: &Arc<EndpointState>) {
+    fn begin(&self, endpoint: &Arc<EndpointState>, now: Instant) {
+        self.started.set(Some(now));
         self.awaited.set(Awaited::Nothing);
         *self.endpoint.borrow_mut() = Some(Arc::clone(endpoint));
     }
@@ -135,6 +144,30 @@ impl Asked {
 
     fn end(&self) {
         self.endpoint.take();
+    }
+
+    /// The attempt has failed without an answer.
+    fn failed(&self, worker: &Worker, cluster: &ClusterPolicy, failure: AttemptFailure) {
+        let endpoint = self.endpoint.take();
+        if let (Some(outlier), Some(endpoint), Some(outcome)) =
+            (&cluster.outlier, endpoint, outlier::failed(failure))
+        {
+            outlier.record(cluster, &endpoint, worker, outcome);
+        }
+        cluster.metrics.worker(worker.index).attempts_unanswered[end_by(failure)].inc();
+        self.took(worker, cluster);
+    }
+
+    /// The attempt is over.
+    fn took(&self, worker: &Worker, cluster: &ClusterPolicy) {
+        if let Some(started) = self.started.take() {
+            let elapsed = worker.tick().duration_since(started);
+            cluster
+                .metrics
+                .worker(worker.index)
+                .request_duration
+                .observe(elapsed);
+        }
     }
 }
 
@@ -170,6 +203,9 @@ impl Broken {
     }
 }
 
+/// What a question counts as that has no answer: as the requests of clients do, which are told of it.
+pub(super) const UNANSWERED: CodeClass = CodeClass::ServerError;
+
 /// Asks a cluster and reads the whole answer. Dropping the future gives the question up.
 pub(super) async fn ask(
     worker: &Rc<Worker>,
@@ -178,8 +214,13 @@ pub(super) async fn ask(
     message: &Message,
     limits: AskLimits,
 ) -> Result<Reply, Unanswered> {
-    let active = ActiveRequest::begin(cluster, worker, RoutePriority::Default)
-        .map_err(|_| Unanswered::Attempt(overflow(Overflow::Requests)))?;
+    let active = match ActiveRequest::begin(cluster, worker, RoutePriority::Default) {
+        Ok(active) => active,
+        Err(_) => {
+            cluster.metrics.worker(worker.index).requests[UNANSWERED].inc();
+            return Err(Unanswered::Attempt(overflow(Overflow::Requests)));
+        }
+    };
     let asked = Asked::default();
     let asking = attempts(
         (worker, ends),
@@ -199,8 +240,10 @@ pub(super) async fn ask(
     if answered.as_ref().is_err_and(Unanswered::tells_time) {
         active.failed(worker);
     }
-    let status = answered.as_ref().map_or(0, |reply| reply.head.status);
-    active.cells.requests[CodeClass::of(status)].inc();
+    let class = answered
+        .as_ref()
+        .map_or(UNANSWERED, |reply| CodeClass::of(reply.head.status));
+    active.cells.requests[class].inc();
     answered
 }
 
@@ -261,25 +304,29 @@ pub(super) async fn attempt(
     asked: &Asked,
 ) -> Result<(), Broken> {
     response.status = 0;
+    let started = worker.tick();
+    let _attempt = ActiveAttempt::try_begin(cluster, endpoint, started).ok_or_else(|| {
+        active.cells.overflows[Overflow::Endpoints].inc();
+        Broken::Connect(overflow(Overflow::Endpoints))
+    })?;
     active.cells.attempts.inc();
-    let begun = ActiveAttempt::try_begin(cluster, endpoint);
-    let _attempt = begun.ok_or_else(|| Broken::Connect(overflow(Overflow::Endpoints)))?;
-    asked.begin(endpoint);
+    asked.begin(endpoint, started);
     let mut upstream = worker
         .pools
         .acquire(worker, cluster, endpoint, RoutePriority::Default, &asked.awaited)
         .await
         .map_err(|error| {
-            asked.end();
-            note_failure(worker, cluster, endpoint, &error);
+            asked.failed(worker, cluster, error.failure);
             Broken::Connect(error)
         })?;
     asked.connected();
     let mut sending = Sending::new(message);
-    let started = worker.tick();
     upstream
         .send_head(&message.head, message.length, cluster.tls.is_some())
-        .map_err(Broken::Exchange)?;
+        .map_err(|error| {
+            asked.failed(worker, cluster, error.failure);
+            Broken::Exchange(error)
+        })?;
     let answered = poll_fn(|cx| {
         // What is known of the request when the answer does not come tells whether it ran.
         if let Some(error) = sending.poll(&mut upstream, cx) {
@@ -288,16 +335,17 @@ pub(super) async fn attempt(
         poll_answer(&mut upstream, response, cx)
     });
     let answered = answered.await;
-    asked.end();
     let length = match answered {
         Ok(length) => {
-            worker.tick();
+            asked.end();
+            let elapsed = worker.tick().duration_since(started);
+            active.cells.time_to_answer.observe(elapsed);
             active.answered(worker);
             length
         }
         Err(error) => {
             response.status = 0;
-            note_failure(worker, cluster, endpoint, &error);
+            asked.failed(worker, cluster, error.failure);
             return Err(Broken::Exchange(error));
         }
     };
@@ -305,32 +353,24 @@ pub(super) async fn attempt(
         let outcome = outlier::answered(response, is_grpc(&message.head.fields));
         outlier.record(cluster, endpoint, worker, outcome);
     }
-    if length != BodyLength::None {
-        poll_fn(|cx| {
-            // The answer is there: it may do without the rest.
-            let _ = sending.poll(&mut upstream, cx);
-            poll_frames(&mut upstream, take, cx)
-        })
-        .await?;
-    }
-    active
-        .cells
-        .request_duration
-        .observe(worker.tick().duration_since(started));
+    let ended = match length {
+        BodyLength::None => Ok(()),
+        _ => {
+            poll_fn(|cx| {
+                // The answer is there: it may do without the rest.
+                let _ = sending.poll(&mut upstream, cx);
+                poll_frames(&mut upstream, take, cx)
+            })
+            .await
+        }
+    };
+    asked.took(worker, cluster);
+    ended?;
     // An answer that did without the rest of its request leaves a connection that nothing else can use.
     if sending.is_done() {
         upstream.complete();
     }
     Ok(())
-}
-
-/// Counts an attempt without an answer for its endpoint.
-fn note_failure(worker: &Worker, cluster: &ClusterPolicy, endpoint: &EndpointState, error: &AttemptError) {
-    if let Some(outlier) = &cluster.outlier
-        && let Some(outcome) = outlier::failed(error.failure)
-    {
-        outlier.record(cluster, endpoint, worker, outcome);
-    }
 }
 
 /// An answer's body, as far as it is here.

@@ -9,6 +9,7 @@ mod series;
 mod with_room;
 
 pub(super) use answer::ThrownAway;
+pub(super) use observed::end_by;
 pub(super) use series::retry_reason;
 
 use super::active::{ActiveAttempt, ActiveRequest};
@@ -22,14 +23,12 @@ use crate::pool::Awaited;
 use crate::reply::LocalReply;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::upstream::Upstream;
-use crate::worker::Worker;
 use outrigger_telemetry::{DeadlineWait, DestinationRefusal, EventKind};
 use series::Series;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use tokio::time::Instant;
 
 /// How an attempt ended that did not fail.
 enum Ended {
@@ -53,13 +52,17 @@ pub(super) async fn attempts(
     loop {
         let endpoint = pick(cluster, worker, &mut series.tried, context.ends())
             .map_err(|refusal| Stop::Reply(no_endpoint(refusal)))?;
-        let mut under_way = match cluster.endpoint_limits {
-            None => ActiveAttempt::begin(endpoint),
-            Some(limits) => with_room::begin(context, taken, cluster, limits, &mut series.tried, endpoint)?,
-        };
         let now = match series.tried.attempts() {
             0 | 1 => worker.now(),
             _ => worker.tick(),
+        };
+        let mut under_way = match cluster.endpoint_limits {
+            None => ActiveAttempt::begin(endpoint, now),
+            Some(limits) => {
+                let picked = (endpoint, now);
+                with_room::begin(context, taken, cluster, limits, &mut series.tried, picked)
+                    .map_err(|refusal| refused(refusal, active))?
+            }
         };
         request.record.attempt(under_way.endpoint(), now);
         active.cells.attempts.inc();
@@ -77,6 +80,8 @@ pub(super) async fn attempts(
             let awaited = std::mem::take(&mut exchange.awaited);
             let endpoint = under_way.endpoint();
             observed::stopped(cluster, endpoint, worker, &request.record, (stop, awaited));
+            let is_answered = request.record.is_answered();
+            observed::ended(cluster, worker, under_way.started, (!is_answered).then_some(stop));
             if let Stop::Attempt(error) = stop {
                 let now = worker.tick();
                 if let Some(limit) = error.limit {
@@ -106,6 +111,15 @@ pub(super) async fn attempts(
     }
 }
 
+/// No endpoint has room.
+#[cold]
+fn refused(reply: LocalReply, active: &ActiveRequest<'_>) -> Stop {
+    if let LocalReply::Overflow(limit) = reply {
+        active.cells.overflows[limit].inc();
+    }
+    Stop::Reply(reply)
+}
+
 fn no_endpoint(reason: NoEndpoint) -> LocalReply {
     match reason {
         NoEndpoint::None => LocalReply::NoEndpoint,
@@ -128,7 +142,9 @@ async fn attempt(
         return Err(Stop::Reply(lost));
     }
     let worker = context.worker();
-    let mut started = start(request, exchange, series, worker);
+    if let Some(rules) = series.rules() {
+        exchange.begin_try(rules, under_way.started);
+    }
     let (mut upstream, length);
     let endpoint = under_way.endpoint();
     if request.upgrade.is_some() {
@@ -167,10 +183,9 @@ async fn attempt(
                     context,
                     taken,
                     cluster,
-                    started,
                 };
                 // Boxed: it is rare, and its state not small.
-                let answered = Box::pin(hedged::response_start(
+                Box::pin(hedged::response_start(
                     &scene,
                     request,
                     exchange,
@@ -178,9 +193,7 @@ async fn attempt(
                     under_way,
                     &mut upstream,
                 ))
-                .await?;
-                started = answered.started;
-                answered.length
+                .await?
             }
         };
     }
@@ -190,10 +203,10 @@ async fn attempt(
         worker,
         &exchange.response,
         request.is_grpc(),
-        started,
+        under_way.started,
     );
     if series.rules().is_some() && series.judge_answer(request, exchange, context, &mut upstream) {
-        observed::took(cluster, worker, started);
+        observed::took(cluster, worker, under_way.started);
         let status = exchange.response.status;
         request.record.answer_thrown_away(status, worker.now());
         return Ok(Ended::ThrownAway(Box::new(ThrownAway::new(upstream, length))));
@@ -201,36 +214,17 @@ async fn attempt(
     exchange.forget_sent();
     request
         .record
-        .attempt_answered(exchange.response.status, started, answered_after);
+        .attempt_answered(exchange.response.status, under_way.started, answered_after);
     series.active().answered(worker);
     begin_response(request, exchange, context, taken, length)?;
     if length != BodyLength::None {
         request.record.trailers = exchange.stream(request, &mut upstream).await?;
     }
     upstream.complete();
-    observed::took(cluster, worker, started);
+    observed::took(cluster, worker, under_way.started);
     let idle = exchange.stream_idle();
     exchange::flush(exchange.downstream, context, idle).await?;
     Ok(Ended::PassedOn)
-}
-
-/// When the attempt starts; its own time runs from there.
-#[inline(always)]
-fn start(
-    request: &Request<'_>,
-    exchange: &mut Exchange<'_, '_>,
-    series: &Series<'_>,
-    worker: &Worker,
-) -> Instant {
-    let started = if request.record.is_first_attempt() {
-        worker.now()
-    } else {
-        worker.tick()
-    };
-    if let Some(rules) = series.rules() {
-        exchange.begin_try(rules, started);
-    }
-    started
 }
 
 /// The next hop is told what is left of the request's time, and of the attempt's if that is less.

@@ -16,7 +16,7 @@ use crate::server::Downstream;
 use crate::snapshot::ClusterPolicy;
 use outrigger_config::model::Forward;
 use outrigger_http1::RequestHead;
-use outrigger_telemetry::{CodeClass, TooLongResponse};
+use outrigger_telemetry::{ClusterCells, CodeClass, TooLongResponse};
 use outrigger_traffic::{pick_cluster, rewrite};
 use std::pin::pin;
 use std::sync::Arc;
@@ -35,7 +35,10 @@ pub(super) async fn forward(
         .and_then(|()| ActiveRequest::begin(cluster, worker, taken.policy.priority));
     let active = match admitted {
         Ok(active) => active,
-        Err(reply) => return respond::local(request, downstream, context, Some(taken), reply).await,
+        Err(reply) => {
+            respond::local(request, downstream, context, Some(taken), reply).await;
+            return count(request, cluster.metrics.worker(worker.index));
+        }
     };
     let limits = limits(request, context, taken, policy);
     request.coding = compress::negotiate(context, request);
@@ -85,8 +88,14 @@ pub(super) async fn forward(
         Some(reply) => respond::local(request, downstream, context, Some(taken), reply).await,
         None => {}
     }
-    active.cells.requests[CodeClass::of(request.record.status())].inc();
-    active.cells.response_flags.add(request.record.flags());
+    count(request, active.cells);
+}
+
+/// Counts the end of a request for the cluster that was chosen for it, whether it ever came there or not.
+#[inline(always)]
+fn count(request: &Request<'_>, cells: &ClusterCells) {
+    cells.requests[CodeClass::of(request.record.status())].inc();
+    cells.response_flags.add(request.record.flags());
 }
 
 /// The cluster that the request goes to.

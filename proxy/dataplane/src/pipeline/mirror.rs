@@ -7,7 +7,7 @@
 //! [`MIRROR_TIMEOUT`] it is given up. A worker that ends does not wait for its copies: they are cut.
 
 use super::active::ActiveRequest;
-use super::ask::{Asked, Broken, Message, attempt};
+use super::ask::{Asked, Broken, Message, UNANSWERED, attempt};
 use super::{Request, RequestContext, Taken};
 use crate::body::{BodyFrame, BodyLength};
 use crate::buffered::Buffered;
@@ -181,6 +181,7 @@ async fn run(target: Target, message: Rc<(Message, Buffered)>) {
     } = target;
     let worker = Rc::clone(&ticket.worker);
     let Ok(active) = ActiveRequest::begin(&cluster, &worker, RoutePriority::Default) else {
+        cluster.metrics.worker(worker.index).requests[UNANSWERED].inc();
         ticket.dropped = Some(MirrorDrop::Overflow);
         return;
     };
@@ -229,7 +230,11 @@ async fn run(target: Target, message: Rc<(Message, Buffered)>) {
             (0, Some(MirrorDrop::Timeout))
         }
     };
-    active.cells.requests[CodeClass::of(status)].inc();
+    let class = match status {
+        0 => UNANSWERED,
+        status => CodeClass::of(status),
+    };
+    active.cells.requests[class].inc();
     ticket.dropped = dropped;
 }
 

@@ -279,6 +279,11 @@ impl Record {
         self.attempts == 1
     }
 
+    /// The head of the answer to the attempt that is under way is here.
+    pub(super) fn is_answered(&self) -> bool {
+        self.current.status != 0
+    }
+
     pub(super) fn has_started(&self) -> bool {
         self.started_response
     }

@@ -89,8 +89,8 @@ impl Pools {
         awaited: &Cell<Awaited>,
     ) -> Result<Given, AttemptError> {
         awaited.set(Awaited::Queue);
-        let overflows = &cluster.metrics.worker(worker.index).overflows;
-        overflows[Overflow::Connections].inc();
+        let cells = cluster.metrics.worker(worker.index);
+        cells.connection_limit_waits.inc();
         let queue = cluster.shared.places.of(wanted.priority);
         let waiting = local.wait(wanted);
         // An idle connection to another endpoint, or of another worker, gives way.
@@ -100,7 +100,7 @@ impl Pools {
             local.ask_others();
         }
         waiting.given(until).await.ok_or_else(|| {
-            overflows[Overflow::PendingTimeout].inc();
+            cells.overflows[Overflow::PendingTimeout].inc();
             overflow(Overflow::PendingTimeout)
         })
     }

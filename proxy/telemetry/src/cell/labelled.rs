@@ -1,6 +1,7 @@
 //! Counters that a fixed label tells apart: one array, indexed by what the label can say.
 //!
-//! A sample appears once it has counted something; a label set that never saw a reason does not list it.
+//! A sample appears once it has counted something; a label set that never saw a reason does not list it. What alerts look at
+//! is there from the start ([`CounterFromZeroBy`]).
 
 use super::{Count, Counter, Series, SharedCounter, Terms};
 use crate::exposition::{Kind, Samples};
@@ -15,6 +16,8 @@ pub trait Label: Copy + 'static {
     const NAME: &'static str;
     /// Every value's text; a value's [`Label::index`] is its place.
     const VALUES: &'static [&'static str];
+    /// Which of them are shown from zero on, where a family is ([`CounterFromZeroBy`]).
+    const FROM_ZERO: &'static [bool];
 
     /// This value's place in [`Label::VALUES`].
     fn index(self) -> usize;
@@ -22,9 +25,11 @@ pub trait Label: Copy + 'static {
 
 /// One counter for each value of the label `L`, on one writer or several as `C` allows; `N` is how many there are.
 ///
+/// `FROM_ZERO`: the values that the label says so of are shown before they have counted anything.
+///
 /// `counters[TlsFailure::Timeout].inc()`.
 #[derive(Debug)]
-pub struct CountersBy<C, L, const N: usize> {
+pub struct CountersBy<C, L, const N: usize, const FROM_ZERO: bool = false> {
     counters: [C; N],
     label: PhantomData<L>,
 }
@@ -32,10 +37,17 @@ pub struct CountersBy<C, L, const N: usize> {
 /// A [`Counter`] for each value of the label `L`.
 pub type CounterBy<L, const N: usize> = CountersBy<Counter, L, N>;
 
+/// The same of which alerts look at how it grows. A series that begins with its first burst has not grown by it: what is
+/// looked at is there from zero on.
+pub type CounterFromZeroBy<L, const N: usize> = CountersBy<Counter, L, N, true>;
+
 /// The same with any number of writers; for what happens rarely.
 pub type SharedCounterBy<L, const N: usize> = CountersBy<SharedCounter, L, N>;
 
-impl<C, L: Label, const N: usize> Index<L> for CountersBy<C, L, N> {
+/// [`CounterFromZeroBy`] with any number of writers.
+pub type SharedCounterFromZeroBy<L, const N: usize> = CountersBy<SharedCounter, L, N, true>;
+
+impl<C, L: Label, const N: usize, const FROM_ZERO: bool> Index<L> for CountersBy<C, L, N, FROM_ZERO> {
     type Output = C;
 
     #[inline]
@@ -44,12 +56,13 @@ impl<C, L: Label, const N: usize> Index<L> for CountersBy<C, L, N> {
     }
 }
 
-impl<C: Count, L: Label, const N: usize> Series for CountersBy<C, L, N> {
+impl<C: Count, L: Label, const N: usize, const FROM_ZERO: bool> Series for CountersBy<C, L, N, FROM_ZERO> {
     const KIND: Kind = Kind::Counter;
     const LABEL: Option<&'static str> = Some(L::NAME);
     const VALUES: &'static [&'static str] = L::VALUES;
+    const FROM_ZERO: &'static [bool] = if FROM_ZERO { L::FROM_ZERO } else { &[] };
 
-    fn new(_: &Terms) -> CountersBy<C, L, N> {
+    fn new(_: &Terms) -> Self {
         const { assert!(N == L::VALUES.len(), "a counter for each value") };
         CountersBy {
             counters: std::array::from_fn(|_| C::default()),
@@ -57,9 +70,9 @@ impl<C: Count, L: Label, const N: usize> Series for CountersBy<C, L, N> {
         }
     }
 
-    fn write<W>(workers: &[W], cell: impl Fn(&W) -> &CountersBy<C, L, N>, out: &mut Samples<'_>) {
+    fn write<W>(workers: &[W], cell: impl Fn(&W) -> &Self, out: &mut Samples<'_>) {
         let count_of = |worker: &W, index: usize| cell(worker).counters[index].count();
-        write_counted(L::NAME, L::VALUES, workers, count_of, out);
+        write_counted((L::NAME, L::VALUES, Self::FROM_ZERO), workers, count_of, out);
     }
 
     #[cfg(test)]
@@ -153,7 +166,7 @@ impl Series for RefusalCounters {
     fn write<W>(workers: &[W], cell: impl Fn(&W) -> &RefusalCounters, out: &mut Samples<'_>) {
         let Some(first) = workers.first() else { return };
         let count_of = |worker: &W, index: usize| cell(worker).counters[index].value();
-        write_counted("reason", cell(first).reasons, workers, count_of, out);
+        write_counted(("reason", cell(first).reasons, &[]), workers, count_of, out);
     }
 
     #[cfg(test)]
@@ -196,7 +209,7 @@ impl Series for FlagCounters {
 
     fn write<W>(workers: &[W], cell: impl Fn(&W) -> &FlagCounters, out: &mut Samples<'_>) {
         let count_of = |worker: &W, index: usize| cell(worker).counters.count(index);
-        write_counted("flag", ResponseFlags::NAMES, workers, count_of, out);
+        write_counted(("flag", ResponseFlags::NAMES, &[]), workers, count_of, out);
     }
 
     #[cfg(test)]
@@ -205,17 +218,16 @@ impl Series for FlagCounters {
     }
 }
 
-/// Writes a sample for each value that has counted something, the workers' counts summed.
+/// Writes a sample for each value that has counted something or is shown from zero on, the workers' counts summed.
 fn write_counted<W>(
-    label: &str,
-    values: &[&str],
+    (label, values, from_zero): (&str, &[&str], &[bool]),
     workers: &[W],
     count_of: impl Fn(&W, usize) -> u64,
     out: &mut Samples<'_>,
 ) {
     for (index, value) in values.iter().enumerate() {
         let sum: u64 = workers.iter().map(|worker| count_of(worker, index)).sum();
-        if sum > 0 {
+        if sum > 0 || from_zero.get(index) == Some(&true) {
             out.value_by(label, value, sum);
         }
     }

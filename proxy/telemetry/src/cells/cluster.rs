@@ -2,34 +2,37 @@
 
 use super::{Cells, Family};
 use crate::cell::histogram::Histogram;
-use crate::cell::labelled::{CounterBy, FlagCounters};
+use crate::cell::labelled::{CounterBy, CounterFromZeroBy, FlagCounters};
 use crate::cell::{Counter, Gauge, Series, SharedCounter, SharedGauge, Terms};
 use crate::exposition::Heading;
 use crate::labels::{
-    CodeClass, ConnectionFailure, ConnectionProtocol, DestinationRefusal, Overflow, ResolutionOutcome,
-    RetryDenied, RetryReason, RetryWait, RightLost, TlsFailure, TlsHandshake, TlsVersion, UpstreamClose,
-    ZoneRouting,
+    AttemptEnd, CodeClass, ConnectionFailure, ConnectionProtocol, DestinationRefusal, Overflow,
+    ResolutionOutcome, RetryDenied, RetryReason, RetryWait, RightLost, TlsFailure, TlsHandshake, TlsVersion,
+    UpstreamClose, ZoneRouting,
 };
 
 cells! {
     /// What one worker counts for a cluster.
     pub struct ClusterCells ["cluster"] {
-        /// Requests whose final answer came from, or failed at, this cluster, by code class.
-        requests: CounterBy<CodeClass, { CodeClass::COUNT }> = "outrigger_cluster_requests_total",
-        /// Requests that went to this cluster by response flag; a request with two flags counts for both.
+        /// Requests for which this cluster was chosen, refused by its limits or not, by the class of their final answer.
+        requests: CounterFromZeroBy<CodeClass, { CodeClass::COUNT }> = "outrigger_cluster_requests_total",
+        /// Requests for which this cluster was chosen by response flag; a request with two flags counts for both.
         response_flags: FlagCounters = "outrigger_cluster_response_flags_total",
         /// Requests in flight to the cluster now.
         requests_active: Gauge = "outrigger_cluster_requests_active",
         /// Attempts: a request that is retried once makes two.
         attempts: Counter = "outrigger_cluster_attempts_total",
-        /// From the start of an attempt to the end of its response.
+        /// From the start of an attempt to its end, whatever ends it: its response, a cut, a timeout, another's answer.
         request_duration: Histogram = "outrigger_cluster_attempt_duration_seconds",
         /// From the start of an attempt to the head of its answer, waiting for a connection included.
         time_to_answer: Histogram = "outrigger_cluster_attempt_time_to_answer_seconds",
+        /// Attempts that ended without the head of an answer, by what ended them.
+        attempts_unanswered: CounterFromZeroBy<AttemptEnd, { AttemptEnd::COUNT }> =
+            "outrigger_cluster_attempts_unanswered_total",
         /// Attempts that followed another, by what became of that.
         retries: CounterBy<RetryReason, { RetryReason::COUNT }> = "outrigger_cluster_retries_total",
         /// Retries that the budget did not allow, by its bound.
-        retries_denied: CounterBy<RetryDenied, { RetryDenied::COUNT }> = "outrigger_cluster_retries_denied_total",
+        retries_denied: CounterFromZeroBy<RetryDenied, { RetryDenied::COUNT }> = "outrigger_cluster_retries_denied_total",
         /// Requests that were not repeated once more because they had been as often as they may be.
         retry_limits_exceeded: Counter = "outrigger_cluster_retry_limits_exceeded_total",
         /// Requests that were repeated, and whose last answer was no reason to repeat them.
@@ -41,8 +44,10 @@ cells! {
             "outrigger_cluster_connections_opened_total",
         /// Connections open now.
         connections_active: Gauge = "outrigger_cluster_connections_active",
-        /// Times that a limit of the cluster was met, by limit.
-        overflows: CounterBy<Overflow, { Overflow::COUNT }> = "outrigger_cluster_overflows_total",
+        /// Requests that waited because there were as many connections as may be; most get one.
+        connection_limit_waits: Counter = "outrigger_cluster_connection_limit_waits_total",
+        /// Requests and TCP connections refused because a limit of the cluster was met, by limit.
+        overflows: CounterFromZeroBy<Overflow, { Overflow::COUNT }> = "outrigger_cluster_overflows_total",
         /// Connections that could not be made, by reason.
         connection_failures: CounterBy<ConnectionFailure, { ConnectionFailure::COUNT }> =
             "outrigger_cluster_connection_failures_total",
@@ -83,15 +88,15 @@ cells! {
         destinations_refused: CounterBy<DestinationRefusal, { DestinationRefusal::COUNT }> =
             "outrigger_cluster_destinations_refused_total",
         /// Endpoints, those that drain included.
-        endpoints: Gauge = "outrigger_cluster_endpoints",
+        endpoints: SharedGauge = "outrigger_cluster_endpoints",
         /// Endpoints that serve.
-        endpoints_healthy: Gauge = "outrigger_cluster_endpoints_healthy",
+        endpoints_healthy: SharedGauge = "outrigger_cluster_endpoints_healthy",
         /// Endpoints that serve where healthy ones are too few.
-        endpoints_degraded: Gauge = "outrigger_cluster_endpoints_degraded",
+        endpoints_degraded: SharedGauge = "outrigger_cluster_endpoints_degraded",
         /// Endpoints that get no new work.
-        endpoints_draining: Gauge = "outrigger_cluster_endpoints_draining",
+        endpoints_draining: SharedGauge = "outrigger_cluster_endpoints_draining",
         /// Endpoints that serve in panic only.
-        endpoints_excluded: Gauge = "outrigger_cluster_endpoints_excluded",
+        endpoints_excluded: SharedGauge = "outrigger_cluster_endpoints_excluded",
         /// Picks of endpoints in a priority that is in panic, refused ones included.
         panics: Counter = "outrigger_cluster_panic_picks_total",
         /// Picks for a subset that is not there.

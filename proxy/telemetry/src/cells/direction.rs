@@ -2,7 +2,7 @@
 
 use super::{Cells, Family};
 use crate::cell::histogram::{Histogram, Measured};
-use crate::cell::labelled::{CounterBy, FlagCounters};
+use crate::cell::labelled::{CounterFromZeroBy, FlagCounters};
 use crate::cell::{Gauge, Series, Terms};
 use crate::exposition::Heading;
 use crate::flags::ResponseFlags;
@@ -12,7 +12,7 @@ cells! {
     /// What one worker counts for the listeners of one direction.
     pub struct DirectionCells ["direction"] {
         /// Requests answered, by the class of the status sent downstream.
-        requests: CounterBy<CodeClass, { CodeClass::COUNT }> = "outrigger_requests_total",
+        requests: CounterFromZeroBy<CodeClass, { CodeClass::COUNT }> = "outrigger_requests_total",
         /// Requests by response flag; a request with two flags counts for both.
         response_flags: FlagCounters = "outrigger_response_flags_total",
         /// From a request's first byte to the end of its response, retries included.

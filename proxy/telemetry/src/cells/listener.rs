@@ -2,7 +2,7 @@
 
 use super::{Cells, Family};
 use crate::cell::histogram::Histogram;
-use crate::cell::labelled::{CounterBy, RefusalCounters};
+use crate::cell::labelled::{CounterBy, CounterFromZeroBy, RefusalCounters};
 use crate::cell::{Counter, Gauge, Series, Terms};
 use crate::exposition::Heading;
 use crate::labels::{
@@ -39,7 +39,7 @@ cells! {
         tls_connections: CounterBy<TlsVersion, { TlsVersion::COUNT }> =
             "outrigger_listener_tls_connections_total",
         /// TLS handshakes that failed, by reason.
-        tls_handshake_failures: CounterBy<TlsFailure, { TlsFailure::COUNT }> =
+        tls_handshake_failures: CounterFromZeroBy<TlsFailure, { TlsFailure::COUNT }> =
             "outrigger_listener_tls_handshake_failures_total",
         /// Downstream connections that turned out to speak HTTP, by version.
         http_connections: CounterBy<HttpProtocol, { HttpProtocol::COUNT }> =

@@ -2,8 +2,10 @@
 
 use super::{Cells, Family};
 use crate::cell::histogram::Histogram;
-use crate::cell::labelled::{CounterBy, SharedCounterBy};
-use crate::cell::{Counter, Gauge, Series, SharedCounter, SharedDuration, SharedGauge, Terms};
+use crate::cell::labelled::{CounterBy, SharedCounterBy, SharedCounterFromZeroBy};
+use crate::cell::{
+    Counter, Gauge, LateGauge, Series, SharedCounter, SharedDuration, SharedGauge, SharedRatio, Terms,
+};
 use crate::exposition::Heading;
 use crate::labels::{
     ControlUpdate, ExportDrop, ExportFailure, LastGoodWrite, ReportOutcome, ScrapeOutcome, StreamEnd,
@@ -28,17 +30,21 @@ cells! {
     /// What is told of a resource of which the process may have so much. One task writes at a time.
     pub struct PressureCells ["resource"] {
         /// How much of it is in use, of its limit.
-        percent: SharedGauge = "outrigger_overload_pressure_percent",
-        /// How much of it is in use: connections, requests, or bytes.
-        used: SharedGauge = "outrigger_overload_used",
-        /// How much of it there may be.
-        limit: SharedGauge = "outrigger_overload_limit",
+        pressure: SharedRatio = "outrigger_overload_pressure_ratio",
+        /// How many of what is counted are in use.
+        used: LateGauge = "outrigger_overload_used",
+        /// How many of them there may be.
+        limit: LateGauge = "outrigger_overload_limit",
+        /// How many bytes of what is measured in bytes are in use.
+        used_bytes: LateGauge = "outrigger_overload_used_bytes",
+        /// How many of them there may be.
+        limit_bytes: LateGauge = "outrigger_overload_limit_bytes",
     }
 
     /// What is told of something that is done near a limit. One task writes at a time.
     pub struct OverloadActionCells ["action"] {
-        /// How far it is done: 0 is not at all, 100 altogether.
-        percent: SharedGauge = "outrigger_overload_action_percent",
+        /// How far it is done: 0 is not at all, 1 altogether.
+        degree: SharedRatio = "outrigger_overload_action_ratio",
         /// Times that it began.
         begun: SharedCounter = "outrigger_overload_actions_begun_total",
     }
@@ -54,7 +60,7 @@ cells! {
         /// Spans or log records that the collector took.
         exported: SharedCounter = "outrigger_telemetry_exported_total",
         /// Spans or log records that it did not get, or may not have got, by reason.
-        dropped: SharedCounterBy<ExportDrop, { ExportDrop::COUNT }> = "outrigger_telemetry_dropped_total",
+        dropped: SharedCounterFromZeroBy<ExportDrop, { ExportDrop::COUNT }> = "outrigger_telemetry_dropped_total",
         /// Requests to it that failed, by reason.
         failures: SharedCounterBy<ExportFailure, { ExportFailure::COUNT }> = "outrigger_telemetry_failures_total",
         /// Spans or log records that wait to be sent, or are being sent.
@@ -68,12 +74,16 @@ cells! {
         configuration_updates_accepted: SharedCounter = "outrigger_configuration_updates_accepted_total",
         /// Configurations that were refused; the one before stayed in force.
         configuration_updates_rejected: SharedCounter = "outrigger_configuration_updates_rejected_total",
+        /// 1 while the file was refused as it was read last; pushes of a control plane are no file.
+        configuration_file_refused: SharedGauge = "outrigger_configuration_file_refused",
         /// Number of the configuration in force, counted from the start of the process.
         configuration_generation: SharedGauge = "outrigger_configuration_generation",
         /// When a configuration was last put in force, in seconds since 1970.
         configuration_last_success: SharedGauge = "outrigger_configuration_last_success_timestamp_seconds",
         /// How often certificates, authorities or revocation lists changed while the process runs.
         material_generation: SharedGauge = "outrigger_identity_material_generation",
+        /// Servers of the control plane that are configured; 0 where a file alone says what is in force.
+        control_servers: SharedGauge = "outrigger_control_servers",
         /// 1 while there is a stream from a control plane that it has answered on.
         control_connected: SharedGauge = "outrigger_control_connected",
         /// Streams from control planes that ended or never began, by reason.
@@ -94,6 +104,8 @@ cells! {
         control_from_disk: SharedGauge = "outrigger_control_from_disk",
         /// Resources whose last version was refused.
         control_resources_refused: SharedGauge = "outrigger_control_resources_refused",
+        /// 1 while what the control plane sends does not go together with the file, and is not put in force.
+        control_conflicting: SharedGauge = "outrigger_control_conflicting",
         /// Resources that wait for others.
         control_resources_waiting: SharedGauge = "outrigger_control_resources_waiting",
         /// Upgrades in place, by what became of them.

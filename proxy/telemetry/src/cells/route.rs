@@ -2,7 +2,7 @@
 
 use super::{Cells, Family};
 use crate::cell::histogram::{Histogram, Measured};
-use crate::cell::labelled::{CounterBy, FlagCounters, RareCounterBy};
+use crate::cell::labelled::{CounterBy, CounterFromZeroBy, FlagCounters, RareCounterBy};
 use crate::cell::{Counter, Gauge, Series, Terms};
 use crate::exposition::Heading;
 use crate::flags::ResponseFlags;
@@ -17,7 +17,7 @@ cells! {
     /// What one worker counts for a route.
     pub struct RouteCells ["route_configuration", "virtual_host", "route"] {
         /// Requests answered, by the class of the status sent downstream.
-        requests: CounterBy<CodeClass, { CodeClass::COUNT }> = "outrigger_route_requests_total",
+        requests: CounterFromZeroBy<CodeClass, { CodeClass::COUNT }> = "outrigger_route_requests_total",
         /// Requests by response flag; a request with two flags counts for both.
         response_flags: FlagCounters = "outrigger_route_response_flags_total",
         /// From a request's first byte to the end of its response, retries included.

@@ -6,17 +6,17 @@ labels! {
     /// Why a span or a log record never reached its collector, or may not have.
     pub enum ExportDrop = "reason" {
         /// As many as may wait did.
-        QueueFull = "queue_full",
+        QueueFull = "queue_full" from_zero,
         /// There is no collector of that name any more.
-        NoCollector = "no_collector",
+        NoCollector = "no_collector" from_zero,
         /// The collector took the request without it.
-        Rejected = "rejected",
+        Rejected = "rejected" from_zero,
         /// The collector refused the request, for a reason that does not pass.
-        Refused = "refused",
+        Refused = "refused" from_zero,
         /// The collector did not take it in five minutes.
-        GivenUp = "given_up",
+        GivenUp = "given_up" from_zero,
         /// The process ended, or the collector was taken out of the configuration, before it was sent.
-        Ended = "ended",
+        Ended = "ended" from_zero,
     }
 
     /// Why a request to a collector failed; most are repeated.

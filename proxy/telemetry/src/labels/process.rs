@@ -30,9 +30,9 @@ labels! {
     /// What came of an attempt to have a certificate anew.
     pub enum RenewalResult = "result" {
         /// A new one is in force, or the one that is has been confirmed.
-        Success = "success",
+        Success = "success" from_zero,
         /// The one before stays in force.
-        Failure = "failure",
+        Failure = "failure" from_zero,
     }
 
     /// Why certificates, authorities or revocation lists could not be had anew.

@@ -10,13 +10,13 @@ labels! {
         /// 100 to 199.
         Informational = "1xx",
         /// 200 to 299.
-        Success = "2xx",
+        Success = "2xx" from_zero,
         /// 300 to 399.
-        Redirection = "3xx",
+        Redirection = "3xx" from_zero,
         /// 400 to 499.
-        ClientError = "4xx",
+        ClientError = "4xx" from_zero,
         /// 500 and above.
-        ServerError = "5xx",
+        ServerError = "5xx" from_zero,
     }
 
     /// What the proxy answered in place of a route, or of a local reply, because a virtual host's edge policy says so.

@@ -34,9 +34,9 @@ labels! {
     /// Which bound of the retry budget did not allow a retry.
     pub enum RetryDenied = "bound" {
         /// Too many were under way.
-        AtOnce = "at_once",
+        AtOnce = "at_once" from_zero,
         /// Too many of the last seconds.
-        Recent = "recent",
+        Recent = "recent" from_zero,
         /// A believed peer retries by itself, or has lowered the budget.
         Restrained = "restrained",
     }

@@ -3,6 +3,24 @@
 use crate::cell::labelled::Label;
 
 labels! {
+    /// What ended an attempt before there was the head of an answer.
+    pub enum AttemptEnd = "reason" {
+        /// There was no connection, it broke, or what came is no answer.
+        Failed = "failed" from_zero,
+        /// Time was up.
+        TimedOut = "timed_out" from_zero,
+        /// Its connection took no more requests, as it turned out: it is made again on another at once.
+        Moved = "moved",
+        /// A limit of the cluster left no connection for it.
+        Overflow = "overflow" from_zero,
+        /// Another attempt of the same request was answered first.
+        Cancelled = "cancelled",
+        /// The client left, or broke the protocol.
+        Downstream = "downstream",
+        /// The proxy would not go on: the request is too long, or has lost its right.
+        Refused = "refused",
+    }
+
     /// What a connection to an endpoint carries.
     pub enum ConnectionProtocol = "protocol" {
         /// HTTP/1.1.

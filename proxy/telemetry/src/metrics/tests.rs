@@ -1,5 +1,5 @@
 use super::*;
-use crate::{CodeClass, ConnectionRefusal, ProcessFigures, ResponseFlags, TlsFailure};
+use crate::{CodeClass, ConnectionRefusal, ProcessFigures, RenewalResult, ResponseFlags, TlsFailure};
 use std::thread;
 use std::time::Duration;
 
@@ -90,7 +90,8 @@ fn a_finished_request_counts_everywhere_at_once() {
     };
     assert_eq!(of("requests_total", r#",code_class="5xx""#), Some(1.0));
     assert_eq!(of("requests_total", r#",code_class="2xx""#), Some(1.0));
-    assert_eq!(of("requests_total", r#",code_class="4xx""#), None);
+    assert_eq!(of("requests_total", r#",code_class="4xx""#), Some(0.0));
+    assert_eq!(of("requests_total", r#",code_class="1xx""#), None);
     assert_eq!(of("response_flags_total", r#",flag="UF""#), Some(1.0));
     assert_eq!(of("response_flags_total", r#",flag="URX""#), Some(1.0));
     assert_eq!(of("request_duration_seconds_bucket", r#",le="0.005""#), Some(1.0));
@@ -272,6 +273,74 @@ fn sources_beyond_the_limit_are_counted_together_and_none_is_forgotten() {
     assert_eq!(of("other"), Some(2.0));
     assert_eq!(
         sample(&text, "outrigger_downstream_identities_folded_total"),
+        Some(2.0)
+    );
+}
+
+/// Prometheus sees growth between two scrapes: what begins with its first burst has not grown by it.
+#[test]
+fn what_alerts_look_at_is_there_before_it_has_counted() {
+    let metrics = Metrics::new(1, REASONS);
+    let (_cluster, _listener, _certificate, _export) = (
+        metrics.cluster("k"),
+        metrics.listener("l"),
+        metrics.certificate("c"),
+        metrics.export("o", "spans"),
+    );
+    let text = metrics.render();
+    for series in [
+        r#"outrigger_cluster_requests_total{cluster="k",code_class="2xx"}"#,
+        r#"outrigger_cluster_requests_total{cluster="k",code_class="5xx"}"#,
+        r#"outrigger_cluster_overflows_total{cluster="k",limit="requests"}"#,
+        r#"outrigger_cluster_retries_denied_total{cluster="k",bound="recent"}"#,
+        r#"outrigger_cluster_attempts_unanswered_total{cluster="k",reason="timed_out"}"#,
+        r#"outrigger_listener_tls_handshake_failures_total{listener="l",reason="certificate_expired"}"#,
+        r#"outrigger_certificate_renewals_total{name="c",result="failure"}"#,
+        r#"outrigger_telemetry_dropped_total{collector="o",signal="spans",reason="queue_full"}"#,
+        "outrigger_configuration_file_refused",
+        "outrigger_control_resources_waiting",
+    ] {
+        assert_eq!(sample(&text, series), Some(0.0), "{series}");
+    }
+    for absent in [
+        r#"bound="restrained""#,
+        r#"reason="cancelled""#,
+        r#"listener="l",reason="timeout""#,
+        "outrigger_cluster_tls_handshake_failures_total",
+        "outrigger_overload_used",
+    ] {
+        assert!(!text.contains(absent), "{absent}");
+    }
+}
+
+/// Counts add up; of a gauge that each part sets for itself the last would win.
+#[test]
+fn what_does_not_add_up_is_not_told_of_those_that_are_folded() {
+    let metrics = Metrics::with_limit(1, REASONS, LatencyBuckets::default(), 2);
+    let (own, _second) = (metrics.certificate("own"), metrics.certificate("second"));
+    own.worker(0).validity.set(60);
+    for _ in 0..3 {
+        for name in ["a", "b"] {
+            let folded = metrics.certificate(name);
+            folded.worker(0).expires_in.set(Some(std::time::UNIX_EPOCH));
+            folded.worker(0).renewals[RenewalResult::Failure].inc();
+        }
+    }
+    let folded = [metrics.certificate("a"), metrics.certificate("b")];
+    folded[0].worker(0).expires_in.set(Some(std::time::UNIX_EPOCH));
+    folded[1].worker(0).renewals[RenewalResult::Failure].inc();
+    let text = metrics.render();
+    let failures = r#"outrigger_certificate_renewals_total{name="other",result="failure"}"#;
+    assert_eq!(sample(&text, failures), Some(1.0));
+    assert!(
+        !text.contains("outrigger_certificate_expires_in_seconds"),
+        "{text}"
+    );
+    let validity = r#"outrigger_certificate_validity_seconds{name="own"}"#;
+    assert_eq!(sample(&text, validity), Some(60.0));
+    // The same sets come again with each configuration.
+    assert_eq!(
+        sample(&text, "outrigger_metric_label_sets_folded_total"),
         Some(2.0)
     );
 }

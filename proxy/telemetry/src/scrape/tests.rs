@@ -1,4 +1,5 @@
 use super::*;
+use crate::cell::labelled::Label;
 use crate::{CodeClass, Metrics};
 use std::time::Duration;
 
@@ -37,7 +38,11 @@ fn ten_thousand_clusters_are_never_held_at_once() {
             "{chunks}"
         );
         let requests = |line: &&str| line.starts_with("outrigger_cluster_requests_total{");
-        assert_eq!(text.lines().filter(requests).count(), held.len());
+        let classes = CodeClass::FROM_ZERO
+            .iter()
+            .filter(|from_zero| **from_zero)
+            .count();
+        assert_eq!(text.lines().filter(requests).count(), held.len() * classes);
         assert_eq!(
             text.lines()
                 .filter(|line| line.starts_with("# TYPE outrigger_cluster_requests"))

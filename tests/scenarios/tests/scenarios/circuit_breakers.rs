@@ -93,6 +93,16 @@ fn overflows(limit: &str) -> String {
     format!("outrigger_cluster_overflows_total{{cluster=\"upstream\",limit=\"{limit}\"}}")
 }
 
+/// What a cluster refuses counts among what its requests came to, or nobody would see it fail.
+async fn assert_refusals_count(proxy: &Proxy, count: f64) {
+    for series in [
+        "outrigger_cluster_requests_total{cluster=\"upstream\",code_class=\"5xx\"}",
+        "outrigger_cluster_response_flags_total{cluster=\"upstream\",flag=\"UO\"}",
+    ] {
+        proxy.admin().wait_for_metric(series, count).await;
+    }
+}
+
 #[tokio::test]
 async fn over_the_requests_limit_is_503_at_once_and_the_upstream_never_has_more() {
     let (gate, seen) = (Arc::new(Semaphore::new(0)), Arc::new(Seen::default()));
@@ -111,6 +121,7 @@ async fn over_the_requests_limit_is_503_at_once_and_the_upstream_never_has_more(
     }
     let admin = proxy.admin();
     assert_eq!(admin.metric(&overflows("requests")).await, 20.0);
+    assert_refusals_count(&proxy, 20.0).await;
     assert_eq!(admin.metric(&remaining("requests")).await, 0.0);
     let cluster = &admin.json("/clusters").await["clusters"][0];
     let breaker = &cluster["circuit_breakers"]["default"]["requests"];
@@ -308,6 +319,7 @@ async fn adaptive_concurrency_begins_at_its_lowest_limit_and_refuses_what_is_bey
     assert_overflow(&outrigger_harness::client::fetch(proxy.address(), "/", "").await);
     let admin = proxy.admin();
     assert_eq!(admin.metric(&overflows("adaptive")).await, 1.0);
+    assert_refusals_count(&proxy, 1.0).await;
     let state = admin.json("/clusters").await["clusters"][0]["adaptive_concurrency"].clone();
     assert_eq!((&state["limit"], &state["active"]), (&2.into(), &2.into()));
     assert_eq!(state["measuring"], true);

@@ -171,6 +171,12 @@ async fn a_stalled_request_is_answered_by_another_endpoint_and_cancelled() {
             1.0,
         ),
         ("outrigger_cluster_attempts_total", 2.0),
+        ("outrigger_cluster_attempt_time_to_answer_seconds_count", 1.0),
+        (
+            "outrigger_cluster_attempts_unanswered_total{cluster=\"upstream\",reason=\"cancelled\"}",
+            1.0,
+        ),
+        ("outrigger_cluster_attempt_duration_seconds_count", 2.0),
     ] {
         admin.wait_for_metric(metric, value).await;
     }
@@ -199,6 +205,11 @@ async fn the_hedge_is_cancelled_if_the_first_attempt_answers() {
         admin.wait_for_metric(cancelled, 1.0).await;
         admin.wait_for_metric(HEDGES, 1.0).await;
         assert_eq!(admin.metric(WON).await, 0.0, "{hedging}");
+        let cancelled =
+            "outrigger_cluster_attempts_unanswered_total{cluster=\"upstream\",reason=\"cancelled\"}";
+        admin.wait_for_metric(cancelled, 1.0).await;
+        let ended = "outrigger_cluster_attempt_duration_seconds_count";
+        admin.wait_for_metric(ended, 2.0).await;
     }
     plan.until_cancelled(2).await;
 }

@@ -71,6 +71,72 @@ async fn requests_are_told_apart_by_the_direction_of_their_listener() {
     admin.wait_for(late, |looks| looks > 0.0).await;
 }
 
+/// An attempt that hangs is the slowest of all: a histogram without it would get better as a service gets worse.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_attempt_counts_by_its_end() {
+    let upstream = Scripted::start(|mut script| async move {
+        while let Some(request) = script.request().await? {
+            match request.head.target() {
+                "/hangs" | "/left" => script.until_closed().await?,
+                "/broken" => return script.reset(),
+                "/cut" => {
+                    return script
+                        .send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab")
+                        .await;
+                }
+                _ => {
+                    script
+                        .send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                        .await?
+                }
+            }
+        }
+        Ok(())
+    })
+    .await;
+    let document = Document::to(&[upstream.address()])
+        .workers(1)
+        .routes(
+            "{ match: { path: /hangs }, forward: { cluster: upstream, timeout: 50ms } }, { match: { prefix: / }, forward: { cluster: upstream } }",
+        )
+        .cluster("pool: { requests_per_connection_max: 1 }");
+    let proxy = Proxy::start(document).await;
+    let admin = proxy.admin();
+    let post = |path: &str| format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\na");
+    for (path, status) in [("/hangs", 504), ("/broken", 503), ("/", 200)] {
+        let mut client = Client::connect(proxy.address()).await;
+        assert_eq!(client.exchange(post(path)).await.status(), status, "{path}");
+    }
+    let mut client = Client::connect(proxy.address()).await;
+    client.send(post("/cut")).await;
+    client.to_close().await;
+    let mut client = Client::connect(proxy.address()).await;
+    client.send(post("/left")).await;
+    wait_until("the last request", async || {
+        (upstream.request_count() == 5).then_some(())
+    })
+    .await;
+    client.reset();
+    admin
+        .wait_for_metric("outrigger_cluster_attempt_duration_seconds_count", 5.0)
+        .await;
+    assert_eq!(
+        admin
+            .metric("outrigger_cluster_attempt_time_to_answer_seconds_count")
+            .await,
+        2.0,
+        "what is answered, whole or cut"
+    );
+    for (reason, count) in [("timed_out", 1.0), ("failed", 1.0), ("downstream", 1.0)] {
+        let series = format!(
+            "outrigger_cluster_attempts_unanswered_total{{cluster=\"upstream\",reason=\"{reason}\"}}"
+        );
+        assert_eq!(admin.metric(&series).await, count, "{reason}");
+    }
+    let all = admin.metric("outrigger_cluster_attempts_unanswered_total").await;
+    assert_eq!(all, 3.0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_leaves_the_configuration_leaves_the_metrics() {
     let upstream = Scripted::ok().await;

@@ -78,8 +78,8 @@ async fn answers(admin: Admin) {
     assert!(admin.metrics().await.0.contains("outrigger_workers"));
 }
 
+/// In percent.
 async fn action(admin: Admin, name: &str) -> f64 {
-    admin
-        .metric(&format!("outrigger_overload_action_percent{{action=\"{name}\"}}"))
-        .await
+    let degree = format!("outrigger_overload_action_ratio{{action=\"{name}\"}}");
+    (100.0 * admin.metric(&degree).await).round()
 }

@@ -19,6 +19,7 @@ use crate::timer::after;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 use outrigger_config::model::HedgeAfter;
+use outrigger_http1::ResponseHead;
 use outrigger_telemetry::{
     AttemptOutcome, CancelledAttempt, EventKind, HedgeDenied, RetryDenied, RouteCells,
 };
@@ -36,22 +37,12 @@ pub(super) struct Scene<'s> {
     pub(super) context: &'s RequestContext<'s>,
     pub(super) taken: Taken<'s>,
     pub(super) cluster: &'s Arc<ClusterPolicy>,
-    /// When the first of the attempts began.
-    pub(super) started: Instant,
-}
-
-/// The head of an answer is in the exchange.
-pub(super) struct Answered {
-    pub(super) length: BodyLength,
-    /// When its attempt began.
-    pub(super) started: Instant,
 }
 
 /// A second attempt with a connection, of which nothing is sent.
 struct Ready {
     upstream: Upstream,
     under_way: ActiveAttempt,
-    started: Instant,
 }
 
 impl<'s> Scene<'s> {
@@ -69,7 +60,7 @@ impl<'s> Scene<'s> {
 }
 
 /// Waits for the head of the answer to a request that was sent to `upstream`, and makes another attempt beside it where
-/// that is due. Where the other one's answer is the one that came, `upstream` and `under_way` are that one's.
+/// that is due: how much body the answer has. Where it is the other one's, `upstream` and `under_way` are that one's.
 pub(super) async fn response_start(
     scene: &Scene<'_>,
     request: &mut Request<'_>,
@@ -77,15 +68,16 @@ pub(super) async fn response_start(
     series: &mut Series<'_>,
     under_way: &mut ActiveAttempt,
     upstream: &mut Upstream,
-) -> Result<Answered, Stop> {
+) -> Result<BodyLength, Stop> {
     let state = &scene.hedging.state;
+    let started = under_way.started;
     if request.record.is_first_attempt() {
         state.begin_request();
     }
     let answered = hedged(scene, request, exchange, series, under_way, upstream).await;
     series.end_hedge();
     if answered.is_ok() {
-        let elapsed = scene.worker().now().duration_since(scene.started);
+        let elapsed = scene.worker().now().duration_since(started);
         state.answered(&scene.hedging.settings, elapsed);
     }
     answered
@@ -98,24 +90,22 @@ async fn hedged(
     series: &mut Series<'_>,
     under_way: &mut ActiveAttempt,
     upstream: &mut Upstream,
-) -> Result<Answered, Stop> {
+) -> Result<BodyLength, Stop> {
+    let started = under_way.started;
     let per_try_timeout = series.rules().and_then(|rules| rules.per_try_timeout());
     let delay = scene
         .hedging
         .state
         .delay(&scene.hedging.settings, per_try_timeout);
-    let due = after(scene.started, delay).filter(|_| series.may_run_twice(request, exchange));
+    let due = after(started, delay).filter(|_| series.may_run_twice(request, exchange));
     let Some(due) = due else {
-        return alone(scene.started, request, exchange, upstream).await;
+        return exchange.response_start(request, upstream).await;
     };
     if scene.hedges_at_try_timeout() {
         exchange.hold_try();
     }
     if let Some(length) = until(due, request, exchange, upstream).await? {
-        return Ok(Answered {
-            length,
-            started: scene.started,
-        });
+        return Ok(length);
     }
     let made = series.tried.attempts();
     let begun = match begin(scene, request, exchange, series, under_way, upstream).await {
@@ -139,18 +129,15 @@ async fn hedged(
         Err(answered) => {
             forget_picks(series, made);
             match answered {
-                Some(length) => Ok(Answered {
-                    length,
-                    started: scene.started,
-                }),
+                Some(length) => Ok(length),
                 None => {
                     // It is not hedged, so that its own time counts, which may have passed.
                     if scene.hedges_at_try_timeout()
                         && let Some(rules) = series.rules()
                     {
-                        exchange.resume_try(rules, scene.started);
+                        exchange.resume_try(rules, started);
                     }
-                    alone(scene.started, request, exchange, upstream).await
+                    exchange.response_start(request, upstream).await
                 }
             }
         }
@@ -162,17 +149,6 @@ fn forget_picks(series: &mut Series<'_>, made: u32) {
     while series.tried.attempts() > made {
         series.tried.pass_over();
     }
-}
-
-/// Waits as for every attempt.
-async fn alone(
-    started: Instant,
-    request: &Request<'_>,
-    exchange: &mut Exchange<'_, '_>,
-    upstream: &mut Upstream,
-) -> Result<Answered, Stop> {
-    let length = exchange.response_start(request, upstream).await?;
-    Ok(Answered { length, started })
 }
 
 /// Waits as for every attempt, until a second one is due.
@@ -215,7 +191,6 @@ async fn begin(
         Err(reason) => return Ok(Begun::Denied(reason)),
     };
     let (worker, cluster) = (scene.worker(), scene.cluster);
-    let started = worker.tick();
     let priority = scene.taken.policy.priority;
     let awaited = Cell::new(Awaited::Nothing);
     let acquired = {
@@ -235,7 +210,6 @@ async fn begin(
         Ok(Ok(upstream)) => Ok(Begun::Ready(Ready {
             upstream,
             under_way: second,
-            started,
         })),
         Ok(Err(error)) => {
             let stop = Stop::Attempt(error);
@@ -268,10 +242,14 @@ fn allow(
     }
     let picked = pick(cluster, worker, &mut series.tried, context.ends());
     let endpoint = picked.map_err(|_| HedgeDenied::NoEndpoint)?;
+    let started = worker.tick();
     let begun = match cluster.endpoint_limits {
-        None => ActiveAttempt::begin(endpoint),
-        Some(limits) => with_room::begin(context, scene.taken, cluster, limits, &mut series.tried, endpoint)
-            .map_err(|_| HedgeDenied::NoEndpoint)?,
+        None => ActiveAttempt::begin(endpoint, started),
+        Some(limits) => {
+            let picked = (endpoint, started);
+            with_room::begin(context, scene.taken, cluster, limits, &mut series.tried, picked)
+                .map_err(|_| HedgeDenied::NoEndpoint)?
+        }
     };
     if begun.endpoint().id == under_way.endpoint().id {
         return Err(HedgeDenied::NoEndpoint);
@@ -299,22 +277,24 @@ async fn race(
     series: &mut Series<'_>,
     (under_way, upstream): (&mut ActiveAttempt, &mut Upstream),
     ready: Ready,
-) -> Result<Answered, Stop> {
+) -> Result<BodyLength, Stop> {
     let (worker, cells) = (scene.worker(), scene.cells());
     let Ready {
         upstream: mut stream,
-        under_way: second_under_way,
-        started,
+        under_way: beside,
     } = ready;
+    let started = beside.started;
     cells.hedges.inc();
     series.active().cells.attempts.inc();
-    request.record.attempt(second_under_way.endpoint(), started);
+    request.record.attempt(beside.endpoint(), started);
     request.record.note(started, EventKind::Hedge, "", "", 0);
     request.record.connected(&stream);
     // The first may run, whatever the other one says.
     request.may_have_run = true;
     if exchange.tells_time_left() {
-        tell_time_left(request, exchange, series, scene.context)?;
+        tell_time_left(request, exchange, series, scene.context).inspect_err(|stop| {
+            observed::ended(scene.cluster, worker, started, Some(stop));
+        })?;
     }
     series.tell(request, exchange);
     trace::tell(request, scene.context);
@@ -323,10 +303,6 @@ async fn race(
     let came = match sent {
         Err(error) => Came::Second(Err(error)),
         Ok(()) => poll_fn(|cx| exchange.poll_race(request, upstream, &mut second, cx)).await,
-    };
-    let beside = Beside {
-        under_way: second_under_way,
-        started,
     };
     let first = (&*under_way, &mut *upstream);
     let judged = judge(
@@ -354,29 +330,26 @@ async fn race(
             drop(beside);
             series.end_hedge();
             match length {
-                Some(length) => Ok(Answered {
-                    length,
-                    started: scene.started,
-                }),
-                None => alone(scene.started, request, exchange, upstream).await,
+                Some(length) => Ok(length),
+                None => exchange.response_start(request, upstream).await,
             }
         }
         End::Second(length) => {
             request.record.other_ended(of_other, now);
             // The first is dropped by this, and so cancelled.
             *upstream = exchange.take_over(second);
-            *under_way = beside.under_way;
-            let answered = match length {
-                Some(length) => Answered { length, started },
+            *under_way = beside;
+            let length = match length {
+                Some(length) => length,
                 None => {
                     if let Some(rules) = series.rules() {
                         exchange.begin_try(rules, started);
                     }
-                    alone(started, request, exchange, upstream).await?
+                    exchange.response_start(request, upstream).await?
                 }
             };
             cells.hedges_won.inc();
-            Ok(answered)
+            Ok(length)
         }
     }
 }
@@ -387,12 +360,6 @@ enum End {
     Second(Option<BodyLength>),
 }
 
-/// What is known of the second attempt beside its stream.
-struct Beside {
-    under_way: ActiveAttempt,
-    started: Instant,
-}
-
 /// Decides by what came first which of the two attempts goes on, and tells what became of the other.
 fn judge(
     scene: &Scene<'_>,
@@ -400,41 +367,39 @@ fn judge(
     exchange: &Exchange<'_, '_>,
     series: &Series<'_>,
     (first, upstream): (&ActiveAttempt, &mut Upstream),
-    (second, beside): (&mut Second, &Beside),
+    (second, beside): (&mut Second, &ActiveAttempt),
     came: Came,
 ) -> Result<(End, AttemptOutcome), Stop> {
     let (cluster, worker) = (scene.cluster, scene.worker());
-    let (first, other) = (first.endpoint(), beside.under_way.endpoint());
-    let cancelled = |which| scene.cells().hedged_attempts_cancelled[which].inc();
-    let stopped = |endpoint, stop: &Stop| {
-        observed::stopped(
-            cluster,
-            endpoint,
-            worker,
-            &request.record,
-            (stop, Awaited::Nothing),
-        );
+    let cancelled = |attempt: &ActiveAttempt, which| {
+        scene.cells().hedged_attempts_cancelled[which].inc();
+        observed::cancelled(cluster, attempt.endpoint(), worker, attempt.started);
     };
-    let grpc = request.is_grpc();
+    let stopped = |attempt: &ActiveAttempt, stop: &Stop| {
+        let what = (stop, Awaited::Nothing);
+        observed::stopped(cluster, attempt.endpoint(), worker, &request.record, what);
+        observed::ended(cluster, worker, attempt.started, Some(stop));
+    };
+    let unwanted = |attempt: &ActiveAttempt, head: &ResponseHead| {
+        let endpoint = attempt.endpoint();
+        observed::answered(cluster, endpoint, worker, head, request.is_grpc(), attempt.started);
+        observed::took(cluster, worker, attempt.started);
+        AttemptOutcome::Answered(head.status)
+    };
     Ok(match came {
         Came::First(Ok(length)) => {
             if series.is_unwanted(request, exchange, &exchange.response, upstream) {
-                let head = &exchange.response;
-                observed::answered(cluster, first, worker, head, grpc, scene.started);
-                (End::Second(None), AttemptOutcome::Answered(head.status))
+                (End::Second(None), unwanted(first, &exchange.response))
             } else {
-                cancelled(CancelledAttempt::Hedge);
-                observed::cancelled(cluster, other, worker, beside.started);
+                cancelled(beside, CancelledAttempt::Hedge);
                 (End::First(Some(length)), AttemptOutcome::Cancelled)
             }
         }
         Came::Second(Ok(length)) => {
             if series.is_unwanted(request, exchange, &second.head, &mut second.upstream) {
-                observed::answered(cluster, other, worker, &second.head, grpc, beside.started);
-                (End::First(None), AttemptOutcome::Answered(second.head.status))
+                (End::First(None), unwanted(beside, &second.head))
             } else {
-                cancelled(CancelledAttempt::First);
-                observed::cancelled(cluster, first, worker, scene.started);
+                cancelled(first, CancelledAttempt::First);
                 (End::Second(Some(length)), AttemptOutcome::Cancelled)
             }
         }
@@ -445,7 +410,7 @@ fn judge(
         }
         Came::Second(Err(error)) => {
             let outcome = AttemptOutcome::Failed(error.detail);
-            stopped(other, &Stop::Attempt(error));
+            stopped(beside, &Stop::Attempt(error));
             (End::First(None), outcome)
         }
         // The first one's own time is up.
@@ -455,7 +420,7 @@ fn judge(
             (End::Second(None), outcome)
         }
         Came::Stopped(stop) => {
-            stopped(other, &stop);
+            stopped(beside, &stop);
             return Err(stop);
         }
     })

@@ -9,7 +9,7 @@ use crate::reply::LocalReply;
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::worker::Worker;
 use outrigger_http1::ResponseHead;
-use outrigger_telemetry::DeadlineWait;
+use outrigger_telemetry::{AttemptEnd, DeadlineWait};
 use outrigger_traffic::PeakEwma;
 use outrigger_traffic::health::Outcome;
 use outrigger_traffic::retry::AttemptFailure;
@@ -87,9 +87,52 @@ pub(super) fn cancelled(
     worker: &Worker,
     started: Instant,
 ) {
+    let now = worker.tick();
+    let cells = cluster.metrics.worker(worker.index);
+    cells.attempts_unanswered[AttemptEnd::Cancelled].inc();
+    cells.request_duration.observe(now.duration_since(started));
     if let Some(ewma) = cluster.balancer.observes() {
-        let now = worker.now();
         ewma.answered(&endpoint.load, now.into_std(), now.duration_since(started));
+    }
+}
+
+/// An attempt has ended, and not with the end of its answer. `unanswered`: there was not even the head of one, for this.
+#[cold]
+pub(super) fn ended(cluster: &ClusterPolicy, worker: &Worker, started: Instant, unanswered: Option<&Stop>) {
+    if let Some(stop) = unanswered {
+        cluster.metrics.worker(worker.index).attempts_unanswered[end_of(stop)].inc();
+    }
+    worker.tick();
+    took(cluster, worker, started);
+}
+
+/// What ended an attempt that has no answer.
+fn end_of(stop: &Stop) -> AttemptEnd {
+    match stop {
+        Stop::Attempt(error) => end_by(error.failure),
+        Stop::Reply(
+            LocalReply::RouteTimeout
+            | LocalReply::DeadlinePassed(_)
+            | LocalReply::StreamDuration { .. }
+            | LocalReply::StreamIdle { request_done: true },
+        ) => AttemptEnd::TimedOut,
+        // The client is the one who was slow.
+        Stop::Reply(LocalReply::RequestTimeout | LocalReply::StreamIdle { request_done: false })
+        | Stop::Downstream(_) => AttemptEnd::Downstream,
+        Stop::Reply(_) => AttemptEnd::Refused,
+    }
+}
+
+/// The same of one that failed by itself.
+pub(in super::super) fn end_by(failure: AttemptFailure) -> AttemptEnd {
+    match failure {
+        AttemptFailure::TimedOut | AttemptFailure::TimedOutBeforeSend | AttemptFailure::ConnectTimeout => {
+            AttemptEnd::TimedOut
+        }
+        AttemptFailure::Overflow => AttemptEnd::Overflow,
+        AttemptFailure::RequestInvalid | AttemptFailure::BodyTooLargeToReplay => AttemptEnd::Refused,
+        failure if failure.is_move() => AttemptEnd::Moved,
+        _ => AttemptEnd::Failed,
     }
 }
 

@@ -1,7 +1,6 @@
 //! Endpoints of a cluster whose endpoints are limited: those at their limit are passed over.
 
 use super::super::active::ActiveAttempt;
-use super::super::exchange::Stop;
 use super::super::{RequestContext, Taken};
 use super::no_endpoint;
 use crate::pick::{Tried, pick};
@@ -11,6 +10,7 @@ use outrigger_config::model::EndpointThresholds;
 use outrigger_telemetry::Overflow;
 use smallvec::SmallVec;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Endpoints that are picked for one attempt at most.
 const PICKED_MAX: usize = 64;
@@ -18,6 +18,8 @@ const PICKED_MAX: usize = 64;
 /// Begins an attempt at the endpoint that was picked, or, if that is at a limit, at another. One that has as many
 /// requests as it may takes none; one that has as many connections as it may takes the request only if no other endpoint
 /// does better, and the request waits.
+///
+/// What it refuses the caller counts, if anything is refused by it.
 #[cold]
 pub(super) fn begin(
     context: &RequestContext<'_>,
@@ -25,9 +27,10 @@ pub(super) fn begin(
     cluster: &Arc<ClusterPolicy>,
     limits: EndpointThresholds,
     tried: &mut Tried,
-    picked: Arc<EndpointState>,
-) -> Result<ActiveAttempt, Stop> {
+    picked: (Arc<EndpointState>, Instant),
+) -> Result<ActiveAttempt, LocalReply> {
     let worker = context.worker();
+    let (picked, started) = picked;
     let priority = taken.policy.priority;
     let is_full = |endpoint: &EndpointState| {
         let max = limits.connections_max().unwrap_or(u32::MAX);
@@ -40,19 +43,17 @@ pub(super) fn begin(
         seen.push(endpoint.id);
         if is_full(&endpoint) {
             full.get_or_insert_with(|| Arc::clone(&endpoint));
-        } else if let Some(begun) = ActiveAttempt::try_begin(cluster, &endpoint) {
+        } else if let Some(begun) = ActiveAttempt::try_begin(cluster, &endpoint, started) {
             return Ok(begun);
         }
         tried.pass_over();
-        endpoint = pick(cluster, worker, tried, context.ends())
-            .map_err(|refusal| Stop::Reply(no_endpoint(refusal)))?;
+        endpoint = pick(cluster, worker, tried, context.ends()).map_err(no_endpoint)?;
         if seen.contains(&endpoint.id) || seen.len() == PICKED_MAX {
             break;
         }
     }
-    if let Some(begun) = full.and_then(|endpoint| ActiveAttempt::try_begin(cluster, &endpoint)) {
+    if let Some(begun) = full.and_then(|endpoint| ActiveAttempt::try_begin(cluster, &endpoint, started)) {
         return Ok(begun);
     }
-    cluster.metrics.worker(worker.index).overflows[Overflow::Endpoints].inc();
-    Err(Stop::Reply(LocalReply::Overflow(Overflow::Endpoints)))
+    Err(LocalReply::Overflow(Overflow::Endpoints))
 }

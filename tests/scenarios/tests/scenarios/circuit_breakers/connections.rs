@@ -7,6 +7,8 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 const CONNECTIONS: &str = "outrigger_cluster_connections_active{cluster=\"upstream\"}";
+/// Requests that waited because of the limit.
+const WAITS: &str = "outrigger_cluster_connection_limit_waits_total{cluster=\"upstream\"}";
 
 #[tokio::test]
 async fn who_waits_is_served_in_order_when_a_connection_is_free() {
@@ -37,7 +39,9 @@ async fn who_waits_is_served_in_order_when_a_connection_is_free() {
         .collect();
     assert_eq!(paths, ["/0", "/1", "/2", "/3", "/4"]);
     assert_eq!((upstream.connections(), seen.most()), (1, 1));
-    assert_eq!(admin.metric(&overflows("connections")).await, 4.0);
+    assert_eq!(admin.metric(WAITS).await, 4.0);
+    let refused = admin.metric("outrigger_cluster_overflows_total").await;
+    assert_eq!(refused, 0.0, "to wait is not to be refused");
     admin.wait_for_metric(&remaining("pending"), 1024.0).await;
 }
 
@@ -295,7 +299,7 @@ async fn a_connection_that_becomes_ready_for_nobody_gives_way_to_who_waits() {
     leaves.reset();
     admin.wait_for_metric(&remaining("pending"), 1024.0).await;
     let mut waits = begin(&proxy, "/").await;
-    admin.wait_for_metric(&overflows("connections"), 1.0).await;
+    admin.wait_for_metric(WAITS, 1.0).await;
     gate.add_permits(2);
     assert_eq!(waits.response("GET").await.status(), 204);
     assert_eq!(accepted.load(Ordering::SeqCst), 2);

@@ -30,6 +30,11 @@ async fn fails(document: impl Fn(SocketAddr, &str) -> Document, reason: &str) {
         };
         let outcome = format!("{OUTCOMES}{{outcome=\"{outcome}\"}}");
         assert_eq!(admin.metric(&outcome).await, 1.0, "{reason}");
+        if matches!(reason, "connect" | "no_endpoint") {
+            // Its cluster fails its objective by it, as it does by the requests of clients.
+            let failed = "outrigger_cluster_requests_total{cluster=\"authz\",code_class=\"5xx\"}";
+            assert_eq!(admin.metric(failed).await, 1.0, "{reason}");
+        }
         if allowed.is_empty() {
             assert_eq!(response.status(), 403, "{reason}");
             assert_eq!(upstream.head_count(), 0, "{reason}");

@@ -40,8 +40,9 @@ async fn grade_after_grade_as_pressure_rises_and_back() {
         proxy.reload(at(&holding, requests_max)).await.unwrap();
         assert_eq!(grade().await, degrees, "{requests_max}");
         answers(admin).await;
-        let pressure = "outrigger_overload_pressure_percent{resource=\"requests\"}";
-        assert_eq!(admin.metric(pressure).await, f64::from(1000 / requests_max));
+        let pressure = "outrigger_overload_pressure_ratio{resource=\"requests\"}";
+        let percent = f64::from(1000 / requests_max);
+        assert_eq!(admin.metric(pressure).await, percent / 100.0);
         if degrees[2] > 0.0 {
             assert!(Client::connect(address).await.is_closed().await);
         } else if degrees[1] == 100.0 {
@@ -166,8 +167,15 @@ async fn memory_beyond_its_limit_refuses_everything_and_admin_answers() {
         .reload(overload(calm.clone(), &format!("memory_max: 1MiB, {BY_HAND}")))
         .await
         .unwrap();
-    let pressure = "outrigger_overload_pressure_percent{resource=\"memory\"}";
-    assert!(admin.metric(pressure).await > 100.0);
+    let pressure = "outrigger_overload_pressure_ratio{resource=\"memory\"}";
+    assert!(admin.metric(pressure).await > 1.0);
+    let [used, limit] =
+        ["used", "limit"].map(|what| format!("outrigger_overload_{what}_bytes{{resource=\"memory\"}}"));
+    assert_eq!(admin.metric(&limit).await, 1024.0 * 1024.0);
+    assert!(admin.metric(&used).await > 1024.0 * 1024.0);
+    // What is measured in bytes is no count.
+    let counts = "outrigger_overload_limit{resource=\"memory\"}";
+    assert!(!admin.metrics().await.0.contains(counts));
     // At least the last of them is not among the first eighth that ends.
     let last = open.last_mut().unwrap();
     assert_eq!(last.fetch("/", "").await.status(), 503);
@@ -191,14 +199,14 @@ async fn pressure_is_noticed_without_a_reload() {
     let proxy = Proxy::start(overload(holding.document(), &fields)).await;
     let (admin, address) = (proxy.admin(), proxy.address());
     let mut held = holding.hold(address, 3).await;
-    let percent = |name: &str| format!("outrigger_overload_action_percent{{action=\"{name}\"}}");
-    admin.wait_for_metric(&percent("stop_keepalive"), 100.0).await;
+    let degree = |name: &str| format!("outrigger_overload_action_ratio{{action=\"{name}\"}}");
+    admin.wait_for_metric(&degree("stop_keepalive"), 1.0).await;
     assert_eq!(action(admin, "refuse_requests").await, 0.0);
     holding.let_go();
     for client in &mut held {
         assert_eq!(client.response("GET").await.status(), 200);
     }
-    admin.wait_for_metric(&percent("stop_keepalive"), 0.0).await;
+    admin.wait_for_metric(&degree("stop_keepalive"), 0.0).await;
     let begun = "outrigger_overload_actions_begun_total{action=\"stop_keepalive\"}";
     assert_eq!(admin.metric(begun).await, 1.0);
     assert_eq!(fetch(address, "/", "").await.status(), 200);

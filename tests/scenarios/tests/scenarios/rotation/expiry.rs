@@ -35,8 +35,12 @@ async fn an_expired_certificate_is_refused_by_peers_and_mended_by_the_next() {
         .await
         .unwrap();
     assert_eq!(open.fetch("/", "").await.status(), 200);
-    let left = "outrigger_certificate_seconds_to_expiry{name=\"own\"}";
+    let left = "outrigger_certificate_expires_in_seconds{name=\"own\"}";
     admin.wait_for(left, |left| left < 0.0).await;
+    let lifetime = admin
+        .metric("outrigger_certificate_validity_seconds{name=\"own\"}")
+        .await;
+    assert!(lifetime > 0.0, "{lifetime}");
 
     // Downstream: whoever comes now does not believe it.
     wait_until("the refusal", async || {

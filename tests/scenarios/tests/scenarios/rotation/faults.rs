@@ -154,7 +154,7 @@ async fn a_trust_bundle_and_a_revocation_list_at_fault_stay_what_they_were() {
     assert!(serves(&known).await);
     assert!(
         admin
-            .metric("outrigger_revocation_list_seconds_to_next_update")
+            .metric("outrigger_revocation_list_update_due_in_seconds")
             .await
             > 0.0
     );
