@@ -1,12 +1,14 @@
 //! What `deploy/` gives to Prometheus and Grafana, tried by a real Prometheus: rules that fire for their cause and for
-//! nothing else, and dashboards whose every query finds data.
+//! nothing else, and rules and dashboards whose every query finds data, by labels that are there.
 
 mod causes;
 mod dashboards;
+mod labels;
 mod server;
 
 use super::{installed, output, workspace};
 use causes::Causes;
+use labels::Scraped;
 use server::Prometheus;
 use std::collections::BTreeSet;
 use std::fs;
@@ -85,14 +87,20 @@ async fn each_cause_fires_its_alert_and_no_other_and_every_panel_has_data() {
         .filter(|alert| !wanted.contains(alert))
         .collect();
     assert!(others.is_empty(), "fired without their cause: {others:?}");
-    let mut empty = Vec::new();
-    for query in dashboards::queries() {
-        if prometheus.query(&query.expression).await.is_empty() {
-            empty.push(format!(
-                "{}, {}: {}",
-                query.dashboard, query.panel, query.expression
-            ));
+    let mut queries: Vec<(String, String)> = dashboards::queries()
+        .into_iter()
+        .map(|query| (format!("{}, {}", query.dashboard, query.panel), query.expression))
+        .collect();
+    queries.extend(prometheus.rules().await);
+    let scraped = Scraped::new(&prometheus.query("{__name__=~\".+\"}").await);
+    let mut faults = Vec::new();
+    for (of, expression) in queries {
+        let missing = scraped.missing(&expression);
+        if !missing.is_empty() {
+            faults.push(format!("{of}: {missing:?} in {expression}"));
+        } else if prometheus.query(&expression).await.is_empty() {
+            faults.push(format!("{of}: no data for {expression}"));
         }
     }
-    assert!(empty.is_empty(), "no data: {empty:#?}");
+    assert!(faults.is_empty(), "{faults:#?}");
 }

@@ -5,8 +5,8 @@ mod traffic;
 
 use super::server::Alert;
 use outrigger_fixtures::authority::expired;
-use outrigger_fixtures::{Authority, Refusing, Scripted};
-use outrigger_harness::{Client, Document, Proxy, wait_until};
+use outrigger_fixtures::{Ads, Authority, Refusing, Scripted};
+use outrigger_harness::{Client, Document, Proxy, policy, wait_until};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -31,7 +31,8 @@ pub(super) struct Causes {
     authority: Authority,
     proxies: Vec<Proxy>,
     waiting: Vec<Client>,
-    never: Option<Scripted>,
+    upstreams: Vec<Scripted>,
+    control: Option<Ads>,
     opened: Vec<File>,
     refusing: Refusing,
     tasks: JoinSet<()>,
@@ -47,7 +48,8 @@ impl Causes {
             authority: Authority::new("root"),
             proxies: Vec::new(),
             waiting: Vec::new(),
-            never: None,
+            upstreams: Vec::new(),
+            control: None,
             opened: Vec::new(),
             refusing: Refusing::bind().unwrap(),
             tasks: JoinSet::new(),
@@ -55,10 +57,12 @@ impl Causes {
         traffic::start(&mut causes).await;
         causes.down();
         causes.saturated().await;
+        causes.not_measured().await;
         causes.expiring().await;
         causes.not_renewed().await;
         causes.strangers().await;
         causes.refused().await;
+        causes.waiting().await;
         causes.lost().await;
         causes.dropped().await;
         causes
@@ -104,16 +108,35 @@ impl Causes {
             client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
             self.waiting.push(client);
         }
-        self.never = Some(never);
+        self.upstreams.push(never);
     }
 
+    /// Its histograms have no bound where the objective is.
+    async fn not_measured(&mut self) {
+        let upstream = Scripted::ok().await;
+        let document =
+            Document::to(&[upstream.address()]).with("telemetry: { latency_buckets: [250ms, 2s] }");
+        let proxy = self.proxy("OutriggerLatencyNotMeasured", document).await;
+        let address = self.proxies[proxy].address();
+        assert_eq!(Client::connect(address).await.fetch("/", "").await.status(), 200);
+        self.upstreams.push(upstream);
+    }
+
+    /// Certificates of ten hours: of one a tenth is left, of the other a hundredth.
     async fn expiring(&mut self) {
-        let issued = self.authority.issue_with("short", &["a.example"], |params| {
-            params.not_after = (SystemTime::now() + Duration::from_secs(3600)).into();
-        });
-        let chain = format!("tls: {{ certificates: [{}] }}", issued.yaml());
-        let document = answering("").chain(&chain);
-        self.proxy("OutriggerCertificateExpires", document).await;
+        for (alert, minutes) in [
+            ("OutriggerCertificateRenewalLate", 60),
+            ("OutriggerCertificateExpires", 6),
+        ] {
+            let name = format!("short-{minutes}");
+            let issued = self.authority.issue_with(&name, &["a.example"], |params| {
+                let end = SystemTime::now() + Duration::from_secs(60 * minutes);
+                params.not_before = (end - Duration::from_secs(10 * 3600)).into();
+                params.not_after = end.into();
+            });
+            let chain = format!("tls: {{ certificates: [{}] }}", issued.yaml());
+            self.proxy(alert, answering("").chain(&chain)).await;
+        }
     }
 
     /// Its certificate's file is changed again and again, to something that is none.
@@ -171,14 +194,26 @@ impl Causes {
 
     async fn refused(&mut self) {
         let proxy = self.proxy("OutriggerConfigurationRefused", answering("")).await;
-        // It has been scraped before, or it would have to be told of twice: what a counter begins with is no increase.
-        let proxy = self.proxies.remove(proxy);
-        self.tasks.spawn(async move {
-            loop {
-                tokio::time::sleep(PAUSE).await;
-                proxy.reload("listeners: nonsense").await.unwrap_err();
-            }
-        });
+        let refused = self.proxies[proxy].reload("listeners: nonsense").await;
+        refused.unwrap_err();
+    }
+
+    /// Its control plane sends a listener without its routes.
+    async fn waiting(&mut self) {
+        let policy = "\
+listeners: [{name: more, address: '127.0.0.1:0', filter_chains: [{http: {route_configuration: routes}}]}]
+route_configurations: [{name: routes, virtual_hosts: [{name: all, domains: ['*'], routes: [{match: {prefix: /}, direct_response: {status: 200}}]}]}]
+";
+        let mut resources = policy::resources(policy, "1");
+        resources.retain(|one| one.name != "routes");
+        let ads = Ads::start(resources).await;
+        let control = format!(
+            "control: {{ servers: ['{}'], node: a, first_wait: 100ms }}",
+            ads.url()
+        );
+        self.proxy("OutriggerConfigurationWaits", answering("").with(&control))
+            .await;
+        self.control = Some(ads);
     }
 
     async fn lost(&mut self) {

@@ -36,7 +36,8 @@ fn chosen(expression: &str) -> String {
     let text = expression
         .replace("$__rate_interval", "1m")
         .replace("$instance", ".*")
-        .replace("$service", ".*");
+        .replace("$service", ".*")
+        .replace("$route", ".*");
     assert!(!text.contains('$'), "a variable that is not known: {text}");
     text
 }

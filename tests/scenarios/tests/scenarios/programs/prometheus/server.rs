@@ -64,6 +64,20 @@ impl Prometheus {
         prometheus
     }
 
+    /// Every rule by its name, with its query.
+    pub(super) async fn rules(&self) -> Vec<(String, String)> {
+        let response = fetch(self.address, "/api/v1/rules", "").await;
+        let answer: Value = serde_json::from_str(&response.text()).unwrap();
+        let groups = answer["data"]["groups"].as_array().unwrap();
+        let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
+        let text = |rule: &Value, field: &str| rule[field].as_str().unwrap().to_owned();
+        let rules: Vec<_> = rules
+            .map(|rule| (text(rule, "name"), text(rule, "query")))
+            .collect();
+        assert!(rules.len() > 50, "{} rules", rules.len());
+        rules
+    }
+
     /// The labels of what a query finds.
     pub(super) async fn query(&self, expression: &str) -> Vec<Value> {
         let path = format!("/api/v1/query?query={}", percent_encoded(expression));
@@ -114,14 +128,11 @@ impl Prometheus {
 /// Seconds that stand for a minute.
 const MINUTE: u64 = 2;
 
-/// The rules with all durations, in windows, in `for` and in `offset`, as much shorter.
+/// The rules with all durations, in windows and in `for`, as much shorter.
 fn in_seconds(rules: &str) -> String {
     let mut text = String::new();
     for line in rules.lines() {
-        let alone = line
-            .split_once("offset ")
-            .map(|(_, rest)| rest.trim_end_matches(')'));
-        match line.trim().strip_prefix("for: ").or(alone) {
+        match line.trim().strip_prefix("for: ") {
             Some(duration) => text.push_str(&line.replace(duration, &shortened(duration))),
             None => {
                 let mut rest = line;
