@@ -323,6 +323,8 @@ pub const LATENCY_BUCKETS: [Duration; 18] = [
     Duration::from_secs(30),
     Duration::from_secs(60),
 ];
+/// What the rules for alerts in `deploy/prometheus` hold an answer to: without a bucket that ends there they cannot tell.
+pub const LATENCY_OBJECTIVE: Duration = Duration::from_millis(500);
 /// How collectors are spoken to: what all of them take.
 pub const COLLECTOR_PROTOCOL: super::CollectorProtocol = super::CollectorProtocol::Grpc;
 /// What is made of messages to a collector: nothing, as OTLP has it where nothing is said.

@@ -203,6 +203,9 @@ codes! {
         "The adaptive limit never acts: its minimum is above what the circuit breakers allow.", "Lower `concurrency_min`, or raise `requests_max`.";
     CertificateExpired = "certificate-expired",
         "A certificate or an authority has expired.", "Replace it.";
+    LatencyObjectiveNotMeasured = "latency-objective-not-measured",
+        "No bucket of the histograms ends where the rules for alerts look: none comes for what is slow.",
+        "Add `500ms`, or look elsewhere with rules of your own.";
     CertificateExpiresSoon = "certificate-expires-soon",
         "A certificate or an authority that is read from a file will expire soon.", "Replace it, or see why whoever renews it has not.";
     CertificateNotYetValid = "certificate-not-yet-valid",

@@ -113,6 +113,15 @@ fn latency_buckets(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Duration
         }
         bounds.push(bound);
     }
+    let objective = defaults::LATENCY_OBJECTIVE;
+    if !bounds.contains(&objective) {
+        reader.warn(
+            Code::LatencyObjectiveNotMeasured,
+            fields.key_span_of("latency_buckets"),
+            format!("no bound is {objective:?}, where the rules for alerts of `deploy/prometheus` look"),
+            format!("add {objective:?}, or look elsewhere with rules of your own"),
+        );
+    }
     bounds
 }
 

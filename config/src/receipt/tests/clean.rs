@@ -47,3 +47,14 @@ fn what_the_tables_begin_with_draws_no_remark() {
     let shown: String = receipt.remarks().iter().map(ToString::to_string).collect();
     assert!(receipt.is_empty(), "{shown}");
 }
+
+/// The bound that a remark asks for is the one that the rules look at.
+#[test]
+fn the_latency_objective_is_that_of_the_rules() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus/outrigger.rules.yml");
+    let rules = std::fs::read_to_string(file).unwrap();
+    let bound = format!("{{le=\"{}\"}}", crate::model::defaults::LATENCY_OBJECTIVE.as_secs_f64());
+    let asked = rules.matches("_bucket{le=").count();
+    assert!(asked > 7, "{asked}");
+    assert_eq!(rules.matches(&bound).count(), asked);
+}

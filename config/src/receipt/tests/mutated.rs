@@ -83,6 +83,18 @@ fn wrong(row: &Row) -> Option<String> {
 
 /// Changes that come as near to a remark as they can.
 const NEAR: &[(&str, &str)] = &[
+    (
+        "\nlisteners:\n",
+        "\ntelemetry: { latency_buckets: [500000us] }\nlisteners:\n",
+    ),
+    (
+        "\nlisteners:\n",
+        "\ntelemetry: { latency_buckets: [1ms, 500ms, 1h] }\nlisteners:\n",
+    ),
+    (
+        "\nlisteners:\n",
+        "\ntelemetry: { recorder: { slow: 1s } }\nlisteners:\n",
+    ),
     ("per_try_timeout: 2s", "per_try_timeout: 4999ms"),
     ("per_try_idle_timeout: 1s", "per_try_idle_timeout: 1999ms"),
     (

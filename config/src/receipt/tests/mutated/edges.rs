@@ -5,6 +5,16 @@ use super::{Row, row};
 pub(super) const ROWS: &[Row] = &[
     row(
         &[(
+            "\nlisteners:\n",
+            "\ntelemetry: { latency_buckets: [1ms, 499ms, 501ms, 5s] }\nlisteners:\n",
+        )],
+        "latency-objective-not-measured",
+        "",
+        "",
+        "latency_buckets",
+    ),
+    row(
+        &[(
             "  - name: plain\n    address: 192.0.2.1:80\n",
             "  - name: plain\n    address: 0.0.0.0:443\n",
         )],
