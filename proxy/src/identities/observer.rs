@@ -194,6 +194,7 @@ impl Observer {
             MaterialPart::Credential(_) => {
                 let cells = self.certificate(part);
                 cells.worker(0).renewals[RenewalResult::Failure].inc();
+                cells.worker(0).renewal_failing.set(1);
                 cells.worker(0).renewal_failures[reason].inc();
             }
             MaterialPart::Roots(_) | MaterialPart::Bundle(_) => {
@@ -208,6 +209,13 @@ impl Observer {
                 cells.worker(0).failures[reason].inc();
                 self.lists.insert(name, cells);
             }
+        }
+    }
+
+    /// The files of a part that was at fault are in order.
+    pub(super) fn mended(&mut self, part: &MaterialPart) {
+        if let MaterialPart::Credential(_) = part {
+            self.certificate(part).worker(0).renewal_failing.set(0);
         }
     }
 

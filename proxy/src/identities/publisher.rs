@@ -141,7 +141,10 @@ impl Publisher {
                     );
                     self.observer.count_fault(&part, reason);
                 }
-                Told::Mended(part) => tracing::info!(%part, "files are in order again"),
+                Told::Mended(part) => {
+                    tracing::info!(%part, "files are in order again");
+                    self.observer.mended(&part);
+                }
             }
         }
     }

@@ -228,6 +228,7 @@ impl Source {
             standing.accepted(delivery, now(), fastrand::u64(..))
         };
         self.metrics.worker(0).renewals[RenewalResult::Success].inc();
+        self.metrics.worker(0).renewal_failing.set(0);
         self.tell(change);
         self.arrived.send_replace(true);
     }
@@ -247,6 +248,7 @@ impl Source {
         let (identity, reason, text) = (self.identity.name(), failure.reason, failure.to_string());
         let cells = self.metrics.worker(0);
         cells.renewals[RenewalResult::Failure].inc();
+        cells.renewal_failing.set(1);
         cells.renewal_failures[reason].inc();
         let (change, is_notable, is_held) = {
             let mut standing = self.standing.lock();

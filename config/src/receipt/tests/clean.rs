@@ -53,7 +53,10 @@ fn what_the_tables_begin_with_draws_no_remark() {
 fn the_latency_objective_is_that_of_the_rules() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus/outrigger.rules.yml");
     let rules = std::fs::read_to_string(file).unwrap();
-    let bound = format!("{{le=\"{}\"}}", crate::model::defaults::LATENCY_OBJECTIVE.as_secs_f64());
+    let bound = format!(
+        "{{le=\"{}\"}}",
+        crate::model::defaults::LATENCY_OBJECTIVE.as_secs_f64()
+    );
     let asked = rules.matches("_bucket{le=").count();
     assert!(asked > 7, "{asked}");
     assert_eq!(rules.matches(&bound).count(), asked);

@@ -2,7 +2,7 @@
 
 use super::{Cells, Family};
 use crate::cell::labelled::{CounterBy, CounterFromZeroBy};
-use crate::cell::{Countdown, LateGauge, Series, Terms};
+use crate::cell::{Countdown, LateGauge, Series, SharedGauge, Terms};
 use crate::exposition::Heading;
 use crate::labels::{RenewalResult, SourceFailure};
 
@@ -16,6 +16,8 @@ cells! {
         validity: LateGauge = "outrigger_certificate_validity_seconds",
         /// Attempts to have it anew, by what came of them; for files, changes of theirs.
         renewals: CounterFromZeroBy<RenewalResult, { RenewalResult::COUNT }> = "outrigger_certificate_renewals_total",
+        /// 1 while the last attempt to have it anew failed, or its files are at fault.
+        renewal_failing: SharedGauge = "outrigger_certificate_renewal_failing",
         /// Attempts to have it anew that failed, by reason.
         renewal_failures: CounterBy<SourceFailure, { SourceFailure::COUNT }> =
             "outrigger_certificate_renewal_failures_total",

@@ -296,6 +296,7 @@ fn what_alerts_look_at_is_there_before_it_has_counted() {
         r#"outrigger_cluster_attempts_unanswered_total{cluster="k",reason="timed_out"}"#,
         r#"outrigger_listener_tls_handshake_failures_total{listener="l",reason="certificate_expired"}"#,
         r#"outrigger_certificate_renewals_total{name="c",result="failure"}"#,
+        r#"outrigger_certificate_renewal_failing{name="c"}"#,
         r#"outrigger_telemetry_dropped_total{collector="o",signal="spans",reason="queue_full"}"#,
         "outrigger_configuration_file_refused",
         "outrigger_control_resources_waiting",

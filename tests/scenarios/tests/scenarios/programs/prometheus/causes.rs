@@ -20,9 +20,6 @@ use tokio::task::JoinSet;
 /// Between two turns of a cause that is kept up.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Between two changes of a file: a fault in it has to stay for a second to count.
-const CHANGE_INTERVAL: Duration = Duration::from_secs(3);
-
 /// Causes that last for as long as this.
 pub(super) struct Causes {
     wanted: BTreeSet<Alert>,
@@ -139,7 +136,7 @@ impl Causes {
         }
     }
 
-    /// Its certificate's file is changed again and again, to something that is none.
+    /// Its certificate's file becomes something that is none, and stays so.
     async fn not_renewed(&mut self) {
         let issued = self.authority.issue("whole", &["a.example"]);
         let file = self.files.path().join("own.pem");
@@ -152,12 +149,7 @@ impl Causes {
                 issued.key.display()
             ));
         self.proxy("OutriggerRenewalFails", document).await;
-        self.tasks.spawn(async move {
-            for turn in 0_u64.. {
-                write(&file, &format!("no certificate, {turn}\n"));
-                tokio::time::sleep(CHANGE_INTERVAL).await;
-            }
-        });
+        write(&file, "no certificate\n");
     }
 
     /// Clients with a certificate of yesterday's come and come, among others: in order, and without TLS.

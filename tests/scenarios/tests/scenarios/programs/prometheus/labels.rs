@@ -104,7 +104,8 @@ impl Query {
                         at = close;
                     } else if after.starts_with('{') {
                         at = query.select(text, begins, vec![word.to_owned()]);
-                    } else if !after.starts_with('(')
+                    } else if !after.starts_with("by ")
+                        && !after.starts_with('(')
                         && !WORDS.contains(&word)
                         && after_number(text, end - word.len())
                     {
