@@ -17,7 +17,7 @@ pub trait Label: Copy + 'static {
     /// Every value's text; a value's [`Label::index`] is its place.
     const VALUES: &'static [&'static str];
     /// Which of them are shown from zero on, where a family is ([`CounterFromZeroBy`]).
-    const FROM_ZERO: &'static [bool];
+    const FROM_ZERO: &'static [bool] = &[];
 
     /// This value's place in [`Label::VALUES`].
     fn index(self) -> usize;
@@ -126,7 +126,7 @@ impl<L: Label, const N: usize> Series for RareCounterBy<L, N> {
 
     fn write<W>(workers: &[W], cell: impl Fn(&W) -> &RareCounterBy<L, N>, out: &mut Samples<'_>) {
         let count_of = |worker: &W, index: usize| cell(worker).counters.count(index);
-        write_counted(L::NAME, L::VALUES, workers, count_of, out);
+        write_counted((L::NAME, L::VALUES, &[]), workers, count_of, out);
     }
 
     #[cfg(test)]
