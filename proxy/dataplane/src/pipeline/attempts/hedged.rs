@@ -382,7 +382,14 @@ fn judge(
     };
     let unwanted = |attempt: &ActiveAttempt, head: &ResponseHead| {
         let endpoint = attempt.endpoint();
-        observed::answered(cluster, endpoint, worker, head, request.is_grpc(), attempt.started);
+        observed::answered(
+            cluster,
+            endpoint,
+            worker,
+            head,
+            request.is_grpc(),
+            attempt.started,
+        );
         observed::took(cluster, worker, attempt.started);
         AttemptOutcome::Answered(head.status)
     };
