@@ -7,8 +7,12 @@
 
 mod changes;
 mod check;
+mod documents;
 mod gateway;
+mod kept;
+mod looking;
 mod made;
+mod mentions;
 mod policy;
 mod read;
 mod service;
@@ -21,12 +25,16 @@ mod view;
 mod tests;
 
 pub use changes::{MeshChange, MeshChangeKind};
+pub use kept::MeshWork;
 pub use view::{NodeRole, View};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Span};
+use crate::receipt::Holding;
 use crate::source::{Environment, Source};
-use crate::yaml::reader::Reader;
+use crate::yaml::reader::{self, Reader};
+use documents::Document;
 use gateway::Gateway;
+use kept::{Finding, Kept};
 use policy::Policies;
 use read::{DeclaredNode, Defaults};
 use service::Service;
@@ -34,6 +42,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
+use view::Made;
 
 /// Faults, and as many warnings, that [`Mesh::validate`] gathers at most.
 const FAULTS_MAX: usize = crate::yaml::reader::DIAGNOSTICS_MAX;
@@ -45,13 +54,17 @@ type ByName<T> = BTreeMap<Arc<str>, T>;
 /// [`Mesh::validate`].
 #[derive(Debug)]
 pub struct Mesh {
-    sources: Vec<Source>,
-    defaults: Defaults,
-    services: ByName<Service>,
-    gateways: ByName<Gateway>,
-    nodes: ByName<DeclaredNode>,
+    documents: Vec<Document>,
+    /// The same, as readers know them.
+    names: reader::Documents,
+    defaults: Arc<Defaults>,
+    services: ByName<Arc<Service>>,
+    gateways: ByName<Arc<Gateway>>,
+    nodes: ByName<Arc<DeclaredNode>>,
     policies: Policies,
+    /// Without the lines that they point at.
     warnings: Vec<Diagnostic>,
+    kept: Kept,
 }
 
 /// Reads the documents of a mesh, in any order. Every fault in them and between them is reported at once; what they say
@@ -59,17 +72,54 @@ pub struct Mesh {
 ///
 /// Names of files in them are taken as they stand: they are files of the nodes that are told.
 pub fn load_mesh(sources: &[Source], environment: &Environment) -> Result<Mesh, Diagnostics> {
-    let mut reader = Reader::of_documents(sources.iter().map(|source| source.name.as_str()), Path::new(""));
-    let mut mesh = read::read(&mut reader, sources, environment);
+    let texts = sources
+        .iter()
+        .map(|source| (source.name.as_str(), source.text.as_str().into()));
+    load_mesh_after(None, texts, environment)
+}
+
+/// As [`load_mesh`], of documents by name, after another mesh of which it has most: documents that are the same are not read
+/// again, and views that depend on nothing that is other, its place included, are not made again. What comes of it is
+/// the same as that of [`load_mesh`]; [`Mesh::work`] tells what it took.
+///
+/// Costs what the change touches, and beside that a look at the name of everything that is there.
+pub fn load_mesh_after<'t>(
+    before: Option<&Mesh>,
+    texts: impl IntoIterator<Item = (&'t str, Arc<str>)>,
+    environment: &Environment,
+) -> Result<Mesh, Diagnostics> {
+    let known = before.map_or(&[][..], |before| &before.documents);
+    let following = documents::following(known, texts);
+    let kept = Kept::after(before);
+    let mut reader = Reader::of_documents(&documents::names(&following), Path::new(""));
+    let mut mesh = read::read(&mut reader, following, known, environment, kept);
     check::check(&mut reader, &mesh);
-    mesh.warnings = crate::yaml::conclude(reader, sources)?;
+    match crate::yaml::found(reader) {
+        Ok(warnings) => mesh.warnings = warnings,
+        Err(faults) => return Err(Diagnostics(documents::shown(faults, &mesh.documents))),
+    }
+    if let Some(before) = before {
+        mesh.kept.follow(before, &mesh);
+    }
     Ok(mesh)
 }
 
+/// Something of a mesh that is looked at by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Looked {
+    /// All policies.
+    Policies,
+    /// A service, as nobody may call it.
+    Service(Arc<str>),
+    /// A view.
+    Role(NodeRole),
+}
+
 impl Mesh {
-    /// The documents, as they were read.
-    pub fn sources(&self) -> &[Source] {
-        &self.sources
+    /// The documents by name, with their texts, as they were read.
+    pub fn documents(&self) -> impl Iterator<Item = (&str, &Arc<str>)> {
+        let documents = self.documents.iter();
+        documents.map(|document| (&*document.name, &document.text))
     }
 
     /// The names of the services, in order.
@@ -110,7 +160,7 @@ impl Mesh {
 
     /// The clusters of its services' ports, as callers have them, each with its service.
     pub fn clusters(&self) -> impl Iterator<Item = (String, String)> {
-        let of = |service: &Service| {
+        let of = |service: &Arc<Service>| {
             let name = service.name.to_string();
             let at = |port| (service.at(port), name.clone());
             service.ports.iter().map(at).collect::<Vec<_>>()
@@ -123,16 +173,40 @@ impl Mesh {
         name.split_once('/').map_or("", |(namespace, _)| namespace)
     }
 
-    /// What a node of this role is told. None of a mesh that [`Mesh::validate`] accepts is refused but roles of what is
-    /// not there.
-    pub fn view(&self, role: &NodeRole) -> Result<View, Diagnostics> {
-        match view::make(self, role) {
-            Ok((view, _)) => Ok(view),
-            Err(mut faults) => {
-                crate::yaml::give_lines(&mut faults, &self.sources);
-                Err(Diagnostics(faults))
-            }
+    /// What a node of this role is told; it is made once. None of a mesh that [`Mesh::validate`] accepts is refused but roles
+    /// of what is not there.
+    pub fn view(&self, role: &NodeRole) -> Result<Arc<View>, Diagnostics> {
+        if let Some(view) = self.kept.view(role) {
+            return Ok(view);
         }
+        let before = self.kept.wanted(role).unwrap_or_default();
+        match view::make(self, role, Some(&before)) {
+            Ok(made) => {
+                self.count(&made, true);
+                Ok(self.kept.made(role, made.view, made.learnt, true))
+            }
+            Err(faults) => Err(Diagnostics(documents::shown(faults, &self.documents))),
+        }
+    }
+
+    /// As [`Mesh::view`], for who only wants to look: it is neither kept nor wanted of the next mesh.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn view_once(&self, role: &NodeRole) -> Result<Arc<View>, Diagnostics> {
+        if let Some(view) = self.kept.current(role) {
+            return Ok(view);
+        }
+        let made = view::make(self, role, None);
+        let made = made.map_err(|faults| Diagnostics(documents::shown(faults, &self.documents)))?;
+        self.count(&made, true);
+        Ok(Arc::new(made.view))
+    }
+
+    /// How much was done so far for this mesh, the one that it came after, and all others that came after one of these: by
+    /// whoever loaded them, validated them and asked them for views.
+    pub fn work(&self) -> MeshWork {
+        self.kept.work()
     }
 
     /// Every role that there is: of each service its sidecars, or its clients if it has none; each declared node; each
@@ -160,23 +234,18 @@ impl Mesh {
         services.chain(nodes).chain(gateways)
     }
 
-    /// Makes every view once, and one of all that no node may have asked for: what is accepted has no fault for any
+    /// Makes every view once, and looks at all that no node may have asked for: what is accepted has no fault for any
     /// node, as of `now`. A fault that several have is told once. What is accepted may look odd: warnings, in the order of documents.
-    /// Costs what all views together cost.
+    /// Costs what all views together cost, but for those that are known from the mesh before.
     pub fn validate(&self, now: SystemTime) -> Result<Vec<Diagnostic>, Diagnostics> {
         let mut faults = Gathered::default();
         let mut warnings = Gathered::default();
         warnings.take(self.warnings.iter().cloned());
-        let everything = std::iter::once_with(|| view::everything(self));
-        let roles = self.roles();
-        let views = roles.map(|role| {
-            let (view, mut warnings) = view::make(self, &role)?;
-            warnings.extend(self.remarks(&view, now));
-            Ok(warnings)
-        });
-        for found in everything.chain(views) {
-            match found {
-                Ok(found) => warnings.take(found),
+        let services = self.services.keys().map(|name| Looked::Service(Arc::clone(name)));
+        let everything = std::iter::once(Looked::Policies).chain(services);
+        for looked in everything.chain(self.roles().map(Looked::Role)) {
+            match self.look(looked, now) {
+                Ok(found) => warnings.take(found.warnings.iter().cloned()),
                 Err(found) => faults.take(found),
             }
             if faults.found.len() >= FAULTS_MAX {
@@ -184,9 +253,52 @@ impl Mesh {
             }
         }
         match faults.found.is_empty() {
-            true => Ok(warnings.shown(&self.sources)),
-            false => Err(Diagnostics(faults.shown(&self.sources))),
+            true => Ok(warnings.shown(&self.documents)),
+            false => Err(Diagnostics(faults.shown(&self.documents))),
         }
+    }
+}
+
+impl Mesh {
+    /// What is found of something, now or before.
+    fn look(&self, looked: Looked, now: SystemTime) -> Result<Arc<Finding>, Vec<Diagnostic>> {
+        if let Some(known) = self.kept.finding(&looked, now) {
+            return Ok(known);
+        }
+        let made = match &looked {
+            Looked::Policies => view::policies_alone(self)?,
+            Looked::Service(name) => {
+                let services_made = 1;
+                self.kept.add(MeshWork {
+                    services_made,
+                    ..MeshWork::default()
+                });
+                view::service_alone(self, name)?
+            }
+            Looked::Role(role) => {
+                let wanted = self.kept.wanted(role);
+                let mut made = view::make(self, role, wanted.as_ref())?;
+                made.warnings.extend(self.remarks(&made.view, now));
+                self.count(&made, true);
+                let holding = Holding::of(&made.view.config, now);
+                let (on, warnings) = (made.on, made.warnings);
+                if wanted.is_some() {
+                    self.kept.made(role, made.view, made.learnt, false);
+                }
+                return Ok(self.kept.found(looked, on, warnings, holding));
+            }
+        };
+        self.count(&made, false);
+        Ok(self
+            .kept
+            .found(looked, made.on, made.warnings, Holding::default()))
+    }
+
+    fn count(&self, made: &Made, is_view: bool) {
+        self.kept.add(MeshWork {
+            views_made: usize::from(is_view),
+            ..made.work
+        });
     }
 }
 
@@ -201,11 +313,9 @@ impl Mesh {
             .into_iter()
             .filter(|remark| !remark.depends_on_use())
             .filter_map(|mut remark| {
-                let document = self
-                    .sources
-                    .iter()
-                    .position(|source| *source.name == *remark.file)?;
-                remark.span.document = u32::try_from(document).ok()?;
+                let mut documents = self.documents.iter();
+                let document = documents.find(|document| document.name == remark.file)?;
+                remark.span.document = document.number;
                 Some(remark)
             })
     }
@@ -228,9 +338,8 @@ impl Gathered {
     }
 
     /// In the order of documents, with the lines that they point at.
-    fn shown(mut self, sources: &[Source]) -> Vec<Diagnostic> {
+    fn shown(mut self, documents: &[Document]) -> Vec<Diagnostic> {
         self.found.sort_by_key(|one| one.span);
-        crate::yaml::give_lines(&mut self.found, sources);
-        self.found
+        documents::shown(self.found, documents)
     }
 }

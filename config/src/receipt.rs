@@ -73,6 +73,28 @@ pub(crate) fn find(config: &MeshConfig) -> Receipt {
     findings.into_receipt()
 }
 
+/// For how long what is found as of some time is what would be found.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Holding {
+    /// None: always before.
+    since: Option<SystemTime>,
+    /// None: for ever.
+    until: Option<SystemTime>,
+}
+
+impl Holding {
+    pub(crate) fn of(config: &MeshConfig, now: SystemTime) -> Holding {
+        Holding {
+            since: faults::expiries(config).filter(|moment| *moment <= now).max(),
+            until: faults::expiries(config).filter(|moment| *moment > now).min(),
+        }
+    }
+
+    pub(crate) fn is_at(&self, now: SystemTime) -> bool {
+        self.since.is_none_or(|since| since <= now) && self.until.is_none_or(|until| now < until)
+    }
+}
+
 type Rule = fn(&mut Findings<'_>);
 
 /// Every rule: one function for each thing that is looked at.
@@ -138,7 +160,7 @@ impl Receipt {
             .remarks
             .iter_mut()
             .filter(|remark| remark.path.is_none() && *remark.file == *source.name);
-        crate::yaml::give_lines_of(own, source);
+        crate::yaml::give_lines_of(own, &source.text);
         self
     }
 

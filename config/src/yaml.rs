@@ -68,7 +68,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Span};
 use crate::load::Loaded;
 use crate::model::{Admin, Drain, Listener, MeshConfig, Notes, Runtime, defaults};
 use crate::source::{Environment, Source};
-use reader::{DIAGNOSTICS_MAX, Declarations, Reader};
+use reader::{DIAGNOSTICS_MAX, Declarations, Reader, Readings};
 use secrets::Secrets;
 use shapes::{ADMIN, DOCUMENT, DRAIN, RUNTIME};
 use std::collections::HashMap;
@@ -109,7 +109,7 @@ pub(crate) fn read(
     }
     let (faults, warnings) = (reader.fault_count(), reader.warning_count());
     let mut diagnostics = reader.diagnostics;
-    finish(&mut diagnostics, source);
+    finish(&mut diagnostics, &source.text);
     count_the_rest(&mut diagnostics, Severity::Warning, warnings);
     count_the_rest(&mut diagnostics, Severity::Error, faults);
     match config {
@@ -129,15 +129,8 @@ pub(crate) fn read(
     }
 }
 
-/// What the reading of several documents found: warnings, or the faults there are.
-pub(crate) fn conclude(reader: Reader<'_>, sources: &[Source]) -> Result<Vec<Diagnostic>, Diagnostics> {
-    let mut found = found(reader);
-    let (Ok(diagnostics) | Err(diagnostics)) = &mut found;
-    give_lines(diagnostics, sources);
-    found.map_err(Diagnostics)
-}
-
-/// As [`conclude`], without the lines that are pointed at.
+/// What the reading of several documents found: warnings, or the faults there are. They have no lines yet
+/// ([`give_lines`]).
 pub(crate) fn found(reader: Reader<'_>) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
     let (faults, warnings) = (reader.fault_count(), reader.warning_count());
     let mut diagnostics = reader.diagnostics;
@@ -152,28 +145,27 @@ pub(crate) fn found(reader: Reader<'_>) -> Result<Vec<Diagnostic>, Vec<Diagnosti
 }
 
 /// Gives diagnostics, which are in the order of documents, the lines that they point at.
-pub(crate) fn give_lines(diagnostics: &mut [Diagnostic], sources: &[Source]) {
+pub(crate) fn give_lines<'t>(diagnostics: &mut [Diagnostic], text: impl Fn(u32) -> Option<&'t str>) {
     for found in diagnostics.chunk_by_mut(|one, other| one.span.document == other.span.document) {
-        if let Some(source) = sources.get(found[0].span.document as usize) {
-            finish(found, source);
+        if let Some(text) = text(found[0].span.document) {
+            finish(found, text);
         }
     }
 }
 
 /// Sorts diagnostics by place and gives each its line.
-fn finish(diagnostics: &mut [Diagnostic], source: &Source) {
+fn finish(diagnostics: &mut [Diagnostic], text: &str) {
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     if !diagnostics.is_empty() {
-        give_lines_of(diagnostics.iter_mut(), source);
+        give_lines_of(diagnostics.iter_mut(), text);
     }
 }
 
 /// Gives diagnostics of one document the lines that they point at.
-pub(crate) fn give_lines_of<'d>(diagnostics: impl Iterator<Item = &'d mut Diagnostic>, source: &Source) {
-    let secrets = Secrets::find(&source.text);
+pub(crate) fn give_lines_of<'d>(diagnostics: impl Iterator<Item = &'d mut Diagnostic>, text: &str) {
+    let secrets = Secrets::find(text);
     let mut at = 0;
-    let lines: Vec<(usize, &str)> = source
-        .text
+    let lines: Vec<(usize, &str)> = text
         .split('\n')
         .map(|line| {
             let start = at;
@@ -241,16 +233,15 @@ pub(crate) fn contents(reader: &mut Reader<'_>, root: &Node) -> Option<MeshConfi
     let mut names = Unique::new("route configuration");
     let mut route_configurations = Vec::new();
     for node in fields.list(reader, "route_configurations") {
-        if let Some(read) = route::route_configuration(reader, node, &mut names) {
-            route_configurations.push(Arc::new(read));
-        }
+        let read = route::route_configuration;
+        route_configurations.extend(reader.once(node, Readings::route_configurations, &mut names, read));
     }
     let mut names = Unique::new("cluster");
     let mut clusters = Vec::new();
     for node in fields.list(reader, "clusters") {
-        if let Some(read) = reader.within(|reader| cluster::cluster(reader, node, &mut names)) {
-            clusters.push(Arc::new(read));
-        }
+        let once =
+            |reader: &mut Reader<'_>| reader.once(node, Readings::clusters, &mut names, cluster::cluster);
+        clusters.extend(reader.within(once));
     }
     let nodes = fields.list(reader, "identities");
     let identities = identity::identities(reader, nodes);

@@ -6,18 +6,22 @@
 
 mod belief;
 pub mod follow;
+mod loading;
 mod plan;
 mod receipt;
 mod register;
 mod revision;
 
 pub use belief::{Belief, RETURN_WITHIN, Reporting};
+pub use loading::Unloadable;
 pub use plan::{Freshness, Plan, Release, Selection};
 pub use receipt::{NodeReceipt, NodeRemark};
 pub use register::{
     NodeRefusal, NodeReported, NodeStatus, NodeTaken, REPORT_INTERVAL, Register, Registration, ReportRefused,
     TypeReport,
 };
+#[cfg(test)]
+pub(crate) use revision::revision_of;
 pub use revision::{Agent, MeshRevision, NodeView, TRUST_BUNDLE};
 
 use outrigger_config::model::SpiffeId;
@@ -32,6 +36,7 @@ use crate::access::NodeClaim;
 pub struct Fleet {
     plan: watch::Sender<Arc<Plan>>,
     register: Register,
+    waiting: loading::Waiting,
     started: Instant,
 }
 
@@ -46,6 +51,7 @@ impl Fleet {
         Fleet {
             plan: watch::Sender::new(Arc::new(Plan::default())),
             register: Register::default(),
+            waiting: loading::Waiting::default(),
             started,
         }
     }
@@ -62,7 +68,10 @@ impl Fleet {
 
     /// Changes who is to have what; `change` makes the next plan of the present one.
     pub fn replan(&self, change: impl FnOnce(&Plan) -> Plan) {
-        self.plan.send_modify(|plan| *plan = Arc::new(change(plan)));
+        self.plan.send_modify(|plan| {
+            *plan = Arc::new(change(plan));
+            self.waiting.settle(plan);
+        });
     }
 
     /// How nodes stand.

@@ -31,8 +31,7 @@ mod text_diff;
 pub(crate) mod tests;
 
 use crate::access::{Action, Caller, Principal};
-use crate::fleet::MeshRevision;
-use crate::fleet::follow::{Unloadable, load};
+use crate::fleet::{MeshRevision, Unloadable};
 use crate::server::Parts;
 use crate::store::Revision;
 use axum::Router;
@@ -219,17 +218,12 @@ impl Shared {
 
     /// A revision as a mesh; none if it cannot be loaded, which only other programs can have brought about.
     async fn mesh_of(&self, number: u64) -> Result<Option<Arc<MeshRevision>>, Fault> {
-        let plan = self.parts.fleet.plan();
-        if plan.stable.number() == number {
-            return Ok(Some(Arc::clone(&plan.stable)));
-        }
-        let released = plan.release.as_ref().map(|release| &release.revision);
-        if let Some(revision) = released.filter(|revision| revision.number() == number) {
-            return Ok(Some(Arc::clone(revision)));
+        if let Some(told) = self.parts.fleet.told(number) {
+            return Ok(Some(told));
         }
         let _place = self.heavy().await;
-        match load(&*self.parts.store, number, &plan.stable).await {
-            Ok(revision) => Ok(Some(Arc::new(revision))),
+        match self.parts.fleet.revision(&*self.parts.store, number).await {
+            Ok(revision) => Ok(Some(revision)),
             Err(Unloadable::Faults(_)) => Ok(None),
             Err(Unloadable::Store(error)) => Err(error.into()),
         }

@@ -5,14 +5,12 @@ use crate::ads::{Ads, AdsMetrics};
 use crate::authority::{
     Authority, AuthorityMetrics, AuthorityService, AuthoritySurroundings, StartError, StoredAuthority,
 };
-use crate::fleet::follow::sources_of;
-use crate::fleet::{Fleet, Freshness, MeshRevision};
+use crate::fleet::{Fleet, Freshness};
 use crate::listen::{Listen, ListenFamilies, ListenLimits, ServerIdentity, ServerIdentityError};
 use crate::reports::NodeReports;
 use crate::rollout::{Driver, DriverOptions, RolloutMetrics};
 use crate::settings::{ListenSettings, Settings, StoreSettings};
-use crate::store::directory::DirectoryOptions;
-use crate::store::{REVISIONS_KEPT, Store, StoreError, directory, embedded, etcd};
+use crate::store::{self, Documents, Store, StoreError};
 use outrigger_config::model::SpiffeId;
 use prometheus::Registry;
 use std::io;
@@ -22,9 +20,6 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::service::Routes;
-
-/// The file of a directory store's history, in the data directory.
-const DIRECTORY_STATE_FILE: &str = "directory.redb";
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -102,10 +97,10 @@ impl Server {
             source,
         })?;
         let registry = Registry::new();
-        let store = open_store(&settings).await?;
+        let fleet = Arc::new(Fleet::new());
+        let store = open_store(&settings, &fleet).await?;
         let mut keeping = JoinSet::new();
         let authority = start_authority(&settings, &store, &registry, &mut keeping).await?;
-        let fleet = Arc::new(Fleet::new());
         let access = Arc::new(Access::new(settings.access.clone()));
         let of_nodes = Arc::clone(&fleet);
         access.set_node_rule(Arc::new(move |id: &SpiffeId, claim: &NodeClaim| {
@@ -189,22 +184,11 @@ impl Server {
 /// How long a start waits for the first revision to be loaded.
 const FIRST_REVISION_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
-async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, ServerError> {
-    Ok(match &settings.store {
-        StoreSettings::Embedded(file) => Arc::new(embedded::open(file, REVISIONS_KEPT).await?),
-        StoreSettings::Etcd(etcd_settings) => Arc::new(etcd::open(etcd_settings, REVISIONS_KEPT).await?),
-        StoreSettings::Directory(path) => {
-            let options = DirectoryOptions {
-                state_file: Some(settings.data_directory.join(DIRECTORY_STATE_FILE)),
-                revisions_kept: REVISIONS_KEPT,
-                check: Some(Arc::new(|documents| {
-                    let loaded = MeshRevision::load(0, &sources_of(documents), None);
-                    loaded.map(drop).map_err(|faults| faults.to_string())
-                })),
-            };
-            Arc::new(directory::open(path, options).await?)
-        }
-    })
+/// Opens the store. What lies in a directory is loaded before it is let in, and released as it was loaded.
+async fn open_store(settings: &Settings, fleet: &Arc<Fleet>) -> Result<Arc<dyn Store>, StoreError> {
+    let fleet = Arc::clone(fleet);
+    let check = move |number, documents: &Documents| fleet.admit(number, documents);
+    store::open(&settings.store, &settings.data_directory, Some(Arc::new(check))).await
 }
 
 async fn start_authority(

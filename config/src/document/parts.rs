@@ -192,6 +192,33 @@ impl MeshConfig {
         config
     }
 
+    /// This configuration with these clusters and route configurations alone: an excerpt, which is to be written and not to
+    /// be obeyed, for what refers to others refers to nothing.
+    pub fn excerpt(
+        &self,
+        clusters: Vec<Arc<Cluster>>,
+        route_configurations: Vec<Arc<crate::model::RouteConfiguration>>,
+    ) -> MeshConfig {
+        MeshConfig {
+            admin: self.admin.clone(),
+            runtime: self.runtime.clone(),
+            drain: self.drain.clone(),
+            listeners: self.listeners.clone(),
+            route_configurations,
+            clusters,
+            identities: self.identities.clone(),
+            trust_bundles: self.trust_bundles.clone(),
+            revocation: self.revocation.clone(),
+            authorization_policies: self.authorization_policies.clone(),
+            jwt_providers: self.jwt_providers.clone(),
+            rate_limits: self.rate_limits.clone(),
+            overload: self.overload.clone(),
+            telemetry: self.telemetry.clone(),
+            control: self.control.clone(),
+            notes: self.notes.clone(),
+        }
+    }
+
     /// This configuration with what `other` says of the whole process: drain, overload, revocation, telemetry. Its admin endpoint and
     /// runtime, which belong to the place where it runs, stay.
     pub fn with_process_of(&self, other: &MeshConfig) -> MeshConfig {

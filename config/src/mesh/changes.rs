@@ -67,6 +67,7 @@ impl Mesh {
         for (key, old) in &before {
             let kind = match after.get(key) {
                 None => MeshChangeKind::Removed,
+                Some(new) if Arc::ptr_eq(old, new) => continue,
                 Some(new) => match changed_fields(old, new) {
                     fields if fields.is_empty() => continue,
                     fields => MeshChangeKind::Changed { fields },

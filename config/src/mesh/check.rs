@@ -265,6 +265,9 @@ fn addresses(reader: &mut Reader<'_>, mesh: &Mesh) {
             reader.fault_with_help(*span, message, help);
         }
     }
+    if outbound.is_empty() {
+        return;
+    }
     for service in mesh.services.values() {
         for endpoint in &service.endpoints {
             let Some(node) = field(endpoint, "address") else {
@@ -365,13 +368,15 @@ fn unused(reader: &mut Reader<'_>, mesh: &Mesh) {
     let mut named = super::policy::Named::default();
     let mut called = BTreeSet::new();
     for service in mesh.services.values() {
-        mesh.policies.named_in(&service.node, &mut named);
         called.extend(service.uses.iter().map(|used| &*used.service));
-        services_in(&service.node, &mut called);
     }
-    for gateway in mesh.gateways.values() {
-        mesh.policies.named_in(&gateway.node, &mut named);
-        services_in(&gateway.node, &mut called);
+    let services = mesh.services.values().map(|service| &service.mentions);
+    let gateways = mesh.gateways.values().map(|gateway| &gateway.mentions);
+    for mentions in services.chain(gateways) {
+        mentions
+            .names()
+            .for_each(|name| mesh.policies.named_by(name, &mut named));
+        called.extend(mentions.services());
     }
     let used: Vec<BTreeSet<_>> = named
         .each()

@@ -1,5 +1,6 @@
 //! Gateways: where requests come in from outside, and to which services they go.
 
+use super::mentions::Mentions;
 use super::read::{Defaults, label_name, taken, taken_over};
 use super::service::{derived, identities};
 use super::shapes::{GATEWAY, GATEWAY_LISTENER, GATEWAY_VIRTUAL_HOST, MESH_HTTP};
@@ -39,6 +40,7 @@ pub(super) struct Gateway {
     identity: Vec<(String, Span)>,
     pub(super) listeners: Vec<GatewayListener>,
     pub(super) virtual_hosts: Vec<VirtualHost>,
+    pub(super) mentions: Mentions,
 }
 
 impl Gateway {
@@ -83,6 +85,7 @@ pub(super) fn gateway(reader: &mut Reader<'_>, node: &Arc<Node>) -> Option<Gatew
         identity,
         listeners,
         virtual_hosts,
+        mentions: Mentions::of(node),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Services: under which names and ports they are called, where they run, who they are, whom they call.
 
 use super::made::items_of;
+use super::mentions::Mentions;
 use super::read::{Defaults, MutualTls, label_name, mutual_tls, one_or_more, taken, taken_over};
 use super::shapes::{
     INBOUND, MESH_HTTP, MESH_TCP, OUTBOUND, PORT, PROTOCOLS, SERVICE, SERVICE_CLUSTER, SERVICE_ENDPOINT,
@@ -99,6 +100,7 @@ pub(super) struct Service {
     pub(super) outbound: Outbound,
     pub(super) uses: Vec<Use>,
     pub(super) sidecar: Option<Sidecar>,
+    pub(super) mentions: Mentions,
 }
 
 impl Service {
@@ -201,6 +203,7 @@ pub(super) fn service(reader: &mut Reader<'_>, node: &Arc<Node>) -> Option<Servi
         sidecar: fields
             .node(reader, "sidecar")
             .map(|node| sidecar::sidecar(reader, node)),
+        mentions: Mentions::of(node),
     };
     name.map(|_| read)
 }

@@ -230,7 +230,7 @@ impl<'m> Builder<'m> {
             entries.push(made::entry(CLUSTER, target));
         }
         if is_completed(shape) && !has(entries, "timeout") {
-            match (own, &self.mesh.defaults.timeout) {
+            match (own, &self.defaults().timeout) {
                 // Callers' routes say how long they wait; a sidecar that cut this would contradict them.
                 (Own::Application(_), _) => {
                     entries.push(made::entry("timeout", made::plain(span, "off")));
@@ -258,10 +258,9 @@ impl<'m> Builder<'m> {
 
     /// A service by its name, a fault if there is none.
     pub(super) fn service(&mut self, name: &str, span: Span) -> Option<&'m Service> {
-        let mesh = self.mesh;
-        let found = mesh.services.get(name);
+        let found = self.looking.service(name);
         if found.is_none() {
-            super::check::no_service(&mut self.reader, mesh, name, span);
+            super::check::no_service(&mut self.reader, self.looking.mesh(), name, span);
         }
         found
     }

@@ -1,13 +1,15 @@
 //! Meshes, from their documents to what nodes are told.
 
+mod after;
 mod changes;
 mod faults;
 mod random;
 mod views;
 
-use super::{Mesh, NodeRole, View, load_mesh};
+use super::{Mesh, NodeRole, View, load_mesh, load_mesh_after};
 use crate::{Diagnostics, Environment, Source, to_yaml};
 use std::path::Path;
+use std::sync::Arc;
 
 fn source(name: &str, text: &str) -> Source {
     Source {
@@ -39,7 +41,7 @@ fn sidecar(service: &str) -> NodeRole {
 }
 
 #[track_caller]
-fn view(mesh: &Mesh, role: &NodeRole) -> View {
+fn view(mesh: &Mesh, role: &NodeRole) -> Arc<View> {
     mesh.view(role).unwrap_or_else(|faults| panic!("{faults}"))
 }
 

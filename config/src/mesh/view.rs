@@ -5,20 +5,22 @@ mod inbound;
 mod outbound;
 mod upstream;
 
+use super::kept::{MeshWork, Routes};
+use super::looking::{Looking, On};
 use super::made::{entry, list, map, overlay};
-use super::policy::Named;
+use super::read::Defaults;
 use super::service::Service;
 use super::sidecar::Sidecar;
 use super::targets::Own;
 use super::{ByName, Mesh};
 use crate::diagnostic::{Diagnostic, Severity, Span};
 use crate::document::Reference;
-use crate::model::MeshConfig;
-use crate::yaml::reader::{Declarations, Part, Reader};
+use crate::model::{Cluster, MeshConfig, RouteConfiguration};
+use crate::yaml::reader::{Declarations, Part, Reader, Reading};
 use crate::yaml::shape::{Kind, Shape};
 use crate::yaml::shapes::{AUTHORIZATION_POLICY, HTTP, JWT_PROVIDER, RATE_LIMIT, ROUTE, VIRTUAL_HOST};
 use crate::yaml::tree::{Entry, Node};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,21 +62,52 @@ pub struct View {
     pub services: BTreeSet<String>,
 }
 
-/// What looks odd, or what is wrong; without the lines that are pointed at.
-type Found = Result<Vec<Diagnostic>, Vec<Diagnostic>>;
-
-pub(super) fn make(mesh: &Mesh, role: &NodeRole) -> Result<(View, Vec<Diagnostic>), Vec<Diagnostic>> {
-    // What is not referred to is not read; only to tell what may have been meant, all is.
-    match Builder::of(mesh, role)?.finish(false) {
-        Ok(made) => Ok(made),
-        Err(_) => Builder::of(mesh, role)?.finish(true),
-    }
+/// What came of making a view, or of another look at a mesh.
+pub(super) struct Made {
+    pub(super) view: View,
+    /// Without the lines that are pointed at.
+    pub(super) warnings: Vec<Diagnostic>,
+    pub(super) on: On,
+    pub(super) learnt: Learnt,
+    /// What was read.
+    pub(super) work: MeshWork,
 }
 
-/// Reads what no node's view may have: services that nobody uses, policies that nobody names.
-pub(super) fn everything(mesh: &Mesh) -> Found {
-    let mut builder = Builder::new(mesh, None, true);
-    for service in mesh.services.values() {
+/// Parts that were read for a view and may be taken over by another one; none where nothing was to be learnt.
+#[derive(Default)]
+pub(super) struct Learnt {
+    /// Its caller has an identity.
+    pub(super) has_identity: bool,
+    /// Clusters of services, each with its service's name.
+    pub(super) clusters: Vec<(Arc<str>, Arc<Reading<Cluster>>)>,
+    pub(super) routes: Vec<Arc<Reading<RouteConfiguration>>>,
+}
+
+/// What was made, or what is wrong; without the lines that are pointed at.
+type Making = Result<Made, Vec<Diagnostic>>;
+
+/// Makes a role's view. `before` are the route configurations of its view before, where the parts of this one are to be
+/// learnt.
+pub(super) fn make(mesh: &Mesh, role: &NodeRole, before: Option<&Routes>) -> Making {
+    as_needed(|| {
+        let mut builder = Builder::of(mesh, role)?;
+        if let Some(routes) = before {
+            let readings = &mut builder.reader.readings;
+            readings.learn();
+            let routes = routes
+                .iter()
+                .map(|reading| (Arc::clone(&reading.name.0), Arc::clone(reading)));
+            readings.route_configurations.before = routes.collect();
+        }
+        Ok(builder)
+    })
+}
+
+/// Reads what no node's view may have of a service: nobody uses it.
+pub(super) fn service_alone(mesh: &Mesh, name: &str) -> Making {
+    as_needed(|| {
+        let mut builder = Builder::new(Looking::at(mesh), None, true);
+        let service = builder.looking.service(name).expect("it is a service's name");
         builder.services.insert(service.name.to_string());
         for port in &service.ports {
             builder.cluster(service, port, service.span);
@@ -82,13 +115,26 @@ pub(super) fn everything(mesh: &Mesh) -> Found {
                 builder.routes_alone(service, port, service.span);
             }
         }
+        Ok(builder)
+    })
+}
+
+/// Reads what no node's view may have of policies: nobody names them.
+pub(super) fn policies_alone(mesh: &Mesh) -> Making {
+    Builder::new(Looking::at(mesh), None, true).finish(true)
+}
+
+/// What is not referred to is not read; only to tell what may have been meant, all is.
+fn as_needed<'m>(builder: impl Fn() -> Result<Builder<'m>, Vec<Diagnostic>>) -> Making {
+    match builder()?.finish(false) {
+        Ok(made) => Ok(made),
+        Err(_) => builder()?.finish(true),
     }
-    builder.finish(true).map(|(_, warnings)| warnings)
 }
 
 /// A document that is being made.
 pub(super) struct Builder<'m> {
-    pub(super) mesh: &'m Mesh,
+    pub(super) looking: Looking<'m>,
     pub(super) reader: Reader<'static>,
     /// The service whose node it is for.
     caller: Option<&'m Service>,
@@ -97,42 +143,46 @@ pub(super) struct Builder<'m> {
     listeners: Vec<Arc<Node>>,
     route_configurations: Vec<Arc<Node>>,
     clusters: BTreeMap<String, Arc<Node>>,
+    /// Whose clusters these are that are services'.
+    owners: HashMap<String, Arc<str>>,
     targets: BTreeMap<String, String>,
     services: BTreeSet<String>,
 }
 
 impl<'m> Builder<'m> {
-    fn new(mesh: &'m Mesh, caller: Option<&'m Service>, has_identity: bool) -> Builder<'m> {
-        let names = mesh.sources.iter().map(|source| source.name.as_str());
+    fn new(looking: Looking<'m>, caller: Option<&'m Service>, has_identity: bool) -> Builder<'m> {
         Builder {
-            mesh,
-            reader: Reader::of_documents(names, Path::new("")),
+            reader: Reader::of_documents(&looking.mesh().names, Path::new("")),
+            looking,
             caller,
             has_identity,
             listeners: Vec::new(),
             route_configurations: Vec::new(),
             clusters: BTreeMap::new(),
+            owners: HashMap::new(),
             targets: BTreeMap::new(),
             services: BTreeSet::new(),
         }
     }
 
     fn of(mesh: &'m Mesh, role: &NodeRole) -> Result<Builder<'m>, Vec<Diagnostic>> {
+        let mut looking = Looking::at(mesh);
         match role {
             NodeRole::Gateway { name } => {
-                let gateway = known(mesh, &mesh.gateways, name, "gateway")?;
-                let has_identity = !gateway.identities(&mesh.defaults).is_empty();
-                let mut builder = Builder::new(mesh, None, has_identity);
+                let gateway = looking.gateway(name);
+                let gateway = gateway.ok_or_else(|| unknown(mesh, &mesh.gateways, name, "gateway"))?;
+                let has_identity = !gateway.identities(looking.defaults()).is_empty();
+                let mut builder = Builder::new(looking, None, has_identity);
                 builder.gateway(gateway);
                 Ok(builder)
             }
             NodeRole::Client { service } => {
-                let mut builder = Builder::calling(mesh, service)?;
+                let mut builder = Builder::calling(looking, service)?;
                 builder.client();
                 Ok(builder)
             }
             NodeRole::Sidecar { service, node } => {
-                let mut builder = Builder::calling(mesh, service)?;
+                let mut builder = Builder::calling(looking, service)?;
                 let own = builder.caller.expect("it was made for one");
                 let Some(sidecar) = &own.sidecar else {
                     return Err(refused(
@@ -142,9 +192,11 @@ impl<'m> Builder<'m> {
                         "give it `sidecar: {}`, or ask as a client",
                     ));
                 };
-                let mut settings = sidecar.or(&mesh.defaults.sidecar);
-                if let Some(node) = node {
-                    settings = known(mesh, &mesh.nodes, node, "node")?.sidecar.or(&settings);
+                let mut settings = sidecar.or(&builder.defaults().sidecar);
+                if let Some(name) = node {
+                    let node = builder.looking.node(name);
+                    let node = node.ok_or_else(|| unknown(mesh, &mesh.nodes, name, "node"))?;
+                    settings = node.sidecar.or(&settings);
                 }
                 builder.sidecar(own, &settings);
                 Ok(builder)
@@ -152,12 +204,19 @@ impl<'m> Builder<'m> {
         }
     }
 
-    fn calling(mesh: &'m Mesh, service: &str) -> Result<Builder<'m>, Vec<Diagnostic>> {
-        let service = known(mesh, &mesh.services, service, "service")?;
-        let has_identity = !service.identities(&mesh.defaults).is_empty();
-        let mut builder = Builder::new(mesh, Some(service), has_identity);
+    fn calling(mut looking: Looking<'m>, service: &str) -> Result<Builder<'m>, Vec<Diagnostic>> {
+        let mesh = looking.mesh();
+        let found = looking.service(service);
+        let service = found.ok_or_else(|| unknown(mesh, &mesh.services, service, "service"))?;
+        let has_identity = !service.identities(looking.defaults()).is_empty();
+        let mut builder = Builder::new(looking, Some(service), has_identity);
         builder.services.insert(service.name.to_string());
         Ok(builder)
+    }
+
+    /// What holds where nothing else is said.
+    pub(super) fn defaults(&self) -> &'m Defaults {
+        self.looking.defaults()
     }
 
     fn sidecar(&mut self, service: &'m Service, settings: &Sidecar) {
@@ -195,16 +254,17 @@ impl<'m> Builder<'m> {
     fn log(&self, made: &mut Vec<Entry>, written: Option<&Arc<Node>>) {
         let name = "access_logs";
         let is_said = written.is_some_and(|node| super::made::field(node, name).is_some());
-        if !is_said && let Some(logs) = &self.mesh.defaults.access_logs {
+        if !is_said && let Some(logs) = &self.defaults().access_logs {
             made.push(entry(name, Arc::clone(logs)));
         }
     }
 
     /// Reads the document, with all policies of the mesh or those that it names.
-    fn finish(mut self, all: bool) -> Result<(View, Vec<Diagnostic>), Vec<Diagnostic>> {
+    fn finish(mut self, all: bool) -> Making {
+        let nodes = self.listeners.iter().chain(&self.route_configurations);
         let named = match all {
-            true => self.mesh.policies.all(),
-            false => self.policies(),
+            true => self.looking.all_policies(),
+            false => self.looking.policies_of(nodes),
         };
         let span = self.caller.map_or_else(Span::default, |service| service.span);
         let mut entries = Vec::new();
@@ -235,6 +295,7 @@ impl<'m> Builder<'m> {
         // Collectors are the node's own: it knows whether there is one of that name.
         secrets.retain(|reference| reference.kind.is_secret());
         let config = config.map(|config| without_unused(&reader, config));
+        let readings = std::mem::take(&mut reader.readings);
         let warnings = crate::yaml::found(reader)?;
         let view = View {
             config: config.expect("a document without a fault is read"),
@@ -242,16 +303,26 @@ impl<'m> Builder<'m> {
             targets: self.targets,
             services: self.services,
         };
-        Ok((view, warnings))
-    }
-
-    /// The policies that listeners and routes may refer to.
-    fn policies(&self) -> Named {
-        let mut named = Named::default();
-        for node in self.listeners.iter().chain(&self.route_configurations) {
-            self.mesh.policies.named_in(node, &mut named);
-        }
-        named
+        let work = MeshWork {
+            clusters_read: readings.clusters.read,
+            route_configurations_read: readings.route_configurations.read,
+            ..MeshWork::default()
+        };
+        let mut owners = self.owners;
+        let clusters = readings.clusters.learnt.unwrap_or_default().into_iter();
+        let clusters = clusters.filter_map(|reading| Some((owners.remove(reading.name.as_str())?, reading)));
+        let learnt = Learnt {
+            has_identity: self.has_identity,
+            clusters: clusters.collect(),
+            routes: readings.route_configurations.learnt.unwrap_or_default(),
+        };
+        Ok(Made {
+            view,
+            warnings,
+            on: self.looking.on(),
+            learnt,
+            work,
+        })
     }
 
     /// A virtual host of a service's port: what callers do with requests to it.
@@ -277,7 +348,7 @@ impl<'m> Builder<'m> {
         let says_retry = written
             .as_ref()
             .is_some_and(|node| super::made::field(node, "retry").is_some());
-        if !says_retry && let Some(retry) = &self.mesh.defaults.retry {
+        if !says_retry && let Some(retry) = &self.defaults().retry {
             made.push(entry("retry", Arc::clone(retry)));
         }
         overlay(span, made, [written.as_ref()])
@@ -327,28 +398,20 @@ fn without_unused(reader: &Reader<'_>, mut config: MeshConfig) -> MeshConfig {
     config
 }
 
-/// A thing of the mesh by its name.
-fn known<'m, T>(
-    mesh: &Mesh,
-    things: &'m ByName<T>,
-    name: &str,
-    what: &str,
-) -> Result<&'m T, Vec<Diagnostic>> {
-    things.get(name).ok_or_else(|| {
-        let near = crate::suggest::nearest(name, things.keys().map(|name| &**name));
-        let help = near.map(|near| format!("did you mean `{near}`?"));
-        refused(
-            mesh,
-            Span::default(),
-            format!("no {what} of the mesh is named `{name}`"),
-            help.as_deref().unwrap_or("name one that is declared"),
-        )
-    })
+/// A fault: nothing of the mesh has this name.
+fn unknown<T>(mesh: &Mesh, things: &ByName<Arc<T>>, name: &str, what: &str) -> Vec<Diagnostic> {
+    let near = crate::suggest::nearest(name, things.keys().map(|name| &**name));
+    let help = near.map(|near| format!("did you mean `{near}`?"));
+    refused(
+        mesh,
+        Span::default(),
+        format!("no {what} of the mesh is named `{name}`"),
+        help.as_deref().unwrap_or("name one that is declared"),
+    )
 }
 
 fn refused(mesh: &Mesh, span: Span, message: String, help: &str) -> Vec<Diagnostic> {
-    let names = mesh.sources.iter().map(|source| source.name.as_str());
-    let mut reader = Reader::of_documents(names, Path::new(""));
+    let mut reader = Reader::of_documents(&mesh.names, Path::new(""));
     reader.report(Severity::Error, span, message, Some(help.to_owned()));
     reader.diagnostics
 }

@@ -30,6 +30,21 @@ pub(super) fn of_all(findings: &mut Findings<'_>) {
 
 /// A remark for each fault of filter chains and routes whose time is over as of `now`.
 pub(super) fn expired(config: &MeshConfig, now: SystemTime) -> impl Iterator<Item = Diagnostic> {
+    let over = timed(config).filter(move |(_, fault)| fault.expires.is_some_and(|moment| moment <= now));
+    over.map(|(place, _)| {
+        let message = "this fault has expired: it does nothing any more".to_owned();
+        let help = "remove it, or let it expire later".to_owned();
+        Diagnostic::remark(Code::FaultExpired, place, message, help)
+    })
+}
+
+/// When the times of faults are over.
+pub(super) fn expiries(config: &MeshConfig) -> impl Iterator<Item = SystemTime> {
+    timed(config).filter_map(|(_, fault)| fault.expires)
+}
+
+/// Faults of filter chains and routes, with the places of their times.
+fn timed(config: &MeshConfig) -> impl Iterator<Item = (Place<'_>, &Fault)> {
     let of_chains = chains(config).filter_map(|(_, chain)| {
         let fault = chain.mode.http()?.fault.as_ref()?;
         let place = place("filter chain", &chain.name, &chain.origin, "http.fault.expires");
@@ -39,13 +54,7 @@ pub(super) fn expired(config: &MeshConfig, now: SystemTime) -> impl Iterator<Ite
         let fault = placed.route.fault.as_ref()?.as_ref()?;
         Some((placed.place("fault.expires"), &**fault))
     });
-    let all = of_chains.chain(of_routes);
-    let over = all.filter(move |(_, fault)| fault.expires.is_some_and(|moment| moment <= now));
-    over.map(|(place, _)| {
-        let message = "this fault has expired: it does nothing any more".to_owned();
-        let help = "remove it, or let it expire later".to_owned();
-        Diagnostic::remark(Code::FaultExpired, place, message, help)
-    })
+    of_chains.chain(of_routes)
 }
 
 fn one(findings: &mut Findings<'_>, place: Place<'_>, fault: &Fault) {

@@ -5,9 +5,11 @@
 
 mod declared;
 mod fields;
+mod readings;
 
 pub(crate) use declared::{Declarations, Part};
 pub(crate) use fields::{Fields, Said};
+pub(crate) use readings::{Reading, Readings};
 
 use super::scalar::{self, Problem};
 use super::shape::Shape;
@@ -34,10 +36,13 @@ enum Field {
     Text(Arc<str>),
 }
 
+/// Documents by the numbers that places in them have, in that order: it is the order in which diagnostics are told.
+pub(crate) type Documents = Arc<Vec<(u32, Arc<str>)>>;
+
 /// What one document's reading knows and finds.
 pub(crate) struct Reader<'a> {
-    /// Names of the documents that places may be in; never empty.
-    documents: Vec<Arc<str>>,
+    /// Documents that places may be in; never empty.
+    documents: Documents,
     /// Fields of resources, by the numbers in places.
     paths: Vec<Field>,
     directory: &'a Path,
@@ -51,12 +56,14 @@ pub(crate) struct Reader<'a> {
     pub(crate) remarked: Counts,
     /// Names that the document declares.
     pub(crate) declarations: Declarations,
+    /// Parts that were read before, and those that are to be known later.
+    pub(crate) readings: Readings,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(file: &str, directory: &'a Path) -> Reader<'a> {
         Reader {
-            documents: vec![file.into()],
+            documents: Arc::new(vec![(0, file.into())]),
             paths: Vec::new(),
             directory,
             diagnostics: Vec::new(),
@@ -66,17 +73,22 @@ impl<'a> Reader<'a> {
             part: None,
             remarked: Counts::default(),
             declarations: Declarations::default(),
+            readings: Readings::default(),
         }
     }
 
     /// A reader of several documents; places have their numbers.
-    pub(crate) fn of_documents<'n>(names: impl Iterator<Item = &'n str>, directory: &'a Path) -> Reader<'a> {
+    pub(crate) fn of_documents(documents: &Documents, directory: &'a Path) -> Reader<'a> {
         let mut reader = Reader::new("", directory);
-        let names: Vec<Arc<str>> = names.map(Arc::from).collect();
-        if !names.is_empty() {
-            reader.documents = names;
+        if !documents.is_empty() {
+            reader.documents = Arc::clone(documents);
         }
         reader
+    }
+
+    /// The documents that places may be in.
+    pub(crate) fn documents(&self) -> Documents {
+        Arc::clone(&self.documents)
     }
 
     pub(crate) fn fault(&mut self, span: Span, message: impl Into<String>) {
@@ -187,8 +199,10 @@ impl<'a> Reader<'a> {
 
     /// The document that a place is in.
     fn document(&self, span: Span) -> &Arc<str> {
-        let at = span.document as usize;
-        self.documents.get(at).unwrap_or(&self.documents[0])
+        let found = self
+            .documents
+            .binary_search_by_key(&span.document, |(number, _)| *number);
+        &self.documents[found.unwrap_or(0)].1
     }
 
     /// The field of a resource that a place is; empty if it is a resource and nothing is known of where.
@@ -221,12 +235,17 @@ impl<'a> Reader<'a> {
     /// The place of a part, also of one that was read before.
     pub(crate) fn place(&mut self, origin: &Origin) -> Span {
         let name = origin.file.as_ref();
-        let known = |document: &Arc<str>| name.is_none_or(|name| document == name);
-        let document = match self.documents.iter().position(known) {
-            Some(at) => at,
+        let known = |(_, document): &&(u32, Arc<str>)| name.is_none_or(|name| document == name);
+        let document = match self.documents.iter().find(known) {
+            Some((number, _)) => *number,
             None => {
-                self.documents.extend(name.cloned());
-                self.documents.len() - 1
+                let number = self
+                    .documents
+                    .last()
+                    .map_or(0, |(last, _)| last.saturating_add(1));
+                let name = name.cloned().unwrap_or_default();
+                Arc::make_mut(&mut self.documents).push((number, name));
+                number
             }
         };
         let mut span = Span {
@@ -239,7 +258,7 @@ impl<'a> Reader<'a> {
             self.paths.push(Field::Text(Arc::clone(path)));
             span = Span::of_path(self.paths.len());
         }
-        span.document = u32::try_from(document).unwrap_or(0);
+        span.document = document;
         span
     }
 

@@ -17,8 +17,9 @@ pub(crate) const NESTING_MAX: usize = 64;
 /// Nodes that aliases may add, all together; beyond it a document is a bomb.
 pub(crate) const ALIASED_NODES_MAX: usize = 1_000_000;
 
-/// A value with its place. Nodes are shared: aliases stand for them, and meshes make documents of those they keep.
-#[derive(Debug)]
+/// A value with its place. Nodes are shared: aliases stand for them, and meshes make documents of those they keep. Two are
+/// equal if they say the same at the same places.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Node {
     pub(crate) span: Span,
     pub(crate) value: Value,
@@ -42,7 +43,7 @@ impl Node {
 }
 
 /// What a node holds.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Scalar(Scalar),
     List(Vec<Arc<Node>>),
@@ -53,7 +54,7 @@ pub(crate) enum Value {
 
 /// A text. A quoted one is a string; a plain one, or one that a variable went into, may also be a number, a boolean or
 /// (plain only) nothing.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Scalar {
     pub(crate) text: String,
     pub(crate) quoted: bool,
@@ -61,7 +62,7 @@ pub(crate) struct Scalar {
 }
 
 /// A key of a map with its value.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) key_span: Span,

@@ -5,7 +5,7 @@ use crate::authority::{Authority, Bundle, WholeIdentity};
 use crate::fleet::{NodeView, TRUST_BUNDLE};
 use outrigger_config::document::{Map, Path, Value, assemble, read_parts};
 use outrigger_config::model::SpiffeId;
-use outrigger_xds::encode::{EncodeOptions, encode};
+use outrigger_xds::encode::{EncodeOptions, encode_secrets};
 use outrigger_xds::resource::{Resource, ResourceType};
 use outrigger_xds::session::view::Change;
 use outrigger_xds::session::{Server, View};
@@ -135,14 +135,14 @@ impl Secrets {
             .with("identities", Value::list(&path, [identity.into()]))
             .with("trust_bundles", Value::list(&path, [trusted.into()]));
         let parts = read_parts("secrets", document.into()).map_err(|faults| faults.to_string())?;
-        let whole = assemble(&made.config, [&parts]).map_err(|faults| faults.to_string())?;
+        let whole = assemble(&made.told.config, [&parts]).map_err(|faults| faults.to_string())?;
         let options = EncodeOptions {
             endpoints_apart: true,
             ..EncodeOptions::default()
         };
-        let encoded = encode(&whole.config, &options);
+        let secrets = encode_secrets(&whole.config, &options);
         let resource = |(name, body): (String, Vec<u8>)| Resource::hashed(ResourceType::Secret, name, body);
-        Ok(encoded.secrets.into_iter().map(resource).collect())
+        Ok(secrets.into_iter().map(resource).collect())
     }
 }
 
@@ -150,17 +150,13 @@ impl Secrets {
 mod tests {
     use super::*;
     use crate::ads::tests::{BreakableAudit, authority};
-    use crate::fleet::{Agent, MeshRevision};
+    use crate::fleet::{Agent, revision_of};
 
     #[tokio::test]
     async fn an_identity_that_cannot_be_renewed_stays_and_is_tried_later() {
         let audit = BreakableAudit::default();
         let authority = authority(&audit).await;
-        let source = outrigger_config::Source {
-            name: "m.yaml".to_owned(),
-            text: crate::ads::tests::MESH.to_owned(),
-        };
-        let revision = MeshRevision::load(1, &[source], None).unwrap();
+        let revision = revision_of(1, crate::ads::tests::MESH);
         let role = revision.role("shop/web", "web-1", Agent::Envoy).unwrap();
         let made = revision.view(&role).unwrap();
         let identities = revision.mesh().identities_of("shop/web");

@@ -6,7 +6,7 @@ use crate::authority::{
     Audit, AuthorityEvent, AuthorityMetrics, AuthorityParts, Evidence, KeySource, MemoryJoinTokens, Phase,
     Step, StoredAuthority,
 };
-use crate::fleet::{Freshness, MeshRevision, NodeStatus, Plan, RETURN_WITHIN};
+use crate::fleet::{Freshness, NodeStatus, Plan, RETURN_WITHIN, revision_of};
 use crate::store::{Store, embedded};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
@@ -177,11 +177,7 @@ impl Conversation {
 
 /// The mesh becomes everybody's, under another number.
 fn release(fleet: &Fleet, number: u64, freshness: Freshness) {
-    let source = outrigger_config::Source {
-        name: "m.yaml".to_owned(),
-        text: MESH.to_owned(),
-    };
-    let stable = Arc::new(MeshRevision::load(number, &[source], None).unwrap());
+    let stable = Arc::new(revision_of(number, MESH));
     fleet.replan(|_| Plan {
         stable,
         release: None,

@@ -73,7 +73,7 @@ pub type Reporting = (Arc<NodeStatus>, Option<Arc<NodeReported>>);
 mod tests {
     use super::*;
     use crate::access::{NodeClaim, Principal};
-    use crate::fleet::{Agent, MeshRevision, Plan, REPORT_INTERVAL, Registration};
+    use crate::fleet::{Agent, Plan, REPORT_INTERVAL, Registration, revision_of};
     use outrigger_xds::node_report::{Observed, Reporter};
 
     const MESH: &str = "
@@ -92,11 +92,7 @@ services:
     impl Setting {
         fn new() -> Setting {
             let fleet = Arc::new(Fleet::new());
-            let source = outrigger_config::Source {
-                name: "m.yaml".to_owned(),
-                text: MESH.to_owned(),
-            };
-            let stable = Arc::new(MeshRevision::load(1, &[source], None).unwrap());
+            let stable = Arc::new(revision_of(1, MESH));
             fleet.replan(|plan| Plan {
                 stable,
                 ..plan.clone()

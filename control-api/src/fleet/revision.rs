@@ -1,15 +1,19 @@
 //! A revision of the mesh, and what it tells each node.
 
-use outrigger_config::document::Reference;
-use outrigger_config::{Diagnostic, Diagnostics, Environment, Mesh, MeshConfig, NodeRole, Source, load_mesh};
-use outrigger_xds::encode::{EncodeOptions, api_listener, encode};
+use crate::store::{Digest, Documents};
+use outrigger_config::{Diagnostic, Diagnostics, Environment, Mesh, NodeRole, load_mesh, load_mesh_after};
+use outrigger_xds::encode::{EncodeOptions, api_listener, encode_after};
 use outrigger_xds::resource::{Resource, ResourceType};
 use outrigger_xds::session::View;
 use outrigger_xds::session::view::Change;
 use parking_lot::Mutex;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 use tokio::sync::Semaphore;
+
+/// What a role is told, before it is on the wire.
+type Told = outrigger_config::View;
 
 /// The name of the trust bundle of the mesh, which the server has.
 pub const TRUST_BUNDLE: &str = "mesh";
@@ -60,6 +64,8 @@ impl Agent {
 #[derive(Debug)]
 pub struct MeshRevision {
     number: u64,
+    /// Of its documents.
+    hash: Digest,
     mesh: Mesh,
     warnings: Vec<Diagnostic>,
     views: Mutex<HashMap<NodeRole, Arc<NodeView>>>,
@@ -74,6 +80,7 @@ impl Default for MeshRevision {
         let mesh = load_mesh(&[], &Environment::empty()).expect("a mesh without documents is one");
         MeshRevision {
             number: 0,
+            hash: Documents::new().hash(),
             mesh,
             warnings: Vec::new(),
             views: Mutex::default(),
@@ -88,39 +95,41 @@ impl Default for MeshRevision {
 pub struct NodeView {
     /// The resources.
     pub view: Arc<View>,
-    /// The configuration that they were made of.
-    pub config: MeshConfig,
-    /// Secrets that it refers to.
-    pub secrets: Vec<Reference>,
-    /// The services of which something is in it.
-    pub services: BTreeSet<String>,
-    /// What only this project's proxies obey: the resource and the document's field.
-    pub only_ours: Vec<(String, String)>,
+    /// What they were made of.
+    pub told: Arc<outrigger_config::View>,
 }
 
 impl MeshRevision {
-    /// Reads documents as revision `number`, which follows `before`. Every fault of every view is found.
+    /// Reads documents as revision `number`, which follows `before`. Every fault of every view is found. What is as it was in
+    /// `before` is not looked at again.
     ///
     /// # Errors
     /// All faults, with file, line and column.
     pub fn load(
         number: u64,
-        documents: &[Source],
+        documents: &Documents,
         before: Option<&MeshRevision>,
     ) -> Result<MeshRevision, Diagnostics> {
-        let mesh = load_mesh(documents, &Environment::empty())?;
-        let warnings = mesh.validate(std::time::SystemTime::now())?;
+        let texts = documents.iter().map(|(name, text)| (name, Arc::clone(text)));
+        let mesh = load_mesh_after(before.map(MeshRevision::mesh), texts, &Environment::empty())?;
+        let warnings = mesh.validate(SystemTime::now())?;
         let before = before
             .map(|before| before.views.lock().clone())
             .unwrap_or_default();
         Ok(MeshRevision {
             number,
+            hash: documents.hash(),
             mesh,
             warnings,
             views: Mutex::default(),
             before: Mutex::new(before),
             making: making(),
         })
+    }
+
+    /// The hash of its documents.
+    pub(super) fn hash(&self) -> Digest {
+        self.hash
     }
 
     /// Its number in the store; 0 is the empty mesh.
@@ -193,13 +202,34 @@ impl MeshRevision {
         Ok(Arc::clone(self.views.lock().entry(role.clone()).or_insert(made)))
     }
 
+    /// As [`MeshRevision::view`], for who only wants to look: nothing is kept of it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn view_once(&self, role: &NodeRole) -> Result<Arc<NodeView>, Diagnostics> {
+        if let Some(view) = self.made(role) {
+            return Ok(view);
+        }
+        let before = self.before.lock().get(role).map(Arc::clone);
+        let told = self.mesh.view_once(role)?;
+        Ok(Arc::new(self.put(role, told, before.as_deref())))
+    }
+
     fn make(&self, role: &NodeRole, before: Option<&NodeView>) -> Result<NodeView, Diagnostics> {
-        let made = self.mesh.view(role)?;
+        Ok(self.put(role, self.mesh.view(role)?, before))
+    }
+
+    /// Puts on the wire what a role is told.
+    fn put(&self, role: &NodeRole, told: Arc<Told>, before: Option<&NodeView>) -> NodeView {
+        if let Some(before) = before.filter(|before| Arc::ptr_eq(&before.told, &told)) {
+            let view = Arc::new(before.view.next(self.number, []));
+            return NodeView { view, told };
+        }
         let options = EncodeOptions {
             endpoints_apart: true,
             trust_bundles: vec![TRUST_BUNDLE.to_owned()],
         };
-        let encoded = encode(&made.config, &options);
+        let encoded = encode_after(&told.config, &options, before.map(|before| &before.told.config));
         let mut resources = Vec::new();
         let mut add = |resource_type, bodies: Vec<(String, Vec<u8>)>| {
             let of = |(name, body): (String, Vec<u8>)| Resource::hashed(resource_type, name, body);
@@ -210,21 +240,30 @@ impl MeshRevision {
         add(ResourceType::RouteConfiguration, encoded.route_configurations);
         match role {
             NodeRole::Client { .. } => {
-                let listeners = made.targets.iter();
+                let listeners = told.targets.iter();
                 let listener =
                     |(target, routes): (&String, &String)| (target.clone(), api_listener(target, routes));
                 add(ResourceType::Listener, listeners.map(listener).collect());
             }
             _ => add(ResourceType::Listener, encoded.listeners),
         }
-        Ok(NodeView {
-            view: Arc::new(view(self.number, resources, before)),
-            config: made.config,
-            secrets: made.secrets,
-            services: made.services,
-            only_ours: encoded.only_ours,
-        })
+        if let Some(before) = before {
+            resources.extend(known(&before.view, encoded.known));
+        }
+        let view = Arc::new(view(self.number, resources, before));
+        NodeView { view, told }
     }
+}
+
+/// The resources of a view before of which is known that they are the same; those of clusters with their endpoints.
+fn known(before: &View, names: Vec<(ResourceType, String)>) -> impl Iterator<Item = Resource> {
+    let find = |resource_type, name: &str| before.of(resource_type).find(name).cloned();
+    names.into_iter().flat_map(move |(resource_type, name)| {
+        let endpoints = matches!(resource_type, ResourceType::Cluster)
+            .then(|| find(ResourceType::ClusterLoadAssignment, &name))
+            .flatten();
+        [find(resource_type, &name), endpoints].into_iter().flatten()
+    })
 }
 
 /// As many as there are cores: making one is computing.
@@ -259,6 +298,14 @@ fn view(number: u64, resources: Vec<Resource>, before: Option<&NodeView>) -> Vie
     before.next(number, changes)
 }
 
+/// A revision of one document.
+#[cfg(test)]
+pub(crate) fn revision_of(number: u64, text: &str) -> MeshRevision {
+    let mut documents = Documents::new();
+    documents.insert("m.yaml", text).expect("it fits");
+    MeshRevision::load(number, &documents, None).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,11 +326,7 @@ services:
             .build()
             .unwrap();
         runtime.block_on(async {
-            let source = Source {
-                name: "mesh.yaml".into(),
-                text: MESH.into(),
-            };
-            let revision = Arc::new(MeshRevision::load(1, &[source], None).unwrap());
+            let revision = Arc::new(revision_of(1, MESH));
             let role = revision.role("shop/web", "a", Agent::Grpc).unwrap();
             let first = revision.view_in_turn(&role).await.unwrap();
             // The only thread that there is for it is busy.
@@ -301,5 +344,86 @@ services:
             drop(end);
             assert!(busy.await.unwrap().is_err());
         });
+    }
+
+    /// Everything that is sent, by the hash of its bytes.
+    fn sent(revision: &MeshRevision, role: &NodeRole) -> Vec<(ResourceType, String, String)> {
+        let made = revision.view(role).unwrap();
+        let of = |kind: &ResourceType| {
+            let resources = made.view.of(*kind).iter();
+            let one =
+                |resource: &Resource| (*kind, resource.name().to_string(), resource.version().to_string());
+            resources.map(one).collect::<Vec<_>>()
+        };
+        let mut sent: Vec<_> = ResourceType::ALL.iter().flat_map(of).collect();
+        sent.sort();
+        sent
+    }
+
+    /// A document of the examples, with one of its words exchanged.
+    const EDITS: [(&str, &str, &str); 9] = [
+        (
+            "catalog.yaml",
+            "127.0.0.1:15206, metadata",
+            "127.0.0.1:15206, weight: 3, metadata",
+        ),
+        ("web.yaml", "uses: [shop/catalog]", "uses: []"),
+        ("catalog.yaml", "requests_max: 512", "requests_max: 513"),
+        (
+            "gateway.yaml",
+            "domains: [api.example]",
+            "domains: [api.example, other.example]",
+        ),
+        ("catalog.yaml", "retries_max: 2", "retries_max: 4"),
+        ("gateway.yaml", "requests: 100", "requests: 200"),
+        ("defaults.yaml", "timeout: 5s", "timeout: 6s"),
+        ("web.yaml", "action: allow", "action: deny"),
+        ("catalog.yaml", "methods: [GET, HEAD]\n", "methods: [GET]\n"),
+    ];
+
+    #[test]
+    fn what_follows_is_sent_as_it_is_alone_and_shares_what_is_the_same() {
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples/mesh");
+        let mut documents = Documents::new();
+        for name in ["catalog.yaml", "defaults.yaml", "gateway.yaml", "web.yaml"] {
+            documents
+                .insert(name, std::fs::read_to_string(directory.join(name)).unwrap())
+                .unwrap();
+        }
+        fn load(number: u64, documents: &Documents, before: Option<&MeshRevision>) -> MeshRevision {
+            MeshRevision::load(number, documents, before).unwrap()
+        }
+        let mut before = load(1, &documents, None);
+        for (number, (name, from, to)) in (2..).zip(EDITS) {
+            // Some nodes ask, and others do not.
+            let roles: Vec<NodeRole> = before.mesh().roles().collect();
+            for (at, role) in roles.iter().enumerate() {
+                if !(at as u64 + number).is_multiple_of(3) {
+                    before.view(role).unwrap();
+                }
+            }
+            let text = documents.text(name).unwrap().to_owned();
+            assert!(text.contains(from), "{name} has no {from}");
+            documents.insert(name, text.replacen(from, to, 1)).unwrap();
+            let (next, alone) = (
+                load(number, &documents, Some(&before)),
+                load(number, &documents, None),
+            );
+            let roles: Vec<NodeRole> = next.mesh().roles().collect();
+            for role in &roles {
+                assert_eq!(sent(&next, role), sent(&alone, role), "{to}, {role:?}");
+                let (now, asked) = (next.view(role).unwrap(), before.made(role));
+                let Some(asked) = asked else { continue };
+                for kind in ResourceType::ALL {
+                    for resource in now.view.of(kind).iter() {
+                        let known = asked.view.of(kind).find(resource.name());
+                        if let Some(known) = known.filter(|known| known.version() == resource.version()) {
+                            assert!(known.is_shared_with(resource), "{to}, {role:?}, {resource:?}");
+                        }
+                    }
+                }
+            }
+            before = next;
+        }
     }
 }

@@ -5,9 +5,9 @@ use super::call::Call;
 use super::effects::effects;
 use super::fault::{Fault, diagnostic, etag, rendered};
 use super::{Answered, Shared};
-use super::{documents, revisions, rollouts, scope, text_diff};
+use super::{revisions, rollouts, scope, text_diff};
 use crate::access::{Action, Scope};
-use crate::fleet::{MeshRevision, NodeStatus};
+use crate::fleet::{Fleet, MeshRevision, NodeStatus};
 use crate::rollout;
 use crate::store::{Commit, DocumentChange, Documents, Draft, Revision, RevisionHead, Source};
 use axum::Json;
@@ -57,6 +57,8 @@ struct Examined {
     scope: Scope,
     /// Of a trial alone.
     views: Vec<Value>,
+    /// What they make.
+    after: Arc<MeshRevision>,
 }
 
 /// Makes of the current documents others, by `edit`, and of these a revision.
@@ -80,6 +82,7 @@ pub(super) async fn propose(
         Vec::new()
     };
     let examining = Examining {
+        fleet: Arc::clone(&shared.parts.fleet),
         current: Arc::clone(&current),
         before,
         documents: documents.clone(),
@@ -113,7 +116,11 @@ pub(super) async fn propose(
     if let Some(terms) = &released_by {
         commit = commit.record(rollout::wish(current.number() + 1, terms)?);
     }
-    let committed = shared.parts.store.commit(commit).await?;
+    // Who releases it may be faster than the answer.
+    let fleet = &shared.parts.fleet;
+    fleet.expect(&examined.after);
+    let committed = shared.parts.store.commit(commit).await;
+    let committed = committed.inspect_err(|_| fleet.discard(&examined.after))?;
     let head = committed
         .revision
         .expect("a commit with a draft makes a revision");
@@ -122,6 +129,7 @@ pub(super) async fn propose(
 
 /// What is looked at off the threads that serve: it costs what all views of the mesh cost.
 struct Examining {
+    fleet: Arc<Fleet>,
     current: Arc<Revision>,
     before: Option<Arc<MeshRevision>>,
     documents: Documents,
@@ -132,10 +140,10 @@ struct Examining {
 
 impl Examining {
     fn run(self) -> Result<Examined, Fault> {
-        let sources: Vec<outrigger_config::Source> = documents::sources(&self.documents);
         let before = self.before.as_deref();
-        let after = MeshRevision::load(self.current.number() + 1, &sources, before)
-            .map_err(|faults| Fault::invalid(&faults.into_vec()))?;
+        let number = self.current.number() + 1;
+        let loaded = self.fleet.load(number, &self.documents);
+        let after = loaded.map_err(|faults| Fault::invalid(&faults.into_vec()))?;
         check_services(self.released_by.as_ref(), &after)?;
         let changes = before.map(|before| before.mesh().changes(after.mesh()));
         let differing = self.current.documents.changes(&self.documents);
@@ -150,6 +158,7 @@ impl Examining {
             changes,
             scope,
             views,
+            after,
         })
     }
 }

@@ -14,15 +14,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The texts of documents, as diagnostics name them.
-pub(super) fn sources(documents: &Documents) -> Vec<outrigger_config::Source> {
-    let source = |(name, text): (&str, &Arc<str>)| outrigger_config::Source {
-        name: name.to_owned(),
-        text: text.to_string(),
-    };
-    documents.iter().map(source).collect()
-}
-
 /// The revision that is asked for.
 async fn asked(shared: &Shared, call: &Call) -> Result<Arc<Revision>, Fault> {
     match call.whole("revision")? {
@@ -98,7 +89,7 @@ pub(super) async fn put_all(shared: Arc<Shared>, call: Call) -> Answered {
             false => Documents::new(),
         };
         for (name, text) in mesh.documents {
-            documents.insert(name, text)?;
+            documents.insert_after(&current.documents, name, text)?;
         }
         Ok((documents, Source::Api))
     };

@@ -4,7 +4,7 @@ use crate::fleet::{Agent, MeshRevision, NodeStatus, NodeView};
 use outrigger_config::NodeRole;
 use outrigger_xds::resource::ResourceType;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// Roles that are told of at most.
@@ -25,15 +25,16 @@ pub(super) fn effects(
     nodes: &[Arc<NodeStatus>],
 ) -> Vec<Value> {
     let mut roles: BTreeMap<Roles, Vec<&str>> = BTreeMap::new();
-    let known = |revision: &MeshRevision, role: &NodeRole| revision.mesh().roles().any(|own| own == *role);
+    let known = |revision: &MeshRevision| revision.mesh().roles().collect::<HashSet<_>>();
+    let (known_before, known_after) = (before.map(known).unwrap_or_default(), known(after));
     for role in before.iter().flat_map(|before| before.mesh().roles()) {
-        let is_left = known(after, &role);
+        let is_left = known_after.contains(&role);
         roles
             .entry((Some(role.clone()), is_left.then_some(role)))
             .or_default();
     }
     for role in after.mesh().roles() {
-        if !before.is_some_and(|before| known(before, &role)) {
+        if !known_before.contains(&role) {
             roles.entry((None, Some(role))).or_default();
         }
     }
@@ -65,7 +66,8 @@ fn effect(
     roles: &Roles,
     nodes: &[&str],
 ) -> Option<Value> {
-    let view = |revision: Option<&MeshRevision>, role: &Option<NodeRole>| revision?.view(role.as_ref()?).ok();
+    let view =
+        |revision: Option<&MeshRevision>, role: &Option<NodeRole>| revision?.view_once(role.as_ref()?).ok();
     let (old, new) = (view(before, &roles.0), view(Some(after), &roles.1));
     let changes = compare(old.as_deref(), new.as_deref());
     let role = roles.1.as_ref().or(roles.0.as_ref())?;

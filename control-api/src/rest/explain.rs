@@ -52,7 +52,7 @@ pub(super) async fn show(shared: Arc<Shared>, call: Call) -> Answered {
     } = viewed(&shared, &call)?;
     let listener = question.listener;
     let explaining =
-        shared.aside(move || explain(&view.config, &request, &peer, listener.as_deref()).map_err(wrong));
+        shared.aside(move || explain(&view.told.config, &request, &peer, listener.as_deref()).map_err(wrong));
     let Explanation { text, is_taken } = explaining.await??;
     let fleet = &shared.parts.fleet;
     let told = Told::of(

@@ -74,7 +74,7 @@ pub(super) async fn one(shared: Arc<Shared>, call: Call) -> Answered {
 
 /// `GET /v1/nodes/{node}/config`
 pub(super) async fn config(shared: Arc<Shared>, call: Call) -> Answered {
-    let text = outrigger_config::to_yaml(&viewed(&shared, &call)?.view.config);
+    let text = outrigger_config::to_yaml(&viewed(&shared, &call)?.view.told.config);
     Ok(([(header::CONTENT_TYPE, YAML)], text).into_response())
 }
 

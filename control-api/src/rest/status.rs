@@ -105,9 +105,9 @@ pub(super) async fn metrics(shared: Arc<Shared>, _: Call) -> Answered {
         ("refused", counts.refused),
         ("gone", counts.gone),
     ];
-    shared
-        .metrics
-        .fleet(shared.parts.fleet.plan().stable.number(), &states);
+    let stable = Arc::clone(&shared.parts.fleet.plan().stable);
+    shared.metrics.fleet(stable.number(), &states);
+    shared.metrics.work(stable.mesh().work());
     let store = &shared.parts.store;
     let stored = store.watch().borrow().revision;
     shared.metrics.store(stored, store.condition().fault.is_none());

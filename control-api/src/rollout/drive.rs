@@ -3,8 +3,8 @@
 use super::kept::{self, Kept, Report};
 use super::observe::observe;
 use super::{Observation, Rollout, RolloutMetrics, Settling, Terms, Verdict};
-use crate::fleet::follow::{Unloadable, load, stay};
-use crate::fleet::{Fleet, Freshness, MeshRevision, Plan, RETURN_WITHIN, Release};
+use crate::fleet::follow::stay;
+use crate::fleet::{Fleet, Freshness, MeshRevision, Plan, RETURN_WITHIN, Release, Unloadable};
 use crate::store::{Moment, RecordWrite, Store, StoreError};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -288,16 +288,8 @@ impl Driver {
         }
     }
 
-    /// A revision; the one that is there, if it is.
     async fn revision(&self, number: u64) -> Result<Arc<MeshRevision>, Unloadable> {
-        let plan = self.fleet.plan();
-        if plan.stable.number() == number {
-            return Ok(Arc::clone(&plan.stable));
-        }
-        match &plan.release {
-            Some(release) if release.revision.number() == number => Ok(Arc::clone(&release.revision)),
-            _ => load(&*self.store, number, &plan.stable).await.map(Arc::new),
-        }
+        self.fleet.revision(&*self.store, number).await
     }
 
     /// Reports to other replicas, and adds what they report.

@@ -27,8 +27,9 @@ pub const AUTHOR: &str = "directory";
 /// Looked at without being told: the kernel tells nothing of network file systems, nor of links far up in the path.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Whether documents can be put in force; the text says what is wrong with them.
-pub type Check = Arc<dyn Fn(&Documents) -> Result<(), String> + Send + Sync>;
+/// Whether documents can be put in force as the revision of a number, which they become at once if so; the text says what is
+/// wrong with them.
+pub type Check = Arc<dyn Fn(u64, &Documents) -> Result<(), String> + Send + Sync>;
 
 /// Where history lies, and what is let in.
 #[derive(Clone)]
@@ -126,11 +127,12 @@ impl Taking {
     /// What is wrong is told as people read it.
     async fn taken(&mut self) -> Result<(), String> {
         let path = self.state.path.clone();
-        let read = tokio::task::spawn_blocking(move || contents::read(&path)).await;
-        let documents = read.map_err(|error| error.to_string())??;
         let text = |error: StoreError| error.to_string();
         let position = self.ledger.position().await.map_err(text)?;
         let current = self.ledger.revision(position.revision).await.map_err(text)?;
+        let before = Arc::clone(&current);
+        let read = tokio::task::spawn_blocking(move || contents::read(&path, &before.documents)).await;
+        let documents = read.map_err(|error| error.to_string())??;
         if documents.hash() == current.head.hash {
             return Ok(());
         }
@@ -170,7 +172,7 @@ impl Taking {
             return Err(reason.clone());
         }
         let documents = documents.clone();
-        let checking = tokio::task::spawn_blocking(move || check(&documents)).await;
+        let checking = tokio::task::spawn_blocking(move || check(current + 1, &documents)).await;
         let Err(reason) = checking.map_err(|error| error.to_string())? else {
             self.refused = None;
             return Ok(());

@@ -40,7 +40,15 @@ impl Documents {
     /// Puts a document in, in the place of one of the same name. A name is of ASCII letters, digits and `. _ - /`, as
     /// that of a file within a directory; neither it nor the text may be longer than fits.
     pub fn insert(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>) -> Result<(), StoreError> {
-        let (name, text) = (name.into(), text.into());
+        self.insert_hashed(name.into(), text.into(), |text| Digest::of(text.as_bytes()))
+    }
+
+    fn insert_hashed(
+        &mut self,
+        name: String,
+        text: Arc<str>,
+        hash: impl FnOnce(&str) -> Digest,
+    ) -> Result<(), StoreError> {
         check_name(&name)?;
         if text.len() > DOCUMENT_BYTES_MAX {
             let reason = format!("it has {} bytes; {DOCUMENT_BYTES_MAX} are the most", text.len());
@@ -55,9 +63,26 @@ impl Documents {
             );
             return Err(StoreError::refused("the mesh", reason));
         }
-        let hash = Digest::of(text.as_bytes());
+        let hash = hash(&text);
         self.0.insert(name, Document { text, hash });
         Ok(())
+    }
+
+    /// As [`Documents::insert`]; a text that is the same in `before` is shared with it.
+    pub fn insert_after(
+        &mut self,
+        before: &Documents,
+        name: impl Into<String>,
+        text: impl Into<Arc<str>> + AsRef<str>,
+    ) -> Result<(), StoreError> {
+        let name = name.into();
+        match before.0.get(&name).filter(|known| *known.text == *text.as_ref()) {
+            Some(known) => {
+                let hash = known.hash;
+                self.insert_hashed(name, Arc::clone(&known.text), |_| hash)
+            }
+            None => self.insert(name, text),
+        }
     }
 
     /// For texts that were stored, and so have been checked.

@@ -25,10 +25,12 @@ pub(crate) use remainder::Remainder;
 
 use crate::resource::{Resource, ResourceType};
 use outrigger_config::document::EndpointSet;
-use outrigger_config::model::Discovery;
+use outrigger_config::model::{Cluster, Discovery, Name, RouteConfiguration};
 use outrigger_config::{MeshConfig, to_json};
 use serde_json::Value as Json;
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// How a configuration is put on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -60,6 +62,8 @@ pub struct Encoded {
     pub runtime: Bodies,
     /// What only this project's proxies obey: the resource (`cluster a`) and the document's field.
     pub only_ours: Vec<(String, String)>,
+    /// Clusters and route configurations that were left out ([`encode_after`]).
+    pub known: Vec<(ResourceType, String)>,
 }
 
 impl Encoded {
@@ -102,15 +106,42 @@ impl fmt::Debug for Encoded {
 #[derive(Debug)]
 pub(crate) struct Encoding<'c> {
     pub(crate) config: &'c MeshConfig,
+    /// Those of its clusters that are not known, in its order.
+    pub(crate) clusters: Vec<Arc<Cluster>>,
+    /// Those of its route configurations that are not known, in its order.
+    pub(crate) route_configurations: Vec<Arc<RouteConfiguration>>,
     pub(crate) endpoints_apart: bool,
     /// The names of all trust bundles that speak for a trust domain.
     pub(crate) believed: Vec<String>,
-    /// The document of the configuration, without endpoints.
+    /// The document of the configuration, without endpoints, and without what is known.
     pub(crate) document: Json,
     pub(crate) encoded: Encoded,
 }
 
-impl Encoding<'_> {
+impl<'c> Encoding<'c> {
+    fn of(
+        config: &'c MeshConfig,
+        options: &EncodeOptions,
+        clusters: Vec<Arc<Cluster>>,
+        route_configurations: Vec<Arc<RouteConfiguration>>,
+    ) -> Encoding<'c> {
+        // Endpoints are said whole by messages: of many, the document would be made for nothing.
+        let bare = clusters.iter().map(|cluster| match cluster.discovery() {
+            Discovery::Static => Arc::new(cluster.with_endpoint_set(&EndpointSet::empty())),
+            _ => Arc::clone(cluster),
+        });
+        let written = config.excerpt(bare.collect(), route_configurations.clone());
+        Encoding {
+            config,
+            clusters,
+            route_configurations,
+            endpoints_apart: options.endpoints_apart,
+            believed: believed(config, options),
+            document: to_json(&written),
+            encoded: Encoded::default(),
+        }
+    }
+
     /// A part as it is written: the item of a top-level list.
     pub(crate) fn written(&self, list: &str, index: usize) -> Remainder {
         Remainder::of(self.document[list][index].clone())
@@ -125,26 +156,67 @@ impl Encoding<'_> {
 
 /// Puts a configuration on the wire.
 pub fn encode(config: &MeshConfig, options: &EncodeOptions) -> Encoded {
-    // Endpoints are said whole by messages: of many, the document would be made for nothing.
-    let bare: Vec<_> = config
-        .clusters()
-        .iter()
-        .filter(|cluster| *cluster.discovery() == Discovery::Static)
-        .map(|cluster| cluster.with_endpoint_set(&EndpointSet::empty()).into())
-        .collect();
-    let mut encoding = Encoding {
-        config,
-        endpoints_apart: options.endpoints_apart,
-        believed: believed(config, options),
-        document: to_json(&config.with_clusters(&bare)),
-        encoded: Encoded::default(),
-    };
+    encode_after(config, options, None)
+}
+
+/// As [`encode`], of the configuration that comes after one that these options put on the wire: of clusters, with their
+/// endpoints, and route configurations that are the same ones by pointer, and that would be the same on the wire,
+/// only the names are given, in [`Encoded::known`].
+pub fn encode_after(config: &MeshConfig, options: &EncodeOptions, before: Option<&MeshConfig>) -> Encoded {
+    let mut encoded = Encoded::default();
+    let (clusters, known) = apart(
+        config.clusters(),
+        before.map_or(&[], |before| before.clusters()),
+        Cluster::name,
+    );
+    encoded
+        .known
+        .extend(known.map(|name| (ResourceType::Cluster, name)));
+    // What routes carry of these is theirs, too.
+    let before = before.filter(|before| {
+        before.authorization_policies() == config.authorization_policies()
+            && before.jwt_providers() == config.jwt_providers()
+            && before.rate_limits() == config.rate_limits()
+    });
+    let (route_configurations, known) = apart(
+        config.route_configurations(),
+        before.map_or(&[], |before| before.route_configurations()),
+        RouteConfiguration::name,
+    );
+    let known = known.map(|name| (ResourceType::RouteConfiguration, name));
+    encoded.known.extend(known);
+    let mut encoding = Encoding::of(config, options, clusters, route_configurations);
+    encoding.encoded = encoded;
     listener::encode(&mut encoding);
     cluster::encode(&mut encoding);
     routes::encode(&mut encoding);
     secret::encode(&mut encoding);
     runtime::encode(&mut encoding);
     encoding.encoded
+}
+
+/// The secrets of a configuration alone, as [`encode`] has them.
+pub fn encode_secrets(config: &MeshConfig, options: &EncodeOptions) -> Bodies {
+    let mut encoding = Encoding::of(config, options, Vec::new(), Vec::new());
+    secret::encode(&mut encoding);
+    encoding.encoded.secrets
+}
+
+/// Parts that are not among those before, and the names of those that are.
+fn apart<T>(
+    parts: &[Arc<T>],
+    before: &[Arc<T>],
+    name: fn(&T) -> &Name,
+) -> (Vec<Arc<T>>, impl Iterator<Item = String>) {
+    let before: HashMap<&Name, &Arc<T>> = before.iter().map(|part| (name(part), part)).collect();
+    let is_known = |part: &&Arc<T>| {
+        before
+            .get(name(part))
+            .is_some_and(|before| Arc::ptr_eq(before, part))
+    };
+    let (known, others): (Vec<&Arc<T>>, Vec<&Arc<T>>) = parts.iter().partition(is_known);
+    let known: Vec<String> = known.into_iter().map(|part| name(part).to_string()).collect();
+    (others.into_iter().cloned().collect(), known.into_iter())
 }
 
 fn believed(config: &MeshConfig, options: &EncodeOptions) -> Vec<String> {

@@ -115,7 +115,7 @@ authorization_policies:
     );
     let made = view(&mesh, &sidecar("shop/web"));
     assert_eq!(
-        made.services.into_iter().collect::<Vec<_>>(),
+        made.services.iter().cloned().collect::<Vec<_>>(),
         ["shop/catalog", "shop/web"]
     );
 }
@@ -327,7 +327,7 @@ services:
   ports: [{port: 80}, {port: 5432, protocol: tcp}]
 ",
     );
-    let made = view(&mesh, &sidecar("shop/web")).config;
+    let made = &view(&mesh, &sidecar("shop/web")).config;
     let listeners: Vec<String> = made
         .listeners
         .iter()

@@ -80,14 +80,14 @@ impl<'m> Builder<'m> {
             let written = service.virtual_host.as_ref();
             layers.extend(written.map(|node| self.fields_in_document(node, &VIRTUAL_HOST, Own::None)));
         } else if let Some((name, span)) = &host.service
-            && self.mesh.services.contains_key(name)
+            && self.looking.service(name).is_some()
         {
             let message = format!("no port of `{name}` speaks HTTP");
             self.reader.fault(*span, message);
         }
         let made = overlay(written.span, entries, layers.iter().map(Some));
         if field(&made, "retry").is_none()
-            && let Some(retry) = &self.mesh.defaults.retry
+            && let Some(retry) = &self.defaults().retry
         {
             let retry = vec![entry("retry", Arc::clone(retry))];
             return overlay(written.span, retry, [Some(&made)]);

@@ -93,7 +93,7 @@ impl<'m> Builder<'m> {
         let cluster = self.application(service, port, listens);
         let mut chain = vec![entry("name", text(span, &*port.name))];
         chain.extend(matches);
-        let mode = service.mutual_tls(&self.mesh.defaults);
+        let mode = service.mutual_tls(self.defaults());
         if mode != MutualTls::Off {
             let span = service.mutual_tls.map_or(service.span, |(_, span)| span);
             chain.push(entry("tls", downstream_tls(span, mode)));

@@ -50,7 +50,7 @@ impl<'m> Builder<'m> {
         let said: HashMap<String, &Arc<str>> = called
             .iter()
             .flat_map(|called| {
-                let hosts = called.service.every_host(&self.mesh.defaults).into_iter();
+                let hosts = called.service.every_host(self.defaults()).into_iter();
                 hosts.map(|(host, _)| (host, &called.service.name))
             })
             .collect();
@@ -109,7 +109,7 @@ impl<'m> Builder<'m> {
 
     /// The hosts by which its caller calls a service.
     fn hosts(&self, called: Called<'_>) -> Vec<(String, Span)> {
-        let mut hosts = called.service.every_host(&self.mesh.defaults);
+        let mut hosts = called.service.every_host(self.defaults());
         let (namespace, name) = called.service.parts();
         if self.caller.is_some_and(|caller| caller.parts().0 == namespace) {
             hosts.push((name.to_owned(), called.used.span));
@@ -122,7 +122,7 @@ impl<'m> Builder<'m> {
     fn said_hosts(&self, called: &[Called<'m>]) -> HashMap<String, String> {
         let mut taken = HashMap::new();
         for called in called.iter().filter(|called| called.port.protocol.is_http()) {
-            for (host, _) in called.service.every_host(&self.mesh.defaults) {
+            for (host, _) in called.service.every_host(self.defaults()) {
                 taken.entry(host).or_insert_with(|| called.name());
             }
         }

@@ -18,7 +18,7 @@ impl<'m> Builder<'m> {
         if self.clusters.contains_key(&name) {
             return name;
         }
-        let mode = service.mutual_tls(&self.mesh.defaults);
+        let mode = service.mutual_tls(self.defaults());
         if mode == MutualTls::Strict && !self.has_identity {
             let message = format!(
                 "`{}` asks its callers for an identity, and this one has none",
@@ -26,6 +26,14 @@ impl<'m> Builder<'m> {
             );
             let help = "give it an `identity`, or that service `mutual_tls: permissive`";
             self.reader.fault_with_help(span, message, help);
+        }
+        let known = self.looking.mesh().kept.cluster(&name, self.has_identity);
+        self.owners.insert(name.clone(), Arc::clone(&service.name));
+        if let Some(known) = known {
+            self.clusters.insert(name.clone(), Arc::clone(&known.node));
+            let known_clusters = &mut self.reader.readings.clusters.before;
+            known_clusters.insert(Arc::clone(&known.name.0), known);
+            return name;
         }
         let mut made = vec![
             entry("name", text(port.span, &*name)),
@@ -43,14 +51,14 @@ impl<'m> Builder<'m> {
         } else if let Some(tls) = &service.tls {
             made.push(entry("tls", Arc::clone(tls)));
         }
-        let defaults = self.mesh.defaults.cluster.as_ref();
+        let defaults = self.defaults().cluster.as_ref();
         let cluster = overlay(service.span, made, [service.cluster.as_ref(), defaults]);
         self.clusters.insert(name.clone(), cluster);
         name
     }
 
     fn identities(&self, service: &Service) -> Vec<String> {
-        service.identities(&self.mesh.defaults)
+        service.identities(self.defaults())
     }
 
     /// The application, on a port; the cluster's name.

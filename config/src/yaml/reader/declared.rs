@@ -1,5 +1,6 @@
 //! Names that the document declares, for references to them.
 
+use super::readings::Referred;
 use super::{Fields, Reader, scalar_of};
 use crate::diagnostic::Span;
 use crate::document::{Reference, ReferenceKind};
@@ -183,6 +184,8 @@ impl Declarations {
 impl Reader<'_> {
     /// Notes a reference to a part; a fault if there is none of that name.
     pub(crate) fn refer(&mut self, part: Part, name: &Name, span: Span) {
+        self.readings
+            .referred(|| Referred::Part(part, name.clone(), span));
         if self.keep(part.kind(), name.as_str(), span) {
             return;
         }
@@ -244,6 +247,7 @@ impl Reader<'_> {
 
     /// Notes that trust bundles are looked for by trust domain; false if none could be found.
     pub(crate) fn speaks_for_a_trust_domain(&mut self, span: Span) -> bool {
+        self.readings.referred(|| Referred::SomeTrustDomain(span));
         if self.keep(ReferenceKind::SomeTrustDomain, "", span) {
             return true;
         }
@@ -253,6 +257,7 @@ impl Reader<'_> {
 
     /// Trust bundles speak for more than one trust domain; false where that is asked later.
     pub(crate) fn is_federated(&mut self, span: Span) -> bool {
+        self.readings.referred(|| Referred::OneTrustDomain(span));
         if self.keep(ReferenceKind::OneTrustDomain, "", span) {
             return false;
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::{Draft, Moment, Source as Origin, embedded};
+use crate::store::{Documents, Draft, Moment, Source as Origin, embedded};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;

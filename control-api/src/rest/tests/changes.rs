@@ -365,3 +365,30 @@ async fn going_back_is_a_revision_of_its_own() {
         StatusCode::NOT_FOUND
     );
 }
+
+#[tokio::test]
+async fn a_change_is_loaded_once_and_costs_what_it_touches() {
+    let world = World::with_example().await;
+    let work = || world.parts.fleet.plan().stable.mesh().work();
+    let before = work();
+    let put = world
+        .change(ADMIN, 1, "PUT", &path("shop/tools.yaml", ""), TOOLS)
+        .await;
+    assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+    world.in_force(2).await;
+    let made = work();
+    // Who validated it loaded it for who released it, and of the documents it is one that is read; nobody depends on it.
+    let done = |of: fn(&outrigger_config::MeshWork) -> usize| of(&made) - of(&before);
+    assert_eq!(done(|work| work.meshes_read), 1);
+    assert_eq!(done(|work| work.documents_read), 1);
+    assert_eq!(
+        (done(|work| work.services_made), done(|work| work.views_made)),
+        (1, 1)
+    );
+    let metrics = world.get(READER, "/metrics").await.text;
+    let told = format!(
+        "outrigger_control_mesh_work_total{{what=\"documents\"}} {}",
+        made.documents_read
+    );
+    assert!(metrics.contains(&told), "{told}\n{metrics}");
+}

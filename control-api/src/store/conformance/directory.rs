@@ -138,7 +138,7 @@ async fn refused_contents_make_no_revision_and_are_audited_once() {
     let place = tempfile::tempdir().unwrap();
     let write = |text: &str| fs::write(place.path().join("a.yaml"), text).unwrap();
     write("good");
-    let check = |documents: &crate::store::Documents| match documents.text("a.yaml") {
+    let check = |_: u64, documents: &crate::store::Documents| match documents.text("a.yaml") {
         Some("bad") => Err("a.yaml:1:1: it is bad".to_owned()),
         _ => Ok(()),
     };

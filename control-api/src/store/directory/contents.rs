@@ -10,15 +10,21 @@ const DEPTH_MAX: usize = 8;
 /// Names in a reason at most; others are counted.
 const NAMES_SHOWN: usize = 10;
 
-/// All YAML files (`.yaml`, `.yml`), with their paths from here as names. What begins with a dot is left out: `.git`, the
-/// drafts of editors, and the directories that Kubernetes' links lead to.
-pub(super) fn read(directory: &Path) -> Result<Documents, String> {
+/// All YAML files (`.yaml`, `.yml`), with their paths from here as names; those that are as in `before` share its texts. What
+/// begins with a dot is left out: `.git`, the drafts of editors, and the directories that Kubernetes' links lead to.
+pub(super) fn read(directory: &Path, before: &Documents) -> Result<Documents, String> {
     let mut documents = Documents::new();
-    read_below(directory, "", 0, &mut documents)?;
+    read_below(directory, "", 0, before, &mut documents)?;
     Ok(documents)
 }
 
-fn read_below(directory: &Path, prefix: &str, depth: usize, documents: &mut Documents) -> Result<(), String> {
+fn read_below(
+    directory: &Path,
+    prefix: &str,
+    depth: usize,
+    before: &Documents,
+    documents: &mut Documents,
+) -> Result<(), String> {
     let at = |error: std::io::Error, path: &Path| format!("{}: {error}", path.display());
     if depth > DEPTH_MAX {
         return Err(format!(
@@ -39,10 +45,11 @@ fn read_below(directory: &Path, prefix: &str, depth: usize, documents: &mut Docu
         let metadata = fs::metadata(&path).map_err(|error| at(error, &path))?;
         let full = format!("{prefix}{name}");
         if metadata.is_dir() {
-            read_below(&path, &format!("{full}/"), depth + 1, documents)?;
+            read_below(&path, &format!("{full}/"), depth + 1, before, documents)?;
         } else if name.ends_with(".yaml") || name.ends_with(".yml") {
             let text = fs::read_to_string(&path).map_err(|error| at(error, &path))?;
-            documents.insert(full, text).map_err(|error| error.to_string())?;
+            let inserted = documents.insert_after(before, full, text);
+            inserted.map_err(|error| error.to_string())?;
         }
     }
     Ok(())
@@ -84,11 +91,20 @@ mod tests {
         write("shop/notes.txt", "no");
         write(".git/c.yaml", "no");
         write(".d.yaml", "no");
-        let documents = read(directory.path()).expect("readable");
+        let documents = read(directory.path(), &Documents::new()).expect("readable");
         let names: Vec<&str> = documents.iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["a.yaml", "shop/b.yml"]);
+        write("a.yaml", "a: 2");
+        let next = read(directory.path(), &documents).expect("readable");
+        let shared = |name| {
+            std::ptr::eq(
+                next.text(name).expect("there"),
+                documents.text(name).expect("there"),
+            )
+        };
+        assert_eq!((next.text("a.yaml"), shared("shop/b.yml")), (Some("a: 2"), true));
         std::os::unix::fs::symlink(directory.path(), directory.path().join("circle")).expect("linked");
-        let error = read(directory.path()).expect_err("a circle");
+        let error = read(directory.path(), &documents).expect_err("a circle");
         assert!(error.ends_with("more than 8 directories deep"), "{error}");
     }
 

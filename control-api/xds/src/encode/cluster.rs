@@ -30,8 +30,8 @@ static DEFAULT: LazyLock<Json> = LazyLock::new(|| {
 
 /// All clusters, and the endpoints that come apart.
 pub(super) fn encode(encoding: &mut Encoding<'_>) {
-    let config = encoding.config;
-    for (index, model) in config.clusters().iter().enumerate() {
+    let clusters = std::mem::take(&mut encoding.clusters);
+    for (index, model) in clusters.iter().enumerate() {
         let mut remainder = encoding.written("clusters", index);
         let message = message(encoding, model, &mut remainder);
         encoding.note(&format!("cluster {}", model.name()), remainder.names());

@@ -20,7 +20,8 @@ use std::collections::BTreeSet;
 /// Puts all route configurations on the wire.
 pub(super) fn encode(encoding: &mut Encoding<'_>) {
     let config = encoding.config;
-    for (index, part) in config.route_configurations().iter().enumerate() {
+    let route_configurations = std::mem::take(&mut encoding.route_configurations);
+    for (index, part) in route_configurations.iter().enumerate() {
         let EncodedRoutes { message, only_ours } =
             route_configuration(config, part, &encoding.document, index);
         let name = part.name().to_string();

@@ -93,7 +93,7 @@ services:
 - {name: other/api, ports: [{port: 80}], hosts: [api]}
 ",
     );
-    let made = view(&mesh, &sidecar("shop/web")).config;
+    let made = &view(&mesh, &sidecar("shop/web")).config;
     let outbound = made.route_configurations.last().unwrap();
     let domains: Vec<usize> = outbound
         .virtual_hosts
@@ -117,7 +117,7 @@ services:
 "
         ));
         let once = "shop/api, {service: shop/api, port: 90}";
-        let text = mesh.sources()[0].text.replace(once, "shop/api");
+        let text = mesh.documents().next().unwrap().1.replace(once, "shop/api");
         let (twice, once) = (
             view(&mesh, &sidecar("shop/web")),
             view(&read(&text).unwrap(), &sidecar("shop/web")),

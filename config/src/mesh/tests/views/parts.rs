@@ -181,7 +181,7 @@ jwt_providers:
 - {name: shop/admins, issuer: a, audiences: [b], keys: {file: admins.json}}
 ",
     );
-    let made = view(&mesh, &sidecar("shop/web")).config;
+    let made = &view(&mesh, &sidecar("shop/web")).config;
     let policies: Vec<&str> = made
         .authorization_policies
         .iter()
@@ -196,7 +196,7 @@ jwt_providers:
         (policies, providers),
         (vec!["shop/staff"], vec!["shop/admins", "shop/users"])
     );
-    let other = view(&mesh, &sidecar("shop/other")).config;
+    let other = &view(&mesh, &sidecar("shop/other")).config;
     assert_eq!(
         (other.authorization_policies.len(), other.jwt_providers.len()),
         (1, 0)
@@ -206,9 +206,9 @@ jwt_providers:
 #[test]
 fn views_are_equal_where_nothing_that_they_tell_has_changed() {
     let (before, role) = (example(), sidecar("shop/web"));
-    let sources = before.sources().iter().map(|document| Source {
-        name: document.name.clone(),
-        text: format!("# moved by a line\n{}", document.text),
+    let sources = before.documents().map(|(name, text)| Source {
+        name: name.to_owned(),
+        text: format!("# moved by a line\n{text}"),
     });
     let sources: Vec<Source> = sources.collect();
     let load = |sources: &[Source]| load_mesh(sources, &Environment::empty()).unwrap();
