@@ -30,7 +30,7 @@ message! {
         used: name, r#match, metadata, typed_per_filter_config, request_headers_to_add, request_headers_to_remove,
             response_headers_to_add, response_headers_to_remove, action;
         refused: tracing, per_request_buffer_limit_bytes, request_body_buffer_limit, route_specifiers;
-        ignored: decorator = "it names spans, and there are none",
+        ignored: decorator = "spans are named by `span_name`, which travels in metadata",
             stat_prefix = "it names statistics of Envoy's own";
     }
 }
