@@ -12,6 +12,7 @@ mod query;
 mod report;
 mod scene;
 mod sentences;
+mod timeouts;
 mod words;
 
 pub(crate) use query::{Format, WhyQuery};

@@ -12,6 +12,9 @@ pub(crate) enum DownstreamError {
     /// The client closed or reset its connection or stream.
     #[error("the downstream went away")]
     Gone,
+    /// The client takes nothing of what was sent for too long.
+    #[error("the downstream does not read")]
+    Stalled,
     /// Writing or reading failed.
     #[error("downstream I/O: {0}")]
     Io(#[from] io::Error),

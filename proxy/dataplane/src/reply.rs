@@ -36,8 +36,8 @@ pub(crate) enum LocalReply {
     StreamDuration { request_done: bool },
     /// The request's body did not end in time.
     RequestTimeout,
-    /// Nothing moved on the stream for too long; who was to blame depends on whether the request had ended.
-    StreamIdle { request_done: bool },
+    /// Nothing moved on the stream for too long.
+    StreamIdle(Stalled),
     /// The request's head did not end in time.
     HeadTimeout,
     /// A TLS handshake where plain HTTP is spoken.
@@ -84,6 +84,28 @@ pub(crate) enum LocalReply {
     FaultGrpcAbort { status: u8 },
     /// The request, or its connection, has lost its right while it was served.
     RightLost(RightLost),
+}
+
+/// Who did not move when nothing did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stalled {
+    /// The request has not come to its end: its client sends nothing of it, or the endpoint takes nothing.
+    Request,
+    /// The endpoint has the whole request, and sends nothing.
+    Endpoint,
+    /// The client takes nothing of its answer.
+    Reader,
+}
+
+impl Stalled {
+    /// In snake case, as the story of a request has it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Stalled::Request => "request",
+            Stalled::Endpoint => "endpoint",
+            Stalled::Reader => "reader",
+        }
+    }
 }
 
 /// What is sent and noted for a local reply.
@@ -162,8 +184,8 @@ impl LocalReply {
                     "the request took too long\n",
                 )
             },
-            LocalReply::StreamIdle { request_done } => {
-                let status = if request_done { 504 } else { 408 };
+            LocalReply::StreamIdle(stalled) => {
+                let status = if stalled == Stalled::Request { 408 } else { 504 };
                 Answer::new(
                     status,
                     ResponseFlags::SI,
@@ -407,11 +429,11 @@ mod tests {
             ),
             (LocalReply::RequestTimeout, 408, grpc::DEADLINE_EXCEEDED),
             (
-                LocalReply::StreamIdle { request_done: true },
+                LocalReply::StreamIdle(Stalled::Endpoint),
                 504,
                 grpc::UNAVAILABLE,
             ),
-            (LocalReply::StreamIdle { request_done: false }, 408, grpc::UNKNOWN),
+            (LocalReply::StreamIdle(Stalled::Request), 408, grpc::UNKNOWN),
             (LocalReply::HeadTimeout, 408, grpc::UNKNOWN),
             (LocalReply::BodyTooLarge, 413, grpc::RESOURCE_EXHAUSTED),
             (LocalReply::ResponseTooLong, 502, grpc::RESOURCE_EXHAUSTED),

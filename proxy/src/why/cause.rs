@@ -3,6 +3,7 @@
 use super::connection;
 use super::scene::Scene;
 use super::sentences::limit;
+use super::timeouts;
 use super::words::{self, quoted, spaced, time};
 use outrigger_config::model::{Fault, RateLimitCounting, RoutePriority};
 use outrigger_telemetry::recorder::{Kind, RecordedEvent, RecordedOutcome};
@@ -226,16 +227,11 @@ fn by_flag(scene: &Scene<'_>) -> Option<String> {
             limit_value(scene, &event.detail)
         )
     } else if has(ResponseFlags::DT) {
-        let max = scene.forward().and_then(|forward| forward.stream_duration_max());
-        format!(
-            "the stream reached its greatest age{}, as {} says (`stream_duration_max`)",
-            in_brackets(max),
-            scene.route_named()
-        )
+        timeouts::aged(scene)
     } else if has(ResponseFlags::SI) {
-        idle(scene)
+        timeouts::idle(scene)
     } else if has(ResponseFlags::UT) {
-        timed_out(scene)
+        timeouts::timed_out(scene)
     } else if has(ResponseFlags::DC) {
         let when = match scene.told.status {
             0 => "before it had an answer",
@@ -340,57 +336,6 @@ fn limit_value(scene: &Scene<'_>, name: &str) -> String {
     value.map_or_else(String::new, |value| format!(": at most {value}"))
 }
 
-fn idle(scene: &Scene<'_>) -> String {
-    let own = scene.forward().and_then(|forward| forward.stream_idle_timeout());
-    let (timeout, whose) = match own {
-        Some(own) => (own, scene.route_named()),
-        None => (
-            scene.http().and_then(|http| http.stream_idle_timeout()),
-            scene.chain_named(),
-        ),
-    };
-    let who = match scene.told.request_ended {
-        true => "the endpoint sent nothing",
-        false => "nothing moved",
-    };
-    format!(
-        "{who} for longer than {whose} allows (`stream_idle_timeout`{})",
-        in_words(timeout)
-    )
-}
-
-fn timed_out(scene: &Scene<'_>) -> String {
-    let route = scene.route_named();
-    let to = last_endpoint(scene);
-    if let Some(event) = scene.event(EventKind::DeadlinePassed) {
-        return match event.detail.as_str() {
-            "response" => {
-                let timeout = scene.forward().and_then(|forward| forward.timeout());
-                format!(
-                    "{to} did not answer within the timeout of {route}{}{}",
-                    in_brackets(timeout),
-                    no_retry(scene)
-                )
-            }
-            "nothing" => "the request came with no time left: its deadline had passed".to_owned(),
-            waiting => format!(
-                "the request's deadline passed while it waited for: {}",
-                spaced(waiting)
-            ),
-        };
-    }
-    let retry = scene.forward().and_then(|forward| forward.retry().as_ref());
-    let own = retry.and_then(|retry| match last_failure(scene) {
-        Some("upstream_per_try_idle_timeout") => retry.per_try_idle_timeout(),
-        _ => retry.per_try_timeout(),
-    });
-    format!(
-        "{to} did not answer in the time that {route} gives each attempt{}{}",
-        in_brackets(own),
-        no_retry(scene)
-    )
-}
-
 /// An attempt failed and there was no other.
 fn failed(scene: &Scene<'_>) -> String {
     let why = match last_failure(scene) {
@@ -413,7 +358,7 @@ fn failed(scene: &Scene<'_>) -> String {
 }
 
 /// Why there was no other attempt.
-fn no_retry(scene: &Scene<'_>) -> String {
+pub(super) fn no_retry(scene: &Scene<'_>) -> String {
     match scene.event(EventKind::NoRetry) {
         Some(event) => {
             let made = match scene.told.attempts {
@@ -421,16 +366,7 @@ fn no_retry(scene: &Scene<'_>) -> String {
                 more => format!(" after {more} attempts"),
             };
             let retry = match (event.detail.as_str(), scene.cluster) {
-                ("attempts_used_up", _) => scene
-                    .forward()
-                    .and_then(|forward| forward.retry().as_ref())
-                    .map_or_else(
-                        || " (by default, one more)".to_owned(),
-                        |retry| {
-                            let (route, max) = (scene.route_named(), retry.retries_max());
-                            format!(" (`retries_max` of {route}: {max})")
-                        },
-                    ),
+                ("attempts_used_up", _) => attempts_max(scene, event.value),
                 ("budget_at_once" | "budget_recent", Some(cluster)) => {
                     let budget = cluster.retry_budget();
                     format!(
@@ -451,6 +387,20 @@ fn no_retry(scene: &Scene<'_>) -> String {
     }
 }
 
+/// Who says how many attempts are made at most; 0: nobody.
+fn attempts_max(scene: &Scene<'_>, attempts: u64) -> String {
+    let Some(retries) = attempts.checked_sub(1) else {
+        return " (by default, one more)".to_owned();
+    };
+    let retry = scene.forward().and_then(|forward| forward.retry().as_ref());
+    match retry {
+        Some(retry) if u64::from(retry.retries_max()) == retries => {
+            format!(" (`retries_max` of {}: {retries})", scene.route_named())
+        }
+        _ => format!(" (the peer asks for {retries} retries at most: `x-envoy-max-retries`)"),
+    }
+}
+
 fn last_failure<'a>(scene: &Scene<'a>) -> Option<&'a str> {
     match &scene.told.told_attempts.last()?.outcome {
         RecordedOutcome::Failed(why) => Some(why),
@@ -459,7 +409,7 @@ fn last_failure<'a>(scene: &Scene<'a>) -> Option<&'a str> {
 }
 
 /// The endpoint of the last attempt, and its cluster.
-fn last_endpoint(scene: &Scene<'_>) -> String {
+pub(super) fn last_endpoint(scene: &Scene<'_>) -> String {
     let endpoint = scene
         .told
         .told_attempts
@@ -500,10 +450,6 @@ fn answered(scene: &Scene<'_>) -> String {
     }
 }
 
-fn in_brackets(duration: Option<Duration>) -> String {
+pub(super) fn in_brackets(duration: Option<Duration>) -> String {
     duration.map_or_else(String::new, |duration| format!(" ({})", time(duration)))
-}
-
-fn in_words(duration: Option<Duration>) -> String {
-    duration.map_or_else(String::new, |duration| format!(": {}", time(duration)))
 }

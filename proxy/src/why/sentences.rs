@@ -1,6 +1,7 @@
 //! What happened to a request, from its coming to its end, in plain sentences.
 
 use super::scene::Scene;
+use super::timeouts;
 use super::words::{self, flags, quoted, time};
 use outrigger_config::Timestamp;
 use outrigger_config::model::SpiffeId;
@@ -257,7 +258,18 @@ fn event(scene: &Scene<'_>, event: &RecordedEvent) -> String {
         EventKind::NoRetry => format!("it was not tried again: {}", words::no_retry(&event.detail)),
         EventKind::Hedge => "another attempt was made beside the one that had not answered".to_owned(),
         EventKind::DeadlinePassed if event.detail == "nothing" => "it came with no time left".to_owned(),
-        EventKind::DeadlinePassed => format!("its time was up while it waited for: {detail}"),
+        EventKind::DeadlinePassed => format!(
+            "its time was up while it waited for {}: {}",
+            timeouts::waiting(&event.detail),
+            timeouts::limit(scene, event)
+        ),
+        EventKind::AttemptTimedOut => {
+            format!("the attempt's time was up: {}", timeouts::limit(scene, event))
+        }
+        EventKind::Idle => timeouts::idle(scene),
+        EventKind::Drained => {
+            "it was cut: its connection was to end, and the time for that was up (`drain_timeout`)".to_owned()
+        }
         EventKind::RightLost => format!("it lost its right: {detail}"),
         EventKind::Overloaded => format!("the process is near what it may have: {detail}"),
         #[allow(

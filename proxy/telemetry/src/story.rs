@@ -170,16 +170,24 @@ kinds! {
     NoEndpoint = "no_endpoint",
     /// There will be another attempt; `detail`: why, `value`: milliseconds that are waited before.
     Retry = "retry",
-    /// There is no other attempt although the last one failed; `subject`: the cluster, `detail`: why not.
+    /// There is no other attempt although the last one failed; `detail`: why not, `value`: where that is the number of
+    /// attempts, how many its policy allows.
     NoRetry = "no_retry",
     /// An attempt is made beside one that has not answered.
     Hedge = "hedge",
-    /// Its time was up; `detail`: what it was waiting for.
+    /// Its time was up; `subject`: the limit that has passed, by its header or its field, `detail`: what it was waiting for,
+    /// `value`: the limit in microseconds.
     DeadlinePassed = "deadline_passed",
-    /// It lost its right while it was served; `subject`: the policy, `detail`: why.
+    /// It lost its right while it was served; `detail`: why.
     RightLost = "right_lost",
     /// The process is near what it may have; `detail`: of what.
     Overloaded = "overloaded",
+    /// An attempt's time was up; `subject`: the limit, by its header or its field, `value`: that in microseconds.
+    AttemptTimedOut = "attempt_timed_out",
+    /// Nothing moved for too long; `subject`: the limit, `detail`: who did not move, `value`: the limit in microseconds.
+    Idle = "idle",
+    /// It was cut because its connection was to end, and the time for that was up.
+    Drained = "drained",
 }
 
 #[cfg(test)]

@@ -11,7 +11,10 @@ mod rules;
 
 pub use backoff::{after_interval, backoff, seconds_until};
 pub use budget::{Allowance, RequestCounts, RetryBudget, RetryDenial};
-pub use hints::{EXPECTED_TIMEOUT, HINT_HEADERS, HINTED_RETRIES_MAX, RETRY_BUDGET, RETRY_NUMBER, RetryHints};
+pub use hints::{
+    EXPECTED_TIMEOUT, HINT_HEADERS, HINTED_PER_TRY_TIMEOUT, HINTED_RETRIES_MAX, HINTED_TIMEOUT, RETRY_BUDGET,
+    RETRY_NUMBER, RetryHints,
+};
 pub use rules::{AnswerCause, AnswerView, Judged, RetryRules, Standing};
 
 /// Attempts of one request at most, by default: the first and one retry.

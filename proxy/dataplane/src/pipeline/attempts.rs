@@ -16,7 +16,7 @@ use super::active::{ActiveAttempt, ActiveRequest};
 use super::exchange::{self, Exchange, Stop};
 use super::upgrade::Attempted;
 use super::{Request, RequestContext, Taken};
-use super::{compress, deadline, respond, rights, trace, upgrade};
+use super::{compress, deadline, notes, respond, rights, trace, upgrade};
 use crate::body::BodyLength;
 use crate::pick::{NoEndpoint, pick};
 use crate::pool::Awaited;
@@ -91,6 +91,7 @@ pub(super) async fn attempts(
                         .note(now, EventKind::BreakerOpen, name, limit.as_str(), 0);
                 }
                 request.record.attempt_failed(error.detail, now);
+                notes::attempt_failed(request, context, series.rules(), error);
             }
         }
         // What is waited for before another attempt is no load of this endpoint.

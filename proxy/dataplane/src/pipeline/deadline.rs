@@ -3,28 +3,47 @@
 //! waited for, and a request whose deadline has passed is not sent.
 
 use super::exchange::Stop;
-use super::{Request, RequestContext, Taken};
+use super::{Request, RequestContext, Taken, forward};
 use crate::body::BodyLength;
 use crate::head::{grpc_timeout, grpc_timeout_text};
 use crate::refusals;
 use crate::reply::LocalReply;
 use crate::timer::{after, earlier};
-use outrigger_config::model::RouteAction;
+use outrigger_config::model::{Forward, RouteAction};
 use outrigger_http1::KnownName;
 use outrigger_telemetry::DeadlineWait;
-use outrigger_traffic::retry::EXPECTED_TIMEOUT;
+use outrigger_traffic::retry::{EXPECTED_TIMEOUT, HINTED_TIMEOUT};
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// The field of a route that bounds what clients ask for.
+const CLIENT_TIMEOUT_MAX: &str = "client_timeout_max";
 
 /// The limits of a request that has any. Boxed: most have none.
 #[derive(Debug)]
 pub(super) struct Deadlines {
     /// The client's.
-    told: Option<Instant>,
+    told: Option<Told>,
     /// When the stream reaches its greatest age.
     stream_end: Option<Instant>,
     /// When the request must have come to its end.
     request_end: Option<Instant>,
+}
+
+/// What the client tells of its deadline.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    at: Instant,
+    /// What it holds by: the header, or the limit of the route that is shorter.
+    limit: &'static str,
+}
+
+/// A time limit that a request has reached.
+pub(super) struct Reached {
+    /// The header of the request, or the field of its route, that it holds by.
+    pub(super) limit: &'static str,
+    /// How long it is.
+    pub(super) duration: Duration,
 }
 
 impl Deadlines {
@@ -62,22 +81,28 @@ impl Deadlines {
         } else {
             None
         };
-        let told = |asked: Option<Duration>| {
+        let told = |asked: Option<Duration>, header| {
             let asked = asked?;
-            after(started, Some(timeout_max.map_or(asked, |max| asked.min(max))))
+            let (left, limit) = match timeout_max {
+                Some(max) if max < asked => (max, CLIENT_TIMEOUT_MAX),
+                _ => (asked, header),
+            };
+            let at = after(started, Some(left))?;
+            Some(Told { at, limit })
         };
+        let (hinted, asked) = (told(hinted, EXPECTED_TIMEOUT), told(asked, "grpc-timeout"));
         let deadlines = Deadlines {
-            told: earlier(told(hinted), told(asked)),
+            told: hinted.into_iter().chain(asked).min_by_key(|told| told.at),
             stream_end: after(started, age_max),
             request_end: after(started, request_timeout),
         };
-        let has_any = deadlines.told.or(deadlines.stream_end).or(deadlines.request_end);
+        let has_any = deadlines.standing().or(deadlines.request_end);
         has_any.map(|_| Box::new(deadlines))
     }
 
     /// The first that holds whether the request has come to its end or not.
     pub(super) fn standing(&self) -> Option<Instant> {
-        earlier(self.told, self.stream_end)
+        earlier(self.told.map(|told| told.at), self.stream_end)
     }
 
     /// When the request must have come to its end.
@@ -136,8 +161,47 @@ pub(super) fn passed(
     } else if has_passed(deadlines.stream_end) {
         Some(LocalReply::StreamDuration { request_done })
     } else {
-        has_passed(deadlines.told).then_some(told)
+        has_passed(deadlines.told.map(|told| told.at)).then_some(told)
     }
+}
+
+/// The first of the limits that a request has reached whose time is up: its client's deadline or, once it has been sent on,
+/// its route's timeout. For whoever tells why.
+#[cold]
+pub(super) fn reached(
+    request: &Request<'_>,
+    taken: Option<Taken<'_>>,
+    now: Instant,
+    was_forwarded: bool,
+) -> Option<Reached> {
+    let started = request.record.started();
+    let told = request.deadlines.as_ref().and_then(|deadlines| deadlines.told);
+    let told = told.map(|told| (told.at, told.limit, told.at.saturating_duration_since(started)));
+    let of_route = match taken.map(|taken| taken.route.action()) {
+        Some(RouteAction::Forward(policy)) if was_forwarded => route_timeout(request, policy),
+        _ => None,
+    };
+    let of_route = of_route
+        .zip(request.record.request_ended_at())
+        .and_then(|((timeout, limit), ended)| Some((after(ended, Some(timeout))?, limit, timeout)));
+    told.into_iter()
+        .chain(of_route)
+        .filter(|(at, ..)| now >= *at)
+        .min_by_key(|(at, ..)| *at)
+        .map(|(_, limit, duration)| Reached { limit, duration })
+}
+
+/// The timeout that a request has by its route, from its end on, and what that holds by.
+fn route_timeout(request: &Request<'_>, policy: &Forward) -> Option<(Duration, &'static str)> {
+    let timeout = forward::route_timeout(request, policy)?;
+    let hinted = request.hints.as_ref().and_then(|hints| hints.timeout());
+    let limit = match hinted {
+        None => "timeout",
+        Some(asked) if asked == Some(timeout) => HINTED_TIMEOUT,
+        Some(_) if policy.client_timeout_max().is_some() => CLIENT_TIMEOUT_MAX,
+        Some(_) => "timeout",
+    };
+    Some((timeout, limit))
 }
 
 /// What a request ends with that waited for something, before any attempt at it, when the first of its limits passed.

@@ -11,6 +11,7 @@ mod tries;
 
 pub(super) use race::{Came, Second};
 pub(super) use stop::Stop;
+pub(super) use tries::{PER_TRY_IDLE_TIMEOUT, PER_TRY_TIMEOUT};
 
 use super::mirror::MirrorCopy;
 use super::pace::Pace;
@@ -20,7 +21,7 @@ use crate::buffered::Buffered;
 use crate::compression::{COMPRESSED_PER_POLL_BYTES, CompressedBody};
 use crate::error::{AttemptError, DownstreamError};
 use crate::pool::Awaited;
-use crate::reply::LocalReply;
+use crate::reply::{LocalReply, Stalled};
 use crate::server::Downstream;
 use crate::timer::{after, earlier};
 use crate::upstream::{ResponseStart, Upstream};
@@ -504,11 +505,21 @@ impl<'x, 'd> Exchange<'x, 'd> {
         {
             return Poll::Ready(Stop::Attempt(error));
         } else {
-            LocalReply::StreamIdle {
-                request_done: self.request_done,
-            }
+            LocalReply::StreamIdle(self.stalled(request, cx))
         };
         Poll::Ready(Stop::Reply(reply))
+    }
+
+    /// Who does not move.
+    #[cold]
+    fn stalled(&mut self, request: &Request<'_>, cx: &mut Context<'_>) -> Stalled {
+        if request.record.has_started() && self.downstream.poll_room(cx).is_pending() {
+            Stalled::Reader
+        } else if self.request_done {
+            Stalled::Endpoint
+        } else {
+            Stalled::Request
+        }
     }
 }
 
@@ -531,7 +542,7 @@ pub(super) async fn flush(
         downstream
             .timer()
             .poll_until(cx, deadline)
-            .map(|()| Err(DownstreamError::Gone))
+            .map(|()| Err(DownstreamError::Stalled))
     })
     .await
 }

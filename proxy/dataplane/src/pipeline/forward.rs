@@ -11,15 +11,16 @@ use super::{affinity, compress, deadline, mirror, notes, respond, rights, sessio
 use crate::body::BodyLength;
 use crate::error::DownstreamError;
 use crate::refusals;
-use crate::reply::LocalReply;
+use crate::reply::{LocalReply, Stalled};
 use crate::server::Downstream;
 use crate::snapshot::ClusterPolicy;
 use outrigger_config::model::Forward;
-use outrigger_http1::RequestHead;
+use outrigger_http1::{RequestHead, Version};
 use outrigger_telemetry::{ClusterCells, CodeClass, TooLongResponse};
 use outrigger_traffic::{pick_cluster, rewrite};
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Forwards a request and passes its response on.
 pub(super) async fn forward(
@@ -83,7 +84,7 @@ pub(super) async fn forward(
                 downstream.abort();
             }
             request.record.cut_off(Some(answer));
-            notes::local_reply(&mut request.record, context, reply);
+            notes::local_reply(request, context, Some(taken), reply);
         }
         Some(reply) => respond::local(request, downstream, context, Some(taken), reply).await,
         None => {}
@@ -192,6 +193,8 @@ fn stopped(
                 reason: error.reason(),
             }
         }
+        // The rest of its answer is here, and it does not take that.
+        Stop::Downstream(DownstreamError::Stalled) => LocalReply::StreamIdle(Stalled::Reader),
         Stop::Downstream(error) => {
             // Its connection was cut, of which it has heard in another way.
             if let Some(lost) = rights::connection_lost(context) {
@@ -199,6 +202,9 @@ fn stopped(
             }
             tracing::debug!(%error, "the downstream ended a request");
             request.record.downstream_gone();
+            if downstream.version() == Version::Http2 {
+                notes::if_drained(request, context);
+            }
             downstream.abort();
             return None;
         }
@@ -218,6 +224,23 @@ fn stopped(
 
 #[inline(always)]
 fn limits(request: &Request<'_>, context: &RequestContext<'_>, taken: Taken<'_>, policy: &Forward) -> Limits {
+    let route_timeout = route_timeout(request, policy);
+    let deadlines = request.deadlines.as_deref();
+    Limits {
+        tells_time_left: policy.timeout_explicit() && route_timeout.is_some()
+            || deadlines.is_some_and(|deadlines| deadlines.is_told()),
+        route_timeout,
+        deadline: deadlines.and_then(|deadlines| deadlines.standing()),
+        request_end: deadlines.and_then(|deadlines| deadlines.request_end()),
+        stream_idle: stream_idle_timeout(context, policy),
+        body_bytes_max: taken.route.request_body_bytes_max(),
+        response_bytes_max: taken.route.response_body_bytes_max(),
+    }
+}
+
+/// How long the request may take from its end on.
+#[inline(always)]
+pub(super) fn route_timeout(request: &Request<'_>, policy: &Forward) -> Option<Duration> {
     // For gRPC the client's deadline counts; a timeout that was written caps it, the default one does not.
     // How long a handshake may take nobody can know; one that was written bounds it.
     let has_other_limits = request.is_grpc() || request.upgrade.is_some();
@@ -226,23 +249,18 @@ fn limits(request: &Request<'_>, context: &RequestContext<'_>, taken: Taken<'_>,
     } else {
         policy.timeout()
     };
-    let route_timeout = match &request.hints {
+    match &request.hints {
         None => route_timeout,
         Some(hints) => hints.route_timeout(policy).unwrap_or(route_timeout),
-    };
-    let deadlines = request.deadlines.as_deref();
-    Limits {
-        tells_time_left: policy.timeout_explicit() && route_timeout.is_some()
-            || deadlines.is_some_and(|deadlines| deadlines.is_told()),
-        route_timeout,
-        deadline: deadlines.and_then(|deadlines| deadlines.standing()),
-        request_end: deadlines.and_then(|deadlines| deadlines.request_end()),
-        stream_idle: policy
-            .stream_idle_timeout()
-            .unwrap_or_else(|| context.chain().http().options.stream_idle_timeout()),
-        body_bytes_max: taken.route.request_body_bytes_max(),
-        response_bytes_max: taken.route.response_body_bytes_max(),
     }
+}
+
+/// How long nothing may move.
+#[inline(always)]
+pub(super) fn stream_idle_timeout(context: &RequestContext<'_>, policy: &Forward) -> Option<Duration> {
+    policy
+        .stream_idle_timeout()
+        .unwrap_or_else(|| context.chain().http().options.stream_idle_timeout())
 }
 
 #[inline(always)]

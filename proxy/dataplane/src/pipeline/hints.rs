@@ -52,6 +52,16 @@ impl Hints {
         self.retry.time_left()
     }
 
+    /// The timeout that it asks for, as it came; `Some(None)`: none at all.
+    pub(super) fn timeout(&self) -> Option<Option<Duration>> {
+        self.retry.timeout()
+    }
+
+    /// The timeout of each attempt that it asks for.
+    pub(super) fn per_try_timeout(&self) -> Option<Duration> {
+        self.retry.per_try_timeout()
+    }
+
     /// The rules in force for the request.
     pub(super) fn rules(&self, route: Option<&Arc<RetryRules>>) -> Option<Arc<RetryRules>> {
         if !self.retry.changes_attempts() {

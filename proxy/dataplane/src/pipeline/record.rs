@@ -292,6 +292,11 @@ impl Record {
         self.request_ended.is_some()
     }
 
+    /// When the request had come whole.
+    pub(super) fn request_ended_at(&self) -> Option<Instant> {
+        self.request_ended
+    }
+
     pub(super) fn set_request_ended(&mut self, at: Option<Instant>) {
         self.request_ended = at;
     }

@@ -5,11 +5,13 @@ use super::cors;
 use super::edge;
 use super::edits::edit_response;
 use super::notes;
+use super::rights;
 use super::sanitize::proxy_header;
 use super::session;
 use super::{Request, RequestContext, Taken, upgrade};
 use crate::body::BodyLength;
-use crate::reply::{Answer, LocalReply};
+use crate::error::DownstreamError;
+use crate::reply::{Answer, LocalReply, Stalled};
 use crate::server::Downstream;
 use bytes::Bytes;
 use outrigger_config::model::{DirectResponse, Redirect};
@@ -33,7 +35,7 @@ pub(super) async fn local(
 ) {
     let answer = reply.answer();
     request.record.local_reply(&answer);
-    notes::local_reply(&mut request.record, context, reply);
+    notes::local_reply(request, context, taken, reply);
     let mut head = ResponseHead::new();
     let body = if request.is_grpc() {
         grpc_head(&mut head, &answer);
@@ -206,10 +208,30 @@ pub(super) async fn send(
         let idle = context.chain().http().options.stream_idle_timeout();
         super::exchange::flush(downstream, context, idle).await
     };
-    if sent.await.is_err() {
-        request.record.downstream_gone();
+    if let Err(error) = sent.await {
+        not_sent(request, context, taken, &error);
         downstream.abort();
     }
+}
+
+/// Remembers why an answer from here did not reach its client.
+#[cold]
+fn not_sent(
+    request: &mut Request<'_>,
+    context: &RequestContext<'_>,
+    taken: Option<Taken<'_>>,
+    error: &DownstreamError,
+) {
+    let reply = match (rights::connection_lost(context), error) {
+        (Some(lost), _) => {
+            context.listener().requests_cut[lost].inc();
+            LocalReply::RightLost(lost)
+        }
+        (None, DownstreamError::Stalled) => LocalReply::StreamIdle(Stalled::Reader),
+        (None, _) => return request.record.downstream_gone(),
+    };
+    request.record.cut_off(Some(reply.answer()));
+    notes::local_reply(request, context, taken, reply);
 }
 
 /// Reads and throws away what is there of the request's body; true if that was all of it.

@@ -5,7 +5,7 @@
 //! goes on, if it may, is nothing new.
 
 use super::authorize::{self, Standing};
-use super::{HeadView, Request, RequestContext, Taken, respond};
+use super::{HeadView, Request, RequestContext, Taken, notes, respond};
 use crate::connection::Accepted;
 use crate::reply::LocalReply;
 use crate::rights;
@@ -139,4 +139,5 @@ pub(super) async fn end(
         downstream.cut();
     }
     request.record.cut_off(Some(answer));
+    notes::local_reply(request, context, Some(taken), reply);
 }

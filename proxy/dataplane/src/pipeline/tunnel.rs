@@ -4,7 +4,7 @@
 
 use super::record::{Asked, KeptTrace, Record, Scene};
 use super::rights::{self, Kept};
-use super::{Request, RequestContext, Taken};
+use super::{Request, RequestContext, Taken, notes};
 use crate::access_log::AccessLog;
 use crate::connection::Accepted;
 use crate::snapshot::{ClusterPolicy, ClusterShared, EndpointState};
@@ -13,7 +13,7 @@ use crate::worker::Worker;
 use outrigger_config::model::{Name, RoutePriority};
 use outrigger_http1::RequestHead;
 use outrigger_telemetry::{
-    ClusterMetrics, DirectionMetrics, ListenerMetrics, ResponseFlags, RouteMetrics, TunnelEnd,
+    ClusterMetrics, DirectionMetrics, EventKind, ListenerMetrics, ResponseFlags, RouteMetrics, TunnelEnd,
 };
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -187,6 +187,7 @@ impl Tunnel {
         if let Some(details) = details {
             record.explain(details);
         }
+        note_end(&mut record, worker.tick(), &end, self.idle);
         let reason = close(&mut pump, &mut record, end, made.reset_reason);
         record.bytes_received = pump.bytes_received();
         record.bytes_sent = pump.bytes_sent();
@@ -209,6 +210,21 @@ impl Tunnel {
         let direction = self.direction.worker(worker.index);
         record.tunnel_ended((direction, cells), route, &scene, &self.head, &asked);
     }
+}
+
+/// What the story of a tunnel says of an end that is neither side's doing.
+#[cold]
+fn note_end(record: &mut Record, now: Instant, end: &PumpEnd, idle: Option<Duration>) {
+    let (kind, limit, detail, value) = match end {
+        PumpEnd::Idle => {
+            let micros = notes::micros(idle);
+            (EventKind::Idle, "upgrade_idle_timeout", "tunnel", micros)
+        }
+        PumpEnd::RightLost(lost) => (EventKind::RightLost, "", lost.as_str(), 0),
+        PumpEnd::Drained => (EventKind::Drained, "", "", 0),
+        PumpEnd::Closed | PumpEnd::Downstream(_) | PumpEnd::Upstream(_) | PumpEnd::Aged => return,
+    };
+    record.note(now, kind, limit, detail, value);
 }
 
 /// Ends both sides as the tunnel ended, and notes why.

@@ -16,13 +16,17 @@ pub const HINT_HEADERS: [&str; 10] = [
     "x-envoy-max-retries",
     "x-envoy-retriable-status-codes",
     "x-envoy-retriable-header-names",
-    "x-envoy-upstream-rq-timeout-ms",
-    "x-envoy-upstream-rq-per-try-timeout-ms",
+    HINTED_TIMEOUT,
+    HINTED_PER_TRY_TIMEOUT,
     EXPECTED_TIMEOUT,
     RETRY_NUMBER,
     RETRY_BUDGET,
 ];
 
+/// Milliseconds that the request may take in place of its route's timeout (Envoy's name); 0: as many as it likes.
+pub const HINTED_TIMEOUT: &str = "x-envoy-upstream-rq-timeout-ms";
+/// Milliseconds that each attempt may take in place of those of its route's retry policy (Envoy's name).
+pub const HINTED_PER_TRY_TIMEOUT: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
 /// Milliseconds that are left for the request (Envoy's name); 0: none.
 pub const EXPECTED_TIMEOUT: &str = "x-envoy-expected-rq-timeout-ms";
 /// The attempt repeats another, and is this manyth to do so.
@@ -126,6 +130,11 @@ impl RetryHints {
     /// The route's timeout as the peer wants it, if it says; `Some(None)`: no timeout.
     pub fn timeout(&self) -> Option<Option<Duration>> {
         self.timeout
+    }
+
+    /// The timeout of each attempt as the peer wants it, if it says.
+    pub fn per_try_timeout(&self) -> Option<Duration> {
+        self.per_try_timeout
     }
 
     /// True if retries, or attempts, are asked to be other than the route has them.

@@ -5,7 +5,7 @@ use super::super::exchange::Stop;
 use super::super::record::Record;
 use crate::outlier;
 use crate::pool::Awaited;
-use crate::reply::LocalReply;
+use crate::reply::{LocalReply, Stalled};
 use crate::snapshot::{ClusterPolicy, EndpointState};
 use crate::worker::Worker;
 use outrigger_http1::ResponseHead;
@@ -114,10 +114,12 @@ fn end_of(stop: &Stop) -> AttemptEnd {
             LocalReply::RouteTimeout
             | LocalReply::DeadlinePassed(_)
             | LocalReply::StreamDuration { .. }
-            | LocalReply::StreamIdle { request_done: true },
+            | LocalReply::StreamIdle(Stalled::Endpoint),
         ) => AttemptEnd::TimedOut,
         // The client is the one who was slow.
-        Stop::Reply(LocalReply::RequestTimeout | LocalReply::StreamIdle { request_done: false })
+        Stop::Reply(
+            LocalReply::RequestTimeout | LocalReply::StreamIdle(Stalled::Request | Stalled::Reader),
+        )
         | Stop::Downstream(_) => AttemptEnd::Downstream,
         Stop::Reply(_) => AttemptEnd::Refused,
     }

@@ -172,7 +172,7 @@ impl<'a> Series<'a> {
             ),
         };
         if let Decision::GiveUp(why) = decision {
-            note_no_retry(request, context, why.as_str());
+            self.note_give_up(request, context, why);
             let is_used_up = why == GiveUp::AttemptsUsedUp;
             if is_used_up {
                 self.active.cells.retry_limits_exceeded.inc();
@@ -230,7 +230,7 @@ impl<'a> Series<'a> {
         let (Decision::Retry, Some(cause)) = (judged.decision, judged.cause) else {
             // It is no failure where no condition would have had it again.
             if let (Decision::GiveUp(why), Some(_)) = (judged.decision, judged.cause) {
-                note_no_retry(request, context, why.as_str());
+                self.note_give_up(request, context, why);
             }
             self.passed_on(request, &mut exchange.response.fields, judged.decision);
             return false;
@@ -274,6 +274,15 @@ impl<'a> Series<'a> {
         let now = context.worker().now();
         let record = &mut request.record;
         record.note(now, EventKind::Retry, "", reason.as_str(), milliseconds);
+    }
+
+    /// The story ends with this attempt because of what policy says.
+    fn note_give_up(&self, request: &mut Request<'_>, context: &RequestContext<'_>, why: GiveUp) {
+        let attempts_max = match (why, self.rules()) {
+            (GiveUp::AttemptsUsedUp, Some(rules)) => u64::from(rules.retries_max()) + 1,
+            _ => 0,
+        };
+        note_no_retry(request, context, why.as_str(), attempts_max);
     }
 
     fn passed_on(&self, request: &mut Request<'_>, fields: &mut Fields, decision: Decision) {
@@ -379,10 +388,17 @@ fn told_budget(rules: Option<&RetryRules>, standing: Standing, restraint: Option
     }
 }
 
-/// The story ends with this attempt, though it failed or policy would have another for its answer.
-fn note_no_retry(request: &mut Request<'_>, context: &RequestContext<'_>, why: &'static str) {
+/// The story ends with this attempt, though it failed or policy would have another for its answer. `attempts_max`: how many
+/// may be made, if that is why.
+fn note_no_retry(
+    request: &mut Request<'_>,
+    context: &RequestContext<'_>,
+    why: &'static str,
+    attempts_max: u64,
+) {
     let now = context.worker().now();
-    request.record.note(now, EventKind::NoRetry, "", why, 0);
+    let record = &mut request.record;
+    record.note(now, EventKind::NoRetry, "", why, attempts_max);
 }
 
 fn note_denied(request: &mut Request<'_>, context: &RequestContext<'_>, denied: RetryDenied) {
@@ -391,7 +407,7 @@ fn note_denied(request: &mut Request<'_>, context: &RequestContext<'_>, denied: 
         RetryDenied::Recent => "budget_recent",
         RetryDenied::Restrained => "restrained",
     };
-    note_no_retry(request, context, why);
+    note_no_retry(request, context, why, 0);
 }
 
 /// It is told that there was no retry because a peer makes them.

@@ -1,7 +1,7 @@
 //! Why an exchange stops before its time.
 
 use crate::error::{AttemptError, DownstreamError};
-use crate::reply::LocalReply;
+use crate::reply::{LocalReply, Stalled};
 use outrigger_traffic::retry::AttemptFailure;
 
 /// Why a request got no (further) response from an upstream.
@@ -23,9 +23,8 @@ impl Stop {
                 LocalReply::Attempt { failure, .. } => failure.tells_time(),
                 LocalReply::RouteTimeout | LocalReply::DeadlinePassed(_) => true,
                 // Else it is the client that was waited for.
-                LocalReply::StreamIdle { request_done } | LocalReply::StreamDuration { request_done } => {
-                    *request_done
-                }
+                LocalReply::StreamIdle(stalled) => *stalled == Stalled::Endpoint,
+                LocalReply::StreamDuration { request_done } => *request_done,
                 _ => false,
             },
             Stop::Downstream(_) => false,

@@ -17,6 +17,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// The details of an attempt that was not answered in its time.
+pub(in super::super) const PER_TRY_TIMEOUT: &str = "upstream_per_try_timeout";
+/// Those of one on which nothing moved.
+pub(in super::super) const PER_TRY_IDLE_TIMEOUT: &str = "upstream_per_try_idle_timeout";
+
 /// The time limits of one attempt, until its answer's head is there.
 pub(super) struct TryLimits {
     /// From the start of the attempt, or from the end of the request if that is later.
@@ -72,9 +77,9 @@ impl TryLimits {
     pub(super) fn passed(&self, last_progress: Instant, now: Instant) -> Option<AttemptError> {
         let has_passed = |limit: Option<Instant>| limit.is_some_and(|limit| now >= limit);
         let detail = if has_passed(self.deadline) {
-            "upstream_per_try_timeout"
+            PER_TRY_TIMEOUT
         } else if has_passed(after(last_progress, self.idle)) {
-            "upstream_per_try_idle_timeout"
+            PER_TRY_IDLE_TIMEOUT
         } else {
             return None;
         };

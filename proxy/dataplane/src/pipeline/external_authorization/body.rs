@@ -8,7 +8,7 @@ use super::super::exchange::Stop;
 use super::super::{Request, RequestContext, Taken, deadline, rights};
 use crate::body::{BodyFrame, BodyLength};
 use crate::buffered::Buffered;
-use crate::reply::LocalReply;
+use crate::reply::{LocalReply, Stalled};
 use crate::server::Downstream;
 use crate::timer::{after, earlier};
 use crate::worker::Worker;
@@ -148,7 +148,7 @@ pub(super) async fn read(
             let now = worker.tick();
             Poll::Ready(Err(match own {
                 Some(own) if now >= own => deadline::waited(request, now, DeadlineWait::Authorization),
-                _ => Stop::Reply(LocalReply::StreamIdle { request_done: false }),
+                _ => Stop::Reply(LocalReply::StreamIdle(Stalled::Request)),
             }))
         });
         match frame.await.map_err(Unread::Stop)? {

@@ -67,7 +67,7 @@ async fn tell(
     }
     let answer = reply.answer();
     request.record.local_reply(&answer);
-    notes::local_reply(&mut request.record, context, reply);
+    notes::local_reply(request, context, Some(taken), reply);
     let mut head = ResponseHead::new();
     let mut body = denial.body.clone();
     if request.is_grpc() {

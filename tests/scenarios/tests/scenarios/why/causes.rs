@@ -68,9 +68,9 @@ const CASES: &[Case] = cases! {
     "reset by the upstream": 503 "UC" by endings::reset, ["endpoint 127.0.0.1:", CLUSTER, "reset the connection"];
     "stream reset by the upstream": 503 "UR" by endings::stream_reset, ["endpoint 127.0.0.1:", CLUSTER, "reset the stream"];
     "route timeout": 504 "UT" by endings::route_timeout, ["endpoint 127.0.0.1:", CLUSTER, "within the timeout of", ROUTE, "50.0 ms"];
-    "timeout of attempts": 504 "URX,UT" by endings::per_try_timeout, ["in the time that", ROUTE, "gives each attempt", "20.0 ms"];
+    "timeout of attempts": 504 "URX,UT" by endings::per_try_timeout, ["within the time that", ROUTE, "gives each attempt", "20.0 ms"];
     "garbage from the upstream": 502 "UPE" by endings::garbage, ["endpoint 127.0.0.1:", CLUSTER];
-    "nothing moves": 504 "SI" by endings::idle, ["the endpoint sent nothing", "filter chain `", "`stream_idle_timeout`: 50.0 ms"];
+    "nothing moves": 504 "SI" by endings::idle, ["sent nothing", "filter chain `", "`stream_idle_timeout`: 50.0 ms"];
     "greatest age": 504 "DT" by endings::aged, ["greatest age (50.0 ms)", ROUTE];
     "client that leaves": 0 "DC" by endings::client_leaves, ["the client went away before it had an answer"];
     "no virtual host": 404 "NR" by endings::no_virtual_host, ["no virtual host of route configuration `main` (test.yaml:", "`test`"];
