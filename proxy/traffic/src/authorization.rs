@@ -21,11 +21,13 @@ mod explanation;
 mod facts;
 mod index;
 mod networks;
+mod past;
 pub mod reading;
 mod truth;
 
 pub use explanation::{PolicyExplanation, RuleExplanation, explain};
 pub use facts::{Claims, Facts, PeerFacts, RequestFacts};
+pub use past::{PastFacts, explain_past};
 pub use truth::Truth;
 
 use condition::Scope;

@@ -8,7 +8,7 @@ use super::facts::Facts;
 use super::reading::Question;
 use super::{PolicyPlace, PolicySet, Truth};
 use crate::routing::{domain_text, identity_in_words, path_in_words, value_in_words};
-use outrigger_config::model::{Condition, StringMatch};
+use outrigger_config::model::{AuthorizationPolicy, Condition, StringMatch};
 
 /// Alternatives that are told; of more, how many.
 const ALTERNATIVES_MAX: usize = 4;
@@ -57,24 +57,33 @@ pub fn explain(levels: &[&PolicySet], facts: &Facts<'_>) -> Vec<PolicyExplanatio
         None => Scope::Connection,
     };
     let truth = |condition: &Condition| Node::compile(condition, scope).truth(&question);
-    let mut explained = Vec::new();
-    for (level, set) in levels.iter().enumerate() {
-        for (policy, model) in set.policies().iter().enumerate() {
-            let rules = model.rules().iter().enumerate();
-            let rules = rules.map(|(index, rule)| (truth(rule), rule_explanation(index, rule, &truth)));
-            // Of rules that are as near, the first.
-            let nearest = rules.rev().max_by_key(|(truth, rule)| {
-                let unmet = rule.unmet().count();
-                (*truth, std::cmp::Reverse(unmet), rule.met())
-            });
-            explained.push(PolicyExplanation {
-                place: PolicyPlace { level, policy },
-                truth: nearest.as_ref().map_or(Truth::False, |(truth, _)| *truth),
-                nearest: nearest.map(|(_, rule)| rule),
-            });
+    let policies = levels.iter().enumerate().flat_map(|(level, set)| {
+        let policies = set.policies().iter().enumerate();
+        policies.map(move |(policy, model)| (PolicyPlace { level, policy }, &**model))
+    });
+    explain_by(policies, &truth)
+}
+
+/// How these policies stand, by whether a condition holds.
+pub(super) fn explain_by<'p>(
+    policies: impl Iterator<Item = (PolicyPlace, &'p AuthorizationPolicy)>,
+    truth: &dyn Fn(&Condition) -> Truth,
+) -> Vec<PolicyExplanation> {
+    let explained = policies.map(|(place, policy)| {
+        let rules = policy.rules().iter().enumerate();
+        let rules = rules.map(|(index, rule)| (truth(rule), rule_explanation(index, rule, truth)));
+        // Of rules that are as near, the first.
+        let nearest = rules.rev().max_by_key(|(truth, rule)| {
+            let unmet = rule.unmet().count();
+            (*truth, std::cmp::Reverse(unmet), rule.met())
+        });
+        PolicyExplanation {
+            place,
+            truth: nearest.as_ref().map_or(Truth::False, |(truth, _)| *truth),
+            nearest: nearest.map(|(_, rule)| rule),
         }
-    }
-    explained
+    });
+    explained.collect()
 }
 
 fn rule_explanation(index: usize, rule: &Condition, truth: &dyn Fn(&Condition) -> Truth) -> RuleExplanation {

@@ -3,7 +3,9 @@
 use crate::facts::policies;
 use crate::generated::{self, Choices};
 use crate::naive;
-use outrigger_traffic::authorization::{Outcome, PolicyPlace, PolicySet, decide, foresee_refusal};
+use outrigger_traffic::authorization::{
+    Outcome, PastFacts, PolicyPlace, PolicySet, Truth, decide, explain, explain_past, foresee_refusal,
+};
 use proptest::prelude::*;
 
 fn plain(outcome: Outcome) -> naive::Outcome {
@@ -47,6 +49,35 @@ proptest! {
             let settled = naive::decide(&levels, &known, false, false);
             let refusal = foresee_refusal(&sets, &known.facts()).map(plain);
             prop_assert_eq!(refusal, (!settled.0).then_some(settled), "{:?}", &known);
+        }
+    }
+
+    #[test]
+    fn what_is_told_of_a_past_request_is_true_or_not_certain(
+        policies in prop::collection::vec(any::<u8>(), 0..300),
+        facts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 40),
+        is_client_kept: bool,
+    ) {
+        let policies = self::policies(&generated::policies(&mut Choices(&policies), "chain"));
+        let set = PolicySet::compile(policies.clone());
+        let levels = [policies.iter().map(AsRef::as_ref).collect()];
+        for bytes in facts {
+            let known = generated::known(&mut Choices(&bytes));
+            let Some(request) = &known.request else { continue };
+            let past = PastFacts {
+                method: Some(&request.method),
+                authority: Some(&request.authority),
+                path: Some(&request.path),
+                identity: Some(known.peer.as_ref().and_then(|peer| peer.id.as_ref())),
+                remote: known.remote.filter(|_| is_client_kept),
+                direct: Some(known.direct).filter(|_| is_client_kept),
+            };
+            let (told, true_then) = (explain_past(&levels, &past), explain(&[&set], &known.facts()));
+            prop_assert_eq!(told.len(), true_then.len());
+            for (told, true_then) in told.iter().zip(&true_then) {
+                let is_right = told.truth == Truth::Unknown || told.truth == true_then.truth;
+                prop_assert!(is_right, "{:?} {:?} {:?}", told, true_then, &known);
+            }
         }
     }
 }
