@@ -125,6 +125,7 @@ impl OverloadControl {
             metrics: Arc::clone(&self.metrics),
             refuse_requests: Cell::new(Share::NONE),
             refuse_connections: Cell::new(false),
+            pressed: Cell::new(None),
             requests_max: Cell::new(None),
             connections_max: Cell::new(None),
             buffered_bytes_max: Cell::new(None),
@@ -149,6 +150,8 @@ pub(crate) struct WorkerOverload {
     metrics: Arc<WorkerMetrics>,
     refuse_requests: Cell<Share>,
     refuse_connections: Cell<bool>,
+    /// What is under pressure, if anything is done.
+    pressed: Cell<Option<Resource>>,
     requests_max: Cell<Option<u64>>,
     connections_max: Cell<Option<u64>>,
     buffered_bytes_max: Cell<Option<u64>>,
@@ -171,6 +174,7 @@ impl WorkerOverload {
     fn take(&self, actions: Actions) {
         self.refuse_requests.set(actions.refuse_requests);
         self.refuse_connections.set(actions.refuse_connections);
+        self.pressed.set(actions.by);
         self.note_concern();
     }
 
@@ -183,6 +187,12 @@ impl WorkerOverload {
     #[inline]
     pub(crate) fn concerns_requests(&self) -> bool {
         self.concerns_requests.get()
+    }
+
+    /// Which resource is under the pressure by which something is done, and the share of requests that is refused, of a
+    /// hundred.
+    pub(crate) fn pressed(&self) -> (Option<Resource>, u32) {
+        (self.pressed.get(), self.refuse_requests.get().percent())
     }
 
     /// Whether a new request may be served, and its place among those in flight, if they are counted.
@@ -247,6 +257,7 @@ mod tests {
         stop_keepalive: false,
         refuse_requests: Share::ALL,
         refuse_connections: true,
+        by: Some(Resource::Memory),
     };
 
     /// As [`follow`] does it.

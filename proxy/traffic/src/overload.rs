@@ -119,6 +119,8 @@ pub struct Actions {
     pub refuse_requests: Share,
     /// New connections are refused.
     pub refuse_connections: bool,
+    /// What is under the pressure by which something is done; none: nothing is.
+    pub by: Option<Resource>,
 }
 
 impl Actions {
@@ -134,24 +136,32 @@ pub const HOLD_DIVISOR: u32 = 33;
 
 /// The pressure that counts, from one look to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Held(Pressure);
+pub struct Held {
+    pressure: Pressure,
+    /// What is under it.
+    by: Option<Resource>,
+}
 
 impl Held {
     /// Takes note of the pressures of now. A limit that was taken away takes its pressure with it at once only as far as
     /// any falling pressure does: call with [`Held::default`] after a change of limits.
     pub fn note(self, usages: &[Usage]) -> Held {
-        let now = usages
+        let pressures = usages
             .iter()
-            .filter_map(Usage::pressure)
-            .max()
-            .unwrap_or_default();
-        let Held(Pressure(held)) = self;
+            .filter_map(|usage| Some((usage.pressure()?, usage.resource)));
+        let worst = pressures.max_by_key(|(pressure, _)| *pressure);
+        let (now, by) = worst.map_or_else(Default::default, |(now, by)| (now, Some(by)));
+        let Pressure(held) = self.pressure;
         let margin = held / HOLD_DIVISOR;
         if now.0 >= held {
-            Held(now)
+            Held { pressure: now, by }
         } else if now.0 < held - margin {
             // It trails the real one by the margin, so that each threshold is left below where it was met.
-            Held(Pressure(now.0.saturating_add(now.0 / HOLD_DIVISOR)).min(Pressure(held)))
+            let trailing = Pressure(now.0.saturating_add(now.0 / HOLD_DIVISOR));
+            Held {
+                pressure: trailing.min(self.pressure),
+                by,
+            }
         } else {
             self
         }
@@ -159,17 +169,22 @@ impl Held {
 
     /// The pressure itself.
     pub fn pressure(self) -> Pressure {
-        self.0
+        self.pressure
     }
 
     /// What is done at this pressure.
     pub fn actions(self, limits: &Overload) -> Actions {
-        let Pressure(held) = self.0;
+        let Pressure(held) = self.pressure;
         let reached = |percent: u32| held >= percent.saturating_mul(PER_PERCENT);
-        Actions {
+        let actions = Actions {
             stop_keepalive: reached(limits.stop_keepalive()),
             refuse_requests: refused_share(held, limits),
             refuse_connections: reached(limits.refuse_connections()),
+            by: None,
+        };
+        Actions {
+            by: self.by.filter(|_| actions.any()),
+            ..actions
         }
     }
 }

@@ -4,6 +4,7 @@ use super::{Request, RequestContext, respond, trace};
 use crate::reply::LocalReply;
 use crate::server::Downstream;
 use outrigger_telemetry::{EventKind, OverloadRefusal};
+use outrigger_traffic::overload::Resource;
 
 /// Answers a request that is not served.
 #[cold]
@@ -15,9 +16,19 @@ pub(super) async fn refuse(
 ) {
     context.listener().overload_refusals[refusal].inc();
     let now = context.worker().now();
-    request
-        .record
-        .note(now, EventKind::Overloaded, "", refusal.as_str(), 0);
+    let (resource, percent) = match refusal {
+        OverloadRefusal::Pressure => context.worker().overload.pressed(),
+        OverloadRefusal::RequestsMax => (Some(Resource::Requests), 0),
+    };
+    let resource = resource.map_or("", Resource::as_str);
+    let record = &mut request.record;
+    record.note(
+        now,
+        EventKind::Overloaded,
+        resource,
+        refusal.as_str(),
+        u64::from(percent),
+    );
     if context.chain().http().tokens.is_some() {
         // Which parameters hold tokens its route would have said: none is logged.
         request.record.hide_parameters(request.head, |_| true);

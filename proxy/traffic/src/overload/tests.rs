@@ -63,6 +63,26 @@ fn the_highest_pressure_counts_and_what_has_no_limit_has_none() {
     assert_eq!(Held::default().note(&[]).actions(&limits()), Actions::default());
 }
 
+#[test]
+fn what_is_done_says_by_which_resource_as_long_as_it_is() {
+    let (limits, by) = (limits(), Resource::Memory);
+    let usages = |memory| {
+        [
+            usage(Resource::Requests, 50, Some(100)),
+            usage(by, memory, Some(100)),
+        ]
+    };
+    let held = Held::default().note(&usages(60));
+    assert_eq!(held.actions(&limits), Actions::default(), "nothing is done");
+    let held = held.note(&usages(92));
+    assert_eq!(held.actions(&limits).by, Some(by));
+    let wavers = held.note(&usages(91)).actions(&limits);
+    assert_eq!(
+        (wavers.by, wavers.refuse_requests > Share::NONE),
+        (Some(by), true)
+    );
+}
+
 /// Each grade in its order, as pressure rises. The share of refused requests between its two thresholds is the scaled
 /// trigger of Envoy's overload manager: (pressure - scaling threshold) / (saturation threshold - scaling threshold).
 #[test]
