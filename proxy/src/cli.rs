@@ -156,6 +156,9 @@ pub(crate) struct WhyArguments {
     /// Requests that were answered this status; 0: not at all.
     #[arg(long, value_name = "STATUS", group = "which")]
     pub(crate) status: Option<u16>,
+    /// Calls of gRPC that ended with this status, by its name or its number, as in `UNAVAILABLE` or `14`.
+    #[arg(long, value_name = "STATUS", group = "which")]
+    pub(crate) grpc_status: Option<String>,
     /// Requests that went to this cluster.
     #[arg(long, value_name = "NAME", group = "which")]
     pub(crate) cluster: Option<String>,

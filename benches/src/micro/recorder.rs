@@ -55,6 +55,7 @@ pub(super) fn record() -> Result<Call> {
             details: "via_upstream",
             peer_id: "",
             story: None,
+            grpc_status: None,
         }));
     };
     // All segments of the ring are there before anything is measured.

@@ -1,6 +1,10 @@
 //! Local replies: the one place that decides what status, body, flag and gRPC code a fault of the request, of policy
 //! or of the upstream becomes.
 
+mod stalled;
+
+pub(crate) use stalled::Stalled;
+
 use crate::refusals;
 use outrigger_config::model::RateLimitedGrpcStatus;
 use outrigger_config::model::defaults::MAINTENANCE_STATUS;
@@ -84,28 +88,6 @@ pub(crate) enum LocalReply {
     FaultGrpcAbort { status: u8 },
     /// The request, or its connection, has lost its right while it was served.
     RightLost(RightLost),
-}
-
-/// Who did not move when nothing did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stalled {
-    /// The request has not come to its end: its client sends nothing of it, or the endpoint takes nothing.
-    Request,
-    /// The endpoint has the whole request, and sends nothing.
-    Endpoint,
-    /// The client takes nothing of its answer.
-    Reader,
-}
-
-impl Stalled {
-    /// In snake case, as the story of a request has it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Stalled::Request => "request",
-            Stalled::Endpoint => "endpoint",
-            Stalled::Reader => "reader",
-        }
-    }
 }
 
 /// What is sent and noted for a local reply.
@@ -428,11 +410,7 @@ mod tests {
                 grpc::DEADLINE_EXCEEDED,
             ),
             (LocalReply::RequestTimeout, 408, grpc::DEADLINE_EXCEEDED),
-            (
-                LocalReply::StreamIdle(Stalled::Endpoint),
-                504,
-                grpc::UNAVAILABLE,
-            ),
+            (LocalReply::StreamIdle(Stalled::Endpoint), 504, grpc::UNAVAILABLE),
             (LocalReply::StreamIdle(Stalled::Request), 408, grpc::UNKNOWN),
             (LocalReply::HeadTimeout, 408, grpc::UNKNOWN),
             (LocalReply::BodyTooLarge, 413, grpc::RESOURCE_EXHAUSTED),

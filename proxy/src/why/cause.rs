@@ -68,6 +68,13 @@ fn refusal(scene: &Scene<'_>) -> Option<String> {
             policy_in(scene)
         ));
     }
+    if scene.event(EventKind::Drained).is_some() {
+        let timeout = scene.config().map(|config| config.drain().timeout());
+        return Some(format!(
+            "it was cut: its connection was to end, and the time for what was still open on it was up (`drain.timeout`{})",
+            timeout.map_or_else(String::new, |timeout| format!(": {}", time(timeout)))
+        ));
+    }
     if scene.event(EventKind::Unauthenticated).is_some() {
         let why = scene.told.details.trim_start_matches("jwt_authn_access_denied");
         let why = why.trim_matches(['{', '}']);
@@ -197,12 +204,20 @@ fn overloaded(event: &RecordedEvent) -> String {
         "requests_max" => {
             "the process has as many requests in flight as `overload.requests_max` allows".to_owned()
         }
-        "pressure" => {
-            "the process is so near one of its limits that `overload.refuse_requests` refuses new requests; \
-                       `/server_info` says which"
-                .to_owned()
+        _ => {
+            let of_what = match event.subject.as_str() {
+                "connections" => "the connections that it may have (`overload.connections_max`)",
+                "requests" => "the requests that it may have in flight (`overload.requests_max`)",
+                "buffered_bytes" => "the bytes of bodies that it may keep (`overload.buffered_bytes_max`)",
+                "memory" => "the memory that it may take (`overload.memory_max`)",
+                _ => "one of its limits",
+            };
+            format!(
+                "the process was so near {of_what} that {} % of new requests were refused \
+                 (`overload.refuse_requests`)",
+                event.value
+            )
         }
-        other => format!("the process is near what it may have: {}", spaced(other)),
     }
 }
 
@@ -392,8 +407,10 @@ fn attempts_max(scene: &Scene<'_>, attempts: u64) -> String {
     let Some(retries) = attempts.checked_sub(1) else {
         return " (by default, one more)".to_owned();
     };
-    let retry = scene.forward().and_then(|forward| forward.retry().as_ref());
-    match retry {
+    let Some(forward) = scene.forward() else {
+        return format!(" ({retries} after the first)");
+    };
+    match forward.retry() {
         Some(retry) if u64::from(retry.retries_max()) == retries => {
             format!(" (`retries_max` of {}: {retries})", scene.route_named())
         }
@@ -443,10 +460,14 @@ fn answered(scene: &Scene<'_>) -> String {
         "via_upstream" => format!(
             "{} answered {}, and that was passed on{}",
             last_endpoint(scene),
-            scene.told.status,
+            words::status(scene.told),
             no_retry(scene)
         ),
-        details => format!("this proxy answered: {}", quoted(details)),
+        details => format!(
+            "this proxy answered {}: {}",
+            words::status(scene.told),
+            quoted(details)
+        ),
     }
 }
 

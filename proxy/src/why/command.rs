@@ -83,6 +83,7 @@ fn target(arguments: &WhyArguments) -> String {
         ("last-error", arguments.last_error.then_some("")),
         ("route", arguments.route.as_deref()),
         ("status", status.as_deref()),
+        ("grpc-status", arguments.grpc_status.as_deref()),
         ("cluster", arguments.cluster.as_deref()),
         ("flag", arguments.flag.as_deref()),
         ("limit", limit.as_deref()),
@@ -125,6 +126,7 @@ mod tests {
             last_error: true,
             route: None,
             status: Some(503),
+            grpc_status: Some("DATA_LOSS".to_owned()),
             cluster: None,
             flag: None,
             limit: None,
@@ -133,7 +135,7 @@ mod tests {
         };
         assert_eq!(
             target(&arguments),
-            "/explain?request-id=a%20b%26c%3D%C3%A4&last-error=&status=503"
+            "/explain?request-id=a%20b%26c%3D%C3%A4&last-error=&status=503&grpc-status=DATA_LOSS"
         );
     }
 }

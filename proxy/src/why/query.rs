@@ -1,8 +1,8 @@
 //! What is asked for.
 
 use super::scene::Scene;
-use outrigger_telemetry::ResponseFlags;
 use outrigger_telemetry::recorder::Recorded;
+use outrigger_telemetry::{ResponseFlags, grpc_status};
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -27,6 +27,8 @@ pub(crate) struct WhyQuery {
     pub(crate) route: Option<String>,
     /// The status that was sent.
     pub(crate) status: Option<u16>,
+    /// The status of a call of gRPC: its number or its name.
+    pub(crate) grpc_status: Option<String>,
     /// The name of the cluster.
     pub(crate) cluster: Option<String>,
     /// A response flag, as in `UF`.
@@ -56,6 +58,14 @@ impl WhyQuery {
             return Err(format!(
                 "trace-id: `{}` is no trace's id: expected 32 hexadecimal digits",
                 id.escape_debug()
+            ));
+        }
+        if let Some(status) = &self.grpc_status
+            && grpc_status::parse(status).is_none()
+        {
+            return Err(format!(
+                "grpc-status: `{}` is no status of gRPC: expected its name, as in UNAVAILABLE, or its number",
+                status.escape_debug()
             ));
         }
         if let Some(flag) = &self.flag
@@ -111,6 +121,9 @@ impl WhyQuery {
                 .is_none_or(|id| told.trace_id.is_some() && told.trace_id == trace_id(id))
             && (self.last_error.is_none() || told.is_error())
             && self.status.is_none_or(|status| told.status == status)
+            && self.grpc_status.as_deref().is_none_or(|status| {
+                told.grpc_status.is_some() && told.grpc_status == grpc_status::parse(status)
+            })
             && self
                 .flag
                 .as_deref()
@@ -144,6 +157,10 @@ mod tests {
             (
                 query(|query| query.trace_id = Some("+1".into())),
                 "32 hexadecimal digits",
+            ),
+            (
+                query(|query| query.grpc_status = Some("LOST".into())),
+                "as in UNAVAILABLE",
             ),
             (query(|query| query.flag = Some("uf".into())), "UH, UF"),
             (query(|query| query.limit = Some(0)), "1 to 1000"),

@@ -93,6 +93,7 @@ fn record(scene: &Scene<'_>, cause: &str, said: &[String]) -> Value {
         "time": Timestamp(told.started).to_string(),
         "duration_seconds": seconds(told.duration),
         "status": told.status,
+        "grpc_status": told.grpc_status,
         "flags": flags,
         "details": text(&told.details),
         "method": text(&told.method),

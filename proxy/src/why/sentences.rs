@@ -271,7 +271,13 @@ fn event(scene: &Scene<'_>, event: &RecordedEvent) -> String {
             "it was cut: its connection was to end, and the time for that was up (`drain_timeout`)".to_owned()
         }
         EventKind::RightLost => format!("it lost its right: {detail}"),
-        EventKind::Overloaded => format!("the process is near what it may have: {detail}"),
+        EventKind::Overloaded if event.subject.is_empty() => {
+            format!("the process was near what it may have: {detail}")
+        }
+        EventKind::Overloaded => format!(
+            "the process was near what it may have of {}: {detail}",
+            words::spaced(&event.subject)
+        ),
         #[allow(
             unreachable_patterns,
             reason = "kinds that are not told in other words are told by their names"
@@ -305,8 +311,9 @@ fn end(scene: &Scene<'_>) -> String {
             "The client got no answer; it was over after {}",
             time(told.duration)
         ),
-        status => format!(
-            "The client got {status}; it was over after {}",
+        _ => format!(
+            "The client got {}; it was over after {}",
+            words::status(told),
             time(told.duration)
         ),
     };

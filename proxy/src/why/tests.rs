@@ -111,6 +111,7 @@ fn recorded(generation: u64) -> Recorder {
         details: "via_upstream",
         peer_id: "",
         story: None,
+        grpc_status: None,
     });
     recorder
 }

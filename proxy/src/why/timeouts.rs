@@ -22,7 +22,9 @@ pub(super) fn limit(scene: &Scene<'_>, event: &RecordedEvent) -> String {
             format!("what {route} gives clients at most that ask for more (`client_timeout_max`)")
         }
         "grpc-timeout" => "the deadline that its client told (`grpc-timeout`)".to_owned(),
-        header @ "x-envoy-expected-rq-timeout-ms" => format!("the time that the peer said was left (`{header}`)"),
+        header @ "x-envoy-expected-rq-timeout-ms" => {
+            format!("the time that the peer said was left (`{header}`)")
+        }
         header @ "x-envoy-upstream-rq-timeout-ms" => {
             format!("the timeout that the peer asked for in place of the route's (`{header}`)")
         }

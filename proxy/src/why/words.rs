@@ -1,6 +1,7 @@
 //! Short names in plain words: response flags, details, reasons.
 
-use outrigger_telemetry::ResponseFlags;
+use outrigger_telemetry::recorder::Recorded;
+use outrigger_telemetry::{ResponseFlags, grpc_status};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -207,6 +208,17 @@ pub(super) fn retry(why: &str) -> String {
         other => return spaced(other),
     };
     meaning.to_owned()
+}
+
+/// The status that was sent, and that of gRPC for its calls.
+pub(super) fn status(told: &Recorded) -> String {
+    match told.grpc_status {
+        None => told.status.to_string(),
+        Some(status) => match grpc_status::name(status.into()) {
+            Some(name) => format!("{} with gRPC status {name} ({status})", told.status),
+            None => format!("{} with gRPC status {status}", told.status),
+        },
+    }
 }
 
 /// A name in snake case as words.

@@ -56,13 +56,35 @@ const fn status(name: &'static str, library_name: &'static str) -> Status {
 }
 
 /// The name of a status in gRPC's specification; none of a number that it does not know.
-pub(crate) fn name(status: u32) -> Option<&'static str> {
+pub fn name(status: u32) -> Option<&'static str> {
     Some(STATUSES.get(status as usize)?.name)
 }
 
 /// The name of a status in gRPC's libraries; none of a number that they do not know.
 pub(crate) fn library_name(status: u32) -> Option<&'static str> {
     Some(STATUSES.get(status as usize)?.library_name)
+}
+
+/// The number of a status that is told by that, or by its name in gRPC's specification.
+pub fn parse(text: &str) -> Option<u16> {
+    let named = STATUSES
+        .iter()
+        .position(|status| status.name.eq_ignore_ascii_case(text));
+    text.parse().ok().or_else(|| u16::try_from(named?).ok())
+}
+
+/// Whether a status is the server's fault, by OpenTelemetry's conventions for spans of servers.
+pub fn is_server_error(status: u16) -> bool {
+    const FAULTS: [&str; 6] = [
+        "UNKNOWN",
+        "DEADLINE_EXCEEDED",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+    ];
+    // What has no name is unknown.
+    name(status.into()).is_none_or(|name| FAULTS.contains(&name))
 }
 
 /// The status that a status of HTTP stands for (gRPC's `http-grpc-status-mapping.md`).
@@ -174,6 +196,20 @@ mod tests {
         for (number, status) in STATUSES.iter().enumerate().filter(|(number, _)| *number != 1) {
             let plain = status.name.replace('_', "").to_lowercase();
             assert_eq!(plain, status.library_name.to_lowercase(), "{number}");
+        }
+    }
+
+    #[test]
+    fn statuses_are_read_by_number_and_by_name() {
+        for (text, status) in [
+            ("0", Some(0)),
+            ("14", Some(14)),
+            ("UNAVAILABLE", Some(14)),
+            ("data_loss", Some(15)),
+            ("Unavailable!", None),
+            ("-1", None),
+        ] {
+            assert_eq!(parse(text), status, "{text}");
         }
     }
 

@@ -199,7 +199,10 @@ impl RecorderWriter {
         };
         let length = note::pack(note, started, room);
         self.all.commit(length, self.number);
-        if note.is_error() || note.story.is_some() || note.duration >= self.settings.slow {
+        if note.is_error()
+            || note.story.is_some_and(|story| note.is_rare_by(story))
+            || note.duration >= self.settings.slow
+        {
             self.keep_longer();
         }
     }

@@ -1,8 +1,8 @@
 //! The story of a request: what happened to it on its way, noted once as it happens, and told at its end by the access
 //! log, the flight recorder and traces.
 //!
-//! A request to which nothing happened but one attempt that was answered has no story: what there is to say of it stands
-//! in the data plane's record. Everything here is for the others, and may cost what it must.
+//! A request to which nothing happened but one attempt that was answered has no story, unless it is a call of gRPC: what
+//! there is to say of it stands in the data plane's record. Everything here is for the others, and may cost what it must.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -37,6 +37,11 @@ impl Story {
     /// Attempts and events for which there was no place ([`Story::ATTEMPTS_MAX`], [`Story::EVENTS_MAX`]).
     pub fn left_out(&self) -> u32 {
         self.left_out
+    }
+
+    /// Something happened beside one attempt that was answered.
+    pub fn is_eventful(&self) -> bool {
+        !self.attempts.is_empty() || !self.events.is_empty() || self.details.is_some()
     }
 
     /// Adds an attempt that is over.
@@ -75,6 +80,13 @@ impl Story {
         } else {
             self.left_out += 1;
         }
+    }
+}
+
+impl EventKind {
+    /// It cuts a request off, whatever its answer's status is.
+    pub(crate) fn is_cut(self) -> bool {
+        matches!(self, EventKind::RightLost | EventKind::Drained)
     }
 }
 
@@ -180,7 +192,8 @@ kinds! {
     DeadlinePassed = "deadline_passed",
     /// It lost its right while it was served; `detail`: why.
     RightLost = "right_lost",
-    /// The process is near what it may have; `detail`: of what.
+    /// The process is near what it may have; `subject`: of what, `detail`: what refuses it, `value`: where a share of requests
+    /// is refused, how many of a hundred.
     Overloaded = "overloaded",
     /// An attempt's time was up; `subject`: the limit, by its header or its field, `value`: that in microseconds.
     AttemptTimedOut = "attempt_timed_out",

@@ -21,7 +21,7 @@ use crate::buffered::Buffered;
 use crate::compression::{COMPRESSED_PER_POLL_BYTES, CompressedBody};
 use crate::error::{AttemptError, DownstreamError};
 use crate::pool::Awaited;
-use crate::reply::{LocalReply, Stalled};
+use crate::reply::LocalReply;
 use crate::server::Downstream;
 use crate::timer::{after, earlier};
 use crate::upstream::{ResponseStart, Upstream};
@@ -508,18 +508,6 @@ impl<'x, 'd> Exchange<'x, 'd> {
             LocalReply::StreamIdle(self.stalled(request, cx))
         };
         Poll::Ready(Stop::Reply(reply))
-    }
-
-    /// Who does not move.
-    #[cold]
-    fn stalled(&mut self, request: &Request<'_>, cx: &mut Context<'_>) -> Stalled {
-        if request.record.has_started() && self.downstream.poll_room(cx).is_pending() {
-            Stalled::Reader
-        } else if self.request_done {
-            Stalled::Endpoint
-        } else {
-            Stalled::Request
-        }
     }
 }
 

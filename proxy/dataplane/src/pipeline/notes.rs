@@ -3,11 +3,11 @@
 //!
 //! Time limits are told as they were in force for the request: its headers may have set others than its route has.
 
+use super::exchange::{PER_TRY_IDLE_TIMEOUT, PER_TRY_TIMEOUT};
 use super::record::Record;
 use super::{Request, RequestContext, Taken, deadline, forward};
 use crate::error::AttemptError;
 use crate::reply::LocalReply;
-use super::exchange::{PER_TRY_IDLE_TIMEOUT, PER_TRY_TIMEOUT};
 use outrigger_config::model::{EndpointStatus, RouteAction};
 use outrigger_telemetry::{DeadlineWait, EventKind};
 use outrigger_traffic::Standing;
@@ -95,7 +95,11 @@ pub(super) fn attempt_failed(
     let (limit, timeout) = match error.detail {
         PER_TRY_TIMEOUT => {
             let hinted = request.hints.as_ref().and_then(|hints| hints.per_try_timeout());
-            let limit = if hinted.is_some() { HINTED_PER_TRY_TIMEOUT } else { "per_try_timeout" };
+            let limit = if hinted.is_some() {
+                HINTED_PER_TRY_TIMEOUT
+            } else {
+                "per_try_timeout"
+            };
             (limit, rules.per_try_timeout())
         }
         PER_TRY_IDLE_TIMEOUT => ("per_try_idle_timeout", rules.per_try_idle_timeout()),
@@ -118,7 +122,9 @@ pub(super) fn if_drained(request: &mut Request<'_>, context: &RequestContext<'_>
 
 /// Microseconds; 0: it is not known.
 pub(super) fn micros(duration: Option<Duration>) -> u64 {
-    duration.map_or(0, |duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+    duration.map_or(0, |duration| {
+        u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+    })
 }
 
 /// Notes why a cluster has no endpoint for a request, as far as its endpoints tell now.

@@ -243,6 +243,7 @@ impl Record {
                 Some(peer) => peer.spiffe_id.as_ref().map_or("", |id| id.as_str()),
             },
             story: None,
+            grpc_status: None,
         });
     }
 }

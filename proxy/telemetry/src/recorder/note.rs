@@ -3,6 +3,7 @@
 use super::ring::Word;
 use super::words::Packer;
 use crate::flags::ResponseFlags;
+use crate::grpc_status;
 use crate::story::{AttemptOutcome, AttemptStory, Story};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,6 +28,9 @@ pub(super) const VIA_UPSTREAM: &str = "via_upstream";
 
 /// What stands for an index that is not known.
 pub(super) const NOWHERE: u32 = u32::MAX;
+
+/// What stands for a status of gRPC that there is not.
+pub(super) const NO_STATUS: u16 = u16::MAX;
 
 /// What a record is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +133,8 @@ pub struct Note<'a> {
     pub peer_id: &'a str,
     /// What happened beside one attempt.
     pub story: Option<&'a Story>,
+    /// The status of a call of gRPC, which has a story.
+    pub grpc_status: Option<u16>,
 }
 
 impl Note<'_> {
@@ -137,9 +143,24 @@ impl Note<'_> {
     pub(super) fn is_error(&self) -> bool {
         is_error(self.kind, self.status, self.flags, self.details)
     }
+
+    /// Its story makes it one of those that are kept longer.
+    #[cold]
+    pub(super) fn is_rare_by(&self, story: &Story) -> bool {
+        story.is_eventful() || is_grpc_error(self.grpc_status, self.details)
+    }
 }
 
-/// Whether this is an error: a status from 500 on or none, any flag, or a refusal by the proxy itself.
+/// Whether a call of gRPC ended in an error: its status is the server's fault, or any but OK by which the proxy itself refused
+/// it.
+pub(super) fn is_grpc_error(status: Option<u16>, details: &str) -> bool {
+    status.is_some_and(|status| {
+        grpc_status::is_server_error(status) || (status != 0 && details != VIA_UPSTREAM)
+    })
+}
+
+/// Whether this is an error, as far as its story does not tell: a status from 500 on or none, any flag, or a refusal by the
+/// proxy itself.
 #[inline(always)]
 pub(super) fn is_error(kind: Kind, status: u16, flags: ResponseFlags, details: &str) -> bool {
     match kind {
@@ -260,7 +281,7 @@ pub(super) fn pack<W: Word>(note: &Note<'_>, started: u64, words: &[W]) -> usize
     }
     match note.story {
         None => packer.len(),
-        Some(story) => pack_story(story, packer).len(),
+        Some(story) => pack_story(story, note.grpc_status, packer).len(),
     }
 }
 
@@ -271,9 +292,19 @@ fn cut(text: &[u8], bytes_max: usize) -> &[u8] {
 
 /// Attempts and events as far as there is room: how many there were is told first.
 #[cold]
-fn pack_story<'w, W: Word>(story: &Story, mut packer: Packer<'w, W>) -> Packer<'w, W> {
+fn pack_story<'w, W: Word>(
+    story: &Story,
+    grpc_status: Option<u16>,
+    mut packer: Packer<'w, W>,
+) -> Packer<'w, W> {
     let (attempts, events) = (story.attempts(), story.events());
-    packer.put([attempts.len() as u64 | (events.len() as u64) << 16 | u64::from(story.left_out()) << 32]);
+    packer.put([
+        // Of each there are fewer than 256.
+        attempts.len() as u64
+            | (events.len() as u64) << 8
+            | u64::from(grpc_status.unwrap_or(NO_STATUS)) << 16
+            | u64::from(story.left_out()) << 32,
+    ]);
     for attempt in attempts {
         if packer.is_full() {
             return packer;

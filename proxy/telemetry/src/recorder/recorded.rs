@@ -1,6 +1,6 @@
 //! A record as it is read.
 
-use super::note::{Kind, NOWHERE, Protocol, VIA_UPSTREAM, bits, is_error};
+use super::note::{Kind, NO_STATUS, NOWHERE, Protocol, VIA_UPSTREAM, bits, is_error, is_grpc_error};
 use super::words::Unpacker;
 use crate::flags::ResponseFlags;
 use crate::story::EventKind;
@@ -71,6 +71,8 @@ pub struct Recorded {
     pub events: Vec<RecordedEvent>,
     /// Attempts and events for which there was no place.
     pub left_out: u32,
+    /// The status of a call of gRPC.
+    pub grpc_status: Option<u16>,
 }
 
 /// An attempt that is told of. Times are counted from the start of the request.
@@ -117,10 +119,12 @@ pub struct RecordedEvent {
 }
 
 impl Recorded {
-    /// It ended in an error, or was refused: a status from 500 on or none, any flag, or a status from 400 on that is no
-    /// upstream's.
+    /// It ended in an error, or was refused: a status from 500 on or none, any flag, a status from 400 on that is no upstream's,
+    /// a status of gRPC that is the server's fault, one but OK that is no upstream's, or it was cut off.
     pub fn is_error(&self) -> bool {
         is_error(self.kind, self.status, self.flags, &self.details)
+            || is_grpc_error(self.grpc_status, &self.details)
+            || self.events.iter().any(|event| event.kind.is_cut())
     }
 
     /// Takes a record apart; none if it is none.
@@ -194,6 +198,7 @@ impl Recorded {
             told_attempts: Vec::new(),
             events: Vec::new(),
             left_out: 0,
+            grpc_status: None,
         };
         if is(bits::STORY) {
             recorded.unpack_story(&mut words);
@@ -208,7 +213,8 @@ impl Recorded {
             self.left_out += 1;
             return;
         };
-        let (attempts, events) = (counts as u16, (counts >> 16) as u16);
+        let (attempts, events) = (counts as u8, (counts >> 8) as u8);
+        self.grpc_status = Some((counts >> 16) as u16).filter(|status| *status != NO_STATUS);
         self.left_out = (counts >> 32) as u32;
         for _ in 0..attempts {
             match attempt(words) {

@@ -45,6 +45,7 @@ fn note(ended: Instant) -> Note<'static> {
         details: "via_upstream",
         peer_id: "",
         story: None,
+        grpc_status: None,
     }
 }
 
@@ -370,4 +371,76 @@ fn the_memory_is_what_was_asked_for_whatever_the_number_of_workers() {
         (0..workers).for_each(|worker| assert!(recorder.open(worker, None).is_none()));
         assert!(!recorder.is_on() && recorder.memory_bytes() == 0);
     }
+}
+
+#[test]
+fn a_call_of_grpc_is_an_error_by_its_status_and_is_kept_longer_only_then() {
+    let recorder = Recorder::new(1);
+    let small = RecorderSettings {
+        memory_bytes: 64 << 10,
+        ..SETTINGS
+    };
+    let mut writer = recorder.open(0, Some(small)).unwrap();
+    let (now, call) = (Instant::now(), Story::default());
+    let ended = |status: u16, details: &'static str| Note {
+        story: Some(&call),
+        grpc_status: Some(status),
+        details,
+        ..note(now)
+    };
+    for (status, details) in [
+        (0, "via_upstream"),
+        (5, "via_upstream"),
+        (14, "via_upstream"),
+        (7, "via_upstream"),
+        (7, "rbac_access_denied"),
+        (99, "via_upstream"),
+    ] {
+        writer.record(&ended(status, details));
+    }
+    let told = |wanted: &dyn Fn(&Recorded) -> bool| {
+        let mut told: Vec<(u64, Option<u16>)> = recorder
+            .read(usize::MAX, |told| told.number < 7 && wanted(told))
+            .iter()
+            .map(|told| (told.number, told.grpc_status))
+            .collect();
+        told.sort_unstable();
+        told
+    };
+    let errors = [(3, Some(14)), (5, Some(7)), (6, Some(99))];
+    assert_eq!(told(&|told| told.is_error()), errors);
+    assert_eq!(told(&|told| told.grpc_status == Some(0)), [(1, Some(0))]);
+    (0..10_000).for_each(|_| writer.record(&note(now)));
+    assert_eq!(told(&|_| true), errors);
+    assert_eq!(newest(&recorder).grpc_status, None, "it is no call");
+}
+
+#[test]
+fn what_was_cut_off_is_an_error_though_no_status_says_so() {
+    for (kind, is_error) in [
+        (EventKind::RightLost, true),
+        (EventKind::Drained, true),
+        (EventKind::FaultDelay, false),
+    ] {
+        let recorder = Recorder::new(1);
+        let mut writer = recorder.open(0, Some(SETTINGS)).unwrap();
+        let mut story = Story::default();
+        story.note(Event {
+            at: Duration::ZERO,
+            kind,
+            subject: "".into(),
+            detail: "",
+            value: 0,
+        });
+        writer.record(&Note {
+            story: Some(&story),
+            ..note(Instant::now())
+        });
+        assert_eq!(one(&recorder).is_error(), is_error, "{kind:?}");
+    }
+}
+
+/// The newest.
+fn newest(recorder: &Recorder) -> Recorded {
+    recorder.read(1, |_| true).remove(0)
 }

@@ -1,11 +1,14 @@
 //! Why requests ended as they did, told after the fact: each response flag and each kind of refusal is produced, and the
 //! policy, endpoint or peer that it comes down to is named.
 
+mod calls;
 mod causes;
+mod cuts;
 mod endings;
 mod limits;
 mod policies;
 mod records;
+mod times;
 
 use outrigger_fixtures::Scripted;
 use outrigger_harness::{Client, Document, Proxy, client, wait_until};

@@ -6,7 +6,7 @@ use super::super::{Request, deadline, rights};
 use super::{Exchange, PIECE_OVERHEAD_BYTES, Stop};
 use crate::body::BodyFrame;
 use crate::error::AttemptError;
-use crate::reply::LocalReply;
+use crate::reply::{LocalReply, Stalled};
 use crate::timer::{after, earlier};
 use outrigger_config::model::defaults::RETRY_BUFFER_BYTES_MAX;
 use outrigger_http1::strip_hop_by_hop;
@@ -116,6 +116,18 @@ impl Exchange<'_, '_> {
         }
         self.last_progress = now;
         self.try_limits = Some(Box::new(TryLimits::begin(timeout, idle, self.request_done, now)));
+    }
+
+    /// Who does not move.
+    #[cold]
+    pub(super) fn stalled(&mut self, request: &Request<'_>, cx: &mut Context<'_>) -> Stalled {
+        if request.record.has_started() && self.downstream.poll_room(cx).is_pending() {
+            Stalled::Reader
+        } else if self.request_done {
+            Stalled::Endpoint
+        } else {
+            Stalled::Request
+        }
     }
 
     /// The attempt has its answer.

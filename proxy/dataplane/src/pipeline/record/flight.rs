@@ -27,9 +27,9 @@ impl Record {
             None => (head.path(), head.authority()),
             Some(original) => (&*original.path, &*original.authority),
         };
-        let details = match &self.story {
-            None => self.details,
-            Some(story) => story.details.as_deref().unwrap_or(self.details),
+        let (details, grpc_status) = match &self.story {
+            None => (self.details, None),
+            Some(story) => (story.details.as_deref().unwrap_or(self.details), self.grpc_end()),
         };
         let (virtual_host, route) = self.found;
         let attempt = match self.attempts {
@@ -81,6 +81,7 @@ impl Record {
                 Some(peer) => peer.spiffe_id.as_ref().map_or("", |id| id.as_str()),
             },
             story: self.story.as_deref(),
+            grpc_status,
         });
     }
 

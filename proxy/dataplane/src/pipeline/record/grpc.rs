@@ -1,4 +1,4 @@
-//! How a call of gRPC ended, for metrics and traces; access logs read it by rules of their own.
+//! How a call of gRPC ended, for metrics, traces and the flight recorder; access logs read it by rules of their own.
 
 use super::Record;
 use outrigger_http1::{Fields, KnownName, ResponseHead};
@@ -24,6 +24,8 @@ impl Record {
         self.grpc = Some(GrpcCall {
             status: status_in(&head.fields),
         });
+        // The recorder keeps its status with its story.
+        self.story();
     }
 
     /// The status that the client was told: the trailers', or else the head's.
@@ -35,13 +37,20 @@ impl Record {
     /// Counts the call by its status. An answer that has none is what gRPC's clients take it for, if it came to its end.
     #[inline(never)]
     pub(super) fn count_call(&self, route: &RouteCells) {
-        let was_cut = self.status == 0 || (self.status == 200 && !self.flags.is_empty());
-        let outcome = match self.grpc_status() {
+        let outcome = match self.grpc_end() {
             Some(status) => u32::from(status).into(),
-            None if was_cut => GrpcOutcome::NONE,
-            None => u32::from(grpc_status::of_http(self.status)).into(),
+            None => GrpcOutcome::NONE,
         };
         route.grpc_requests.inc(outcome);
+    }
+
+    /// The status that a call ended with: what its client was told or, of an answer that came to its end without any, what
+    /// gRPC's clients take that for. None: it was cut off, or is no call.
+    pub(super) fn grpc_end(&self) -> Option<u16> {
+        self.grpc?;
+        let was_cut = self.status == 0 || (self.status == 200 && !self.flags.is_empty());
+        self.grpc_status()
+            .or_else(|| (!was_cut).then(|| grpc_status::of_http(self.status).into()))
     }
 }
 

@@ -88,19 +88,7 @@ pub(super) fn grpc_code(code: u16) -> Cow<'static, str> {
     }
 }
 
-/// Whether a status of gRPC is the server's fault, by the conventions.
-pub(super) fn grpc_is_server_error(code: u16) -> bool {
-    const FAULTS: [&str; 6] = [
-        "UNKNOWN",
-        "DEADLINE_EXCEEDED",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-    ];
-    // What has no name is unknown.
-    grpc_status::name(code.into()).is_none_or(|name| FAULTS.contains(&name))
-}
+pub(super) use grpc_status::is_server_error as grpc_is_server_error;
 
 #[cfg(test)]
 mod tests {

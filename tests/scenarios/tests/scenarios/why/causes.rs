@@ -1,6 +1,6 @@
 //! Every response flag, and every kind of 503 and of refusal: what produces it, and what is told.
 
-use super::{endings, gist, limits, policies};
+use super::{calls, cuts, endings, gist, limits, policies, times};
 use outrigger_telemetry::ResponseFlags;
 use serde_json::Value;
 use std::pin::Pin;
@@ -64,12 +64,30 @@ const CASES: &[Case] = cases! {
     "requests at an endpoint": 503 "UO" by limits::endpoints, [CLUSTER, "every endpoint", "at most 1"];
     "adaptive concurrency": 503 "UO" by limits::adaptive, [CLUSTER, "adaptive concurrency"];
     "overload": 503 "OM" by limits::overload, ["`overload.requests_max`"];
+    "overload by pressure": 503 "OM" by limits::pressure, ["the requests that it may have in flight (`overload.requests_max`)", "100 % of new requests"];
     "closed by the upstream": 503 "UC" by endings::closed, ["endpoint 127.0.0.1:", CLUSTER, "closed the connection before its answer", "it may have run"];
     "reset by the upstream": 503 "UC" by endings::reset, ["endpoint 127.0.0.1:", CLUSTER, "reset the connection"];
     "stream reset by the upstream": 503 "UR" by endings::stream_reset, ["endpoint 127.0.0.1:", CLUSTER, "reset the stream"];
     "route timeout": 504 "UT" by endings::route_timeout, ["endpoint 127.0.0.1:", CLUSTER, "within the timeout of", ROUTE, "50.0 ms"];
     "timeout of attempts": 504 "URX,UT" by endings::per_try_timeout, ["within the time that", ROUTE, "gives each attempt", "20.0 ms"];
+    "client's deadline": 200 "UT" by times::client_deadline, ["endpoint 127.0.0.1:", CLUSTER, "the deadline that its client told (`grpc-timeout`): 50.0 ms"];
+    "client's deadline that is bounded": 200 "UT" by times::bounded_deadline, [ROUTE, "`client_timeout_max`): 40.0 ms"];
+    "client without time": 200 "UT" by times::no_time_left, ["no time left", "`grpc-timeout`"];
+    "time left by the peer": 504 "UT" by times::told_by_the_peer, ["`x-envoy-expected-rq-timeout-ms`): 30.0 ms"];
+    "timeout of the peer": 504 "UT" by times::asked_by_the_peer, ["`x-envoy-upstream-rq-timeout-ms`): 60.0 ms"];
+    "timeout of attempts of the peer": 504 "URX,UT" by times::attempts_of_the_peer, ["`x-envoy-upstream-rq-per-try-timeout-ms`): 20.0 ms", "the peer asks for 1 retries at most"];
+    "answer that takes too long": 200 "UT" by times::answer_takes_too_long, ["endpoint 127.0.0.1:", "did not come to the end of its answer", ROUTE, "50.0 ms"];
     "garbage from the upstream": 502 "UPE" by endings::garbage, ["endpoint 127.0.0.1:", CLUSTER];
+    "client that stalls": 200 "SI" by times::client_stalls, ["the client took nothing of its answer", "filter chain `", "`stream_idle_timeout`: 200.0 ms"];
+    "endpoint that stalls": 200 "SI" by times::endpoint_stalls, ["endpoint 127.0.0.1:", CLUSTER, "sent nothing", ROUTE, "`stream_idle_timeout`: 50.0 ms"];
+    "tunnel that idles": 101 "SI" by cuts::tunnel_idles, ["nothing moved in the tunnel", "filter chain `", "`upgrade_idle_timeout`: 50.0 ms"];
+    "tunnel that was drained": 101 "" by cuts::tunnel_drained, ["its connection was to end", "`drain.timeout`: 50.0 ms"];
+    "tunnel that lost its right": 101 "" by cuts::tunnel_lost_its_right, ["lost its right", "authorization policy `closed` (test.yaml:"];
+    "lost right": 200 "" by cuts::right_lost, ["lost its right", "authorization policy `closed` (test.yaml:"];
+    "gRPC error in a head": 200 "" by calls::in_head, ["endpoint 127.0.0.1:", CLUSTER, "gRPC status UNAVAILABLE (14)"];
+    "gRPC error in trailers": 200 "" by calls::in_trailers, ["endpoint 127.0.0.1:", "gRPC status INTERNAL (13)"];
+    "gRPC refusal": 200 "" by calls::denied, ["authorization policy `nobody` (test.yaml:", "denies it"];
+    "gRPC maintenance": 200 "" by calls::maintenance, ["virtual host `all` (test.yaml:", "down for maintenance"];
     "nothing moves": 504 "SI" by endings::idle, ["sent nothing", "filter chain `", "`stream_idle_timeout`: 50.0 ms"];
     "greatest age": 504 "DT" by endings::aged, ["greatest age (50.0 ms)", ROUTE];
     "client that leaves": 0 "DC" by endings::client_leaves, ["the client went away before it had an answer"];

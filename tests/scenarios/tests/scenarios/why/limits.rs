@@ -50,6 +50,25 @@ pub(super) async fn adaptive() -> Value {
     limited("adaptive_concurrency: { concurrency_min: 1, min_rtt_requests: 4 }").await
 }
 
+pub(super) async fn pressure() -> Value {
+    let upstream = silent().await;
+    let thresholds = "stop_keepalive: 20, refuse_requests: 40, refuse_all: 50, refuse_connections: 100";
+    // A look is taken at each reload, of what is in flight then.
+    let document = |http: &str| {
+        Document::to(&[upstream.address()])
+            .workers(1)
+            .http(http)
+            .with(&format!(
+                "overload: {{ requests_max: 2, interval: 1h, {thresholds} }}"
+            ))
+    };
+    let proxy = Proxy::start(document("")).await;
+    let _held = hold(&proxy, &upstream).await;
+    proxy.reload(document("accept_http_10: true")).await.unwrap();
+    let _ = client::fetch(proxy.address(), PATH, "").await;
+    told(&proxy).await
+}
+
 pub(super) async fn overload() -> Value {
     let upstream = silent().await;
     let document = Document::to(&[upstream.address()]).with("overload: { requests_max: 1, interval: 1h }");

@@ -5,6 +5,7 @@ use outrigger_fixtures::Scripted;
 use outrigger_harness::{Client, Document, Proxy, client, process, wait_until};
 use serde_json::Value;
 use std::process::Command;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -197,6 +198,49 @@ async fn an_error_is_found_after_many_plain_requests() {
         assert_eq!(client.fetch("/plain", "").await.status(), 200);
     }
     assert_eq!(told(&proxy).await["status"], 503);
+    let all = recorded(&proxy, "limit=1000").await.to_string();
+    assert!(!all.contains("/first"), "a plain request of as long ago is gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_request_is_found_after_many_plain_ones() {
+    const SLOW: Duration = Duration::from_millis(300);
+    let (go, gone) = tokio::sync::watch::channel(false);
+    let upstream = Scripted::start(move |mut script| {
+        let mut go = gone.clone();
+        async move {
+            while let Some(request) = script.request().await? {
+                if request.head.target() == PATH {
+                    let _ = go.wait_for(|go| *go).await;
+                }
+                let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                script.send(answer).await?;
+            }
+            Ok(())
+        }
+    })
+    .await;
+    let document = Document::to(&[upstream.address()])
+        .workers(1)
+        .with("telemetry: { recorder: { memory: 256KiB, slow: 300ms } }");
+    let proxy = Proxy::start(document).await;
+    client::fetch(proxy.address(), "/first", "").await;
+    let mut slow = Client::connect(proxy.address()).await;
+    slow.send(format!("GET {PATH} HTTP/1.1\r\nhost: test\r\n\r\n"))
+        .await;
+    wait_until("the request is at its upstream", async || {
+        (upstream.request_count() == 2).then_some(Instant::now())
+    })
+    .await;
+    let held = Instant::now();
+    wait_until("it is slow", async || (held.elapsed() > SLOW).then_some(())).await;
+    go.send_replace(true);
+    assert_eq!(slow.response("GET").await.status(), 200);
+    let mut client = Client::connect(proxy.address()).await;
+    for _ in 0..1500 {
+        assert_eq!(client.fetch("/plain", "").await.status(), 200);
+    }
+    assert_eq!(told(&proxy).await["status"], 200);
     let all = recorded(&proxy, "limit=1000").await.to_string();
     assert!(!all.contains("/first"), "a plain request of as long ago is gone");
 }
