@@ -8,6 +8,7 @@
 mod cause;
 pub(crate) mod command;
 mod connection;
+mod decisions;
 mod query;
 mod report;
 mod scene;

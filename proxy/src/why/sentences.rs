@@ -1,5 +1,6 @@
 //! What happened to a request, from its coming to its end, in plain sentences.
 
+use super::decisions::decisions;
 use super::scene::Scene;
 use super::timeouts;
 use super::words::{self, flags, quoted, time};
@@ -16,6 +17,7 @@ pub(super) fn sentences(scene: &Scene<'_>) -> Vec<String> {
     said.extend(ids(scene));
     said.push(configuration(scene));
     said.extend(routing(scene));
+    said.extend(decisions(scene));
     said.extend(way(scene));
     said.push(end(scene));
     said

@@ -12,7 +12,7 @@ mod recorded;
 mod ring;
 mod words;
 
-pub use note::{Kind, Note, Protocol};
+pub use note::{AUTHORITY_BYTES_MAX, Kind, METHOD_BYTES_MAX, Note, PEER_BYTES_MAX, Protocol};
 pub use recorded::{Recorded, RecordedAttempt, RecordedEvent, RecordedOutcome};
 
 use parking_lot::Mutex;

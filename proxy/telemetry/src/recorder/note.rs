@@ -9,17 +9,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Bytes of a method that are kept: that of the longest registered one is 18 (`UPDATEREDIRECTREF`, RFC 4437).
-pub(super) const METHOD_BYTES_MAX: usize = 18;
+pub const METHOD_BYTES_MAX: usize = 18;
 /// Bytes of a path that are kept.
 pub(super) const PATH_BYTES_MAX: usize = 96;
 /// Bytes of an authority that are kept.
-pub(super) const AUTHORITY_BYTES_MAX: usize = 64;
+pub const AUTHORITY_BYTES_MAX: usize = 64;
 /// Bytes of a request's id that are kept: ours have 36.
 pub(super) const REQUEST_ID_BYTES_MAX: usize = 64;
 /// Bytes of details that are kept: the name of a policy may be among them.
 pub(super) const DETAILS_BYTES_MAX: usize = 160;
 /// Bytes of a peer's id that are kept.
-pub(super) const PEER_BYTES_MAX: usize = 128;
+pub const PEER_BYTES_MAX: usize = 128;
 /// Bytes of what an attempt or an event names that are kept.
 pub(super) const NAME_BYTES_MAX: usize = 96;
 

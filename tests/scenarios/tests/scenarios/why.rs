@@ -4,6 +4,7 @@
 mod calls;
 mod causes;
 mod cuts;
+mod decisions;
 mod endings;
 mod limits;
 mod policies;
