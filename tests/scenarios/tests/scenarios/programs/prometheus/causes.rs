@@ -233,7 +233,8 @@ route_configurations: [{name: routes, virtual_hosts: [{name: all, domains: ['*']
             .read(true)
             .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
         self.opened.push(options.open(&pipe).unwrap());
-        let long = "x".repeat(4000);
+        // A few dozen of them are more than a log keeps.
+        let long = "x".repeat(60_000);
         let document = answering(&format!(
             "access_logs: [{{ path: {}, format: {{ text: {long} }} }}, {{ collector: nobody }}]",
             pipe.display()
