@@ -1,5 +1,6 @@
 //! What is noted of a request, and told once at its end: metrics, access log and flight recorder.
 
+mod attempts;
 mod flight;
 mod grpc;
 mod line;
@@ -18,14 +19,14 @@ use crate::connection::Accepted;
 use crate::reply::Answer;
 use crate::snapshot::{ClusterSlot, EndpointState};
 use crate::tls::{self, KnownPeer};
-use crate::upstream::Upstream;
 use crate::worker::Worker;
+use attempts::Current;
 use line::OriginalPath;
 use outrigger_config::model::{Name, Route, VirtualHost};
 use outrigger_http1::{Fields, RequestHead, ResponseHead, Version};
 use outrigger_telemetry::{
-    AttemptOutcome, AttemptStory, CodeClass, DirectionCells, Event, EventKind, ListenerCells, ResponseFlags,
-    RouteCells, RouteMetrics, Story,
+    CodeClass, DirectionCells, Event, EventKind, ListenerCells, ResponseFlags, RouteCells, RouteMetrics,
+    Story,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -77,18 +78,6 @@ pub(super) struct Record {
 struct Original {
     path: Box<str>,
     authority: Box<str>,
-}
-
-/// An attempt.
-#[derive(Clone, Copy)]
-struct Current {
-    /// Counted from 1.
-    number: u32,
-    /// It has not been told of in the story.
-    is_open: bool,
-    /// The status of its answer, if that was the last one's.
-    status: u16,
-    started: Instant,
 }
 
 struct Logged {
@@ -270,15 +259,6 @@ impl Record {
             .map(|endpoint| endpoint.address_text.as_str())
     }
 
-    /// The number of the attempt that is under way, or was the last to be, counted from 1; 0: there was none.
-    pub(super) fn attempt_number(&self) -> u32 {
-        self.current.number
-    }
-
-    pub(super) fn is_first_attempt(&self) -> bool {
-        self.attempts == 1
-    }
-
     /// The head of the answer to the attempt that is under way is here.
     pub(super) fn is_answered(&self) -> bool {
         self.current.status != 0
@@ -299,129 +279,6 @@ impl Record {
 
     pub(super) fn set_request_ended(&mut self, at: Option<Instant>) {
         self.request_ended = at;
-    }
-
-    #[inline(always)]
-    pub(super) fn attempt(&mut self, endpoint: &Arc<EndpointState>, now: Instant) {
-        // Another is made beside it.
-        self.end_attempt(AttemptOutcome::Cancelled, now);
-        self.attempts += 1;
-        self.current = Current {
-            number: self.attempts,
-            is_open: true,
-            status: 0,
-            started: now,
-        };
-        self.endpoint = Some(Arc::clone(endpoint));
-        self.peer_address = None;
-    }
-
-    /// The last attempt goes on, and the one before it, beside which it was made, does not: this is what came of that.
-    #[cold]
-    pub(super) fn other_ended(&mut self, outcome: AttemptOutcome, now: Instant) {
-        let number = self.current.number.saturating_sub(1);
-        let at = now.saturating_duration_since(self.started);
-        self.story().amend_attempt(number, outcome, at);
-    }
-
-    /// The attempt before the last one goes on, and the last one does not: this is what came of it.
-    pub(super) fn answered_by(
-        &mut self,
-        (endpoint, upstream): (&Arc<EndpointState>, &Upstream),
-        outcome: AttemptOutcome,
-        now: Instant,
-    ) {
-        let number = self.current.number.saturating_sub(1);
-        self.end_attempt(outcome, now);
-        if let Some(resumed) = self.story().resume_attempt(number) {
-            self.current = Current {
-                number,
-                is_open: true,
-                status: 0,
-                started: self.started + resumed.started,
-            };
-        }
-        self.endpoint = Some(Arc::clone(endpoint));
-        self.connected(upstream);
-    }
-
-    /// The attempt that is under way has failed.
-    #[cold]
-    pub(super) fn attempt_failed(&mut self, why: &'static str, now: Instant) {
-        self.end_attempt(AttemptOutcome::Failed(why), now);
-    }
-
-    /// The answer of the attempt that is under way is thrown away.
-    #[cold]
-    pub(super) fn answer_thrown_away(&mut self, status: u16, now: Instant) {
-        self.end_attempt(AttemptOutcome::Answered(status), now);
-    }
-
-    #[inline(always)]
-    fn end_attempt(&mut self, outcome: AttemptOutcome, now: Instant) {
-        if self.current.is_open {
-            self.close_attempt(outcome, now);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn close_attempt(&mut self, outcome: AttemptOutcome, now: Instant) {
-        let Some(mut attempt) = self.last_attempt(now) else {
-            return;
-        };
-        attempt.outcome = outcome;
-        if matches!(outcome, AttemptOutcome::Answered(_)) {
-            attempt.answered.get_or_insert(attempt.ended);
-        }
-        self.current.is_open = false;
-        self.story().end_attempt(attempt);
-    }
-
-    /// The attempt that is not in the story, as it stands at `now`: the only one of most requests.
-    pub(super) fn last_attempt(&self, now: Instant) -> Option<AttemptStory> {
-        let endpoint = self.endpoint.as_ref().filter(|_| self.current.is_open)?;
-        let since = |at: Instant| at.saturating_duration_since(self.started);
-        let outcome = match self.current.status {
-            0 => AttemptOutcome::Cancelled,
-            status => AttemptOutcome::Answered(status),
-        };
-        Some(AttemptStory {
-            number: self.current.number,
-            endpoint: self.peer_address.unwrap_or(endpoint.address),
-            started: since(self.current.started),
-            answered: self.upstream_answered.filter(|_| self.current.status != 0),
-            ended: since(now),
-            outcome,
-        })
-    }
-
-    /// The attempt has a connection.
-    #[inline(always)]
-    pub(super) fn connected(&mut self, upstream: &Upstream) {
-        self.peer_address = upstream.peer_address();
-        self.sent_by_tls = upstream.tls().is_some();
-        if let Some(logged) = &mut self.logged {
-            logged.upstream_tls = upstream.tls().cloned();
-            logged.upstream_local_address = upstream.local_address();
-            logged.upstream_protocol = Some(if upstream.is_http2() { "HTTP/2" } else { "HTTP/1.1" });
-        }
-    }
-
-    pub(super) fn upstream_answered(&mut self, status: u16, at: Instant) {
-        self.attempt_answered(status, at, Duration::ZERO);
-    }
-
-    /// The head of an answer is there, so long after `started`.
-    #[inline(always)]
-    pub(super) fn attempt_answered(&mut self, status: u16, started: Instant, elapsed: Duration) {
-        self.upstream_answered = Some(match started == self.started {
-            true => elapsed,
-            false => started.saturating_duration_since(self.started) + elapsed,
-        });
-        self.current.status = status;
-        self.status = status;
-        self.details = "via_upstream";
     }
 
     pub(super) fn local_reply(&mut self, answer: &Answer) {
