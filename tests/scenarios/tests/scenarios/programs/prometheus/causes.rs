@@ -248,7 +248,7 @@ route_configurations: [{name: routes, virtual_hosts: [{name: all, domains: ['*']
         self.tasks.spawn(async move {
             let mut client = Client::connect(address).await;
             loop {
-                for _ in 0..200 {
+                for _ in 0..20 {
                     assert_eq!(client.fetch("/", "").await.status(), 200);
                 }
                 tokio::time::sleep(PAUSE).await;

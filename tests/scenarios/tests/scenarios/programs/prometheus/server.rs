@@ -33,7 +33,7 @@ impl Prometheus {
         fs::write(directory.path().join("rules.yml"), in_seconds(&text)).unwrap();
         let targets: Vec<String> = targets.iter().map(|target| format!("'{target}'")).collect();
         let config = format!(
-            "global: {{ scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }}\n\
+            "global: {{ scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 1s }}\n\
              rule_files: [rules.yml]\n\
              scrape_configs: [{{ job_name: outrigger, static_configs: [{{ targets: [{}] }}] }}]\n",
             targets.join(", ")
@@ -71,9 +71,12 @@ impl Prometheus {
         let groups = answer["data"]["groups"].as_array().unwrap();
         let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
         let text = |rule: &Value, field: &str| rule[field].as_str().unwrap().to_owned();
-        let rules: Vec<_> = rules
-            .map(|rule| (text(rule, "name"), text(rule, "query")))
-            .collect();
+        let query = |rule: &Value| match rule["type"] == "alerting" {
+            // Some causes come again and again, and not at every moment.
+            true => format!("max_over_time(({})[10m:1s])", text(rule, "query")),
+            false => text(rule, "query"),
+        };
+        let rules: Vec<_> = rules.map(|rule| (text(rule, "name"), query(rule))).collect();
         assert!(rules.len() > 50, "{} rules", rules.len());
         rules
     }
