@@ -16,7 +16,7 @@ pub use note::{AUTHORITY_BYTES_MAX, Kind, METHOD_BYTES_MAX, Note, PEER_BYTES_MAX
 pub use recorded::{Recorded, RecordedAttempt, RecordedEvent, RecordedOutcome};
 
 use parking_lot::Mutex;
-use ring::{Ring, RingWriter};
+use ring::{Ring, RingWriter, last_word};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -197,8 +197,9 @@ impl RecorderWriter {
         let Some(room) = self.all.room(words_max) else {
             return;
         };
-        let length = note::pack(note, started, room);
-        self.all.commit(length, self.number);
+        let length = note::pack(note, started, &room[..words_max]);
+        room[length].store(last_word(length, self.number), Ordering::Relaxed);
+        self.all.commit(length);
         if note.is_error()
             || note.story.is_some_and(|story| note.is_rare_by(story))
             || note.duration >= self.settings.slow
@@ -217,7 +218,8 @@ impl RecorderWriter {
         for (word, last) in room.iter().zip(last) {
             word.store(last.load(Ordering::Relaxed), Ordering::Relaxed);
         }
-        self.errors.commit(last.len(), self.number);
+        room[last.len()].store(last_word(last.len(), self.number), Ordering::Relaxed);
+        self.errors.commit(last.len());
     }
 }
 

@@ -33,6 +33,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
+/// What stands for an index that is not known.
+const NOWHERE: u32 = u32::MAX;
+
 /// The story of one request.
 pub(super) struct Record {
     started: Instant,
@@ -53,8 +56,8 @@ pub(super) struct Record {
     story: Option<Box<Story>>,
     endpoint: Option<Arc<EndpointState>>,
     pub(super) cluster: Option<ClusterSlot>,
-    /// Indexes of the virtual host and the route that take it.
-    found: (Option<u32>, Option<u32>),
+    /// Indexes of the virtual host and the route that take it, or [`NOWHERE`].
+    found: [u32; 2],
     /// There where requests are traced.
     pub(super) trace: Option<Box<RequestTrace>>,
     /// There where it is a call of gRPC.
@@ -65,8 +68,8 @@ pub(super) struct Record {
     pub(super) asked: Option<Box<RequestHead>>,
     /// The last attempt's connection is TLS.
     sent_by_tls: bool,
-    /// Which address the last attempt's connection went to, where the endpoint has several.
-    peer_address: Option<SocketAddr>,
+    /// Which address the last attempt's connection went to, where the endpoint has several: few have.
+    peer_address: Option<Box<SocketAddr>>,
     /// The client as trusted proxies tell it.
     pub(super) client: Option<IpAddr>,
     pub(super) bytes_received: u64,
@@ -143,7 +146,7 @@ impl Record {
             story: None,
             endpoint: None,
             cluster: None,
-            found: (None, None),
+            found: [NOWHERE; 2],
             trace: None,
             grpc,
             original: None,
@@ -161,10 +164,15 @@ impl Record {
     #[inline(always)]
     pub(super) fn find(&mut self, virtual_host: usize, route: Option<usize>) {
         // Configurations are bounded far below.
-        self.found = (
-            u32::try_from(virtual_host).ok(),
-            route.and_then(|route| u32::try_from(route).ok()),
-        );
+        let index = |index: usize| u32::try_from(index).unwrap_or(NOWHERE);
+        self.found = [index(virtual_host), route.map_or(NOWHERE, index)];
+    }
+
+    /// The virtual host, if one takes it, and the route.
+    #[inline(always)]
+    fn found(&self) -> [Option<u32>; 2] {
+        self.found
+            .map(|index| Some(index).filter(|index| *index != NOWHERE))
     }
 
     /// Path or authority are about to be rewritten.

@@ -189,6 +189,8 @@ pub(super) mod bits {
 
 /// Words that are put for every note: [`pack`] has them first.
 const FIXED_WORDS: usize = 11;
+/// Texts of a note.
+const TEXTS: usize = 6;
 /// An address's words.
 const ADDRESS_WORDS: usize = 3;
 /// Words of a name that is cut, with its length.
@@ -201,7 +203,7 @@ const EVENT_WORDS_MAX: usize = 3 + 2 * NAME_WORDS_MAX;
 impl Note<'_> {
     /// The texts that are kept of it, cut.
     #[inline(always)]
-    fn texts(&self) -> [&[u8]; 6] {
+    fn texts(&self) -> [&[u8]; TEXTS] {
         let details = if self.details == VIA_UPSTREAM {
             ""
         } else {
@@ -220,10 +222,11 @@ impl Note<'_> {
     /// Words that [`pack`] puts, or a few more.
     #[inline(always)]
     pub(super) fn words_max(&self) -> usize {
-        let texts = self.texts();
-        let bytes: usize = texts.iter().map(|text| text.len()).sum();
+        // One by one, here and below: what is gone through as a list is put into memory for it.
+        let [method, path, authority, id, details, peer_id] = self.texts();
+        let bytes = method.len() + path.len() + authority.len() + id.len() + details.len() + peer_id.len();
         let trace = 2;
-        let plain = FIXED_WORDS + ADDRESS_WORDS + ATTEMPT_WORDS_MAX + trace + bytes / 8 + texts.len();
+        let plain = FIXED_WORDS + ADDRESS_WORDS + ATTEMPT_WORDS_MAX + trace + bytes / 8 + TEXTS;
         match self.story {
             None => plain,
             Some(story) => plain + story_words_max(story),
@@ -239,7 +242,7 @@ fn story_words_max(story: &Story) -> usize {
 /// Packs a note; `started` is its start in microseconds since the epoch. Gives the number of words.
 #[inline(always)]
 pub(super) fn pack<W: Word>(note: &Note<'_>, started: u64, words: &[W]) -> usize {
-    let texts = note.texts();
+    let [method, path, authority, id, details, peer_id] = note.texts();
     let set = |bit: u64, is: bool| if is { bit } else { 0 };
     let bits = set(bits::VIA_UPSTREAM, note.details == VIA_UPSTREAM)
         | set(bits::TRACE, note.trace_id.is_some())
@@ -248,7 +251,7 @@ pub(super) fn pack<W: Word>(note: &Note<'_>, started: u64, words: &[W]) -> usize
         | set(bits::REQUEST_ENDED, note.request_ended)
         | set(bits::LAST_ATTEMPT, note.last_attempt.is_some());
     let index = |index: Option<u32>| u64::from(index.unwrap_or(NOWHERE));
-    let [method, path, authority, id, details, peer_id] = texts.map(|text| text.len() as u64);
+    let length = |text: &[u8], place: u32| (text.len() as u64) << (8 * place);
     let mut packer = Packer::new(words);
     packer.put::<FIXED_WORDS>([
         started,
@@ -265,7 +268,12 @@ pub(super) fn pack<W: Word>(note: &Note<'_>, started: u64, words: &[W]) -> usize
         note.connection,
         note.bytes_received,
         note.bytes_sent,
-        method | path << 8 | authority << 16 | id << 24 | details << 32 | peer_id << 40,
+        length(method, 0)
+            | length(path, 1)
+            | length(authority, 2)
+            | length(id, 3)
+            | length(details, 4)
+            | length(peer_id, 5),
     ]);
     packer.put_address(Some(note.peer));
     if let Some(attempt) = note.last_attempt {
@@ -274,10 +282,17 @@ pub(super) fn pack<W: Word>(note: &Note<'_>, started: u64, words: &[W]) -> usize
     if let Some(id) = note.trace_id {
         packer.put([(id >> 64) as u64, id as u64]);
     }
-    for text in texts {
-        if !text.is_empty() {
-            packer.put_bytes(text);
-        }
+    packer.put_bytes(method);
+    packer.put_bytes(path);
+    packer.put_bytes(authority);
+    if !id.is_empty() {
+        packer.put_bytes(id);
+    }
+    if !details.is_empty() {
+        packer.put_bytes(details);
+    }
+    if !peer_id.is_empty() {
+        packer.put_bytes(peer_id);
     }
     match note.story {
         None => packer.len(),

@@ -73,6 +73,8 @@ pub(super) struct RingWriter<W = AtomicU64> {
     position: u64,
     /// `position` in the ring.
     place: usize,
+    /// Words from there to its segment's end; never none.
+    left: usize,
     /// How many words the last record took.
     last: usize,
 }
@@ -92,6 +94,7 @@ impl<W: Word> Ring<W> {
             ring: Arc::clone(&ring),
             position: 0,
             place: 0,
+            left: ring.segment_words(0),
             last: 0,
         };
         (ring, writer)
@@ -114,8 +117,12 @@ impl<W: Word> Ring<W> {
 
     #[cold]
     fn allocate<'r>(&self, segment: &'r OnceLock<Box<[W]>>, index: usize) -> &'r [W] {
-        let words = (self.length - index * SEGMENT_WORDS).min(SEGMENT_WORDS);
-        segment.get_or_init(|| W::zeros(words))
+        segment.get_or_init(|| W::zeros(self.segment_words(index)))
+    }
+
+    /// How many words a segment has.
+    fn segment_words(&self, index: usize) -> usize {
+        (self.length - index * SEGMENT_WORDS).min(SEGMENT_WORDS)
     }
 
     /// A copy of what is whole.
@@ -143,26 +150,21 @@ impl<W: Word> Ring<W> {
 }
 
 impl<W: Word> RingWriter<W> {
-    /// Room for a record of at most so many words, and the one that tells its length: they may be overwritten from now on.
-    /// None: it would be longer than a segment.
+    /// Room for a record of at most so many words, and behind it for the one that [`RingWriter::commit`] puts: they may be
+    /// overwritten from now on. None: it would be longer than a segment.
     #[inline(always)]
     pub(super) fn room(&mut self, words_max: usize) -> Option<&[W]> {
-        let begin = self.place % SEGMENT_WORDS;
-        if self.ring.segment(self.place / SEGMENT_WORDS).len() - begin <= words_max {
-            return self.room_after(words_max);
+        if self.left <= words_max && !self.pass_over(words_max) {
+            return None;
         }
         self.reserve(words_max + 1);
-        let segment = self.ring.segment(self.place / SEGMENT_WORDS);
-        Some(&segment[begin..begin + words_max])
+        let begin = self.place % SEGMENT_WORDS;
+        Some(&self.ring.segment(self.place / SEGMENT_WORDS)[begin..=begin + words_max])
     }
 
-    /// A record of so many words was put into the room that was given last. `number` is not 0.
+    /// A record of so many words was put into the room that was given last, and [`last_word`] behind it.
     #[inline(always)]
-    pub(super) fn commit(&mut self, length: usize, number: u64) {
-        debug_assert_ne!(number, PASSED_OVER);
-        let segment = self.ring.segment(self.place / SEGMENT_WORDS);
-        let last = &segment[self.place % SEGMENT_WORDS + length];
-        last.store(number << LENGTH_BITS | (length as u64 + 1), Ordering::Relaxed);
+    pub(super) fn commit(&mut self, length: usize) {
         self.last = length;
         self.went_on(length + 1);
         self.ring.committed.store(self.position, Ordering::Release);
@@ -190,32 +192,41 @@ impl<W: Word> RingWriter<W> {
     fn went_on(&mut self, words: usize) {
         self.position += words as u64;
         self.place += words;
-        if self.place == self.ring.length {
-            self.place = 0;
+        self.left -= words;
+        if self.left == 0 {
+            self.begin_segment();
         }
     }
 
-    /// As [`RingWriter::room`], where the segment has too little: what is left of it is passed over.
     #[cold]
-    fn room_after(&mut self, words_max: usize) -> Option<&[W]> {
-        if words_max >= self.ring.length.min(SEGMENT_WORDS) || words_max + 1 >= 1 << LENGTH_BITS {
-            return None;
+    fn begin_segment(&mut self) {
+        if self.place == self.ring.length {
+            self.place = 0;
         }
-        loop {
-            let segment = self.ring.segment(self.place / SEGMENT_WORDS);
-            let left = segment.len() - self.place % SEGMENT_WORDS;
-            if left > words_max {
-                break;
-            }
-            self.reserve(left);
-            let last = &segment[segment.len() - 1];
-            last.store(PASSED_OVER << LENGTH_BITS | left as u64, Ordering::Relaxed);
-            self.went_on(left);
-        }
-        self.reserve(words_max + 1);
-        let segment = self.ring.segment(self.place / SEGMENT_WORDS);
-        Some(&segment[self.place % SEGMENT_WORDS..][..words_max])
+        self.left = self.ring.segment_words(self.place / SEGMENT_WORDS);
     }
+
+    /// Goes on to a segment in which a record of so many words has room, past what is left of this one; `false` if there is
+    /// none.
+    #[cold]
+    fn pass_over(&mut self, words_max: usize) -> bool {
+        if words_max >= self.ring.segment_words(0) || words_max + 1 >= 1 << LENGTH_BITS {
+            return false;
+        }
+        while self.left <= words_max {
+            self.reserve(self.left);
+            let segment = self.ring.segment(self.place / SEGMENT_WORDS);
+            segment[segment.len() - 1].store(last_word(self.left - 1, PASSED_OVER), Ordering::Relaxed);
+            self.went_on(self.left);
+        }
+        true
+    }
+}
+
+/// What stands behind a record of so many words; its `number` is not 0.
+#[inline(always)]
+pub(super) fn last_word(length: usize, number: u64) -> u64 {
+    number << LENGTH_BITS | (length as u64 + 1)
 }
 
 /// What a reader copied out of a ring.

@@ -117,7 +117,7 @@ impl Record {
         };
         Some(AttemptStory {
             number: self.current.number,
-            endpoint: self.peer_address.unwrap_or(endpoint.address),
+            endpoint: self.peer_address.as_deref().copied().unwrap_or(endpoint.address),
             started: since(self.current.started),
             answered: self.upstream_answered.filter(|_| self.current.status != 0),
             ended: since(now),
@@ -128,7 +128,7 @@ impl Record {
     /// The attempt has a connection.
     #[inline(always)]
     pub(in crate::pipeline) fn connected(&mut self, upstream: &Upstream) {
-        self.peer_address = upstream.peer_address();
+        self.peer_address = upstream.peer_address().map(Box::new);
         self.sent_by_tls = upstream.tls().is_some();
         if let Some(logged) = &mut self.logged {
             logged.upstream_tls = upstream.tls().cloned();

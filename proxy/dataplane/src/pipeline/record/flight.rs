@@ -31,7 +31,7 @@ impl Record {
             None => (self.details, None),
             Some(story) => (story.details.as_deref().unwrap_or(self.details), self.grpc_end()),
         };
-        let (virtual_host, route) = self.found;
+        let [virtual_host, route] = self.found();
         let attempt = match self.attempts {
             1 => self.only_attempt(duration),
             _ => self.last_attempt(now),
@@ -96,7 +96,7 @@ impl Record {
         let answered = self.upstream_answered.filter(|_| self.current.status != 0);
         Some(AttemptStory {
             number: 1,
-            endpoint: self.peer_address.unwrap_or(endpoint.address),
+            endpoint: self.peer_address.as_deref().copied().unwrap_or(endpoint.address),
             started: since(self.current.started),
             answered,
             ended: duration,

@@ -84,6 +84,8 @@ impl Record {
             response_duration: self.upstream_answered,
             upstream_host: self
                 .peer_address
+                .as_deref()
+                .copied()
                 .or_else(|| self.endpoint.as_ref().map(|endpoint| endpoint.address)),
             upstream_cluster: scene.cluster,
             upstream_local_address: logged.upstream_local_address,

@@ -64,7 +64,7 @@ impl KeptTrace {
 impl Record {
     /// The index of the virtual host that takes the request, if one does.
     pub(in super::super) fn virtual_host(&self) -> Option<usize> {
-        usize::try_from(self.found.0?).ok()
+        usize::try_from(self.found()[0]?).ok()
     }
 
     /// The trace that the request belongs to, where it is traced.

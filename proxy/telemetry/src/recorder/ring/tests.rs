@@ -32,11 +32,12 @@ fn write_claiming<W: Word>(writer: &mut RingWriter<W>, words: &[u64], words_max:
     let Some(room) = writer.room(words_max) else {
         return false;
     };
-    assert_eq!(room.len(), words_max);
+    assert_eq!(room.len(), words_max + 1);
+    room[words.len()].store(last_word(words.len(), number), Ordering::Relaxed);
     for (place, word) in room.iter().zip(words) {
         place.store(*word, Ordering::Relaxed);
     }
-    writer.commit(words.len(), number);
+    writer.commit(words.len());
     true
 }
 
