@@ -3,7 +3,11 @@
 use super::{GATEWAY, gateway, mesh};
 use outrigger_fixtures::{Echo, Relay};
 use outrigger_harness::client::fetch;
-use outrigger_harness::{Control, Process, wait_until};
+use outrigger_harness::{Control, Process, wait_for, wait_until};
+use std::time::Duration;
+
+/// The longest wait between two attempts of a proxy to reach its control plane: `MAX` of `proxy/src/backoff.rs`.
+const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_proxy_goes_on_without_the_control_api_and_hears_of_changes_when_it_is_back() {
@@ -65,7 +69,11 @@ async fn a_proxy_that_starts_without_the_control_api_begins_with_the_last_good_c
     assert_eq!(dump["control"]["source"], "disk");
 
     control.restart().await;
-    admin.wait_for_metric("outrigger_control_connected", 1.0).await;
+    // A proxy that has asked in vain for some time waits for up to half a minute before it asks again.
+    wait_for(2 * RECONNECT_WAIT_MAX, "the control plane's return", async || {
+        (admin.metric("outrigger_control_connected").await == 1.0).then_some(())
+    })
+    .await;
     admin.wait_for_metric("outrigger_control_from_disk", 0.0).await;
     assert_eq!(fetch(address, "/", "").await.status(), 200);
     wait_until("readiness", || {
